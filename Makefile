@@ -1,0 +1,16 @@
+.PHONY: help demo demo-down test check
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: ## From nothing to a running service with a private image; needs Rust, installs the rest after saying so
+	@scripts/demo.sh
+
+demo-down: ## Remove all that `make demo` started
+	@scripts/demo-down.sh
+
+test: ## Every test, with its own set-up
+	@scripts/test.sh
+
+check: ## Format, lints, docs, arrows, generated files and the other rules
+	@cargo xtask check

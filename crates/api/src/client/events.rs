@@ -1,0 +1,147 @@
+//! Server-sent events: operations and logs as they happen.
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use super::{Client, ClientError, segment};
+use crate::types::{LogLine, LogQuery, Operation, OperationEvent};
+
+/// What following an operation yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Followed {
+    /// Something happened.
+    Event(OperationEvent),
+    /// The operation came to its end; nothing follows.
+    End(Operation),
+}
+
+impl Client {
+    /// Follows an operation from the event after `after` to its end. The stream may break off (`Err` or an end without
+    /// [`Followed::End`]) when the server restarts: call again with the last sequence seen.
+    ///
+    /// # Errors
+    /// When the operation does not exist or the server can't be reached.
+    pub async fn operation_follow(
+        &self,
+        id: &str,
+        after: u64,
+    ) -> Result<BoxStream<'static, Result<Followed, ClientError>>, ClientError> {
+        let path = format!("/operation/{}/events", segment(id));
+        let answer = self.send(self.request(Method::GET, &path).query(&[("after", after)])).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "event" => frame.read().map(|event| Ok(Followed::Event(event))),
+                    Ok(frame) if frame.event == "end" => frame.read().map(|end| Ok(Followed::End(end))),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+
+    /// Follows the log of a service or a task.
+    ///
+    /// # Errors
+    /// When the entity does not exist or the server can't be reached.
+    pub async fn log_follow(
+        &self,
+        kind: &str,
+        id: &str,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
+        let query = LogQuery { follow: Some("true".to_owned()), ..query.clone() };
+        let path = format!("/{kind}/{}/logs", segment(id));
+        let answer = self.send(self.request(Method::GET, &path).query(&query)).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "line" => frame.read().map(Ok),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+}
+
+/// One event of the stream (HTML Living Standard, "Interpreting an event stream").
+#[derive(Debug, Default)]
+struct Frame {
+    event: String,
+    data: String,
+}
+
+impl Frame {
+    fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&self.data).ok()
+    }
+}
+
+fn frames(
+    client: Client,
+    bytes: impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static,
+) -> impl Stream<Item = Result<Frame, ClientError>> + Send {
+    let mut parser = Parser::default();
+    bytes
+        .map(move |chunk| match chunk {
+            Ok(chunk) => parser.feed(&chunk).into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(why) => vec![Err(client.failed(why))],
+        })
+        .flat_map(futures_util::stream::iter)
+}
+
+/// Cuts bytes into lines and lines into frames.
+#[derive(Debug, Default)]
+struct Parser {
+    rest: Vec<u8>,
+    frame: Frame,
+}
+
+impl Parser {
+    fn feed(&mut self, bytes: &[u8]) -> Vec<Frame> {
+        self.rest.extend_from_slice(bytes);
+        let mut done = Vec::new();
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\n', '\r']);
+            if line.is_empty() {
+                let frame = std::mem::take(&mut self.frame);
+                if !frame.data.is_empty() {
+                    done.push(frame);
+                }
+            } else if let Some(event) = line.strip_prefix("event:") {
+                self.frame.event = event.trim_start().to_owned();
+            } else if let Some(data) = line.strip_prefix("data:") {
+                if !self.frame.data.is_empty() {
+                    self.frame.data.push('\n');
+                }
+                self.frame.data.push_str(data.strip_prefix(' ').unwrap_or(data));
+            }
+        }
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_any_cut() {
+        let text = "event: line\ndata: {\"container_name\":\"a\",\"line\":\"ü\"}\n\n: comment\n\nevent: end\r\ndata: 1\r\n\r\n";
+        for cut in 0..text.len() {
+            let mut parser = Parser::default();
+            let mut frames = parser.feed(&text.as_bytes()[..cut]);
+            frames.extend(parser.feed(&text.as_bytes()[cut..]));
+            assert_eq!(frames.len(), 2, "cut at {cut}");
+            assert_eq!(frames[0].read::<LogLine>().expect("a line").line, "ü");
+            assert_eq!((frames[1].event.as_str(), frames[1].data.as_str()), ("end", "1"));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One method for each operation of the API, in the order of the nouns.
+
+use reqwest::Method;
+
+use super::{Client, ClientError, segment};
+use crate::types::{
+    AddMapRuleRequest, ApiConfig, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest,
+    CreateLoadBalancerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
+    CreateTokenResponse, Deploy, DeploySummary, Environment, EnvironmentSummary, Image, ImageList, ImageResolution,
+    LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Operation, OperationEvent, Repository,
+    RepositoryList, Service, ServiceSummary, Tag, TagQuery, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest,
+    UpdateLoadBalancerRequest, UpdateServiceRequest,
+};
+
+type Answer<T> = Result<T, ClientError>;
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty = $method:ident $path:literal $(($($part:expr),*))? $(, query $query:expr)? $(, body $body:expr)?;)+) => {
+        impl Client {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// [`ClientError`] says whether the server refused, answered nonsense, or can't be reached.
+            pub async fn $name(&self, $($arg: $type),*) -> Answer<$answer> {
+                let path = format!($path $(, $($part),*)?);
+                methods!(@send self $method path $(, query $query)? $(, body $body)?)
+            }
+        )+}
+    };
+    (@send $client:ident GET $path:ident) => { $client.get(&$path).await };
+    (@send $client:ident GET $path:ident, query $query:expr) => { $client.get_with(&$path, $query).await };
+    (@send $client:ident POST $path:ident, body $body:expr) => { $client.send_json(Method::POST, &$path, $body).await };
+    (@send $client:ident PATCH $path:ident, body $body:expr) => { $client.send_json(Method::PATCH, &$path, $body).await };
+    (@send $client:ident DELETE $path:ident) => { $client.delete(&$path).await };
+    (@send $client:ident DELETE $path:ident, query $query:expr) => {
+        $client.json($client.request(Method::DELETE, &$path).query($query)).await
+    };
+    (@send $client:ident DELETE $path:ident, body $body:expr) => { $client.send_json(Method::DELETE, &$path, $body).await };
+}
+
+methods! {
+    /// The instance's configuration.
+    admin_config() -> ApiConfig = GET "/admin/config";
+    /// The server's own log.
+    admin_logs(query: &LogQuery) -> Vec<LogFile> = GET "/admin/logs", query query;
+
+    /// All deploys.
+    deploy_list() -> Vec<DeploySummary> = GET "/deploy";
+    /// Makes the next version of a deploy.
+    deploy_create(request: &CreateDeployRequest) -> CreateEntityResponse = POST "/deploy", body request;
+    /// One deploy.
+    deploy_get(id: &str) -> Deploy = GET "/deploy/{}" (segment(id));
+    /// Deletes a deploy.
+    deploy_delete(id: &str) -> CreateEntityResponse = DELETE "/deploy/{}" (segment(id));
+
+    /// All environments.
+    environment_list() -> Vec<EnvironmentSummary> = GET "/environment";
+    /// Makes an environment.
+    environment_create(request: &CreateEnvironmentRequest) -> CreateEntityResponse = POST "/environment", body request;
+    /// One environment.
+    environment_get(id: &str) -> Environment = GET "/environment/{}" (segment(id));
+    /// Changes an environment.
+    environment_update(id: &str, request: &UpdateEnvironmentRequest) -> CreateEntityResponse =
+        PATCH "/environment/{}" (segment(id)), body request;
+    /// Deletes an environment.
+    environment_delete(id: &str) -> CreateEntityResponse = DELETE "/environment/{}" (segment(id));
+    /// What happened in an environment.
+    environment_logs(id: &str, query: &LogQuery) -> Vec<LogFile> = GET "/environment/{}/logs" (segment(id)), query query;
+
+    /// All load balancers.
+    load_balancer_list() -> Vec<LoadBalancerSummary> = GET "/loadbalancer";
+    /// Makes a load balancer.
+    load_balancer_create(request: &CreateLoadBalancerRequest) -> CreateEntityResponse = POST "/loadbalancer", body request;
+    /// One load balancer.
+    load_balancer_get(id: &str) -> LoadBalancer = GET "/loadbalancer/{}" (segment(id));
+    /// Changes a load balancer.
+    load_balancer_update(id: &str, request: &UpdateLoadBalancerRequest) -> CreateEntityResponse =
+        PATCH "/loadbalancer/{}" (segment(id)), body request;
+    /// Deletes a load balancer.
+    load_balancer_delete(id: &str) -> CreateEntityResponse = DELETE "/loadbalancer/{}" (segment(id));
+
+    /// All services.
+    service_list() -> Vec<ServiceSummary> = GET "/service";
+    /// Makes a service.
+    service_create(request: &CreateServiceRequest) -> CreateEntityResponse = POST "/service", body request;
+    /// One service.
+    service_get(id: &str) -> Service = GET "/service/{}" (segment(id));
+    /// Changes a service.
+    service_update(id: &str, request: &UpdateServiceRequest) -> CreateEntityResponse =
+        PATCH "/service/{}" (segment(id)), body request;
+    /// Deletes a service.
+    service_delete(id: &str) -> CreateEntityResponse = DELETE "/service/{}" (segment(id));
+    /// A service's log.
+    service_logs(id: &str, query: &LogQuery) -> Vec<LogFile> = GET "/service/{}/logs" (segment(id)), query query;
+
+    /// All tasks.
+    task_list() -> Vec<TaskSummary> = GET "/task";
+    /// Runs a task.
+    task_create(request: &CreateTaskRequest) -> CreateEntityResponse = POST "/task", body request;
+    /// One task.
+    task_get(id: &str) -> Task = GET "/task/{}" (segment(id));
+    /// Stops a task; its logs stay.
+    task_stop(id: &str) -> CreateEntityResponse = POST "/task/{}/stop" (segment(id)), body &serde_json::json!({});
+    /// Deletes a task.
+    task_delete(id: &str) -> CreateEntityResponse = DELETE "/task/{}" (segment(id));
+    /// A task's log.
+    task_logs(id: &str, query: &LogQuery) -> Vec<LogFile> = GET "/task/{}/logs" (segment(id)), query query;
+
+    /// The newest operations.
+    operation_list() -> Vec<Operation> = GET "/operation";
+    /// One operation.
+    operation_get(id: &str) -> Operation = GET "/operation/{}" (segment(id));
+    /// What happened in an operation so far.
+    operation_events(id: &str) -> Vec<OperationEvent> = GET "/operation/{}/log" (segment(id));
+
+    /// Tags of the entities that pass the filters.
+    tag_list(query: &TagQuery) -> Vec<Tag> = GET "/tag", query query;
+    /// Adds a tag.
+    tag_create(tag: &Tag) -> Tag = POST "/tag", body tag;
+    /// Takes a tag away.
+    tag_delete(tag: &Tag) -> Option<Tag> = DELETE "/tag", body tag;
+
+    /// All repositories.
+    repository_list() -> RepositoryList = GET "/repository";
+    /// The repositories of one owner.
+    repository_list_of(owner: &str) -> RepositoryList = GET "/repository/{}" (segment(owner));
+    /// Makes a repository.
+    repository_create(owner: &str, request: &CreateRepositoryRequest) -> Repository =
+        POST "/repository/{}" (segment(owner)), body request;
+    /// One repository.
+    repository_get(owner: &str, name: &str) -> Repository = GET "/repository/{}/{}" (segment(owner), name);
+    /// Deletes a repository; one with images only with `force`.
+    repository_delete(owner: &str, name: &str, force: bool) -> Repository =
+        DELETE "/repository/{}/{}" (segment(owner), name), query &[("force", force)];
+    /// The tags of a repository.
+    image_list(owner: &str, name: &str) -> ImageList = GET "/repository/{}/{}/image" (segment(owner), name);
+    /// One image by tag or digest.
+    image_get(owner: &str, name: &str, reference: &str) -> Image =
+        GET "/repository/{}/{}/image/{}" (segment(owner), name, segment(reference));
+    /// Deletes a tag, or an image by digest with all its tags.
+    image_delete(owner: &str, name: &str, reference: &str) -> String =
+        DELETE "/repository/{}/{}/image/{}" (segment(owner), name, segment(reference));
+
+    /// What an image name becomes.
+    image_resolve(image: &str) -> ImageResolution = GET "/image/resolve", query &[("image", image)];
+    /// All map rules.
+    map_list() -> Vec<MapRule> = GET "/map";
+    /// Adds a map rule.
+    map_add(request: &AddMapRuleRequest) -> MapRule = POST "/map", body request;
+    /// Takes a map rule away.
+    map_remove(prefix: &str) -> MapRule = DELETE "/map", query &[("prefix", prefix)];
+
+    /// All tokens.
+    token_list() -> Vec<TokenSummary> = GET "/token";
+    /// Makes a token.
+    token_create(request: &CreateTokenRequest) -> CreateTokenResponse = POST "/token", body request;
+    /// Revokes a token.
+    token_revoke(id: &str) -> TokenSummary = DELETE "/token/{}" (segment(id));
+}

@@ -1,0 +1,27 @@
+//! The wire types, a file for each noun.
+
+pub mod common;
+pub mod deploy;
+pub mod environment;
+pub mod image;
+pub mod load_balancer;
+pub mod log;
+pub mod operation;
+pub mod repository;
+pub mod service;
+pub mod tag;
+pub mod task;
+pub mod token;
+
+pub use common::*;
+pub use deploy::*;
+pub use environment::*;
+pub use image::*;
+pub use load_balancer::*;
+pub use log::*;
+pub use operation::*;
+pub use repository::*;
+pub use service::*;
+pub use tag::*;
+pub use task::*;
+pub use token::*;

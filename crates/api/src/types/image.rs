@@ -1,0 +1,67 @@
+//! Image resolution and map rules on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::common::Failure;
+
+/// `GET /image/resolve`: the steps from a friendly name to what the engine pulls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageResolution {
+    /// The image as asked.
+    pub image: String,
+    /// The rule that matched, `prefix|target`; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the rule makes of it.
+    pub backing: String,
+    /// The digest behind it now; absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// What a service would be pinned to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
+    /// The platforms that it has.
+    #[serde(default)]
+    pub platforms: Vec<String>,
+    /// The engine's platform.
+    #[serde(default)]
+    pub engine_platform: String,
+    /// Bytes of all that it needs; absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Why the engine could not pull it; absent when the pull check passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Failure>,
+    /// What the user should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A map rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MapRule {
+    /// What images begin with.
+    #[serde(default)]
+    pub prefix: String,
+    /// What they become.
+    #[serde(default)]
+    pub target: String,
+    /// `instance`: from the configuration, can't be removed here; `user`: added by a command.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// `POST /map`: either `rule`, or `prefix` and `target`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AddMapRuleRequest {
+    /// `prefix|target`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What images begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// What they become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}

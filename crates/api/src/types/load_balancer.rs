@@ -1,0 +1,163 @@
+//! Load balancers on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /loadbalancer`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreateLoadBalancerRequest {
+    /// The name.
+    #[serde(default)]
+    pub load_balancer_name: String,
+    /// `application` or `classic`; empty means `application`.
+    #[serde(default)]
+    pub load_balancer_type: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub environment_id: String,
+    /// Whether it can be reached from everywhere.
+    #[serde(default)]
+    pub is_public: bool,
+    /// Its listeners; none means 80:80/HTTP.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// How copies are judged; absent means TCP:80, /, 30, 5, 2, 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Seconds without traffic; 0 means 60.
+    #[serde(default)]
+    pub idle_timeout: i64,
+    /// Whether copies in all zones get traffic from each zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_zone: Option<bool>,
+}
+
+/// A listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Port {
+    /// The certificate of a TLS listener.
+    #[serde(default)]
+    pub certificate_arn: String,
+    /// Where the container listens.
+    #[serde(default)]
+    pub container_port: i64,
+    /// Where clients connect.
+    #[serde(default)]
+    pub host_port: i64,
+    /// `HTTP`, `HTTPS`, `TCP`, `TLS`, in any case.
+    #[serde(default)]
+    pub protocol: String,
+}
+
+/// How copies are judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthCheck {
+    /// `TCP:80`, `HTTP:80/health`.
+    #[serde(default)]
+    pub target: String,
+    /// The path of an HTTP check.
+    #[serde(default)]
+    pub path: String,
+    /// Seconds from check to check.
+    #[serde(default)]
+    pub interval: i64,
+    /// Seconds a check may take.
+    #[serde(default)]
+    pub timeout: i64,
+    /// Successes that make a copy healthy again.
+    #[serde(default)]
+    pub healthy_threshold: i64,
+    /// Failures that make a copy unhealthy.
+    #[serde(default)]
+    pub unhealthy_threshold: i64,
+}
+
+impl HealthCheck {
+    /// What a load balancer gets when nothing else is said.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self {
+            target: "TCP:80".to_owned(),
+            path: "/".to_owned(),
+            interval: 30,
+            timeout: 5,
+            healthy_threshold: 2,
+            unhealthy_threshold: 2,
+        }
+    }
+}
+
+/// A load balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoadBalancer {
+    /// Where it stands.
+    pub environment_id: String,
+    /// That environment's name.
+    pub environment_name: String,
+    /// How copies are judged.
+    pub health_check: HealthCheck,
+    /// Seconds without traffic.
+    pub idle_timeout: i64,
+    /// Whether it can be reached from everywhere.
+    pub is_public: bool,
+    /// Its name on AWS; empty on one machine.
+    pub load_balancer_arn: String,
+    /// The id.
+    pub load_balancer_id: String,
+    /// The name.
+    pub load_balancer_name: String,
+    /// `application` or `classic`.
+    pub load_balancer_type: String,
+    /// Its listeners.
+    pub ports: Vec<Port>,
+    /// The service behind it; empty when there is none.
+    pub service_id: String,
+    /// That service's name.
+    pub service_name: String,
+    /// Where clients go: with scheme and port for the first HTTP listener, else `host:port`.
+    pub url: String,
+    /// Whether copies in all zones get traffic from each zone.
+    #[serde(default)]
+    pub cross_zone: bool,
+    /// What is wrong with it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<super::common::Failure>,
+}
+
+/// A load balancer in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoadBalancerSummary {
+    /// The id.
+    pub load_balancer_id: String,
+    /// The name.
+    pub load_balancer_name: String,
+    /// `application` or `classic`.
+    pub load_balancer_type: String,
+    /// Where it stands.
+    pub environment_id: String,
+    /// That environment's name.
+    pub environment_name: String,
+}
+
+/// `PATCH /loadbalancer/{id}`. What is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateLoadBalancerRequest {
+    /// All listeners, in place of those that are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<Port>>,
+    /// Listeners to add, by host port. Unlike `ports` this loses nobody else's change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_ports: Vec<Port>,
+    /// Host ports of listeners to take away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_ports: Vec<i64>,
+    /// How copies are judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Seconds without traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<i64>,
+    /// Whether copies in all zones get traffic from each zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_zone: Option<bool>,
+}

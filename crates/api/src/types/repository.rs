@@ -1,0 +1,67 @@
+//! Repositories and their images on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /repository/{owner}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreateRepositoryRequest {
+    /// The name without its owner; further `/` are allowed.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Repository {
+    /// The team.
+    pub owner: String,
+    /// The name without its owner.
+    pub name: String,
+    /// When it was made, RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+    /// How task definitions name it: `registry.example.com/team/app`.
+    #[serde(default)]
+    pub uri: String,
+    /// Where the bytes are, as the engine pulls them.
+    #[serde(default)]
+    pub backing_uri: String,
+}
+
+/// `GET /repository` (`owner/name`) and `GET /repository/{owner}` (`name`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RepositoryList {
+    /// The names.
+    pub repositories: Vec<String>,
+}
+
+/// `GET /repository/{owner}/{name}/image`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageList {
+    /// The tags.
+    pub images: Vec<String>,
+}
+
+/// `GET /repository/{owner}/{name}/image/{tag}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Image {
+    /// The tag, or the digest that was asked for.
+    #[serde(default)]
+    pub tag: String,
+    /// The digest behind it.
+    pub digest: String,
+    /// All that it needs, in whole megabytes: `12MB`.
+    pub size: String,
+    /// When it was pushed, RFC 3339.
+    pub pushed_at: String,
+    /// All that it needs, in bytes.
+    #[serde(default)]
+    pub size_bytes: u64,
+    /// Its media type.
+    #[serde(default)]
+    pub media_type: String,
+    /// `linux/amd64`, …
+    #[serde(default)]
+    pub platforms: Vec<String>,
+}

@@ -1,0 +1,50 @@
+//! Tokens on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /token`. The body may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreateTokenRequest {
+    /// What to call it; absent means a name made from the date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Days until it ends; absent means 90, 0 means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_days: Option<i64>,
+}
+
+/// The answer to `POST /token`: the only time the secret is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreateTokenResponse {
+    /// base64 of `user:secret`: what goes behind `Authorization: Basic`, into `LAYER0_AUTH_TOKEN` and into Docker's
+    /// `auth` field.
+    pub token: String,
+    /// To revoke it by.
+    pub token_id: String,
+    /// The user name for `docker login`.
+    pub user: String,
+    /// The password for `docker login`.
+    pub secret: String,
+    /// What it is called.
+    pub name: String,
+    /// When it ends, RFC 3339; empty for never.
+    pub expires: String,
+}
+
+/// A token in a list; never the secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TokenSummary {
+    /// To revoke it by.
+    pub token_id: String,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub user: String,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it ends, RFC 3339; empty for never.
+    pub expires: String,
+    /// When it was last used, RFC 3339, to the hour; empty for never.
+    pub last_used: String,
+}

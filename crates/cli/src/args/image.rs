@@ -1,0 +1,60 @@
+//! `l0 image` and `l0 map`.
+
+use clap::Subcommand;
+
+/// Images of the private registry, and what image names become
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  l0 image resolve registry.example.com/team/app:1")]
+pub(crate) enum Image {
+    /// List the tags of a repository
+    #[command(after_help = "Example:\n  l0 image list team/app")]
+    List {
+        /// OWNER/NAME
+        #[arg(value_name = "REPOSITORY")]
+        repository: String,
+    },
+    /// Show an image: digest, size, platforms
+    #[command(after_help = "Example:\n  l0 image get team/app:1")]
+    Get {
+        /// OWNER/NAME:TAG or OWNER/NAME@DIGEST
+        #[arg(value_name = "REPOSITORY:TAG")]
+        image: String,
+    },
+    /// Delete a tag, or by digest an image with all its tags
+    #[command(after_help = "Example:\n  l0 image delete team/app:1")]
+    Delete {
+        /// OWNER/NAME:TAG or OWNER/NAME@DIGEST
+        #[arg(value_name = "REPOSITORY:TAG")]
+        image: String,
+    },
+    /// Show the steps from an image's name to what the engine pulls
+    #[command(after_help = "Example:\n  l0 image resolve registry.example.com/team/app:1")]
+    Resolve {
+        /// The image as a task definition names it
+        #[arg(value_name = "IMAGE")]
+        image: String,
+    },
+}
+
+/// The rules that turn image names into what the engine pulls
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  l0 map list")]
+pub(crate) enum Map {
+    /// List the rules
+    #[command(after_help = "Example:\n  l0 map list")]
+    List,
+    /// Add a rule; it holds for deploys made from now on
+    #[command(after_help = "Example:\n  l0 map add 'hub.example.com/team|registry.example.com/team'")]
+    Add {
+        /// PREFIX|TARGET
+        #[arg(value_name = "RULE")]
+        rule: String,
+    },
+    /// Take a rule away
+    #[command(after_help = "Example:\n  l0 map remove hub.example.com/team")]
+    Remove {
+        /// The rule's prefix
+        #[arg(value_name = "PREFIX")]
+        prefix: String,
+    },
+}

@@ -1,0 +1,154 @@
+//! `l0 loadbalancer`.
+
+use clap::Subcommand;
+
+/// Stable addresses in front of services
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  l0 loadbalancer create --port 8080:80/http dev web")]
+pub(crate) enum LoadBalancer {
+    /// Add a listener
+    #[command(name = "addport", after_help = "Example:\n  l0 loadbalancer addport web 8081:80/http")]
+    AddPort {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+        /// HOST_PORT:CONTAINER_PORT/PROTOCOL
+        #[arg(value_name = "PORT")]
+        port: String,
+        /// Certificate of an HTTPS or TLS listener
+        #[arg(long, value_name = "ARN")]
+        certificate: Option<String>,
+    },
+    /// Make a load balancer
+    #[command(after_help = "Example:\n  l0 loadbalancer create --port 8080:80/http --healthcheck-path /health dev web")]
+    Create(Box<LoadBalancerCreate>),
+    /// Show or set whether copies in all zones get traffic from each zone
+    #[command(name = "cross-zone", after_help = "Example:\n  l0 loadbalancer cross-zone web --enable")]
+    CrossZone {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+        /// Turn it on
+        #[arg(long, conflicts_with = "disable")]
+        enable: bool,
+        /// Turn it off
+        #[arg(long)]
+        disable: bool,
+    },
+    /// Delete a load balancer
+    #[command(after_help = "Example:\n  l0 loadbalancer delete web")]
+    Delete {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+    },
+    /// Take a listener away
+    #[command(name = "dropport", after_help = "Example:\n  l0 loadbalancer dropport web 8081")]
+    DropPort {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+        /// The listener's port
+        #[arg(value_name = "HOST_PORT", allow_negative_numbers = true)]
+        host_port: String,
+    },
+    /// Show load balancers
+    #[command(after_help = "Example:\n  l0 loadbalancer get dev:web")]
+    Get {
+        /// NAME, ENVIRONMENT:NAME or an id; `*` stands for any characters
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+    },
+    /// Show or change the health check
+    #[command(
+        name = "healthcheck",
+        after_help = "Example:\n  l0 loadbalancer healthcheck web\n  l0 loadbalancer healthcheck web --healthcheck-target HTTP:80/health --healthcheck-interval 10"
+    )]
+    HealthCheck(Box<HealthCheckChange>),
+    /// Set the idle timeout
+    #[command(name = "idletimeout", after_help = "Example:\n  l0 loadbalancer idletimeout web 120")]
+    IdleTimeout {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+        /// Seconds without traffic
+        #[arg(value_name = "TIMEOUT", allow_negative_numbers = true)]
+        timeout: String,
+    },
+    /// List load balancers
+    #[command(after_help = "Example:\n  l0 loadbalancer list")]
+    List,
+}
+
+/// `l0 loadbalancer create`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoadBalancerCreate {
+    /// NAME or id of its environment
+    #[arg(value_name = "ENVIRONMENT_TARGET")]
+    pub(crate) environment: String,
+    /// Its name
+    #[arg(value_name = "LOAD_BALANCER_NAME")]
+    pub(crate) name: String,
+    /// Listener, HOST_PORT:CONTAINER_PORT/PROTOCOL; may be given several times [default: 80:80/HTTP]
+    #[arg(long = "port", value_name = "PORT")]
+    pub(crate) ports: Vec<String>,
+    /// Certificate of the HTTPS and TLS listeners
+    #[arg(long, value_name = "ARN")]
+    pub(crate) certificate: Option<String>,
+    /// Reachable from its own environment and those linked to it only
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// What is checked: TCP:PORT or HTTP:PORT/PATH
+    #[arg(long, value_name = "TARGET", default_value = "TCP:80")]
+    pub(crate) healthcheck_target: String,
+    /// Path of an HTTP check
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub(crate) healthcheck_path: String,
+    /// Seconds from check to check
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    pub(crate) healthcheck_interval: i64,
+    /// Seconds a check may take
+    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    pub(crate) healthcheck_timeout: i64,
+    /// Successes that make a copy healthy
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) healthcheck_healthy_threshold: i64,
+    /// Failures that make a copy unhealthy
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) healthcheck_unhealthy_threshold: i64,
+    /// Seconds without traffic after which a connection is closed
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub(crate) idle_timeout: i64,
+    /// application or classic
+    #[arg(long = "type", value_name = "TYPE", default_value = "application")]
+    pub(crate) kind: String,
+    /// Send traffic to copies in the same zone only
+    #[arg(long)]
+    pub(crate) disable_cross_zone: bool,
+}
+
+/// `l0 loadbalancer healthcheck`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HealthCheckChange {
+    /// NAME, ENVIRONMENT:NAME or an id
+    #[arg(value_name = "LOAD_BALANCER_NAME")]
+    pub(crate) target: String,
+    /// What is checked: TCP:PORT or HTTP:PORT/PATH
+    #[arg(long, alias = "set-target", value_name = "TARGET")]
+    pub(crate) healthcheck_target: Option<String>,
+    /// Path of an HTTP check
+    #[arg(long, alias = "set-path", value_name = "PATH")]
+    pub(crate) healthcheck_path: Option<String>,
+    /// Seconds from check to check
+    #[arg(long, alias = "set-interval", value_name = "SECONDS")]
+    pub(crate) healthcheck_interval: Option<i64>,
+    /// Seconds a check may take
+    #[arg(long, alias = "set-timeout", value_name = "SECONDS")]
+    pub(crate) healthcheck_timeout: Option<i64>,
+    /// Successes that make a copy healthy
+    #[arg(long, aliases = ["set-healthy-threshold", "healthcheck-healthy-threshold"], value_name = "N")]
+    pub(crate) healthy_threshold: Option<i64>,
+    /// Failures that make a copy unhealthy
+    #[arg(long, aliases = ["set-unhealthy-threshold", "healthcheck-unhealthy-threshold"], value_name = "N")]
+    pub(crate) unhealthy_threshold: Option<i64>,
+}

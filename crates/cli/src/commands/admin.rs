@@ -1,0 +1,53 @@
+//! `l0 admin`.
+
+use layer0_api::types::ApiConfig;
+
+use crate::VERSION;
+use crate::app::App;
+use crate::args::admin::Admin;
+use crate::commands::logs;
+use crate::error::CliError;
+
+pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
+    match verb {
+        Admin::Debug => {
+            let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
+            app.printer.result(&config, |config| report(app, config))
+        }
+        Admin::Logs { window } => {
+            let files = app.client.admin_logs(&logs::query(&window)?).await.map_err(|why| app.error(why))?;
+            logs::print(app, &files)
+        }
+        Admin::Version => {
+            let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
+            app.printer.message(&config.version)
+        }
+    }
+}
+
+/// What helps whoever helps: never the token.
+fn report(app: &App, config: &ApiConfig) -> String {
+    let switch = |skipped: bool| if skipped { "disabled" } else { "enabled" };
+    let rule = "------------\n";
+    let line = |label: &str, value: &str| format!("{}\n", format!("{label:<18}{value}").trim_end());
+    [
+        "DEBUG REPORT\n".to_owned(),
+        rule.to_owned(),
+        line("Instance Name:", &config.instance),
+        line("API Endpoint:", app.client.endpoint()),
+        line("API Version:", &config.version),
+        line("CLI Version:", VERSION),
+        line("SSL Verify:", switch(app.settings.skip_ssl_verify)),
+        line("Version Verify:", switch(app.settings.skip_verify_version)),
+        rule.to_owned(),
+        line("VPC ID:", &config.vpc_id),
+        line("Public Subnets:", &config.public_subnets.join(", ")),
+        line("Private Subnets:", &config.private_subnets.join(", ")),
+        rule.to_owned(),
+        line("Kind:", &config.kind),
+        line("Engine:", &config.engine),
+        line("Registry:", &config.registry_name),
+        line("Registry at:", &config.registry_address),
+    ]
+    .concat()
+}

@@ -1,0 +1,69 @@
+//! `l0 image` and `l0 map`.
+
+use layer0_api::types::{AddMapRuleRequest, MapRule};
+
+use crate::app::App;
+use crate::args::image::{Image, Map};
+use crate::error::{CliError, Exit};
+use crate::grammar::{image, repository};
+use crate::printer::{lines, rows};
+
+pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
+    match verb {
+        Image::List { repository: text } => {
+            let name = repository(&text)?;
+            let tags = app.client.image_list(&name.owner, &name.name).await.map_err(|why| app.error(why))?.images;
+            // In text as `image get` takes them, in JSON the tags alone.
+            app.printer.result(&tags[..], |tags| {
+                let images: Vec<String> = tags.iter().map(|tag| format!("{text}:{tag}")).collect();
+                rows::name_table("IMAGE", &images)
+            })
+        }
+        Image::Get { image: text } => {
+            let (name, reference) = image(&text)?;
+            let found = app.client.image_get(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
+            app.printer.result(&[found][..], rows::image_table)
+        }
+        Image::Delete { image: text } => {
+            let (name, reference) = image(&text)?;
+            app.client.image_delete(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
+            Ok(())
+        }
+        Image::Resolve { image } => {
+            let found = app.client.image_resolve(&image).await.map_err(|why| app.error(why))?;
+            for warning in &found.warnings {
+                app.printer.warn(warning);
+            }
+            app.printer.result(std::slice::from_ref(&found), |all| all.iter().map(lines::resolution).collect())?;
+            match &found.problem {
+                None => Ok(()),
+                Some(problem) => {
+                    let exit = if problem.class == "image_not_found" { Exit::NotFound } else { Exit::Refused };
+                    Err(CliError::failure(exit, "the engine could not pull this image", problem))
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn map(app: &App, verb: Map) -> Result<(), CliError> {
+    match verb {
+        Map::List => {
+            let rules = app.client.map_list().await.map_err(|why| app.error(why))?;
+            print(app, &rules)
+        }
+        Map::Add { rule } => {
+            let request = AddMapRuleRequest { rule: Some(rule), ..AddMapRuleRequest::default() };
+            let rule = app.client.map_add(&request).await.map_err(|why| app.error(why))?;
+            print(app, &[rule])
+        }
+        Map::Remove { prefix } => {
+            app.client.map_remove(&prefix).await.map_err(|why| app.error(why))?;
+            Ok(())
+        }
+    }
+}
+
+fn print(app: &App, rules: &[MapRule]) -> Result<(), CliError> {
+    app.printer.result(rules, rows::map_table)
+}

@@ -1,0 +1,148 @@
+//! `l0 loadbalancer`.
+
+use layer0_api::types::{CreateEntityResponse, CreateLoadBalancerRequest, HealthCheck, LoadBalancer as Entity, UpdateLoadBalancerRequest};
+
+use crate::app::App;
+use crate::args::load_balancer::{HealthCheckChange, LoadBalancer, LoadBalancerCreate};
+use crate::error::{CliError, Exit};
+use crate::grammar::{integer, port, port_number};
+use crate::printer::rows;
+use crate::target::{self, Kind};
+
+/// The listener of a load balancer for which none is given.
+const DEFAULT_PORT: &str = "80:80/HTTP";
+
+pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
+    match verb {
+        LoadBalancer::AddPort { target, port: text, certificate } => {
+            let port = port(&text, certificate.as_deref())?;
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            let request = UpdateLoadBalancerRequest { add_ports: vec![port], ..UpdateLoadBalancerRequest::default() };
+            let change = update(app, &found.id, &request).await?;
+            settle_and_show(app, &change).await
+        }
+        LoadBalancer::Create(args) => create(app, *args).await,
+        LoadBalancer::CrossZone { target, enable, disable } => {
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            if enable || disable {
+                let request = UpdateLoadBalancerRequest { cross_zone: Some(enable), ..UpdateLoadBalancerRequest::default() };
+                let change = update(app, &found.id, &request).await?;
+                app.settle_then_print(&change).await?;
+            }
+            app.printer.result(&read(app, &found.id).await?, rows::cross_zone_table)
+        }
+        LoadBalancer::Delete { target } => {
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            let change = app.client.load_balancer_delete(&found.id).await.map_err(|why| app.error(why))?;
+            app.settle_silently(&change).await
+        }
+        LoadBalancer::DropPort { target, host_port } => {
+            let host_port = port_number(&host_port)?;
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            if !read(app, &found.id).await?.ports.iter().any(|port| port.host_port == host_port) {
+                return Err(CliError::new(Exit::NotFound, format!("Host port '{host_port}' doesn't exist on this Load Balancer")));
+            }
+            let request = UpdateLoadBalancerRequest { remove_ports: vec![host_port], ..UpdateLoadBalancerRequest::default() };
+            let change = update(app, &found.id, &request).await?;
+            settle_and_show(app, &change).await
+        }
+        LoadBalancer::Get { target } => {
+            let ids = target::find(app, Kind::LoadBalancer, &target).await?.into_iter().map(|found| found.id).collect();
+            show(app, ids).await
+        }
+        LoadBalancer::HealthCheck(args) => health_check(app, *args).await,
+        LoadBalancer::IdleTimeout { target, timeout } => {
+            let timeout = integer("TIMEOUT", &timeout)?;
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            let request = UpdateLoadBalancerRequest { idle_timeout: Some(timeout), ..UpdateLoadBalancerRequest::default() };
+            let change = update(app, &found.id, &request).await?;
+            app.settle_then_print(&change).await?;
+            app.printer.result(&read(app, &found.id).await?, rows::idle_timeout_table)
+        }
+        LoadBalancer::List => {
+            let all = app.client.load_balancer_list().await.map_err(|why| app.error(why))?;
+            app.printer.result(&all[..], rows::load_balancer_list_table)
+        }
+    }
+}
+
+async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
+    let certificate = args.certificate.as_deref();
+    let ports = if args.ports.is_empty() {
+        vec![port(DEFAULT_PORT, certificate)?]
+    } else {
+        args.ports.iter().map(|text| port(text, certificate)).collect::<Result<_, _>>()?
+    };
+    let environment = target::one(app, Kind::Environment, &args.environment).await?;
+    let request = CreateLoadBalancerRequest {
+        load_balancer_name: args.name,
+        load_balancer_type: args.kind,
+        environment_id: environment.id,
+        is_public: !args.private,
+        ports,
+        health_check: Some(HealthCheck {
+            target: args.healthcheck_target,
+            path: args.healthcheck_path,
+            interval: args.healthcheck_interval,
+            timeout: args.healthcheck_timeout,
+            healthy_threshold: args.healthcheck_healthy_threshold,
+            unhealthy_threshold: args.healthcheck_unhealthy_threshold,
+        }),
+        idle_timeout: args.idle_timeout,
+        cross_zone: args.disable_cross_zone.then_some(false),
+    };
+    let change = app.client.load_balancer_create(&request).await.map_err(|why| app.error(why))?;
+    settle_and_show(app, &change).await
+}
+
+/// Shows the health check; changes first what flags name.
+async fn health_check(app: &App, args: HealthCheckChange) -> Result<(), CliError> {
+    let found = target::one(app, Kind::LoadBalancer, &args.target).await?;
+    let seen = read(app, &found.id).await?;
+    let mut check = seen.health_check.clone();
+    merge(&mut check.target, args.healthcheck_target);
+    merge(&mut check.path, args.healthcheck_path);
+    merge(&mut check.interval, args.healthcheck_interval);
+    merge(&mut check.timeout, args.healthcheck_timeout);
+    merge(&mut check.healthy_threshold, args.healthy_threshold);
+    merge(&mut check.unhealthy_threshold, args.unhealthy_threshold);
+    if check == seen.health_check {
+        return app.printer.result(&seen, rows::health_check_table);
+    }
+    let request = UpdateLoadBalancerRequest { health_check: Some(check), ..UpdateLoadBalancerRequest::default() };
+    let change = update(app, &found.id, &request).await?;
+    app.settle_then_print(&change).await?;
+    app.printer.result(&read(app, &found.id).await?, rows::health_check_table)
+}
+
+fn merge<T>(into: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *into = given;
+    }
+}
+
+async fn read(app: &App, id: &str) -> Result<Entity, CliError> {
+    app.client.load_balancer_get(id).await.map_err(|why| app.error(why))
+}
+
+async fn update(app: &App, id: &str, request: &UpdateLoadBalancerRequest) -> Result<CreateEntityResponse, CliError> {
+    app.client.load_balancer_update(id, request).await.map_err(|why| app.error(why))
+}
+
+async fn show(app: &App, ids: Vec<String>) -> Result<(), CliError> {
+    let all = app.read_all(ids, async |client, id| client.load_balancer_get(&id).await).await?;
+    app.printer.result(&all[..], |all| {
+        let mut out = rows::load_balancer_table(all);
+        for item in all {
+            if let Some(problem) = &item.problem {
+                out.push_str(&format!("\n{}:\n{}", item.load_balancer_name, crate::printer::lines::cause(problem)));
+            }
+        }
+        out
+    })
+}
+
+async fn settle_and_show(app: &App, change: &CreateEntityResponse) -> Result<(), CliError> {
+    app.settle_then_print(change).await?;
+    show(app, vec![change.entity_id.clone()]).await
+}

@@ -1,0 +1,38 @@
+//! What the commands do, a file for each noun.
+
+mod admin;
+mod deploy;
+mod environment;
+mod image;
+mod load_balancer;
+pub(crate) mod local;
+mod logs;
+mod operation;
+mod repository;
+mod service;
+mod task;
+mod token;
+
+use crate::app::App;
+use crate::args::Noun;
+use crate::error::CliError;
+
+/// Runs a command that speaks to a server.
+pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
+    match noun {
+        Noun::Admin(verb) => admin::run(app, verb).await,
+        Noun::Deploy(verb) => deploy::run(app, verb).await,
+        Noun::Environment(verb) => environment::run(app, verb).await,
+        Noun::LoadBalancer(verb) => load_balancer::run(app, verb).await,
+        Noun::Service(verb) => service::run(app, verb).await,
+        Noun::Task(verb) => task::run(app, verb).await,
+        Noun::Operation(verb) => operation::run(app, verb).await,
+        Noun::Job(verb) => operation::job(app, verb).await,
+        Noun::Repository(verb) => repository::run(app, verb).await,
+        Noun::Image(verb) => image::run(app, verb).await,
+        Noun::Map(verb) => image::map(app, verb).await,
+        Noun::Token(verb) => token::run(app, verb).await,
+        // These speak to no server and were run before a connection was looked for.
+        Noun::Endpoint(_) | Noun::Completion(_) | Noun::Server(_) | Noun::Version => Ok(()),
+    }
+}

@@ -1,0 +1,219 @@
+//! The little languages inside arguments: ports, overrides, repositories, images. Pure.
+
+use std::collections::BTreeMap;
+
+use layer0_api::types::{ContainerOverride, Port};
+
+use crate::error::CliError;
+
+/// Reads an integer and names what it is for.
+pub(crate) fn integer(label: &str, text: &str) -> Result<i64, CliError> {
+    text.trim().parse().map_err(|_| {
+        CliError::usage(format!(
+            "Failed to parse {label} argument: '{text}' is not a valid integer"
+        ))
+    })
+}
+
+/// Reads `HOST_PORT:CONTAINER_PORT/PROTOCOL`. The protocol keeps its case; ranges are the server's business.
+pub(crate) fn port(text: &str, certificate: Option<&str>) -> Result<Port, CliError> {
+    let fields: Vec<&str> = text.split([':', '/']).collect();
+    let [host, container, protocol] = fields[..] else {
+        return Err(CliError::usage(
+            "Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL",
+        ));
+    };
+    let host_port = port_number(host)?;
+    let container_port = port_number(container)?;
+    let certificate = certificate.unwrap_or_default();
+    if certificate.is_empty() {
+        if protocol.eq_ignore_ascii_case("https") {
+            return Err(CliError::usage(
+                "HTTPS protocol specified in a port, but no certificate provided",
+            ));
+        }
+    } else if !certificate.to_ascii_lowercase().starts_with("arn:") {
+        return Err(CliError::usage("SSL Certificate must be in ARN format"));
+    }
+    Ok(Port {
+        certificate_arn: certificate.to_owned(),
+        container_port,
+        host_port,
+        protocol: protocol.to_owned(),
+    })
+}
+
+/// Reads one port number.
+pub(crate) fn port_number(text: &str) -> Result<i64, CliError> {
+    text.parse()
+        .map_err(|_| CliError::usage(format!("'{text}' is not a valid integer")))
+}
+
+/// Reads `CONTAINER:VAR=VAL` texts and gathers them by container. A value may hold `:` and `=` and may be empty: the text is
+/// split at its first `:` and then at the first `=`.
+pub(crate) fn overrides(texts: &[String]) -> Result<Vec<ContainerOverride>, CliError> {
+    let mut out: Vec<ContainerOverride> = Vec::new();
+    for text in texts {
+        let unfit = || {
+            CliError::usage("Environment Variable Override format is: CONTAINER:VAR=VAL")
+                .hint(format!("this is not: {}", text.split('=').next().unwrap_or_default()))
+        };
+        let (container, rest) = text.split_once(':').ok_or_else(unfit)?;
+        let (variable, value) = rest.split_once('=').ok_or_else(unfit)?;
+        if container.is_empty() || variable.is_empty() {
+            return Err(unfit());
+        }
+        let entry = (variable.to_owned(), value.to_owned());
+        match out.iter_mut().find(|known| known.container_name == container) {
+            Some(known) => {
+                known.environment_overrides.insert(entry.0, entry.1);
+            }
+            None => out.push(ContainerOverride {
+                container_name: container.to_owned(),
+                environment_overrides: BTreeMap::from([entry]),
+            }),
+        }
+    }
+    Ok(out)
+}
+
+/// A repository: its owner and its name, which may hold further `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RepositoryName {
+    pub(crate) owner: String,
+    pub(crate) name: String,
+}
+
+/// Reads `OWNER/NAME`. A name with a registry's host is refused: which registry is asked is a matter of the endpoint, and
+/// deleting in ours what was named of another would be a trap.
+pub(crate) fn repository(text: &str) -> Result<RepositoryName, CliError> {
+    let unfit = |why: &str| CliError::usage(format!("'{text}' is not a repository: {why}"));
+    let Some((owner, name)) = text.split_once('/') else {
+        return Err(unfit("the format is OWNER/NAME"));
+    };
+    if owner.contains(['.', ':']) || owner == "localhost" {
+        return Err(unfit("give OWNER/NAME without the registry's host"));
+    }
+    for part in text.split('/') {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        if part.is_empty() || !part.chars().all(legal) || part.chars().all(|c| c == '.') {
+            return Err(unfit(
+                "its parts are made of lower-case letters, digits, `.`, `_` and `-`",
+            ));
+        }
+    }
+    Ok(RepositoryName {
+        owner: owner.to_owned(),
+        name: name.to_owned(),
+    })
+}
+
+/// Reads `OWNER/NAME:TAG` or `OWNER/NAME@DIGEST`.
+pub(crate) fn image(text: &str) -> Result<(RepositoryName, String), CliError> {
+    let format = || CliError::usage(format!("'{text}' is not an image: the format is OWNER/NAME:TAG or OWNER/NAME@DIGEST"));
+    let (name, reference) = match text.split_once('@') {
+        Some(parts) => parts,
+        None => {
+            let slash = text.rfind('/').ok_or_else(format)?;
+            let colon = text[slash..].find(':').ok_or_else(format)? + slash;
+            (&text[..colon], &text[colon + 1..])
+        }
+    };
+    if reference.is_empty() {
+        return Err(format());
+    }
+    Ok((repository(name)?, reference.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:iam::123456789012:server-certificate/name";
+
+    #[test]
+    fn ports_are_read() {
+        let read = port("80:8080/Http", None).expect("a port");
+        assert_eq!((read.host_port, read.container_port, read.protocol.as_str()), (80, 8080, "Http"));
+        let read = port("443:80/HTTPS", Some(ARN)).expect("a port");
+        assert_eq!(read.certificate_arn, ARN);
+        // One certificate is applied to every port, those without TLS too.
+        assert_eq!(port("80:80/tcp", Some(ARN)).expect("a port").certificate_arn, ARN);
+    }
+
+    #[test]
+    fn malformed_ports_are_refused_in_the_words_of_the_contract() {
+        let format = "Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL";
+        for (text, certificate, message) in [
+            ("80:80", None, format),
+            ("80", None, format),
+            ("", None, format),
+            ("80:80/tcp/x", None, format),
+            (":80/tcp", None, "'' is not a valid integer"),
+            ("80:/tcp", None, "'' is not a valid integer"),
+            ("80p:80/tcp", None, "'80p' is not a valid integer"),
+            ("80:80p/tcp", None, "'80p' is not a valid integer"),
+            ("443:80/https", None, "HTTPS protocol specified in a port, but no certificate provided"),
+            ("443:80/https", Some("my-cert"), "SSL Certificate must be in ARN format"),
+        ] {
+            let error = port(text, certificate).expect_err(text);
+            assert_eq!((error.message.as_str(), error.exit.code()), (message, 2), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_override_value_may_hold_anything() {
+        let read = overrides(&[
+            "app:URL=http://a:80/?x=1".to_owned(),
+            "app:EMPTY=".to_owned(),
+            "side:A=b,c".to_owned(),
+            "app:EMPTY=later wins".to_owned(),
+        ])
+        .expect("overrides");
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[0].container_name, "app");
+        assert_eq!(read[0].environment_overrides["URL"], "http://a:80/?x=1");
+        assert_eq!(read[0].environment_overrides["EMPTY"], "later wins");
+        assert_eq!(read[1].environment_overrides["A"], "b,c");
+    }
+
+    #[test]
+    fn malformed_overrides_are_refused() {
+        for text in [":key=val", "container:=val", "container:key", "container", "key=val", ""] {
+            let error = overrides(&[text.to_owned()]).expect_err(text);
+            assert_eq!(error.message, "Environment Variable Override format is: CONTAINER:VAR=VAL", "{text}");
+        }
+    }
+
+    #[test]
+    fn an_override_without_its_colon_does_not_put_its_value_on_the_screen() {
+        let error = overrides(&["PASSWORD=hunter2".to_owned()]).expect_err("no container");
+        assert!(!error.text().contains("hunter2"), "{}", error.text());
+    }
+
+    #[test]
+    fn repositories_and_images_are_read() {
+        let read = repository("team/app/web").expect("a repository");
+        assert_eq!((read.owner.as_str(), read.name.as_str()), ("team", "app/web"));
+        let (read, tag) = image("team/app:1.2").expect("an image");
+        assert_eq!((read.name.as_str(), tag.as_str()), ("app", "1.2"));
+        let (_, digest) = image("team/app@sha256:ab").expect("an image");
+        assert_eq!(digest, "sha256:ab");
+        for text in ["app", "", "/app", "team/", "Team/app", "team/../app", "team/a?b", "localhost:9090/team/app", "registry.example.com/team/app"] {
+            assert!(repository(text).is_err(), "{text}");
+        }
+        for text in ["team/app", "team/app:", "app:1", "host:80/team/app:1", "team/app@"] {
+            assert!(image(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_name_their_argument() {
+        assert_eq!(integer("COUNT", "3").expect("an integer"), 3);
+        assert_eq!(integer("COUNT", "-1").expect("the server judges it"), -1);
+        assert_eq!(
+            integer("COUNT", "x").expect_err("no integer").message,
+            "Failed to parse COUNT argument: 'x' is not a valid integer"
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! What a command runs with: flags, then environment, then the file that the server left for this user, then defaults.
+//! Read once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::args::Globals;
+use crate::error::{CONNECT_HINT, CliError};
+use crate::value::{parse_bool, parse_duration};
+
+/// Where the API is.
+pub(crate) const ENV_ENDPOINT: &str = "LAYER0_API_ENDPOINT";
+/// base64 of `user:secret`.
+pub(crate) const ENV_TOKEN: &str = "LAYER0_AUTH_TOKEN";
+/// Accept a certificate that can't be verified.
+pub(crate) const ENV_SKIP_SSL: &str = "LAYER0_SKIP_SSL_VERIFY";
+/// Don't compare versions.
+pub(crate) const ENV_SKIP_VERSION: &str = "LAYER0_SKIP_VERSION_VERIFY";
+/// Limit for the whole command.
+pub(crate) const ENV_TIMEOUT: &str = "LAYER0_TIMEOUT";
+/// Say more.
+pub(crate) const ENV_DEBUG: &str = "LAYER0_DEBUG";
+
+/// Where a server listens when nobody says otherwise.
+const DEFAULT_ENDPOINT: &str = "http://localhost:9090/";
+/// The predecessor's limit: long enough for a slow roll-out, short enough for CI.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Tables for people.
+    Text,
+    /// Arrays for programs.
+    Json,
+}
+
+impl Output {
+    /// Reads the value of `--output`.
+    pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
+        match text {
+            "text" => Ok(Output::Text),
+            "json" => Ok(Output::Json),
+            _ => Err(CliError::usage(format!("Unrecognized output format '{text}'")).hint("`text` and `json` are known")),
+        }
+    }
+}
+
+/// A credential that no log, error or `Debug` shows.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The credential itself.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) output: Output,
+    /// Limit for the whole command; `None` for none.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether somebody asked for that limit.
+    pub(crate) timeout_given: bool,
+    pub(crate) debug: bool,
+    pub(crate) skip_ssl_verify: bool,
+    pub(crate) skip_verify_version: bool,
+    pub(crate) no_wait: bool,
+}
+
+impl Settings {
+    /// Merges flags and environment.
+    pub(crate) fn read(flags: &Globals, env: &BTreeMap<String, String>) -> Result<Self, CliError> {
+        let output = Output::parse(flags.output.as_deref().unwrap_or("text"))?;
+        let given = match (&flags.timeout, set(env, ENV_TIMEOUT)) {
+            (Some(text), _) => Some(parse_duration(text).map_err(|why| CliError::usage(format!("--timeout: {why}")))?),
+            (None, Some(text)) => Some(parse_duration(text).map_err(|why| CliError::usage(format!("{ENV_TIMEOUT}: {why}")))?),
+            (None, None) => None,
+        };
+        Ok(Self {
+            output,
+            timeout: Some(given.unwrap_or(DEFAULT_TIMEOUT)).filter(|limit| !limit.is_zero()),
+            timeout_given: given.is_some(),
+            debug: switch(flags.debug, env, ENV_DEBUG)?,
+            skip_ssl_verify: switch(flags.skip_ssl_verify, env, ENV_SKIP_SSL)?,
+            skip_verify_version: switch(flags.skip_verify_version, env, ENV_SKIP_VERSION)?,
+            no_wait: flags.no_wait || flags.wait == Some(false),
+        })
+    }
+}
+
+fn set<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+    env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+}
+
+fn switch(flag: Option<bool>, env: &BTreeMap<String, String>, name: &str) -> Result<bool, CliError> {
+    match (flag, set(env, name)) {
+        (Some(value), _) => Ok(value),
+        (None, Some(text)) => parse_bool(text).map_err(|why| CliError::usage(format!("{name}: {why}"))),
+        (None, None) => Ok(false),
+    }
+}
+
+/// Which server, and who we are to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) endpoint: String,
+    /// Whether somebody named the endpoint.
+    pub(crate) endpoint_given: bool,
+    pub(crate) token: Secret,
+}
+
+impl Connection {
+    /// Merges flags, environment and the credentials file. A token of the file is used for its own endpoint only.
+    pub(crate) fn read(flags: &Globals, env: &BTreeMap<String, String>) -> Result<Self, CliError> {
+        let named = flags.endpoint.as_deref().filter(|text| !text.is_empty()).or_else(|| set(env, ENV_ENDPOINT));
+        let token = flags.token.as_deref().filter(|text| !text.is_empty()).or_else(|| set(env, ENV_TOKEN));
+        let file = if named.is_some() && token.is_some() { Credentials::default() } else { Credentials::read(env)? };
+        let endpoint_given = named.is_some() || file.default.is_some();
+        let endpoint = named.map(str::to_owned).or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let token = match token {
+            Some(token) => Secret::new(token),
+            None => file.token_of(&endpoint).cloned().ok_or_else(|| {
+                CliError::usage("Required Variable 'token' is not set!")
+                    .hint(format!("there is no credential for {endpoint}"))
+                    .hint(CONNECT_HINT)
+            })?,
+        };
+        Ok(Self { endpoint, endpoint_given, token })
+    }
+}
+
+/// `~/.config/layer0/credentials.json`: written by the server when it starts for the first time, for the user who started it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credentials {
+    /// The endpoint that is meant when nothing is said.
+    #[serde(default)]
+    pub(crate) default: Option<String>,
+    /// Each endpoint's token.
+    #[serde(default)]
+    pub(crate) endpoints: BTreeMap<String, Secret>,
+}
+
+impl Credentials {
+    /// Where the file is: `$XDG_CONFIG_HOME/layer0/`, else `$HOME/.config/layer0/`.
+    pub(crate) fn path(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+        let config = set(env, "XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| set(env, "HOME").map(|home| PathBuf::from(home).join(".config")))?;
+        Some(config.join("layer0").join("credentials.json"))
+    }
+
+    /// Reads the file; one that is not there is empty.
+    pub(crate) fn read(env: &BTreeMap<String, String>) -> Result<Self, CliError> {
+        let Some(path) = Self::path(env) else { return Ok(Self::default()) };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(why) => return Err(CliError::usage(format!("{} can't be read: {why}", path.display()))),
+        };
+        let read: Result<Self, serde_json::Error> = serde_json::from_str(&text);
+        let mut file = read.map_err(|why| {
+            // Neither the text nor a value of it is repeated: it holds secrets.
+            CliError::usage(format!("{} is malformed at line {}, column {}", path.display(), why.line(), why.column()))
+                .hint("correct it, or remove it and connect with `l0 endpoint --data-dir DIR`")
+        })?;
+        file.default = file.default.filter(|endpoint| !endpoint.is_empty());
+        Ok(file)
+    }
+
+    /// The token of an endpoint, however its slash is written.
+    pub(crate) fn token_of(&self, endpoint: &str) -> Option<&Secret> {
+        let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+        let wanted = bare(endpoint);
+        self.endpoints.iter().find(|(known, _)| bare(known) == wanted).map(|(_, token)| token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn globals(line: &[&str]) -> Globals {
+        let line = ["l0"].iter().chain(line).chain(["version"].iter());
+        Cli::try_parse_from(line).expect("a command line").globals
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn home() -> (tempfile::TempDir, BTreeMap<String, String>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(dir.path().join("layer0")).expect("a directory");
+        let env = env(&[("XDG_CONFIG_HOME", dir.path().to_str().expect("text"))]);
+        (dir, env)
+    }
+
+    fn write(dir: &tempfile::TempDir, text: &str) {
+        std::fs::write(dir.path().join("layer0/credentials.json"), text).expect("a file");
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_and_that_the_default() {
+        let none = env(&[]);
+        let read = Settings::read(&globals(&[]), &none).expect("defaults");
+        assert_eq!((read.timeout, read.timeout_given, read.debug), (Some(DEFAULT_TIMEOUT), false, false));
+        let vars = env(&[(ENV_TIMEOUT, "90s"), (ENV_SKIP_SSL, "1"), (ENV_DEBUG, "")]);
+        let read = Settings::read(&globals(&[]), &vars).expect("environment");
+        assert_eq!((read.timeout, read.skip_ssl_verify, read.debug), (Some(Duration::from_secs(90)), true, false));
+        let read = Settings::read(&globals(&["--timeout=1m", "--skip-ssl-verify=false", "--wait=false"]), &vars).expect("flags");
+        assert_eq!((read.timeout, read.skip_ssl_verify, read.no_wait), (Some(Duration::from_secs(60)), false, true));
+        assert_eq!(Settings::read(&globals(&["--timeout=0"]), &vars).expect("no limit").timeout, None);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_source() {
+        let error = Settings::read(&globals(&[]), &env(&[(ENV_SKIP_SSL, "maybe")])).expect_err("no boolean");
+        assert!(error.message.starts_with("LAYER0_SKIP_SSL_VERIFY: 'maybe'"), "{}", error.message);
+        let error = Settings::read(&globals(&["-t", "5"]), &env(&[])).expect_err("no duration");
+        assert!(error.message.starts_with("--timeout: '5'"), "{}", error.message);
+        let error = Settings::read(&globals(&["-o", "yaml"]), &env(&[])).expect_err("no format");
+        assert_eq!((error.message.as_str(), error.exit.code()), ("Unrecognized output format 'yaml'", 2));
+    }
+
+    #[test]
+    fn the_file_gives_its_token_to_its_own_endpoint_only() {
+        let (dir, mut env) = home();
+        write(&dir, r#"{"default":"http://localhost:9191","endpoints":{"http://localhost:9191":"QUJD"}}"#);
+        let read = Connection::read(&globals(&[]), &env).expect("a connection");
+        assert_eq!((read.endpoint.as_str(), read.token.reveal()), ("http://localhost:9191", "QUJD"));
+        env.insert(ENV_ENDPOINT.to_owned(), "http://LOCALHOST:9191/".to_owned());
+        assert_eq!(Connection::read(&globals(&[]), &env).expect("a connection").token.reveal(), "QUJD");
+        env.insert(ENV_ENDPOINT.to_owned(), "http://elsewhere:9191/".to_owned());
+        let error = Connection::read(&globals(&[]), &env).expect_err("no token");
+        assert_eq!(error.exit.code(), 2);
+        assert!(error.text().contains("l0 endpoint"), "{}", error.text());
+        env.insert(ENV_TOKEN.to_owned(), "WFla".to_owned());
+        assert_eq!(Connection::read(&globals(&[]), &env).expect("a connection").token.reveal(), "WFla");
+    }
+
+    #[test]
+    fn without_a_file_the_standard_endpoint_is_asked() {
+        let (_dir, env) = home();
+        let read = Connection::read(&globals(&["--token", "QUJD"]), &env).expect("a connection");
+        assert_eq!((read.endpoint.as_str(), read.endpoint_given), (DEFAULT_ENDPOINT, false));
+    }
+
+    #[test]
+    fn a_malformed_file_is_named_and_its_secret_kept() {
+        let (dir, env) = home();
+        write(&dir, r#"{"endpoints":{"http://localhost:9191":"c2VjcmV0"},"extra":"c2VjcmV0"}"#);
+        let error = Connection::read(&globals(&[]), &env).expect_err("a malformed file");
+        assert!(error.message.contains("credentials.json is malformed"), "{}", error.message);
+        assert!(!error.text().contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn a_secret_does_not_show() {
+        assert_eq!(format!("{:?}", Secret::new("c2VjcmV0")), "[redacted]");
+    }
+}

@@ -1,0 +1,21 @@
+//! The words of Layer0 as types. A value of one of these types is the proof that its rules hold: text from outside is
+//! parsed once, at the edge, and never checked again.
+
+pub mod access;
+pub mod deploy;
+pub mod digest;
+pub mod entity;
+pub mod environment;
+pub mod failure;
+pub mod id;
+pub mod image;
+pub mod image_map;
+pub mod load_balancer;
+pub mod name;
+pub mod operation;
+pub mod registry;
+pub mod service;
+pub mod tag;
+pub mod task;
+pub mod task_definition;
+pub mod time;

@@ -1,0 +1,81 @@
+//! What the registry keeps about repositories, manifests and blobs. The bytes of blobs are elsewhere.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::image::RepositoryName;
+use super::time::Timestamp;
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// `owner/name`.
+    pub name: RepositoryName,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// A manifest as it was pushed, with what was read out of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of the bytes, by the algorithm that the client chose.
+    pub digest: Digest,
+    /// The `Content-Type` it was pushed with.
+    pub media_type: String,
+    /// The very bytes.
+    pub bytes: Vec<u8>,
+    /// Blobs it needs to be complete (config and layers that are not foreign), each with its size.
+    pub blobs: Vec<(Digest, u64)>,
+    /// Manifests it needs to be complete (an index's children).
+    pub children: Vec<ChildManifest>,
+    /// The manifest that it says something about.
+    pub subject: Option<Digest>,
+    /// What it is (`artifactType`, or the config's media type): image-spec, "Guidelines for Artifact Usage".
+    pub artifact_type: Option<String>,
+    /// Its annotations, for the referrers list.
+    pub annotations: BTreeMap<String, String>,
+    /// When it was pushed.
+    pub pushed: Timestamp,
+}
+
+/// One entry of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildManifest {
+    /// The manifest.
+    pub digest: Digest,
+    /// The platform it is for, where the index says so.
+    pub platform: Option<Platform>,
+}
+
+/// A platform as OCI writes it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Platform {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`, `arm64`: Go's spelling (image-spec, "Image Index Property Descriptions").
+    pub architecture: String,
+    /// `v8`, where it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a manifest is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManifestRef {
+    /// By a tag.
+    Tag(String),
+    /// By its digest.
+    Digest(Digest),
+}

@@ -1,0 +1,93 @@
+//! What can go wrong when a user asks for something.
+
+use crate::model::entity::EntityRef;
+use crate::model::failure::Failure;
+use crate::model::image::ImageRef;
+use crate::model::image_map::{ImageMapError, MapApplyError};
+use crate::model::load_balancer::Port;
+use crate::model::task_definition::DocumentError;
+use crate::port::engine::EngineError;
+use crate::port::image_source::ImageSourceError;
+use crate::port::store::{Holder, StoreError};
+
+/// What went wrong, by what the user can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// It isn't there.
+    #[error("{entity} does not exist")]
+    Missing {
+        /// What.
+        entity: EntityRef,
+    },
+    /// It is on its way out.
+    #[error("{entity} is being deleted")]
+    Deleting {
+        /// What.
+        entity: EntityRef,
+    },
+    /// Against the rules.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// The document is none.
+    #[error("the task definition can't be used")]
+    Document(#[source] DocumentError),
+    /// An image can't be mapped.
+    #[error(transparent)]
+    Mapping(MapApplyError),
+    /// The map would not hold together.
+    #[error(transparent)]
+    Map(ImageMapError),
+    /// The rules changed while this one was written.
+    #[error("the image map was changed by somebody else meanwhile")]
+    MapConflict,
+    /// The map has no such rule, or it is not one that can be removed.
+    #[error("there is no map rule for `{prefix}`")]
+    MapRuleMissing {
+        /// Which.
+        prefix: String,
+        /// Whether it stands in the instance's configuration.
+        fixed: bool,
+    },
+    /// The engine would not be able to pull images.
+    #[error("the pull check failed: {}", .failures.iter().map(|(_, failure)| failure.message.as_str()).collect::<Vec<_>>().join("; "))]
+    PullCheck {
+        /// Each image with its reason; never empty.
+        failures: Vec<(ImageRef, Failure)>,
+    },
+    /// A host port belongs to another load balancer.
+    #[error("host port {} is taken by load balancer `{}`", .port.host_port, .holder.name)]
+    PortTaken {
+        /// Which port.
+        port: Port,
+        /// By whom.
+        holder: Holder,
+    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A registry of ours could not answer.
+    #[error(transparent)]
+    ImageSource(#[from] ImageSourceError),
+}
+
+impl OpsError {
+    pub(super) fn missing(entity: EntityRef) -> Self {
+        OpsError::Missing { entity }
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        OpsError::Invalid { message: message.into(), hint: None }
+    }
+
+    pub(super) fn invalid_with(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        OpsError::Invalid { message: message.into(), hint: Some(hint.into()) }
+    }
+}

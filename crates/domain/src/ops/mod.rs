@@ -1,0 +1,186 @@
+//! One function for each thing a user can ask for. They read, decide, and write what is wanted in one unit of work;
+//! carrying it out is the reconciler's business, so none of them waits for an engine to do anything.
+
+pub mod deploy;
+pub mod environment;
+mod error;
+pub mod image;
+pub mod load_balancer;
+pub mod map;
+pub mod service;
+pub mod task;
+pub mod token;
+
+pub use error::OpsError;
+
+use crate::model::entity::{EntityKind, EntityRef};
+use crate::model::environment::Environment;
+use crate::model::id::{EnvironmentId, OperationId, id_text};
+use crate::model::image_map::{ImageMap, ImageMapError, MapRule};
+use crate::model::operation::{Operation, OperationState, Verb};
+use crate::model::service::PinnedImage;
+use crate::port::clock::{Clock, ClockExt};
+use crate::port::engine::Engine;
+use crate::port::image_source::ImageSource;
+use crate::port::store::{Entity, Store, StoreError, StoreExt};
+
+/// What every function here works with.
+#[derive(Clone, Copy)]
+pub struct Ctx<'a> {
+    /// What the instance remembers.
+    pub store: &'a dyn Store,
+    /// What runs containers. Only asked, never told anything.
+    pub engine: &'a dyn Engine,
+    /// The registries of ours.
+    pub images: &'a dyn ImageSource,
+    /// Time and randomness.
+    pub clock: &'a dyn Clock,
+    /// Map rules that stand from the start (the instance's own registry, and those of its configuration).
+    pub fixed_rules: &'a [MapRule],
+}
+
+/// A change that was taken down and is being carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// The entity.
+    pub entity: EntityRef,
+    /// The operation that carries the change out.
+    pub operation: OperationId,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What each container's image was pinned to.
+    pub images: Vec<PinnedImage>,
+}
+
+/// A write that lost against another is read and decided again so many times. Two people at one service never get there;
+/// a loop of scripts may.
+const CONFLICT_RETRIES: usize = 8;
+
+impl Ctx<'_> {
+    fn new_id(&self, name: &str) -> String {
+        id_text(name, self.clock.random_u64())
+    }
+
+    fn operation(&self, verb: Verb, entity: &Entity) -> Operation {
+        Operation {
+            id: OperationId::parse(&self.new_id(verb.as_str())).expect("made of letters, digits and `-`"),
+            verb,
+            entity: entity.reference(),
+            entity_name: entity.name().to_string(),
+            environment: entity.environment().cloned(),
+            deployment: match entity {
+                Entity::Service(service) => Some(service.wanted().id.clone()),
+                _ => None,
+            },
+            state: OperationState::Running,
+            cause: None,
+            created: self.clock.now(),
+            ended: None,
+        }
+    }
+
+    async fn create(&self, entity: Entity) -> Result<Accepted, OpsError> {
+        let operation = self.operation(Verb::Create, &entity);
+        self.store.entity_create(&entity, &operation).await?;
+        Ok(Accepted { entity: entity.reference(), operation: operation.id, warnings: vec![], images: vec![] })
+    }
+
+    /// Reads an entity, changes it and writes it back; when somebody else wrote in between, once more from the start.
+    async fn change(
+        &self,
+        of: &EntityRef,
+        verb: Verb,
+        mut change: impl FnMut(Entity) -> Result<Entity, OpsError>,
+    ) -> Result<Accepted, OpsError> {
+        let mut tries = 0;
+        loop {
+            let entity = self.live(of).await?;
+            let entity = change(entity)?;
+            let operation = self.operation(verb, &entity);
+            match self.store.entity_update(&entity, &operation).await {
+                Ok(_) => {
+                    return Ok(Accepted {
+                        entity: of.clone(),
+                        operation: operation.id,
+                        warnings: vec![],
+                        images: vec![],
+                    });
+                }
+                Err(StoreError::Conflict { .. }) if tries < CONFLICT_RETRIES => tries += 1,
+                Err(why) => return Err(why.into()),
+            }
+        }
+    }
+
+    /// An entity that is there and not on its way out.
+    async fn live(&self, of: &EntityRef) -> Result<Entity, OpsError> {
+        match self.store.entity_get(of).await? {
+            Some(entity) if !entity.deleting() => Ok(entity),
+            Some(_) => Err(OpsError::Deleting { entity: of.clone() }),
+            None => Err(OpsError::missing(of.clone())),
+        }
+    }
+
+    async fn environment(&self, id: &EnvironmentId) -> Result<Environment, OpsError> {
+        match self.store.environment_get(id).await? {
+            Some(it) if !it.deleting => Ok(it),
+            Some(it) => Err(OpsError::Deleting { entity: EntityRef::Environment(it.id) }),
+            None => Err(OpsError::missing(EntityRef::Environment(id.clone()))),
+        }
+    }
+
+    /// Begins a delete. One that is on its way already is no error: the same operation is answered by who asks again.
+    async fn delete(&self, of: &EntityRef) -> Result<Accepted, OpsError> {
+        let mut tries = 0;
+        loop {
+            let entity = self.store.entity_get(of).await?.ok_or_else(|| OpsError::missing(of.clone()))?;
+            let entity = mark_deleting(entity);
+            let operation = self.operation(Verb::Delete, &entity);
+            match self.store.entity_update(&entity, &operation).await {
+                Ok(_) => {
+                    return Ok(Accepted {
+                        entity: of.clone(),
+                        operation: operation.id,
+                        warnings: vec![],
+                        images: vec![],
+                    });
+                }
+                Err(StoreError::Conflict { .. }) if tries < CONFLICT_RETRIES => tries += 1,
+                Err(why) => return Err(why.into()),
+            }
+        }
+    }
+
+    /// The image map in force: the fixed rules and those that users added.
+    ///
+    /// # Errors
+    /// When the store can't be read. Rules are checked when they are written, so a map that does not hold together here
+    /// can only come from a changed configuration; the user is told which rule to remove.
+    pub async fn image_map(&self) -> Result<ImageMap, OpsError> {
+        let user = self.store.map_list().await?;
+        self.combined_map(&user).map_err(OpsError::Map)
+    }
+
+    fn combined_map(&self, user: &[MapRule]) -> Result<ImageMap, ImageMapError> {
+        ImageMap::new(self.fixed_rules.iter().chain(user).cloned().collect())
+    }
+}
+
+fn mark_deleting(mut entity: Entity) -> Entity {
+    match &mut entity {
+        Entity::Environment(it) => it.deleting = true,
+        Entity::LoadBalancer(it) => it.deleting = true,
+        Entity::Service(it) => it.deleting = true,
+        Entity::Task(it) => it.deleting = true,
+    }
+    entity
+}
+
+/// Deletes an environment, load balancer, service or task: begins it, and answers who carries it out.
+///
+/// # Errors
+/// `Missing`; `Store(InUse)` with the list of what holds it; for a deploy use [`deploy::deploy_delete`].
+pub async fn entity_delete(ctx: &Ctx<'_>, of: &EntityRef) -> Result<Accepted, OpsError> {
+    debug_assert!(of.kind() != EntityKind::Deploy);
+    ctx.delete(of).await
+}

@@ -1,0 +1,180 @@
+//! Services: create, update, scale.
+
+use super::image::deploy_pin;
+use super::{Accepted, Ctx, OpsError};
+use crate::model::entity::EntityRef;
+use crate::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, ServiceId};
+use crate::model::load_balancer::LoadBalancer;
+use crate::model::name::Name;
+use crate::model::operation::Verb;
+use crate::model::service::{DEPLOYMENTS_KEPT, Deployment, DeploymentState, Service};
+use crate::model::task_definition::TaskDefinition;
+use crate::model::time::Generation;
+use crate::port::store::{Entity, StoreExt};
+
+/// The most copies of one service or task: more is a slip of the finger on one machine, and the default quota of ECS is
+/// 5,000 per service.
+pub const COPIES_MAX: u32 = 5_000;
+
+/// What a new service is to be.
+#[derive(Debug, Clone)]
+pub struct NewService {
+    /// The name.
+    pub name: Name,
+    /// Where it runs.
+    pub environment: EnvironmentId,
+    /// Which deploy.
+    pub deploy: DeployId,
+    /// Behind which load balancer.
+    pub load_balancer: Option<LoadBalancerId>,
+    /// Copies.
+    pub desired_count: u32,
+    /// Whether it needs machines of its own.
+    pub stateful: bool,
+}
+
+/// Makes a service, after the pull check.
+///
+/// # Errors
+/// `Missing` environment, deploy or load balancer; `Store(NameTaken)`, `Store(InUse)` for the load balancer; `PullCheck`;
+/// `Invalid` when no container listens where the load balancer sends to.
+pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, OpsError> {
+    ctx.environment(&new.environment).await?;
+    let deployment = deployment(ctx, &new.deploy).await?;
+    if let Some(id) = &new.load_balancer {
+        let load_balancer = ctx.store.load_balancer_get(id).await?;
+        let load_balancer = load_balancer.ok_or_else(|| OpsError::missing(EntityRef::LoadBalancer(id.clone())))?;
+        ports_fit(&load_balancer, &deployment.definition)?;
+    }
+    let images = deployment.images.clone();
+    let mut warnings: Vec<String> = images.iter().filter_map(|image| image.warning.clone()).collect();
+    warnings.extend(ctx.engine.warnings(&deployment.definition));
+    let service = Service {
+        id: ServiceId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
+        name: new.name,
+        environment: new.environment,
+        load_balancer: new.load_balancer,
+        stateful: new.stateful,
+        desired_count: new.desired_count,
+        deployments: vec![deployment],
+        created: ctx.clock.now(),
+        generation: Generation(1),
+        deleting: false,
+    };
+    let accepted = ctx.create(Entity::Service(service)).await?;
+    Ok(Accepted { images, warnings, ..accepted })
+}
+
+/// What is to change; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceChange {
+    /// The deploy to roll out; the one that runs already is rolled out anew, its tags resolved again.
+    pub deploy: Option<DeployId>,
+    /// Copies.
+    pub desired_count: Option<u32>,
+}
+
+/// Changes a service: rolls out a deploy after the pull check, or changes the number of copies, or both.
+///
+/// # Errors
+/// `Missing`; `PullCheck`; `Invalid` when no container listens where the load balancer sends to.
+pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange) -> Result<Accepted, OpsError> {
+    let of = EntityRef::Service(id.clone());
+    let mut images = Vec::new();
+    let mut warnings = Vec::new();
+    let rollout = match &change.deploy {
+        Some(deploy) => {
+            let service = match ctx.live(&of).await? {
+                Entity::Service(service) => service,
+                _ => return Err(OpsError::missing(of)),
+            };
+            let deployment = deployment(ctx, deploy).await?;
+            if let Some(id) = &service.load_balancer
+                && let Some(load_balancer) = ctx.store.load_balancer_get(id).await?
+            {
+                ports_fit(&load_balancer, &deployment.definition)?;
+            }
+            images.clone_from(&deployment.images);
+            warnings.extend(images.iter().filter_map(|image| image.warning.clone()));
+            warnings.extend(ctx.engine.warnings(&deployment.definition));
+            Some(deployment)
+        }
+        None => None,
+    };
+    let verb = if rollout.is_some() { Verb::Update } else { Verb::Scale };
+    let accepted = ctx
+        .change(&of, verb, |entity| {
+            let Entity::Service(mut service) = entity else {
+                return Err(OpsError::missing(of.clone()));
+            };
+            service.desired_count = change.desired_count.unwrap_or(service.desired_count);
+            if let Some(deployment) = &rollout {
+                replace_wanted(&mut service, deployment.clone());
+            }
+            Ok(Entity::Service(service))
+        })
+        .await?;
+    Ok(Accepted { images, warnings, ..accepted })
+}
+
+/// Puts a deployment in front. The newest healthy one stays among those that are kept, so that there is always
+/// something to go back to.
+fn replace_wanted(service: &mut Service, deployment: Deployment) {
+    let now = deployment.created;
+    if let Some(wanted) = service.deployments.first_mut()
+        && matches!(wanted.state, DeploymentState::InProgress | DeploymentState::Healthy)
+    {
+        wanted.state = DeploymentState::Replaced;
+        wanted.updated = now;
+    }
+    service.deployments.insert(0, deployment);
+    let fallback = service.fallback().map(|it| it.id.clone());
+    while service.deployments.len() > DEPLOYMENTS_KEPT {
+        let oldest = service.deployments.iter().rposition(|it| Some(&it.id) != fallback.as_ref());
+        match oldest {
+            Some(at) if at > 0 => drop(service.deployments.remove(at)),
+            _ => break,
+        }
+    }
+}
+
+async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId) -> Result<Deployment, OpsError> {
+    let deploy = super::deploy::deploy_get(ctx, deploy).await?;
+    let (images, definition) = deploy_pin(ctx, &deploy).await?;
+    let now = ctx.clock.now();
+    Ok(Deployment {
+        id: DeploymentId::parse(&ctx.new_id(deploy.name.as_str())).expect("made of letters, digits and `-`"),
+        deploy: deploy.id,
+        deploy_name: deploy.name,
+        deploy_version: deploy.version,
+        images,
+        definition,
+        state: DeploymentState::InProgress,
+        was_healthy: false,
+        cause: None,
+        created: now,
+        updated: now,
+    })
+}
+
+/// Every listener must lead to a port that a container of the definition maps. ECS refuses such a service too
+/// (`CreateService`: "the container does not have a container port … defined"); here it would wait for a health check that can't
+/// pass.
+fn ports_fit(load_balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(), OpsError> {
+    let mapped: Vec<u16> =
+        definition.containers.iter().flat_map(|it| &it.port_mappings).map(|it| it.container_port).collect();
+    match load_balancer.ports.iter().find(|port| !mapped.contains(&port.container_port)) {
+        None => Ok(()),
+        Some(port) => {
+            let has: Vec<String> = mapped.iter().map(ToString::to_string).collect();
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            Err(OpsError::invalid_with(
+                format!(
+                    "load balancer `{}` sends port {port} to container port {}, and no container of the deploy maps it (mapped: {has})",
+                    load_balancer.name, port.container_port
+                ),
+                "add the port to the deploy's `portMappings`, or change the load balancer's ports",
+            ))
+        }
+    }
+}

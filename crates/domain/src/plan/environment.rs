@@ -1,0 +1,64 @@
+//! Who is linked with whom.
+
+use std::collections::BTreeSet;
+
+use crate::model::environment::Environment;
+use crate::model::id::EnvironmentId;
+
+/// The environments that `of` is linked with in either direction, those on their way out left aside.
+#[must_use]
+pub fn linked_with(of: &EnvironmentId, all: &[Environment]) -> Vec<EnvironmentId> {
+    let there: BTreeSet<&EnvironmentId> = all.iter().filter(|it| !it.deleting).map(|it| &it.id).collect();
+    let out = all.iter().filter(|it| it.id == *of && !it.deleting).flat_map(|it| it.links.iter());
+    let back = all.iter().filter(|it| !it.deleting && it.links.contains(of)).map(|it| &it.id);
+    let both: BTreeSet<&EnvironmentId> = out.chain(back).filter(|id| there.contains(id) && *id != of).collect();
+    both.into_iter().cloned().collect()
+}
+
+/// The environments from which a private load balancer in `of` may be reached: those linked to it. Where an engine has no
+/// one-way links, those that it is linked to as well.
+#[must_use]
+pub fn reachable_from(of: &EnvironmentId, all: &[Environment], one_way: bool) -> Vec<EnvironmentId> {
+    if !one_way {
+        return linked_with(of, all);
+    }
+    let mut from: Vec<EnvironmentId> =
+        all.iter().filter(|it| !it.deleting && it.id != *of && it.links.contains(of)).map(|it| it.id.clone()).collect();
+    from.sort();
+    from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::environment::OperatingSystem;
+    use crate::model::name::Name;
+    use crate::model::time::{Generation, Timestamp};
+
+    fn environment(id: &str, links: &[&str]) -> Environment {
+        Environment {
+            id: EnvironmentId::parse(id).expect("an id"),
+            name: Name::parse(id).expect("a name"),
+            operating_system: OperatingSystem::Linux,
+            scale: 0,
+            instance_type: String::new(),
+            ami_id: String::new(),
+            user_data_template: String::new(),
+            links: links.iter().map(|id| EnvironmentId::parse(id).expect("an id")).collect(),
+            created: Timestamp(0),
+            generation: Generation(1),
+            deleting: false,
+        }
+    }
+
+    #[test]
+    fn a_link_counts_in_both_directions_once() {
+        let all = [environment("a", &["b"]), environment("b", &["a"]), environment("c", &["a"]), environment("d", &[])];
+        let of = |id: &str| EnvironmentId::parse(id).expect("an id");
+        assert_eq!(linked_with(&of("a"), &all), [of("b"), of("c")]);
+        assert_eq!(linked_with(&of("c"), &all), [of("a")]);
+        assert_eq!(linked_with(&of("d"), &all), []);
+        assert_eq!(reachable_from(&of("c"), &all, true), []);
+        assert_eq!(reachable_from(&of("a"), &all, true), [of("b"), of("c")]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Decisions: pure, synchronous, deterministic. Each takes what is wanted, what is seen and the time, and answers what
+//! that means; acting on it is the reconciler's business.
+
+pub mod environment;
+pub mod load_balancer;
+pub mod pull_check;
+pub mod service;
+pub mod task;
+pub mod verdict;

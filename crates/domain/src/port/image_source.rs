@@ -1,0 +1,69 @@
+//! The port `ImageSource`: what is known about an image without pulling it, and the credential for pulling it.
+
+use async_trait::async_trait;
+
+use super::BoxError;
+use crate::model::access::Secret;
+use crate::model::digest::Digest;
+use crate::model::image::ImageRef;
+use crate::model::registry::Platform;
+
+/// What a registry of ours knows about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceImage {
+    /// The digest that the reference stands for now.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// The platforms it has variants for; empty when the manifest does not say.
+    pub platforms: Vec<Platform>,
+    /// Bytes of the manifest and all that it needs, each counted once.
+    pub size: u64,
+    /// What is missing in the store; empty for a complete image.
+    pub missing: Vec<Digest>,
+}
+
+/// What a registry of ours answers about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceAnswer {
+    /// It is here.
+    Found(SourceImage),
+    /// The repository is not.
+    NoRepository,
+    /// The repository is here, the tag or digest is not. With some tags that are, the newest names first.
+    NoImage {
+        /// Up to ten tags of the repository.
+        tags: Vec<String>,
+    },
+    /// The reference does not point to a registry of ours.
+    NotOurs,
+}
+
+/// A credential that the engine gets for one pull.
+#[derive(Debug, Clone)]
+pub struct PullCredential {
+    /// The user name to give.
+    pub username: String,
+    /// The password to give.
+    pub password: Secret,
+}
+
+/// The source could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry can't be asked about the image")]
+pub struct ImageSourceError {
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
+/// The registries that Layer0 itself answers for.
+#[async_trait]
+pub trait ImageSource: Send + Sync {
+    /// What is known about a backing reference. Never pulls, never changes anything.
+    async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError>;
+
+    /// A new credential for pulling one image: good for that repository only, to pull only, for minutes. `None` for an
+    /// image of a registry that is not ours.
+    async fn credential(&self, image: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError>;
+}

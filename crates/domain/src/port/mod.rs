@@ -1,0 +1,10 @@
+//! What the outside must provide. Ports have no default methods; comfort for callers is in `…Ext` traits.
+
+pub mod clock;
+pub mod engine;
+pub mod image_source;
+pub mod registry_store;
+pub mod store;
+
+/// An error of a library underneath, kept for the log.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

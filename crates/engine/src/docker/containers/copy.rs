@@ -1,0 +1,131 @@
+//! What a copy's containers say about the copy. Pure.
+
+use std::sync::Arc;
+
+use layer0_domain::model::failure::FailureClass;
+use layer0_domain::model::task::ContainerOutcome;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::engine::ContainerSeen;
+
+use crate::docker::world::{Container, Health, Run};
+
+/// How far a copy is, going by its containers alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::docker) enum Stage {
+    /// Some containers were never started, or are not made; nothing essential has ended.
+    Making,
+    /// All were started and what is essential runs.
+    Running {
+        /// When the last of them was started.
+        since: Timestamp,
+        /// What the containers' own health checks say together.
+        health: Health,
+    },
+    /// It is over: something essential has ended, or all of it.
+    Ended {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How far a copy is.
+pub(in crate::docker) fn stage(containers: &[Arc<Container>]) -> Stage {
+    let apps: Vec<&Container> = apps(containers).collect();
+    let over = apps.iter().any(|app| app.essential && app.run == Run::Ended)
+        || (!apps.is_empty() && apps.iter().all(|app| app.run == Run::Ended));
+    if over {
+        let essential = apps.iter().filter(|app| app.essential && app.run == Run::Ended);
+        let first = essential.filter_map(|app| app.finished).min();
+        let last = apps.iter().filter_map(|app| app.finished).max();
+        return Stage::Ended { at: first.or(last).unwrap_or_default() };
+    }
+    let size = apps.first().map_or(1, |app| app.size);
+    if apps.len() < size || apps.iter().any(|app| app.run == Run::Created) {
+        return Stage::Making;
+    }
+    let since = apps.iter().filter_map(|app| app.started).max().unwrap_or_default();
+    let checked = apps.iter().filter(|app| app.run == Run::Running).map(|app| app.health);
+    let health = checked.fold(Health::None, |so_far, health| match (so_far, health) {
+        (Health::Unhealthy, _) | (_, Health::Unhealthy) => Health::Unhealthy,
+        (Health::Starting, _) | (_, Health::Starting) => Health::Starting,
+        (Health::Healthy, _) | (_, Health::Healthy) => Health::Healthy,
+        (Health::None, Health::None) => Health::None,
+    });
+    Stage::Running { since, health }
+}
+
+/// The containers of the definition, without the pause container.
+pub(in crate::docker) fn apps(containers: &[Arc<Container>]) -> impl Iterator<Item = &Container> {
+    containers.iter().map(|container| &**container).filter(|container| !container.is_pause)
+}
+
+/// The container with which the copy ended: the first essential one that did, else the last of all.
+pub(in crate::docker) fn culprit(containers: &[Arc<Container>]) -> Option<&Container> {
+    let ended = || apps(containers).filter(|app| app.run == Run::Ended);
+    ended()
+        .filter(|app| app.essential)
+        .min_by_key(|app| app.finished)
+        .or_else(|| ended().max_by_key(|app| app.finished))
+}
+
+/// How a container's end is told: class and sentence.
+pub(in crate::docker) fn end_words(container: &Container) -> (FailureClass, String) {
+    let name = &container.container;
+    let code = container.exit_code.unwrap_or_default();
+    if container.out_of_memory {
+        return (
+            FailureClass::NoCapacity,
+            format!("container `{name}` was killed because it used more memory than it may (exit code {code})"),
+        );
+    }
+    (FailureClass::Exited, format!("container `{name}` ended with exit code {code}{}", signal_words(code)))
+}
+
+/// Shells and Docker report a death by signal N as 128 + N.
+fn signal_words(code: i64) -> &'static str {
+    match code {
+        134 => " (it aborted)",
+        137 => " (it was killed)",
+        139 => " (it made an illegal access to memory)",
+        143 => " (it was told to stop)",
+        _ => "",
+    }
+}
+
+/// The containers as the port shows them, in the order of the definition where it is known.
+pub(in crate::docker) fn containers_seen(containers: &[Arc<Container>]) -> Vec<ContainerSeen> {
+    apps(containers)
+        .map(|container| ContainerSeen {
+            name: container.container.clone(),
+            status: match container.run {
+                Run::Created => "PENDING",
+                Run::Running => "RUNNING",
+                Run::Ended => "STOPPED",
+            }
+            .to_owned(),
+            outcome: (container.run == Run::Ended).then(|| outcome(container)),
+        })
+        .collect()
+}
+
+fn outcome(container: &Container) -> ContainerOutcome {
+    let reason = if container.out_of_memory {
+        Some("out of memory".to_owned())
+    } else if container.error.is_empty() {
+        None
+    } else {
+        Some(container.error.clone())
+    };
+    ContainerOutcome { name: container.container.clone(), exit_code: container.exit_code, reason }
+}
+
+/// The address of a copy in its environment's network.
+pub(in crate::docker) fn address(containers: &[Arc<Container>], network: &str) -> Option<std::net::Ipv4Addr> {
+    let owner = containers.iter().find(|container| container.is_pause).or_else(|| containers.first())?;
+    (owner.run == Run::Running).then(|| owner.networks.get(network).copied().flatten()).flatten()
+}
+
+/// The container that is connected to networks for the whole copy.
+pub(in crate::docker) fn network_owner(containers: &[Arc<Container>]) -> Option<&Arc<Container>> {
+    containers.iter().find(|container| container.is_pause).or_else(|| containers.first().filter(|only| only.size == 1))
+}

@@ -1,0 +1,127 @@
+//! Stopping and removing copies, and reading their last words before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::query_parameters::{
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptions,
+};
+use futures_util::future::join_all;
+use layer0_domain::model::failure::LogLine;
+
+use crate::docker::Shared;
+use crate::docker::client::{CALL_LIMIT, DockerError, START_LIMIT};
+use crate::docker::labels::{self, OwnerKind};
+use crate::docker::logs;
+use crate::docker::watch::look;
+use crate::docker::world::{Container, Run};
+
+/// How many of a failed copy's last lines are kept with its failure.
+pub(in crate::docker) const LAST_WORDS: u32 = 20;
+
+/// ECS's longest `stopTimeout` is 120 s; what an image's own label asks for beyond that is cut by Docker's call limit.
+const STOP_LIMIT: Duration = Duration::from_secs(130);
+
+/// Tells all running containers of a copy to stop, each with its own patience, side by side; the pause container last.
+pub(in crate::docker) async fn copy_stop(shared: &Shared, containers: &[Arc<Container>]) -> Result<(), DockerError> {
+    let running = |container: &&Arc<Container>| container.run == Run::Running;
+    let apps = containers.iter().filter(|container| !container.is_pause).filter(running);
+    let stopped = join_all(apps.map(|container| stop(shared, container))).await;
+    stopped.into_iter().collect::<Result<Vec<()>, DockerError>>()?;
+    for pause in containers.iter().filter(|container| container.is_pause).filter(running) {
+        // It knows no signal but the kill.
+        remove(shared, pause).await?;
+    }
+    Ok(())
+}
+
+async fn stop(shared: &Shared, container: &Container) -> Result<(), DockerError> {
+    let id = container.id.clone();
+    // Without `t` Docker takes the patience that the container was made with.
+    let asked = shared
+        .client
+        .call_within(STOP_LIMIT + CALL_LIMIT, |docker| async move {
+            docker.stop_container(&id, None::<StopContainerOptions>).await
+        })
+        .await;
+    match asked {
+        Ok(()) | Err(DockerError::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    look(&shared.client, &shared.world, &container.id).await?;
+    Ok(())
+}
+
+/// Takes a copy away with its volumes: what still runs is killed.
+pub(in crate::docker) async fn copy_remove(
+    shared: &Shared,
+    kind: OwnerKind,
+    entity: &str,
+    number: u32,
+) -> Result<(), DockerError> {
+    let containers = shared.world.copy(kind, entity, number);
+    // The pause container goes last: others live in its network.
+    for container in containers.iter().filter(|container| !container.is_pause) {
+        remove(shared, container).await?;
+    }
+    for container in containers.iter().filter(|container| container.is_pause) {
+        remove(shared, container).await?;
+    }
+    volumes_remove(shared, &[(labels::ENTITY, entity), (labels::COPY, &format!("{entity}-{number}"))]).await
+}
+
+async fn remove(shared: &Shared, container: &Container) -> Result<(), DockerError> {
+    let id = container.id.clone();
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    let asked = shared
+        .client
+        .call_within(START_LIMIT, |docker| async move { docker.remove_container(&id, Some(options)).await })
+        .await;
+    match asked {
+        Ok(()) | Err(DockerError::NotFound(_)) => {
+            let ticket = shared.world.ticket();
+            shared.world.container_set(&container.id, ticket, None);
+            Ok(())
+        }
+        // Somebody else is at it (409, "removal … is already in progress"): it will be gone soon.
+        Err(DockerError::Conflict(_)) => {
+            look(&shared.client, &shared.world, &container.id).await?;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the volumes of ours with these labels.
+pub(in crate::docker) async fn volumes_remove(shared: &Shared, labels: &[(&str, &str)]) -> Result<(), DockerError> {
+    let mut all = vec![(labels::INSTANCE, shared.instance.as_str())];
+    all.extend_from_slice(labels);
+    let options = ListVolumesOptionsBuilder::new().filters(&labels::filter(&all)).build();
+    let list = shared.client.call(|docker| async move { docker.list_volumes(Some(options)).await }).await?;
+    for volume in list.volumes.unwrap_or_default() {
+        let options = RemoveVolumeOptionsBuilder::new().build();
+        let name = volume.name;
+        match shared.client.call(|docker| async move { docker.remove_volume(&name, Some(options)).await }).await {
+            Ok(()) | Err(DockerError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The last lines of a copy's containers: those of the one that is to blame, or of all.
+pub(in crate::docker) async fn last_words(
+    shared: &Shared,
+    containers: &[Arc<Container>],
+    culprit: Option<&str>,
+) -> Vec<LogLine> {
+    let to_blame = |container: &&Arc<Container>| culprit.is_none_or(|name| container.container == name);
+    let mut lines = Vec::new();
+    for container in containers.iter().filter(|container| !container.is_pause).filter(to_blame) {
+        if container.run == Run::Created {
+            continue;
+        }
+        lines.extend(logs::tail(shared, container, LAST_WORDS).await);
+    }
+    lines
+}

@@ -1,0 +1,62 @@
+//! Copies as containers: making, starting, stopping and removing them.
+//!
+//! A definition of one container becomes one container in the environment's network. Several containers share one
+//! network namespace, as `awsvpc` has it: that of a [pause container](super::pause), which holds the address and
+//! outlives restarts of none of them.
+
+pub(super) mod body;
+pub(super) mod copy;
+pub(super) mod end;
+pub(super) mod start;
+pub(super) mod warnings;
+
+use std::sync::Arc;
+
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::model::id::{DeploymentId, EnvironmentId};
+use layer0_domain::model::name::Name;
+use layer0_domain::model::task_definition::TaskDefinition;
+
+use super::client::{DockerError, chain};
+use super::labels::OwnerKind;
+
+/// What a copy is to be.
+#[derive(Debug, Clone)]
+pub(super) struct CopySpec {
+    pub(super) kind: OwnerKind,
+    /// The service's or task's id.
+    pub(super) entity: String,
+    /// Its name; the copy is found under it in its networks.
+    pub(super) name: Name,
+    pub(super) environment: EnvironmentId,
+    pub(super) deployment: Option<DeploymentId>,
+    pub(super) number: u32,
+    pub(super) definition: Arc<TaskDefinition>,
+}
+
+/// Why a copy did not start.
+#[derive(Debug, Clone)]
+pub(super) enum StartError {
+    /// It is nobody's fault here; try again when what is waited for may have come: words after `waiting for`.
+    Waiting(String),
+    /// The start failed.
+    Failed(Box<Failure>),
+}
+
+impl StartError {
+    pub(super) fn waiting(what: impl Into<String>) -> Self {
+        StartError::Waiting(what.into())
+    }
+
+    pub(super) fn failed(failure: Failure) -> Self {
+        StartError::Failed(Box::new(failure))
+    }
+
+    /// An error of Docker that has no class of its own at this place.
+    pub(super) fn docker(error: DockerError) -> Self {
+        match error {
+            DockerError::Down(why) => StartError::Waiting(format!("the Docker engine: {why}")),
+            other => StartError::failed(Failure::new(FailureClass::CannotStart, chain(&other))),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A listening address: who is let in, which worker gets the connection, and how its connections learn that it is being closed.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tracing::{debug, warn};
+
+use super::balancer::{Balancer, lock};
+use super::client::Client;
+use super::config::Protocol;
+use super::worker::{Workers, pick};
+
+/// Pause after the process ran out of file descriptors: some will be closed by then.
+const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(100);
+
+/// What of a listener can change while it listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) protocol: Protocol,
+    pub(super) target_port: u16,
+}
+
+/// What a listening address and its connections share.
+#[derive(Debug)]
+pub(super) struct ListenerState {
+    pub(super) balancer: Arc<Balancer>,
+    pub(super) route: ArcSwap<Route>,
+    pub(super) closing: Closing,
+    /// How long connections may go on once it is closing.
+    pub(super) grace: Duration,
+}
+
+/// Accepts until it is aborted. Runs on the control thread.
+pub(super) async fn accept(listener: TcpListener, state: Arc<ListenerState>, workers: Workers) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            warn!(%error, "cannot watch a listener of load balancer {}", state.balancer.id);
+            return;
+        }
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if let Err(error) = welcome(stream, peer, &state, &workers) {
+                    debug!(%error, "a connection to load balancer {} ended before it began", state.balancer.id);
+                }
+            }
+            Err(error) => refused(&error, &state).await,
+        }
+    }
+}
+
+async fn refused(error: &io::Error, state: &ListenerState) {
+    // These concern the one connection that was being accepted (accept(2)).
+    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted) {
+        return;
+    }
+    warn!(%error, "load balancer {} cannot accept a connection for now", state.balancer.id);
+    tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
+}
+
+fn welcome(
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    state: &Arc<ListenerState>,
+    workers: &Workers,
+) -> io::Result<()> {
+    let local = stream.local_addr()?;
+    if !state.balancer.settings.load().access.admits(peer.ip(), local.ip()) {
+        debug!(%peer, "load balancer {} is private, and the peer is not of its networks", state.balancer.id);
+        return Ok(());
+    }
+    stream.set_nodelay(true)?;
+    let worker = pick(workers);
+    let client = Client::new(Arc::clone(state), worker, peer, local);
+    // It leaves this event loop for the worker's.
+    worker.spawn(client.serve(stream.into_std()?));
+    Ok(())
+}
+
+/// A mark that connections look at, and that wakes them when it is set. Looking costs one atomic load, for connections look each time
+/// they are polled.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    set: AtomicBool,
+    next: AtomicU64,
+    wakers: Mutex<HashMap<u64, Waker>>,
+}
+
+impl Closing {
+    pub(super) fn close(&self) {
+        let mut wakers = lock(&self.wakers);
+        self.set.store(true, Ordering::SeqCst);
+        wakers.drain().for_each(|(_, waker)| waker.wake());
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// Resolves once the mark is set. Must be polled by one task only: that task's waker is taken at the first poll and kept.
+    pub(super) fn wait(&self) -> Wait<'_> {
+        Wait { closing: self, place: None }
+    }
+}
+
+/// See [`Closing::wait`].
+#[derive(Debug)]
+pub(super) struct Wait<'a> {
+    closing: &'a Closing,
+    place: Option<u64>,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.closing.is_set() {
+            return Poll::Ready(());
+        }
+        if self.place.is_none() {
+            let place = self.closing.next.fetch_add(1, Ordering::Relaxed);
+            let mut wakers = lock(&self.closing.wakers);
+            if self.closing.is_set() {
+                return Poll::Ready(());
+            }
+            wakers.insert(place, cx.waker().clone());
+            drop(wakers);
+            self.place = Some(place);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            lock(&self.closing.wakers).remove(&place);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The work on single copies of a service. Each job ends by writing down what came of it and waking the next pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use layer0_domain::model::id::{DeploymentId, ServiceId};
+use layer0_domain::model::failure::Failure;
+use layer0_domain::model::time::Timestamp;
+use tracing::{debug, warn};
+
+use super::{Job, JobKind, Known, Service, WAIT_MS, unhealthy_words};
+use crate::docker::Shared;
+use crate::docker::client::{DockerError, chain};
+use crate::docker::containers::copy::{culprit, end_words, network_owner};
+use crate::docker::containers::end::{copy_remove, copy_stop, last_words};
+use crate::docker::containers::start::copy_start;
+use crate::docker::containers::{CopySpec, StartError};
+use crate::docker::labels::OwnerKind;
+use crate::docker::schedule::{Step, Vacancy};
+use crate::docker::services::judge::Memory;
+use crate::docker::world::Container;
+
+/// How often taking a copy away is tried again while Docker refuses.
+const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A job that is ready to go: the copy is marked already.
+pub(super) enum Ready {
+    Start(u32, CopySpec),
+    Leave { number: u32, drain: Drain, failed: Option<(DeploymentId, Failure)> },
+}
+
+/// Where a leaving copy has requests to finish.
+pub(super) struct Drain {
+    balancer: Option<layer0_domain::model::id::LoadBalancerId>,
+    target: Option<String>,
+}
+
+/// Marks a copy for a step. `None` when there is nothing to do.
+pub(super) fn prepare(
+    shared: &Shared,
+    service: &mut Service,
+    step: Step,
+    world: &BTreeMap<u32, Vec<Arc<Container>>>,
+) -> Option<Ready> {
+    match step {
+        Step::Start { number, crashes } => prepare_start(service, number, crashes),
+        Step::Drain { number } | Step::Discard { number } => prepare_leave(service, number, None, world),
+        Step::GiveUp { number } => {
+            let patience_ms = service.patience_ms(shared);
+            let known = service.copies.get(&number)?;
+            let deployment = known.deployment.clone();
+            if known.memory.ever_healthy {
+                let vacancy = Vacancy::after_crash(shared.ticker.now(), 0, known.memory.crashes);
+                service.vacancies.push(vacancy);
+                return prepare_leave(service, number, None, world);
+            }
+            let failed = deployment.map(|deployment| (deployment, unhealthy_words(known, patience_ms)));
+            prepare_leave(service, number, failed, world)
+        }
+    }
+}
+
+fn prepare_start(service: &mut Service, number: u32, crashes: u32) -> Option<Ready> {
+    let spec = service.spec.as_ref()?;
+    let known = Known {
+        memory: Memory { crashes, ..Memory::default() },
+        deployment: Some(spec.revision.deployment.clone()),
+        job: Some(Job { kind: JobKind::Start, abort: None }),
+        ..Known::default()
+    };
+    let copy = CopySpec {
+        kind: OwnerKind::Service,
+        entity: spec.id.to_string(),
+        name: spec.name.clone(),
+        environment: spec.environment.clone(),
+        deployment: known.deployment.clone(),
+        number,
+        definition: Arc::clone(service.definition()),
+    };
+    service.copies.insert(number, known);
+    service.next_number = service.next_number.max(number.saturating_add(1));
+    Some(Ready::Start(number, copy))
+}
+
+fn prepare_leave(
+    service: &mut Service,
+    number: u32,
+    failed: Option<(DeploymentId, Failure)>,
+    world: &BTreeMap<u32, Vec<Arc<Container>>>,
+) -> Option<Ready> {
+    let balancer = service.spec.as_ref().and_then(|spec| spec.load_balancer.clone());
+    let known = service.copies.get_mut(&number)?;
+    if let Some(job) = known.job.take() {
+        if job.kind != JobKind::Start {
+            known.job = Some(job);
+            return None;
+        }
+        // What Docker makes of a call that was on its way shows in the mirror, and is taken away as half made.
+        if let Some(abort) = job.abort {
+            abort.abort();
+        }
+    }
+    known.progress = None;
+    known.job = Some(Job { kind: JobKind::Leave, abort: None });
+    let target = world.get(&number).and_then(|containers| network_owner(containers)).map(|owner| owner.id.clone());
+    Some(Ready::Leave { number, drain: Drain { balancer, target }, failed })
+}
+
+/// Sends a job off.
+pub(super) fn spawn(shared: &Arc<Shared>, service: &mut Service, job: Ready) {
+    let (shared, id) = (Arc::clone(shared), service.id.clone());
+    match job {
+        Ready::Start(number, spec) => {
+            let task = tokio::spawn(async move { start(&shared, &id, number, spec).await });
+            if let Some(Known { job: Some(job), .. }) = service.copies.get_mut(&number) {
+                job.abort = Some(task.abort_handle());
+            }
+        }
+        Ready::Leave { number, drain, failed } => {
+            tokio::spawn(async move { leave(&shared, &id, number, drain, failed).await });
+        }
+    }
+}
+
+async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec) {
+    let progress = |text: Option<String>| {
+        shared.service_note(id, |service| {
+            if let Some(known) = service.copies.get_mut(&number)
+                && known.progress != text
+            {
+                known.progress = text;
+            }
+        });
+    };
+    let began = std::time::Instant::now();
+    let result = copy_start(shared, &spec, &progress).await;
+    let Some(deployment) = spec.deployment else { return };
+    match result {
+        Ok(()) => {
+            debug!(service.id = %id, copy = number, "started copy {number} of {id} in {:?}", began.elapsed());
+            done(shared, id, number, |_, _| {});
+        }
+        Err(StartError::Waiting(what)) => {
+            done(shared, id, number, |service, known| {
+                let not_before = shared.ticker.now().plus_ms(WAIT_MS);
+                service.vacancies.push(Vacancy { not_before, crashes: known.memory.crashes });
+                service.waits_for = Some(what);
+            });
+        }
+        Err(StartError::Failed(failure)) => {
+            let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
+            let mut failure = *failure;
+            failure.log_tail = last_words(shared, &containers, None).await;
+            warn!(service.id = %id, "copy {number} of {id} did not start: {}", failure.message);
+            done(shared, id, number, |service, known| {
+                service.start_failed(&deployment, failure, known.memory.crashes, shared.ticker.now());
+            });
+        }
+    }
+}
+
+/// Ends a copy's job. What is left of a copy that did not start is half made for the next pass, which takes it away.
+fn done(shared: &Shared, id: &ServiceId, number: u32, note: impl FnOnce(&mut Service, &Known)) {
+    shared.service_note(id, |service| {
+        let Some(mut known) = service.copies.remove(&number) else { return };
+        known.job = None;
+        known.progress = None;
+        note(service, &known);
+        service.copies.insert(number, known);
+    });
+}
+
+async fn leave(shared: &Arc<Shared>, id: &ServiceId, number: u32, drain: Drain, failed: Option<(DeploymentId, Failure)>) {
+    if let Some((deployment, mut failure)) = failed {
+        let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
+        failure.log_tail = last_words(shared, &containers, None).await;
+        warn!(service.id = %id, "gave up copy {number} of {id}: {}", failure.message);
+        shared.service_note(id, |service| {
+            let crashes = service.copies.get(&number).map_or(0, |known| known.memory.crashes);
+            service.start_failed(&deployment, failure, crashes, shared.ticker.now());
+        });
+    }
+    if let (Some(balancer), Some(target)) = (&drain.balancer, &drain.target) {
+        shared.balancers.drained(balancer, target, shared.drain_timeout).await;
+    }
+    loop {
+        match end(shared, id, number).await {
+            Ok(()) => break,
+            Err(error) => {
+                if !error.is_down() {
+                    warn!(service.id = %id, "copy {number} of {id} can't be taken away: {}", chain(&error));
+                }
+                tokio::time::sleep(REMOVE_PAUSE).await;
+            }
+        }
+    }
+    shared.service_note(id, |service| {
+        service.copies.remove(&number);
+    });
+}
+
+async fn end(shared: &Shared, id: &ServiceId, number: u32) -> Result<(), DockerError> {
+    let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
+    copy_stop(shared, &containers).await?;
+    copy_remove(shared, OwnerKind::Service, id.as_str(), number).await
+}
+
+/// Counts the end of a copy that ended by itself, and sees to it that what is left of it stops.
+pub(super) fn bury(
+    shared: &Arc<Shared>,
+    service: &mut Service,
+    number: u32,
+    containers: &[Arc<Container>],
+    now: Timestamp,
+) {
+    let Some(known) = service.copies.get_mut(&number) else { return };
+    known.buried = true;
+    known.job = Some(Job { kind: JobKind::Bury, abort: None });
+    let served = known.memory.ever_healthy || known.memory.adopted;
+    let crashes = known.memory.crashes;
+    let deployment = known.deployment.clone();
+    if served {
+        let healthy_ms = known.memory.healthy_since.or(known.memory.running_since).map_or(0, |since| now.ms_since(since));
+        service.vacancies.push(Vacancy::after_crash(now, healthy_ms, crashes));
+    }
+    let (class, words) = culprit(containers).map_or_else(
+        || (layer0_domain::model::failure::FailureClass::Exited, "the copy ended".to_owned()),
+        end_words,
+    );
+    let culprit = culprit(containers).map(|container| container.container.clone());
+    warn!(service.id = %service.id, "copy {number} of {}: {words}", service.id);
+    let (shared, id, containers) = (Arc::clone(shared), service.id.clone(), containers.to_vec());
+    tokio::spawn(async move {
+        let failed = match deployment {
+            Some(deployment) if !served => {
+                let mut failure = Failure::new(class, format!("{words} before it was healthy"));
+                failure.log_tail = last_words(&shared, &containers, culprit.as_deref()).await;
+                Some((deployment, failure))
+            }
+            _ => None,
+        };
+        shared.service_note(&id, |service| {
+            if let Some((deployment, failure)) = failed {
+                service.start_failed(&deployment, failure, crashes, shared.ticker.now());
+            }
+        });
+        if let Err(error) = copy_stop(&shared, &containers).await {
+            debug!(service.id = %id, "the rest of copy {number} of {id} does not stop: {}", chain(&error));
+        }
+        done(&shared, &id, number, |_, _| {});
+    });
+}

@@ -1,0 +1,409 @@
+//! Services: what is known of each, and one pass that brings it nearer to what is wanted.
+//!
+//! A pass looks at the mirror and the load balancers' verdicts, [judges](judge) every copy, asks the
+//! [schedule](super::schedule) what to do, and sends each step off as a job of its own. It never waits. A copy has at most
+//! one job; a job that ends wakes the next pass.
+
+pub(super) mod job;
+pub(super) mod judge;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::model::id::{DeploymentId, ServiceId};
+use layer0_domain::model::task_definition::TaskDefinition;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::engine::{CopySeen, CopyState, ServiceSeen, ServiceSpec, StartFailures};
+use tokio::task::AbortHandle;
+
+use self::judge::{Evidence, Memory, Traffic, Verdict, judge};
+use super::Shared;
+use super::containers::copy::{self, Stage, containers_seen, stage};
+use super::containers::warnings::warnings;
+use super::labels::{OwnerKind, copy_id};
+use super::schedule::{self, State, Step, Vacancy, Want};
+use super::world::{Container, NetworkUse};
+
+/// How long after a start that had to wait (for Docker, for a network) the next is tried.
+const WAIT_MS: i64 = 1_000;
+
+/// Of how many deployments that are not wanted any more failures are remembered.
+const FAILURES_KEPT: usize = 5;
+
+/// A service as this process knows it.
+pub(super) struct Service {
+    pub(super) id: ServiceId,
+    /// What is wanted; `None` for a stray that is only here to be removed.
+    pub(super) spec: Option<ServiceSpec>,
+    definition: Arc<TaskDefinition>,
+    pub(super) copies: BTreeMap<u32, Known>,
+    vacancies: Vec<Vacancy>,
+    failures: Vec<(DeploymentId, FailedStarts)>,
+    next_number: u32,
+    pub(super) removing: bool,
+    /// What the last start had to wait for.
+    waits_for: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// A copy as this process knows it.
+#[derive(Default)]
+pub(super) struct Known {
+    memory: Memory,
+    deployment: Option<DeploymentId>,
+    pub(super) job: Option<Job>,
+    /// Whether its end was counted.
+    buried: bool,
+    shown: Option<CopyState>,
+    reason: Option<String>,
+    /// What its start waits for.
+    progress: Option<String>,
+}
+
+/// What is being done with a copy.
+pub(super) struct Job {
+    pub(super) kind: JobKind,
+    pub(super) abort: Option<AbortHandle>,
+}
+
+/// The kinds of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobKind {
+    /// It is being made and started.
+    Start,
+    /// It finishes its requests, is stopped and taken away.
+    Leave,
+    /// It ended by itself; its last words are read and what still runs of it is stopped.
+    Bury,
+}
+
+/// How often starts of a deployment failed since a copy of it was last healthy.
+#[derive(Debug, Clone)]
+struct FailedStarts {
+    /// With the class of the last one, in a row.
+    same: u32,
+    /// With any class, in a row.
+    all: u32,
+    last: Failure,
+}
+
+impl Service {
+    pub(super) fn new(id: ServiceId) -> Self {
+        Self {
+            id,
+            spec: None,
+            definition: Arc::new(no_definition()),
+            copies: BTreeMap::new(),
+            vacancies: Vec::new(),
+            failures: Vec::new(),
+            next_number: 1,
+            removing: false,
+            waits_for: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Takes a new wish.
+    pub(super) fn wish(&mut self, spec: ServiceSpec) {
+        let before = self.spec.as_ref().map(|spec| (&spec.revision.deployment, spec.mode));
+        if before != Some((&spec.revision.deployment, spec.mode)) {
+            // Whoever changes what runs wants it tried now.
+            self.vacancies.clear();
+        }
+        let kept = self.failures.len().saturating_sub(FAILURES_KEPT);
+        let mut at = 0;
+        self.failures.retain(|(deployment, _)| {
+            at += 1;
+            *deployment == spec.revision.deployment || at > kept
+        });
+        self.definition = Arc::new(spec.revision.definition.clone());
+        self.warnings = warnings(&self.definition);
+        self.spec = Some(spec);
+    }
+
+    pub(super) fn definition(&self) -> &Arc<TaskDefinition> {
+        &self.definition
+    }
+
+    /// Counts a failed start, and leaves a vacancy for the next try.
+    fn start_failed(&mut self, deployment: &DeploymentId, failure: Failure, crashes: u32, now: Timestamp) {
+        let at = self.failures.iter().position(|(of, _)| of == deployment);
+        let before = at.map(|at| self.failures.remove(at).1);
+        let (same, all) = before.map_or((0, 0), |before| {
+            let same = if before.last.class == failure.class { before.same } else { 0 };
+            (same, before.all)
+        });
+        let failed = FailedStarts { same: same + 1, all: all + 1, last: failure };
+        self.vacancies.push(Vacancy::after_failed_start(now, failed.all, crashes));
+        self.failures.push((deployment.clone(), failed));
+    }
+
+    fn was_healthy(&mut self, deployment: Option<&DeploymentId>) {
+        self.failures.retain(|(of, _)| Some(of) != deployment);
+    }
+
+    /// How long a copy's health checks may fail.
+    fn patience_ms(&self, shared: &Shared) -> i64 {
+        let balancer = self.spec.as_ref().and_then(|spec| spec.load_balancer.as_ref());
+        let balancer = balancer.and_then(|id| shared.balancers.patience_ms(id)).unwrap_or(0);
+        let own = self.definition.containers.iter().filter_map(|container| container.health_check.as_ref());
+        let own = own.map(|check| {
+            let tries = i64::from(check.retries) + 1;
+            1_000 * (i64::from(check.start_period_s) + tries * i64::from(check.interval_s + check.timeout_s))
+        });
+        judge::PATIENCE_MS.max(balancer).max(own.max().unwrap_or(0))
+    }
+
+    /// How many copies are left, of which `found` are in the mirror.
+    pub(super) fn copies_left(&self, found: usize) -> usize {
+        self.copies.len().max(found)
+    }
+
+    /// The service as the port shows it.
+    pub(super) fn seen(&self, shared: &Shared, containers: &BTreeMap<u32, Vec<Arc<Container>>>) -> ServiceSeen {
+        let none = Vec::new();
+        let mut numbers: Vec<u32> = containers.keys().chain(self.copies.keys()).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let copies = numbers.into_iter().filter_map(|number| {
+            let containers = containers.get(&number).unwrap_or(&none);
+            let known = self.copies.get(&number);
+            copy_seen(self.id.as_str(), number, containers, known)
+        });
+        let failures = self.failures.iter().map(|(deployment, failed)| StartFailures {
+            deployment: deployment.clone(),
+            in_a_row: failed.same,
+            last: failed.last.clone(),
+        });
+        ServiceSeen {
+            id: self.id.clone(),
+            generation: self.spec.as_ref().map(|spec| spec.generation),
+            copies: copies.collect(),
+            failures: failures.collect(),
+            waiting_for: self.waiting_for(shared),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn waiting_for(&self, shared: &Shared) -> Option<String> {
+        if let Some(why) = shared.client.down() {
+            return Some(format!("{} to answer ({why})", shared.client.words()));
+        }
+        let spec = self.spec.as_ref()?;
+        if let Some(progress) = self.copies.values().find_map(|known| known.progress.clone()) {
+            return Some(progress);
+        }
+        if let Some(waits_for) = &self.waits_for {
+            return Some(waits_for.clone());
+        }
+        let desired = usize::try_from(spec.desired_count).unwrap_or(usize::MAX);
+        let of_wanted = |known: &&Known| known.deployment.as_ref() == Some(&spec.revision.deployment);
+        let healthy = self.copies.values().filter(of_wanted).filter(|known| known.shown == Some(CopyState::Healthy)).count();
+        if healthy < desired {
+            let reason = self.copies.values().filter(of_wanted).find_map(|known| known.reason.as_deref());
+            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let rest = desired - healthy;
+            return Some(format!("{rest} of {desired} {} to become healthy{reason}", plural(desired)));
+        }
+        let leaving = self.copies.values().filter(|known| known.shown == Some(CopyState::Draining)).count();
+        (leaving > 0).then(|| format!("{leaving} {} to finish and stop", plural(leaving)))
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "copy" } else { "copies" }
+}
+
+/// Stands in where nothing is wanted; nothing is ever started from it.
+pub(super) fn no_definition() -> TaskDefinition {
+    TaskDefinition {
+        family: None,
+        network_mode: None,
+        task_role_arn: None,
+        execution_role_arn: None,
+        cpu: None,
+        memory_mib: None,
+        requires_compatibilities: Vec::new(),
+        runtime_platform: None,
+        pid_mode: None,
+        ipc_mode: None,
+        ephemeral_storage_gib: None,
+        volumes: Vec::new(),
+        containers: Vec::new(),
+        not_modelled: Vec::new(),
+    }
+}
+
+fn copy_seen(entity: &str, number: u32, containers: &[Arc<Container>], known: Option<&Known>) -> Option<CopySeen> {
+    let by_containers = match stage(containers) {
+        Stage::Making => CopyState::Pending,
+        Stage::Running { .. } => CopyState::Starting,
+        Stage::Ended { .. } => CopyState::Stopped,
+    };
+    let state = match known {
+        Some(Known { job: Some(Job { kind: JobKind::Leave, .. }), .. }) => CopyState::Draining,
+        Some(known) => known.shown.unwrap_or(by_containers),
+        None => by_containers,
+    };
+    let deployment = known.and_then(|known| known.deployment.clone()).or_else(|| deployment_of(containers));
+    Some(CopySeen {
+        id: copy_id(entity, number)?,
+        deployment,
+        state,
+        started: containers.iter().filter_map(|container| container.started).min(),
+        containers: containers_seen(containers),
+    })
+}
+
+fn deployment_of(containers: &[Arc<Container>]) -> Option<DeploymentId> {
+    containers.iter().find_map(|container| DeploymentId::parse(container.deployment.as_deref()?).ok())
+}
+
+/// A service that nobody told us of, as its containers show it.
+pub(super) fn stray_seen(id: ServiceId, containers: &BTreeMap<u32, Vec<Arc<Container>>>) -> ServiceSeen {
+    let copies = containers.iter().filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, None)).collect();
+    ServiceSeen { id, generation: None, copies, failures: Vec::new(), waiting_for: None, warnings: Vec::new() }
+}
+
+/// One pass over one service; says when the next is due though nothing happens before.
+pub(super) fn pass(shared: &Arc<Shared>, service: &mut Service) -> Option<Timestamp> {
+    let now = shared.ticker.now();
+    let world = shared.world.copies(OwnerKind::Service, service.id.as_str());
+    meet(service, &world);
+    let (views, mut wake) = look(shared, service, &world, now);
+    let plan = if service.removing {
+        leave_all(&views)
+    } else if let Some(spec) = &service.spec {
+        let want = Want { desired: spec.desired_count, mode: spec.mode };
+        schedule::plan(&want, &views, &service.vacancies, service.next_number, now)
+    } else {
+        schedule::Plan::default()
+    };
+    wake = earliest(wake, plan.wake);
+    let mut jobs = Vec::new();
+    let mut filled = 0;
+    for step in plan.steps {
+        if let Step::Start { .. } = step {
+            filled += 1;
+        }
+        jobs.extend(job::prepare(shared, service, step, &world));
+    }
+    schedule::vacancies_left(&mut service.vacancies, filled);
+    // The load balancer hears of it before any job acts on it: a copy drains from the moment it is told to leave.
+    targets_tell(shared, service, &world);
+    for job in jobs {
+        job::spawn(shared, service, job);
+    }
+    wake
+}
+
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Brings what is known of copies in line with the mirror.
+fn meet(service: &mut Service, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
+    for (number, containers) in world {
+        service.next_number = service.next_number.max(number.saturating_add(1));
+        let known = service.copies.entry(*number).or_insert_with(|| Known {
+            memory: Memory { adopted: true, ..Memory::default() },
+            // One that had ended before we came is not counted: nobody knows how it had been.
+            buried: matches!(stage(containers), Stage::Ended { .. }),
+            ..Known::default()
+        });
+        if known.deployment.is_none() {
+            known.deployment = deployment_of(containers);
+        }
+    }
+    service.copies.retain(|number, known| known.job.is_some() || world.contains_key(number));
+}
+
+/// Judges all copies; ends that nobody has counted are counted.
+fn look(
+    shared: &Arc<Shared>,
+    service: &mut Service,
+    world: &BTreeMap<u32, Vec<Arc<Container>>>,
+    now: Timestamp,
+) -> (Vec<schedule::Copy>, Option<Timestamp>) {
+    let none = Vec::new();
+    let patience_ms = service.patience_ms(shared);
+    let wanted = service.spec.as_ref().map(|spec| spec.revision.deployment.clone());
+    let balancer = service.spec.as_ref().and_then(|spec| spec.load_balancer.clone());
+    let traffic = balancer.as_ref().map(|id| shared.balancers.verdicts(id));
+    let (mut views, mut wake, mut healthy, mut ended) = (Vec::new(), None, Vec::new(), Vec::new());
+    for (number, known) in &mut service.copies {
+        let containers = world.get(number).unwrap_or(&none);
+        let job = known.job.as_ref().map(|job| job.kind);
+        if job == Some(JobKind::Bury) {
+            known.shown = Some(CopyState::Stopped);
+            continue;
+        }
+        let owner = copy::network_owner(containers).map(|owner| owner.id.as_str());
+        let traffic = match (&traffic, owner) {
+            (None, _) => Traffic::NoBalancer,
+            (Some(verdicts), Some(owner)) => verdicts.get(owner).cloned().unwrap_or(Traffic::Unknown(None)),
+            (Some(_), None) => Traffic::Unknown(None),
+        };
+        let being_started = job == Some(JobKind::Start);
+        let Verdict { mut state, mut shown, give_up_at, look_at, reason } =
+            judge(&mut known.memory, &Evidence { containers, being_started, traffic, patience_ms, now });
+        if job == Some(JobKind::Leave) {
+            (state, shown) = (State::Leaving, CopyState::Draining);
+        }
+        match state {
+            State::Healthy => healthy.extend(known.deployment.clone()),
+            State::Ended if !known.buried => ended.push(*number),
+            _ => {}
+        }
+        known.shown = Some(shown);
+        known.reason = reason;
+        wake = earliest(wake, look_at);
+        let is_wanted = known.deployment.is_some() && known.deployment == wanted;
+        views.push(schedule::Copy { number: *number, is_wanted, state, give_up_at });
+    }
+    for deployment in healthy {
+        service.was_healthy(Some(&deployment));
+        service.waits_for = None;
+    }
+    if service.spec.is_some() && !service.removing {
+        for number in ended {
+            views.retain(|view| view.number != number);
+            job::bury(shared, service, number, world.get(&number).unwrap_or(&none), now);
+        }
+    }
+    (views, wake)
+}
+
+/// For a service that is being removed.
+fn leave_all(views: &[schedule::Copy]) -> schedule::Plan {
+    let steps = views.iter().filter(|copy| copy.state != State::Leaving).map(|copy| match copy.state {
+        State::Ended | State::HalfMade => Step::Discard { number: copy.number },
+        _ => Step::Drain { number: copy.number },
+    });
+    schedule::Plan { steps: steps.collect(), wake: None }
+}
+
+/// Tells the load balancer where the copies answer.
+fn targets_tell(shared: &Shared, service: &Service, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
+    let Some(spec) = &service.spec else { return };
+    let network = shared.world.network(&NetworkUse::Environment(spec.environment.to_string()));
+    let targets = service.copies.iter().filter_map(|(number, known)| {
+        let network = network.as_ref()?;
+        let (id, ip) = judge::answers_at(world.get(number)?, &network.id)?;
+        let draining = matches!(&known.job, Some(Job { kind: JobKind::Leave | JobKind::Bury, .. }));
+        Some(super::proxy::Target { id, ip: ip.into(), draining, ports: Vec::new() })
+    });
+    shared.balancers.targets_set(&service.id, spec.load_balancer.as_ref(), targets.collect());
+}
+
+/// Why a start that was given up failed.
+fn unhealthy_words(known: &Known, patience_ms: i64) -> Failure {
+    let reason = known.reason.as_deref().unwrap_or("its health check did not pass");
+    let seconds = patience_ms / 1_000;
+    let message = format!("the copy did not become healthy within {seconds} s: {reason}");
+    Failure::new(FailureClass::Unhealthy, message)
+}

@@ -1,0 +1,312 @@
+//! Tasks: each copy is started exactly once.
+//!
+//! A copy's containers stay after their end, so that their logs can be read, until the task is removed. A container that
+//! ran is never started again; one that was made and not started (a crash of this process in between) still may be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::model::id::TaskId;
+use layer0_domain::model::task_definition::TaskDefinition;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::engine::{CopySeen, CopyState, TaskRun, TaskSeen, TaskSpec};
+use tracing::{debug, warn};
+
+use super::Shared;
+use super::client::chain;
+use super::containers::copy::{Stage, apps, containers_seen, stage};
+use super::containers::end::{copy_remove, copy_stop, last_words};
+use super::containers::start::copy_start;
+use super::containers::warnings::warnings;
+use super::containers::{CopySpec, StartError};
+use super::labels::{OwnerKind, copy_id};
+use super::world::{Container, Health, Run};
+
+/// How often a copy is tried whose start fails for a reason that may go away.
+const TRIES: u32 = 3;
+
+/// Pause before the second try; the third waits twice as long.
+const RETRY_MS: i64 = 1_000;
+
+/// A task as this process knows it.
+pub(super) struct Task {
+    pub(super) id: TaskId,
+    /// What is wanted; `None` for a stray that is only here to be removed.
+    pub(super) spec: Option<TaskSpec>,
+    definition: Arc<TaskDefinition>,
+    copies: BTreeMap<u32, Known>,
+    pub(super) removing: bool,
+    failure: Option<Failure>,
+    warnings: Vec<String>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Whether something is being done with it.
+    busy: bool,
+    /// Starts that failed.
+    tries: u32,
+    not_before: Option<Timestamp>,
+    progress: Option<String>,
+    /// Whether its containers were told to stop.
+    told_to_stop: bool,
+}
+
+impl Task {
+    pub(super) fn new(id: TaskId) -> Self {
+        Self {
+            id,
+            spec: None,
+            definition: Arc::new(super::services::no_definition()),
+            copies: BTreeMap::new(),
+            removing: false,
+            failure: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Takes a new wish.
+    pub(super) fn wish(&mut self, spec: TaskSpec) {
+        self.definition = Arc::new(spec.definition.clone());
+        self.warnings = warnings(&self.definition);
+        self.spec = Some(spec);
+    }
+
+    /// Whether nothing is being done with any copy.
+    pub(super) fn is_idle(&self) -> bool {
+        self.copies.values().all(|known| !known.busy)
+    }
+
+    /// Whether nothing more of it is started.
+    pub(super) fn is_over(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// The task as the port shows it.
+    pub(super) fn seen(&self, shared: &Shared, containers: &BTreeMap<u32, Vec<Arc<Container>>>) -> TaskSeen {
+        let none = Vec::new();
+        let wanted = self.spec.as_ref().map_or(0, |spec| spec.copies);
+        let mut numbers: Vec<u32> = (1..=wanted).chain(containers.keys().copied()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let given_up = self.failure.is_some();
+        let copies = numbers.into_iter().filter_map(|number| {
+            let containers = containers.get(&number).unwrap_or(&none);
+            copy_seen(self.id.as_str(), number, containers, given_up)
+        });
+        TaskSeen {
+            id: self.id.clone(),
+            generation: self.spec.as_ref().map(|spec| spec.generation),
+            copies: copies.collect(),
+            failure: self.failure.clone(),
+            waiting_for: self.waiting_for(shared),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn waiting_for(&self, shared: &Shared) -> Option<String> {
+        if let Some(why) = shared.client.down() {
+            return Some(format!("{} to answer ({why})", shared.client.words()));
+        }
+        self.copies.values().find_map(|known| known.progress.clone())
+    }
+}
+
+fn copy_seen(entity: &str, number: u32, containers: &[Arc<Container>], given_up: bool) -> Option<CopySeen> {
+    let never_ran = apps(containers).all(|app| app.run == Run::Created);
+    let state = match stage(containers) {
+        Stage::Making if given_up && never_ran => CopyState::Stopped,
+        Stage::Making => CopyState::Pending,
+        Stage::Running { health: Health::Unhealthy, .. } => CopyState::Unhealthy,
+        Stage::Running { health: Health::Starting, .. } => CopyState::Starting,
+        Stage::Running { .. } => CopyState::Healthy,
+        Stage::Ended { .. } => CopyState::Stopped,
+    };
+    Some(CopySeen {
+        id: copy_id(entity, number)?,
+        deployment: None,
+        state,
+        started: containers.iter().filter_map(|container| container.started).min(),
+        containers: containers_seen(containers),
+    })
+}
+
+/// A task that nobody told us of, as its containers show it.
+pub(super) fn stray_seen(id: TaskId, containers: &BTreeMap<u32, Vec<Arc<Container>>>) -> TaskSeen {
+    let copies = containers.iter().filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, false)).collect();
+    TaskSeen { id, generation: None, copies, failure: None, waiting_for: None, warnings: Vec::new() }
+}
+
+/// One pass over one task; says when the next is due though nothing happens before.
+pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
+    let world = shared.world.copies(OwnerKind::Task, task.id.as_str());
+    if task.removing {
+        remove_all(shared, task, &world);
+        return None;
+    }
+    let spec = task.spec.clone()?;
+    if spec.run == TaskRun::Stop {
+        let all_over = (1..=spec.copies).all(|number| {
+            world.get(&number).is_some_and(|containers| matches!(stage(containers), Stage::Ended { .. }))
+        });
+        if !all_over && task.failure.is_none() {
+            task.failure = Some(Failure::new(FailureClass::Stopped, "the task was stopped"));
+        }
+    }
+    let now = shared.ticker.now();
+    let none = Vec::new();
+    let mut wake = None;
+    for number in 1..=spec.copies {
+        let containers = world.get(&number).unwrap_or(&none);
+        let over = matches!(stage(containers), Stage::Ended { .. });
+        let any_runs = containers.iter().any(|container| container.run == Run::Running);
+        let ended_all = !containers.is_empty() && apps(containers).all(|app| app.run == Run::Ended);
+        let known = task.copies.entry(number).or_default();
+        if known.busy {
+            continue;
+        }
+        let stop = spec.run == TaskRun::Stop || task.failure.is_some();
+        if (stop || over || ended_all) && any_runs {
+            if !known.told_to_stop || ended_all {
+                known.told_to_stop = true;
+                known.busy = true;
+                spawn_stop(shared, &task.id, number, containers.to_vec());
+            }
+        } else if !stop && !over && matches!(stage(containers), Stage::Making) {
+            match known.not_before.filter(|at| *at > now) {
+                Some(at) => wake = Some(wake.map_or(at, |before: Timestamp| before.min(at))),
+                None => {
+                    known.busy = true;
+                    let copy = CopySpec {
+                        kind: OwnerKind::Task,
+                        entity: spec.id.to_string(),
+                        name: spec.name.clone(),
+                        environment: spec.environment.clone(),
+                        deployment: None,
+                        number,
+                        definition: Arc::clone(&task.definition),
+                    };
+                    spawn_start(shared, &task.id, copy);
+                }
+            }
+        }
+    }
+    wake
+}
+
+fn spawn_start(shared: &Arc<Shared>, id: &TaskId, copy: CopySpec) {
+    let (shared, id) = (Arc::clone(shared), id.clone());
+    tokio::spawn(async move {
+        let number = copy.number;
+        let progress = |text: Option<String>| {
+            shared.task_note(&id, |task| {
+                if let Some(known) = task.copies.get_mut(&number) {
+                    known.progress = text;
+                }
+            });
+        };
+        let result = copy_start(&shared, &copy, &progress).await;
+        let ran = shared.world.copy(OwnerKind::Task, id.as_str(), number);
+        let ran = apps(&ran).any(|app| app.run != Run::Created);
+        let failure = match result {
+            Ok(()) => None,
+            Err(StartError::Waiting(what)) => {
+                shared.task_note(&id, |task| {
+                    if let Some(known) = task.copies.get_mut(&number) {
+                        known.busy = false;
+                        known.progress = Some(what);
+                        known.not_before = Some(shared.ticker.now().plus_ms(RETRY_MS));
+                    }
+                });
+                return;
+            }
+            Err(StartError::Failed(failure)) => Some(*failure),
+        };
+        let failure = match failure {
+            Some(mut failure) => {
+                let containers = shared.world.copy(OwnerKind::Task, id.as_str(), number);
+                failure.log_tail = last_words(&shared, &containers, None).await;
+                warn!(task.id = %id, "copy {number} of {id} did not start: {}", failure.message);
+                Some(failure)
+            }
+            None => None,
+        };
+        shared.task_note(&id, |task| {
+            let Some(known) = task.copies.get_mut(&number) else { return };
+            known.busy = false;
+            known.progress = None;
+            let Some(failure) = failure else { return };
+            known.tries += 1;
+            // Once a container of the copy ran, starting the copy anew could do its work twice.
+            if ran || known.tries >= TRIES || !may_go_away(failure.class) {
+                task.failure.get_or_insert(failure);
+            } else {
+                known.not_before = Some(shared.ticker.now().plus_ms(RETRY_MS * i64::from(known.tries)));
+            }
+        });
+    });
+}
+
+/// Whether a failed start may succeed without anyone changing anything.
+fn may_go_away(class: FailureClass) -> bool {
+    match class {
+        FailureClass::NoCapacity
+        | FailureClass::Throttled
+        | FailureClass::Timeout
+        | FailureClass::EngineUnavailable
+        | FailureClass::PortTaken
+        | FailureClass::Other => true,
+        FailureClass::ImageNotFound
+        | FailureClass::PullDenied
+        | FailureClass::WrongArchitecture
+        | FailureClass::Unhealthy
+        | FailureClass::Exited
+        | FailureClass::CannotStart
+        | FailureClass::Superseded
+        | FailureClass::Stopped => false,
+    }
+}
+
+fn spawn_stop(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {
+    let (shared, id) = (Arc::clone(shared), id.clone());
+    tokio::spawn(async move {
+        let result = copy_stop(&shared, &containers).await;
+        if let Err(error) = &result {
+            debug!(task.id = %id, "copy {number} of {id} does not stop: {}", chain(error));
+        }
+        shared.task_note(&id, |task| {
+            if let Some(known) = task.copies.get_mut(&number) {
+                known.busy = false;
+                known.told_to_stop = result.is_ok();
+            }
+        });
+    });
+}
+
+fn remove_all(shared: &Arc<Shared>, task: &mut Task, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
+    for (number, containers) in world {
+        let known = task.copies.entry(*number).or_default();
+        if known.busy {
+            continue;
+        }
+        known.busy = true;
+        let (shared, id, number, containers) = (Arc::clone(shared), task.id.clone(), *number, containers.clone());
+        tokio::spawn(async move {
+            let stopped = copy_stop(&shared, &containers).await;
+            let removed = match stopped {
+                Ok(()) => copy_remove(&shared, OwnerKind::Task, id.as_str(), number).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                debug!(task.id = %id, "copy {number} of {id} can't be taken away: {}", chain(&error));
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            shared.task_note(&id, |task| {
+                if let Some(known) = task.copies.get_mut(&number) {
+                    known.busy = false;
+                }
+            });
+        });
+    }
+}

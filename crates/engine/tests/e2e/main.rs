@@ -1,0 +1,4 @@
+//! The Docker engine against a real Docker engine. Needs `docker` (engine and client); `make test` runs it.
+
+mod suite;
+mod support;

@@ -1,0 +1,3 @@
+//! The contract of the port `Engine`, and what the fake can do beyond it.
+
+mod fake;

@@ -1,0 +1,193 @@
+//! What can go wrong in a request, and the one place where it becomes a status and a code of the distribution specification
+//! (spec.md, "Error Codes").
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::port::BoxError;
+use layer0_domain::port::registry_store::RegistryStoreError;
+use serde_json::json;
+
+/// At most so many `MANIFEST_BLOB_UNKNOWN` entries in one answer: a manifest can name 40,000 blobs, and nobody reads that.
+const MISSING_SHOWN: usize = 100;
+
+/// Why a request was not done. Messages are for the person at the client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    #[error("sign in first: docker login, or a token that covers this repository")]
+    Unauthorized { challenge: HeaderValue },
+    #[error("you may not do this in repository {0}")]
+    Denied(String),
+    #[error("{0}")]
+    NameInvalid(String),
+    #[error("repository {0} does not exist")]
+    NameUnknown(RepositoryName),
+    /// The sentence that tells what to do. Docker prints it whole and gives up at once for this code; for most others it tries five times, for
+    /// 50 seconds, before it says anything.
+    #[error("repository {0} does not exist; create it: l0 repository create {0}")]
+    NotCreated(RepositoryName),
+    /// The specification allows a name of one component, but no repository here can have one. So it is not invalid, it is unknown (and docker
+    /// says so at once, see above).
+    #[error("{0}")]
+    NoOwner(String),
+    #[error("blob {0} is not in this repository")]
+    BlobUnknown(Digest),
+    #[error("manifest {0} is not in this repository")]
+    ManifestUnknown(String),
+    #[error("there is no such upload: it was finished, cancelled, or has expired")]
+    UploadUnknown,
+    #[error("another request is writing to this upload; wait for it to end, then ask for the upload's status")]
+    UploadBusy,
+    #[error("the chunk does not begin where the upload ends")]
+    OutOfOrder { location: String, range: String },
+    #[error("the blob has {size} bytes, none of them is in the range")]
+    RangeUnsatisfiable { size: u64 },
+    #[error("{0}")]
+    DigestInvalid(String),
+    #[error("the content has the digest {found}, not {wanted}")]
+    DigestMismatch { wanted: Digest, found: Digest },
+    #[error("{0}")]
+    SizeInvalid(String),
+    #[error("the manifest has more than {most} bytes")]
+    ManifestTooLarge { most: usize },
+    #[error("{0}")]
+    ManifestInvalid(String),
+    #[error("the manifest names content that the repository does not hold")]
+    ContentMissing(Vec<Digest>),
+    #[error("{0}")]
+    PageInvalid(String),
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("there is nothing at this path of the registry")]
+    PathUnknown,
+    #[error("this path does not take that method")]
+    Method { allow: &'static str },
+    #[error("the client sent nothing for too long")]
+    TooSlow,
+    #[error("the request's body ended before its time")]
+    BodyBroken,
+    #[error("the registry's disk is full: free some space or delete images, then push again")]
+    Full,
+    #[error("the registry failed; its log says why")]
+    Failed {
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl RegistryError {
+    /// A failure of the file system, a full disk told apart.
+    pub(crate) fn from_io(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Failed { source: error.into() },
+        }
+    }
+
+    /// The only place that knows statuses and codes.
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            Self::NameInvalid(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
+            Self::NameUnknown(_) | Self::NotCreated(_) | Self::NoOwner(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+            Self::BlobUnknown(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
+            Self::ManifestUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+            Self::UploadUnknown => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+            Self::UploadBusy => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+            Self::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
+            Self::RangeUnsatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID"),
+            Self::DigestInvalid(_) | Self::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
+            Self::SizeInvalid(_) => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
+            Self::ManifestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+            Self::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+            Self::ContentMissing(_) => (StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
+            // Not in the specification's list; the code that the distribution project uses for it.
+            Self::PageInvalid(_) => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
+            Self::PathUnknown => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
+            // Docker shows no text of a 5xx, only the status line: "507 Insufficient Storage" says it.
+            Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN"),
+            Self::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+        }
+    }
+
+    /// Headers that belong to the answer.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut text = |name, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        match self {
+            Self::Unauthorized { challenge } => {
+                headers.insert(WWW_AUTHENTICATE, challenge.clone());
+            }
+            Self::OutOfOrder { location, range } => {
+                text(LOCATION, location);
+                text(RANGE, range);
+            }
+            Self::RangeUnsatisfiable { size } => text(CONTENT_RANGE, &format!("bytes */{size}")),
+            Self::Method { allow } => text(ALLOW, allow),
+            _ => {}
+        }
+        headers
+    }
+}
+
+impl From<RegistryStoreError> for RegistryError {
+    fn from(error: RegistryStoreError) -> Self {
+        match error {
+            RegistryStoreError::RepositoryMissing(name) => Self::NameUnknown(name),
+            RegistryStoreError::ContentMissing { missing } => Self::ContentMissing(missing),
+            RegistryStoreError::Full => Self::Full,
+            // These two answer calls that no request of this crate's routes makes without handling them.
+            error @ (RegistryStoreError::RepositoryExists(_) | RegistryStoreError::RepositoryNotEmpty { .. } | RegistryStoreError::Failed { .. }) => {
+                Self::Failed { source: error.into() }
+            }
+        }
+    }
+}
+
+/// Logs what the operator must know; everything else is the client's business.
+fn log(error: &RegistryError) {
+    match error {
+        RegistryError::Failed { source } => {
+            let mut text = source.to_string();
+            let mut next = source.source();
+            while let Some(cause) = next {
+                text.push_str(": ");
+                text.push_str(&cause.to_string());
+                next = cause.source();
+            }
+            tracing::error!(error = text, "a registry request failed: {text}");
+        }
+        RegistryError::Full => tracing::error!("a push was refused: the disk is full"),
+        _ => {}
+    }
+}
+
+impl IntoResponse for RegistryError {
+    fn into_response(self) -> Response {
+        log(&self);
+        let (status, code) = self.status_and_code();
+        let errors = match &self {
+            Self::ContentMissing(missing) => missing
+                .iter()
+                .take(MISSING_SHOWN)
+                .map(|digest| json!({ "code": code, "message": format!("{self}: {digest}"), "detail": { "digest": digest.to_string() } }))
+                .collect(),
+            _ => vec![json!({ "code": code, "message": self.to_string() })],
+        };
+        let mut response = (status, json!({ "errors": errors }).to_string()).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().extend(self.headers());
+        response
+    }
+}

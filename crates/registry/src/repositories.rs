@@ -1,0 +1,141 @@
+//! Repositories and their images, for the server's own routes.
+
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+
+use crate::error::RegistryError;
+use crate::manifest::image::{Summary, summarize};
+use crate::registry::Registry;
+
+/// A tag and what it points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedImage {
+    /// The tag; the digest's text for an image that was asked for by digest.
+    pub tag: String,
+    /// The manifest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Bytes of the manifest and all that it needs, each digest once.
+    pub size: u64,
+    /// When the manifest was pushed.
+    pub pushed: Timestamp,
+    /// The platforms it has variants for; empty when it does not say.
+    pub platforms: Vec<Platform>,
+    /// What is missing in the store; empty for an image that can be pulled.
+    pub missing: Vec<Digest>,
+}
+
+impl Registry {
+    /// Makes an empty repository.
+    ///
+    /// # Errors
+    /// `RepositoryExists`, `Full`, `Failed`.
+    pub async fn repository_create(&self, name: RepositoryName) -> Result<Repository, RegistryStoreError> {
+        let repository = Repository { name, created: self.parts().clock.now() };
+        self.parts().store.repository_create(&repository).await?;
+        tracing::info!(repository.name = %repository.name, "made repository {}", repository.name);
+        Ok(repository)
+    }
+
+    /// One repository.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
+        self.parts().store.repository_get(name).await
+    }
+
+    /// Repositories in byte order of their names, of one owner or of all.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError> {
+        self.parts().store.repository_list(owner, page).await
+    }
+
+    /// Deletes a repository, its images, and the files of blobs that no other repository holds. With `only_empty` one that holds images is
+    /// left alone. Goes on to its end when the caller goes away.
+    ///
+    /// # Errors
+    /// `RepositoryMissing`, `RepositoryNotEmpty`, `Failed`.
+    pub async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
+        self.parts().blobs.repository_delete(name.clone(), only_empty).await?;
+        tracing::info!(repository.name = %name, "deleted repository {name}");
+        Ok(())
+    }
+
+    /// Tags in byte order with what they point to; `None` when the repository isn't there. Reads every manifest of the page: ask for pages.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn image_list(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<TaggedImage>>, RegistryStoreError> {
+        let Some(tags) = self.parts().store.tag_list(name, page).await? else { return Ok(None) };
+        let mut images: Vec<TaggedImage> = Vec::with_capacity(tags.len());
+        for tag in tags {
+            // Gone between the two reads: not there, then.
+            let Some(manifest) = self.parts().store.manifest_get(name, &ManifestRef::Tag(tag.clone())).await? else { continue };
+            let known = images.iter().find(|image| image.digest == manifest.digest).cloned();
+            images.push(match known {
+                Some(known) => TaggedImage { tag, ..known },
+                None => self.tagged(name, tag, manifest).await?,
+            });
+        }
+        Ok(Some(images))
+    }
+
+    /// One image by tag or digest; `None` when it, or the repository, isn't there.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn image_get(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<Option<TaggedImage>, RegistryStoreError> {
+        let Some(manifest) = self.parts().store.manifest_get(name, reference).await? else { return Ok(None) };
+        let tag = match reference {
+            ManifestRef::Tag(tag) => tag.clone(),
+            ManifestRef::Digest(digest) => digest.to_string(),
+        };
+        Ok(Some(self.tagged(name, tag, manifest).await?))
+    }
+
+    /// Takes a tag away (the manifest stays), or a manifest with all its tags. Answers whether it was there.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn image_delete(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryStoreError> {
+        let store = &self.parts().store;
+        let was_there = match reference {
+            ManifestRef::Tag(tag) => store.tag_delete(name, tag).await?,
+            ManifestRef::Digest(digest) => store.manifest_delete(name, digest).await?,
+        };
+        if was_there {
+            match reference {
+                ManifestRef::Tag(tag) => tracing::info!(repository.name = %name, manifest.tag = tag, "deleted tag {tag} from {name}"),
+                ManifestRef::Digest(digest) => tracing::info!(repository.name = %name, manifest.digest = %digest, "deleted manifest {digest} from {name}"),
+            }
+        }
+        Ok(was_there)
+    }
+
+    /// The same for the registry's own routes.
+    pub(crate) async fn manifest_remove(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryError> {
+        Ok(self.image_delete(name, reference).await?)
+    }
+
+    async fn tagged(&self, name: &RepositoryName, tag: String, manifest: Manifest) -> Result<TaggedImage, RegistryStoreError> {
+        let parts = self.parts();
+        let Summary { platforms, size, missing } = summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(outside)?;
+        Ok(TaggedImage { tag, digest: manifest.digest, media_type: manifest.media_type, size, pushed: manifest.pushed, platforms: platforms.into_iter().collect(), missing })
+    }
+}
+
+/// A failure of the walk in the words of the store.
+fn outside(error: RegistryError) -> RegistryStoreError {
+    match error {
+        RegistryError::Full => RegistryStoreError::Full,
+        RegistryError::Failed { source } => RegistryStoreError::Failed { source },
+        error => RegistryStoreError::Failed { source: error.into() },
+    }
+}

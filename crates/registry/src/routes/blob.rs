@@ -1,0 +1,90 @@
+//! `/v2/<name>/blobs/<digest>` (spec.md, "Pulling blobs", "Deleting Blobs").
+
+use axum::response::Response;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use http::{Method, StatusCode};
+use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+
+use super::{Ask, CONTENT_DIGEST, digest, empty, etag, not_modified};
+use crate::download;
+use crate::error::RegistryError;
+use crate::range::{Wanted, wanted};
+use crate::registry::Registry;
+
+pub(super) async fn serve(registry: &Registry, ask: &Ask, name: &str, reference: &str) -> Result<Response, RegistryError> {
+    match ask.method {
+        Method::GET | Method::HEAD => {
+            let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+            let digest = digest(reference)?;
+            if ask.method == Method::HEAD { head(registry, ask, &name, &digest).await } else { get(registry, ask, &name, &digest).await }
+        }
+        Method::DELETE => {
+            let (name, _) = registry.admit(ask, name, &[RegistryAction::Delete], None).await?;
+            delete(registry, &name, digest(reference)?).await
+        }
+        _ => Err(RegistryError::Method { allow: "GET, HEAD, DELETE" }),
+    }
+}
+
+async fn head(registry: &Registry, ask: &Ask, name: &RepositoryName, digest: &Digest) -> Result<Response, RegistryError> {
+    match registry.parts().blobs.size(name, digest).await? {
+        None => Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await),
+        Some(_) if ask.has_already(digest) => Ok(not_modified(digest)),
+        Some(size) => Ok(answer(StatusCode::OK, digest, size)),
+    }
+}
+
+async fn get(registry: &Registry, ask: &Ask, name: &RepositoryName, digest: &Digest) -> Result<Response, RegistryError> {
+    let Some((file, size)) = registry.parts().blobs.open_blob(name, digest).await? else {
+        return Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await);
+    };
+    if ask.has_already(digest) {
+        return Ok(not_modified(digest));
+    }
+    // A range that was meant for other content gets the whole (RFC 9110, section 13.1.5).
+    let same = ask.header(&IF_RANGE).is_none_or(|tag| tag == etag(digest));
+    let range = match ask.header(&RANGE) {
+        Some(header) if same => wanted(header, size),
+        _ => Wanted::Whole,
+    };
+    match range {
+        Wanted::Whole => {
+            let mut response = answer(StatusCode::OK, digest, size);
+            *response.body_mut() = download::body(file, 0, size);
+            Ok(response)
+        }
+        Wanted::Part { first, last } => {
+            let length = last - first + 1;
+            let mut response = answer(StatusCode::PARTIAL_CONTENT, digest, length);
+            let range = format!("bytes {first}-{last}/{size}");
+            response.headers_mut().insert(CONTENT_RANGE, range.parse().expect("numbers make a header value"));
+            *response.body_mut() = download::body(file, first, length);
+            Ok(response)
+        }
+        Wanted::Unsatisfiable => Err(RegistryError::RangeUnsatisfiable { size }),
+    }
+}
+
+/// The head of an answer about a blob, of which `length` bytes follow.
+fn answer(status: StatusCode, digest: &Digest, length: u64) -> Response {
+    empty(
+        status,
+        [
+            (CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (CONTENT_LENGTH, length.to_string()),
+            (ACCEPT_RANGES, "bytes".to_owned()),
+            (ETAG, etag(digest)),
+            (CONTENT_DIGEST, digest.to_string()),
+        ],
+    )
+}
+
+async fn delete(registry: &Registry, name: &RepositoryName, digest: Digest) -> Result<Response, RegistryError> {
+    if registry.parts().blobs.unlink(name.clone(), digest.clone()).await? {
+        tracing::info!(repository.name = %name, blob.digest = %digest, "deleted blob {digest} from repository {name}");
+        return Ok(empty(StatusCode::ACCEPTED, []));
+    }
+    Err(registry.missing_in(name, RegistryError::BlobUnknown(digest)).await)
+}

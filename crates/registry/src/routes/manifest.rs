@@ -1,0 +1,165 @@
+//! `/v2/<name>/manifests/<reference>` (spec.md, "Pulling manifests", "Pushing Manifests", "Deleting Manifests", "Deleting tags").
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderName, Method, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::ManifestRef;
+
+use super::{Ask, CONTENT_DIGEST, digest, empty, etag, not_modified};
+use crate::blocking::{blocking, to_the_end};
+use crate::error::RegistryError;
+use crate::manifest::document::{Document, MANIFEST_MAX};
+use crate::manifest::resolve;
+use crate::registry::Registry;
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// At most so many tags in one `PUT`.
+const TAGS_MAX: usize = 100;
+/// From here on a manifest is parsed and hashed on a blocking thread.
+const LARGE: u64 = 32 << 10;
+
+pub(super) async fn serve(registry: &Registry, ask: &Ask, body: Body, name: &str, reference: &str) -> Result<Response, RegistryError> {
+    match ask.method {
+        Method::GET | Method::HEAD => {
+            let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+            get(registry, ask, &name, parse(reference)?).await
+        }
+        Method::PUT => {
+            let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull, RegistryAction::Push], None).await?;
+            put(registry, ask, body, name, parse(reference)?).await
+        }
+        Method::DELETE => {
+            let (name, _) = registry.admit(ask, name, &[RegistryAction::Delete], None).await?;
+            delete(registry, &name, parse(reference)?).await
+        }
+        _ => Err(RegistryError::Method { allow: "GET, HEAD, PUT, DELETE" }),
+    }
+}
+
+/// Reads a reference: with a colon it is a digest, else a tag.
+fn parse(reference: &str) -> Result<ManifestRef, RegistryError> {
+    if reference.contains(':') {
+        return digest(reference).map(ManifestRef::Digest);
+    }
+    tag(reference).map(ManifestRef::Tag)
+}
+
+/// A legal tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (spec.md, "Pulling manifests").
+fn tag(text: &str) -> Result<String, RegistryError> {
+    let legal = |(at, byte): (usize, u8)| byte.is_ascii_alphanumeric() || byte == b'_' || (at > 0 && matches!(byte, b'.' | b'-'));
+    if (1..=128).contains(&text.len()) && text.bytes().enumerate().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err(RegistryError::ManifestInvalid(
+        "the reference is no tag (up to 128 letters, digits, underscores, periods and hyphens, the first no period or hyphen) and no digest".to_owned(),
+    ))
+}
+
+fn shown(reference: &ManifestRef) -> String {
+    match reference {
+        ManifestRef::Tag(tag) => tag.clone(),
+        ManifestRef::Digest(digest) => digest.to_string(),
+    }
+}
+
+async fn get(registry: &Registry, ask: &Ask, name: &RepositoryName, reference: ManifestRef) -> Result<Response, RegistryError> {
+    // `Accept` is not looked at: a manifest has one form, the one whose digest it is known by.
+    let Some(manifest) = registry.parts().store.manifest_get(name, &reference).await? else {
+        return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
+    };
+    if ask.has_already(&manifest.digest) {
+        return Ok(not_modified(&manifest.digest));
+    }
+    let mut response = empty(
+        StatusCode::OK,
+        [
+            (CONTENT_TYPE, manifest.media_type),
+            (CONTENT_LENGTH, manifest.bytes.len().to_string()),
+            (ETAG, etag(&manifest.digest)),
+            (CONTENT_DIGEST, manifest.digest.to_string()),
+        ],
+    );
+    if ask.method == Method::GET {
+        *response.body_mut() = Body::from(manifest.bytes);
+    }
+    Ok(response)
+}
+
+async fn put(registry: &Registry, ask: &Ask, body: Body, name: RepositoryName, reference: ManifestRef) -> Result<Response, RegistryError> {
+    let parts = registry.parts();
+    registry.ready_for_push(&name).await?;
+    let tags = tags(ask, &reference)?;
+    if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
+        return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
+    }
+    let content_type = match ask.header(&CONTENT_TYPE) {
+        None => None,
+        Some(text) => Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()),
+    };
+    let idle = parts.config.body_idle;
+    let bytes = match tokio::time::timeout(idle, Limited::new(body, MANIFEST_MAX).collect()).await {
+        Err(_) => return Err(RegistryError::TooSlow),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX }),
+        Ok(Err(_)) => return Err(RegistryError::BodyBroken),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    let wanted = match &reference {
+        ManifestRef::Digest(digest) => Some(digest.clone()),
+        ManifestRef::Tag(_) => ask.query.iter().find(|(key, _)| key == "digest").map(|(_, value)| digest(value)).transpose()?,
+    };
+    let read = move || {
+        let algorithm = wanted.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
+        let found = algorithm.digest_of(&bytes);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            return Err(RegistryError::DigestMismatch { wanted, found });
+        }
+        let document = Document::parse(&bytes, content_type.as_deref())?;
+        Ok((document, bytes, found))
+    };
+    let (document, bytes, digest) = if ask.content_length().is_some_and(|length| length <= LARGE) {
+        read()?
+    } else {
+        blocking(move || Ok(read())).await.map_err(RegistryError::from_io)??
+    };
+    let subject = document.subject.clone();
+    let manifest = resolve(parts.store.as_ref(), &parts.blobs, &name, document, bytes.into(), digest.clone(), parts.clock.now()).await?;
+    let (store, repository, pointed) = (std::sync::Arc::clone(&parts.store), name.clone(), tags.clone());
+    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await }).await.map_err(RegistryError::from_io)??;
+    tracing::info!(repository.name = %name, manifest.digest = %digest, manifest.tags = ?tags, "stored manifest {digest} in {name} as {}", shown(&reference));
+
+    let mut headers = vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
+    headers.extend(subject.map(|subject| (SUBJECT, subject.to_string())));
+    if matches!(reference, ManifestRef::Digest(_)) {
+        headers.extend(tags.into_iter().map(|tag| (TAG, tag)));
+    }
+    Ok(empty(StatusCode::CREATED, headers))
+}
+
+/// The tags that the manifest gets: the one in the path, or the `tag` parameters of a push by digest (specification after 1.1).
+fn tags(ask: &Ask, reference: &ManifestRef) -> Result<Vec<String>, RegistryError> {
+    match reference {
+        ManifestRef::Tag(tag) => Ok(vec![tag.clone()]),
+        ManifestRef::Digest(_) => {
+            let mut tags = ask.query.iter().filter(|(key, _)| key == "tag").map(|(_, value)| tag(value)).collect::<Result<Vec<_>, _>>()?;
+            tags.sort();
+            tags.dedup();
+            if tags.len() > TAGS_MAX {
+                return Err(RegistryError::BadRequest(format!("at most {TAGS_MAX} tags can be pushed at once")));
+            }
+            Ok(tags)
+        }
+    }
+}
+
+async fn delete(registry: &Registry, name: &RepositoryName, reference: ManifestRef) -> Result<Response, RegistryError> {
+    if registry.manifest_remove(name, &reference).await? {
+        return Ok(empty(StatusCode::ACCEPTED, []));
+    }
+    Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await)
+}

@@ -1,0 +1,262 @@
+//! The HTTP side: one handler for everything under `/v2/`, since names with slashes fit no router pattern.
+//!
+//! Every route admits the caller first and looks at anything else after that.
+
+mod blob;
+mod manifest;
+mod referrers;
+mod tags;
+mod upload;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use layer0_domain::model::access::{Caller, RegistryAction};
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::{RepositoryName, RepositoryNameError};
+use layer0_domain::model::registry::Repository;
+use layer0_domain::port::registry_store::RegistryStoreError;
+
+use crate::config::Challenge;
+use crate::error::RegistryError;
+use crate::gate::Admission;
+use crate::path::Target;
+use crate::registry::Registry;
+
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// A request without its body, which goes its own way.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) uri: Uri,
+}
+
+impl Ask {
+    fn new(parts: Parts) -> Result<Self, RegistryError> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| RegistryError::BadRequest("the query can't be read".to_owned()))?.0;
+        // HTTP/1.1 without a Host is no request (RFC 9112, section 3.2); HTTP/2 has it in the URI.
+        if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
+            return Err(RegistryError::BadRequest("the Host header is missing".to_owned()));
+        }
+        Ok(Self { method: parts.method, headers: parts.headers, peer, query, uri: parts.uri })
+    }
+
+    /// The first value of a query parameter.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The length that the client says its body has.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.header(&http::header::CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// Whether `If-None-Match` holds the digest's tag (RFC 9110, section 13.1.2).
+    pub(super) fn has_already(&self, digest: &Digest) -> bool {
+        let tag = etag(digest);
+        self.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|candidate| {
+            let candidate = candidate.trim();
+            candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == tag
+        })
+    }
+
+    /// The host as the client named it; `None` when it holds what no host can.
+    fn host(&self) -> Option<&str> {
+        let host = self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(&HOST))?;
+        let legal = !host.is_empty() && host.len() <= 300 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_[]".contains(&b));
+        legal.then_some(host)
+    }
+}
+
+/// The entity tag of content: its digest in quotes.
+pub(super) fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// The registry's routes: everything under `/v2/`.
+pub(crate) fn router(registry: Registry) -> Router {
+    Router::new().route("/v2", any(serve)).route("/v2/", any(serve)).route("/v2/{*path}", any(serve)).with_state(registry)
+}
+
+async fn serve(State(registry): State<Registry>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answered = match Ask::new(parts) {
+        Ok(ask) => dispatch(&registry, ask, body).await,
+        Err(error) => Err(error),
+    };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    // Blobs are anybody's bytes on the origin of the web page: no browser may guess them into a document.
+    headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn dispatch(registry: &Registry, ask: Ask, body: Body) -> Result<Response, RegistryError> {
+    let Some(target) = Target::parse(ask.uri.path()) else {
+        registry.admit_anyone(&ask).await?;
+        return Err(RegistryError::PathUnknown);
+    };
+    match target {
+        Target::Base => base(registry, &ask).await,
+        Target::Catalog => tags::catalog(registry, &ask).await,
+        Target::Uploads { name } => upload::begin(registry, &ask, body, &name).await,
+        Target::Upload { name, id } => upload::serve(registry, &ask, body, &name, &id).await,
+        Target::Blob { name, digest } => blob::serve(registry, &ask, &name, &digest).await,
+        Target::Manifest { name, reference } => manifest::serve(registry, &ask, body, &name, &reference).await,
+        Target::Tags { name } => tags::list(registry, &ask, &name).await,
+        Target::Referrers { name, digest } => referrers::list(registry, &ask, &name, &digest).await,
+    }
+}
+
+/// `GET /v2/`: whether this is a registry, and whether the credential is good.
+async fn base(registry: &Registry, ask: &Ask) -> Result<Response, RegistryError> {
+    registry.admit_anyone(ask).await?;
+    read_only(ask)?;
+    Ok(json(StatusCode::OK, "{}"))
+}
+
+/// Refuses everything but reading.
+pub(super) fn read_only(ask: &Ask) -> Result<(), RegistryError> {
+    match ask.method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(RegistryError::Method { allow: "GET, HEAD" }),
+    }
+}
+
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body.into()).into_response()
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode, headers: impl IntoIterator<Item = (HeaderName, String)>) -> Response {
+    let mut response = status.into_response();
+    for (name, value) in headers {
+        match HeaderValue::from_str(&value) {
+            Ok(value) => drop(response.headers_mut().append(name, value)),
+            // All values are made of names, digests and numbers that were parsed.
+            Err(_) => tracing::warn!(header = %name, "a header could not be sent"),
+        }
+    }
+    response
+}
+
+/// The answer when content is stored: where it is and what its digest is.
+pub(super) fn created(location: String, digest: &Digest) -> Response {
+    empty(StatusCode::CREATED, [(LOCATION, location), (CONTENT_DIGEST, digest.to_string())])
+}
+
+/// The answer when the client has the content already.
+pub(super) fn not_modified(digest: &Digest) -> Response {
+    empty(StatusCode::NOT_MODIFIED, [(ETAG, etag(digest)), (CONTENT_DIGEST, digest.to_string())])
+}
+
+impl Registry {
+    /// Lets anybody in who is somebody.
+    pub(super) async fn admit_anyone(&self, ask: &Ask) -> Result<Caller, RegistryError> {
+        match self.parts().gate.admit(&ask.headers, ask.peer, None).await {
+            Admission::Allowed(caller) => Ok(caller),
+            Admission::Challenge => Err(self.challenge(ask, None)),
+            Admission::Forbidden => Err(RegistryError::Denied("any".to_owned())),
+        }
+    }
+
+    /// Reads the repository's name and lets the caller in, if it may do all of `actions` there. `also` is a repository that a mount reads from:
+    /// it is named in the challenge, so that the client gets one token for both, but not asked for here.
+    pub(super) async fn admit(&self, ask: &Ask, name: &str, actions: &[RegistryAction], also: Option<&RepositoryName>) -> Result<(RepositoryName, Caller), RegistryError> {
+        let name = match RepositoryName::parse(name) {
+            Ok(name) => name,
+            Err(error) => {
+                self.admit_anyone(ask).await?;
+                return Err(match error {
+                    RepositoryNameError::NoOwner(_) => RegistryError::NoOwner(error.to_string()),
+                    _ => RegistryError::NameInvalid(error.to_string()),
+                });
+            }
+        };
+        match self.parts().gate.admit(&ask.headers, ask.peer, Some((&name, actions))).await {
+            Admission::Allowed(caller) => Ok((name, caller)),
+            Admission::Challenge => {
+                let words: Vec<&str> = actions.iter().map(|action| action.as_str()).collect();
+                let mut scope = format!("repository:{name}:{}", words.join(","));
+                if let Some(also) = also.filter(|also| **also != name) {
+                    scope.push_str(&format!(" repository:{also}:pull"));
+                }
+                Err(self.challenge(ask, Some(&scope)))
+            }
+            Admission::Forbidden => Err(RegistryError::Denied(name.to_string())),
+        }
+    }
+
+    /// The 401 that tells the client how to sign in (distribution project, "Token Authentication Specification"; RFC 7617 for Basic).
+    fn challenge(&self, ask: &Ask, scope: Option<&str>) -> RegistryError {
+        let config = &self.parts().config;
+        let Some(host) = ask.host() else {
+            return RegistryError::BadRequest("the Host header is no host".to_owned());
+        };
+        let scheme = match ask.header(&FORWARDED_PROTO) {
+            Some(proto) if config.trusted_proxy && proto.eq_ignore_ascii_case("https") => "https",
+            _ => "http",
+        };
+        let mut text = match config.challenge {
+            Challenge::Basic => format!("Basic realm=\"{host}\""),
+            Challenge::Bearer => format!("Bearer realm=\"{scheme}://{host}/auth/token\",service=\"{host}\""),
+        };
+        if let (Challenge::Bearer, Some(scope)) = (config.challenge, scope) {
+            text.push_str(&format!(",scope=\"{scope}\""));
+        }
+        match HeaderValue::from_str(&text) {
+            Ok(challenge) => RegistryError::Unauthorized { challenge },
+            Err(error) => RegistryError::Failed { source: error.into() },
+        }
+    }
+
+    /// Sees to it that a repository which is pushed to exists: makes it when the configuration says so.
+    pub(super) async fn ready_for_push(&self, name: &RepositoryName) -> Result<(), RegistryError> {
+        let parts = self.parts();
+        if parts.store.repository_get(name).await?.is_some() {
+            return Ok(());
+        }
+        if !parts.config.create_on_push {
+            return Err(RegistryError::NotCreated(name.clone()));
+        }
+        match parts.store.repository_create(&Repository { name: name.clone(), created: parts.clock.now() }).await {
+            Ok(()) => tracing::info!(repository.name = %name, "made repository {name} for a push"),
+            Err(RegistryStoreError::RepositoryExists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// `missing`, unless the repository is not there, which is the better reason.
+    pub(super) async fn missing_in(&self, name: &RepositoryName, missing: RegistryError) -> RegistryError {
+        match self.parts().store.repository_get(name).await {
+            Ok(Some(_)) => missing,
+            Ok(None) => RegistryError::NameUnknown(name.clone()),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// Reads a digest out of a path or parameter.
+pub(super) fn digest(text: &str) -> Result<Digest, RegistryError> {
+    Digest::parse(text).map_err(|error| RegistryError::DigestInvalid(error.to_string()))
+}

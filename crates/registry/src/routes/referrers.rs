@@ -1,0 +1,45 @@
+//! `/v2/<name>/referrers/<digest>` (spec.md, "Listing Referrers").
+
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, StatusCode};
+use layer0_domain::model::access::RegistryAction;
+use serde_json::{Value, json};
+
+use super::{Ask, digest, read_only};
+use crate::error::RegistryError;
+use crate::manifest::document::OCI_INDEX;
+use crate::registry::Registry;
+
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// An index of everything that names the digest as its subject. Empty, not missing, when nothing does: neither the subject nor the repository need
+/// be there, since a 404 would tell clients that this registry has no such API, and they would fall back to tags (spec.md, "Unavailable
+/// Referrers API").
+pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str, reference: &str) -> Result<Response, RegistryError> {
+    let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+    read_only(ask)?;
+    let subject = digest(reference)?;
+    let filter = ask.param("artifactType").filter(|text| !text.is_empty());
+    let found = registry.parts().store.referrers(&name, &subject, filter).await?;
+    let manifests: Vec<Value> = found
+        .into_iter()
+        .map(|referrer| {
+            let mut entry = json!({ "mediaType": referrer.media_type, "digest": referrer.digest.to_string(), "size": referrer.size });
+            if let Some(kind) = referrer.artifact_type {
+                entry["artifactType"] = kind.into();
+            }
+            if !referrer.annotations.is_empty() {
+                entry["annotations"] = json!(referrer.annotations);
+            }
+            entry
+        })
+        .collect();
+    let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
+    let mut response = (StatusCode::OK, index.to_string()).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OCI_INDEX));
+    if filter.is_some() {
+        response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
+    }
+    Ok(response)
+}

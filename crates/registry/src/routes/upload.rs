@@ -1,0 +1,192 @@
+//! `/v2/<name>/blobs/uploads/` (spec.md, "Pushing blobs", "Mounting a blob from another repository").
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_RANGE, LOCATION, RANGE};
+use http::{HeaderName, Method, StatusCode};
+use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::image::RepositoryName;
+
+use super::{Ask, created, digest, empty};
+use crate::error::RegistryError;
+use crate::gate::Admission;
+use crate::range;
+use crate::registry::Registry;
+use crate::uploads::{Held, Upload, UploadId, receive};
+
+/// Older clients match requests to uploads by it.
+const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+/// What a push needs: clients look at what is there before they push.
+const PUSH: [RegistryAction; 2] = [RegistryAction::Pull, RegistryAction::Push];
+
+/// `POST`: begins an upload, takes a whole blob (`?digest=`), or mounts one (`?mount=`).
+pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str) -> Result<Response, RegistryError> {
+    let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
+    let (name, _) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
+    if ask.method != Method::POST {
+        return Err(RegistryError::Method { allow: "POST" });
+    }
+    registry.ready_for_push(&name).await?;
+    if let Some(mount) = ask.param("mount") {
+        // What can't be mounted is uploaded: the specification wants a new upload as the answer, whatever the reason.
+        if let Ok(digest) = Digest::parse(mount)
+            && let Some(response) = try_mount(registry, ask, &name, &digest, from).await?
+        {
+            return Ok(response);
+        }
+        return open(registry, &name, Algorithm::Sha256).await;
+    }
+    if let Some(wanted) = ask.param("digest") {
+        let wanted = digest(wanted)?;
+        return whole(registry, ask, body, &name, wanted).await;
+    }
+    let algorithm = match ask.param("digest-algorithm") {
+        None | Some("sha256") => Algorithm::Sha256,
+        Some("sha512") => Algorithm::Sha512,
+        Some(other) => return Err(RegistryError::DigestInvalid(format!("the digest algorithm {other:?} is not known; sha256 and sha512 are"))),
+    };
+    open(registry, &name, algorithm).await
+}
+
+/// Answers with a new upload.
+async fn open(registry: &Registry, name: &RepositoryName, algorithm: Algorithm) -> Result<Response, RegistryError> {
+    let parts = registry.parts();
+    let id = UploadId::new(parts.clock.random(), name);
+    parts.uploads.begin(id.clone(), algorithm, parts.clock.now()).await?;
+    Ok(status(StatusCode::ACCEPTED, name, &id, 0))
+}
+
+/// A whole blob in one `POST`. The client never learns the upload's name, so it ends with the request, whatever comes.
+async fn whole(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryName, wanted: Digest) -> Result<Response, RegistryError> {
+    let parts = registry.parts();
+    let id = UploadId::new(parts.clock.random(), name);
+    let upload = parts.uploads.begin(id.clone(), wanted.algorithm(), parts.clock.now()).await?;
+    let expected = ask.content_length();
+    let (held, received) = receive(upload.hold()?, body, None, expected, parts.config.body_idle).await;
+    if let Err(error) = received {
+        parts.uploads.cancel(&id, held).await;
+        return Err(error);
+    }
+    finish(registry, name, id, held, wanted).await
+}
+
+/// Mounts, if the caller may read the blob somewhere; `None` when not.
+async fn try_mount(registry: &Registry, ask: &Ask, to: &RepositoryName, digest: &Digest, from: Option<RepositoryName>) -> Result<Option<Response>, RegistryError> {
+    let parts = registry.parts();
+    let named = ask.param("from").is_some();
+    let candidates = match from {
+        Some(from) => vec![from],
+        // A source was named that can't be: no reason to look elsewhere.
+        None if named => Vec::new(),
+        None => parts.store.blob_holders(digest).await?.into_iter().map(|(holder, _)| holder).collect(),
+    };
+    for from in candidates {
+        let admission = if from == *to {
+            // Admitted already, to pull and to push.
+            None
+        } else {
+            Some(parts.gate.admit(&ask.headers, ask.peer, Some((&from, &[RegistryAction::Pull]))).await)
+        };
+        if !matches!(admission, None | Some(Admission::Allowed(_))) {
+            continue;
+        }
+        if parts.blobs.mount(from.clone(), to.clone(), digest.clone(), parts.clock.now()).await? {
+            tracing::info!(repository.name = %to, blob.digest = %digest, "mounted blob {digest} from {from} into {to}");
+            return Ok(Some(created(location_of(to, digest), digest)));
+        }
+    }
+    Ok(None)
+}
+
+/// Everything on an upload that was begun.
+pub(super) async fn serve(registry: &Registry, ask: &Ask, body: Body, name: &str, id: &str) -> Result<Response, RegistryError> {
+    let (name, _) = registry.admit(ask, name, &PUSH, None).await?;
+    if ![Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE].contains(&ask.method) {
+        return Err(RegistryError::Method { allow: "GET, HEAD, PATCH, PUT, DELETE" });
+    }
+    let parts = registry.parts();
+    let id = UploadId::parse(id, &name).ok_or(RegistryError::UploadUnknown)?;
+    let upload = parts.uploads.find(&id, parts.clock.now()).await?;
+    match ask.method {
+        Method::PATCH => {
+            let (held, _) = append(registry, ask, body, &name, &id, &upload).await?;
+            Ok(status(StatusCode::ACCEPTED, &name, &id, held.offset()))
+        }
+        Method::PUT => {
+            let wanted = ask.param("digest").ok_or_else(|| RegistryError::DigestInvalid("the parameter digest is missing".to_owned()))?;
+            let wanted = digest(wanted)?;
+            upload.hold()?.expect(wanted.algorithm());
+            let (held, _) = append(registry, ask, body, &name, &id, &upload).await?;
+            finish(registry, &name, id, held, wanted).await
+        }
+        Method::DELETE => {
+            parts.uploads.cancel(&id, upload.hold()?).await;
+            Ok(empty(StatusCode::NO_CONTENT, []))
+        }
+        _ => Ok(status(StatusCode::NO_CONTENT, &name, &id, upload.offset())),
+    }
+}
+
+/// Appends a request's body; a `Content-Range` must fit.
+async fn append(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryName, id: &UploadId, upload: &Arc<Upload>) -> Result<(Held, u64), RegistryError> {
+    let parts = registry.parts();
+    let held = upload.hold()?;
+    let length = ask.content_length();
+    let announced = match ask.headers.get(CONTENT_RANGE) {
+        None => None,
+        Some(header) => {
+            let offset = held.offset();
+            let chunk = header.to_str().ok().and_then(range::chunk).filter(|(first, _)| *first == offset);
+            let Some((first, last)) = chunk else {
+                return Err(RegistryError::OutOfOrder { location: location(name, id), range: shown(offset) });
+            };
+            Some((last - first).saturating_add(1))
+        }
+    };
+    if let (Some(announced), Some(length)) = (announced, length)
+        && announced != length
+    {
+        return Err(RegistryError::SizeInvalid(format!("the Content-Range has {announced} bytes, the Content-Length says {length}")));
+    }
+    let (held, received) = receive(held, body, announced, length, parts.config.body_idle).await;
+    match received {
+        Ok(count) => Ok((held, count)),
+        Err(error) => {
+            if held.is_gone() {
+                parts.uploads.forget(id);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Closes an upload: afterwards the blob is in the repository, durable, or the upload is gone.
+async fn finish(registry: &Registry, name: &RepositoryName, id: UploadId, held: Held, wanted: Digest) -> Result<Response, RegistryError> {
+    let parts = registry.parts();
+    let size = parts.uploads.finish(id, held, wanted.clone(), name.clone(), &parts.blobs, parts.clock.now()).await?;
+    tracing::info!(repository.name = %name, blob.digest = %wanted, blob.size = size, "stored blob {wanted} ({size} bytes) in {name}");
+    Ok(created(location_of(name, &wanted), &wanted))
+}
+
+fn location(name: &RepositoryName, id: &UploadId) -> String {
+    format!("/v2/{name}/blobs/uploads/{id}")
+}
+
+fn location_of(name: &RepositoryName, digest: &Digest) -> String {
+    format!("/v2/{name}/blobs/{digest}")
+}
+
+/// The `Range` of an upload: first and last byte. An empty one is written `0-0` too, as the distribution project does and docker's parser
+/// needs; only the status of an upload that holds one byte is ambiguous by that.
+fn shown(offset: u64) -> String {
+    format!("0-{}", offset.saturating_sub(1))
+}
+
+fn status(code: StatusCode, name: &RepositoryName, id: &UploadId, offset: u64) -> Response {
+    let mut response = empty(code, [(LOCATION, location(name, id)), (RANGE, shown(offset)), (UPLOAD_UUID, id.to_string())]);
+    *response.body_mut() = Body::empty();
+    response
+}

@@ -1,0 +1,96 @@
+//! The port `ImageSource` for our own registry.
+
+use async_trait::async_trait;
+use layer0_domain::model::image::{ImageRef, RepositoryName};
+use layer0_domain::model::registry::ManifestRef;
+use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer, SourceImage};
+use layer0_domain::port::registry_store::Page;
+
+use crate::manifest::image::summarize;
+use crate::registry::Registry;
+
+/// How many tags are shown for an image that is not there.
+const TAGS_SHOWN: usize = 10;
+/// How many tags are looked at for that.
+const TAGS_READ: u32 = 1_000;
+
+impl Registry {
+    /// Whether a reference points to this registry.
+    fn is_ours(&self, image: &ImageRef) -> bool {
+        image.host().is_some_and(|host| self.parts().config.registry_hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)))
+    }
+}
+
+#[async_trait]
+impl ImageSource for Registry {
+    async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
+        if !self.is_ours(image) {
+            return Ok(SourceAnswer::NotOurs);
+        }
+        let parts = self.parts();
+        // A path that is no repository name is no repository.
+        let Ok(name) = RepositoryName::parse(image.path()) else { return Ok(SourceAnswer::NoRepository) };
+        let reference = match (image.digest(), image.tag_or_default()) {
+            (Some(digest), _) => ManifestRef::Digest(digest.clone()),
+            (None, Some(tag)) => ManifestRef::Tag(tag.to_owned()),
+            (None, None) => return Ok(SourceAnswer::NotOurs),
+        };
+        let Some(manifest) = parts.store.manifest_get(&name, &reference).await.map_err(failed)? else {
+            let Some(mut tags) = parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)? else {
+                return Ok(SourceAnswer::NoRepository);
+            };
+            tags.sort_by(|left, right| natural(right).cmp(&natural(left)));
+            tags.truncate(TAGS_SHOWN);
+            return Ok(SourceAnswer::NoImage { tags });
+        };
+        let summary = summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
+        Ok(SourceAnswer::Found(SourceImage {
+            digest: manifest.digest,
+            media_type: manifest.media_type,
+            platforms: summary.platforms.into_iter().collect(),
+            size: summary.size,
+            missing: summary.missing,
+        }))
+    }
+
+    async fn credential(&self, image: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {
+        if !self.is_ours(image) {
+            return Ok(None);
+        }
+        let Ok(name) = RepositoryName::parse(image.path()) else { return Ok(None) };
+        self.parts().minter.mint(&name).await.map(Some).map_err(|source| ImageSourceError { source })
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ImageSourceError {
+    ImageSourceError { source: error.into() }
+}
+
+/// A key that orders `1.10` after `1.9`: runs of digits by their value, everything else by its bytes.
+fn natural(tag: &str) -> Vec<(u8, u128, String)> {
+    let mut parts = Vec::new();
+    let mut rest = tag;
+    while let Some(first) = rest.chars().next() {
+        let digits = first.is_ascii_digit();
+        let end = rest.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(rest.len());
+        let (part, tail) = rest.split_at(end);
+        parts.push(match part.parse() {
+            Ok(number) if digits => (1, number, String::new()),
+            _ => (0, 0, part.to_owned()),
+        });
+        rest = tail;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn versions_order_by_number() {
+        let mut tags = vec!["v1.9", "latest", "v1.10", "v2", "1.0", "v1.9-rc1"];
+        tags.sort_by(|left, right| natural(right).cmp(&natural(left)));
+        assert_eq!(tags, ["1.0", "v2", "v1.10", "v1.9-rc1", "v1.9", "latest"]);
+    }
+}

@@ -1,0 +1,169 @@
+//! A request's body on its way into a staged file.
+//!
+//! The body is gathered in batches of about a mebibyte; a batch is written and hashed on a blocking thread while the next one is gathered. So
+//! one upload holds two batches in memory, whatever its size, and no async thread ever hashes or waits for the disk.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
+
+use super::writer::Writer;
+use crate::blocking::blocking;
+use crate::error::RegistryError;
+
+/// How much is written at once: large enough that the hop to the thread does not count, small enough for memory.
+const BATCH: usize = 1 << 20;
+/// How much memory a batch starts with when the client does not say how much will come.
+const FIRST: usize = 64 << 10;
+
+/// The right to write to an upload; whoever holds it is the only one.
+pub(crate) type Held = OwnedMutexGuard<Writer>;
+
+/// Why gathering stopped.
+enum End {
+    /// The batch is full, there is more.
+    Full,
+    /// The body is complete.
+    Done,
+    /// The client went silent or away.
+    Lost(RegistryError),
+}
+
+type Writing = JoinHandle<(Held, Vec<u8>, io::Result<()>)>;
+
+/// Appends a body to an upload and answers how many bytes it brought. With `announced` the body must have exactly so many.
+///
+/// What happens to the upload when it goes wrong:
+/// - the client goes away or silent: what has come is kept, so that it can go on from there;
+/// - the body is longer or shorter than announced: everything of this request is taken back;
+/// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody will finish.
+pub(crate) async fn receive(held: Held, mut body: Body, announced: Option<u64>, expected: Option<u64>, idle: Duration) -> (Held, Result<u64, RegistryError>) {
+    let mark = held.mark();
+    let before = held.offset();
+    let first = expected.map_or(FIRST, |length| usize::try_from(length).unwrap_or(BATCH).min(BATCH));
+    let mut spare = Some(Vec::with_capacity(first));
+    let mut held = Some(held);
+    let mut writing: Option<Writing> = None;
+    let mut rest = Bytes::new();
+    let mut came: u64 = 0;
+
+    let end = loop {
+        let (batch, end) = gather(&mut body, &mut rest, spare.take().unwrap_or_default(), idle).await;
+        came += u64::try_from(batch.len()).expect("a length fits in 64 bits");
+        if let Some(task) = writing.take() {
+            let (back, buffer, result) = join(task).await;
+            held = Some(back);
+            spare = Some(buffer);
+            if let Err(error) = result {
+                break End::Lost(RegistryError::from_io(error));
+            }
+        }
+        if announced.is_some_and(|announced| came > announced) {
+            break End::Done;
+        }
+        if !batch.is_empty() {
+            let mut writer = held.take().expect("the writer came back before the next batch");
+            writing = Some(tokio::task::spawn_blocking(move || {
+                let mut batch = batch;
+                let result = writer.append(&batch);
+                batch.clear();
+                (writer, batch, result)
+            }));
+        }
+        match end {
+            End::Full => {}
+            end => break end,
+        }
+    };
+    let mut failed = None;
+    if let Some(task) = writing.take() {
+        let (back, _, result) = join(task).await;
+        held = Some(back);
+        failed = result.err().map(RegistryError::from_io);
+    }
+    let mut held = held.expect("the writer is back when nothing is being written");
+    held.rest();
+
+    if let Some(error) = failed {
+        return give_up(held, error).await;
+    }
+    match end {
+        End::Lost(error @ (RegistryError::Full | RegistryError::Failed { .. })) => give_up(held, error).await,
+        End::Lost(error) => (held, Err(error)),
+        End::Full | End::Done => match announced {
+            Some(announced) if announced != came => {
+                let error = RegistryError::SizeInvalid(format!("the chunk was announced with {announced} bytes and has {}{came}", if came > announced { "at least " } else { "" }));
+                rewind(held, mark, error).await
+            }
+            _ => {
+                let came = held.offset() - before;
+                (held, Ok(came))
+            }
+        },
+    }
+}
+
+/// Waits for a batch. A panic in the writer goes on here.
+async fn join(task: Writing) -> (Held, Vec<u8>, io::Result<()>) {
+    match task.await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that is being torn down cancels blocking tasks, and it drops this future with them.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// Fills a batch from the body.
+async fn gather(body: &mut Body, rest: &mut Bytes, mut batch: Vec<u8>, idle: Duration) -> (Vec<u8>, End) {
+    loop {
+        let room = BATCH - batch.len();
+        let take = rest.len().min(room);
+        batch.extend_from_slice(&rest.split_to(take));
+        if batch.len() == BATCH {
+            return (batch, End::Full);
+        }
+        match tokio::time::timeout(idle, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    *rest = data;
+                }
+            }
+            Ok(Some(Err(_))) => return (batch, End::Lost(RegistryError::BodyBroken)),
+            Ok(None) => return (batch, End::Done),
+            Err(_) => return (batch, End::Lost(RegistryError::TooSlow)),
+        }
+    }
+}
+
+async fn give_up(mut held: Held, error: RegistryError) -> (Held, Result<u64, RegistryError>) {
+    let held = blocking(move || {
+        held.discard();
+        Ok(held)
+    })
+    .await;
+    match held {
+        Ok(held) => (held, Err(error)),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn rewind(mut held: Held, mark: super::writer::Mark, error: RegistryError) -> (Held, Result<u64, RegistryError>) {
+    let done = blocking(move || {
+        if held.rewind(mark).is_err() {
+            held.discard();
+        }
+        Ok(held)
+    })
+    .await;
+    match done {
+        Ok(held) => (held, Err(error)),
+        Err(_) => std::future::pending().await,
+    }
+}

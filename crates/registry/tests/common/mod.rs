@@ -1,0 +1,226 @@
+//! A registry on a port of its own, with a store in memory, and gates of several kinds.
+
+#![allow(dead_code, reason = "each test target uses its own part of it")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
+use layer0_domain::model::access::{Caller, RegistryAction, Secret};
+use layer0_domain::model::id::TokenId;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::registry::Repository;
+use layer0_domain::port::BoxError;
+use layer0_domain::port::clock::Clock;
+use layer0_domain::port::image_source::PullCredential;
+use layer0_domain::port::registry_store::RegistryStore;
+use layer0_registry::{Admission, Challenge, Gate, PullCredentialMinter, Registry, RegistryConfig, RegistryPorts};
+use layer0_store::SqliteStore;
+use layer0_testkit::clock::RunningClock;
+use tokio::task::JoinHandle;
+
+pub(crate) const USER: &str = "ci";
+pub(crate) const PASSWORD: &str = "correct-horse";
+
+pub(crate) fn name(text: &str) -> RepositoryName {
+    RepositoryName::parse(text).expect("a legal repository name")
+}
+
+pub(crate) fn caller() -> Caller {
+    Caller::User { user: Name::parse(USER).expect("a legal name"), token: TokenId::parse("t1").expect("a legal id") }
+}
+
+/// Lets everybody in.
+pub(crate) struct Open;
+
+#[async_trait]
+impl Gate for Open {
+    async fn admit(&self, _: &HeaderMap, _: Option<SocketAddr>, _: Option<(&RepositoryName, &[RegistryAction])>) -> Admission {
+        Admission::Allowed(caller())
+    }
+}
+
+/// Name and password on every request; and owners that the user may not touch (`secret/...`).
+pub(crate) struct Basic;
+
+fn is_basic(headers: &HeaderMap) -> bool {
+    let want = format!("Basic {}", BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}")));
+    headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes() == want.as_bytes())
+}
+
+#[async_trait]
+impl Gate for Basic {
+    async fn admit(&self, headers: &HeaderMap, _: Option<SocketAddr>, want: Option<(&RepositoryName, &[RegistryAction])>) -> Admission {
+        match want {
+            _ if !is_basic(headers) => Admission::Challenge,
+            Some((name, _)) if name.owner() == "secret" => Admission::Forbidden,
+            _ => Admission::Allowed(caller()),
+        }
+    }
+}
+
+/// The Bearer flow with a token endpoint, as the server has it, but with tokens that are only numbers.
+#[derive(Default)]
+pub(crate) struct Bearer {
+    /// Token to its scopes.
+    issued: Mutex<HashMap<String, Vec<String>>>,
+}
+
+impl Bearer {
+    /// The route `/auth/token`.
+    fn router(self: &Arc<Self>) -> Router {
+        Router::new().route("/auth/token", get(token)).with_state(Arc::clone(self))
+    }
+}
+
+async fn token(State(gate): State<Arc<Bearer>>, headers: HeaderMap, Query(query): Query<Vec<(String, String)>>) -> axum::response::Response {
+    if !is_basic(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let scopes = query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' ')).map(str::to_owned).collect();
+    let mut issued = gate.issued.lock().expect("no test panics here");
+    let token = format!("token-{}", issued.len());
+    issued.insert(token.clone(), scopes);
+    Json(serde_json::json!({ "token": token, "access_token": token, "expires_in": 300 })).into_response()
+}
+
+#[async_trait]
+impl Gate for Bearer {
+    async fn admit(&self, headers: &HeaderMap, _: Option<SocketAddr>, want: Option<(&RepositoryName, &[RegistryAction])>) -> Admission {
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
+        let issued = self.issued.lock().expect("no test panics here");
+        let Some(scopes) = token.and_then(|token| issued.get(token)) else { return Admission::Challenge };
+        let Some((name, actions)) = want else { return Admission::Allowed(caller()) };
+        // skopeo asks for `*` when it deletes.
+        let covers = |action: &RegistryAction| {
+            scopes.iter().any(|scope| {
+                let mut parts = scope.splitn(2, ':').nth(1).into_iter().flat_map(|rest| rest.rsplitn(2, ':'));
+                let (granted, repository) = (parts.next(), parts.next());
+                repository == Some(name.as_str()) && granted.is_some_and(|granted| granted.split(',').any(|word| word == "*" || word == action.as_str()))
+            })
+        };
+        if actions.iter().all(covers) { Admission::Allowed(caller()) } else { Admission::Challenge }
+    }
+}
+
+/// Mints a credential that says for which repository it is.
+pub(crate) struct Minter;
+
+#[async_trait]
+impl PullCredentialMinter for Minter {
+    async fn mint(&self, repository: &RepositoryName) -> Result<PullCredential, BoxError> {
+        Ok(PullCredential { username: "pull".to_owned(), password: Secret::new(repository.to_string()) })
+    }
+}
+
+/// Which gate a test registry has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Doors {
+    Open,
+    Basic,
+    Bearer,
+}
+
+/// A running registry. Stops when dropped; its directory goes with it.
+pub(crate) struct TestRegistry {
+    pub(crate) registry: Registry,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) address: SocketAddr,
+    directory: Arc<tempfile::TempDir>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for TestRegistry {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// What a test wants to be different.
+pub(crate) type Adjust = fn(&mut RegistryConfig);
+
+impl TestRegistry {
+    /// With repositories `team/app` and `team/other`, everybody let in.
+    pub(crate) async fn start() -> Self {
+        Self::with(Doors::Open, |_| {}).await
+    }
+
+    pub(crate) async fn with(doors: Doors, adjust: Adjust) -> Self {
+        let store = Arc::new(SqliteStore::in_memory());
+        let clock: Arc<dyn Clock> = Arc::new(RunningClock::default());
+        for repository in ["team/app", "team/other"] {
+            store.repository_create(&Repository { name: name(repository), created: clock.now() }).await.expect("a new store takes a repository");
+        }
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self::launch(doors, adjust, store, clock, directory).await
+    }
+
+    /// Ends this registry the hard way and starts another one on what it left behind.
+    pub(crate) async fn restart(self) -> Self {
+        let (store, clock, directory) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.directory));
+        drop(self);
+        Self::launch(Doors::Open, |_| {}, store, clock, directory).await
+    }
+
+    async fn launch(doors: Doors, adjust: Adjust, store: Arc<SqliteStore>, clock: Arc<dyn Clock>, directory: Arc<tempfile::TempDir>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let mut config = RegistryConfig::new(directory.path());
+        config.registry_hosts = vec![address.to_string()];
+        let bearer = Arc::new(Bearer::default());
+        let gate: Arc<dyn Gate> = match doors {
+            Doors::Open => Arc::new(Open),
+            Doors::Basic => {
+                config.challenge = Challenge::Basic;
+                Arc::new(Basic)
+            }
+            Doors::Bearer => Arc::clone(&bearer) as Arc<dyn Gate>,
+        };
+        adjust(&mut config);
+        let ports = RegistryPorts { store: Arc::clone(&store) as Arc<dyn RegistryStore>, clock: Arc::clone(&clock), gate, minter: Arc::new(Minter) };
+        let registry = Registry::open(config, ports).expect("a writable directory");
+        let app = registry.router().merge(bearer.router()).into_make_service_with_connect_info::<SocketAddr>();
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
+        Self { registry, store, clock, address, directory, server }
+    }
+
+    /// Where the registry keeps its files.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().join("registry")
+    }
+
+    /// The names of the staged files.
+    pub(crate) fn staged(&self) -> Vec<String> {
+        names(&self.root().join("uploads"))
+    }
+
+    /// The names of all blob files.
+    pub(crate) fn blob_files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for algorithm in ["sha256", "sha512"] {
+            let root = self.root().join("blobs").join(algorithm);
+            for fan in names(&root) {
+                found.extend(names(&root.join(fan)));
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect()
+}

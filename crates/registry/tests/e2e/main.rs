@@ -1,0 +1,11 @@
+//! Real clients against the registry: docker, skopeo, podman; each with Basic and with Bearer.
+
+#![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod docker;
+mod podman;
+mod run;
+mod skopeo;

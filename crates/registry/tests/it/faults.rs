@@ -1,0 +1,237 @@
+//! What happens when things go wrong in the middle, or at the same time.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::port::registry_store::RegistryStore;
+use layer0_testkit::until::until_true;
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{Client, noise, pieces};
+use crate::common::{Doors, TestRegistry, name};
+
+#[tokio::test]
+async fn an_upload_goes_on_after_a_restart() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let content = noise(2_000_000);
+    let empty = client.begin("team/app").await;
+    let begun = client.begin("team/app").await;
+    client.ask(Method::PATCH, &begun, &[], content[..1_200_000].to_vec()).await.expect(202);
+    let registry = registry.restart().await;
+    let client = Client::of(&registry);
+    assert_eq!(client.get(&begun).await.expect(204).header("range"), "0-1199999");
+    assert_eq!(client.get(&empty).await.expect(204).header("range"), "0-0");
+    for (upload, from) in [(begun, 1_200_000), (empty, 0)] {
+        let range = format!("{from}-1999999");
+        client.ask(Method::PATCH, &upload, &[("content-range", &range)], content[from..].to_vec()).await.expect(202);
+        let digest = Digest::sha256_of(&content);
+        client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+        assert!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body == content);
+    }
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_killed_server_left_half_written_is_checked_before_it_is_believed() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "hello ").await.expect(202);
+    // The power went, and the file system kept other bytes than were written.
+    let staged = registry.root().join("uploads").join(upload.rsplit('/').next().unwrap());
+    std::fs::write(&staged, "jello ").unwrap();
+    let registry = registry.restart().await;
+    let client = Client::of(&registry);
+    let digest = Digest::sha256_of(b"hello world");
+    let got = client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "world").await;
+    assert_eq!(got.error(), (400, "DIGEST_INVALID".to_owned()));
+    assert_eq!((registry.staged(), registry.blob_files()), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_can_go_on_where_it_stopped() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let mut socket = tokio::net::TcpStream::connect(registry.address).await.unwrap();
+    socket.write_all(format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(400)).as_bytes()).await.unwrap();
+    drop(socket);
+    until_true("the upload holds what came", || async { client.get(&upload).await.header("range") == "0-399" }).await;
+    let digest = Digest::sha256_of("x".repeat(1000).as_bytes());
+    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[("content-range", "400-999")], "x".repeat(600)).await.expect(201);
+}
+
+#[tokio::test]
+async fn half_a_blob_in_one_request_leaves_nothing() {
+    let registry = TestRegistry::start().await;
+    let digest = Digest::sha256_of(b"whatever");
+    let mut socket = tokio::net::TcpStream::connect(registry.address).await.unwrap();
+    let head = format!("POST /v2/team/app/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    until_true("the upload has begun", || async { registry.staged().len() == 1 }).await;
+    drop(socket);
+    until_true("the upload is gone", || async { registry.staged().is_empty() }).await;
+    Client::of(&registry).head(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_silent_is_given_up() {
+    let registry = TestRegistry::with(Doors::Open, |config| config.body_idle = Duration::from_millis(100)).await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let (sender, body) = pieces();
+    sender.send("some".into()).await.unwrap();
+    let got = client.send(Method::PATCH, &upload, &[], body).await;
+    assert_eq!(got.error(), (408, "BLOB_UPLOAD_INVALID".to_owned()));
+    assert_eq!(client.get(&upload).await.expect(204).header("range"), "0-3");
+    let (_sender, body) = pieces();
+    let got = client.send(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", crate::client::OCI_MANIFEST)], body).await;
+    assert_eq!(got.status.as_u16(), 408);
+}
+
+#[tokio::test]
+async fn two_writers_on_one_upload() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let (sender, body) = pieces();
+    let content = noise((1 << 20) + 10);
+    let first = client.send(Method::PATCH, &upload, &[], body);
+    let rest = async {
+        sender.send(content.clone().into()).await.unwrap();
+        until_true("the first request writes", || async { client.get(&upload).await.header("range") == "0-1048575" }).await;
+        for method in [Method::PATCH, Method::DELETE] {
+            assert_eq!(client.ask(method, &upload, &[], "more").await.error(), (409, "BLOB_UPLOAD_INVALID".to_owned()));
+        }
+        let digest = Digest::sha256_of(&content);
+        assert_eq!(client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.error().0, 409);
+        drop(sender);
+    };
+    let (got, ()) = tokio::join!(first, rest);
+    assert_eq!(got.expect(202).header("range"), format!("0-{}", content.len() - 1));
+    let digest = Digest::sha256_of(&content);
+    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_frees_what_it_had() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    for (method, query) in [(Method::PATCH, String::new()), (Method::PUT, format!("?digest={}", Digest::sha256_of(b"x")))] {
+        let upload = client.begin("team/app").await;
+        let staged = registry.root().join("uploads").join(upload.rsplit('/').next().unwrap());
+        std::fs::remove_file(&staged).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &staged).unwrap();
+        let got = client.ask(method, &format!("{upload}{query}"), &[], noise(3 << 20)).await;
+        assert_eq!(got.error(), (507, "UNKNOWN".to_owned()));
+        assert!(got.message().contains("disk is full"));
+        assert_eq!(client.get(&upload).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    }
+    assert_eq!((registry.staged(), registry.blob_files()), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn abandoned_uploads_are_swept() {
+    let registry = TestRegistry::with(Doors::Open, |config| config.upload_expiry = Duration::ZERO).await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let busy = client.begin("team/app").await;
+    let (sender, body) = pieces();
+    let content = noise(1 << 20);
+    let writing = client.send(Method::PATCH, &busy, &[], body);
+    let sweeping = async {
+        sender.send(content.into()).await.unwrap();
+        until_true("the request writes", || async { client.get(&busy).await.header("range") == "0-1048575" }).await;
+        assert_eq!(registry.registry.sweep().await.unwrap(), 1);
+        drop(sender);
+    };
+    let (got, ()) = tokio::join!(writing, sweeping);
+    got.expect(202);
+    client.get(&upload).await.expect(404);
+    client.get(&busy).await.expect(204);
+    assert_eq!(registry.registry.sweep().await.unwrap(), 1);
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn fresh_uploads_are_not_swept_even_by_a_new_process() {
+    let registry = TestRegistry::start().await;
+    let upload = Client::of(&registry).begin("team/app").await;
+    assert_eq!(registry.registry.sweep().await.unwrap(), 0);
+    let registry = registry.restart().await;
+    assert_eq!(registry.registry.sweep().await.unwrap(), 0);
+    Client::of(&registry).get(&upload).await.expect(204);
+}
+
+#[tokio::test]
+async fn many_push_the_same_blob() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let content = noise(300_000);
+    let pushed = join_all((0..16).map(|at| client.push(if at % 2 == 0 { "team/app" } else { "team/other" }, content.clone()))).await;
+    for repository in ["team/app", "team/other"] {
+        assert!(client.get(&format!("/v2/{repository}/blobs/{}", pushed[0])).await.expect(200).body == content);
+    }
+    assert_eq!(registry.blob_files(), [pushed[0].hex()]);
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+/// The invariant of links and files: whatever pushes, mounts and deletes of one digest do at the same time, a link that stands afterwards has its
+/// file, and a file that nobody links is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushes_mounts_and_deletes_of_one_blob_at_the_same_time() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let store: &dyn RegistryStore = registry.store.as_ref();
+    let content = "content";
+    let digest = Digest::sha256_of(content.as_bytes());
+    for round in 0..60_u32 {
+        let post = |path: String, body: &'static str| {
+            let client = &client;
+            async move { client.ask(Method::POST, &path, &[], body).await.status.as_u16() }
+        };
+        let work = (0..8_u32).map(|at| {
+            let (post, client, registry, digest) = (&post, &client, &registry, &digest);
+            async move {
+                let repository = if at % 2 == 0 { "team/app" } else { "team/other" };
+                match (at + round) % 4 {
+                    0 => assert_eq!(post(format!("/v2/{repository}/blobs/uploads/?digest={digest}"), content).await, 201),
+                    1 => {
+                        let status = post(format!("/v2/{repository}/blobs/uploads/?mount={digest}"), "").await;
+                        assert!(matches!(status, 201 | 202), "{status}");
+                    }
+                    2 => {
+                        let status = client.delete(&format!("/v2/{repository}/blobs/{digest}")).await.status.as_u16();
+                        assert!(matches!(status, 202 | 404), "{status}");
+                    }
+                    _ => {
+                        // A repository comes and goes with the blob in it.
+                        let temporary = name(&format!("temporary/r{at}"));
+                        registry.registry.repository_create(temporary.clone()).await.unwrap();
+                        post(format!("/v2/{temporary}/blobs/uploads/?mount={digest}"), "").await;
+                        registry.registry.repository_delete(&temporary, false).await.unwrap();
+                    }
+                }
+            }
+        });
+        join_all(work).await;
+        let held = !store.blob_holders(&digest).await.unwrap().is_empty();
+        assert_eq!(registry.blob_files().len(), usize::from(held), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_goes_away_during_a_push() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "content").await.expect(202);
+    registry.registry.repository_delete(&name("team/app"), false).await.unwrap();
+    let digest = Digest::sha256_of(b"content");
+    let got = client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await;
+    assert_eq!(got.error(), (404, "NAME_UNKNOWN".to_owned()));
+    assert_eq!((registry.staged(), registry.blob_files()), (vec![], vec![]));
+}

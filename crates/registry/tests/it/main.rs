@@ -1,0 +1,16 @@
+//! The registry over real HTTP, with a store in memory.
+
+#![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod access;
+mod blobs;
+mod client;
+mod faults;
+mod listing;
+mod manifests;
+mod repositories;
+mod source;
+mod uploads;

@@ -1,0 +1,200 @@
+//! Every way to push a blob.
+
+use http::Method;
+use layer0_domain::model::digest::{Algorithm, Digest};
+
+use crate::client::{Client, digest_by, noise, pieces};
+use crate::common::TestRegistry;
+
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Sha512];
+
+async fn is_there(client: &Client, digest: &Digest, content: &[u8]) {
+    let got = client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200);
+    assert!(got.body == content, "the bytes differ");
+}
+
+#[tokio::test]
+async fn in_one_request() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    for algorithm in ALGORITHMS {
+        let content = noise(10_000);
+        let digest = digest_by(algorithm, &content);
+        let got = client.ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?digest={digest}"), &[], content.clone()).await.expect(201);
+        assert_eq!(got.header("location"), format!("/v2/team/app/blobs/{digest}"));
+        assert_eq!(got.header("docker-content-digest"), digest.to_string());
+        is_there(&client, &digest, &content).await;
+    }
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn post_then_put() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    for algorithm in ALGORITHMS {
+        let content = noise(3 * 1024 * 1024);
+        let digest = digest_by(algorithm, &content);
+        let upload = client.begin("team/app").await;
+        client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], content.clone()).await.expect(201);
+        is_there(&client, &digest, &content).await;
+    }
+}
+
+#[tokio::test]
+async fn in_chunks() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let content = noise(3000);
+    for algorithm in ALGORITHMS {
+        for last_in_put in [false, true] {
+            let digest = digest_by(algorithm, &content);
+            let upload = client.begin("team/app").await;
+            let cut = if last_in_put { 2000 } else { 3000 };
+            for first in (0..cut).step_by(1000) {
+                let range = format!("{first}-{}", first + 999);
+                let got = client.ask(Method::PATCH, &upload, &[("content-range", &range)], content[first..first + 1000].to_vec()).await.expect(202);
+                assert_eq!(got.header("range"), format!("0-{}", first + 999));
+                assert_eq!(got.header("location"), upload);
+                let got = client.get(&upload).await.expect(204);
+                assert_eq!(got.header("range"), format!("0-{}", first + 999));
+            }
+            let headers: &[(&str, &str)] = if last_in_put { &[("content-range", "2000-2999")] } else { &[] };
+            client.ask(Method::PUT, &format!("{upload}?digest={digest}"), headers, content[cut..].to_vec()).await.expect(201);
+            is_there(&client, &digest, &content).await;
+            client.get(&upload).await.expect(404);
+            client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+        }
+    }
+}
+
+#[tokio::test]
+async fn streamed() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let content = noise(2_500_000);
+    for algorithm in ["sha256", "sha512"] {
+        let path = format!("/v2/team/app/blobs/uploads/?digest-algorithm={algorithm}");
+        let upload = client.post(&path).await.expect(202).header("location").to_owned();
+        let (sender, body) = pieces();
+        let send = async {
+            for piece in content.chunks(100_000) {
+                sender.send(piece.to_vec().into()).await.unwrap();
+            }
+            drop(sender);
+        };
+        let (got, ()) = tokio::join!(client.send(Method::PATCH, &upload, &[], body), send);
+        assert_eq!(got.expect(202).header("range"), "0-2499999");
+        let digest = digest_by(if algorithm == "sha256" { Algorithm::Sha256 } else { Algorithm::Sha512 }, &content);
+        client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+        is_there(&client, &digest, &content).await;
+    }
+}
+
+#[tokio::test]
+async fn chunks_that_do_not_fit() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let patch = async |range: &str, body: &'static str| client.ask(Method::PATCH, &upload, &[("content-range", range)], body).await;
+    patch("0-4", "hello").await.expect(202);
+    // Before, after, nonsense: refused with what is held.
+    for range in ["0-4", "6-7", "4-3", "x", "-", "99999999999999999999-99999999999999999999"] {
+        let got = patch(range, "he").await.expect(416);
+        assert_eq!((got.header("range"), got.header("location")), ("0-4", upload.as_str()), "{range}");
+        assert_eq!(got.error().1, "BLOB_UPLOAD_INVALID");
+    }
+    let digest = Digest::sha256_of(b"hello world");
+    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[("content-range", "6-10")], "world").await.expect(416);
+    // Announced and sent differ.
+    assert_eq!(patch("5-6", "xyz").await.error(), (400, "SIZE_INVALID".to_owned()));
+    for pieces_sent in [&["a"][..], &["abc", "def", "ghi"]] {
+        let (sender, body) = pieces();
+        let send = async {
+            for piece in pieces_sent {
+                // The server may have hung up already.
+                sender.send((*piece).into()).await.ok();
+            }
+            drop(sender);
+        };
+        let (got, ()) = tokio::join!(client.send(Method::PATCH, &upload, &[("content-range", "5-6")], body), send);
+        assert_eq!(got.error(), (400, "SIZE_INVALID".to_owned()), "{pieces_sent:?}");
+        assert_eq!(client.get(&upload).await.header("range"), "0-4");
+    }
+    // Nothing of that has done harm.
+    patch("bytes 5-10/11", " world").await.expect(202);
+    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+    is_there(&client, &digest, b"hello world").await;
+}
+
+#[tokio::test]
+async fn wrong_digests() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    for algorithm in ALGORITHMS {
+        let wrong = digest_by(algorithm, b"something else");
+        let got = client.ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?digest={wrong}"), &[], "content").await;
+        assert_eq!(got.error(), (400, "DIGEST_INVALID".to_owned()));
+        let upload = client.begin("team/app").await;
+        assert_eq!(client.ask(Method::PUT, &format!("{upload}?digest={wrong}"), &[], "content").await.error(), (400, "DIGEST_INVALID".to_owned()));
+        client.get(&upload).await.expect(404);
+        let upload = client.begin("team/app").await;
+        client.ask(Method::PATCH, &upload, &[], "content").await.expect(202);
+        assert_eq!(client.ask(Method::PUT, &format!("{upload}?digest={wrong}"), &[], "").await.error(), (400, "DIGEST_INVALID".to_owned()));
+        client.head(&format!("/v2/team/app/blobs/{wrong}")).await.expect(404);
+    }
+    // Not even digests.
+    let upload = client.begin("team/app").await;
+    for query in ["", "?digest=", "?digest=sha256:xyz", "?digest=md5:00"] {
+        assert_eq!(client.ask(Method::PUT, &format!("{upload}{query}"), &[], "").await.error(), (400, "DIGEST_INVALID".to_owned()), "{query}");
+    }
+    assert_eq!(client.post("/v2/team/app/blobs/uploads/?digest=nonsense").await.error(), (400, "DIGEST_INVALID".to_owned()));
+    assert_eq!(client.post("/v2/team/app/blobs/uploads/?digest-algorithm=md5").await.error(), (400, "DIGEST_INVALID".to_owned()));
+    client.delete(&upload).await.expect(204);
+    assert_eq!((registry.staged(), registry.blob_files()), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn cancelled() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "half").await.expect(202);
+    client.delete(&upload).await.expect(204);
+    for method in [Method::GET, Method::PATCH, Method::DELETE] {
+        assert_eq!(client.ask(method, &upload, &[], "").await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    }
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_upload_belongs_to_its_repository() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let elsewhere = upload.replace("team/app", "team/other");
+    assert_eq!(client.get(&elsewhere).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    for id in ["x", "..%2F..%2Fetc%2Fpasswd", &"0".repeat(5000)] {
+        assert_eq!(client.get(&format!("/v2/team/app/blobs/uploads/{id}")).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_new_upload_shows_an_empty_range_that_docker_can_read() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let got = client.post("/v2/team/app/blobs/uploads/").await.expect(202);
+    assert_eq!(got.header("range"), "0-0");
+    assert!(got.header("location").ends_with(got.header("docker-upload-uuid")));
+}
+
+#[tokio::test]
+async fn methods_that_no_upload_takes() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let got = client.get("/v2/team/app/blobs/uploads/").await;
+    assert_eq!(got.error(), (405, "UNSUPPORTED".to_owned()));
+    assert_eq!(got.header("allow"), "POST");
+    let upload = client.begin("team/app").await;
+    assert_eq!(client.post(&upload).await.error(), (405, "UNSUPPORTED".to_owned()));
+}

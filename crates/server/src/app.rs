@@ -1,0 +1,85 @@
+//! What every handler and the reconciler work with.
+
+use std::sync::Arc;
+
+use layer0_domain::model::image_map::MapRule;
+use layer0_domain::ops::Ctx;
+use layer0_domain::port::clock::Clock;
+use layer0_domain::port::engine::Engine;
+use layer0_domain::port::image_source::ImageSource;
+use layer0_domain::port::store::Store;
+use layer0_registry::Registry;
+
+use crate::auth::Keys;
+use crate::reconcile::Nudge;
+use crate::stop::Stop;
+
+/// The parts of a running instance. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App {
+    parts: Arc<Parts>,
+}
+
+/// The parts themselves.
+pub(crate) struct Parts {
+    /// What the instance remembers.
+    pub(crate) store: Arc<dyn Store>,
+    /// What runs containers.
+    pub(crate) engine: Arc<dyn Engine>,
+    /// The embedded registry.
+    pub(crate) registry: Registry,
+    /// Time and randomness.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The keys that signed credentials are made with.
+    pub(crate) keys: Keys,
+    /// Wakes the reconciler.
+    pub(crate) nudge: Nudge,
+    /// The wish to stop.
+    pub(crate) stop: Stop,
+    /// What the instance is called and where it is.
+    pub(crate) identity: Identity,
+    /// Map rules that stand from the start.
+    pub(crate) fixed_rules: Vec<MapRule>,
+}
+
+/// What the instance is called and where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The instance's name.
+    pub(crate) instance: String,
+    /// The name under which images are written in task definitions.
+    pub(crate) registry_name: String,
+    /// Where the registry really listens, as the engine reaches it.
+    pub(crate) registry_address: String,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// What the functions of `domain::ops` work with.
+    pub(crate) fn ctx(&self) -> Ctx<'_> {
+        Ctx {
+            store: self.store.as_ref(),
+            engine: self.engine.as_ref(),
+            images: self.images(),
+            clock: self.clock.as_ref(),
+            fixed_rules: &self.fixed_rules,
+        }
+    }
+
+    /// The registries of ours.
+    pub(crate) fn images(&self) -> &dyn ImageSource {
+        &self.registry
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}

@@ -1,0 +1,106 @@
+//! Credentials that carry their own proof: signed with a key that the instance made at its first start.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use layer0_domain::model::access::{RegistryAction, Secret};
+use layer0_domain::model::id::TokenId;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+/// How long a registry token from `/auth/token` lives. Docker asks for a new one when it must; five minutes are the
+/// usual length.
+pub(crate) const REGISTRY_TOKEN_S: i64 = 5 * 60;
+
+/// How long a pull credential lives. A pull signs in at its beginning and again when its registry token has expired, so this
+/// bounds the longest single pull: a quarter of an hour.
+pub(crate) const PULL_CREDENTIAL_S: i64 = 15 * 60;
+
+/// What a signed credential says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    /// Who it was made for; `None` for the engine.
+    pub(crate) user: Option<(Name, TokenId)>,
+    /// What it allows.
+    pub(crate) access: Vec<Access>,
+    /// When it ends.
+    pub(crate) expires: Timestamp,
+}
+
+/// What a signed credential allows in one repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Access {
+    /// Where.
+    pub(crate) repository: RepositoryName,
+    /// What.
+    pub(crate) actions: Vec<RegistryAction>,
+}
+
+/// The instance's signing key.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    key: Hmac<Sha256>,
+}
+
+impl Keys {
+    /// Takes the key that the store keeps.
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self { key: Hmac::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104)") }
+    }
+
+    /// Signs what a credential says.
+    pub(crate) fn sign(&self, claims: &Claims) -> Secret {
+        let body = serde_json::to_vec(claims).expect("claims are plain data");
+        let body = URL_SAFE_NO_PAD.encode(body);
+        let mut mac = self.key.clone();
+        mac.update(body.as_bytes());
+        let proof = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+        Secret::new(format!("{body}.{proof}"))
+    }
+
+    /// What a signed credential says, if it is ours and has not ended.
+    pub(crate) fn read(&self, signed: &Secret, now: Timestamp) -> Option<Claims> {
+        let (body, proof) = signed.expose().split_once('.')?;
+        let proof = URL_SAFE_NO_PAD.decode(proof).ok()?;
+        let mut mac = self.key.clone();
+        mac.update(body.as_bytes());
+        mac.verify_slice(&proof).ok()?;
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
+        (now < claims.expires).then_some(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims {
+            user: None,
+            access: vec![Access {
+                repository: RepositoryName::parse("team/app").expect("a name"),
+                actions: vec![RegistryAction::Pull],
+            }],
+            expires: Timestamp(1000),
+        }
+    }
+
+    #[test]
+    fn it_opens_until_it_ends_and_only_unchanged() {
+        let keys = Keys::new(b"key");
+        let signed = keys.sign(&claims());
+        assert_eq!(keys.read(&signed, Timestamp(999)), Some(claims()));
+        assert_eq!(keys.read(&signed, Timestamp(1000)), None, "ended");
+        assert_eq!(Keys::new(b"other").read(&signed, Timestamp(0)), None, "another key");
+        for at in 0..signed.expose().len() {
+            let mut changed = signed.expose().as_bytes().to_vec();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = Secret::new(String::from_utf8(changed).expect("ASCII"));
+            // The last character of unpadded base64 may carry unused bits; the decoder refuses those that are set.
+            assert_eq!(keys.read(&changed, Timestamp(0)), None, "changed at {at}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The configuration: flags, then environment, then the TOML file, then defaults; read once.
+
+mod args;
+mod file;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use layer0_domain::model::image_map::{ImageMap, MapRule};
+
+pub(crate) use args::{Asked, ParsedArgs, parse};
+
+/// Environment variables that are read, with what each sets. The reference page is made from this table.
+pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("LAYER0_CONFIG", "the TOML file (flag `--config`)"),
+    ("LAYER0_DATA_DIR", "the data directory (flag `--data-dir`, key `data_dir`)"),
+    ("LAYER0_LISTEN", "address and port to listen on (flag `--listen`, key `listen`)"),
+    ("LAYER0_PORT", "the port alone, with the default address (flag `--port`)"),
+    ("LAYER0_INSTANCE", "the instance's name (flag `--instance`, key `instance`)"),
+    (
+        "LAYER0_REGISTRY_NAME",
+        "the name of the registry in task definitions (flag `--registry-name`, key `registry_name`)",
+    ),
+    (
+        "LAYER0_REGISTRY_ADDRESS",
+        "where the engine reaches the registry (flag `--registry-address`, key `registry_address`)",
+    ),
+    ("LAYER0_IMAGE_MAP", "map rules, `prefix|target`, separated by commas (flag `--image-map`, key `image_map`)"),
+    ("ECR_BACKED_REPO", "the older name of LAYER0_IMAGE_MAP, read when that is not set"),
+    ("LAYER0_DOCKER_REPO_OVERRIDE", "the oldest name of LAYER0_IMAGE_MAP, read when neither of the others is set"),
+    ("LAYER0_CREATE_ON_PUSH", "`true`: a push makes the repository (flag `--create-on-push`, key `create_on_push`)"),
+    ("LAYER0_REGISTRY_CHALLENGE", "`bearer` or `basic`: how clients are asked to sign in (key `registry_challenge`)"),
+    ("LAYER0_ENGINE", "`docker` or `fake` (flag `--engine`, key `engine`)"),
+    ("LAYER0_DOCKER_HOST", "where the Docker engine is, else DOCKER_HOST (flag `--docker-host`, key `docker_host`)"),
+    (
+        "LAYER0_PUBLIC_ADDRESS",
+        "the address in the URLs of public load balancers (flag `--public-address`, key `public_address`)",
+    ),
+    ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
+    ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
+    ("LAYER0_DEBUG", "`true`: as `--log debug`"),
+];
+
+/// Which engine runs containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineKind {
+    /// A Docker Engine.
+    Docker,
+    /// The fake: everything as if, nothing runs.
+    Fake,
+}
+
+/// How clients of the registry are asked to sign in. Both are always understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChallengeKind {
+    /// With a token from `/auth/token`.
+    Bearer,
+    /// With user and secret on every request.
+    Basic,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The configuration of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where everything is kept.
+    pub(crate) data_dir: PathBuf,
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// The instance's name.
+    pub(crate) instance: String,
+    /// The name of the registry in task definitions.
+    pub(crate) registry_name: String,
+    /// Where the engine reaches the registry; worked out of `listen` when not given.
+    pub(crate) registry_address: Option<String>,
+    /// Map rules from the configuration.
+    pub(crate) image_map: Vec<MapRule>,
+    /// Whether a push makes the repository.
+    pub(crate) create_on_push: bool,
+    /// How clients of the registry are asked to sign in.
+    pub(crate) challenge: ChallengeKind,
+    /// What runs containers.
+    pub(crate) engine: EngineKind,
+    /// Where the Docker engine is; `None` for its usual socket.
+    pub(crate) docker_host: Option<String>,
+    /// The address in the URLs of public load balancers; worked out when not given.
+    pub(crate) public_address: Option<String>,
+    /// What is logged.
+    pub(crate) log: String,
+    /// How it looks.
+    pub(crate) log_format: LogFormat,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// A flag is wrong; the text says all.
+    #[error("{0}")]
+    Flags(String),
+    /// The file can't be read.
+    #[error("{file}: {message}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What is wrong, with the key and the line.
+        message: String,
+    },
+    /// A value is wrong.
+    #[error("{origin}: `{value}` {message}")]
+    Value {
+        /// The flag, variable, or file and key that it comes from.
+        origin: String,
+        /// The value.
+        value: String,
+        /// What it must be.
+        message: String,
+    },
+}
+
+/// A value as text, with where it comes from.
+#[derive(Debug, Clone)]
+struct Given {
+    text: String,
+    origin: String,
+}
+
+impl Given {
+    fn wrong(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError::Value { origin: self.origin.clone(), value: self.text.clone(), message: message.into() }
+    }
+
+    fn boolean(&self) -> Result<bool, ConfigError> {
+        match self.text.to_ascii_lowercase().as_str() {
+            "1" | "t" | "true" => Ok(true),
+            "0" | "f" | "false" | "" => Ok(false),
+            _ => Err(self.wrong("must be `true` or `false`")),
+        }
+    }
+}
+
+/// Looks a key up: flag, then environment, then file.
+struct Sources<'a> {
+    args: &'a ParsedArgs,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    file: file::FileConfig,
+    file_name: String,
+}
+
+impl Sources<'_> {
+    fn find(&self, key: &str, variables: &[&str]) -> Option<Given> {
+        let flag = key.replace('_', "-");
+        if let Some(text) = self.args.values.get(flag.as_str()) {
+            return Some(Given { text: text.clone(), origin: format!("--{flag}") });
+        }
+        for variable in variables {
+            if let Some(text) = (self.environment)(variable).filter(|text| !text.is_empty()) {
+                return Some(Given { text, origin: (*variable).to_owned() });
+            }
+        }
+        let text = self.file.get(key)?;
+        Some(Given { text, origin: format!("{}: {key}", self.file_name) })
+    }
+}
+
+impl Config {
+    /// Puts the configuration together.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the flag, variable, or file and key.
+    pub(crate) fn load(args: &ParsedArgs, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let variable = |name: &str| environment(name).filter(|text| !text.is_empty());
+        let data_dir_given = args.values.get("data-dir").cloned().or_else(|| variable("LAYER0_DATA_DIR"));
+        let (file, file_name) = match args.values.get("config").cloned().or_else(|| variable("LAYER0_CONFIG")) {
+            Some(path) => (file::read(&PathBuf::from(&path))?, path),
+            None => {
+                let beside = data_dir_given.as_ref().map(|dir| PathBuf::from(dir).join("layer0.toml"));
+                match beside.filter(|path| path.exists()) {
+                    Some(path) => (file::read(&path)?, path.display().to_string()),
+                    None => (file::FileConfig::default(), String::new()),
+                }
+            }
+        };
+        let sources = Sources { args, environment, file, file_name };
+        let find = |key: &str, variables: &[&str]| sources.find(key, variables);
+
+        let data_dir = match find("data_dir", &["LAYER0_DATA_DIR"]) {
+            Some(given) => PathBuf::from(given.text),
+            None => default_data_dir(environment)
+                .ok_or_else(|| ConfigError::Flags("say where everything is to be kept: `--data-dir DIR`".to_owned()))?,
+        };
+        Ok(Self {
+            data_dir,
+            listen: listen(find("listen", &["LAYER0_LISTEN"]), find("port", &["LAYER0_PORT"]))?,
+            instance: match find("instance", &["LAYER0_INSTANCE"]) {
+                Some(given) => instance(&given)?,
+                None => "local".to_owned(),
+            },
+            registry_name: match find("registry_name", &["LAYER0_REGISTRY_NAME"]) {
+                Some(given) => registry_host(&given)?,
+                None => "registry.layer0.test".to_owned(),
+            },
+            registry_address: match find("registry_address", &["LAYER0_REGISTRY_ADDRESS"]) {
+                Some(given) => Some(registry_host(&given)?),
+                None => None,
+            },
+            image_map: match find("image_map", &["LAYER0_IMAGE_MAP", "ECR_BACKED_REPO", "LAYER0_DOCKER_REPO_OVERRIDE"])
+            {
+                Some(given) => image_map(&given)?,
+                None => vec![],
+            },
+            create_on_push: match find("create_on_push", &["LAYER0_CREATE_ON_PUSH"]) {
+                Some(given) => given.boolean()?,
+                None => false,
+            },
+            challenge: match find("registry_challenge", &["LAYER0_REGISTRY_CHALLENGE"]) {
+                None => ChallengeKind::Bearer,
+                Some(given) => match given.text.as_str() {
+                    "bearer" => ChallengeKind::Bearer,
+                    "basic" => ChallengeKind::Basic,
+                    _ => return Err(given.wrong("must be `bearer` or `basic`")),
+                },
+            },
+            engine: match find("engine", &["LAYER0_ENGINE"]) {
+                None => EngineKind::Docker,
+                Some(given) => engine(&given)?,
+            },
+            docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
+            public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
+            log: match (find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"])) {
+                (Some(given), _) => given.text,
+                (None, Some(debug)) if debug.boolean()? => "debug".to_owned(),
+                _ => "info".to_owned(),
+            },
+            log_format: match find("log_format", &["LAYER0_LOG_FORMAT"]) {
+                None => LogFormat::Text,
+                Some(given) => match given.text.as_str() {
+                    "text" => LogFormat::Text,
+                    "json" => LogFormat::Json,
+                    _ => return Err(given.wrong("must be `text` or `json`")),
+                },
+            },
+        })
+    }
+}
+
+fn default_data_dir(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let variable = |name: &str| environment(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let base = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")))?;
+    Some(base.join("layer0"))
+}
+
+fn listen(address: Option<Given>, port: Option<Given>) -> Result<SocketAddr, ConfigError> {
+    if let Some(given) = address {
+        let text = match given.text.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None if given.text.starts_with(':') => format!("0.0.0.0{}", given.text),
+            None => given.text.clone(),
+        };
+        return text.parse().map_err(|_| given.wrong("is no address and port, such as `127.0.0.1:9090`"));
+    }
+    let port = match port {
+        Some(given) => given.text.parse().map_err(|_| given.wrong("is no port (0 to 65535)"))?,
+        None => 9090,
+    };
+    Ok(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// The rule of the predecessor's instance names, so that `l0-<instance>-<id>` fits everywhere.
+fn instance(given: &Given) -> Result<String, ConfigError> {
+    let text = &given.text;
+    let legal = text.len() <= 15
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if legal {
+        Ok(text.clone())
+    } else {
+        Err(given.wrong("must be 1 to 15 lower-case letters and digits, a letter first"))
+    }
+}
+
+/// A host that an image can begin with.
+fn registry_host(given: &Given) -> Result<String, ConfigError> {
+    let probe = layer0_domain::model::image::ImageRef::parse(&format!("{}/x", given.text));
+    match probe {
+        Ok(image) if image.host() == Some(given.text.as_str()) => Ok(given.text.clone()),
+        _ => Err(given.wrong("is no registry host, such as `registry.example.com` or `localhost:9090`")),
+    }
+}
+
+fn image_map(given: &Given) -> Result<Vec<MapRule>, ConfigError> {
+    match ImageMap::parse_list(&given.text) {
+        Ok(map) => Ok(map.rules().to_vec()),
+        Err(why) => {
+            let mut message = format!("is no image map: {why}");
+            let mut source = std::error::Error::source(&why);
+            while let Some(inner) = source {
+                message = format!("{message}: {inner}");
+                source = inner.source();
+            }
+            Err(given.wrong(message))
+        }
+    }
+}
+
+fn engine(given: &Given) -> Result<EngineKind, ConfigError> {
+    match given.text.as_str() {
+        "docker" => Ok(EngineKind::Docker),
+        "fake" => Ok(EngineKind::Fake),
+        "ecs" => Err(given.wrong("is not built into this executable yet; `docker` and `fake` are")),
+        _ => Err(given.wrong("is no engine; `docker` and `fake` are")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

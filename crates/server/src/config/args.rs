@@ -1,0 +1,101 @@
+//! The flags of `l0 server`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, Command};
+
+use super::ConfigError;
+
+/// Flags as they were given, by their long name. Values stay text until all sources are known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ParsedArgs {
+    /// Flag to value.
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+/// What the arguments ask for.
+pub(crate) enum Asked {
+    /// Run with these flags.
+    Run(ParsedArgs),
+    /// Print this and end well: help or version.
+    Print(String),
+}
+
+const FLAGS: &[(&str, &str, &str)] = &[
+    ("data-dir", "DIR", "Where everything is kept [default: ~/.local/share/layer0]"),
+    ("listen", "ADDR:PORT", "Where API and registry listen [default: 127.0.0.1:9090]"),
+    ("port", "PORT", "The port alone, on 127.0.0.1"),
+    (
+        "config",
+        "FILE",
+        "A TOML file with the same settings (data_dir, listen, …) [default: DIR/layer0.toml if it is there]",
+    ),
+    ("instance", "NAME", "The instance's name [default: local]"),
+    ("registry-name", "HOST", "The name of the registry in task definitions [default: registry.layer0.test]"),
+    ("registry-address", "HOST:PORT", "Where the engine reaches the registry [default: localhost and the port]"),
+    ("image-map", "RULES", "More map rules, `prefix|target`, separated by commas"),
+    ("registry-challenge", "KIND", "How registry clients are asked to sign in: bearer or basic [default: bearer]"),
+    ("engine", "ENGINE", "What runs containers: docker or fake [default: docker]"),
+    ("docker-host", "URL", "Where the Docker engine is [default: unix:///var/run/docker.sock]"),
+    ("public-address", "ADDR", "The address in the URLs of public load balancers [default: this machine's]"),
+    ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
+    ("log-format", "FORMAT", "text or json [default: text]"),
+];
+
+const SWITCHES: &[(&str, &str)] =
+    &[("create-on-push", "A push to a repository that does not exist makes it"), ("debug", "As `--log debug`")];
+
+const AFTER: &str = "\
+Example:
+  l0 server --data-dir ~/layer0 --listen 127.0.0.1:9090
+  eval \"$(l0 endpoint --data-dir ~/layer0)\"
+
+The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line. Every
+flag can stand in the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both.";
+
+/// The example, and the environment variables.
+fn after() -> String {
+    let mut text = format!("{AFTER}\n\nEnvironment variables:\n");
+    for (name, sets) in super::ENVIRONMENT {
+        text.push_str(&format!("  {name:<28} {sets}\n"));
+    }
+    text
+}
+
+fn command() -> Command {
+    let mut command = Command::new("l0 server")
+        .bin_name("l0 server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Run an instance: registry, API and load balancers in one process")
+        .after_help(after());
+    for (name, value, help) in FLAGS {
+        command = command.arg(Arg::new(*name).long(*name).value_name(*value).help(*help).overrides_with(*name));
+    }
+    for (name, help) in SWITCHES {
+        let switch = Arg::new(*name).long(*name).help(*help).action(ArgAction::Set).num_args(0..=1);
+        let switch =
+            switch.require_equals(true).default_missing_value("true").value_name("true|false").overrides_with(*name);
+        command = command.arg(switch);
+    }
+    command
+}
+
+/// Reads the arguments behind `l0 server`.
+///
+/// # Errors
+/// [`ConfigError::Flags`] with the closest flag where one is near.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Asked, ConfigError> {
+    let all = std::iter::once(OsString::from("l0 server")).chain(args);
+    let matches = match command().try_get_matches_from(all) {
+        Ok(matches) => matches,
+        Err(why) if !why.use_stderr() => return Ok(Asked::Print(why.to_string())),
+        Err(why) => {
+            let text = why.to_string();
+            return Err(ConfigError::Flags(text.trim_start_matches("error: ").trim_end().to_owned()));
+        }
+    };
+    let names = FLAGS.iter().map(|(name, ..)| *name).chain(SWITCHES.iter().map(|(name, _)| *name));
+    let values = names.filter_map(|name| Some((name.to_owned(), matches.get_one::<String>(name)?.clone()))).collect();
+    Ok(Asked::Run(ParsedArgs { values }))
+}

@@ -1,0 +1,70 @@
+//! The TOML file.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// What the file may hold. An unknown key is refused: it is a slip of the finger, and silence would hide it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileConfig {
+    data_dir: Option<String>,
+    listen: Option<String>,
+    instance: Option<String>,
+    registry_name: Option<String>,
+    registry_address: Option<String>,
+    image_map: Option<Rules>,
+    create_on_push: Option<bool>,
+    registry_challenge: Option<String>,
+    engine: Option<String>,
+    docker_host: Option<String>,
+    public_address: Option<String>,
+    log: Option<String>,
+    log_format: Option<String>,
+}
+
+/// Map rules: one text with commas, or a list.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Rules {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl FileConfig {
+    /// The value of a key as text.
+    pub(super) fn get(&self, key: &str) -> Option<String> {
+        match key {
+            "data_dir" => self.data_dir.clone(),
+            "listen" => self.listen.clone(),
+            "instance" => self.instance.clone(),
+            "registry_name" => self.registry_name.clone(),
+            "registry_address" => self.registry_address.clone(),
+            "image_map" => self.image_map.as_ref().map(|rules| match rules {
+                Rules::One(text) => text.clone(),
+                Rules::Many(all) => all.join(","),
+            }),
+            "create_on_push" => self.create_on_push.map(|on| on.to_string()),
+            "registry_challenge" => self.registry_challenge.clone(),
+            "engine" => self.engine.clone(),
+            "docker_host" => self.docker_host.clone(),
+            "public_address" => self.public_address.clone(),
+            "log" => self.log.clone(),
+            "log_format" => self.log_format.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// [`ConfigError::File`] with the file's name, and the line and key that is wrong.
+pub(super) fn read(path: &Path) -> Result<FileConfig, ConfigError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|why| ConfigError::File { file: file.clone(), message: format!("can't be read: {why}") })?;
+    toml::from_str(&text).map_err(|why| ConfigError::File { file, message: why.to_string().trim_end().to_owned() })
+}

@@ -1,0 +1,75 @@
+use super::*;
+
+fn load(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let args = match parse(args.iter().map(Into::into).collect())? {
+        Asked::Run(args) => args,
+        Asked::Print(text) => panic!("{text}"),
+    };
+    Config::load(&args, &|name| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+}
+
+#[test]
+fn flags_win_over_the_environment_over_the_file_over_defaults() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("UTF-8").to_owned();
+    let nothing = load(&["--data-dir", &data], &[]).expect("defaults");
+    assert_eq!(nothing.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(nothing.registry_name, "registry.layer0.test");
+
+    let file =
+        "instance = \"file\"\nlisten = \"127.0.0.1:1\"\nimage_map = [\"a.example|b.example\"]\ncreate_on_push = true\n";
+    std::fs::write(dir.path().join("layer0.toml"), file).expect("written");
+    let from_file = load(&["--data-dir", &data], &[]).expect("the file");
+    assert_eq!((from_file.instance.as_str(), from_file.listen.port(), from_file.create_on_push), ("file", 1, true));
+    assert_eq!(from_file.image_map.len(), 1);
+
+    let environment = [("LAYER0_INSTANCE", "env"), ("LAYER0_LISTEN", ":2"), ("LAYER0_DATA_DIR", data.as_str())];
+    let from_environment = load(&[], &environment).expect("the environment");
+    assert_eq!(
+        (from_environment.instance.as_str(), from_environment.listen.to_string().as_str()),
+        ("env", "0.0.0.0:2")
+    );
+
+    let flags =
+        load(&["--instance=flag", "--listen", "localhost:3", "--create-on-push=false"], &environment).expect("flags");
+    assert_eq!((flags.instance.as_str(), flags.listen.port(), flags.create_on_push), ("flag", 3, false));
+}
+
+#[test]
+fn an_error_names_its_origin() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("UTF-8").to_owned();
+    let error = |args: &[&str], environment: &[(&str, &str)]| load(args, environment).expect_err("refused").to_string();
+    assert!(error(&["--data-dir", &data, "--instance", "No"], &[]).starts_with("--instance: `No` must be"));
+    assert!(
+        error(&["--data-dir", &data], &[("LAYER0_IMAGE_MAP", "a.example|")])
+            .starts_with("LAYER0_IMAGE_MAP: `a.example|` is no image map")
+    );
+    assert!(error(&["--data-dir", &data], &[("LAYER0_PORT", "99999")]).starts_with("LAYER0_PORT: `99999`"));
+    assert!(error(&["--data-dir", &data, "--engine", "ecs"], &[]).contains("not built into"));
+    assert!(error(&["--data-dri", &data], &[]).contains("'--data-dir'"), "the closest flag");
+
+    std::fs::write(dir.path().join("layer0.toml"), "instance = \"x\"\nlisten_on = \"y\"\n").expect("written");
+    let message = error(&["--data-dir", &data], &[]);
+    assert!(
+        message.contains("layer0.toml") && message.contains("listen_on") && message.contains("line 2"),
+        "{message}"
+    );
+    std::fs::write(dir.path().join("layer0.toml"), "listen = \"nowhere\"\n").expect("written");
+    assert!(error(&["--data-dir", &data], &[]).contains("layer0.toml: listen: `nowhere`"));
+}
+
+#[test]
+fn the_older_names_of_the_image_map_are_read() {
+    let map = |variables: &[(&str, &str)]| {
+        let mut all = vec![("LAYER0_DATA_DIR", "/nowhere")];
+        all.extend(variables);
+        load(&[], &all).expect("read").image_map.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(map(&[("ECR_BACKED_REPO", "a.example|b.example")]), ["a.example|b.example"]);
+    assert_eq!(map(&[("LAYER0_DOCKER_REPO_OVERRIDE", "a.example:b.example")]), ["a.example|b.example"]);
+    assert_eq!(
+        map(&[("ECR_BACKED_REPO", "a.example|b.example"), ("LAYER0_IMAGE_MAP", "c.example|d.example")]),
+        ["c.example|d.example"]
+    );
+}

@@ -1,0 +1,4 @@
+//! Between wire types and domain types: free functions, so that neither side knows the other.
+
+pub(crate) mod read;
+pub(crate) mod write;

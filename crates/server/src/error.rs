@@ -1,0 +1,239 @@
+//! The one place where errors become statuses, codes and words on the wire. (The registry has its own, by the OCI
+//! specification.)
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use layer0_api::error::{ErrorBody, ErrorCode, Holder as WireHolder};
+use layer0_domain::model::entity::{EntityKind, EntityRef};
+use layer0_domain::ops::OpsError;
+use layer0_domain::port::engine::EngineError;
+use layer0_domain::port::registry_store::RegistryStoreError;
+use layer0_domain::port::store::{Holder, StoreError};
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    code: ErrorCode,
+    body: ErrorBody,
+}
+
+impl ApiError {
+    /// An error with its words.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let body = ErrorBody {
+            error_code: code.as_str().to_owned(),
+            message: message.into(),
+            hint: None,
+            holders: vec![],
+            problems: vec![],
+        };
+        Self { code, body }
+    }
+
+    /// A request that can't be read.
+    pub(crate) fn request(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// A value that is against the rules.
+    pub(crate) fn value(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidValue, message)
+    }
+
+    /// The same error in other words.
+    pub(crate) fn said(mut self, message: impl Into<String>) -> Self {
+        self.body.message = message.into();
+        self
+    }
+
+    /// With what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.body.hint = Some(hint.into());
+        self
+    }
+
+    /// With every problem found.
+    pub(crate) fn problems(mut self, problems: impl IntoIterator<Item = String>) -> Self {
+        self.body.problems = problems.into_iter().collect();
+        self
+    }
+
+    fn holders(mut self, holders: &[Holder]) -> Self {
+        self.body.holders = holders
+            .iter()
+            .map(|holder| WireHolder {
+                entity_type: holder.entity.kind().as_str().to_owned(),
+                entity_id: holder.entity.id().to_owned(),
+                name: holder.name.clone(),
+            })
+            .collect();
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(self.body)).into_response()
+    }
+}
+
+/// The code for an entity that isn't there.
+fn missing_code(kind: EntityKind) -> ErrorCode {
+    match kind {
+        EntityKind::Deploy => ErrorCode::DeployDoesNotExist,
+        EntityKind::Environment => ErrorCode::EnvironmentDoesNotExist,
+        EntityKind::LoadBalancer => ErrorCode::LoadBalancerDoesNotExist,
+        EntityKind::Service => ErrorCode::ServiceDoesNotExist,
+        EntityKind::Task => ErrorCode::TaskDoesNotExist,
+    }
+}
+
+/// An entity that isn't there.
+pub(crate) fn missing(entity: &EntityRef) -> ApiError {
+    ApiError::new(missing_code(entity.kind()), format!("{entity} does not exist"))
+}
+
+/// Every error with its sources, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::NameTaken { by, .. } => {
+                ApiError::new(ErrorCode::NameTaken, error.to_string()).hint(format!("choose another name, or use {by}"))
+            }
+            StoreError::Conflict { .. } => {
+                ApiError::new(ErrorCode::Conflict, error.to_string()).hint("look at it again, and try again")
+            }
+            StoreError::InUse { entity, holders } => {
+                let names: Vec<String> =
+                    holders.iter().map(|holder| format!("{} `{}`", holder.entity.kind(), holder.name)).collect();
+                ApiError::new(ErrorCode::DependencyError, format!("{entity} is in use by {}", names.join(", ")))
+                    .holders(holders)
+                    .hint("take these away first")
+            }
+            StoreError::Missing { entity } => missing(entity),
+            StoreError::Full => disk_full(),
+            StoreError::Failed { .. } => {
+                tracing::error!(error = chain(&error), "the store failed");
+                ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer")
+                    .hint("the server's log says why")
+            }
+        }
+    }
+}
+
+fn disk_full() -> ApiError {
+    ApiError::new(ErrorCode::DiskFull, "no space is left on the server's disk; nothing was changed")
+        .hint("free some space and try again")
+}
+
+impl From<RegistryStoreError> for ApiError {
+    fn from(error: RegistryStoreError) -> Self {
+        match &error {
+            RegistryStoreError::RepositoryExists(_) => ApiError::new(ErrorCode::NameTaken, error.to_string()),
+            RegistryStoreError::RepositoryMissing(_) => {
+                ApiError::new(ErrorCode::RepositoryDoesNotExist, error.to_string())
+            }
+            RegistryStoreError::RepositoryNotEmpty { .. } => {
+                ApiError::new(ErrorCode::DependencyError, error.to_string())
+                    .hint("delete its images first, or delete it with `--force`")
+            }
+            RegistryStoreError::ContentMissing { .. } => ApiError::value(error.to_string()),
+            RegistryStoreError::Full => disk_full(),
+            RegistryStoreError::Failed { .. } => {
+                tracing::error!(error = chain(&error), "the registry's store failed");
+                ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer")
+                    .hint("the server's log says why")
+            }
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match &error {
+            EngineError::Missing { entity } => missing(entity),
+            EngineError::Throttled { .. } => ApiError::new(ErrorCode::Throttled, error.to_string()),
+            EngineError::Unavailable { .. } => ApiError::new(ErrorCode::EngineUnavailable, chain(&error))
+                .hint("start the engine; what is under way goes on by itself"),
+            EngineError::Refused { failure } => {
+                let refused = ApiError::value(failure.message.clone());
+                match &failure.hint {
+                    Some(hint) => refused.hint(hint.clone()),
+                    None => refused,
+                }
+            }
+            EngineError::Outdated { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()),
+            EngineError::Failed { .. } => {
+                tracing::error!(error = chain(&error), "the engine failed");
+                ApiError::new(ErrorCode::EngineUnavailable, error.to_string()).hint("the server's log says why")
+            }
+        }
+    }
+}
+
+impl From<OpsError> for ApiError {
+    fn from(error: OpsError) -> Self {
+        match error {
+            OpsError::Missing { entity } => missing(&entity),
+            OpsError::Deleting { entity } => ApiError::new(ErrorCode::Conflict, format!("{entity} is being deleted")),
+            OpsError::Invalid { message, hint } => {
+                let invalid = ApiError::value(message);
+                match hint {
+                    Some(hint) => invalid.hint(hint),
+                    None => invalid,
+                }
+            }
+            OpsError::Document(error) => {
+                let problems: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
+                let code = match error {
+                    layer0_domain::model::task_definition::DocumentError::TooLarge { .. } => ErrorCode::TooLarge,
+                    _ => ErrorCode::InvalidValue,
+                };
+                ApiError::new(code, format!("the task definition can't be used: {error}")).problems(problems)
+            }
+            OpsError::Mapping(error) => ApiError::value(chain(&error)),
+            OpsError::Map(error) => ApiError::value(chain(&error)),
+            OpsError::MapConflict => ApiError::new(ErrorCode::Conflict, error.to_string()).hint("try again"),
+            OpsError::MapRuleMissing { ref prefix, fixed: true } => {
+                ApiError::value(format!("the rule for `{prefix}` stands in the instance's configuration"))
+                    .hint("change the server's `--registry-name` or `--image-map` instead")
+            }
+            OpsError::MapRuleMissing { fixed: false, .. } => {
+                ApiError::new(ErrorCode::MapRuleDoesNotExist, error.to_string())
+            }
+            OpsError::PullCheck { ref failures } => {
+                let problems = failures.iter().map(|(_, failure)| failure.message.clone());
+                let refused = ApiError::new(ErrorCode::PullCheckFailed, error.to_string()).problems(problems);
+                match failures.first().and_then(|(_, failure)| failure.hint.clone()) {
+                    Some(hint) => refused.hint(hint),
+                    None => refused,
+                }
+            }
+            OpsError::PortTaken { ref holder, .. } => {
+                let holders = [holder.clone()];
+                ApiError::new(ErrorCode::NameTaken, error.to_string())
+                    .holders(&holders)
+                    .hint("choose another host port")
+            }
+            OpsError::Store(error) => error.into(),
+            OpsError::Engine(error) => error.into(),
+            OpsError::ImageSource(error) => {
+                tracing::error!(error = chain(&error), "the registry could not be asked");
+                ApiError::new(ErrorCode::StoreUnavailable, error.to_string()).hint("the server's log says why")
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The server of an instance: configuration, data directory, authentication, routes, reconciler, and the wiring of store,
+//! registry and engine. It is the only crate that knows them all, and only [`wiring`] knows an engine by its name.
+
+mod app;
+mod auth;
+mod clock;
+mod config;
+mod convert;
+mod data_dir;
+mod error;
+mod extract;
+mod reconcile;
+mod routes;
+mod run;
+mod stop;
+mod text_time;
+mod wiring;
+
+pub use routes::openapi_json;
+pub use run::run;

@@ -1,0 +1,287 @@
+//! The follower of one operation.
+
+use std::time::Duration;
+
+use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::model::operation::{Operation, OperationState, Verb};
+use layer0_domain::model::task::TaskOutcome;
+use layer0_domain::plan::verdict::Verdict;
+use layer0_domain::plan::{load_balancer, service, task};
+use layer0_domain::port::engine::{EngineError, Observed, Removed, Scope};
+use layer0_domain::port::store::{Alongside, Entity, StoreError};
+use tracing::{info, warn};
+
+use super::tell::{self, TellError, Told};
+use crate::app::App;
+
+/// How long a follower waits for a nudge before it looks again all the same.
+const BACKSTOP: Duration = Duration::from_secs(5);
+
+/// How long one look at the engine may take. Engines bound their own calls; this bounds an engine that does not.
+const STEP_MAX: Duration = Duration::from_secs(60);
+
+/// Follows an operation to its end, or until the app stops.
+pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
+    let mut nudges = app.nudge.listen();
+    let mut said = String::new();
+    while !app.stop.asked() {
+        nudges.mark_unchanged();
+        let outcome = match tokio::time::timeout(STEP_MAX, step(app, told, &operation)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Ok(Step::Wait("the engine does not answer".to_owned())),
+        };
+        match outcome {
+            Ok(Step::Ended) => return,
+            Ok(Step::Again) => continue,
+            Ok(Step::Wait(text)) => {
+                if text != said && say(app, &operation, &text).await {
+                    said = text;
+                }
+            }
+            Err(why) => warn!(operation.id = %operation.id, error = %why, "an operation could not be looked at"),
+        }
+        tokio::select! {
+            _ = nudges.changed() => {}
+            () = tokio::time::sleep(BACKSTOP) => {}
+            () = app.stop.wait() => {}
+        }
+    }
+}
+
+/// What one look came to.
+enum Step {
+    /// The operation has ended.
+    Ended,
+    /// Something else changed the entity meanwhile: look again at once.
+    Again,
+    /// It goes on.
+    Wait(String),
+}
+
+async fn say(app: &App, operation: &Operation, text: &str) -> bool {
+    let event = [(app.clock.now(), text.to_owned())];
+    match app.store.operation_progress(operation, &event, Alongside::Nothing).await {
+        Ok(_) => true,
+        Err(why) => {
+            warn!(operation.id = %operation.id, error = %why, "an operation's event could not be written");
+            false
+        }
+    }
+}
+
+async fn step(app: &App, told: &Told, operation: &Operation) -> Result<Step, StoreError> {
+    // Another operation may have taken over since the last look; a follower of an ended one touches nothing.
+    match app.store.operation_get(&operation.id).await? {
+        Some(current) if !current.state.ended() => {}
+        _ => return Ok(Step::Ended),
+    }
+    let Some(entity) = app.store.entity_get(&operation.entity).await? else {
+        let gone = Failure::new(FailureClass::Superseded, format!("{} is gone", operation.entity));
+        return end(app, told, operation, OperationState::Failed, Some(gone), "gone", Alongside::Nothing).await;
+    };
+    if entity.deleting() {
+        return delete(app, told, operation, &entity).await;
+    }
+    match tell::entity(app, told, &entity).await {
+        Ok(()) => {}
+        Err(TellError::Store(why)) => return Err(why),
+        Err(TellError::Engine(why)) => return engine_said(app, told, operation, &entity, why).await,
+    }
+    let seen = match app.engine.observe(Scope::One(operation.entity.clone())).await {
+        Ok(seen) => seen,
+        Err(why) => return engine_said(app, told, operation, &entity, why).await,
+    };
+    judge(app, told, operation, entity, &seen).await
+}
+
+/// An engine that does not answer is waited for; one that refuses ends the operation.
+async fn engine_said(
+    app: &App,
+    told: &Told,
+    operation: &Operation,
+    entity: &Entity,
+    why: EngineError,
+) -> Result<Step, StoreError> {
+    if why.retryable() {
+        return Ok(Step::Wait(format!("waiting for the engine: {}", chain(&why))));
+    }
+    let cause = match why {
+        EngineError::Refused { failure } => *failure,
+        other => Failure::new(FailureClass::Other, chain(&other)),
+    };
+    failed(app, told, operation, entity.clone(), cause).await
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+async fn delete(app: &App, told: &Told, operation: &Operation, entity: &Entity) -> Result<Step, StoreError> {
+    if let Entity::Environment(_) = entity {
+        // Its links go first, from both sides.
+        match tell::entity(app, told, entity).await {
+            Ok(()) => {}
+            Err(TellError::Store(why)) => return Err(why),
+            Err(TellError::Engine(why)) if why.retryable() => {
+                return Ok(Step::Wait(format!("waiting for the engine: {}", chain(&why))));
+            }
+            Err(TellError::Engine(why)) => warn!(error = %why, "an environment's links could not be cut one by one"),
+        }
+    }
+    match app.engine.remove(&operation.entity).await {
+        Ok(Removed::Going { waiting_for }) => Ok(Step::Wait(format!("waiting for {waiting_for}"))),
+        Ok(Removed::Gone) => {
+            tell::forget(told, &operation.entity).await;
+            let purge = Alongside::Purge(operation.entity.clone(), entity.generation());
+            end(app, told, operation, OperationState::Succeeded, None, "gone", purge).await
+        }
+        Err(why) if why.retryable() => Ok(Step::Wait(format!("waiting for the engine: {}", chain(&why)))),
+        Err(why) => {
+            let cause = match why {
+                EngineError::Refused { failure } => *failure,
+                other => Failure::new(FailureClass::Other, chain(&other)),
+            };
+            let text = cause.message.clone();
+            end(app, told, operation, OperationState::Failed, Some(cause), &text, Alongside::Nothing).await
+        }
+    }
+}
+
+async fn judge(
+    app: &App,
+    told: &Told,
+    operation: &Operation,
+    entity: Entity,
+    seen: &Observed,
+) -> Result<Step, StoreError> {
+    let now = app.clock.now();
+    let (verdict, outcome): (Verdict, Option<TaskOutcome>) = match &entity {
+        Entity::Environment(it) => match seen.environments.iter().find(|seen| seen.id == it.id) {
+            Some(seen) => (Verdict::Done(format!("ready as {}", seen.engine_id)), None),
+            None => (Verdict::Wait("waiting for its network".to_owned()), None),
+        },
+        Entity::LoadBalancer(it) => {
+            (load_balancer::judge(it, seen.load_balancers.iter().find(|seen| seen.id == it.id)), None)
+        }
+        Entity::Service(it) => {
+            (service::judge(it, operation, seen.services.iter().find(|seen| seen.id == it.id), now), None)
+        }
+        Entity::Task(it) => task::judge(it, seen.tasks.iter().find(|seen| seen.id == it.id), now),
+    };
+    match verdict {
+        Verdict::Wait(text) => Ok(Step::Wait(text)),
+        Verdict::Done(text) => {
+            let alongside = match (entity, outcome) {
+                (Entity::Service(it), _) => Alongside::Update(Entity::Service(service::healthy(it, now))),
+                (Entity::Task(mut it), Some(outcome)) => {
+                    it.outcome = Some(outcome);
+                    Alongside::Update(Entity::Task(it))
+                }
+                _ => Alongside::Nothing,
+            };
+            end(app, told, operation, OperationState::Succeeded, None, &text, alongside).await
+        }
+        Verdict::Failed(cause) => match (entity, outcome) {
+            (Entity::Task(mut it), Some(outcome)) => {
+                it.outcome = Some(outcome);
+                let text = cause.message.clone();
+                end(
+                    app,
+                    told,
+                    operation,
+                    OperationState::Failed,
+                    Some(cause),
+                    &text,
+                    Alongside::Update(Entity::Task(it)),
+                )
+                .await
+            }
+            (entity, _) => failed(app, told, operation, entity, cause).await,
+        },
+        Verdict::RollBack(cause) => {
+            let Entity::Service(it) = entity else { return Ok(Step::Again) };
+            let back = service::rolled_back(it, cause.clone(), now);
+            let wanted = back.wanted();
+            let text = format!("{}; rolled back to {}:{}", cause.message, wanted.deploy_name, wanted.deploy_version);
+            let alongside = Alongside::Update(Entity::Service(back));
+            end(app, told, operation, OperationState::RolledBack, Some(cause), &text, alongside).await
+        }
+    }
+}
+
+async fn failed(
+    app: &App,
+    told: &Told,
+    operation: &Operation,
+    entity: Entity,
+    cause: Failure,
+) -> Result<Step, StoreError> {
+    let text = cause.message.clone();
+    let alongside = match (entity, operation.verb) {
+        (Entity::Service(it), Verb::Create | Verb::Update) => {
+            Alongside::Update(Entity::Service(service::failed(it, cause.clone(), app.clock.now())))
+        }
+        (Entity::Task(mut it), _) => {
+            let ended = app.clock.now();
+            it.outcome = Some(TaskOutcome { ended, copies: vec![], failure: Some(cause.clone()) });
+            Alongside::Update(Entity::Task(it))
+        }
+        _ => Alongside::Nothing,
+    };
+    end(app, told, operation, OperationState::Failed, Some(cause), &text, alongside).await
+}
+
+/// Writes an operation's end, together with what it means for the entity.
+async fn end(
+    app: &App,
+    told: &Told,
+    operation: &Operation,
+    state: OperationState,
+    cause: Option<Failure>,
+    text: &str,
+    alongside: Alongside,
+) -> Result<Step, StoreError> {
+    let now = app.clock.now();
+    let ended = Operation { state, cause, ended: Some(now), ..operation.clone() };
+    let changes_entity = !matches!(alongside, Alongside::Nothing);
+    match app.store.operation_progress(&ended, &[(now, text.to_owned())], alongside).await {
+        Ok(_) => {}
+        Err(StoreError::Conflict { .. }) => return Ok(Step::Again),
+        Err(StoreError::Missing { .. }) => return Ok(Step::Ended),
+        Err(why) => return Err(why),
+    }
+    log_end(&ended, text);
+    if changes_entity && matches!(operation.entity, EntityRef::Service(_)) {
+        // The engine hears of a halt or a rollback at once, by the next look at the service.
+        tell_again(app, told, operation).await;
+    }
+    app.nudge.nudge();
+    Ok(Step::Ended)
+}
+
+/// After an end that changed the service the engine is told the new state of it: a rollback or a halt is carried out by
+/// that. Its result needs no watching: what it goes back to was healthy and still runs.
+async fn tell_again(app: &App, told: &Told, operation: &Operation) {
+    match app.store.entity_get(&operation.entity).await {
+        Ok(Some(entity)) => {
+            if let Err(why) = tell::entity(app, told, &entity).await {
+                warn!(entity = %operation.entity, error = %why, "the engine could not be told; the next resync does");
+            }
+        }
+        Ok(None) => {}
+        Err(why) => warn!(entity = %operation.entity, error = %why, "the entity could not be read again"),
+    }
+}
+
+fn log_end(operation: &Operation, text: &str) {
+    let (id, entity, name) = (&operation.id, operation.entity.kind(), &operation.entity_name);
+    let (verb, state) = (operation.verb, operation.state.as_str());
+    info!(operation.id = %id, entity.id = operation.entity.id(), "{verb} of {entity} `{name}` {state}: {text}");
+}

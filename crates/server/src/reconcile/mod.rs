@@ -1,0 +1,138 @@
+//! The reconciler: makes what is wanted so, and says of each operation whether it is done.
+//!
+//! ```text
+//! ops write what is wanted ──nudge──┐
+//! the engine changed ───────────────┼──> each running operation is looked at again by its follower
+//! a timer, the backstop ────────────┘
+//! ```
+//!
+//! One follower goes with each running operation: it reads the entity, tells the engine what is wanted of it
+//! ([`tell`]), looks at what the engine sees, lets `domain::plan` judge, and writes the verdict down. Every step may be
+//! repeated, by the same follower or by another one after a crash; nothing is remembered here that the store does not
+//! know, but for what the engine was last told.
+//!
+//! At the start, and every [`RESYNC`], the engine is told of everything and strays are swept ([`sweep`]).
+
+mod follow;
+mod sweep;
+mod tell;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use layer0_domain::model::id::OperationId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use crate::app::App;
+use tell::Told;
+
+/// How often everything is told to the engine again, and strays are looked for, though nothing changed.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// How long to wait before the start's resync is tried again when the engine did not answer.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Wakes the reconciler. Cheap, may be called for no reason.
+#[derive(Clone)]
+pub(crate) struct Nudge {
+    sender: Arc<watch::Sender<u64>>,
+}
+
+impl Nudge {
+    /// One that nobody listens to yet.
+    pub(crate) fn new() -> Self {
+        Self { sender: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Something changed.
+    pub(crate) fn nudge(&self) {
+        self.sender.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// A view that sees every nudge from now on.
+    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
+        self.sender.subscribe()
+    }
+}
+
+/// Runs until the app stops, then returns when no follower is in the middle of a step.
+pub(crate) async fn run(app: App) {
+    let told = Arc::new(Told::default());
+    let mut parts = JoinSet::new();
+    parts.spawn(pump(app.clone()));
+    parts.spawn(followers(app.clone(), told.clone()));
+    parts.spawn(resync(app, told));
+    while let Some(part) = parts.join_next().await {
+        if let Err(why) = part {
+            tracing::error!(error = %why, "a part of the reconciler ended");
+        }
+    }
+}
+
+/// Turns the engine's changes into nudges.
+async fn pump(app: App) {
+    while !app.stop.asked() {
+        tokio::select! {
+            () = app.engine.changed() => app.nudge.nudge(),
+            () = app.stop.wait() => {}
+        }
+    }
+}
+
+/// Keeps a follower with each running operation.
+async fn followers(app: App, told: Arc<Told>) {
+    let followed: Arc<Mutex<HashSet<OperationId>>> = Arc::default();
+    let mut running = JoinSet::new();
+    let mut nudges = app.nudge.listen();
+    while !app.stop.asked() {
+        match app.store.operation_list_running().await {
+            Ok(operations) => {
+                for operation in operations {
+                    let id = operation.id.clone();
+                    let new = followed.lock().expect("no holder of this lock panics").insert(id.clone());
+                    if new {
+                        let (app, told, followed) = (app.clone(), told.clone(), followed.clone());
+                        running.spawn(async move {
+                            follow::follow(&app, &told, operation).await;
+                            followed.lock().expect("no holder of this lock panics").remove(&id);
+                        });
+                    }
+                }
+            }
+            Err(why) => warn!(error = %why, "running operations could not be read"),
+        }
+        while running.try_join_next().is_some() {}
+        tokio::select! {
+            _ = nudges.changed() => {}
+            () = tokio::time::sleep(Duration::from_secs(30)) => {}
+            () = app.stop.wait() => {}
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// Tells the engine everything at the start and from time to time, and sweeps strays.
+async fn resync(app: App, told: Arc<Told>) {
+    while !app.stop.asked() {
+        let pause = match tell::everything(&app, &told).await {
+            Ok(()) => {
+                if let Err(why) = sweep::sweep(&app).await {
+                    debug!(error = %why, "strays could not be looked for");
+                }
+                sweep::registry(&app).await;
+                RESYNC
+            }
+            Err(why) => {
+                warn!(error = %why, "the engine could not be told what is wanted; trying again");
+                RETRY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.stop.wait() => {}
+        }
+    }
+}

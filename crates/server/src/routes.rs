@@ -1,0 +1,189 @@
+//! The routes, a file for each noun. A handler does four things: extract, authorise, call one function, convert. It is
+//! mounted only by its annotation, so no route is missing from the OpenAPI document.
+
+mod admin;
+mod deploy;
+mod environment;
+mod image;
+mod load_balancer;
+mod log;
+mod map;
+mod operation;
+mod repository;
+mod service;
+mod tag;
+mod task;
+mod token;
+
+pub(crate) use token::basic;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use layer0_api::error::{ErrorBody, ErrorCode};
+use layer0_domain::model::entity::EntityKind;
+use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::port::store::{StoreError, Summary};
+use std::collections::HashMap;
+use tracing::Instrument;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+use crate::auth;
+use crate::error::ApiError;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Layer0",
+        description = "Environments, deploys, services, tasks and load balancers, and the registry that their images come from."
+    ),
+    components(schemas(ErrorBody, ErrorCode)),
+    modifiers(&Security),
+    security(("token" = []))
+)]
+struct Document;
+
+/// Basic with base64(`user:secret`).
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_with(Default::default);
+        let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).build();
+        components.add_security_scheme("token", SecurityScheme::Http(basic));
+    }
+}
+
+/// The errors that every operation may answer with: `ErrorBody`, whose code says more than the status.
+pub(crate) struct Errors;
+
+impl IntoResponses for Errors {
+    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let error = |description: &str| {
+            let schema = utoipa::openapi::Ref::from_schema_name(ErrorBody::name());
+            let content = utoipa::openapi::ContentBuilder::new().schema(Some(schema)).build();
+            ResponseBuilder::new().description(description).content("application/json", content).build()
+        };
+        ResponsesBuilder::new()
+            .response("4XX", error("The request can't be carried out; `error_code` says why."))
+            .response("5XX", error("The server can't carry it out now; `error_code` says why."))
+            .build()
+            .responses
+            .into_iter()
+            .collect()
+    }
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(admin::router())
+        .merge(deploy::router())
+        .merge(environment::router())
+        .merge(load_balancer::router())
+        .merge(service::router())
+        .merge(task::router())
+        .merge(operation::router())
+        .merge(tag::router())
+        .merge(repository::router())
+        .merge(image::router())
+        .merge(map::router())
+        .merge(token::router())
+}
+
+/// The OpenAPI document, as it is checked in.
+#[must_use]
+pub fn openapi_json() -> String {
+    let (_, document) = api().split_for_parts();
+    let mut text = document.to_pretty_json().expect("the document is plain data");
+    text.push('\n');
+    text
+}
+
+/// All routes: the API, the token endpoint and the registry.
+pub(crate) fn router(app: App) -> Router {
+    let (api, document) = api().split_for_parts();
+    let document = Json(serde_json::to_value(document).expect("the document is plain data"));
+    let registry = app.registry.router();
+    let api = api
+        .merge(auth::token_endpoint())
+        .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(app);
+    // The registry has a fallback of its own below `/v2/`.
+    Router::new().merge(registry).merge(api).layer(middleware::from_fn(observed))
+}
+
+async fn no_route(request: Request) -> ApiError {
+    ApiError::new(
+        ErrorCode::RouteDoesNotExist,
+        format!("there is no route {} {}", request.method(), request.uri().path()),
+    )
+    .hint("`GET /openapi.json` lists all routes")
+}
+
+async fn no_method(request: Request) -> ApiError {
+    let message = format!("{} can't be used on {}", request.method(), request.uri().path());
+    ApiError::new(ErrorCode::MethodNotAllowed, message)
+}
+
+/// One span and one line for each request, by its route: a path may hold what is nobody's business.
+async fn observed(request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", http.method = %method, http.route = %route);
+    let began = std::time::Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    response.headers_mut().insert("version", version);
+    let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    let quiet = method == Method::GET || method == Method::HEAD;
+    span.in_scope(|| {
+        if status >= 500 {
+            tracing::warn!(http.status = status, elapsed_ms, "{method} {route} answered {status}");
+        } else if quiet {
+            tracing::debug!(http.status = status, elapsed_ms, "{method} {route} answered {status}");
+        } else {
+            tracing::info!(http.status = status, elapsed_ms, "{method} {route} answered {status}");
+        }
+    });
+    response
+}
+
+/// A status with a JSON body.
+pub(crate) fn created<T: serde::Serialize>(body: T) -> Response {
+    (axum::http::StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// A status with a JSON body.
+pub(crate) fn accepted<T: serde::Serialize>(body: T) -> Response {
+    (axum::http::StatusCode::ACCEPTED, Json(body)).into_response()
+}
+
+/// The names of all environments by id, for lists.
+pub(crate) async fn environment_names(app: &App) -> Result<HashMap<String, String>, StoreError> {
+    let all = app.store.summary_list(EntityKind::Environment).await?;
+    Ok(all.into_iter().map(|it| (it.entity.id().to_owned(), it.name)).collect())
+}
+
+/// An environment's name, or its id when it has gone.
+pub(crate) async fn environment_name(app: &App, id: &EnvironmentId) -> Result<String, StoreError> {
+    use layer0_domain::port::store::StoreExt;
+    Ok(app.store.environment_get(id).await?.map_or_else(|| id.to_string(), |it| it.name.to_string()))
+}
+
+/// Id, name, environment id and environment name of a summary.
+pub(crate) fn columns(it: &Summary, names: &HashMap<String, String>) -> (String, String, String, String) {
+    let environment = it.environment.as_ref().map(ToString::to_string).unwrap_or_default();
+    let environment_name = names.get(&environment).cloned().unwrap_or_default();
+    (it.entity.id().to_owned(), it.name.clone(), environment, environment_name)
+}

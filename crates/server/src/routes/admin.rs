@@ -1,0 +1,57 @@
+//! `/admin` and `/health`.
+
+use axum::Json;
+use axum::extract::State;
+use layer0_api::types as wire;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Errors, log};
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::error::ApiError;
+use crate::extract::ApiQuery;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(config)).routes(routes!(logs))
+}
+
+/// Whether the server answers
+///
+/// Open to everyone. Asks neither the store nor the engine: both may be away while the load balancers go on.
+#[utoipa::path(get, path = "/health", operation_id = "health", tag = "admin", security(()),
+    responses((status = 200, body = String, description = "It does.")))]
+async fn health() -> Json<&'static str> {
+    Json("")
+}
+
+/// The instance's configuration
+#[utoipa::path(get, path = "/admin/config", operation_id = "admin_config", tag = "admin",
+    responses((status = 200, body = wire::ApiConfig, description = "No secret stands in it."), Errors))]
+async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiConfig>, ApiError> {
+    Ok(Json(wire::ApiConfig {
+        instance: app.identity.instance.clone(),
+        vpc_id: String::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        public_subnets: vec![],
+        private_subnets: vec![],
+        kind: "local".to_owned(),
+        engine: app.engine.capabilities().name.to_owned(),
+        registry_name: app.identity.registry_name.clone(),
+        registry_address: app.identity.registry_address.clone(),
+    }))
+}
+
+/// What happened in the instance
+///
+/// The events of all operations, as a log.
+#[utoipa::path(get, path = "/admin/logs", operation_id = "admin_logs", tag = "admin",
+    params(("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query)),
+    responses((status = 200, body = Vec<wire::LogFile>, description = "One file."), Errors))]
+async fn logs(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<wire::LogQuery>,
+) -> Result<Json<Vec<wire::LogFile>>, ApiError> {
+    Ok(Json(log::operations(&app, &log::query(&query)?, |_| true).await?))
+}

@@ -1,0 +1,109 @@
+//! `/loadbalancer`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use layer0_api::types as wire;
+use layer0_domain::model::entity::{EntityKind, EntityRef};
+use layer0_domain::model::id::LoadBalancerId;
+use layer0_domain::ops::{entity_delete, load_balancer};
+use layer0_domain::port::engine::Scope;
+use layer0_domain::port::store::{Entity, StoreExt};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Errors, accepted, columns, created, environment_name, environment_names, log};
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::convert::write::LoadBalancerAround;
+use crate::convert::{read, write};
+use crate::error::{ApiError, missing};
+use crate::extract::{ApiJson, ApiPath};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+}
+
+fn id(text: &str) -> Result<LoadBalancerId, ApiError> {
+    read::load_balancer_id(text)
+}
+
+/// All load balancers
+#[utoipa::path(get, path = "/loadbalancer", operation_id = "load_balancer_list", tag = "loadbalancer",
+    responses((status = 200, body = Vec<wire::LoadBalancerSummary>, description = "By name."), Errors))]
+async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::LoadBalancerSummary>>, ApiError> {
+    let names = environment_names(&app).await?;
+    let all = app.store.summary_list(EntityKind::LoadBalancer).await?;
+    let summary = |it: layer0_domain::port::store::Summary| {
+        let (load_balancer_id, load_balancer_name, environment_id, environment_name) = columns(&it, &names);
+        wire::LoadBalancerSummary {
+            load_balancer_id,
+            load_balancer_name,
+            load_balancer_type: it.label,
+            environment_id,
+            environment_name,
+        }
+    };
+    Ok(Json(all.into_iter().map(summary).collect()))
+}
+
+/// Make a load balancer
+#[utoipa::path(post, path = "/loadbalancer", operation_id = "load_balancer_create", tag = "loadbalancer",
+    request_body = wire::CreateLoadBalancerRequest,
+    responses((status = 201, body = wire::CreateEntityResponse, description = "Being made."), Errors))]
+async fn create(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiJson(request): ApiJson<wire::CreateLoadBalancerRequest>,
+) -> Result<Response, ApiError> {
+    let made = load_balancer::load_balancer_create(&app.ctx(), read::new_load_balancer(request)?).await?;
+    app.nudge.nudge();
+    Ok(created(write::accepted(made)))
+}
+
+/// One load balancer
+#[utoipa::path(get, path = "/loadbalancer/{id}", operation_id = "load_balancer_get", tag = "loadbalancer",
+    params(("id" = String, Path)),
+    responses((status = 200, body = wire::LoadBalancer, description = "The load balancer."), Errors))]
+async fn get(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+) -> Result<Json<wire::LoadBalancer>, ApiError> {
+    let id = id(&text)?;
+    let entity = EntityRef::LoadBalancer(id.clone());
+    let found = app.store.load_balancer_get(&id).await?.ok_or_else(|| missing(&entity))?;
+    let service = app.store.entity_list(EntityKind::Service).await?.into_iter().find_map(|entity| match entity {
+        Entity::Service(it) if it.load_balancer.as_ref() == Some(&id) => Some((it.id.to_string(), it.name.to_string())),
+        _ => None,
+    });
+    let around = LoadBalancerAround { environment_name: environment_name(&app, &found.environment).await?, service };
+    let seen = log::seen(&app, Scope::One(entity)).await;
+    Ok(Json(write::load_balancer(&found, around, seen.load_balancers.iter().find(|it| it.id == id))))
+}
+
+/// Change a load balancer
+#[utoipa::path(patch, path = "/loadbalancer/{id}", operation_id = "load_balancer_update", tag = "loadbalancer",
+    params(("id" = String, Path)), request_body = wire::UpdateLoadBalancerRequest,
+    responses((status = 202, body = wire::CreateEntityResponse, description = "Being changed."), Errors))]
+async fn update(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::UpdateLoadBalancerRequest>,
+) -> Result<Response, ApiError> {
+    let change = read::load_balancer_change(request)?;
+    let changed = load_balancer::load_balancer_update(&app.ctx(), &id(&text)?, change).await?;
+    app.nudge.nudge();
+    Ok(accepted(write::accepted(changed)))
+}
+
+/// Delete a load balancer
+#[utoipa::path(delete, path = "/loadbalancer/{id}", operation_id = "load_balancer_delete", tag = "loadbalancer",
+    params(("id" = String, Path)),
+    responses((status = 202, body = wire::CreateEntityResponse, description = "Being deleted."), Errors))]
+async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
+    let gone = entity_delete(&app.ctx(), &EntityRef::LoadBalancer(id(&text)?)).await?;
+    app.nudge.nudge();
+    Ok(accepted(write::accepted(gone)))
+}

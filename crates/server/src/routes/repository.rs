@@ -1,0 +1,188 @@
+//! `/repository`: repositories and their images.
+//!
+//! A repository's name may hold further `/`, so everything behind the owner is one wildcard; what stands behind a last
+//! `/image` is a tag or digest.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use layer0_api::error::ErrorCode;
+use layer0_api::types as wire;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{ManifestRef, Repository};
+use layer0_domain::port::registry_store::Page;
+use layer0_registry::TaggedImage;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Errors, created};
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::convert::read;
+use crate::error::ApiError;
+use crate::extract::{ApiJson, ApiPath, ApiQuery};
+use crate::text_time::rfc3339;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(list_of, create)).routes(routes!(get, delete))
+}
+
+fn repository(app: &App, it: &Repository) -> wire::Repository {
+    wire::Repository {
+        owner: it.name.owner().to_owned(),
+        name: it.name.name().to_owned(),
+        created_at: rfc3339(it.created),
+        uri: format!("{}/{}", app.identity.registry_name, it.name),
+        backing_uri: format!("{}/{}", app.identity.registry_address, it.name),
+    }
+}
+
+fn image(it: &TaggedImage) -> wire::Image {
+    wire::Image {
+        tag: it.tag.clone(),
+        digest: it.digest.to_string(),
+        size: format!("{}MB", it.size.div_ceil(1_000_000)),
+        pushed_at: rfc3339(it.pushed),
+        size_bytes: it.size,
+        media_type: it.media_type.clone(),
+        platforms: it.platforms.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn no_repository(name: &RepositoryName) -> ApiError {
+    ApiError::new(ErrorCode::RepositoryDoesNotExist, format!("repository `{name}` does not exist"))
+        .hint(format!("create it: `l0 repository create {name}`"))
+}
+
+/// All repositories
+#[utoipa::path(get, path = "/repository", operation_id = "repository_list", tag = "repository",
+    responses((status = 200, body = wire::RepositoryList, description = "`owner/name`, in byte order."), Errors))]
+async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<wire::RepositoryList>, ApiError> {
+    let all = app.registry.repository_list(None, Page::default()).await?;
+    Ok(Json(wire::RepositoryList { repositories: all.iter().map(|it| it.name.to_string()).collect() }))
+}
+
+/// The repositories of one owner
+#[utoipa::path(get, path = "/repository/{owner}", operation_id = "repository_list_of", tag = "repository",
+    params(("owner" = String, Path)),
+    responses((status = 200, body = wire::RepositoryList, description = "Names without the owner, in byte order."), Errors))]
+async fn list_of(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(owner): ApiPath<String>,
+) -> Result<Json<wire::RepositoryList>, ApiError> {
+    let all = app.registry.repository_list(Some(&owner), Page::default()).await?;
+    Ok(Json(wire::RepositoryList { repositories: all.iter().map(|it| it.name.name().to_owned()).collect() }))
+}
+
+/// Make a repository
+#[utoipa::path(post, path = "/repository/{owner}", operation_id = "repository_create", tag = "repository",
+    params(("owner" = String, Path)), request_body = wire::CreateRepositoryRequest,
+    responses((status = 201, body = wire::Repository, description = "Made; with its backing URI."), Errors))]
+async fn create(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(owner): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::CreateRepositoryRequest>,
+) -> Result<Response, ApiError> {
+    let name = read::repository(&owner, &request.name)?;
+    let made = app.registry.repository_create(name).await?;
+    Ok(created(repository(&app, &made)))
+}
+
+/// What the path behind the owner names.
+enum Below {
+    Repository(RepositoryName),
+    Images(RepositoryName),
+    Image(RepositoryName, ManifestRef, String),
+}
+
+fn below(owner: &str, rest: &str) -> Result<Below, ApiError> {
+    if let Some(name) = rest.strip_suffix("/image") {
+        return Ok(Below::Images(read::repository(owner, name)?));
+    }
+    if let Some((name, reference)) = rest.rsplit_once("/image/")
+        && !reference.contains('/')
+    {
+        let parsed = match Digest::parse(reference) {
+            Ok(digest) => ManifestRef::Digest(digest),
+            Err(_) => ManifestRef::Tag(reference.to_owned()),
+        };
+        return Ok(Below::Image(read::repository(owner, name)?, parsed, reference.to_owned()));
+    }
+    Ok(Below::Repository(read::repository(owner, rest)?))
+}
+
+/// One repository, its images, or one image
+///
+/// `{name}` answers a `Repository`; `{name}/image` an `ImageList`; `{name}/image/{tag or digest}` an `Image`.
+#[utoipa::path(get, path = "/repository/{owner}/{*rest}", operation_id = "repository_get", tag = "repository",
+    params(("owner" = String, Path), ("rest" = String, Path)),
+    responses((status = 200, body = wire::Repository, description = "What the path names."), Errors))]
+async fn get(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath((owner, rest)): ApiPath<(String, String)>,
+) -> Result<Response, ApiError> {
+    match below(&owner, &rest)? {
+        Below::Repository(name) => {
+            let found = app.registry.repository_get(&name).await?.ok_or_else(|| no_repository(&name))?;
+            Ok(Json(repository(&app, &found)).into_response())
+        }
+        Below::Images(name) => {
+            let all = app.registry.image_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
+            Ok(Json(wire::ImageList { images: all.into_iter().map(|it| it.tag).collect() }).into_response())
+        }
+        Below::Image(name, reference, text) => match app.registry.image_get(&name, &reference).await? {
+            Some(found) => Ok(Json(image(&found)).into_response()),
+            None => Err(no_image(&app, &name, &text).await?),
+        },
+    }
+}
+
+async fn no_image(app: &App, name: &RepositoryName, reference: &str) -> Result<ApiError, ApiError> {
+    if app.registry.repository_get(name).await?.is_none() {
+        return Ok(no_repository(name));
+    }
+    Ok(ApiError::new(ErrorCode::ImageDoesNotExist, format!("repository `{name}` has no image `{reference}`"))
+        .hint(format!("`l0 image list {name}` shows its tags")))
+}
+
+/// How a delete is meant.
+#[derive(Debug, Default, Deserialize)]
+struct How {
+    #[serde(default)]
+    force: bool,
+}
+
+/// Delete a repository, a tag or an image
+///
+/// `{name}` deletes a repository, one with images only with `force=true`, and answers the `Repository`;
+/// `{name}/image/{tag}` deletes the tag; `{name}/image/{digest}` the image with all its tags. Both answer a sentence.
+#[utoipa::path(delete, path = "/repository/{owner}/{*rest}", operation_id = "repository_delete", tag = "repository",
+    params(("owner" = String, Path), ("rest" = String, Path), ("force" = Option<bool>, Query)),
+    responses((status = 200, body = wire::Repository, description = "It is gone."), Errors))]
+async fn delete(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath((owner, rest)): ApiPath<(String, String)>,
+    ApiQuery(How { force }): ApiQuery<How>,
+) -> Result<Response, ApiError> {
+    match below(&owner, &rest)? {
+        Below::Repository(name) => {
+            let found = app.registry.repository_get(&name).await?.ok_or_else(|| no_repository(&name))?;
+            app.registry.repository_delete(&name, !force).await?;
+            Ok(Json(repository(&app, &found)).into_response())
+        }
+        Below::Images(_) => Err(ApiError::request("name a tag or a digest to delete")),
+        Below::Image(name, reference, text) => {
+            if app.registry.image_delete(&name, &reference).await? {
+                Ok(Json(format!("Image '{name}:{text}' successfully deleted.")).into_response())
+            } else {
+                Err(no_image(&app, &name, &text).await?)
+            }
+        }
+    }
+}

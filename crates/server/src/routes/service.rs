@@ -1,0 +1,130 @@
+//! `/service`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use layer0_api::types as wire;
+use layer0_domain::model::entity::{EntityKind, EntityRef};
+use layer0_domain::model::id::ServiceId;
+use layer0_domain::ops::{entity_delete, service};
+use layer0_domain::port::engine::Scope;
+use layer0_domain::port::store::StoreExt;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Errors, accepted, columns, created, environment_name, environment_names, log};
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::convert::write::ServiceAround;
+use crate::convert::{read, write};
+use crate::error::{ApiError, missing};
+use crate::extract::{ApiJson, ApiPath, ApiQuery};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete)).routes(routes!(logs))
+}
+
+fn id(text: &str) -> Result<ServiceId, ApiError> {
+    match read::entity(EntityKind::Service, text)? {
+        EntityRef::Service(id) => Ok(id),
+        other => Err(missing(&other)),
+    }
+}
+
+/// All services
+#[utoipa::path(get, path = "/service", operation_id = "service_list", tag = "service",
+    responses((status = 200, body = Vec<wire::ServiceSummary>, description = "By name."), Errors))]
+async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::ServiceSummary>>, ApiError> {
+    let names = environment_names(&app).await?;
+    let all = app.store.summary_list(EntityKind::Service).await?;
+    let summary = |it: layer0_domain::port::store::Summary| {
+        let (service_id, service_name, environment_id, environment_name) = columns(&it, &names);
+        wire::ServiceSummary { service_id, service_name, environment_id, environment_name }
+    };
+    Ok(Json(all.into_iter().map(summary).collect()))
+}
+
+/// Make a service
+///
+/// After the pull check has shown that the engine can pull every image; each is pinned to its digest.
+#[utoipa::path(post, path = "/service", operation_id = "service_create", tag = "service",
+    request_body = wire::CreateServiceRequest,
+    responses((status = 201, body = wire::CreateEntityResponse, description = "Being rolled out."), Errors))]
+async fn create(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiJson(request): ApiJson<wire::CreateServiceRequest>,
+) -> Result<Response, ApiError> {
+    let made = service::service_create(&app.ctx(), read::new_service(request)?).await?;
+    app.nudge.nudge();
+    Ok(created(write::accepted(made)))
+}
+
+/// One service
+#[utoipa::path(get, path = "/service/{id}", operation_id = "service_get", tag = "service", params(("id" = String, Path)),
+    responses((status = 200, body = wire::Service, description = "The service."), Errors))]
+async fn get(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+) -> Result<Json<wire::Service>, ApiError> {
+    let id = id(&text)?;
+    let entity = EntityRef::Service(id.clone());
+    let found = app.store.service_get(&id).await?.ok_or_else(|| missing(&entity))?;
+    let load_balancer_name = match &found.load_balancer {
+        Some(id) => app.store.load_balancer_get(id).await?.map(|it| it.name.to_string()).unwrap_or_default(),
+        None => String::new(),
+    };
+    let around =
+        ServiceAround { environment_name: environment_name(&app, &found.environment).await?, load_balancer_name };
+    let (seen, away) = log::seen_or_away(&app, Scope::One(entity)).await;
+    let mut service = write::service(&found, around, seen.services.iter().find(|it| it.id == id));
+    service.waiting_for = service.waiting_for.or(away);
+    Ok(Json(service))
+}
+
+/// Change a service
+///
+/// Roll out a deploy, after the pull check, or change the number of copies, or both.
+#[utoipa::path(patch, path = "/service/{id}", operation_id = "service_update", tag = "service",
+    params(("id" = String, Path)), request_body = wire::UpdateServiceRequest,
+    responses((status = 202, body = wire::CreateEntityResponse, description = "Being rolled out."), Errors))]
+async fn update(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::UpdateServiceRequest>,
+) -> Result<Response, ApiError> {
+    let changed = service::service_update(&app.ctx(), &id(&text)?, read::service_change(request)?).await?;
+    app.nudge.nudge();
+    Ok(accepted(write::accepted(changed)))
+}
+
+/// Delete a service
+#[utoipa::path(delete, path = "/service/{id}", operation_id = "service_delete", tag = "service",
+    params(("id" = String, Path)),
+    responses((status = 202, body = wire::CreateEntityResponse, description = "Being deleted."), Errors))]
+async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
+    let gone = entity_delete(&app.ctx(), &EntityRef::Service(id(&text)?)).await?;
+    app.nudge.nudge();
+    Ok(accepted(write::accepted(gone)))
+}
+
+/// A service's log
+///
+/// With `follow=true` as server-sent events: `event: line`, each a `LogLine`.
+#[utoipa::path(get, path = "/service/{id}/logs", operation_id = "service_logs", tag = "service",
+    params(("id" = String, Path), ("tail" = Option<i64>, Query), ("start" = Option<String>, Query),
+        ("end" = Option<String>, Query), ("follow" = Option<bool>, Query)),
+    responses((status = 200, body = Vec<wire::LogFile>, description = "A file for each container."), Errors))]
+async fn logs(
+    _: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiQuery(query): ApiQuery<wire::LogQuery>,
+) -> Result<Response, ApiError> {
+    let id = id(&text)?;
+    let entity = EntityRef::Service(id.clone());
+    app.store.service_get(&id).await?.ok_or_else(|| missing(&entity))?;
+    log::answer(&app, &entity, &query).await
+}

@@ -1,0 +1,202 @@
+//! `l0 server`: from the arguments to the last goodbye.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tower::util::MapRequest;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::{self, Asked, Config, LogFormat};
+use crate::data_dir::{self, DataDir};
+use crate::{reconcile, routes, wiring};
+
+/// How long running requests may go on after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A failure to start or run, in words.
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the server with the arguments behind `l0 server`; returns when it has stopped. Exit codes: 0 after a stop that was
+/// asked for, 2 for a wrong flag or setting, 1 for anything else.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let args = match config::parse(args) {
+        Ok(Asked::Run(args)) => args,
+        Ok(Asked::Print(text)) => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(why) => return failed(&why, 2),
+    };
+    let config = match Config::load(&args, &|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(why) => return failed(&why, 2),
+    };
+    if let Err(why) = start_log(&config) {
+        return failed(why.as_ref(), 2);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return failed(&why, 1),
+    };
+    let result = runtime.block_on(serve(&config));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(why.as_ref(), 1),
+    }
+}
+
+/// Writes to stdout. A reader who has gone away is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+fn failed(why: &dyn std::error::Error, code: u8) -> ExitCode {
+    let mut text = format!("error: {why}");
+    let mut source = why.source();
+    while let Some(inner) = source {
+        text.push_str(&format!(": {inner}"));
+        source = inner.source();
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}
+
+fn start_log(config: &Config) -> Result<(), Failed> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.with_target(false).try_init()?,
+        LogFormat::Json => log.json().try_init()?,
+    }
+    Ok(())
+}
+
+async fn serve(config: &Config) -> Result<(), Failed> {
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|why| {
+        format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)
+    })?;
+    let address = listener.local_addr()?;
+    data_dir.say(&format!("listening on {address}"))?;
+    let app = wiring::app(config, &data_dir, address, Arc::new(SystemClock)).await?;
+    greet(config, &data_dir, &app, address).await?;
+
+    let reconciler = tokio::spawn(reconcile::run(app.clone()));
+    let stop = app.stop.clone();
+    let stopper = tokio::spawn(async move {
+        asked_to_stop().await;
+        info!("stopping: no new work, running requests end, operations are parked");
+        stop.ask();
+    });
+    let requests = requests(app.clone(), listener);
+    tokio::select! {
+        result = requests => result?,
+        () = async { app.stop.wait().await; tokio::time::sleep(GRACE).await } => {
+            info!("requests still run after {} seconds and are cut off", GRACE.as_secs());
+        }
+    }
+    stopper.abort();
+    if tokio::time::timeout(GRACE, reconciler).await.is_err() {
+        info!("the reconciler is still in the middle of a step; the next start goes on from the store");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Serves requests until a stop is asked for and those that run have ended.
+fn requests(app: App, listener: TcpListener) -> impl Future<Output = std::io::Result<()>> {
+    let stop = app.stop.clone();
+    let routed = MapRequest::new(routes::router(app), without_trailing_slash as fn(Request) -> Request);
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(routed);
+    let listener = listener.tap_io(|stream| {
+        // Answers are small and complete; waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+    });
+    let serve = axum::serve(listener, service).with_graceful_shutdown(async move { stop.wait().await });
+    async move { serve.await }
+}
+
+/// `/deploy/` is `/deploy`, as it was for the predecessor. The registry's paths mean what they say.
+fn without_trailing_slash(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.len() > 1 && path.ends_with('/') && !path.starts_with("/v2") {
+        let trimmed = path.trim_end_matches('/');
+        let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
+        let with_query = match request.uri().query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        if let Ok(uri) = with_query.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+async fn asked_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without signal handlers only a kill ends the process, which loses nothing.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Tells the local CLI where the server is, and at the first start the admin's token to whoever started it.
+async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAddr) -> Result<(), Failed> {
+    let host = if address.ip().is_unspecified() || address.ip().is_loopback() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    let endpoint = format!("http://{host}/");
+    data_dir.write_endpoint(&endpoint)?;
+    let first = wiring::first_token(app).await?;
+    if let Some(auth) = &first {
+        data_dir.write_admin_token(auth)?;
+    }
+    let token = first.clone().or_else(|| data_dir.admin_token());
+    if let (Some(dir), Some(auth)) = (data_dir::config_dir(), &token)
+        && let Err(why) = data_dir::remember_for_cli(&dir, &endpoint, auth)
+    {
+        tracing::warn!(error = %why, "the local command line could not be told of this server; `l0 endpoint` still can");
+    }
+    let dir = config.data_dir.display();
+    let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
+    text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
+    text.push_str(&format!("  data         {dir}\n"));
+    text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
+    if let Some(auth) = &first {
+        text.push_str(&format!("  admin token  {}\n", auth.expose()));
+        text.push_str(&format!("               shown this once; kept in {dir}/admin-token, readable only for you\n"));
+    }
+    say(&text);
+    if first.is_some() {
+        wiring::first_token_shown(app).await?;
+    }
+    Ok(())
+}

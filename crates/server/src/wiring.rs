@@ -1,0 +1,155 @@
+//! Where the parts are put together. The only place that knows an engine or a store by its name.
+
+use std::sync::Arc;
+
+use layer0_domain::model::access::Secret;
+use layer0_domain::model::image_map::{ImageMap, MapRule};
+use layer0_domain::model::name::Name;
+use layer0_domain::ops::token::{Expiry, token_create};
+use layer0_domain::port::clock::Clock;
+use layer0_domain::port::engine::Engine;
+use layer0_domain::port::registry_store::RegistryStore;
+use layer0_domain::port::store::Store;
+use layer0_engine::docker::{DockerConfig, DockerEngine};
+use layer0_engine::fake::{FakeEngine, Pace};
+use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
+use layer0_store::SqliteStore;
+
+use crate::app::{App, Identity, Parts};
+use crate::auth::{ADMIN, Keys, RegistryGate, SignedPulls};
+use crate::config::{ChallengeKind, Config, EngineKind};
+use crate::data_dir::DataDir;
+use crate::reconcile::Nudge;
+use crate::routes;
+use crate::stop::Stop;
+
+/// Why an instance can't be put together.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct WiringError {
+    what: &'static str,
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+fn cant<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> WiringError {
+    move |source| WiringError { what, source: source.into() }
+}
+
+/// The setting that holds the signing key.
+const SIGNING_KEY: &str = "signing_key";
+
+/// The setting that holds the instance's id, with which the engine labels everything.
+const INSTANCE_ID: &str = "instance_id";
+
+/// The setting that says that the first token was made.
+const ADMIN_MADE: &str = "admin_token_made";
+
+/// Puts an instance together. `address` is where it listens, with the port that it really got.
+pub(crate) async fn app(
+    config: &Config,
+    data_dir: &DataDir,
+    address: std::net::SocketAddr,
+    clock: Arc<dyn Clock>,
+) -> Result<App, WiringError> {
+    let store =
+        SqliteStore::open(&data_dir.path().join(SqliteStore::FILE_NAME)).map_err(cant("the store can't be opened"))?;
+    let entities: Arc<dyn Store> = Arc::new(store.clone());
+    let images: Arc<dyn RegistryStore> = Arc::new(store);
+
+    let key = entities.setting_get_or_put(SIGNING_KEY, &clock.random()).await;
+    let keys = Keys::new(&key.map_err(cant("the store can't be read"))?);
+    let new_id = layer0_domain::model::id::id_text(&config.instance, u64::from_le_bytes(first8(&clock.random())));
+    let instance_id = entities.setting_get_or_put(INSTANCE_ID, new_id.as_bytes()).await;
+    let instance_id = instance_id.map_err(cant("the store can't be read"))?;
+    let instance_id = String::from_utf8(instance_id).map_err(cant("the store's instance id can't be read"))?;
+
+    let registry_address = config.registry_address.clone().unwrap_or_else(|| engine_address(address));
+    let fixed_rules = fixed_rules(config, &registry_address)?;
+
+    let gate = RegistryGate { store: entities.clone(), clock: clock.clone(), keys: keys.clone() };
+    let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
+    let mut registry_config = RegistryConfig::new(data_dir.path());
+    registry_config.create_on_push = config.create_on_push;
+    registry_config.challenge = match config.challenge {
+        ChallengeKind::Bearer => Challenge::Bearer,
+        ChallengeKind::Basic => Challenge::Basic,
+    };
+    registry_config.registry_hosts = vec![registry_address.clone()];
+    let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
+    let registry = Registry::open(registry_config, ports).map_err(cant("the registry's directory can't be used"))?;
+
+    let engine: Arc<dyn Engine> = match config.engine {
+        EngineKind::Docker => {
+            let mut docker = DockerConfig::new(instance_id);
+            if let Some(host) = &config.docker_host {
+                docker.host.clone_from(host);
+            }
+            docker.public_address.clone_from(&config.public_address);
+            let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
+            Arc::new(started.map_err(cant("the load balancers can't be started"))?)
+        }
+        EngineKind::Fake => Arc::new(FakeEngine::with_pace(clock.clone(), Pace::lifelike())),
+    };
+    Ok(App::new(Parts {
+        store: entities,
+        engine,
+        registry,
+        clock,
+        keys,
+        nudge: Nudge::new(),
+        stop: Stop::new(),
+        identity: Identity {
+            instance: config.instance.clone(),
+            registry_name: config.registry_name.clone(),
+            registry_address,
+        },
+        fixed_rules,
+    }))
+}
+
+fn first8(bytes: &[u8; 32]) -> [u8; 8] {
+    [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]
+}
+
+/// Where the engine, on the same machine, reaches the registry. Docker speaks plain HTTP with registries on loopback only,
+/// which is where the server is reached whenever it listens on loopback or on every address.
+fn engine_address(address: std::net::SocketAddr) -> String {
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
+}
+
+/// The rule from the registry's name to its own address, and those of the configuration.
+fn fixed_rules(config: &Config, registry_address: &str) -> Result<Vec<MapRule>, WiringError> {
+    let mut rules = Vec::new();
+    if config.registry_name != registry_address {
+        let own = MapRule::parse(&format!("{}|{registry_address}", config.registry_name));
+        rules.push(own.map_err(cant("the registry's name can't be mapped to its address"))?);
+    }
+    rules.extend(config.image_map.iter().cloned());
+    ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;
+    Ok(rules)
+}
+
+/// Makes the first token of a new instance; `None` when it was made before. It never expires: it is the way back in.
+pub(crate) async fn first_token(app: &App) -> Result<Option<Secret>, WiringError> {
+    let made = app.store.setting_get(ADMIN_MADE).await.map_err(cant("the store can't be read"))?;
+    if made.is_some() {
+        return Ok(None);
+    }
+    let name = |text: &str| Name::parse(text).expect("a legal name");
+    let (_, secret) = token_create(&app.ctx(), name(ADMIN), name("first"), Expiry::Never)
+        .await
+        .map_err(cant("the first token can't be made"))?;
+    Ok(Some(Secret::new(routes::basic(&name(ADMIN), &secret))))
+}
+
+/// Notes that the first token was made and its files written. Before this, a crash makes another one at the next start, so
+/// that nobody is locked out of an instance whose only token was never shown.
+pub(crate) async fn first_token_shown(app: &App) -> Result<(), WiringError> {
+    app.store.setting_get_or_put(ADMIN_MADE, b"yes").await.map_err(cant("the store can't be written"))?;
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! Both ports on one SQLite file. The crate's page describes threads, tables and invariants.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+mod convert;
+mod deploy;
+mod entity;
+mod fault;
+mod image_map;
+mod operation;
+#[cfg(test)]
+mod plans;
+mod queue;
+mod reader;
+mod registry;
+mod schema;
+mod setting;
+mod store;
+mod tag;
+mod token;
+mod writer;
+
+use fault::{Fault, Stop};
+use queue::Queue;
+use schema::SchemaError;
+
+/// Threads that read. Two cores are the smallest machine this runs on; a read takes well under a millisecond.
+const READERS: usize = 3;
+
+/// How long SQLite waits for a lock that another process holds (a backup, a curious `sqlite3`).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Prepared statements kept by each connection; more than there are.
+const STATEMENTS_KEPT: usize = 128;
+
+/// The WAL file is cut back to this size after a checkpoint.
+const WAL_BYTES_KEPT: i64 = 16 * 1024 * 1024;
+
+/// The ports `Store` and `RegistryStore` on one SQLite database. Clones share it; when the last is dropped, the threads
+/// finish what is queued and end.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    writer: Arc<Queue<Box<dyn writer::Job>>>,
+    /// `None` for a database in memory: it has one connection only, which does the reads too.
+    readers: Option<Arc<Queue<reader::Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Why a database can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file can't be made or opened.
+    #[error("the database {path} can't be opened")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A newer Layer0 has written it.
+    #[error(
+        "the database {path} has schema {found}, this l0 knows schemas up to {known}: it was written by a newer l0; start that one, or restore the data directory's copy from before the upgrade"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// The schema it has.
+        found: i32,
+        /// The newest schema known here.
+        known: i32,
+    },
+    /// It is a SQLite database, but of another program.
+    #[error("{path} is a SQLite database of another program; name another data directory")]
+    NotOurs {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// SQLite refuses it: no database, damaged, no rights, no room, or a file system without shared memory.
+    #[error("the database {path} can't be used")]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl SqliteStore {
+    /// The file's usual name in the data directory.
+    pub const FILE_NAME: &'static str = "layer0.db";
+
+    /// Opens the database in the file `path`, which is made, readable for its owner only, when it isn't there; its
+    /// directory must be there. Brings an older schema up to date. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file of a newer Layer0 or of another program is left as it is.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        make_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+        Self::open_file(path).map_err(|error| match error {
+            SchemaError::Newer { found } => OpenError::Newer { path: path.to_owned(), found, known: schema::known() },
+            SchemaError::NotOurs => OpenError::NotOurs { path: path.to_owned() },
+            other @ (SchemaError::Step { .. } | SchemaError::Read(_)) => {
+                OpenError::Unusable { path: path.to_owned(), source: Box::new(other) }
+            }
+        })
+    }
+
+    fn open_file(path: &Path) -> Result<Self, SchemaError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut writer = Connection::open_with_flags(path, flags)?;
+        writer.busy_timeout(BUSY_TIMEOUT)?;
+        schema::check(&writer)?;
+        prepare_writer(&writer)?;
+        schema::migrate(&mut writer)?;
+        let readers = (0..READERS)
+            .map(|_| {
+                let reader = Connection::open_with_flags(path, flags)?;
+                prepare(&reader)?;
+                reader.pragma_update(None, "query_only", true)?;
+                Ok(reader)
+            })
+            .collect::<Result<Vec<_>, rusqlite::Error>>()?;
+        Ok(Self::start(writer, readers))
+    }
+
+    /// A database without a file, gone with its last handle. The same code and schema; reads and writes share one
+    /// thread.
+    ///
+    /// # Panics
+    /// When memory runs out: nothing else can fail.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let open = || {
+            let mut connection = Connection::open_in_memory()?;
+            prepare(&connection)?;
+            schema::migrate(&mut connection)?;
+            Ok::<_, SchemaError>(connection)
+        };
+        let connection = open().expect("a new database in memory has nothing that could be refused");
+        Self::start(connection, Vec::new())
+    }
+
+    fn start(connection: Connection, reading: Vec<Connection>) -> Self {
+        let mut threads = Vec::with_capacity(1 + reading.len());
+        let writer = Arc::new(Queue::new());
+        let queue = Arc::clone(&writer);
+        threads.push(thread("store-writer", move || writer::run(&connection, &queue)));
+        let readers = (!reading.is_empty()).then(|| Arc::new(Queue::new()));
+        if let Some(readers) = &readers {
+            for connection in reading {
+                let queue = Arc::clone(readers);
+                threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
+            }
+        }
+        Self { shared: Arc::new(Shared { writer, readers, threads: Mutex::new(threads) }) }
+    }
+
+    /// Sets the most pages (4,096 bytes each) that the database may have; a write that needs more is answered with
+    /// `Full`. A limit below the present size means the present size. It ends with the process.
+    ///
+    /// # Errors
+    /// `Failed` when the store is closed.
+    pub async fn page_limit_set(&self, pages: u32) -> Result<(), layer0_domain::port::store::StoreError> {
+        self.write(move |db| Ok(db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)).await
+    }
+
+    /// Finishes what is queued, writes the WAL back into the database and closes it, for all clones. Later calls are
+    /// answered with `Failed`. Without this the last handle's end does the same, but nobody waits for it.
+    pub async fn close(&self) {
+        self.shared.close();
+        let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // Its panic, if there was one, is in the log already.
+                let _ = thread.join();
+            }
+        });
+        let _ = joined.await;
+    }
+
+    /// Runs `work` as one unit: when it answers `Ok`, its changes are on the disk before this returns; else there are
+    /// none.
+    async fn write<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        self.shared.writer.push(writer::job(work, caller));
+        // Without an answer the job was dropped: the queue is closed, or the job panicked.
+        answer.await.unwrap_or_else(|_| Err(E::from(Fault::Closed)))
+    }
+
+    /// Runs `work`, which only reads, on one state of the database.
+    async fn read<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        let Some(readers) = &self.shared.readers else {
+            return self.write(work).await;
+        };
+        let (caller, answer) = oneshot::channel();
+        readers.push(reader::job(work, caller));
+        answer.await.unwrap_or_else(|_| Err(E::from(Fault::Closed)))
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        if let Some(readers) = &self.readers {
+            readers.close();
+        }
+        self.writer.close();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Makes the file, for its owner only, when it isn't there, and makes its name durable.
+fn make_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?;
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn prepare_writer(connection: &Connection) -> Result<(), rusqlite::Error> {
+    prepare(connection)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        // Without shared memory between connections SQLite stays in the old mode, in which readers stop the writer.
+        return Err(rusqlite::Error::InvalidQuery);
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .expect("a process that starts can start a handful of threads")
+}

@@ -1,0 +1,63 @@
+//! How SQLite goes about the statements that must stay fast: by which index, and whether it has to sort. A plan is what
+//! decides between a list of 10,000 that takes milliseconds and one that reads every entity; a clock in a test would only
+//! measure the machine.
+
+use rusqlite::Connection;
+
+use super::{deploy, entity, operation, prepare, registry, schema, token};
+
+fn plan(sql: &str) -> String {
+    let mut connection = Connection::open_in_memory().expect("memory");
+    prepare(&connection).expect("the settings are known");
+    schema::migrate(&mut connection).expect("the schema is sound");
+    let mut select = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("the statement is sound");
+    let count = select.parameter_count();
+    let none = std::iter::repeat_n(rusqlite::types::Null, count);
+    let rows =
+        select.query_map(rusqlite::params_from_iter(none), |row| row.get::<_, String>(3)).expect("the statement runs");
+    rows.map(|row| row.expect("a line")).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn expect(sql: &str, lines: &str) {
+    assert_eq!(plan(sql), lines, "{sql}");
+}
+
+#[test]
+fn lists_read_a_covering_index_in_its_order() {
+    expect(entity::SUMMARIES, "SEARCH entity USING COVERING INDEX entity_summary (kind=?)");
+    expect(deploy::SUMMARIES, "SCAN deploy USING COVERING INDEX deploy_summary");
+}
+
+#[test]
+fn entities_are_found_by_index() {
+    expect(entity::BY_ID, "SEARCH entity USING INDEX entity_by_id (kind=? AND id=?)");
+    expect(entity::BY_NAME, "SEARCH entity USING INDEX entity_by_name (environment_id=? AND kind=? AND name=?)");
+    expect(entity::IN_ENVIRONMENT, "SEARCH entity USING INDEX entity_by_name (environment_id=?)");
+    expect(entity::SERVED, "SEARCH entity USING INDEX entity_by_load_balancer (load_balancer_id=?)");
+    let linked = plan(entity::LINKED_TO);
+    assert!(linked.contains("USING COVERING INDEX environment_link_by_target (target=?)"), "{linked}");
+    assert!(!linked.contains("SCAN"), "{linked}");
+    expect(deploy::BY_ID, "SEARCH deploy USING INDEX deploy_by_id (id=?)");
+    assert!(!plan(token::BY_HASH).contains("SCAN"));
+}
+
+#[test]
+fn operations_are_read_in_order_without_sorting() {
+    expect(operation::BY_ID, "SEARCH operation USING INDEX operation_by_id (id=?)");
+    expect(operation::NEWEST, "SCAN operation USING INDEX operation_by_age");
+    expect(operation::RUNNING, "SCAN operation USING INDEX operation_running");
+    expect(
+        operation::RUNNING_ON,
+        "SEARCH operation USING INDEX operation_running_by_entity (entity_kind=? AND entity_id=?)",
+    );
+}
+
+#[test]
+fn the_registry_finds_all_by_index() {
+    for sql in [registry::HOLDERS, registry::BY_TAG, registry::REFERRERS, registry::OF_OWNER] {
+        let plan = plan(sql);
+        assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
+    }
+    expect(registry::REFERRERS, "SEARCH manifest USING INDEX manifest_by_subject (repository=? AND subject=?)");
+}

@@ -1,0 +1,195 @@
+//! Manifests: their bytes, what they need, and what they are about.
+
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef, Platform};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::{Referrer, RegistryStoreError};
+use rusqlite::{Connection, Row, params};
+
+use super::{repository, tag};
+use crate::sqlite::convert::{from_integer, from_json, parsed, to_integer, to_json};
+use crate::sqlite::fault::{Fault, RegistryWork};
+
+const BY_DIGEST: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
+     FROM manifest WHERE repository = ?1 AND digest = ?2";
+pub(in crate::sqlite) const BY_TAG: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
+     FROM manifest WHERE number = (SELECT manifest FROM image_tag WHERE repository = ?1 AND name = ?2)";
+pub(in crate::sqlite) const REFERRERS: &str = "SELECT digest, media_type, length(bytes), artifact_type, annotations FROM manifest \
+     WHERE repository = ?1 AND subject = ?2 ORDER BY digest";
+
+pub(super) fn put_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    manifest: &Manifest,
+    tags: &[String],
+) -> RegistryWork<()> {
+    let repository = repository::demand(db, repository)?;
+    check_content(db, repository, manifest)?;
+    // The same digest again: the same bytes, but perhaps more read out of them by a newer program.
+    let sql = "INSERT INTO manifest (repository, digest, media_type, subject, artifact_type, pushed, annotations, bytes) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (repository, digest) DO UPDATE SET \
+               media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type, \
+               pushed = excluded.pushed, annotations = excluded.annotations RETURNING number";
+    let number: i64 = db.prepare_cached(sql)?.query_row(
+        params![
+            repository,
+            manifest.digest.to_string(),
+            manifest.media_type,
+            manifest.subject.as_ref().map(Digest::to_string),
+            manifest.artifact_type,
+            manifest.pushed.0,
+            to_json("manifest annotations", &manifest.annotations)?,
+            manifest.bytes,
+        ],
+        |row| row.get(0),
+    )?;
+    write_content(db, number, manifest)?;
+    for name in tags {
+        tag::put(db, repository, name, number)?;
+    }
+    Ok(())
+}
+
+pub(super) fn get_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    reference: &ManifestRef,
+) -> RegistryWork<Option<Manifest>> {
+    let Some(repository) = repository::number(db, repository)? else {
+        return Ok(None);
+    };
+    let (sql, key) = match reference {
+        ManifestRef::Tag(tag) => (BY_TAG, tag.clone()),
+        ManifestRef::Digest(digest) => (BY_DIGEST, digest.to_string()),
+    };
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query(params![repository, key])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let number: i64 = row.get(0)?;
+    Ok(Some(Manifest {
+        digest: digest(row, 1)?,
+        media_type: row.get(2)?,
+        subject: match row.get::<_, Option<String>>(3)? {
+            Some(subject) => Some(parsed("manifest subject", Digest::parse(&subject))?),
+            None => None,
+        },
+        artifact_type: row.get(4)?,
+        pushed: Timestamp(row.get(5)?),
+        annotations: from_json("manifest annotations", &row.get::<_, String>(6)?)?,
+        bytes: row.get(7)?,
+        blobs: blobs(db, number)?,
+        children: children(db, number)?,
+    }))
+}
+
+/// The tags that point to it go with it: they refer to it with ON DELETE CASCADE.
+pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, digest: &Digest) -> RegistryWork<bool> {
+    let sql = "DELETE FROM manifest WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
+    let deleted = db.prepare_cached(sql)?.execute(params![repository.as_str(), digest.to_string()])?;
+    Ok(deleted > 0)
+}
+
+pub(super) fn referrers_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+) -> RegistryWork<Vec<Referrer>> {
+    let Some(repository) = repository::number(db, repository)? else {
+        return Ok(Vec::new());
+    };
+    let mut select = db.prepare_cached(REFERRERS)?;
+    let mut rows = select.query(params![repository, subject.to_string()])?;
+    let mut referrers = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind: Option<String> = row.get(3)?;
+        if artifact_type.is_some() && artifact_type != kind.as_deref() {
+            continue;
+        }
+        referrers.push(Referrer {
+            digest: digest(row, 0)?,
+            media_type: row.get(1)?,
+            size: from_integer("manifest size", row.get(2)?)?,
+            artifact_type: kind,
+            annotations: from_json("manifest annotations", &row.get::<_, String>(4)?)?,
+        });
+    }
+    Ok(referrers)
+}
+
+/// Demands that every blob and child is in the repository.
+fn check_content(db: &Connection, repository: i64, manifest: &Manifest) -> RegistryWork<()> {
+    let mut blob = db.prepare_cached("SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2")?;
+    let mut child = db.prepare_cached("SELECT 1 FROM manifest WHERE repository = ?1 AND digest = ?2")?;
+    let mut missing: Vec<Digest> = Vec::new();
+    for (digest, _) in &manifest.blobs {
+        if !missing.contains(digest) && !blob.exists(params![repository, digest.to_string()])? {
+            missing.push(digest.clone());
+        }
+    }
+    for ChildManifest { digest, .. } in &manifest.children {
+        if !missing.contains(digest) && !child.exists(params![repository, digest.to_string()])? {
+            missing.push(digest.clone());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(RegistryStoreError::ContentMissing { missing }.into())
+}
+
+fn write_content(db: &Connection, number: i64, manifest: &Manifest) -> RegistryWork<()> {
+    db.prepare_cached("DELETE FROM manifest_blob WHERE manifest = ?1")?.execute([number])?;
+    db.prepare_cached("DELETE FROM manifest_child WHERE manifest = ?1")?.execute([number])?;
+    let mut insert =
+        db.prepare_cached("INSERT INTO manifest_blob (manifest, position, digest, size) VALUES (?1, ?2, ?3, ?4)")?;
+    for (position, (digest, size)) in (0_i64..).zip(&manifest.blobs) {
+        let size = to_integer("blob size", *size)?;
+        insert.execute(params![number, position, digest.to_string(), size])?;
+    }
+    let mut insert =
+        db.prepare_cached("INSERT INTO manifest_child (manifest, position, digest, platform) VALUES (?1, ?2, ?3, ?4)")?;
+    for (position, child) in (0_i64..).zip(&manifest.children) {
+        let platform = match &child.platform {
+            Some(platform) => Some(to_json("platform", platform)?),
+            None => None,
+        };
+        insert.execute(params![number, position, child.digest.to_string(), platform])?;
+    }
+    Ok(())
+}
+
+fn blobs(db: &Connection, number: i64) -> RegistryWork<Vec<(Digest, u64)>> {
+    let mut select =
+        db.prepare_cached("SELECT digest, size FROM manifest_blob WHERE manifest = ?1 ORDER BY position")?;
+    let mut rows = select.query([number])?;
+    let mut blobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        blobs.push((digest(row, 0)?, from_integer("blob size", row.get(1)?)?));
+    }
+    Ok(blobs)
+}
+
+fn children(db: &Connection, number: i64) -> RegistryWork<Vec<ChildManifest>> {
+    let mut select =
+        db.prepare_cached("SELECT digest, platform FROM manifest_child WHERE manifest = ?1 ORDER BY position")?;
+    let mut rows = select.query([number])?;
+    let mut children = Vec::new();
+    while let Some(row) = rows.next()? {
+        let platform = match row.get::<_, Option<String>>(1)? {
+            Some(platform) => Some(from_json::<Platform>("platform", &platform)?),
+            None => None,
+        };
+        children.push(ChildManifest { digest: digest(row, 0)?, platform });
+    }
+    Ok(children)
+}
+
+fn digest(row: &Row<'_>, column: usize) -> Result<Digest, Fault> {
+    let text = row.get_ref(column)?;
+    let text = parsed("digest", text.as_str())?;
+    parsed("digest", Digest::parse(text))
+}

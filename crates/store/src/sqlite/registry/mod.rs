@@ -1,0 +1,124 @@
+//! The port `RegistryStore`: each method is handed as one unit of work to the thread that does it.
+
+use async_trait::async_trait;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+
+use super::SqliteStore;
+
+mod blob;
+mod manifest;
+mod repository;
+mod tag;
+
+#[cfg(test)]
+pub(super) use {blob::HOLDERS, manifest::BY_TAG, manifest::REFERRERS, repository::OF_OWNER};
+
+#[async_trait]
+impl RegistryStore for SqliteStore {
+    async fn repository_create(&self, repository: &Repository) -> Result<(), RegistryStoreError> {
+        let repository = repository.clone();
+        self.write(move |db| repository::create_tx(db, &repository)).await
+    }
+
+    async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
+        let name = name.clone();
+        self.read(move |db| repository::get_tx(db, &name)).await
+    }
+
+    async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError> {
+        let owner = owner.map(str::to_owned);
+        self.read(move |db| repository::list_tx(db, owner.as_deref(), &page)).await
+    }
+
+    async fn repository_delete(
+        &self,
+        name: &RepositoryName,
+        only_empty: bool,
+    ) -> Result<Vec<Digest>, RegistryStoreError> {
+        let name = name.clone();
+        self.write(move |db| repository::delete_tx(db, &name, only_empty)).await
+    }
+
+    async fn blob_link(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        size: u64,
+        at: Timestamp,
+    ) -> Result<(), RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.write(move |db| blob::link_tx(db, &repository, &digest, size, at)).await
+    }
+
+    async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.read(move |db| blob::size_tx(db, &repository, &digest)).await
+    }
+
+    async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {
+        let digest = digest.clone();
+        self.read(move |db| blob::holders_tx(db, &digest)).await
+    }
+
+    async fn blob_unlink(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobLeft>, RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.write(move |db| blob::unlink_tx(db, &repository, &digest)).await
+    }
+
+    async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        tags: &[String],
+    ) -> Result<(), RegistryStoreError> {
+        let (repository, manifest, tags) = (repository.clone(), manifest.clone(), tags.to_vec());
+        self.write(move |db| manifest::put_tx(db, &repository, &manifest, &tags)).await
+    }
+
+    async fn manifest_get(
+        &self,
+        repository: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<Option<Manifest>, RegistryStoreError> {
+        let (repository, reference) = (repository.clone(), reference.clone());
+        self.read(move |db| manifest::get_tx(db, &repository, &reference)).await
+    }
+
+    async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.write(move |db| manifest::delete_tx(db, &repository, &digest)).await
+    }
+
+    async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError> {
+        let (repository, tag) = (repository.clone(), tag.to_owned());
+        self.write(move |db| tag::delete_tx(db, &repository, &tag)).await
+    }
+
+    async fn tag_list(
+        &self,
+        repository: &RepositoryName,
+        page: Page,
+    ) -> Result<Option<Vec<String>>, RegistryStoreError> {
+        let repository = repository.clone();
+        self.read(move |db| tag::list_tx(db, &repository, &page)).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Referrer>, RegistryStoreError> {
+        let (repository, subject) = (repository.clone(), subject.clone());
+        let artifact_type = artifact_type.map(str::to_owned);
+        self.read(move |db| manifest::referrers_tx(db, &repository, &subject, artifact_type.as_deref())).await
+    }
+}

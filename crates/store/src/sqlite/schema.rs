@@ -1,0 +1,67 @@
+//! The schema: its number, and the way from each number to the next.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Marks a SQLite file as ours (`PRAGMA application_id`): "L0db".
+const APPLICATION_ID: i32 = 0x4c30_6462;
+
+/// The step at index N leads from schema N to schema N + 1.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_init.sql")];
+
+/// The schema that this program works with.
+pub(super) fn known() -> i32 {
+    i32::try_from(MIGRATIONS.len()).expect("there are far fewer migrations than 2^31")
+}
+
+/// Why a database can't be used as it is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SchemaError {
+    #[error("schema {found} is newer than {}", known())]
+    Newer { found: i32 },
+    #[error("it is a database of another program")]
+    NotOurs,
+    #[error("the step to schema {to} failed")]
+    Step {
+        to: i32,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("the schema can't be read")]
+    Read(#[from] rusqlite::Error),
+}
+
+/// Refuses what is newer or not ours. Changes nothing.
+pub(super) fn check(connection: &Connection) -> Result<i32, SchemaError> {
+    let found: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let fresh = found == 0 && application == 0 && tables == 0;
+    if !fresh && application != APPLICATION_ID {
+        return Err(SchemaError::NotOurs);
+    }
+    if found > known() {
+        return Err(SchemaError::Newer { found });
+    }
+    Ok(found)
+}
+
+/// Brings the schema to [`known`], each step in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
+    while check(connection)? < known() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read again under the lock: another process may have taken the step meanwhile.
+        let from = check(&transaction)?;
+        let Some(step) = usize::try_from(from).ok().and_then(|from| MIGRATIONS.get(from)) else {
+            continue;
+        };
+        let to = from + 1;
+        let taken = transaction
+            .execute_batch(step)
+            .and_then(|()| transaction.pragma_update(None, "user_version", to))
+            .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
+            .and_then(|()| transaction.commit());
+        taken.map_err(|source| SchemaError::Step { to, source })?;
+        tracing::info!(store.schema = to, "brought the store to schema {to}");
+    }
+    Ok(())
+}

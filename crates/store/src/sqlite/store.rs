@@ -1,0 +1,155 @@
+//! The port `Store`: each method is handed as one unit of work to the thread that does it.
+
+use async_trait::async_trait;
+use layer0_domain::model::access::Token;
+use layer0_domain::model::deploy::Deploy;
+use layer0_domain::model::entity::{EntityKind, EntityRef};
+use layer0_domain::model::id::{DeployId, OperationId, TokenId};
+use layer0_domain::model::image_map::MapRule;
+use layer0_domain::model::operation::{Operation, OperationEvent};
+use layer0_domain::model::tag::Tag;
+use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::port::store::{Alongside, Entity, NewDeploy, Store, StoreError, Summary};
+
+use super::operation::Change;
+use super::{SqliteStore, deploy, entity, image_map, operation, setting, tag, token};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn entity_create(&self, entity: &Entity, operation: &Operation) -> Result<(), StoreError> {
+        let row = entity::Row::at(entity, entity.generation())?;
+        let asked = operation.clone();
+        self.write(move |db| entity::create_tx(db, &row, &asked)).await
+    }
+
+    async fn entity_update(&self, entity: &Entity, operation: &Operation) -> Result<Generation, StoreError> {
+        let row = entity::Row::after(entity)?;
+        let asked = operation.clone();
+        self.write(move |db| entity::update_tx(db, &row, &asked)).await
+    }
+
+    async fn entity_get(&self, entity: &EntityRef) -> Result<Option<Entity>, StoreError> {
+        let entity = entity.clone();
+        self.read(move |db| entity::get_tx(db, &entity)).await
+    }
+
+    async fn entity_list(&self, kind: EntityKind) -> Result<Vec<Entity>, StoreError> {
+        self.read(move |db| entity::list_tx(db, kind)).await
+    }
+
+    async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError> {
+        self.read(move |db| match kind {
+            EntityKind::Deploy => deploy::summaries_tx(db),
+            EntityKind::Environment | EntityKind::LoadBalancer | EntityKind::Service | EntityKind::Task => {
+                entity::summaries_tx(db, kind)
+            }
+        })
+        .await
+    }
+
+    async fn deploy_create(&self, new: NewDeploy) -> Result<Deploy, StoreError> {
+        let row = deploy::Row::of(new)?;
+        self.write(move |db| deploy::create_tx(db, row)).await
+    }
+
+    async fn deploy_get(&self, id: &DeployId) -> Result<Option<Deploy>, StoreError> {
+        let id = id.clone();
+        self.read(move |db| deploy::get_tx(db, &id)).await
+    }
+
+    async fn deploy_delete(&self, id: &DeployId) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write(move |db| deploy::delete_tx(db, &id)).await
+    }
+
+    async fn operation_get(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
+        let id = id.clone();
+        self.read(move |db| operation::get_tx(db, &id)).await
+    }
+
+    async fn operation_list(&self, most: u32) -> Result<Vec<Operation>, StoreError> {
+        self.read(move |db| operation::newest_tx(db, most)).await
+    }
+
+    async fn operation_list_running(&self) -> Result<Vec<Operation>, StoreError> {
+        self.read(operation::running_tx).await
+    }
+
+    async fn operation_events(&self, id: &OperationId, after: u64) -> Result<Vec<OperationEvent>, StoreError> {
+        let id = id.clone();
+        self.read(move |db| operation::events_tx(db, &id, after)).await
+    }
+
+    async fn operation_progress(
+        &self,
+        operation: &Operation,
+        events: &[(Timestamp, String)],
+        alongside: Alongside,
+    ) -> Result<bool, StoreError> {
+        let change = match alongside {
+            Alongside::Nothing => Change::Nothing,
+            Alongside::Update(entity) => Change::Rewrite(Box::new(entity::Row::after(&entity)?)),
+            Alongside::Purge(entity, generation) => Change::Purge(entity, generation),
+        };
+        let operation = operation.clone();
+        let events = events.to_vec();
+        self.write(move |db| operation::progress_tx(db, &operation, &events, change)).await
+    }
+
+    async fn tag_list(&self) -> Result<Vec<Tag>, StoreError> {
+        self.read(tag::list_tx).await
+    }
+
+    async fn tag_put(&self, tag: &Tag) -> Result<(), StoreError> {
+        let tag = tag.clone();
+        self.write(move |db| tag::put_tx(db, &tag)).await
+    }
+
+    async fn tag_delete(&self, tag: &Tag) -> Result<bool, StoreError> {
+        let tag = tag.clone();
+        self.write(move |db| tag::delete_tx(db, &tag)).await
+    }
+
+    async fn token_create(&self, token: &Token) -> Result<(), StoreError> {
+        let token = token.clone();
+        self.write(move |db| token::create_tx(db, &token)).await
+    }
+
+    async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+        let hash = *hash;
+        self.read(move |db| token::find_tx(db, &hash)).await
+    }
+
+    async fn token_list(&self) -> Result<Vec<Token>, StoreError> {
+        self.read(token::list_tx).await
+    }
+
+    async fn token_delete(&self, id: &TokenId) -> Result<bool, StoreError> {
+        let id = id.clone();
+        self.write(move |db| token::delete_tx(db, &id)).await
+    }
+
+    async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write(move |db| token::touch_tx(db, &id, at)).await
+    }
+
+    async fn map_list(&self) -> Result<Vec<MapRule>, StoreError> {
+        self.read(image_map::list_tx).await
+    }
+
+    async fn map_replace(&self, read: &[MapRule], write: &[MapRule]) -> Result<bool, StoreError> {
+        let (read, write) = (read.to_vec(), write.to_vec());
+        self.write(move |db| image_map::replace_tx(db, &read, &write)).await
+    }
+
+    async fn setting_get_or_put(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |db| setting::get_or_put_tx(db, &key, &value)).await
+    }
+
+    async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = key.to_owned();
+        self.read(move |db| setting::get_tx(db, &key)).await
+    }
+}

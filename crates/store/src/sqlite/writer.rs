@@ -1,0 +1,159 @@
+//! The writer: one thread, one connection, many jobs in one transaction.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::fault::{Fault, Stop};
+use super::queue::Queue;
+
+#[cfg(test)]
+mod tests;
+
+/// Most jobs in one transaction. Enough to make the price of an fsync small for each; few enough that the first of them
+/// waits only milliseconds for the last.
+const BATCH_MAX: usize = 256;
+
+/// One unit of work with somebody who waits for its outcome.
+pub(super) trait Job: Send {
+    /// Runs it inside a transaction that is not committed yet.
+    fn run(self: Box<Self>, connection: &Connection) -> Finished;
+
+    /// Answers without having run it.
+    fn refuse(self: Box<Self>, fault: Fault);
+}
+
+/// A unit of work that has run inside a transaction that is not committed yet.
+pub(super) struct Finished {
+    changes: Changes,
+    /// The failure underneath, when it stopped for one.
+    fault: Option<Fault>,
+    answer: Answer,
+}
+
+/// Tells the caller, once it is known what became of the transaction.
+type Answer = Box<dyn FnOnce(Result<(), Fault>)>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Changes {
+    Keep,
+    Undo,
+}
+
+struct Write<W, T, E> {
+    work: W,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+/// A job that runs `work`, keeps its changes when that answers `Ok`, and tells `caller` after the commit.
+pub(super) fn job<W, T, E>(work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
+where
+    W: FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<Fault> + Send + 'static,
+{
+    Box::new(Write { work, caller })
+}
+
+impl<W, T, E> Job for Write<W, T, E>
+where
+    W: FnOnce(&Connection) -> Result<T, Stop<E>> + Send,
+    T: Send + 'static,
+    E: From<Fault> + Send + 'static,
+{
+    fn run(self: Box<Self>, connection: &Connection) -> Finished {
+        let Write { work, caller } = *self;
+        let outcome = work(connection);
+        let (changes, fault) = match &outcome {
+            Ok(_) => (Changes::Keep, None),
+            Err(Stop::Refused(_)) => (Changes::Undo, None),
+            Err(Stop::Fault(fault)) => (Changes::Undo, Some(fault.clone())),
+        };
+        let answer = Box::new(move |committed: Result<(), Fault>| {
+            // A caller that has stopped waiting is no failure.
+            let _ = caller.send(match committed {
+                Ok(()) => outcome.map_err(Stop::into_error),
+                Err(fault) => Err(E::from(fault)),
+            });
+        });
+        Finished { changes, fault, answer }
+    }
+
+    fn refuse(self: Box<Self>, fault: Fault) {
+        let _ = self.caller.send(Err(E::from(fault)));
+    }
+}
+
+/// Does jobs until the queue is closed and empty.
+pub(super) fn run(connection: &Connection, queue: &Queue<Box<dyn Job>>) {
+    loop {
+        let jobs = queue.take(BATCH_MAX);
+        if jobs.is_empty() {
+            return;
+        }
+        let mut jobs = jobs.into_iter();
+        while jobs.len() > 0 {
+            transaction(connection, &mut jobs);
+        }
+    }
+}
+
+/// Takes jobs into one transaction until there are no more or the transaction is lost, and answers those it took.
+fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>) {
+    if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
+        jobs.for_each(|job| job.refuse(fault.clone()));
+        return;
+    }
+    let mut answers = Vec::with_capacity(jobs.len());
+    let mut outcome = Ok(());
+    for job in jobs {
+        outcome = inside_savepoint(connection, job, &mut answers);
+        if outcome.is_err() {
+            break;
+        }
+    }
+    let outcome = outcome.and_then(|()| statement(connection, "COMMIT"));
+    if outcome.is_err() && !connection.is_autocommit() {
+        // It fails only when the transaction is gone already, which is what is wanted.
+        let _ = statement(connection, "ROLLBACK");
+    }
+    for answer in answers {
+        answer(outcome.clone());
+    }
+}
+
+/// Runs one job so that its failure undoes nothing but itself. An error means that the whole transaction is lost.
+fn inside_savepoint(connection: &Connection, job: Box<dyn Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
+    if let Err(fault) = statement(connection, "SAVEPOINT job") {
+        job.refuse(fault.clone());
+        return Err(fault);
+    }
+    // The job's own state is gone after a panic, and the savepoint takes back what it wrote: nothing broken stays.
+    let finished = catch_unwind(AssertUnwindSafe(|| job.run(connection)));
+    let (changes, fault) = match finished {
+        Ok(finished) => {
+            answers.push(finished.answer);
+            (finished.changes, finished.fault)
+        }
+        Err(_) => {
+            tracing::error!(
+                "a unit of work panicked in the store; its changes are taken back and its caller is told that it failed"
+            );
+            (Changes::Undo, None)
+        }
+    };
+    // Some failures (a full disk, an I/O error) make SQLite roll the whole transaction back by itself.
+    if connection.is_autocommit() {
+        return Err(fault.unwrap_or(Fault::Full));
+    }
+    if changes == Changes::Undo {
+        statement(connection, "ROLLBACK TO job")?;
+    }
+    statement(connection, "RELEASE job")
+}
+
+fn statement(connection: &Connection, sql: &str) -> Result<(), Fault> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Both ports, both ways to open.
+
+use layer0_domain::port::registry_store::RegistryStore;
+use layer0_domain::port::store::Store;
+use layer0_store::SqliteStore;
+use layer0_testkit::{registry_store_suite, store_suite};
+
+/// A new store in a file of its own.
+fn on_disk(directory: &tempfile::TempDir, number: usize) -> SqliteStore {
+    SqliteStore::open(&directory.path().join(format!("{number}.db"))).expect("a new file in a new directory opens")
+}
+
+#[tokio::test]
+async fn store_in_memory() {
+    store_suite::run_all(async || Box::new(SqliteStore::in_memory()) as Box<dyn Store>).await;
+}
+
+#[tokio::test]
+async fn registry_store_in_memory() {
+    registry_store_suite::run_all(async || Box::new(SqliteStore::in_memory()) as Box<dyn RegistryStore>).await;
+}
+
+#[tokio::test]
+async fn store_on_disk() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    for (number, behaviour) in store_suite::ALL.iter().enumerate() {
+        let store = on_disk(&directory, number);
+        (behaviour.show)(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn registry_store_on_disk() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    for (number, behaviour) in registry_store_suite::ALL.iter().enumerate() {
+        let store = on_disk(&directory, number);
+        (behaviour.show)(&store).await;
+        store.close().await;
+    }
+}

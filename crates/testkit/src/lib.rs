@@ -1,0 +1,8 @@
+//! Contract suites for the ports, shared by everything that fulfils one. For tests only: it panics where a promise is
+//! broken.
+
+pub mod clock;
+pub mod engine_suite;
+pub mod registry_store_suite;
+pub mod store_suite;
+pub mod until;

@@ -1,0 +1,68 @@
+//! The contract of the port `RegistryStore`, one function for each behaviour. Whatever fulfils the port runs them all:
+//!
+//! ```ignore
+//! layer0_testkit::registry_store_suite::run_all(async || Box::new(MyStore::empty())).await;
+//! ```
+//!
+//! Each behaviour is shown on a store of its own, which is empty when it begins. A broken promise is a panic that says
+//! which sentence of the port's page it breaks.
+
+use futures_util::future::BoxFuture;
+use layer0_domain::port::registry_store::RegistryStore;
+
+mod blobs;
+mod manifests;
+mod repositories;
+pub mod sample;
+mod tags;
+
+pub use blobs::*;
+pub use manifests::*;
+pub use repositories::*;
+pub use tags::*;
+
+/// One behaviour.
+#[derive(Clone, Copy)]
+pub struct Behaviour {
+    /// What is promised.
+    pub name: &'static str,
+    /// Shows it on an empty store; panics when the promise is broken.
+    pub show: for<'a> fn(&'a dyn RegistryStore) -> BoxFuture<'a, ()>,
+}
+
+macro_rules! behaviours {
+    ($($name:ident),+ $(,)?) => {
+        &[$(Behaviour { name: stringify!($name), show: |store| Box::pin($name(store)) }),+]
+    };
+}
+
+/// All behaviours.
+pub const ALL: &[Behaviour] = behaviours![
+    a_repository_is_made_once,
+    repositories_are_listed_in_byte_order_by_owner_and_page,
+    a_repository_that_holds_manifests_goes_only_when_insisted,
+    a_deleted_repository_takes_all_along_and_names_the_blobs_left_over,
+    a_blob_is_in_the_repositories_it_was_linked_to,
+    a_blob_is_linked_to_no_repository_that_is_not_there,
+    the_last_to_unlink_a_blob_is_told,
+    holders_are_listed_in_byte_order_up_to_a_hundred,
+    the_same_bytes_under_two_algorithms_are_two_blobs,
+    a_manifest_is_read_back_as_it_was_put,
+    a_manifest_is_put_only_where_all_it_names_is,
+    a_manifest_put_again_moves_the_tags,
+    a_deleted_manifest_takes_its_tags_along,
+    manifests_of_two_repositories_are_two,
+    referrers_are_listed_in_order_of_digest_by_type,
+    tags_are_listed_in_byte_order_by_page,
+    a_deleted_tag_leaves_the_manifest,
+    of_many_creates_one_makes_the_repository,
+    of_many_unlinks_one_is_told_that_nobody_is_left,
+];
+
+/// Shows every behaviour, each on a store that `fresh` makes.
+pub async fn run_all(fresh: impl AsyncFn() -> Box<dyn RegistryStore>) {
+    for behaviour in ALL {
+        let store = fresh().await;
+        (behaviour.show)(store.as_ref()).await;
+    }
+}

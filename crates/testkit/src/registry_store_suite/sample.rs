@@ -1,0 +1,64 @@
+//! Small legal values, and the steps that most behaviours begin with.
+
+use std::collections::BTreeMap;
+
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{Manifest, Repository};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::RegistryStore;
+
+/// When samples are made.
+pub const AT: Timestamp = Timestamp(1_700_000_000_000);
+
+/// A repository's name.
+#[must_use]
+pub fn name(text: &str) -> RepositoryName {
+    RepositoryName::parse(text).expect("samples are written with legal words only")
+}
+
+/// The digest of a word.
+#[must_use]
+pub fn digest(word: &str) -> Digest {
+    Digest::sha256_of(word.as_bytes())
+}
+
+/// A manifest whose bytes are `word`; it needs nothing.
+#[must_use]
+pub fn manifest(word: &str) -> Manifest {
+    Manifest {
+        digest: digest(word),
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        bytes: word.as_bytes().to_vec(),
+        blobs: Vec::new(),
+        children: Vec::new(),
+        subject: None,
+        artifact_type: None,
+        annotations: BTreeMap::new(),
+        pushed: AT,
+    }
+}
+
+/// A manifest that needs blobs of these words; a blob's size is its word's length.
+#[must_use]
+pub fn manifest_with(word: &str, blobs: &[&str]) -> Manifest {
+    Manifest { blobs: blobs.iter().map(|blob| (digest(blob), blob.len() as u64)).collect(), ..manifest(word) }
+}
+
+/// Makes a repository.
+pub async fn repository(store: &dyn RegistryStore, text: &str) -> RepositoryName {
+    let name = name(text);
+    store.repository_create(&Repository { name: name.clone(), created: AT }).await.expect("the name is free");
+    name
+}
+
+/// Links a blob whose size is its word's length.
+pub async fn link(store: &dyn RegistryStore, repository: &RepositoryName, word: &str) {
+    store.blob_link(repository, &digest(word), word.len() as u64, AT).await.expect("the repository is there");
+}
+
+/// Puts a manifest that is acceptable.
+pub async fn put(store: &dyn RegistryStore, repository: &RepositoryName, manifest: &Manifest, tags: &[&str]) {
+    let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+    store.manifest_put(repository, manifest, &tags).await.expect("all it names is there");
+}

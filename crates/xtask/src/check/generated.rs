@@ -1,0 +1,60 @@
+//! Generated files are what their source makes of them today.
+
+use anyhow::Result;
+
+use super::Findings;
+use crate::openapi;
+use crate::project::Project;
+
+/// Compares the API's document with the one that the handlers give now.
+pub(crate) fn check(project: &Project) -> Result<Findings> {
+    let mut findings = Findings::default();
+    let kept = if project.root.join(openapi::FILE).is_file() { project.text(openapi::FILE)? } else { None };
+    match (openapi::has_generator(project), kept) {
+        (false, None) => findings.warn("there is no API document yet"),
+        (false, Some(_)) => findings.broken(format!("{}: nothing generates it", openapi::FILE)),
+        (true, kept) => {
+            let fresh = openapi::generate(project)?;
+            if let Some(difference) = first_difference(&kept.unwrap_or_default(), &fresh) {
+                findings.broken(format!("{}: {difference}", openapi::FILE));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Where two texts part, in words; `None` when they do not.
+fn first_difference(kept: &str, fresh: &str) -> Option<String> {
+    if kept == fresh {
+        return None;
+    }
+    let (mut old, mut new) = (kept.lines(), fresh.lines());
+    let mut number = 0;
+    loop {
+        number += 1;
+        match (old.next(), new.next()) {
+            (None, None) => return Some("differs in its line ends".to_owned()),
+            (a, b) if a == b => {}
+            (a, b) => {
+                return Some(format!(
+                    "line {number} is `{}`, and would be `{}`",
+                    a.map_or("(the end)", str::trim),
+                    b.map_or("(the end)", str::trim)
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\nc\n").as_deref(), Some("line 2 is `b`, and would be `c`"));
+        assert_eq!(first_difference("a\n", "a\nb\n").as_deref(), Some("line 2 is `(the end)`, and would be `b`"));
+        assert_eq!(first_difference("a\r\n", "a\n").as_deref(), Some("differs in its line ends"));
+    }
+}

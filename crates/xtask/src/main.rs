@@ -1,0 +1,58 @@
+//! The project's own tools, run as `cargo xtask COMMAND`.
+//!
+//! | command | does |
+//! |---|---|
+//! | `check [NAME...]` | every rule that a change must keep, or only the named ones; `check --list` names them |
+//! | `openapi [--check]` | writes `openapi/layer0.json` from the server's handlers, or says that it is out of date |
+//!
+//! It depends on no other crate of the workspace, so that it still builds, and says what is wrong, when they do not.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal: what it prints is what it is for"
+)]
+
+mod check;
+mod openapi;
+mod project;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+
+const USAGE: &str = "usage: cargo xtask check [--list | NAME...]
+       cargo xtask openapi [--check]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `Ok(false)` when a rule is broken, which has been said by then.
+fn run(words: &[&str]) -> Result<bool> {
+    match words {
+        ["check", "--list"] => {
+            check::list();
+            Ok(true)
+        }
+        ["check", names @ ..] => check::run(&Project::load()?, names),
+        ["openapi"] => openapi::write(&Project::load()?).map(|()| true),
+        ["openapi", "--check"] => check::run(&Project::load()?, &["generated"]),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        _ => bail!("{USAGE}"),
+    }
+}
