@@ -85,7 +85,11 @@ impl App {
     }
 
     /// Reads entities by id, several at a time, in the order of the ids. One that is gone meanwhile is left out.
-    pub(crate) async fn read_all<T, F>(&self, ids: Vec<String>, read: impl Fn(Client, String) -> F) -> Result<Vec<T>, CliError>
+    pub(crate) async fn read_all<T, F>(
+        &self,
+        ids: Vec<String>,
+        read: impl Fn(Client, String) -> F,
+    ) -> Result<Vec<T>, CliError>
     where
         F: Future<Output = Result<T, ClientError>>,
     {

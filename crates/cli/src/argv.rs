@@ -116,7 +116,8 @@ fn flag_find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
             && (arg.get_long() == Some(name)
                 || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
                 || short.is_some_and(|short| {
-                    arg.get_short() == Some(short) || arg.get_all_short_aliases().is_some_and(|aliases| aliases.contains(&short))
+                    arg.get_short() == Some(short)
+                        || arg.get_all_short_aliases().is_some_and(|aliases| aliases.contains(&short))
                 }))
     })
 }
@@ -130,7 +131,8 @@ fn spelled(arg: &Arg) -> String {
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, CliError> {
-    parse_bool(value).map_err(|_| CliError::usage(format!("invalid boolean value '{value}' for --{name} (true or false)")))
+    parse_bool(value)
+        .map_err(|_| CliError::usage(format!("invalid boolean value '{value}' for --{name} (true or false)")))
 }
 
 fn joined(flag: &str, value: &OsStr) -> OsString {
@@ -141,11 +143,7 @@ fn joined(flag: &str, value: &OsStr) -> OsString {
 }
 
 fn unknown(text: &str, name: &str) -> String {
-    if text.starts_with("--") || name.chars().count() == 1 {
-        text.to_owned()
-    } else {
-        format!("-{text}")
-    }
+    if text.starts_with("--") || name.chars().count() == 1 { text.to_owned() } else { format!("-{text}") }
 }
 
 #[cfg(test)]
@@ -187,10 +185,17 @@ mod tests {
         assert_eq!(run(&["deploy", "list", "--all=false"]), "l0 deploy list");
         assert_eq!(run(&["deploy", "list", "-all=T"]), "l0 deploy list --all");
         assert_eq!(run(&["deploy", "list", "--all", "--all=0"]), "l0 deploy list");
-        assert_eq!(run(&["environment", "link", "-bi-directional=false", "a", "b"]), "l0 environment link --bi-directional=false a b");
-        assert_eq!(run(&["environment", "link", "--bi-directional", "a", "b"]), "l0 environment link --bi-directional=true a b");
+        assert_eq!(
+            run(&["environment", "link", "-bi-directional=false", "a", "b"]),
+            "l0 environment link --bi-directional=false a b"
+        );
+        assert_eq!(
+            run(&["environment", "link", "--bi-directional", "a", "b"]),
+            "l0 environment link --bi-directional=true a b"
+        );
         assert_eq!(run(&["--debug", "service", "list"]), "l0 --debug=true service list");
-        let error = normalise(&args::command(), ["l0", "deploy", "list", "--all=maybe"].map(OsString::from)).expect_err("no boolean");
+        let error = normalise(&args::command(), ["l0", "deploy", "list", "--all=maybe"].map(OsString::from))
+            .expect_err("no boolean");
         assert_eq!(error.message, "invalid boolean value 'maybe' for --all (true or false)");
     }
 
@@ -199,17 +204,23 @@ mod tests {
         assert_eq!(run(&["service", "logs", "--start", "-x", "web"]), "l0 service logs --start=-x web");
         assert_eq!(run(&["task", "create", "--env", "a:B=c,d", "e", "t", "d"]), "l0 task create --env=a:B=c,d e t d");
         assert_eq!(run(&["environment", "create", "--ami=", "e"]), "l0 environment create --ami= e");
-        assert_eq!(run(&["loadbalancer", "create", "-port", "80:80/tcp", "--port=81:81/tcp", "e", "l"]),
-            "l0 loadbalancer create --port=80:80/tcp --port=81:81/tcp e l");
+        assert_eq!(
+            run(&["loadbalancer", "create", "-port", "80:80/tcp", "--port=81:81/tcp", "e", "l"]),
+            "l0 loadbalancer create --port=80:80/tcp --port=81:81/tcp e l"
+        );
     }
 
     #[test]
     fn aliases_become_the_name_itself() {
-        assert_eq!(run(&["environment", "create", "--size", "m3.medium", "--min-count", "2", "e"]),
-            "l0 environment create --type=m3.medium --scale=2 e");
+        assert_eq!(
+            run(&["environment", "create", "--size", "m3.medium", "--min-count", "2", "e"]),
+            "l0 environment create --type=m3.medium --scale=2 e"
+        );
         assert_eq!(run(&["environment", "setmincount", "e", "3"]), "l0 environment scale e 3");
-        assert_eq!(run(&["loadbalancer", "healthcheck", "--set-target", "TCP:81", "l"]),
-            "l0 loadbalancer healthcheck --healthcheck-target=TCP:81 l");
+        assert_eq!(
+            run(&["loadbalancer", "healthcheck", "--set-target", "TCP:81", "l"]),
+            "l0 loadbalancer healthcheck --healthcheck-target=TCP:81 l"
+        );
     }
 
     #[test]

@@ -74,13 +74,7 @@ pub(crate) struct CliError {
 
 impl CliError {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            details: Vec::new(),
-            hints: Vec::new(),
-            fields: Map::new(),
-        }
+        Self { exit, message: message.into(), details: Vec::new(), hints: Vec::new(), fields: Map::new() }
     }
 
     /// The command line is wrong.
@@ -105,20 +99,13 @@ impl CliError {
 
     /// `--timeout` has passed.
     pub(crate) fn timeout(limit: Duration) -> Self {
-        Self::new(
-            Exit::Timeout,
-            format!("Timeout after {}", duration_words(limit)),
-        )
+        Self::new(Exit::Timeout, format!("Timeout after {}", duration_words(limit)))
     }
 
     /// An operation came to an end that was not asked for.
     pub(crate) fn operation(operation: &Operation) -> Self {
-        let what = format!(
-            "{} of {} `{}`",
-            operation.verb,
-            operation.entity_type.replace('_', " "),
-            operation.entity_name
-        );
+        let what =
+            format!("{} of {} `{}`", operation.verb, operation.entity_type.replace('_', " "), operation.entity_name);
         let end = match operation.state.as_str() {
             "rolled_back" => "was rolled back",
             "superseded" => "was superseded by a newer change",
@@ -128,33 +115,21 @@ impl CliError {
             Some(cause) => Self::failure(Exit::Failed, &format!("{what} {end}"), cause),
             None => Self::new(Exit::Failed, format!("{what} {end}")),
         };
-        error
-            .fields
-            .insert("OperationID".to_owned(), json!(operation.operation_id));
-        error
-            .fields
-            .insert("State".to_owned(), json!(operation.state));
+        error.fields.insert("OperationID".to_owned(), json!(operation.operation_id));
+        error.fields.insert("State".to_owned(), json!(operation.state));
         error
     }
 
     /// A failure with its class, its cause, the last log lines and the next step.
     pub(crate) fn failure(exit: Exit, what: &str, cause: &Failure) -> Self {
         let mut error = Self::new(exit, format!("{what}: {}: {}", cause.class, cause.message));
-        error
-            .fields
-            .insert("Class".to_owned(), json!(cause.class));
+        error.fields.insert("Class".to_owned(), json!(cause.class));
         if !cause.log_tail.is_empty() {
-            error
-                .details
-                .push("the last lines of the failed copy:".to_owned());
+            error.details.push("the last lines of the failed copy:".to_owned());
             for line in &cause.log_tail {
-                error
-                    .details
-                    .push(format!("  {} | {}", line.container_name, line.line));
+                error.details.push(format!("  {} | {}", line.container_name, line.line));
             }
-            error
-                .fields
-                .insert("LogTail".to_owned(), json!(cause.log_tail));
+            error.fields.insert("LogTail".to_owned(), json!(cause.log_tail));
         }
         if let Some(hint) = &cause.hint {
             error = error.hint(hint);
@@ -179,8 +154,7 @@ impl CliError {
                 }
                 // The first problem often is the message itself.
                 if body.problems.len() > 1 || body.problems.first().is_some_and(|only| *only != body.message) {
-                    out.details
-                        .extend(body.problems.iter().map(|problem| format!("  - {problem}")));
+                    out.details.extend(body.problems.iter().map(|problem| format!("  - {problem}")));
                 }
                 if !body.holders.is_empty() {
                     out = out.field("Holders", json!(body.holders));
@@ -195,13 +169,10 @@ impl CliError {
                 }
                 out
             }
-            ClientError::Connection {
-                ref endpoint,
-                ref source,
-            } => {
+            ClientError::Connection { ref endpoint, ref source } => {
                 let mut out = Self::new(
                     Exit::Connection,
-                    format!("Unable to connect to API with error: {error}: {}", root_of(source)),
+                    format!("Unable to connect to API with error: {endpoint}: {}", root_of(source)),
                 );
                 if endpoint_given {
                     out = out.hint(format!("is the server at {endpoint} running?"));
@@ -210,13 +181,16 @@ impl CliError {
                     out = out.hint("is the server running? `l0 server --data-dir DIR` starts it");
                 }
                 if endpoint.starts_with("https://") {
-                    out = out.hint("if its certificate is not one that this machine trusts, LAYER0_SKIP_SSL_VERIFY=1 accepts it");
+                    out = out.hint(
+                        "if its certificate is not one that this machine trusts, LAYER0_SKIP_SSL_VERIFY=1 accepts it",
+                    );
                 }
                 out
             }
             ClientError::Timeout { .. } => Self::new(Exit::Timeout, error.to_string()),
-            ClientError::Endpoint { .. } => Self::usage(error.to_string())
-                .hint("an endpoint looks like http://localhost:9090/"),
+            ClientError::Endpoint { .. } => {
+                Self::usage(error.to_string()).hint("an endpoint looks like http://localhost:9090/")
+            }
             ClientError::Foreign { .. } => Self::new(Exit::Connection, error.to_string()),
         }
     }
@@ -291,13 +265,7 @@ mod tests {
             }],
             problems: Vec::new(),
         };
-        let error = CliError::client(
-            ClientError::Refused {
-                status: 409,
-                body: Box::new(body),
-            },
-            true,
-        );
+        let error = CliError::client(ClientError::Refused { status: 409, body: Box::new(body) }, true);
         assert_eq!(error.exit.code(), 4);
         assert_eq!(
             error.text(),
@@ -309,7 +277,9 @@ mod tests {
 
     #[test]
     fn a_status_becomes_its_exit_code() {
-        for (status, code) in [(404, 3), (400, 4), (401, 4), (403, 4), (409, 4), (413, 4), (422, 4), (429, 4), (500, 1), (503, 1)] {
+        for (status, code) in
+            [(404, 3), (400, 4), (401, 4), (403, 4), (409, 4), (413, 4), (422, 4), (429, 4), (500, 1), (503, 1)]
+        {
             assert_eq!(Exit::of_status(status).code(), code, "{status}");
         }
     }

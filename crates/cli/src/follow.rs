@@ -22,7 +22,9 @@ const RETRY_MAX: Duration = Duration::from_secs(3);
 pub(crate) fn passing(error: &ClientError) -> bool {
     match error {
         ClientError::Connection { .. } | ClientError::Timeout { .. } => true,
-        ClientError::Refused { status, .. } | ClientError::Foreign { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+        ClientError::Refused { status, .. } | ClientError::Foreign { status, .. } => {
+            matches!(status, 429 | 502 | 503 | 504)
+        }
         ClientError::Endpoint { .. } => false,
     }
 }

@@ -8,45 +8,33 @@ use crate::error::CliError;
 
 /// Reads an integer and names what it is for.
 pub(crate) fn integer(label: &str, text: &str) -> Result<i64, CliError> {
-    text.trim().parse().map_err(|_| {
-        CliError::usage(format!(
-            "Failed to parse {label} argument: '{text}' is not a valid integer"
-        ))
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| CliError::usage(format!("Failed to parse {label} argument: '{text}' is not a valid integer")))
 }
 
 /// Reads `HOST_PORT:CONTAINER_PORT/PROTOCOL`. The protocol keeps its case; ranges are the server's business.
 pub(crate) fn port(text: &str, certificate: Option<&str>) -> Result<Port, CliError> {
     let fields: Vec<&str> = text.split([':', '/']).collect();
     let [host, container, protocol] = fields[..] else {
-        return Err(CliError::usage(
-            "Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL",
-        ));
+        return Err(CliError::usage("Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL"));
     };
     let host_port = port_number(host)?;
     let container_port = port_number(container)?;
     let certificate = certificate.unwrap_or_default();
     if certificate.is_empty() {
         if protocol.eq_ignore_ascii_case("https") {
-            return Err(CliError::usage(
-                "HTTPS protocol specified in a port, but no certificate provided",
-            ));
+            return Err(CliError::usage("HTTPS protocol specified in a port, but no certificate provided"));
         }
     } else if !certificate.to_ascii_lowercase().starts_with("arn:") {
         return Err(CliError::usage("SSL Certificate must be in ARN format"));
     }
-    Ok(Port {
-        certificate_arn: certificate.to_owned(),
-        container_port,
-        host_port,
-        protocol: protocol.to_owned(),
-    })
+    Ok(Port { certificate_arn: certificate.to_owned(), container_port, host_port, protocol: protocol.to_owned() })
 }
 
 /// Reads one port number.
 pub(crate) fn port_number(text: &str) -> Result<i64, CliError> {
-    text.parse()
-        .map_err(|_| CliError::usage(format!("'{text}' is not a valid integer")))
+    text.parse().map_err(|_| CliError::usage(format!("'{text}' is not a valid integer")))
 }
 
 /// Reads `CONTAINER:VAR=VAL` texts and gathers them by container. A value may hold `:` and `=` and may be empty: the text is
@@ -97,20 +85,16 @@ pub(crate) fn repository(text: &str) -> Result<RepositoryName, CliError> {
     for part in text.split('/') {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
         if part.is_empty() || !part.chars().all(legal) || part.chars().all(|c| c == '.') {
-            return Err(unfit(
-                "its parts are made of lower-case letters, digits, `.`, `_` and `-`",
-            ));
+            return Err(unfit("its parts are made of lower-case letters, digits, `.`, `_` and `-`"));
         }
     }
-    Ok(RepositoryName {
-        owner: owner.to_owned(),
-        name: name.to_owned(),
-    })
+    Ok(RepositoryName { owner: owner.to_owned(), name: name.to_owned() })
 }
 
 /// Reads `OWNER/NAME:TAG` or `OWNER/NAME@DIGEST`.
 pub(crate) fn image(text: &str) -> Result<(RepositoryName, String), CliError> {
-    let format = || CliError::usage(format!("'{text}' is not an image: the format is OWNER/NAME:TAG or OWNER/NAME@DIGEST"));
+    let format =
+        || CliError::usage(format!("'{text}' is not an image: the format is OWNER/NAME:TAG or OWNER/NAME@DIGEST"));
     let (name, reference) = match text.split_once('@') {
         Some(parts) => parts,
         None => {
@@ -199,7 +183,17 @@ mod tests {
         assert_eq!((read.name.as_str(), tag.as_str()), ("app", "1.2"));
         let (_, digest) = image("team/app@sha256:ab").expect("an image");
         assert_eq!(digest, "sha256:ab");
-        for text in ["app", "", "/app", "team/", "Team/app", "team/../app", "team/a?b", "localhost:9090/team/app", "registry.example.com/team/app"] {
+        for text in [
+            "app",
+            "",
+            "/app",
+            "team/",
+            "Team/app",
+            "team/../app",
+            "team/a?b",
+            "localhost:9090/team/app",
+            "registry.example.com/team/app",
+        ] {
             assert!(repository(text).is_err(), "{text}");
         }
         for text in ["team/app", "team/app:", "app:1", "host:80/team/app:1", "team/app@"] {

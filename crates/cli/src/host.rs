@@ -33,10 +33,18 @@ impl Host {
     /// The process that we are.
     #[must_use]
     pub fn of_process(args: Vec<OsString>) -> Self {
-        let env: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect();
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let dumb = env.get("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
         let terminal = if io::stderr().is_terminal() && !dumb { Terminal::Live } else { Terminal::Plain };
-        Self { args, env, stdout: Box::new(io::stdout()), stderr: Box::new(io::stderr()), terminal, stdout_is_terminal: io::stdout().is_terminal() }
+        Self {
+            args,
+            env,
+            stdout: Box::new(io::stdout()),
+            stderr: Box::new(io::stderr()),
+            terminal,
+            stdout_is_terminal: io::stdout().is_terminal(),
+        }
     }
 }

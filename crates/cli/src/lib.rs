@@ -100,7 +100,13 @@ fn parse(printer: &Printer, args: Vec<OsString>) -> Result<Option<Cli>, CliError
 }
 
 /// Runs a command that speaks to a server.
-fn online(printer: &Rc<Printer>, noun: Noun, settings: Settings, connection: Connection, terminal: Terminal) -> Result<(), CliError> {
+fn online(
+    printer: &Rc<Printer>,
+    noun: Noun,
+    settings: Settings,
+    connection: Connection,
+    terminal: Terminal,
+) -> Result<(), CliError> {
     let begun = Instant::now();
     let limit = settings.timeout.filter(|_| settings.timeout_given || !goes_on(&noun));
     let client = Client::new(ClientOptions {
@@ -141,7 +147,8 @@ fn online(printer: &Rc<Printer>, noun: Noun, settings: Settings, connection: Con
 fn goes_on(noun: &Noun) -> bool {
     matches!(
         noun,
-        Noun::Service(args::service::Service::Logs { follow: true, .. }) | Noun::Task(args::task::Task::Logs { follow: true, .. })
+        Noun::Service(args::service::Service::Logs { follow: true, .. })
+            | Noun::Task(args::task::Task::Logs { follow: true, .. })
     )
 }
 

@@ -26,7 +26,12 @@ pub(crate) struct Printer {
 
 impl Printer {
     pub(crate) fn new(stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
-        Self { output: Cell::new(Output::Text), debug: Cell::new(false), stdout: RefCell::new(stdout), stderr: RefCell::new(stderr) }
+        Self {
+            output: Cell::new(Output::Text),
+            debug: Cell::new(false),
+            stdout: RefCell::new(stdout),
+            stderr: RefCell::new(stderr),
+        }
     }
 
     /// Sets the format and whether [`Printer::debug`] says anything.
@@ -47,7 +52,11 @@ impl Printer {
     }
 
     /// Prints a result: in text what `text` makes of it, in JSON the value itself.
-    pub(crate) fn result<T: Serialize + ?Sized>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+    pub(crate) fn result<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         match self.output.get() {
             Output::Text => self.data(&text(value)),
             Output::Json => self.data(&pretty(value)),

@@ -45,7 +45,9 @@ impl Output {
         match text {
             "text" => Ok(Output::Text),
             "json" => Ok(Output::Json),
-            _ => Err(CliError::usage(format!("Unrecognized output format '{text}'")).hint("`text` and `json` are known")),
+            _ => {
+                Err(CliError::usage(format!("Unrecognized output format '{text}'")).hint("`text` and `json` are known"))
+            }
         }
     }
 }
@@ -58,6 +60,12 @@ pub(crate) struct Secret(String);
 impl Secret {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// As the value of a flag, which any text is.
+    #[expect(clippy::unnecessary_wraps, reason = "a value parser returns a result")]
+    pub(crate) fn parse(text: &str) -> Result<Self, std::convert::Infallible> {
+        Ok(Self::new(text))
     }
 
     /// The credential itself.
@@ -92,7 +100,9 @@ impl Settings {
         let output = Output::parse(flags.output.as_deref().unwrap_or("text"))?;
         let given = match (&flags.timeout, set(env, ENV_TIMEOUT)) {
             (Some(text), _) => Some(parse_duration(text).map_err(|why| CliError::usage(format!("--timeout: {why}")))?),
-            (None, Some(text)) => Some(parse_duration(text).map_err(|why| CliError::usage(format!("{ENV_TIMEOUT}: {why}")))?),
+            (None, Some(text)) => {
+                Some(parse_duration(text).map_err(|why| CliError::usage(format!("{ENV_TIMEOUT}: {why}")))?)
+            }
             (None, None) => None,
         };
         Ok(Self {
@@ -132,10 +142,23 @@ impl Connection {
     /// Merges flags, environment and the credentials file. A token of the file is used for its own endpoint only.
     pub(crate) fn read(flags: &Globals, env: &BTreeMap<String, String>) -> Result<Self, CliError> {
         let named = flags.endpoint.as_deref().filter(|text| !text.is_empty()).or_else(|| set(env, ENV_ENDPOINT));
-        let token = flags.token.as_deref().filter(|text| !text.is_empty()).or_else(|| set(env, ENV_TOKEN));
+        let token =
+            flags.token.as_ref().map(Secret::reveal).filter(|text| !text.is_empty()).or_else(|| set(env, ENV_TOKEN));
         let file = if named.is_some() && token.is_some() { Credentials::default() } else { Credentials::read(env)? };
         let endpoint_given = named.is_some() || file.default.is_some();
-        let endpoint = named.map(str::to_owned).or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let endpoint =
+            named.map(str::to_owned).or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let authority = endpoint
+            .split_once("://")
+            .map_or(endpoint.as_str(), |(_, rest)| rest)
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        if authority.contains('@') {
+            // Endpoints are printed in errors; this one holds a password.
+            return Err(CliError::usage("the endpoint holds a credential")
+                .hint(format!("give it as {ENV_TOKEN}, base64 of USER:SECRET")));
+        }
         let token = match token {
             Some(token) => Secret::new(token),
             None => file.token_of(&endpoint).cloned().ok_or_else(|| {
@@ -163,7 +186,9 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Where the file is: `$XDG_CONFIG_HOME/layer0/`, else `$HOME/.config/layer0/`.
     pub(crate) fn path(env: &BTreeMap<String, String>) -> Option<PathBuf> {
-        let config = set(env, "XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| set(env, "HOME").map(|home| PathBuf::from(home).join(".config")))?;
+        let config = set(env, "XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| set(env, "HOME").map(|home| PathBuf::from(home).join(".config")))?;
         Some(config.join("layer0").join("credentials.json"))
     }
 
@@ -228,7 +253,8 @@ mod tests {
         let vars = env(&[(ENV_TIMEOUT, "90s"), (ENV_SKIP_SSL, "1"), (ENV_DEBUG, "")]);
         let read = Settings::read(&globals(&[]), &vars).expect("environment");
         assert_eq!((read.timeout, read.skip_ssl_verify, read.debug), (Some(Duration::from_secs(90)), true, false));
-        let read = Settings::read(&globals(&["--timeout=1m", "--skip-ssl-verify=false", "--wait=false"]), &vars).expect("flags");
+        let read = Settings::read(&globals(&["--timeout=1m", "--skip-ssl-verify=false", "--wait=false"]), &vars)
+            .expect("flags");
         assert_eq!((read.timeout, read.skip_ssl_verify, read.no_wait), (Some(Duration::from_secs(60)), false, true));
         assert_eq!(Settings::read(&globals(&["--timeout=0"]), &vars).expect("no limit").timeout, None);
     }
@@ -267,6 +293,14 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_with_a_password_is_refused_without_showing_it() {
+        let (_dir, env) = home();
+        let error = Connection::read(&globals(&["--endpoint", "http://admin:hunter2@host/", "--token", "x"]), &env)
+            .expect_err("a password");
+        assert!(!error.text().contains("hunter2"), "{}", error.text());
+    }
+
+    #[test]
     fn a_malformed_file_is_named_and_its_secret_kept() {
         let (dir, env) = home();
         write(&dir, r#"{"endpoints":{"http://localhost:9191":"c2VjcmV0"},"extra":"c2VjcmV0"}"#);
@@ -278,5 +312,6 @@ mod tests {
     #[test]
     fn a_secret_does_not_show() {
         assert_eq!(format!("{:?}", Secret::new("c2VjcmV0")), "[redacted]");
+        assert!(!format!("{:?}", globals(&["--token", "c2VjcmV0"])).contains("c2VjcmV0"));
     }
 }

@@ -57,14 +57,22 @@ fn parse(kind: Kind, text: &str) -> Result<Target<'_>, CliError> {
     }
     let parts: Vec<&str> = text.split(':').collect();
     match (kind, &parts[..]) {
-        (Kind::Deploy, [name, version]) if !name.is_empty() && !version.is_empty() => Ok(Target::Version { name, version }),
-        (Kind::LoadBalancer | Kind::Service | Kind::Task, [environment, name]) if !environment.is_empty() && !name.is_empty() => {
+        (Kind::Deploy, [name, version]) if !name.is_empty() && !version.is_empty() => {
+            Ok(Target::Version { name, version })
+        }
+        (Kind::LoadBalancer | Kind::Service | Kind::Task, [environment, name])
+            if !environment.is_empty() && !name.is_empty() =>
+        {
             Ok(Target::InEnvironment { environment, name })
         }
         (_, [name]) => Ok(Target::Plain(name)),
         (Kind::Deploy, _) => Err(CliError::usage("Invalid target format (expected DEPLOY:VERSION)")),
-        (Kind::Environment, _) => Err(CliError::usage(format!("Invalid target format: environment '{text}' holds a ':'"))),
-        _ => Err(CliError::usage(format!("Invalid target format (expected ENVIRONMENT:{})", kind.wire().to_uppercase()))),
+        (Kind::Environment, _) => {
+            Err(CliError::usage(format!("Invalid target format: environment '{text}' holds a ':'")))
+        }
+        _ => {
+            Err(CliError::usage(format!("Invalid target format (expected ENVIRONMENT:{})", kind.wire().to_uppercase())))
+        }
     }
 }
 
@@ -72,7 +80,8 @@ fn parse(kind: Kind, text: &str) -> Result<Target<'_>, CliError> {
 fn gather(tags: Vec<Tag>) -> Vec<Found> {
     let mut by_id: BTreeMap<String, Found> = BTreeMap::new();
     for tag in tags {
-        let found = by_id.entry(tag.entity_id.clone()).or_insert_with(|| Found { id: tag.entity_id, ..Found::default() });
+        let found =
+            by_id.entry(tag.entity_id.clone()).or_insert_with(|| Found { id: tag.entity_id, ..Found::default() });
         match tag.key.as_str() {
             "name" => found.name = tag.value,
             "environment_id" => found.environment_id = tag.value,
@@ -114,7 +123,10 @@ fn latest(all: Vec<Found>) -> Vec<Found> {
 fn none(kind: Kind, target: &str) -> CliError {
     CliError::new(
         Exit::NotFound,
-        format!("{} lookup using '{target}' yielded no matches.\nDid you forget to add a wildcard ('*') to your target?", kind.wire()),
+        format!(
+            "{} lookup using '{target}' yielded no matches.\nDid you forget to add a wildcard ('*') to your target?",
+            kind.wire()
+        ),
     )
 }
 
@@ -142,7 +154,11 @@ fn several(kind: Kind, target: &str, all: &[Found]) -> CliError {
 
 /// All entities that a target names; none is no error.
 pub(crate) async fn find(app: &App, kind: Kind, target: &str) -> Result<Vec<Found>, CliError> {
-    let query = |fuzz: &str| TagQuery { entity_type: Some(kind.wire().to_owned()), fuzz: Some(fuzz.to_owned()), ..TagQuery::default() };
+    let query = |fuzz: &str| TagQuery {
+        entity_type: Some(kind.wire().to_owned()),
+        fuzz: Some(fuzz.to_owned()),
+        ..TagQuery::default()
+    };
     let found = match parse(kind, target)? {
         Target::Plain(name) => exact_first(ask(app, &query(name)).await?, name),
         Target::InEnvironment { environment, name } => {
@@ -162,7 +178,8 @@ pub(crate) async fn find(app: &App, kind: Kind, target: &str) -> Result<Vec<Foun
             all
         }
     };
-    app.printer.debug(|| format!("{} '{target}' is {:?}", kind.wire(), found.iter().map(|one| &one.id).collect::<Vec<_>>()));
+    app.printer
+        .debug(|| format!("{} '{target}' is {:?}", kind.wire(), found.iter().map(|one| &one.id).collect::<Vec<_>>()));
     Ok(found)
 }
 
@@ -203,8 +220,14 @@ mod tests {
     #[test]
     fn targets_are_read_by_kind() {
         assert_eq!(parse(Kind::Service, "web").expect("a target"), Target::Plain("web"));
-        assert_eq!(parse(Kind::Service, "dev:web*").expect("a target"), Target::InEnvironment { environment: "dev", name: "web*" });
-        assert_eq!(parse(Kind::Deploy, "app:latest").expect("a target"), Target::Version { name: "app", version: "latest" });
+        assert_eq!(
+            parse(Kind::Service, "dev:web*").expect("a target"),
+            Target::InEnvironment { environment: "dev", name: "web*" }
+        );
+        assert_eq!(
+            parse(Kind::Deploy, "app:latest").expect("a target"),
+            Target::Version { name: "app", version: "latest" }
+        );
         assert_eq!(parse(Kind::Deploy, "app.1").expect("a target"), Target::Plain("app.1"));
     }
 
@@ -246,7 +269,8 @@ mod tests {
             "load_balancer lookup using 'web' yielded no matches.\nDid you forget to add a wildcard ('*') to your target?"
         );
         assert_eq!(error.exit.code(), 3);
-        let error = only(Kind::Deploy, "app", vec![found("app.1", "app", "1"), found("app.2", "app", "2")]).expect_err("several");
+        let error = only(Kind::Deploy, "app", vec![found("app.1", "app", "1"), found("app.2", "app", "2")])
+            .expect_err("several");
         assert_eq!(error.message, "deploy lookup using 'app' yielded multiple matches: \napp.1  app:1\napp.2  app:2");
         assert_eq!(error.exit.code(), 2);
     }
@@ -259,7 +283,12 @@ mod tests {
             key: key.to_owned(),
             value: value.to_owned(),
         };
-        let all = gather(vec![tag("a.10", "version", "10"), tag("a.9", "name", "a"), tag("a.10", "name", "a"), tag("a.9", "version", "9")]);
+        let all = gather(vec![
+            tag("a.10", "version", "10"),
+            tag("a.9", "name", "a"),
+            tag("a.10", "name", "a"),
+            tag("a.9", "version", "9"),
+        ]);
         assert_eq!(all, [found("a.9", "a", "9"), found("a.10", "a", "10")]);
     }
 }

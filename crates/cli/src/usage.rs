@@ -14,13 +14,15 @@ pub(crate) fn judge(printer: &Printer, why: &clap::Error) -> Result<(), CliError
             // Said already; the exit code is what is left.
             Err(CliError::new(Exit::Usage, "a command is missing"))
         }
-        ErrorKind::MissingRequiredArgument => Err(with_usage(CliError::usage(format!("Argument {} is required", first_missing(why))), why)),
+        ErrorKind::MissingRequiredArgument => {
+            Err(with_usage(CliError::usage(format!("Argument {} is required", first_missing(why))), why))
+        }
         _ => {
             let text = why.render().to_string();
             let first = text.lines().next().unwrap_or("the command line can't be read");
             let mut error = CliError::usage(first.strip_prefix("error: ").unwrap_or(first));
             for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue] {
-                if let Some(closest) = why.get(kind).and_then(first_of) {
+                if let Some(closest) = why.get(kind).and_then(closest_of) {
                     error = error.hint(format!("did you mean `{closest}`?"));
                 }
             }
@@ -51,5 +53,13 @@ fn first_of(value: &ContextValue) -> Option<String> {
         ContextValue::String(text) => Some(text.clone()),
         ContextValue::Strings(texts) => texts.first().cloned(),
         _ => None,
+    }
+}
+
+/// The parser lists what is similar in rising order.
+fn closest_of(value: &ContextValue) -> Option<String> {
+    match value {
+        ContextValue::Strings(texts) => texts.last().cloned(),
+        _ => first_of(value),
     }
 }

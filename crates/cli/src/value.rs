@@ -12,16 +12,8 @@ pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
 }
 
 /// The units of Go's `time.ParseDuration`, in nanoseconds.
-const UNITS: [(&str, f64); 8] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("μs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3600e9),
-];
+const UNITS: [(&str, f64); 8] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
 /// Reads a duration as Go's `time.ParseDuration` does (`15m`, `1h30m`, `1.5s`), but never a negative one.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -35,19 +27,12 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let mut nanos = 0.0_f64;
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(unfit)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(unfit)?;
         let number: f64 = rest[..end].parse().map_err(|_| unfit())?;
         rest = &rest[end..];
-        let end = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
         let unit = &rest[..end];
-        let (_, factor) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(unfit)?;
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(unfit)?;
         nanos += number * factor;
         rest = &rest[end..];
     }
@@ -105,7 +90,14 @@ mod tests {
 
     #[test]
     fn durations_are_printed_as_go_prints_them() {
-        for (text, words) in [("15m", "15m0s"), ("90s", "1m30s"), ("1h", "1h0m0s"), ("250ms", "250ms"), ("1500ms", "1.5s"), ("61.5s", "1m1.5s")] {
+        for (text, words) in [
+            ("15m", "15m0s"),
+            ("90s", "1m30s"),
+            ("1h", "1h0m0s"),
+            ("250ms", "250ms"),
+            ("1500ms", "1.5s"),
+            ("61.5s", "1m1.5s"),
+        ] {
             assert_eq!(duration_words(parse_duration(text).expect(text)), words);
         }
     }

@@ -2,8 +2,11 @@
 
 use std::io;
 
-/// Runs `work` on a thread that may block. A panic in it goes on in the caller; a runtime that is shutting down is an error.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+/// Runs `work` on a thread that may block. A panic in it goes on in the caller; a runtime that is shutting down is an
+/// error.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {

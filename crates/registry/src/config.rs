@@ -18,23 +18,26 @@ pub enum Challenge {
 pub struct RegistryConfig {
     /// The instance's data directory; the registry keeps to `registry/` inside it.
     pub data_dir: PathBuf,
-    /// Whether a push into a repository that does not exist makes it. Else the push is refused with the command that makes it.
+    /// Whether a push into a repository that does not exist makes it. Else the push is refused with the command that
+    /// makes it.
     pub create_on_push: bool,
     /// How clients are asked to sign in.
     pub challenge: Challenge,
-    /// Whether `X-Forwarded-Proto` is believed: only when a proxy in front of us sets it, since else it is the client's word.
+    /// Whether `X-Forwarded-Proto` is believed: only when a proxy in front of us sets it, since else it is the client's
+    /// word.
     pub trusted_proxy: bool,
     /// An upload that nobody touched for so long is taken away by `Registry::sweep`.
     pub upload_expiry: Duration,
     /// A request body that brings no byte for so long is given up. What came before stays, and can be continued.
     pub body_idle: Duration,
-    /// Hosts (with ports where there are any) under which clients know this registry: `localhost:9090`. For `ImageSource`.
+    /// Hosts (with ports where there are any) under which clients know this registry: `localhost:9090`. For
+    /// `ImageSource`.
     pub registry_hosts: Vec<String>,
 }
 
 impl RegistryConfig {
-    /// The defaults, in this data directory: pushes into missing repositories refused, Bearer, no proxy, uploads kept for a day, a minute of
-    /// silence tolerated.
+    /// The defaults, in this data directory: pushes into missing repositories refused, Bearer, no proxy, uploads kept
+    /// for a day, a minute of silence tolerated.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {

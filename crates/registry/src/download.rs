@@ -13,8 +13,8 @@ const PIECE: u64 = 256 << 10;
 
 type Reading = JoinHandle<io::Result<(File, Bytes)>>;
 
-/// The body of an answer that carries `length` bytes of `file` from `first` on. When the file turns out shorter, the connection breaks, so
-/// that no client takes half a blob for a whole one.
+/// The body of an answer that carries `length` bytes of `file` from `first` on. When the file turns out shorter, the
+/// connection breaks, so that no client takes half a blob for a whole one.
 pub(crate) fn body(mut file: File, first: u64, length: u64) -> Body {
     if length == 0 {
         return Body::empty();

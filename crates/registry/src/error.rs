@@ -1,5 +1,5 @@
-//! What can go wrong in a request, and the one place where it becomes a status and a code of the distribution specification
-//! (spec.md, "Error Codes").
+//! What can go wrong in a request, and the one place where it becomes a status and a code of the distribution
+//! specification (spec.md, "Error Codes").
 
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, WWW_AUTHENTICATE};
@@ -10,7 +10,8 @@ use layer0_domain::port::BoxError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use serde_json::json;
 
-/// At most so many `MANIFEST_BLOB_UNKNOWN` entries in one answer: a manifest can name 40,000 blobs, and nobody reads that.
+/// At most so many `MANIFEST_BLOB_UNKNOWN` entries in one answer: a manifest can name 40,000 blobs, and nobody reads
+/// that.
 const MISSING_SHOWN: usize = 100;
 
 /// Why a request was not done. Messages are for the person at the client.
@@ -24,12 +25,12 @@ pub(crate) enum RegistryError {
     NameInvalid(String),
     #[error("repository {0} does not exist")]
     NameUnknown(RepositoryName),
-    /// The sentence that tells what to do. Docker prints it whole and gives up at once for this code; for most others it tries five times, for
-    /// 50 seconds, before it says anything.
+    /// The sentence that tells what to do. Docker prints it whole and gives up at once for this code; for most others
+    /// it tries five times, for 50 seconds, before it says anything.
     #[error("repository {0} does not exist; create it: l0 repository create {0}")]
     NotCreated(RepositoryName),
-    /// The specification allows a name of one component, but no repository here can have one. So it is not invalid, it is unknown (and docker
-    /// says so at once, see above).
+    /// The specification allows a name of one component, but no repository here can have one. So it is not invalid, it
+    /// is unknown (and docker says so at once, see above).
     #[error("{0}")]
     NoOwner(String),
     #[error("blob {0} is not in this repository")]
@@ -148,9 +149,9 @@ impl From<RegistryStoreError> for RegistryError {
             RegistryStoreError::ContentMissing { missing } => Self::ContentMissing(missing),
             RegistryStoreError::Full => Self::Full,
             // These two answer calls that no request of this crate's routes makes without handling them.
-            error @ (RegistryStoreError::RepositoryExists(_) | RegistryStoreError::RepositoryNotEmpty { .. } | RegistryStoreError::Failed { .. }) => {
-                Self::Failed { source: error.into() }
-            }
+            error @ (RegistryStoreError::RepositoryExists(_)
+            | RegistryStoreError::RepositoryNotEmpty { .. }
+            | RegistryStoreError::Failed { .. }) => Self::Failed { source: error.into() },
         }
     }
 }

@@ -14,20 +14,26 @@ use layer0_domain::port::image_source::PullCredential;
 pub enum Admission {
     /// Let in, as this caller.
     Allowed(Caller),
-    /// Nobody we know, or a credential that does not cover what is wanted but another one could: the client is told how to get one
-    /// (401).
+    /// Nobody we know, or a credential that does not cover what is wanted but another one could: the client is told how
+    /// to get one (401).
     Challenge,
     /// We know who it is, and the answer is no (403).
     Forbidden,
 }
 
-/// Decides about every request before the registry looks at anything else, so that nothing (not even whether a repository exists) is told
-/// to somebody who is not let in.
+/// Decides about every request before the registry looks at anything else, so that nothing (not even whether a
+/// repository exists) is told to somebody who is not let in.
 #[async_trait]
 pub trait Gate: Send + Sync {
-    /// Decides about a request. `want` is the repository and all the actions that are needed there; `None` asks only whether the caller is
-    /// somebody (`GET /v2/`, the catalogue). Must never answer `Allowed` from a verdict older than a revocation.
-    async fn admit(&self, headers: &HeaderMap, peer: Option<SocketAddr>, want: Option<(&RepositoryName, &[RegistryAction])>) -> Admission;
+    /// Decides about a request. `want` is the repository and all the actions that are needed there; `None` asks only
+    /// whether the caller is somebody (`GET /v2/`, the catalogue). Must never answer `Allowed` from a verdict older
+    /// than a revocation.
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        want: Option<(&RepositoryName, &[RegistryAction])>,
+    ) -> Admission;
 }
 
 /// Makes the credential that an engine gets for one pull.

@@ -1,11 +1,11 @@
-//! The OCI registry (distribution specification 1.1): routes, uploads, blob storage, the specification's errors, and the port `ImageSource`
-//! for images that lie here.
+//! The OCI registry (distribution specification 1.1): routes, uploads, blob storage, the specification's errors, and
+//! the port `ImageSource` for images that lie here.
 //!
 //! For the server:
-//! - build a [`Registry`] with [`Registry::open`] from a [`RegistryConfig`] and [`RegistryPorts`]; merge [`Registry::router`] into the
-//!   server's; call [`Registry::sweep`] at the start and now and then;
-//! - implement [`Gate`] (who is let in) and [`PullCredentialMinter`] (the credential for one pull); answer `/auth/token`, to which the
-//!   registry's Bearer challenge points;
+//! - build a [`Registry`] with [`Registry::open`] from a [`RegistryConfig`] and [`RegistryPorts`]; merge
+//!   [`Registry::router`] into the server's; call [`Registry::sweep`] at the start and now and then;
+//! - implement [`Gate`] (who is let in) and [`PullCredentialMinter`] (the credential for one pull); answer
+//!   `/auth/token`, to which the registry's Bearer challenge points;
 //! - `repository_*` and `image_*` on [`Registry`] are for the server's own routes.
 //!
 //! # Where things are
@@ -16,18 +16,20 @@
 //! | uploads that are not finished | `DIR/registry/uploads/<id>` |
 //!
 //! # A push
-//! `POST` makes a staged file, `PATCH` appends to it and hashes on the way, `PUT` compares the digest; then, in this order: fsync the file,
-//! rename it to its place, fsync the directory, write the link to the store (durable), answer 201. The manifest and its tags are one unit of
-//! work in the store. What a client was told is stored is stored; what it was not told may be there as a file that nobody can reach. The
-//! invariant of links and files and how it is kept is written at the module `blobs`, the life of an upload at `uploads`.
+//! `POST` makes a staged file, `PATCH` appends to it and hashes on the way, `PUT` compares the digest; then, in this
+//! order: fsync the file, rename it to its place, fsync the directory, write the link to the store (durable), answer
+//! 201. The manifest and its tags are one unit of work in the store. What a client was told is stored is stored; what
+//! it was not told may be there as a file that nobody can reach. The invariant of links and files and how it is kept is
+//! written at the module `blobs`, the life of an upload at `uploads`.
 //!
 //! # Choices
 //! - `Location` is relative: right behind every proxy, whatever it does to the host.
-//! - A push to a repository that does not exist answers 404 `NAME_UNKNOWN` with the command that makes it; docker prints the sentence and does
-//!   not try again (shown by the end-to-end tests).
-//! - A repository's name has an owner: `owner/name`. One component is `NAME_UNKNOWN` too, with words: the specification allows such a name, and
-//!   for `NAME_INVALID` docker tries five times, for 50 seconds, before it prints them.
-//! - A digest mismatch ends the upload; a full disk ends it too, and frees what it had: halves must not keep the disk full.
+//! - A push to a repository that does not exist answers 404 `NAME_UNKNOWN` with the command that makes it; docker
+//!   prints the sentence and does not try again (shown by the end-to-end tests).
+//! - A repository's name has an owner: `owner/name`. One component is `NAME_UNKNOWN` too, with words: the specification
+//!   allows such a name, and for `NAME_INVALID` docker tries five times, for 50 seconds, before it prints them.
+//! - A digest mismatch ends the upload; a full disk ends it too, and frees what it had: halves must not keep the disk
+//!   full.
 //! - Blob files are moved into place even when the blob is known: a damaged file is healed by the next push.
 
 mod blobs;

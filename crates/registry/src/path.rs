@@ -1,5 +1,5 @@
-//! The paths under `/v2/`. Repository names hold slashes, so the paths are read from their end: the last segments say what is meant, all
-//! before them is the name.
+//! The paths under `/v2/`. Repository names hold slashes, so the paths are read from their end: the last segments say
+//! what is meant, all before them is the name.
 
 use std::borrow::Cow;
 
@@ -29,8 +29,8 @@ pub(crate) enum Target {
 impl Target {
     /// Reads the path of a request; `None` when it means nothing here.
     ///
-    /// Segments are split before they are decoded, so that `%2F` never becomes a separator: a name or digest that holds a slash after
-    /// decoding breaks its grammar and is refused later.
+    /// Segments are split before they are decoded, so that `%2F` never becomes a separator: a name or digest that holds
+    /// a slash after decoding breaks its grammar and is refused later.
     pub(crate) fn parse(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v2")?;
         let rest = match rest {
@@ -42,12 +42,18 @@ impl Target {
         let name = |parts: &[&str]| (!parts.is_empty()).then(|| parts.join("/"));
         match words.as_slice() {
             ["_catalog"] => Some(Self::Catalog),
-            [head @ .., "blobs", "uploads", ""] | [head @ .., "blobs", "uploads"] => Some(Self::Uploads { name: name(head)? }),
+            [head @ .., "blobs", "uploads", ""] | [head @ .., "blobs", "uploads"] => {
+                Some(Self::Uploads { name: name(head)? })
+            }
             [head @ .., "blobs", "uploads", id] => Some(Self::Upload { name: name(head)?, id: (*id).to_owned() }),
             [head @ .., "blobs", digest] => Some(Self::Blob { name: name(head)?, digest: (*digest).to_owned() }),
-            [head @ .., "manifests", reference] => Some(Self::Manifest { name: name(head)?, reference: (*reference).to_owned() }),
+            [head @ .., "manifests", reference] => {
+                Some(Self::Manifest { name: name(head)?, reference: (*reference).to_owned() })
+            }
             [head @ .., "tags", "list"] => Some(Self::Tags { name: name(head)? }),
-            [head @ .., "referrers", digest] => Some(Self::Referrers { name: name(head)?, digest: (*digest).to_owned() }),
+            [head @ .., "referrers", digest] => {
+                Some(Self::Referrers { name: name(head)?, digest: (*digest).to_owned() })
+            }
             _ => None,
         }
     }
@@ -85,7 +91,8 @@ mod tests {
 
     #[test]
     fn names_may_hold_any_number_of_slashes_and_even_our_own_words() {
-        let manifest = |name: &str, reference: &str| Some(Target::Manifest { name: name.into(), reference: reference.into() });
+        let manifest =
+            |name: &str, reference: &str| Some(Target::Manifest { name: name.into(), reference: reference.into() });
         assert_eq!(Target::parse("/v2/team/app/manifests/1.0"), manifest("team/app", "1.0"));
         assert_eq!(Target::parse("/v2/a/b/c/d/manifests/x"), manifest("a/b/c/d", "x"));
         assert_eq!(Target::parse("/v2/manifests/blobs/manifests/x"), manifest("manifests/blobs", "x"));
@@ -98,18 +105,37 @@ mod tests {
         let want = Some(Target::Uploads { name: "team/app".into() });
         assert_eq!(Target::parse("/v2/team/app/blobs/uploads/"), want);
         assert_eq!(Target::parse("/v2/team/app/blobs/uploads"), want);
-        assert_eq!(Target::parse("/v2/team/app/blobs/uploads/7"), Some(Target::Upload { name: "team/app".into(), id: "7".into() }));
+        assert_eq!(
+            Target::parse("/v2/team/app/blobs/uploads/7"),
+            Some(Target::Upload { name: "team/app".into(), id: "7".into() })
+        );
     }
 
     #[test]
     fn colons_may_come_encoded_and_slashes_stay_inside_their_segment() {
-        assert_eq!(Target::parse("/v2/t/a/blobs/sha256%3Aab"), Some(Target::Blob { name: "t/a".into(), digest: "sha256:ab".into() }));
-        assert_eq!(Target::parse("/v2/t/a/blobs/..%2F..%2Fx"), Some(Target::Blob { name: "t/a".into(), digest: "../../x".into() }));
+        assert_eq!(
+            Target::parse("/v2/t/a/blobs/sha256%3Aab"),
+            Some(Target::Blob { name: "t/a".into(), digest: "sha256:ab".into() })
+        );
+        assert_eq!(
+            Target::parse("/v2/t/a/blobs/..%2F..%2Fx"),
+            Some(Target::Blob { name: "t/a".into(), digest: "../../x".into() })
+        );
     }
 
     #[test]
     fn what_means_nothing() {
-        for path in ["/v1/", "/v2x", "/v2/x", "/v2/manifests/x", "/v2//", "/v2/t/a/blobs/%zz", "/v2/t/a/blobs/%ff", "/v2/t/a/tags", "/v2/t/a/b"] {
+        for path in [
+            "/v1/",
+            "/v2x",
+            "/v2/x",
+            "/v2/manifests/x",
+            "/v2//",
+            "/v2/t/a/blobs/%zz",
+            "/v2/t/a/blobs/%ff",
+            "/v2/t/a/tags",
+            "/v2/t/a/b",
+        ] {
             assert_eq!(Target::parse(path), None, "{path}");
         }
     }

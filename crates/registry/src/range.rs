@@ -1,5 +1,5 @@
-//! The two range headers: `Range` of a download (RFC 9110, section 14.2) and `Content-Range` of an upload's chunk (distribution
-//! specification, "Pushing a blob in chunks", where it has no unit).
+//! The two range headers: `Range` of a download (RFC 9110, section 14.2) and `Content-Range` of an upload's chunk
+//! (distribution specification, "Pushing a blob in chunks", where it has no unit).
 
 /// Which bytes of a blob a download gets.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub(crate) enum Wanted {
     Unsatisfiable,
 }
 
-/// Reads a `Range` header for content of `size` bytes. A unit other than bytes, or several ranges, get the whole content, which the
-/// standard leaves to us; a malformed range of bytes is refused as unsatisfiable (RFC 9110, 14.1.1 allows it, the conformance suite wants
-/// it).
+/// Reads a `Range` header for content of `size` bytes. A unit other than bytes, or several ranges, get the whole
+/// content, which the standard leaves to us; a malformed range of bytes is refused as unsatisfiable (RFC 9110, 14.1.1
+/// allows it, the conformance suite wants it).
 pub(crate) fn wanted(header: &str, size: u64) -> Wanted {
     let Some((unit, set)) = header.split_once('=') else { return Wanted::Unsatisfiable };
     if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
@@ -24,12 +24,15 @@ pub(crate) fn wanted(header: &str, size: u64) -> Wanted {
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last && first < size => Wanted::Part { first, last: last.min(size - 1) },
         (Some(first), None) if last.is_empty() && first < size => Wanted::Part { first, last: size - 1 },
-        (None, Some(count)) if first.is_empty() && count > 0 && size > 0 => Wanted::Part { first: size.saturating_sub(count), last: size - 1 },
+        (None, Some(count)) if first.is_empty() && count > 0 && size > 0 => {
+            Wanted::Part { first: size.saturating_sub(count), last: size - 1 }
+        }
         _ => Wanted::Unsatisfiable,
     }
 }
 
-/// Reads a chunk's `Content-Range`: `first-last`, or the standard's `bytes first-last/total`. `None` when it is neither.
+/// Reads a chunk's `Content-Range`: `first-last`, or the standard's `bytes first-last/total`. `None` when it is
+/// neither.
 pub(crate) fn chunk(header: &str) -> Option<(u64, u64)> {
     let header = header.trim();
     let header = header.strip_prefix("bytes").map_or(header, |rest| rest.trim_start_matches([' ', '=']));

@@ -1,6 +1,8 @@
 //! The registry itself: its parts and how it is built.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,7 +15,8 @@ use crate::gate::{Gate, PullCredentialMinter};
 use crate::routes;
 use crate::uploads::Uploads;
 
-/// The registry of an instance. Clones are the same registry. One process at a time may have one open on a data directory.
+/// The registry of an instance. Clones are the same registry. One process at a time may have one open on a data
+/// directory.
 #[derive(Clone)]
 pub struct Registry {
     parts: Arc<Parts>,
@@ -44,27 +47,30 @@ pub struct RegistryPorts {
 }
 
 impl Registry {
-    /// Opens the registry's directory, making what is missing. Blocks for some file operations; meant for the start of the server.
+    /// Opens the registry's directory, making what is missing. Blocks for some file operations; meant for the start of
+    /// the server.
     ///
     /// # Errors
     /// The directory can't be made or written to.
     pub fn open(config: RegistryConfig, ports: RegistryPorts) -> io::Result<Self> {
         let root = config.data_dir.join("registry");
+        // Private images lie here: nobody but the server's user looks inside.
+        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
         let RegistryPorts { store, clock, gate, minter } = ports;
         let blobs = Blobs::open(root.join("blobs"), Arc::clone(&store))?;
         let uploads = Uploads::open(root.join("uploads"))?;
         Ok(Self { parts: Arc::new(Parts { config, store, clock, gate, minter, blobs, uploads }) })
     }
 
-    /// Everything under `/v2/`, to be merged into the server's router. The peer's address is taken from `ConnectInfo<SocketAddr>` when the
-    /// server provides it. `/auth/token`, which the Bearer challenge points to, is the server's.
-    #[must_use]
+    /// Everything under `/v2/`, to be merged into the server's router. The peer's address is taken from
+    /// `ConnectInfo<SocketAddr>` when the server provides it. `/auth/token`, which the Bearer challenge points to, is
+    /// the server's.
     pub fn router(&self) -> Router {
         routes::router(self.clone())
     }
 
-    /// Removes uploads that nobody touched for the configured time, and answers how many. To be called at the start and now and then (once in
-    /// ten minutes is plenty).
+    /// Removes uploads that nobody touched for the configured time, and answers how many. To be called at the start and
+    /// now and then (once in ten minutes is plenty).
     ///
     /// # Errors
     /// The directory of uploads can't be read.

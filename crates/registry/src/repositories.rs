@@ -53,12 +53,16 @@ impl Registry {
     ///
     /// # Errors
     /// `Failed`.
-    pub async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError> {
+    pub async fn repository_list(
+        &self,
+        owner: Option<&str>,
+        page: Page,
+    ) -> Result<Vec<Repository>, RegistryStoreError> {
         self.parts().store.repository_list(owner, page).await
     }
 
-    /// Deletes a repository, its images, and the files of blobs that no other repository holds. With `only_empty` one that holds images is
-    /// left alone. Goes on to its end when the caller goes away.
+    /// Deletes a repository, its images, and the files of blobs that no other repository holds. With `only_empty` one
+    /// that holds images is left alone. Goes on to its end when the caller goes away.
     ///
     /// # Errors
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `Failed`.
@@ -68,16 +72,23 @@ impl Registry {
         Ok(())
     }
 
-    /// Tags in byte order with what they point to; `None` when the repository isn't there. Reads every manifest of the page: ask for pages.
+    /// Tags in byte order with what they point to; `None` when the repository isn't there. Reads every manifest of the
+    /// page: ask for pages.
     ///
     /// # Errors
     /// `Failed`.
-    pub async fn image_list(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<TaggedImage>>, RegistryStoreError> {
+    pub async fn image_list(
+        &self,
+        name: &RepositoryName,
+        page: Page,
+    ) -> Result<Option<Vec<TaggedImage>>, RegistryStoreError> {
         let Some(tags) = self.parts().store.tag_list(name, page).await? else { return Ok(None) };
         let mut images: Vec<TaggedImage> = Vec::with_capacity(tags.len());
         for tag in tags {
             // Gone between the two reads: not there, then.
-            let Some(manifest) = self.parts().store.manifest_get(name, &ManifestRef::Tag(tag.clone())).await? else { continue };
+            let Some(manifest) = self.parts().store.manifest_get(name, &ManifestRef::Tag(tag.clone())).await? else {
+                continue;
+            };
             let known = images.iter().find(|image| image.digest == manifest.digest).cloned();
             images.push(match known {
                 Some(known) => TaggedImage { tag, ..known },
@@ -91,7 +102,11 @@ impl Registry {
     ///
     /// # Errors
     /// `Failed`.
-    pub async fn image_get(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<Option<TaggedImage>, RegistryStoreError> {
+    pub async fn image_get(
+        &self,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<Option<TaggedImage>, RegistryStoreError> {
         let Some(manifest) = self.parts().store.manifest_get(name, reference).await? else { return Ok(None) };
         let tag = match reference {
             ManifestRef::Tag(tag) => tag.clone(),
@@ -104,7 +119,11 @@ impl Registry {
     ///
     /// # Errors
     /// `Failed`.
-    pub async fn image_delete(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryStoreError> {
+    pub async fn image_delete(
+        &self,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<bool, RegistryStoreError> {
         let store = &self.parts().store;
         let was_there = match reference {
             ManifestRef::Tag(tag) => store.tag_delete(name, tag).await?,
@@ -112,22 +131,44 @@ impl Registry {
         };
         if was_there {
             match reference {
-                ManifestRef::Tag(tag) => tracing::info!(repository.name = %name, manifest.tag = tag, "deleted tag {tag} from {name}"),
-                ManifestRef::Digest(digest) => tracing::info!(repository.name = %name, manifest.digest = %digest, "deleted manifest {digest} from {name}"),
+                ManifestRef::Tag(tag) => {
+                    tracing::info!(repository.name = %name, manifest.tag = tag, "deleted tag {tag} from {name}")
+                }
+                ManifestRef::Digest(digest) => {
+                    tracing::info!(repository.name = %name, manifest.digest = %digest, "deleted manifest {digest} from {name}")
+                }
             }
         }
         Ok(was_there)
     }
 
     /// The same for the registry's own routes.
-    pub(crate) async fn manifest_remove(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryError> {
+    pub(crate) async fn manifest_remove(
+        &self,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<bool, RegistryError> {
         Ok(self.image_delete(name, reference).await?)
     }
 
-    async fn tagged(&self, name: &RepositoryName, tag: String, manifest: Manifest) -> Result<TaggedImage, RegistryStoreError> {
+    async fn tagged(
+        &self,
+        name: &RepositoryName,
+        tag: String,
+        manifest: Manifest,
+    ) -> Result<TaggedImage, RegistryStoreError> {
         let parts = self.parts();
-        let Summary { platforms, size, missing } = summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(outside)?;
-        Ok(TaggedImage { tag, digest: manifest.digest, media_type: manifest.media_type, size, pushed: manifest.pushed, platforms: platforms.into_iter().collect(), missing })
+        let Summary { platforms, size, missing } =
+            summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(outside)?;
+        Ok(TaggedImage {
+            tag,
+            digest: manifest.digest,
+            media_type: manifest.media_type,
+            size,
+            pushed: manifest.pushed,
+            platforms: platforms.into_iter().collect(),
+            missing,
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The port `ImageSource` for our own registry.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::model::registry::ManifestRef;
@@ -17,7 +19,9 @@ const TAGS_READ: u32 = 1_000;
 impl Registry {
     /// Whether a reference points to this registry.
     fn is_ours(&self, image: &ImageRef) -> bool {
-        image.host().is_some_and(|host| self.parts().config.registry_hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)))
+        image
+            .host()
+            .is_some_and(|host| self.parts().config.registry_hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)))
     }
 }
 
@@ -36,10 +40,12 @@ impl ImageSource for Registry {
             (None, None) => return Ok(SourceAnswer::NotOurs),
         };
         let Some(manifest) = parts.store.manifest_get(&name, &reference).await.map_err(failed)? else {
-            let Some(mut tags) = parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)? else {
+            let Some(mut tags) =
+                parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)?
+            else {
                 return Ok(SourceAnswer::NoRepository);
             };
-            tags.sort_by(|left, right| natural(right).cmp(&natural(left)));
+            tags.sort_by_cached_key(|tag| Reverse(natural(tag)));
             tags.truncate(TAGS_SHOWN);
             return Ok(SourceAnswer::NoImage { tags });
         };
@@ -85,12 +91,12 @@ fn natural(tag: &str) -> Vec<(u8, u128, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::natural;
+    use super::{Reverse, natural};
 
     #[test]
     fn versions_order_by_number() {
         let mut tags = vec!["v1.9", "latest", "v1.10", "v2", "1.0", "v1.9-rc1"];
-        tags.sort_by(|left, right| natural(right).cmp(&natural(left)));
+        tags.sort_by_cached_key(|tag| Reverse(natural(tag)));
         assert_eq!(tags, ["1.0", "v2", "v1.10", "v1.9-rc1", "v1.9", "latest"]);
     }
 }

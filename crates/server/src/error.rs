@@ -15,7 +15,7 @@ use layer0_domain::port::store::{Holder, StoreError};
 #[derive(Debug)]
 pub(crate) struct ApiError {
     code: ErrorCode,
-    body: ErrorBody,
+    body: Box<ErrorBody>,
 }
 
 impl ApiError {
@@ -28,7 +28,7 @@ impl ApiError {
             holders: vec![],
             problems: vec![],
         };
-        Self { code, body }
+        Self { code, body: Box::new(body) }
     }
 
     /// A request that can't be read.

@@ -102,13 +102,22 @@ async fn serve(config: &Config) -> Result<(), Failed> {
     let app = wiring::app(config, &data_dir, address, Arc::new(SystemClock)).await?;
     greet(config, &data_dir, &app, address).await?;
 
-    let reconciler = tokio::spawn(reconcile::run(app.clone()));
     let stop = app.stop.clone();
     let stopper = tokio::spawn(async move {
         asked_to_stop().await;
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
     });
+    until_stopped(app, listener).await?;
+    stopper.abort();
+    info!("stopped");
+    Ok(())
+}
+
+/// Answers requests and carries operations out until the app's stop is asked for and what runs has ended; what has not
+/// ended after [`GRACE`] is cut off.
+pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
+    let reconciler = tokio::spawn(reconcile::run(app.clone()));
     let requests = requests(app.clone(), listener);
     tokio::select! {
         result = requests => result?,
@@ -116,11 +125,9 @@ async fn serve(config: &Config) -> Result<(), Failed> {
             info!("requests still run after {} seconds and are cut off", GRACE.as_secs());
         }
     }
-    stopper.abort();
     if tokio::time::timeout(GRACE, reconciler).await.is_err() {
         info!("the reconciler is still in the middle of a step; the next start goes on from the store");
     }
-    info!("stopped");
     Ok(())
 }
 

@@ -45,6 +45,10 @@ const INSTANCE_ID: &str = "instance_id";
 /// The setting that says that the first token was made.
 const ADMIN_MADE: &str = "admin_token_made";
 
+/// Makes the engine of an instance: from the instance's id, by which it labels everything, and the registry that it pulls
+/// from.
+pub(crate) type EngineMaker<'a> = dyn Fn(String, &Registry) -> Result<Arc<dyn Engine>, WiringError> + Send + Sync + 'a;
+
 /// Puts an instance together. `address` is where it listens, with the port that it really got.
 pub(crate) async fn app(
     config: &Config,
@@ -52,8 +56,25 @@ pub(crate) async fn app(
     address: std::net::SocketAddr,
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
-    let store =
-        SqliteStore::open(&data_dir.path().join(SqliteStore::FILE_NAME)).map_err(cant("the store can't be opened"))?;
+    let store = store(data_dir)?;
+    let engine = |instance_id: String, registry: &Registry| engine(config, instance_id, registry, &clock);
+    app_with(config, data_dir, address, clock.clone(), store, &engine).await
+}
+
+/// Opens the store of a data directory.
+pub(crate) fn store(data_dir: &DataDir) -> Result<SqliteStore, WiringError> {
+    SqliteStore::open(&data_dir.path().join(SqliteStore::FILE_NAME)).map_err(cant("the store can't be opened"))
+}
+
+/// As [`app`], on a store that is open and with an engine of the caller's making.
+pub(crate) async fn app_with(
+    config: &Config,
+    data_dir: &DataDir,
+    address: std::net::SocketAddr,
+    clock: Arc<dyn Clock>,
+    store: SqliteStore,
+    engine: &EngineMaker<'_>,
+) -> Result<App, WiringError> {
     let entities: Arc<dyn Store> = Arc::new(store.clone());
     let images: Arc<dyn RegistryStore> = Arc::new(store);
 
@@ -79,18 +100,7 @@ pub(crate) async fn app(
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
     let registry = Registry::open(registry_config, ports).map_err(cant("the registry's directory can't be used"))?;
 
-    let engine: Arc<dyn Engine> = match config.engine {
-        EngineKind::Docker => {
-            let mut docker = DockerConfig::new(instance_id);
-            if let Some(host) = &config.docker_host {
-                docker.host.clone_from(host);
-            }
-            docker.public_address.clone_from(&config.public_address);
-            let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
-            Arc::new(started.map_err(cant("the load balancers can't be started"))?)
-        }
-        EngineKind::Fake => Arc::new(FakeEngine::with_pace(clock.clone(), Pace::lifelike())),
-    };
+    let engine = engine(instance_id, &registry)?;
     Ok(App::new(Parts {
         store: entities,
         engine,
@@ -106,6 +116,27 @@ pub(crate) async fn app(
         },
         fixed_rules,
     }))
+}
+
+/// The engine that the configuration asks for.
+fn engine(
+    config: &Config,
+    instance_id: String,
+    registry: &Registry,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, WiringError> {
+    Ok(match config.engine {
+        EngineKind::Docker => {
+            let mut docker = DockerConfig::new(instance_id);
+            if let Some(host) = &config.docker_host {
+                docker.host.clone_from(host);
+            }
+            docker.public_address.clone_from(&config.public_address);
+            let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
+            Arc::new(started.map_err(cant("the load balancers can't be started"))?)
+        }
+        EngineKind::Fake => Arc::new(FakeEngine::with_pace(clock.clone(), Pace::lifelike())),
+    })
 }
 
 fn first8(bytes: &[u8; 32]) -> [u8; 8] {

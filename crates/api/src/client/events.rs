@@ -10,6 +10,7 @@ use crate::types::{LogLine, LogQuery, Operation, OperationEvent};
 
 /// What following an operation yields.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one of it exists for each event, and it is moved once")]
 pub enum Followed {
     /// Something happened.
     Event(OperationEvent),

@@ -12,7 +12,9 @@ use crate::value::parse_bool;
 #[command(after_help = "Example:\n  l0 environment create dev")]
 pub(crate) enum Environment {
     /// Make an environment
-    #[command(after_help = "Example:\n  l0 environment create dev\n  l0 environment create big --type m5.large --scale 2")]
+    #[command(
+        after_help = "Example:\n  l0 environment create dev\n  l0 environment create big --type m5.large --scale 2"
+    )]
     Create {
         /// Its name
         #[arg(value_name = "ENVIRONMENT_NAME")]

@@ -73,7 +73,7 @@ pub(crate) enum LoadBalancer {
         target: String,
         /// Seconds without traffic
         #[arg(value_name = "TIMEOUT", allow_negative_numbers = true)]
-        timeout: String,
+        seconds: String,
     },
     /// List load balancers
     #[command(after_help = "Example:\n  l0 loadbalancer list")]

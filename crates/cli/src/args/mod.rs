@@ -14,6 +14,7 @@ pub(crate) mod service;
 pub(crate) mod task;
 pub(crate) mod token;
 
+use crate::settings::Secret;
 use crate::value::parse_bool;
 
 /// From a private image to a running service.
@@ -54,8 +55,8 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// Credential, base64 of USER:SECRET [env: LAYER0_AUTH_TOKEN]
-    #[arg(long, global = true, value_name = "TOKEN")]
-    pub(crate) token: Option<String>,
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = Secret::parse)]
+    pub(crate) token: Option<Secret>,
     /// Accept a certificate that can't be verified [env: LAYER0_SKIP_SSL_VERIFY]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
     pub(crate) skip_ssl_verify: Option<bool>,

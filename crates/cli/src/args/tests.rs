@@ -16,8 +16,11 @@ fn parsed(line: &[&str]) -> Result<String, String> {
     Ok(format!("{:?} {:?}", cli.globals, cli.noun))
 }
 
+/// Flags and a value for each; none for those that take none.
+type Flags = &'static [(&'static str, &'static str)];
+
 /// The predecessor's commands: the words, the positionals, and every flag with a value.
-const COMMANDS: &[(&str, &[&str], &[(&str, &str)])] = &[
+const COMMANDS: &[(&str, &[&str], Flags)] = &[
     ("admin debug", &[], &[]),
     ("admin logs", &[], &[("tail", "5"), ("start", "2026-01-01 00:00"), ("end", "2026-01-02 00:00")]),
     ("deploy create", &["./Dockerrun.aws.json", "app"], &[]),
@@ -133,15 +136,18 @@ fn every_command_of_the_predecessor_means_the_same_wherever_its_flags_stand() {
 
 #[test]
 fn defaults_are_the_contracts() {
-    insta::assert_debug_snapshot!("defaults", [
-        &["environment", "create", "dev"][..],
-        &["environment", "link", "a", "b"],
-        &["loadbalancer", "create", "dev", "web"],
-        &["service", "create", "dev", "web", "app"],
-        &["task", "create", "dev", "job", "app"],
-        &["service", "logs", "web"],
-    ]
-    .map(|line| parsed(line).expect("a command").split_once("} ").map(|(_, noun)| noun.to_owned())));
+    insta::assert_debug_snapshot!(
+        "defaults",
+        [
+            &["environment", "create", "dev"][..],
+            &["environment", "link", "a", "b"],
+            &["loadbalancer", "create", "dev", "web"],
+            &["service", "create", "dev", "web", "app"],
+            &["task", "create", "dev", "job", "app"],
+            &["service", "logs", "web"],
+        ]
+        .map(|line| parsed(line).expect("a command").split_once("} ").map(|(_, noun)| noun.to_owned()))
+    );
 }
 
 #[test]

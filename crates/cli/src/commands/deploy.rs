@@ -103,8 +103,10 @@ mod tests {
             deploy_name: name.to_owned(),
             version: version.to_owned(),
         };
-        let ids: Vec<String> =
-            newest(vec![deploy("b", "1"), deploy("a", "9"), deploy("", "3"), deploy("a", "10")]).into_iter().map(|d| d.deploy_id).collect();
+        let ids: Vec<String> = newest(vec![deploy("b", "1"), deploy("a", "9"), deploy("", "3"), deploy("a", "10")])
+            .into_iter()
+            .map(|d| d.deploy_id)
+            .collect();
         assert_eq!(ids, ["a.10", "b.1"]);
     }
 

@@ -57,11 +57,17 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
             settle_and_show(app, &change).await
         }
         Environment::Link { source, destination, bi_directional } => {
-            let add = |id: &str| UpdateEnvironmentRequest { add_links: vec![id.to_owned()], ..UpdateEnvironmentRequest::default() };
+            let add = |id: &str| UpdateEnvironmentRequest {
+                add_links: vec![id.to_owned()],
+                ..UpdateEnvironmentRequest::default()
+            };
             link(app, (&source, &destination), bi_directional, "link", add).await
         }
         Environment::Unlink { source, destination, bi_directional } => {
-            let remove = |id: &str| UpdateEnvironmentRequest { remove_links: vec![id.to_owned()], ..UpdateEnvironmentRequest::default() };
+            let remove = |id: &str| UpdateEnvironmentRequest {
+                remove_links: vec![id.to_owned()],
+                ..UpdateEnvironmentRequest::default()
+            };
             link(app, (&source, &destination), bi_directional, "unlink", remove).await
         }
     }
@@ -136,7 +142,10 @@ async fn wait_for(app: &App, changes: &[CreateEntityResponse]) -> Result<(), Cli
 }
 
 /// What is gone already needs no deleting.
-fn unless_gone(app: &App, answer: Result<CreateEntityResponse, ClientError>) -> Result<Option<CreateEntityResponse>, CliError> {
+fn unless_gone(
+    app: &App,
+    answer: Result<CreateEntityResponse, ClientError>,
+) -> Result<Option<CreateEntityResponse>, CliError> {
     match answer {
         Ok(change) => Ok(Some(change)),
         Err(ClientError::Refused { status: 404, .. }) => Ok(None),

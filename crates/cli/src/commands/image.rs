@@ -21,7 +21,8 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
         }
         Image::Get { image: text } => {
             let (name, reference) = image(&text)?;
-            let found = app.client.image_get(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
+            let found =
+                app.client.image_get(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
             app.printer.result(&[found][..], rows::image_table)
         }
         Image::Delete { image: text } => {

@@ -1,6 +1,8 @@
 //! `l0 loadbalancer`.
 
-use layer0_api::types::{CreateEntityResponse, CreateLoadBalancerRequest, HealthCheck, LoadBalancer as Entity, UpdateLoadBalancerRequest};
+use layer0_api::types::{
+    CreateEntityResponse, CreateLoadBalancerRequest, HealthCheck, LoadBalancer as Entity, UpdateLoadBalancerRequest,
+};
 
 use crate::app::App;
 use crate::args::load_balancer::{HealthCheckChange, LoadBalancer, LoadBalancerCreate};
@@ -25,7 +27,8 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
         LoadBalancer::CrossZone { target, enable, disable } => {
             let found = target::one(app, Kind::LoadBalancer, &target).await?;
             if enable || disable {
-                let request = UpdateLoadBalancerRequest { cross_zone: Some(enable), ..UpdateLoadBalancerRequest::default() };
+                let request =
+                    UpdateLoadBalancerRequest { cross_zone: Some(enable), ..UpdateLoadBalancerRequest::default() };
                 let change = update(app, &found.id, &request).await?;
                 app.settle_then_print(&change).await?;
             }
@@ -40,9 +43,13 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
             let host_port = port_number(&host_port)?;
             let found = target::one(app, Kind::LoadBalancer, &target).await?;
             if !read(app, &found.id).await?.ports.iter().any(|port| port.host_port == host_port) {
-                return Err(CliError::new(Exit::NotFound, format!("Host port '{host_port}' doesn't exist on this Load Balancer")));
+                return Err(CliError::new(
+                    Exit::NotFound,
+                    format!("Host port '{host_port}' doesn't exist on this Load Balancer"),
+                ));
             }
-            let request = UpdateLoadBalancerRequest { remove_ports: vec![host_port], ..UpdateLoadBalancerRequest::default() };
+            let request =
+                UpdateLoadBalancerRequest { remove_ports: vec![host_port], ..UpdateLoadBalancerRequest::default() };
             let change = update(app, &found.id, &request).await?;
             settle_and_show(app, &change).await
         }
@@ -51,10 +58,11 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
             show(app, ids).await
         }
         LoadBalancer::HealthCheck(args) => health_check(app, *args).await,
-        LoadBalancer::IdleTimeout { target, timeout } => {
-            let timeout = integer("TIMEOUT", &timeout)?;
+        LoadBalancer::IdleTimeout { target, seconds } => {
+            let timeout = integer("TIMEOUT", &seconds)?;
             let found = target::one(app, Kind::LoadBalancer, &target).await?;
-            let request = UpdateLoadBalancerRequest { idle_timeout: Some(timeout), ..UpdateLoadBalancerRequest::default() };
+            let request =
+                UpdateLoadBalancerRequest { idle_timeout: Some(timeout), ..UpdateLoadBalancerRequest::default() };
             let change = update(app, &found.id, &request).await?;
             app.settle_then_print(&change).await?;
             app.printer.result(&read(app, &found.id).await?, rows::idle_timeout_table)

@@ -39,7 +39,8 @@ pub(crate) fn endpoint(
     if args.insecure {
         variables.extend([(ENV_SKIP_SSL, "1"), (ENV_SKIP_VERSION, "1")]);
     }
-    let object: Map<String, Value> = variables.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
+    let object: Map<String, Value> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
     let mut text = String::new();
     for (name, value) in variables {
         text.push_str(&syntax.line(name, value)?);
@@ -89,7 +90,9 @@ impl Syntax {
             "bash" => Ok(Syntax::Bash),
             "cmd" => Ok(Syntax::Cmd),
             "powershell" => Ok(Syntax::PowerShell),
-            _ => Err(CliError::usage(format!("Unknown syntax '{text}'. Please specify 'bash', 'cmd', or 'powershell'"))),
+            _ => {
+                Err(CliError::usage(format!("Unknown syntax '{text}'. Please specify 'bash', 'cmd', or 'powershell'")))
+            }
         }
     }
 

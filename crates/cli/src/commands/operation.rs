@@ -48,7 +48,8 @@ async fn list(app: &App) -> Result<(), CliError> {
 }
 
 async fn get(app: &App, id: &str) -> Result<(), CliError> {
-    let (operation, events) = try_join(app.client.operation_get(id), app.client.operation_events(id)).await.map_err(|why| app.error(why))?;
+    let (operation, events) =
+        try_join(app.client.operation_get(id), app.client.operation_events(id)).await.map_err(|why| app.error(why))?;
     app.printer.result(&[operation][..], |operations| {
         let mut out = rows::operation_table(operations);
         if !events.is_empty() {

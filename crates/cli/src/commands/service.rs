@@ -15,7 +15,8 @@ pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
     match verb {
         Service::Create { environment, name, deploy, loadbalancer, stateful, scale } => {
             let (environment, deploy) =
-                try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy)).await?;
+                try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy))
+                    .await?;
             let load_balancer_id = match loadbalancer.as_deref().filter(|target| !target.is_empty()) {
                 Some(target) => target::load_balancer_near(app, target, &environment.id).await?.id,
                 None => String::new(),
@@ -59,7 +60,8 @@ pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
             update(app, &found.id, UpdateServiceRequest { deploy_id: None, scale: Some(scale) }).await
         }
         Service::Update { target, deploy } => {
-            let (found, deploy) = try_join(target::one(app, Kind::Service, &target), target::one(app, Kind::Deploy, &deploy)).await?;
+            let (found, deploy) =
+                try_join(target::one(app, Kind::Service, &target), target::one(app, Kind::Deploy, &deploy)).await?;
             update(app, &found.id, UpdateServiceRequest { deploy_id: Some(deploy.id), scale: None }).await
         }
     }

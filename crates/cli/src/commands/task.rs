@@ -16,7 +16,8 @@ pub(crate) async fn run(app: &App, verb: Task) -> Result<(), CliError> {
         Task::Create { environment, name, deploy, overrides: texts, stateful, copies } => {
             let container_overrides = overrides(&texts)?;
             let (environment, deploy) =
-                try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy)).await?;
+                try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy))
+                    .await?;
             let request = CreateTaskRequest {
                 container_overrides,
                 deploy_id: deploy.id,

@@ -12,11 +12,19 @@ pub(crate) async fn run(app: &App, verb: Token) -> Result<(), CliError> {
         Token::Create { name, expires_days, never } => {
             let expires_days = match expires_days {
                 // 0 means "never" to the API; whoever wants that says so.
-                Some(days) if days < 1 => return Err(CliError::usage("--expires-days must be at least 1").hint("--never makes a token without end")),
+                Some(days) if days < 1 => {
+                    return Err(
+                        CliError::usage("--expires-days must be at least 1").hint("--never makes a token without end")
+                    );
+                }
                 Some(days) => Some(days),
                 None => never.then_some(0),
             };
-            let made = app.client.token_create(&CreateTokenRequest { name, expires_days }).await.map_err(|why| app.error(why))?;
+            let made = app
+                .client
+                .token_create(&CreateTokenRequest { name, expires_days })
+                .await
+                .map_err(|why| app.error(why))?;
             app.printer.result(std::slice::from_ref(&made), |all| all.iter().map(text).collect())?;
             app.printer.note("The secret is shown this one time; only its hash is kept.");
             Ok(())

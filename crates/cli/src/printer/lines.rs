@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn sizes_are_readable() {
-        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (12_345_678, "12.3 MB"), (5_000_000_000, "5.0 GB")] {
+        for (bytes, text) in
+            [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (12_345_678, "12.3 MB"), (5_000_000_000, "5.0 GB")]
+        {
             assert_eq!(size(bytes), text);
         }
     }

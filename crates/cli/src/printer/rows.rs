@@ -1,8 +1,8 @@
 //! The tables of the entities. Their columns and cells are the contract's.
 
 use layer0_api::types::{
-    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary, MapRule, Operation,
-    Port, Repository, Service, ServiceSummary, Task, TaskSummary, TokenSummary,
+    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary,
+    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, TokenSummary,
 };
 
 use super::table::Table;
@@ -63,7 +63,16 @@ fn port_cell(port: &Port) -> String {
 
 /// Load balancers with all they have. Further ports stand under the first one.
 pub(crate) fn load_balancer_table(items: &[LoadBalancer]) -> String {
-    let mut table = Table::new(&["LOADBALANCER ID", "LOADBALANCER NAME", "TYPE", "ENVIRONMENT", "SERVICE", "PORTS", "PUBLIC", "URL"]);
+    let mut table = Table::new(&[
+        "LOADBALANCER ID",
+        "LOADBALANCER NAME",
+        "TYPE",
+        "ENVIRONMENT",
+        "SERVICE",
+        "PORTS",
+        "PUBLIC",
+        "URL",
+    ]);
     for item in items {
         let mut ports = item.ports.iter().map(port_cell);
         table.row([
@@ -164,9 +173,11 @@ fn deployment_cell(deployment: &Deployment) -> String {
 
 /// Services with all they have. A deployment that is over has no place among those that run; its cause stands below.
 pub(crate) fn service_table(items: &[Service]) -> String {
-    let mut table = Table::new(&["SERVICE ID", "SERVICE NAME", "ENVIRONMENT", "LOADBALANCER", "DEPLOYMENTS", "SCALE", "STATEFUL"]);
+    let mut table =
+        Table::new(&["SERVICE ID", "SERVICE NAME", "ENVIRONMENT", "LOADBALANCER", "DEPLOYMENTS", "SCALE", "STATEFUL"]);
     for item in items {
-        let mut deployments = item.deployments.iter().filter(|deployment| deployment.status != "INACTIVE").map(deployment_cell);
+        let mut deployments =
+            item.deployments.iter().filter(|deployment| deployment.status != "INACTIVE").map(deployment_cell);
         let mut scale = format!("{}/{}", item.running_count, item.desired_count);
         if item.pending_count > 0 {
             scale.push_str(&format!(" ({})", item.pending_count));

@@ -238,7 +238,7 @@ impl HealthTarget {
             _ if is_http => return Err(HealthTargetError::Path),
             _ => return Err(HealthTargetError::Form),
         };
-        if is_http != !path.is_empty() {
+        if is_http == path.is_empty() {
             return Err(if is_http { HealthTargetError::Path } else { HealthTargetError::Form });
         }
         Ok(Self { scheme, port, path: path.to_owned() })

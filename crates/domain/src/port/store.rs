@@ -19,6 +19,7 @@ use crate::model::task_definition::Document;
 use crate::model::time::{Generation, Timestamp};
 
 /// An entity that has an operation for each change: all kinds but deploys.
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is moved once; a box would be in every match")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entity {
     /// An environment.
@@ -205,6 +206,7 @@ pub struct NewDeploy {
 }
 
 /// What `operation_progress` changes together with the operation.
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is moved once; a box would be in every match")]
 #[derive(Debug, Clone)]
 pub enum Alongside {
     /// Nothing.

@@ -1,4 +1,6 @@
 //! The Docker engine against a real Docker engine. Needs `docker` (engine and client); `make test` runs it.
 
+mod copies;
+mod services;
 mod suite;
 mod support;

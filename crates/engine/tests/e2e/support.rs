@@ -1,14 +1,26 @@
 //! What the tests share: the test image, engines with instances of their own, and the proof that no litter is left.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::environment::{Environment, OperatingSystem};
+use layer0_domain::model::failure::LogLine;
+use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
+use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
-use layer0_domain::port::engine::{Engine, Scope};
+use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::port::engine::{
+    CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
+    TaskSpec, Want,
+};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_testkit::clock::RunningClock;
@@ -166,4 +178,239 @@ pub(crate) fn tool_with(name: &str, command: &[&str], more: Value) -> Value {
     let fields = container.as_object_mut().expect("an object");
     fields.extend(more.as_object().expect("an object").clone());
     container
+}
+
+/// A small world to test in: an engine with one environment, whose wishes a test changes.
+pub(crate) struct Stage {
+    pub(crate) instance: Instance,
+    pub(crate) engine: Arc<DockerEngine>,
+    pub(crate) environment: Environment,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::of(Instance::new()).await
+    }
+
+    pub(crate) async fn of(instance: Instance) -> Self {
+        let engine = instance.connected().await;
+        let environment = environment(&instance, "one");
+        let stage = Self { instance, engine, environment };
+        stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+        stage
+    }
+
+    /// As after a restart of the server: an engine that knows nothing.
+    pub(crate) async fn restart(&mut self) {
+        self.engine = self.instance.connected().await;
+    }
+
+    pub(crate) async fn ensure(&self, want: Want) {
+        let entity = want.entity();
+        self.engine.ensure(want).await.unwrap_or_else(|error| panic!("ensure of {entity}: {error}"));
+    }
+
+    pub(crate) async fn service(&self, spec: &ServiceSpec) {
+        self.ensure(Want::Service(spec.clone())).await;
+    }
+
+    pub(crate) fn service_wanted(&self, name: &str, desired_count: u32, containers: Value) -> ServiceSpec {
+        ServiceSpec {
+            id: ServiceId::parse(&format!("{name}-{}", self.instance.id)).expect("an id"),
+            name: Name::parse(name).expect("a name"),
+            environment: self.environment.id.clone(),
+            desired_count,
+            revision: revision(&format!("{name}-1"), definition(containers)),
+            mode: ServiceMode::Run,
+            load_balancer: None,
+            generation: Generation(1),
+        }
+    }
+
+    pub(crate) fn task_wanted(&self, name: &str, copies: u32, definition: TaskDefinition) -> TaskSpec {
+        TaskSpec {
+            id: TaskId::parse(&format!("{name}-{}", self.instance.id)).expect("an id"),
+            name: Name::parse(name).expect("a name"),
+            environment: self.environment.id.clone(),
+            copies,
+            definition,
+            run: TaskRun::Once,
+            generation: Generation(1),
+        }
+    }
+
+    pub(crate) fn balancer_wanted(&self, name: &str, host_port: u16, container_port: u16) -> LoadBalancer {
+        LoadBalancer {
+            id: LoadBalancerId::parse(&format!("{name}-{}", self.instance.id)).expect("an id"),
+            name: Name::parse(name).expect("a name"),
+            environment: self.environment.id.clone(),
+            kind: LoadBalancerKind::Application,
+            visibility: Visibility::Public,
+            ports: vec![Port { host_port, container_port, protocol: Protocol::Http, certificate_arn: None }],
+            health_check: HealthCheck {
+                target: format!("TCP:{container_port}"),
+                path: "/".to_owned(),
+                interval_s: 5,
+                timeout_s: 2,
+                healthy_threshold: 2,
+                unhealthy_threshold: 2,
+            },
+            idle_timeout_s: 60,
+            cross_zone: true,
+            created: Timestamp(0),
+            generation: Generation(1),
+            deleting: false,
+        }
+    }
+
+    pub(crate) async fn balancer(&self, wanted: &LoadBalancer, reachable_from: &[&Environment]) -> String {
+        let reachable_from = reachable_from.iter().map(|environment| environment.id.clone()).collect();
+        self.ensure(Want::LoadBalancer { load_balancer: wanted.clone(), reachable_from }).await;
+        let scope = Scope::One(EntityRef::LoadBalancer(wanted.id.clone()));
+        let seen = self.engine.observe(scope).await.expect("Docker answers").load_balancers.remove(0);
+        assert_eq!(seen.problem, None);
+        seen.address
+    }
+
+    pub(crate) async fn service_seen(&self, id: &ServiceId) -> ServiceSeen {
+        let seen = self.engine.observe(Scope::One(EntityRef::Service(id.clone()))).await.expect("it was ensured");
+        seen.services.into_iter().next().expect("it was ensured")
+    }
+
+    pub(crate) async fn service_until(
+        &self,
+        what: &str,
+        id: &ServiceId,
+        holds: impl Fn(&ServiceSeen) -> bool,
+    ) -> ServiceSeen {
+        until(what, || async {
+            let seen = self.service_seen(id).await;
+            if holds(&seen) { Ok(seen) } else { Err(format!("{seen:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until all copies of the wanted revision are healthy and no others are left.
+    pub(crate) async fn steady(&self, spec: &ServiceSpec) -> ServiceSeen {
+        self.service_until("the service to be steady", &spec.id, |seen| {
+            let live: Vec<_> = seen.copies.iter().filter(|copy| copy.state != CopyState::Stopped).collect();
+            live.len() == spec.desired_count as usize
+                && live.iter().all(|copy| {
+                    copy.state == CopyState::Healthy && copy.deployment.as_ref() == Some(&spec.revision.deployment)
+                })
+        })
+        .await
+    }
+
+    /// Runs a task to its end; gives its exit codes by container and its lines.
+    pub(crate) async fn run_task(&self, name: &str, definition: TaskDefinition) -> (BTreeMap<String, Option<i64>>, Vec<LogLine>) {
+        let spec = self.task_wanted(name, 1, definition);
+        self.ensure(Want::Task(spec.clone())).await;
+        let seen = self.task_ended(&spec).await;
+        assert_eq!(seen.failure, None);
+        let codes = seen.copies[0].containers.iter().map(|container| {
+            (container.name.clone(), container.outcome.as_ref().and_then(|outcome| outcome.exit_code))
+        });
+        let codes = codes.collect();
+        let entity = EntityRef::Task(spec.id.clone());
+        let lines = self.lines(&entity).await;
+        self.remove(&entity).await;
+        (codes, lines)
+    }
+
+    pub(crate) async fn task_seen(&self, id: &TaskId) -> TaskSeen {
+        let seen = self.engine.observe(Scope::One(EntityRef::Task(id.clone()))).await.expect("it was ensured");
+        seen.tasks.into_iter().next().expect("it was ensured")
+    }
+
+    pub(crate) async fn task_ended(&self, spec: &TaskSpec) -> TaskSeen {
+        until("the task to end", || async {
+            let seen = self.task_seen(&spec.id).await;
+            let over = |copy: &layer0_domain::port::engine::CopySeen| {
+                copy.state == CopyState::Stopped && copy.containers.iter().all(|container| container.status != "RUNNING")
+            };
+            let ended = seen.copies.iter().all(over);
+            if ended { Ok(seen) } else { Err(format!("{seen:#?}")) }
+        })
+        .await
+    }
+
+    pub(crate) async fn lines(&self, of: &EntityRef) -> Vec<LogLine> {
+        let stream = self.engine.logs(of, LogQuery::default()).await.expect("it has a log");
+        stream.map(|line| line.expect("a line")).collect().await
+    }
+
+    pub(crate) async fn remove(&self, entity: &EntityRef) {
+        until(format!("{entity} to be gone"), || async {
+            match self.engine.remove(entity).await {
+                Ok(Removed::Gone) => Ok(()),
+                Ok(Removed::Going { waiting_for }) => Err(waiting_for),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// Takes all away and proves that nothing is left.
+    pub(crate) async fn leave(self) {
+        let all = self.engine.observe(Scope::All).await.expect("Docker answers");
+        for seen in all.load_balancers {
+            self.remove(&EntityRef::LoadBalancer(seen.id)).await;
+        }
+        for seen in all.services {
+            self.remove(&EntityRef::Service(seen.id)).await;
+        }
+        for seen in all.tasks {
+            self.remove(&EntityRef::Task(seen.id)).await;
+        }
+        for seen in all.environments {
+            self.remove(&EntityRef::Environment(seen.id)).await;
+        }
+        self.instance.assert_clean();
+    }
+}
+
+/// An environment that is not made yet.
+pub(crate) fn environment(instance: &Instance, name: &str) -> Environment {
+    Environment {
+        id: EnvironmentId::parse(&format!("{name}-{}", instance.id)).expect("an id"),
+        name: Name::parse(name).expect("a name"),
+        operating_system: OperatingSystem::Linux,
+        scale: 0,
+        instance_type: String::new(),
+        ami_id: String::new(),
+        user_data_template: String::new(),
+        links: BTreeSet::new(),
+        created: Timestamp(0),
+        generation: Generation(1),
+        deleting: false,
+    }
+}
+
+/// A revision of a service.
+pub(crate) fn revision(deployment: &str, definition: TaskDefinition) -> Revision {
+    let id = DeploymentId::parse(deployment).expect("an id");
+    Revision { deployment: id, label: deployment.to_owned(), definition }
+}
+
+/// A host port that nobody holds right now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a machine has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// What an HTTP server answers to `GET`: the status and the body; `None` when it does not.
+pub(crate) async fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let limit = std::time::Duration::from_secs(10);
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    };
+    tokio::time::timeout(limit, ask).await.ok().flatten()
 }

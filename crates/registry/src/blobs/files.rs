@@ -14,7 +14,8 @@ const FANS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct BlobFiles {
     root: PathBuf,
-    /// Per algorithm and fan-out directory: whether this process has seen to it that the directory's own entry is on the disk.
+    /// Per algorithm and fan-out directory: whether this process has seen to it that the directory's own entry is on
+    /// the disk.
     durable: [Vec<AtomicBool>; 2],
 }
 
@@ -32,7 +33,8 @@ impl BlobFiles {
         Ok(Self { root, durable: [unknown(), unknown()] })
     }
 
-    /// Where a blob lies, whether it is there or not. A [`Digest`] holds nothing but an algorithm and hex, so no path can lead outside.
+    /// Where a blob lies, whether it is there or not. A [`Digest`] holds nothing but an algorithm and hex, so no path
+    /// can lead outside.
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
         self.directory(digest).join(digest.hex())
     }
@@ -59,7 +61,8 @@ impl BlobFiles {
         }
     }
 
-    /// Opens a blob for reading, with its length; `None` when there is none. The open file stays readable when the blob is deleted.
+    /// Opens a blob for reading, with its length; `None` when there is none. The open file stays readable when the blob
+    /// is deleted.
     pub(crate) fn open_blob(&self, digest: &Digest) -> io::Result<Option<(File, u64)>> {
         match File::open(self.path(digest)) {
             Ok(file) => {
@@ -71,7 +74,8 @@ impl BlobFiles {
         }
     }
 
-    /// Moves a staged file, verified and synced by the caller, to its place, and returns when its name is on the disk too.
+    /// Moves a staged file, verified and synced by the caller, to its place, and returns when its name is on the disk
+    /// too.
     ///
     /// A file that is there already is replaced: the new one was just verified, the old one may have rotted.
     pub(crate) fn take_in(&self, staged: &Path, digest: &Digest) -> io::Result<()> {
@@ -86,7 +90,8 @@ impl BlobFiles {
         sync_directory(&directory)
     }
 
-    /// Removes a blob's file; a missing one is no error. Not synced: a file that comes back after a power cut is only space.
+    /// Removes a blob's file; a missing one is no error. Not synced: a file that comes back after a power cut is only
+    /// space.
     pub(crate) fn remove(&self, digest: &Digest) -> io::Result<()> {
         match fs::remove_file(self.path(digest)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,16 +1,17 @@
 //! Blobs: files with content, and links that say which repository holds which blob.
 //!
 //! Invariant: **a link that stands in the store has its file, complete and durable.** It holds because
-//! - a file gets its name only after it was verified and synced, and the directory is synced before the link is written;
-//! - a link is written, and a file removed, only under the lock of the digest, and the file is removed only when under that lock no
-//!   repository holds the blob. So a push or mount either comes first, and its link keeps the file, or comes after, and finds the file gone:
-//!   the push brings its own, the mount is refused.
+//! - a file gets its name only after it was verified and synced, and the directory is synced before the link is
+//!   written;
+//! - a link is written, and a file removed, only under the lock of the digest, and the file is removed only when under
+//!   that lock no repository holds the blob. So a push or mount either comes first, and its link keeps the file, or
+//!   comes after, and finds the file gone: the push brings its own, the mount is refused.
 //!
-//! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe since the file goes
-//! only after another look at the holders under the lock.
+//! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
+//! since the file goes only after another look at the holders under the lock.
 //!
-//! The other direction may be broken by a crash: a file without a link. It costs space and nothing else; a later push of the same content
-//! takes it over. The locks live in this process: one process at a time owns the data directory.
+//! The other direction may be broken by a crash: a file without a link. It costs space and nothing else; a later push
+//! of the same content takes it over. The locks live in this process: one process at a time owns the data directory.
 //!
 //! Each change runs in a task of its own to its end, so a client that hangs up never leaves it half done.
 
@@ -54,8 +55,8 @@ impl Inner {
         blocking(move || files.remove(&digest)).await.map_err(RegistryError::from_io)
     }
 
-    /// The blob's size when the repository holds it and its file is whole. A link without its whole file is a damaged store: said loudly,
-    /// and treated as absent, so that the next push brings the content back.
+    /// The blob's size when the repository holds it and its file is whole. A link without its whole file is a damaged
+    /// store: said loudly, and treated as absent, so that the next push brings the content back.
     async fn whole(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryError> {
         let Some(size) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
         let (files, wanted) = (Arc::clone(&self.files), digest.clone());
@@ -79,16 +80,26 @@ fn check_length(repository: &RepositoryName, digest: &Digest, size: u64, found: 
 impl Blobs {
     /// Opens the blobs under `root`.
     pub(crate) fn open(root: PathBuf, store: Arc<dyn RegistryStore>) -> io::Result<Self> {
-        Ok(Self { inner: Arc::new(Inner { files: Arc::new(BlobFiles::open(root)?), locks: DigestLocks::new(), store }) })
+        Ok(Self {
+            inner: Arc::new(Inner { files: Arc::new(BlobFiles::open(root)?), locks: DigestLocks::new(), store }),
+        })
     }
 
     /// The size of a blob that the repository holds and that is whole on the disk.
-    pub(crate) async fn size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+    pub(crate) async fn size(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, RegistryError> {
         self.inner.whole(repository, digest).await
     }
 
     /// Opens a blob that the repository holds and that is whole on the disk.
-    pub(crate) async fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<(File, u64)>, RegistryError> {
+    pub(crate) async fn open_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<(File, u64)>, RegistryError> {
         let Some(size) = self.inner.store.blob_size(repository, digest).await? else { return Ok(None) };
         let (files, wanted) = (Arc::clone(&self.inner.files), digest.clone());
         let opened = blocking(move || files.open_blob(&wanted)).await.map_err(RegistryError::from_io)?;
@@ -96,9 +107,17 @@ impl Blobs {
         Ok(opened.filter(|_| check_length(repository, digest, size, found)))
     }
 
-    /// Takes a staged file in as a blob of a repository; returns when both the file and the link are durable. The caller has verified and
-    /// synced the file. On an error the staged file is gone or stays where it was, and no link is written.
-    pub(crate) async fn take_in(&self, staged: PathBuf, repository: RepositoryName, digest: Digest, size: u64, at: Timestamp) -> Result<(), RegistryError> {
+    /// Takes a staged file in as a blob of a repository; returns when both the file and the link are durable. The
+    /// caller has verified and synced the file. On an error the staged file is gone or stays where it was, and no link
+    /// is written.
+    pub(crate) async fn take_in(
+        &self,
+        staged: PathBuf,
+        repository: RepositoryName,
+        digest: Digest,
+        size: u64,
+        at: Timestamp,
+    ) -> Result<(), RegistryError> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let _lock = inner.locks.lock(&digest).await;
@@ -120,7 +139,13 @@ impl Blobs {
     }
 
     /// Makes a blob of one repository a blob of another too. `false` when the first does not hold it (whole).
-    pub(crate) async fn mount(&self, from: RepositoryName, to: RepositoryName, digest: Digest, at: Timestamp) -> Result<bool, RegistryError> {
+    pub(crate) async fn mount(
+        &self,
+        from: RepositoryName,
+        to: RepositoryName,
+        digest: Digest,
+        at: Timestamp,
+    ) -> Result<bool, RegistryError> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let _lock = inner.locks.lock(&digest).await;
@@ -151,7 +176,11 @@ impl Blobs {
     }
 
     /// Deletes a repository, and the files of the blobs that no other repository holds.
-    pub(crate) async fn repository_delete(&self, name: RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
+    pub(crate) async fn repository_delete(
+        &self,
+        name: RepositoryName,
+        only_empty: bool,
+    ) -> Result<(), RegistryStoreError> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let orphans = inner.store.repository_delete(&name, only_empty).await?;

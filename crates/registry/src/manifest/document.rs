@@ -1,5 +1,5 @@
-//! Manifests as JSON: image manifests, indexes and artefact manifests (image-spec: manifest.md, image-index.md, descriptor.md; Docker's
-//! schema 2 has the same shape).
+//! Manifests as JSON: image manifests, indexes and artefact manifests (image-spec: manifest.md, image-index.md,
+//! descriptor.md; Docker's schema 2 has the same shape).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::error::RegistryError;
 
-/// The largest manifest, 4 MiB: what the specification wants taken at least, and the most that docker and containerd read.
+/// The largest manifest, 4 MiB: what the specification wants taken at least, and the most that docker and containerd
+/// read.
 pub(crate) const MANIFEST_MAX: usize = 4 << 20;
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -115,10 +116,13 @@ struct WirePlatform {
 impl Document {
     /// Reads a manifest that came with `content_type` (already without parameters; `None` when there was none).
     pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, RegistryError> {
-        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
+        let wire: Wire =
+            serde_json::from_slice(bytes).map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
         let media_type = match (content_type, &wire.media_type) {
             (Some(given), Some(inside)) if given != inside => {
-                return Err(invalid(format!("the Content-Type is {given:?}, the manifest's mediaType {inside:?}: they must be the same")));
+                return Err(invalid(format!(
+                    "the Content-Type is {given:?}, the manifest's mediaType {inside:?}: they must be the same"
+                )));
             }
             (Some(given), _) => given.to_owned(),
             (None, Some(inside)) => inside.clone(),
@@ -141,7 +145,10 @@ impl Document {
             (Kind::Image, Some(config)) => Some(descriptor("config", config)?),
             (Kind::Index | Kind::Artifact, _) => None,
         };
-        let artifact_type = wire.artifact_type.filter(|text| !text.is_empty()).or_else(|| config.as_ref().map(|config| config.media_type.clone()));
+        let artifact_type = wire
+            .artifact_type
+            .filter(|text| !text.is_empty())
+            .or_else(|| config.as_ref().map(|config| config.media_type.clone()));
         let config_digest = config.as_ref().map(|config| config.digest.clone());
         let mut blobs = Vec::new();
         blobs.extend(config);
@@ -158,7 +165,11 @@ impl Document {
             media_type,
             blobs: once(blobs)?,
             children: once(children)?,
-            subject: wire.subject.map(|subject| descriptor("subject", subject)).transpose()?.map(|subject| subject.digest),
+            subject: wire
+                .subject
+                .map(|subject| descriptor("subject", subject))
+                .transpose()?
+                .map(|subject| subject.digest),
             artifact_type,
             annotations: wire.annotations.unwrap_or_default(),
             config: config_digest,
@@ -186,7 +197,11 @@ fn descriptor(place: &str, wire: WireDescriptor) -> Result<Descriptor, RegistryE
     if i64::try_from(wire.size).is_err() {
         return Err(invalid(format!("{place}: a size of {} bytes is too large", wire.size)));
     }
-    let platform = wire.platform.map(|platform| Platform { os: platform.os, architecture: platform.architecture, variant: platform.variant.filter(|text| !text.is_empty()) });
+    let platform = wire.platform.map(|platform| Platform {
+        os: platform.os,
+        architecture: platform.architecture,
+        variant: platform.variant.filter(|text| !text.is_empty()),
+    });
     Ok(Descriptor { media_type: wire.media_type, digest, size: wire.size, platform })
 }
 
@@ -208,7 +223,12 @@ fn once(list: Vec<Descriptor>) -> Result<Vec<Descriptor>, RegistryError> {
         match sizes.insert(descriptor.digest.clone(), descriptor.size) {
             None => kept.push(descriptor),
             Some(size) if size == descriptor.size => {}
-            Some(size) => return Err(invalid(format!("{} is named with {size} and with {} bytes", descriptor.digest, descriptor.size))),
+            Some(size) => {
+                return Err(invalid(format!(
+                    "{} is named with {size} and with {} bytes",
+                    descriptor.digest, descriptor.size
+                )));
+            }
         }
     }
     Ok(kept)

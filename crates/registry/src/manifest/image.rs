@@ -39,7 +39,12 @@ struct Config {
 }
 
 /// Walks an image. Only reads.
-pub(crate) async fn summarize(store: &dyn RegistryStore, blobs: &Blobs, repository: &RepositoryName, manifest: &Manifest) -> Result<Summary, RegistryError> {
+pub(crate) async fn summarize(
+    store: &dyn RegistryStore,
+    blobs: &Blobs,
+    repository: &RepositoryName,
+    manifest: &Manifest,
+) -> Result<Summary, RegistryError> {
     let mut summary = Summary::default();
     let mut seen: HashSet<Digest> = HashSet::new();
     let mut todo: Vec<(Manifest, Option<Platform>, usize)> = vec![(manifest.clone(), None, 0)];
@@ -78,8 +83,13 @@ pub(crate) async fn summarize(store: &dyn RegistryStore, blobs: &Blobs, reposito
     Ok(summary)
 }
 
-/// The platform that an image's config names; `None` when the manifest is no image, or its config is not here or says nothing.
-async fn config_platform(blobs: &Blobs, repository: &RepositoryName, manifest: &Manifest) -> Result<Option<Platform>, RegistryError> {
+/// The platform that an image's config names; `None` when the manifest is no image, or its config is not here or says
+/// nothing.
+async fn config_platform(
+    blobs: &Blobs,
+    repository: &RepositoryName,
+    manifest: &Manifest,
+) -> Result<Option<Platform>, RegistryError> {
     if Kind::of(&manifest.media_type) != Some(Kind::Image) {
         return Ok(None);
     }
@@ -96,6 +106,8 @@ async fn config_platform(blobs: &Blobs, repository: &RepositoryName, manifest: &
     })
     .await
     .map_err(RegistryError::from_io)?;
-    let Ok(Config { os: Some(os), architecture: Some(architecture), variant }) = serde_json::from_slice(&bytes) else { return Ok(None) };
+    let Ok(Config { os: Some(os), architecture: Some(architecture), variant }) = serde_json::from_slice(&bytes) else {
+        return Ok(None);
+    };
     Ok(Some(Platform { os, architecture, variant: variant.filter(|text| !text.is_empty()) }))
 }

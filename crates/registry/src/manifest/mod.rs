@@ -13,11 +13,12 @@ use self::document::{Document, Kind};
 use crate::blobs::Blobs;
 use crate::error::RegistryError;
 
-/// Compares a manifest with what the repository holds and makes the record for the store, which checks once more, and for good, that nothing
-/// is missing.
+/// Compares a manifest with what the repository holds and makes the record for the store, which checks once more, and
+/// for good, that nothing is missing.
 ///
-/// Every blob must be there with the size that the manifest says, else no client could pull the image. Foreign layers need not be there; one
-/// that is there is kept with the image. An index's entry of an unknown media type may be a blob.
+/// Every blob must be there with the size that the manifest says, else no client could pull the image. Foreign layers
+/// need not be there; one that is there is kept with the image. An index's entry of an unknown media type may be a
+/// blob.
 pub(crate) async fn resolve(
     store: &dyn RegistryStore,
     blobs: &Blobs,
@@ -35,7 +36,10 @@ pub(crate) async fn resolve(
             None if blob.is_foreign() => {}
             None => missing.push(blob.digest),
             Some(size) => {
-                return Err(RegistryError::ManifestInvalid(format!("the manifest says that {} has {} bytes; it has {size}", blob.digest, blob.size)));
+                return Err(RegistryError::ManifestInvalid(format!(
+                    "the manifest says that {} has {} bytes; it has {size}",
+                    blob.digest, blob.size
+                )));
             }
         }
     }

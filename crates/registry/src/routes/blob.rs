@@ -13,12 +13,21 @@ use crate::error::RegistryError;
 use crate::range::{Wanted, wanted};
 use crate::registry::Registry;
 
-pub(super) async fn serve(registry: &Registry, ask: &Ask, name: &str, reference: &str) -> Result<Response, RegistryError> {
+pub(super) async fn serve(
+    registry: &Registry,
+    ask: &Ask,
+    name: &str,
+    reference: &str,
+) -> Result<Response, RegistryError> {
     match ask.method {
         Method::GET | Method::HEAD => {
             let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
             let digest = digest(reference)?;
-            if ask.method == Method::HEAD { head(registry, ask, &name, &digest).await } else { get(registry, ask, &name, &digest).await }
+            if ask.method == Method::HEAD {
+                head(registry, ask, &name, &digest).await
+            } else {
+                get(registry, ask, &name, &digest).await
+            }
         }
         Method::DELETE => {
             let (name, _) = registry.admit(ask, name, &[RegistryAction::Delete], None).await?;
@@ -28,7 +37,12 @@ pub(super) async fn serve(registry: &Registry, ask: &Ask, name: &str, reference:
     }
 }
 
-async fn head(registry: &Registry, ask: &Ask, name: &RepositoryName, digest: &Digest) -> Result<Response, RegistryError> {
+async fn head(
+    registry: &Registry,
+    ask: &Ask,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, RegistryError> {
     match registry.parts().blobs.size(name, digest).await? {
         None => Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await),
         Some(_) if ask.has_already(digest) => Ok(not_modified(digest)),
@@ -36,7 +50,12 @@ async fn head(registry: &Registry, ask: &Ask, name: &RepositoryName, digest: &Di
     }
 }
 
-async fn get(registry: &Registry, ask: &Ask, name: &RepositoryName, digest: &Digest) -> Result<Response, RegistryError> {
+async fn get(
+    registry: &Registry,
+    ask: &Ask,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, RegistryError> {
     let Some((file, size)) = registry.parts().blobs.open_blob(name, digest).await? else {
         return Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await);
     };

@@ -1,4 +1,5 @@
-//! `/v2/<name>/manifests/<reference>` (spec.md, "Pulling manifests", "Pushing Manifests", "Deleting Manifests", "Deleting tags").
+//! `/v2/<name>/manifests/<reference>` (spec.md, "Pulling manifests", "Pushing Manifests", "Deleting Manifests",
+//! "Deleting tags").
 
 use axum::body::Body;
 use axum::response::Response;
@@ -24,7 +25,13 @@ const TAGS_MAX: usize = 100;
 /// From here on a manifest is parsed and hashed on a blocking thread.
 const LARGE: u64 = 32 << 10;
 
-pub(super) async fn serve(registry: &Registry, ask: &Ask, body: Body, name: &str, reference: &str) -> Result<Response, RegistryError> {
+pub(super) async fn serve(
+    registry: &Registry,
+    ask: &Ask,
+    body: Body,
+    name: &str,
+    reference: &str,
+) -> Result<Response, RegistryError> {
     match ask.method {
         Method::GET | Method::HEAD => {
             let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
@@ -52,7 +59,9 @@ fn parse(reference: &str) -> Result<ManifestRef, RegistryError> {
 
 /// A legal tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (spec.md, "Pulling manifests").
 fn tag(text: &str) -> Result<String, RegistryError> {
-    let legal = |(at, byte): (usize, u8)| byte.is_ascii_alphanumeric() || byte == b'_' || (at > 0 && matches!(byte, b'.' | b'-'));
+    let legal = |(at, byte): (usize, u8)| {
+        byte.is_ascii_alphanumeric() || byte == b'_' || (at > 0 && matches!(byte, b'.' | b'-'))
+    };
     if (1..=128).contains(&text.len()) && text.bytes().enumerate().all(legal) {
         return Ok(text.to_owned());
     }
@@ -68,7 +77,12 @@ fn shown(reference: &ManifestRef) -> String {
     }
 }
 
-async fn get(registry: &Registry, ask: &Ask, name: &RepositoryName, reference: ManifestRef) -> Result<Response, RegistryError> {
+async fn get(
+    registry: &Registry,
+    ask: &Ask,
+    name: &RepositoryName,
+    reference: ManifestRef,
+) -> Result<Response, RegistryError> {
     // `Accept` is not looked at: a manifest has one form, the one whose digest it is known by.
     let Some(manifest) = registry.parts().store.manifest_get(name, &reference).await? else {
         return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
@@ -91,27 +105,35 @@ async fn get(registry: &Registry, ask: &Ask, name: &RepositoryName, reference: M
     Ok(response)
 }
 
-async fn put(registry: &Registry, ask: &Ask, body: Body, name: RepositoryName, reference: ManifestRef) -> Result<Response, RegistryError> {
+async fn put(
+    registry: &Registry,
+    ask: &Ask,
+    body: Body,
+    name: RepositoryName,
+    reference: ManifestRef,
+) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     registry.ready_for_push(&name).await?;
     let tags = tags(ask, &reference)?;
     if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
         return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
     }
-    let content_type = match ask.header(&CONTENT_TYPE) {
-        None => None,
-        Some(text) => Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()),
-    };
+    let content_type =
+        ask.header(&CONTENT_TYPE).map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let idle = parts.config.body_idle;
     let bytes = match tokio::time::timeout(idle, Limited::new(body, MANIFEST_MAX).collect()).await {
         Err(_) => return Err(RegistryError::TooSlow),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
+        }
         Ok(Err(_)) => return Err(RegistryError::BodyBroken),
         Ok(Ok(body)) => body.to_bytes(),
     };
     let wanted = match &reference {
         ManifestRef::Digest(digest) => Some(digest.clone()),
-        ManifestRef::Tag(_) => ask.query.iter().find(|(key, _)| key == "digest").map(|(_, value)| digest(value)).transpose()?,
+        ManifestRef::Tag(_) => {
+            ask.query.iter().find(|(key, _)| key == "digest").map(|(_, value)| digest(value)).transpose()?
+        }
     };
     let read = move || {
         let algorithm = wanted.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
@@ -128,9 +150,13 @@ async fn put(registry: &Registry, ask: &Ask, body: Body, name: RepositoryName, r
         blocking(move || Ok(read())).await.map_err(RegistryError::from_io)??
     };
     let subject = document.subject.clone();
-    let manifest = resolve(parts.store.as_ref(), &parts.blobs, &name, document, bytes.into(), digest.clone(), parts.clock.now()).await?;
+    let manifest =
+        resolve(parts.store.as_ref(), &parts.blobs, &name, document, bytes.into(), digest.clone(), parts.clock.now())
+            .await?;
     let (store, repository, pointed) = (std::sync::Arc::clone(&parts.store), name.clone(), tags.clone());
-    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await }).await.map_err(RegistryError::from_io)??;
+    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await })
+        .await
+        .map_err(RegistryError::from_io)??;
     tracing::info!(repository.name = %name, manifest.digest = %digest, manifest.tags = ?tags, "stored manifest {digest} in {name} as {}", shown(&reference));
 
     let mut headers = vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
@@ -141,12 +167,18 @@ async fn put(registry: &Registry, ask: &Ask, body: Body, name: RepositoryName, r
     Ok(empty(StatusCode::CREATED, headers))
 }
 
-/// The tags that the manifest gets: the one in the path, or the `tag` parameters of a push by digest (specification after 1.1).
+/// The tags that the manifest gets: the one in the path, or the `tag` parameters of a push by digest (specification
+/// after 1.1).
 fn tags(ask: &Ask, reference: &ManifestRef) -> Result<Vec<String>, RegistryError> {
     match reference {
         ManifestRef::Tag(tag) => Ok(vec![tag.clone()]),
         ManifestRef::Digest(_) => {
-            let mut tags = ask.query.iter().filter(|(key, _)| key == "tag").map(|(_, value)| tag(value)).collect::<Result<Vec<_>, _>>()?;
+            let mut tags = ask
+                .query
+                .iter()
+                .filter(|(key, _)| key == "tag")
+                .map(|(_, value)| tag(value))
+                .collect::<Result<Vec<_>, _>>()?;
             tags.sort();
             tags.dedup();
             if tags.len() > TAGS_MAX {

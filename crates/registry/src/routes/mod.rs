@@ -47,7 +47,9 @@ pub(super) struct Ask {
 impl Ask {
     fn new(parts: Parts) -> Result<Self, RegistryError> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| RegistryError::BadRequest("the query can't be read".to_owned()))?.0;
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| RegistryError::BadRequest("the query can't be read".to_owned()))?
+            .0;
         // HTTP/1.1 without a Host is no request (RFC 9112, section 3.2); HTTP/2 has it in the URI.
         if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
             return Err(RegistryError::BadRequest("the Host header is missing".to_owned()));
@@ -72,16 +74,23 @@ impl Ask {
     /// Whether `If-None-Match` holds the digest's tag (RFC 9110, section 13.1.2).
     pub(super) fn has_already(&self, digest: &Digest) -> bool {
         let tag = etag(digest);
-        self.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|candidate| {
-            let candidate = candidate.trim();
-            candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == tag
-        })
+        self.headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|candidate| {
+                let candidate = candidate.trim();
+                candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == tag
+            })
     }
 
     /// The host as the client named it; `None` when it holds what no host can.
     fn host(&self) -> Option<&str> {
         let host = self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(&HOST))?;
-        let legal = !host.is_empty() && host.len() <= 300 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_[]".contains(&b));
+        let legal = !host.is_empty()
+            && host.len() <= 300
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_[]".contains(&b));
         legal.then_some(host)
     }
 }
@@ -93,7 +102,11 @@ pub(super) fn etag(digest: &Digest) -> String {
 
 /// The registry's routes: everything under `/v2/`.
 pub(crate) fn router(registry: Registry) -> Router {
-    Router::new().route("/v2", any(serve)).route("/v2/", any(serve)).route("/v2/{*path}", any(serve)).with_state(registry)
+    Router::new()
+        .route("/v2", any(serve))
+        .route("/v2/", any(serve))
+        .route("/v2/{*path}", any(serve))
+        .with_state(registry)
 }
 
 async fn serve(State(registry): State<Registry>, request: Request) -> Response {
@@ -179,9 +192,16 @@ impl Registry {
         }
     }
 
-    /// Reads the repository's name and lets the caller in, if it may do all of `actions` there. `also` is a repository that a mount reads from:
-    /// it is named in the challenge, so that the client gets one token for both, but not asked for here.
-    pub(super) async fn admit(&self, ask: &Ask, name: &str, actions: &[RegistryAction], also: Option<&RepositoryName>) -> Result<(RepositoryName, Caller), RegistryError> {
+    /// Reads the repository's name and lets the caller in, if it may do all of `actions` there. `also` is a repository
+    /// that a mount reads from: it is named in the challenge, so that the client gets one token for both, but not asked
+    /// for here.
+    pub(super) async fn admit(
+        &self,
+        ask: &Ask,
+        name: &str,
+        actions: &[RegistryAction],
+        also: Option<&RepositoryName>,
+    ) -> Result<(RepositoryName, Caller), RegistryError> {
         let name = match RepositoryName::parse(name) {
             Ok(name) => name,
             Err(error) => {
@@ -206,7 +226,8 @@ impl Registry {
         }
     }
 
-    /// The 401 that tells the client how to sign in (distribution project, "Token Authentication Specification"; RFC 7617 for Basic).
+    /// The 401 that tells the client how to sign in (distribution project, "Token Authentication Specification"; RFC
+    /// 7617 for Basic).
     fn challenge(&self, ask: &Ask, scope: Option<&str>) -> RegistryError {
         let config = &self.parts().config;
         let Some(host) = ask.host() else {

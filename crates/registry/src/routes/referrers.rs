@@ -13,10 +13,15 @@ use crate::registry::Registry;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// An index of everything that names the digest as its subject. Empty, not missing, when nothing does: neither the subject nor the repository need
-/// be there, since a 404 would tell clients that this registry has no such API, and they would fall back to tags (spec.md, "Unavailable
-/// Referrers API").
-pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str, reference: &str) -> Result<Response, RegistryError> {
+/// An index of everything that names the digest as its subject. Empty, not missing, when nothing does: neither the
+/// subject nor the repository need be there, since a 404 would tell clients that this registry has no such API, and
+/// they would fall back to tags (spec.md, "Unavailable Referrers API").
+pub(super) async fn list(
+    registry: &Registry,
+    ask: &Ask,
+    name: &str,
+    reference: &str,
+) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
     read_only(ask)?;
     let subject = digest(reference)?;

@@ -1,8 +1,9 @@
-//! `/v2/<name>/tags/list` (spec.md, "Listing Tags") and `/v2/_catalog` (not in the specification; every client of old asks for it).
+//! `/v2/<name>/tags/list` (spec.md, "Listing Tags") and `/v2/_catalog` (not in the specification; every client of old
+//! asks for it).
 
 use axum::response::Response;
-use http::header::{HeaderValue, LINK};
 use http::StatusCode;
+use http::header::{HeaderValue, LINK};
 use layer0_domain::model::access::RegistryAction;
 use layer0_domain::port::registry_store::Page;
 use serde_json::json;
@@ -20,7 +21,9 @@ const LOOK: u32 = 1_000;
 fn page_size(ask: &Ask) -> Result<Option<u32>, RegistryError> {
     match ask.param("n") {
         None => Ok(None),
-        Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(text.parse().unwrap_or(u32::MAX).min(PAGE_MAX))),
+        Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            Ok(Some(text.parse().unwrap_or(u32::MAX).min(PAGE_MAX)))
+        }
         Some(_) => Err(RegistryError::PageInvalid("n must be a number of entries".to_owned())),
     }
 }
@@ -65,7 +68,12 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
         let found = registry.parts().store.repository_list(None, Page { after, most: Some(most) }).await?;
         let full = found.len() >= most as usize;
         after = found.last().map(|repository| repository.name.to_string());
-        names.extend(found.into_iter().filter(|repository| caller.may(RegistryAction::Pull, &repository.name)).map(|repository| repository.name.into()));
+        names.extend(
+            found
+                .into_iter()
+                .filter(|repository| caller.may(RegistryAction::Pull, &repository.name))
+                .map(|repository| repository.name.into()),
+        );
         if !full {
             break;
         }

@@ -46,7 +46,11 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
     let algorithm = match ask.param("digest-algorithm") {
         None | Some("sha256") => Algorithm::Sha256,
         Some("sha512") => Algorithm::Sha512,
-        Some(other) => return Err(RegistryError::DigestInvalid(format!("the digest algorithm {other:?} is not known; sha256 and sha512 are"))),
+        Some(other) => {
+            return Err(RegistryError::DigestInvalid(format!(
+                "the digest algorithm {other:?} is not known; sha256 and sha512 are"
+            )));
+        }
     };
     open(registry, &name, algorithm).await
 }
@@ -60,7 +64,13 @@ async fn open(registry: &Registry, name: &RepositoryName, algorithm: Algorithm) 
 }
 
 /// A whole blob in one `POST`. The client never learns the upload's name, so it ends with the request, whatever comes.
-async fn whole(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryName, wanted: Digest) -> Result<Response, RegistryError> {
+async fn whole(
+    registry: &Registry,
+    ask: &Ask,
+    body: Body,
+    name: &RepositoryName,
+    wanted: Digest,
+) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
     let upload = parts.uploads.begin(id.clone(), wanted.algorithm(), parts.clock.now()).await?;
@@ -74,7 +84,13 @@ async fn whole(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryName
 }
 
 /// Mounts, if the caller may read the blob somewhere; `None` when not.
-async fn try_mount(registry: &Registry, ask: &Ask, to: &RepositoryName, digest: &Digest, from: Option<RepositoryName>) -> Result<Option<Response>, RegistryError> {
+async fn try_mount(
+    registry: &Registry,
+    ask: &Ask,
+    to: &RepositoryName,
+    digest: &Digest,
+    from: Option<RepositoryName>,
+) -> Result<Option<Response>, RegistryError> {
     let parts = registry.parts();
     let named = ask.param("from").is_some();
     let candidates = match from {
@@ -102,7 +118,13 @@ async fn try_mount(registry: &Registry, ask: &Ask, to: &RepositoryName, digest: 
 }
 
 /// Everything on an upload that was begun.
-pub(super) async fn serve(registry: &Registry, ask: &Ask, body: Body, name: &str, id: &str) -> Result<Response, RegistryError> {
+pub(super) async fn serve(
+    registry: &Registry,
+    ask: &Ask,
+    body: Body,
+    name: &str,
+    id: &str,
+) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &PUSH, None).await?;
     if ![Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE].contains(&ask.method) {
         return Err(RegistryError::Method { allow: "GET, HEAD, PATCH, PUT, DELETE" });
@@ -116,7 +138,9 @@ pub(super) async fn serve(registry: &Registry, ask: &Ask, body: Body, name: &str
             Ok(status(StatusCode::ACCEPTED, &name, &id, held.offset()))
         }
         Method::PUT => {
-            let wanted = ask.param("digest").ok_or_else(|| RegistryError::DigestInvalid("the parameter digest is missing".to_owned()))?;
+            let wanted = ask
+                .param("digest")
+                .ok_or_else(|| RegistryError::DigestInvalid("the parameter digest is missing".to_owned()))?;
             let wanted = digest(wanted)?;
             upload.hold()?.expect(wanted.algorithm());
             let (held, _) = append(registry, ask, body, &name, &id, &upload).await?;
@@ -131,7 +155,14 @@ pub(super) async fn serve(registry: &Registry, ask: &Ask, body: Body, name: &str
 }
 
 /// Appends a request's body; a `Content-Range` must fit.
-async fn append(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryName, id: &UploadId, upload: &Arc<Upload>) -> Result<(Held, u64), RegistryError> {
+async fn append(
+    registry: &Registry,
+    ask: &Ask,
+    body: Body,
+    name: &RepositoryName,
+    id: &UploadId,
+    upload: &Arc<Upload>,
+) -> Result<(Held, u64), RegistryError> {
     let parts = registry.parts();
     let held = upload.hold()?;
     let length = ask.content_length();
@@ -149,7 +180,9 @@ async fn append(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryNam
     if let (Some(announced), Some(length)) = (announced, length)
         && announced != length
     {
-        return Err(RegistryError::SizeInvalid(format!("the Content-Range has {announced} bytes, the Content-Length says {length}")));
+        return Err(RegistryError::SizeInvalid(format!(
+            "the Content-Range has {announced} bytes, the Content-Length says {length}"
+        )));
     }
     let (held, received) = receive(held, body, announced, length, parts.config.body_idle).await;
     match received {
@@ -164,7 +197,13 @@ async fn append(registry: &Registry, ask: &Ask, body: Body, name: &RepositoryNam
 }
 
 /// Closes an upload: afterwards the blob is in the repository, durable, or the upload is gone.
-async fn finish(registry: &Registry, name: &RepositoryName, id: UploadId, held: Held, wanted: Digest) -> Result<Response, RegistryError> {
+async fn finish(
+    registry: &Registry,
+    name: &RepositoryName,
+    id: UploadId,
+    held: Held,
+    wanted: Digest,
+) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     let size = parts.uploads.finish(id, held, wanted.clone(), name.clone(), &parts.blobs, parts.clock.now()).await?;
     tracing::info!(repository.name = %name, blob.digest = %wanted, blob.size = size, "stored blob {wanted} ({size} bytes) in {name}");
@@ -179,14 +218,15 @@ fn location_of(name: &RepositoryName, digest: &Digest) -> String {
     format!("/v2/{name}/blobs/{digest}")
 }
 
-/// The `Range` of an upload: first and last byte. An empty one is written `0-0` too, as the distribution project does and docker's parser
-/// needs; only the status of an upload that holds one byte is ambiguous by that.
+/// The `Range` of an upload: first and last byte. An empty one is written `0-0` too, as the distribution project does
+/// and docker's parser needs; only the status of an upload that holds one byte is ambiguous by that.
 fn shown(offset: u64) -> String {
     format!("0-{}", offset.saturating_sub(1))
 }
 
 fn status(code: StatusCode, name: &RepositoryName, id: &UploadId, offset: u64) -> Response {
-    let mut response = empty(code, [(LOCATION, location(name, id)), (RANGE, shown(offset)), (UPLOAD_UUID, id.to_string())]);
+    let mut response =
+        empty(code, [(LOCATION, location(name, id)), (RANGE, shown(offset)), (UPLOAD_UUID, id.to_string())]);
     *response.body_mut() = Body::empty();
     response
 }

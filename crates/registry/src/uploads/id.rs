@@ -12,8 +12,8 @@ const MARK: usize = 16;
 
 /// The name of an upload, `<random>-<mark of the repository>`, and of its staged file.
 ///
-/// The mark is the start of the SHA-256 of the repository's name. It binds the upload to its repository without any other record, so that
-/// an upload survives a restart and a right to push to one repository opens no upload of another.
+/// The mark is the start of the SHA-256 of the repository's name. It binds the upload to its repository without any
+/// other record, so that an upload survives a restart and a right to push to one repository opens no upload of another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct UploadId(String);
 
@@ -35,7 +35,9 @@ impl UploadId {
     /// Reads the name of a staged file.
     pub(crate) fn parse_any(text: &str) -> Option<Self> {
         let (random, mark) = text.split_once('-')?;
-        let hex = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let hex = |text: &str, length: usize| {
+            text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
         (hex(random, RANDOM) && hex(mark, MARK)).then(|| Self(text.to_owned()))
     }
 
@@ -71,7 +73,9 @@ mod tests {
 
     #[test]
     fn nothing_else_is_a_name() {
-        for text in ["", "-", "../../etc/passwd", "0123", &"0".repeat(49), &format!("{}-{}", "G".repeat(32), "0".repeat(16))] {
+        for text in
+            ["", "-", "../../etc/passwd", "0123", &"0".repeat(49), &format!("{}-{}", "G".repeat(32), "0".repeat(16))]
+        {
             assert_eq!(UploadId::parse_any(text), None, "{text}");
         }
     }

@@ -7,9 +7,10 @@
 //!                    └──┘                        ▼
 //!                    └── DELETE, expiry ──────▶ gone
 //! ```
-//! An upload is its staged file `uploads/<id>`: the offset is the file's length, the repository is in the id. So it survives a restart, `kill
-//! -9` included; only the running hash is lost, and the file is hashed again at the end. What is in a staged file was never promised to
-//! anybody but through the offset, which is asked again after a restart; it is not synced before the end.
+//! An upload is its staged file `uploads/<id>`: the offset is the file's length, the repository is in the id. So it
+//! survives a restart, `kill -9` included; only the running hash is lost, and the file is hashed again at the end. What
+//! is in a staged file was never promised to anybody but through the offset, which is asked again after a restart; it
+//! is not synced before the end.
 //!
 //! One request at a time writes to an upload. A second one is told so at once.
 
@@ -77,10 +78,19 @@ impl Inner {
         self.root.join(id.as_str())
     }
 
-    fn keep(&self, id: UploadId, make: impl FnOnce(Arc<AtomicU64>) -> io::Result<Writer>, at: Timestamp) -> io::Result<Arc<Upload>> {
+    fn keep(
+        &self,
+        id: UploadId,
+        make: impl FnOnce(Arc<AtomicU64>) -> io::Result<Writer>,
+        at: Timestamp,
+    ) -> io::Result<Arc<Upload>> {
         let offset = Arc::new(AtomicU64::new(0));
         let writer = make(Arc::clone(&offset))?;
-        let upload = Arc::new(Upload { offset, touched: AtomicI64::new(at.0), writer: Arc::new(tokio::sync::Mutex::new(writer)) });
+        let upload = Arc::new(Upload {
+            offset,
+            touched: AtomicI64::new(at.0),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+        });
         // Another request may have found the same staged file in this moment: the first one's upload is the one.
         Ok(Arc::clone(self.open().entry(id).or_insert(upload)))
     }
@@ -94,7 +104,12 @@ impl Uploads {
     }
 
     /// Begins an upload. Content will be hashed by `algorithm` as it comes.
-    pub(crate) async fn begin(&self, id: UploadId, algorithm: Algorithm, at: Timestamp) -> Result<Arc<Upload>, RegistryError> {
+    pub(crate) async fn begin(
+        &self,
+        id: UploadId,
+        algorithm: Algorithm,
+        at: Timestamp,
+    ) -> Result<Arc<Upload>, RegistryError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             let path = inner.path(&id);
@@ -124,9 +139,17 @@ impl Uploads {
         }
     }
 
-    /// Finishes an upload: compares the digest, syncs, and takes the file in as a blob of the repository. Runs to its end even when the caller
-    /// goes away. Whatever the outcome, the upload is over afterwards.
-    pub(crate) async fn finish(&self, id: UploadId, mut held: Held, digest: Digest, repository: RepositoryName, blobs: &Blobs, at: Timestamp) -> Result<u64, RegistryError> {
+    /// Finishes an upload: compares the digest, syncs, and takes the file in as a blob of the repository. Runs to its
+    /// end even when the caller goes away. Whatever the outcome, the upload is over afterwards.
+    pub(crate) async fn finish(
+        &self,
+        id: UploadId,
+        mut held: Held,
+        digest: Digest,
+        repository: RepositoryName,
+        blobs: &Blobs,
+        at: Timestamp,
+    ) -> Result<u64, RegistryError> {
         let (uploads, blobs) = (self.clone(), blobs.clone());
         to_the_end(async move {
             let wanted = digest.clone();
@@ -164,7 +187,8 @@ impl Uploads {
         self.inner.open().remove(id);
     }
 
-    /// Removes uploads that nobody touched for `expiry`; answers how many. One that is being written to is never among them.
+    /// Removes uploads that nobody touched for `expiry`; answers how many. One that is being written to is never among
+    /// them.
     pub(crate) async fn sweep(&self, expiry: Duration, now: Timestamp) -> io::Result<usize> {
         let inner = Arc::clone(&self.inner);
         let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
@@ -184,8 +208,8 @@ impl Uploads {
                 if now.0.saturating_sub(touched) < expiry {
                     continue;
                 }
-                // Through the same door as every request: an upload that somebody found in this moment is either held, and stays, or is
-                // gone when he asks for it.
+                // Through the same door as every request: an upload that somebody found in this moment is either held,
+                // and stays, or is gone when he asks for it.
                 let path = inner.path(&id);
                 let upload = match known {
                     Some(upload) => upload,

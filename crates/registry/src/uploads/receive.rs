@@ -1,7 +1,8 @@
 //! A request's body on its way into a staged file.
 //!
-//! The body is gathered in batches of about a mebibyte; a batch is written and hashed on a blocking thread while the next one is gathered. So
-//! one upload holds two batches in memory, whatever its size, and no async thread ever hashes or waits for the disk.
+//! The body is gathered in batches of about a mebibyte; a batch is written and hashed on a blocking thread while the
+//! next one is gathered. So one upload holds two batches in memory, whatever its size, and no async thread ever hashes
+//! or waits for the disk.
 
 use std::io;
 use std::time::Duration;
@@ -36,13 +37,21 @@ enum End {
 
 type Writing = JoinHandle<(Held, Vec<u8>, io::Result<()>)>;
 
-/// Appends a body to an upload and answers how many bytes it brought. With `announced` the body must have exactly so many.
+/// Appends a body to an upload and answers how many bytes it brought. With `announced` the body must have exactly so
+/// many.
 ///
 /// What happens to the upload when it goes wrong:
 /// - the client goes away or silent: what has come is kept, so that it can go on from there;
 /// - the body is longer or shorter than announced: everything of this request is taken back;
-/// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody will finish.
-pub(crate) async fn receive(held: Held, mut body: Body, announced: Option<u64>, expected: Option<u64>, idle: Duration) -> (Held, Result<u64, RegistryError>) {
+/// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody
+///   will finish.
+pub(crate) async fn receive(
+    held: Held,
+    mut body: Body,
+    announced: Option<u64>,
+    expected: Option<u64>,
+    idle: Duration,
+) -> (Held, Result<u64, RegistryError>) {
     let mark = held.mark();
     let before = held.offset();
     let first = expected.map_or(FIRST, |length| usize::try_from(length).unwrap_or(BATCH).min(BATCH));
@@ -97,7 +106,10 @@ pub(crate) async fn receive(held: Held, mut body: Body, announced: Option<u64>, 
         End::Lost(error) => (held, Err(error)),
         End::Full | End::Done => match announced {
             Some(announced) if announced != came => {
-                let error = RegistryError::SizeInvalid(format!("the chunk was announced with {announced} bytes and has {}{came}", if came > announced { "at least " } else { "" }));
+                let error = RegistryError::SizeInvalid(format!(
+                    "the chunk was announced with {announced} bytes and has {}{came}",
+                    if came > announced { "at least " } else { "" }
+                ));
                 rewind(held, mark, error).await
             }
             _ => {

@@ -57,7 +57,8 @@ pub(crate) struct Mark {
     hasher: Option<Hasher>,
 }
 
-/// The one who may write to a staged file. The file's length is the upload's offset: nothing else needs to be remembered over a restart.
+/// The one who may write to a staged file. The file's length is the upload's offset: nothing else needs to be
+/// remembered over a restart.
 pub(crate) struct Writer {
     path: PathBuf,
     /// Open only while a request writes: an upload that waits costs no descriptor.
@@ -97,7 +98,8 @@ impl Writer {
         self.gone
     }
 
-    /// Hashes with another algorithm from now on, where nothing was written yet. Later it is too late, and the file is hashed again at the end.
+    /// Hashes with another algorithm from now on, where nothing was written yet. Later it is too late, and the file is
+    /// hashed again at the end.
     pub(crate) fn expect(&mut self, algorithm: Algorithm) {
         if self.offset == 0 {
             self.hasher = Some(Hasher::new(algorithm));
@@ -144,7 +146,8 @@ impl Writer {
         self.file = None;
     }
 
-    /// The digest of the whole file by the given algorithm. Uses the running hash where there is one, else reads the file.
+    /// The digest of the whole file by the given algorithm. Uses the running hash where there is one, else reads the
+    /// file.
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<Digest> {
         if let Some(hasher) = self.hasher.as_ref().filter(|hasher| hasher.algorithm() == algorithm) {
             return Ok(hasher.clone().finish());

@@ -46,7 +46,12 @@ pub(crate) struct Open;
 
 #[async_trait]
 impl Gate for Open {
-    async fn admit(&self, _: &HeaderMap, _: Option<SocketAddr>, _: Option<(&RepositoryName, &[RegistryAction])>) -> Admission {
+    async fn admit(
+        &self,
+        _: &HeaderMap,
+        _: Option<SocketAddr>,
+        _: Option<(&RepositoryName, &[RegistryAction])>,
+    ) -> Admission {
         Admission::Allowed(caller())
     }
 }
@@ -61,7 +66,12 @@ fn is_basic(headers: &HeaderMap) -> bool {
 
 #[async_trait]
 impl Gate for Basic {
-    async fn admit(&self, headers: &HeaderMap, _: Option<SocketAddr>, want: Option<(&RepositoryName, &[RegistryAction])>) -> Admission {
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        _: Option<SocketAddr>,
+        want: Option<(&RepositoryName, &[RegistryAction])>,
+    ) -> Admission {
         match want {
             _ if !is_basic(headers) => Admission::Challenge,
             Some((name, _)) if name.owner() == "secret" => Admission::Forbidden,
@@ -84,11 +94,20 @@ impl Bearer {
     }
 }
 
-async fn token(State(gate): State<Arc<Bearer>>, headers: HeaderMap, Query(query): Query<Vec<(String, String)>>) -> axum::response::Response {
+async fn token(
+    State(gate): State<Arc<Bearer>>,
+    headers: HeaderMap,
+    Query(query): Query<Vec<(String, String)>>,
+) -> axum::response::Response {
     if !is_basic(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let scopes = query.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' ')).map(str::to_owned).collect();
+    let scopes = query
+        .iter()
+        .filter(|(key, _)| key == "scope")
+        .flat_map(|(_, value)| value.split(' '))
+        .map(str::to_owned)
+        .collect();
     let mut issued = gate.issued.lock().expect("no test panics here");
     let token = format!("token-{}", issued.len());
     issued.insert(token.clone(), scopes);
@@ -97,17 +116,24 @@ async fn token(State(gate): State<Arc<Bearer>>, headers: HeaderMap, Query(query)
 
 #[async_trait]
 impl Gate for Bearer {
-    async fn admit(&self, headers: &HeaderMap, _: Option<SocketAddr>, want: Option<(&RepositoryName, &[RegistryAction])>) -> Admission {
-        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        _: Option<SocketAddr>,
+        want: Option<(&RepositoryName, &[RegistryAction])>,
+    ) -> Admission {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.strip_prefix("Bearer "));
         let issued = self.issued.lock().expect("no test panics here");
         let Some(scopes) = token.and_then(|token| issued.get(token)) else { return Admission::Challenge };
         let Some((name, actions)) = want else { return Admission::Allowed(caller()) };
         // skopeo asks for `*` when it deletes.
         let covers = |action: &RegistryAction| {
             scopes.iter().any(|scope| {
-                let mut parts = scope.splitn(2, ':').nth(1).into_iter().flat_map(|rest| rest.rsplitn(2, ':'));
-                let (granted, repository) = (parts.next(), parts.next());
-                repository == Some(name.as_str()) && granted.is_some_and(|granted| granted.split(',').any(|word| word == "*" || word == action.as_str()))
+                let granted = scope.strip_prefix(&format!("repository:{name}:"));
+                granted.is_some_and(|granted| granted.split(',').any(|word| word == "*" || word == action.as_str()))
             })
         };
         if actions.iter().all(covers) { Admission::Allowed(caller()) } else { Admission::Challenge }
@@ -150,6 +176,8 @@ impl Drop for TestRegistry {
 
 /// What a test wants to be different.
 pub(crate) type Adjust = fn(&mut RegistryConfig);
+/// What a test puts around the store.
+pub(crate) type Wrap = fn(Arc<dyn RegistryStore>) -> Arc<dyn RegistryStore>;
 
 impl TestRegistry {
     /// With repositories `team/app` and `team/other`, everybody let in.
@@ -158,23 +186,38 @@ impl TestRegistry {
     }
 
     pub(crate) async fn with(doors: Doors, adjust: Adjust) -> Self {
+        Self::around(doors, adjust, |store| store).await
+    }
+
+    /// With something between the registry and its store.
+    pub(crate) async fn around(doors: Doors, adjust: Adjust, wrap: Wrap) -> Self {
         let store = Arc::new(SqliteStore::in_memory());
         let clock: Arc<dyn Clock> = Arc::new(RunningClock::default());
         for repository in ["team/app", "team/other"] {
-            store.repository_create(&Repository { name: name(repository), created: clock.now() }).await.expect("a new store takes a repository");
+            store
+                .repository_create(&Repository { name: name(repository), created: clock.now() })
+                .await
+                .expect("a new store takes a repository");
         }
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self::launch(doors, adjust, store, clock, directory).await
+        Self::launch(doors, adjust, store, wrap, clock, directory).await
     }
 
     /// Ends this registry the hard way and starts another one on what it left behind.
     pub(crate) async fn restart(self) -> Self {
         let (store, clock, directory) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.directory));
         drop(self);
-        Self::launch(Doors::Open, |_| {}, store, clock, directory).await
+        Self::launch(Doors::Open, |_| {}, store, |store| store, clock, directory).await
     }
 
-    async fn launch(doors: Doors, adjust: Adjust, store: Arc<SqliteStore>, clock: Arc<dyn Clock>, directory: Arc<tempfile::TempDir>) -> Self {
+    async fn launch(
+        doors: Doors,
+        adjust: Adjust,
+        store: Arc<SqliteStore>,
+        wrap: Wrap,
+        clock: Arc<dyn Clock>,
+        directory: Arc<tempfile::TempDir>,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let mut config = RegistryConfig::new(directory.path());
@@ -189,10 +232,16 @@ impl TestRegistry {
             Doors::Bearer => Arc::clone(&bearer) as Arc<dyn Gate>,
         };
         adjust(&mut config);
-        let ports = RegistryPorts { store: Arc::clone(&store) as Arc<dyn RegistryStore>, clock: Arc::clone(&clock), gate, minter: Arc::new(Minter) };
+        let ports = RegistryPorts {
+            store: wrap(Arc::clone(&store) as Arc<dyn RegistryStore>),
+            clock: Arc::clone(&clock),
+            gate,
+            minter: Arc::new(Minter),
+        };
         let registry = Registry::open(config, ports).expect("a writable directory");
         let app = registry.router().merge(bearer.router()).into_make_service_with_connect_info::<SocketAddr>();
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
+        let server =
+            tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
         Self { registry, store, clock, address, directory, server }
     }
 

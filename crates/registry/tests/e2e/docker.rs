@@ -79,7 +79,8 @@ async fn push_and_pull_with_bearer() {
     push_and_pull(Doors::Bearer).await;
 }
 
-/// Docker prints our sentences, and prints them at once (it tries five times, for 50 seconds, after errors that it thinks may pass).
+/// Docker prints our sentences, and prints them at once (it tries five times, for 50 seconds, after errors that it
+/// thinks may pass).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn docker_prints_what_to_do() {
     let (registry, directory) = set_up(Doors::Bearer).await;

@@ -11,7 +11,8 @@ async fn push_and_pull(doors: Doors) {
     let (root, state, layer, auth) = (at("root"), at("state"), at("layer.tar"), at("auth.json"));
     std::fs::write(&layer, tar(&host)).unwrap();
     let storage = ["--root", path(&root), "--runroot", path(&state), "--storage-driver", "vfs"];
-    let podman = async |arguments: &[&str], input: &str| run("podman", &[&storage[..], arguments].concat(), input).await;
+    let podman =
+        async |arguments: &[&str], input: &str| run("podman", &[&storage[..], arguments].concat(), input).await;
     let with = ["--tls-verify=false", "--authfile", path(&auth)];
 
     let imported = podman(&["import", "--quiet", path(&layer)], "").await.ok().out;

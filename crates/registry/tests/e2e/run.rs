@@ -42,8 +42,10 @@ pub(crate) async fn run(program: &str, arguments: &[&str], input: &str) -> Said 
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.ok();
     // Three times as long as anything in here may wait.
     let limit: Duration = LIMIT * 3;
-    let Output { status, stdout, stderr } =
-        tokio::time::timeout(limit, child.wait_with_output()).await.unwrap_or_else(|_| panic!("{program} {arguments:?} did not end")).unwrap();
+    let Output { status, stdout, stderr } = tokio::time::timeout(limit, child.wait_with_output())
+        .await
+        .unwrap_or_else(|_| panic!("{program} {arguments:?} did not end"))
+        .unwrap();
     let (out, err) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr));
     Said { success: status.success(), all: format!("{program} {arguments:?}\n{out}{err}"), out }
 }
@@ -58,7 +60,8 @@ pub(crate) fn context(directory: &Path, text: &str) {
     let noise: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     std::fs::write(directory.join("noise"), noise).unwrap();
     std::fs::write(directory.join("text"), text).unwrap();
-    std::fs::write(directory.join("Dockerfile"), "FROM scratch\nCOPY noise /noise\nCOPY text /text\nCMD [\"/text\"]\n").unwrap();
+    std::fs::write(directory.join("Dockerfile"), "FROM scratch\nCOPY noise /noise\nCOPY text /text\nCMD [\"/text\"]\n")
+        .unwrap();
 }
 
 /// A path as an argument.

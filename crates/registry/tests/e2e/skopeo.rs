@@ -57,7 +57,8 @@ mod layout {
         let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": children });
         let mut entry = blob(root, "application/vnd.oci.image.index.v1+json", index.to_string().as_bytes());
         entry["annotations"] = json!({ "org.opencontainers.image.ref.name": "1" });
-        std::fs::write(root.join("index.json"), json!({ "schemaVersion": 2, "manifests": [entry] }).to_string()).unwrap();
+        std::fs::write(root.join("index.json"), json!({ "schemaVersion": 2, "manifests": [entry] }).to_string())
+            .unwrap();
     }
 }
 
@@ -73,18 +74,26 @@ async fn copies(doors: Doors) {
     let push = ["--dest-tls-verify=false", "--dest-creds", &credentials];
     let pull = ["--src-tls-verify=false", "--src-creds", &credentials];
     let at = |image: &str| format!("docker://{host}/{image}");
-    let copy = async |options: &[&str], from: &str, to: &str| run("skopeo", &[&["--insecure-policy", "copy"], options, &[from, to]].concat(), "").await;
+    let copy = async |options: &[&str], from: &str, to: &str| {
+        run("skopeo", &[&["--insecure-policy", "copy"], options, &[from, to]].concat(), "").await
+    };
 
     copy(&["--dest-tls-verify=false"], &from, &at("team/app:1")).await.fails();
     // First, since skopeo takes a layer that is there in any form over compressing it.
-    copy(&[&push[..], &["--dest-compress-format", "zstd", "--dest-compress"]].concat(), &from, &at("team/app:zstd")).await.ok();
+    copy(&[&push[..], &["--dest-compress-format", "zstd", "--dest-compress"]].concat(), &from, &at("team/app:zstd"))
+        .await
+        .ok();
     copy(&[&push[..], &["--all"]].concat(), &from, &at("team/app:1")).await.ok();
     // Docker's format has no zstd, and skopeo would take that layer again: other content.
     let plain = directory.path().join("plain");
     write_layout(&plain, "as docker has it");
-    copy(&[&push[..], &["--format", "v2s2"]].concat(), &format!("oci:{}:1", path(&plain)), &at("team/app:docker")).await.ok();
+    copy(&[&push[..], &["--format", "v2s2"]].concat(), &format!("oci:{}:1", path(&plain)), &at("team/app:docker"))
+        .await
+        .ok();
     copy(&[&push[..], &pull[..], &["--all"]].concat(), &at("team/app:1"), &at("team/other:1")).await.ok();
-    copy(&[&pull[..], &["--all", "--preserve-digests"]].concat(), &at("team/other:1"), &format!("oci:{}:1", path(&to))).await.ok();
+    copy(&[&pull[..], &["--all", "--preserve-digests"]].concat(), &at("team/other:1"), &format!("oci:{}:1", path(&to)))
+        .await
+        .ok();
 
     let inspect = |image: String| {
         let credentials = credentials.clone();
@@ -92,7 +101,10 @@ async fn copies(doors: Doors) {
     };
     assert_eq!(inspect(at("team/app:1")).await.ok().out, inspect(at("team/other:1")).await.ok().out);
     assert!(inspect(at("team/app:zstd")).await.ok().out.contains("tar+zstd"));
-    let tags = run("skopeo", &["list-tags", "--tls-verify=false", "--creds", &credentials, &at("team/app")], "").await.ok().out;
+    let tags = run("skopeo", &["list-tags", "--tls-verify=false", "--creds", &credentials, &at("team/app")], "")
+        .await
+        .ok()
+        .out;
     let tags: serde_json::Value = serde_json::from_str(&tags).unwrap();
     assert_eq!(tags["Tags"], serde_json::json!(["1", "docker", "zstd"]));
 

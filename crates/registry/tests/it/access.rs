@@ -13,7 +13,11 @@ fn routes() -> Vec<(Method, String, &'static str)> {
     let digest = Digest::sha256_of(b"x");
     let id = format!("{}-{}", "0".repeat(32), "0".repeat(16));
     let route = |method: Method, rest: String, actions: &'static str| (method, format!("/v2/team/app/{rest}"), actions);
-    let mut all = vec![(Method::GET, "/v2/".to_owned(), ""), (Method::GET, "/v2/_catalog".to_owned(), ""), (Method::GET, "/v2/nothing".to_owned(), "")];
+    let mut all = vec![
+        (Method::GET, "/v2/".to_owned(), ""),
+        (Method::GET, "/v2/_catalog".to_owned(), ""),
+        (Method::GET, "/v2/nothing".to_owned(), ""),
+    ];
     for method in [Method::GET, Method::HEAD] {
         all.push(route(method.clone(), format!("blobs/{digest}"), "pull"));
         all.push(route(method.clone(), "manifests/1".to_owned(), "pull"));
@@ -49,8 +53,11 @@ async fn without_a_credential_every_route_says_how_to_get_one() {
         }
     }
     // A mount reads from a second repository.
-    let got = client.post(&format!("/v2/team/app/blobs/uploads/?mount={}&from=team/other", Digest::sha256_of(b"x"))).await;
-    assert!(got.header("www-authenticate").ends_with("scope=\"repository:team/app:pull,push repository:team/other:pull\""));
+    let got =
+        client.post(&format!("/v2/team/app/blobs/uploads/?mount={}&from=team/other", Digest::sha256_of(b"x"))).await;
+    assert!(
+        got.header("www-authenticate").ends_with("scope=\"repository:team/app:pull,push repository:team/other:pull\"")
+    );
 }
 
 #[tokio::test]
@@ -88,7 +95,10 @@ async fn the_challenge_names_the_scheme_that_a_trusted_proxy_tells() {
     let headers = [("x-forwarded-proto", "https"), ("host", "registry.example.com")];
     for (registry, scheme) in [(&untrusted, "http"), (&trusted, "https")] {
         let got = Client::of(registry).ask(Method::GET, "/v2/", &headers, "").await.expect(401);
-        assert_eq!(got.header("www-authenticate"), format!("Bearer realm=\"{scheme}://registry.example.com/auth/token\",service=\"registry.example.com\""));
+        assert_eq!(
+            got.header("www-authenticate"),
+            format!("Bearer realm=\"{scheme}://registry.example.com/auth/token\",service=\"registry.example.com\"")
+        );
     }
 }
 

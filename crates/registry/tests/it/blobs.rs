@@ -36,7 +36,10 @@ async fn empty_and_tiny_blobs() {
     for content in ["", "{}"] {
         let digest = client.push("team/app", content).await;
         let got = client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200);
-        assert_eq!((got.body.as_ref(), got.header("content-length")), (content.as_bytes(), content.len().to_string().as_str()));
+        assert_eq!(
+            (got.body.as_ref(), got.header("content-length")),
+            (content.as_bytes(), content.len().to_string().as_str())
+        );
     }
 }
 
@@ -47,7 +50,9 @@ async fn ranges() {
     let content = noise(2048);
     let digest = client.push("team/app", content.clone()).await;
     let path = format!("/v2/team/app/blobs/{digest}");
-    for (range, first, last) in [("500-1499", 500, 1499), ("500-", 500, 2047), ("-500", 1548, 2047), ("2000-5000", 2000, 2047), ("0-0", 0, 0)] {
+    for (range, first, last) in
+        [("500-1499", 500, 1499), ("500-", 500, 2047), ("-500", 1548, 2047), ("2000-5000", 2000, 2047), ("0-0", 0, 0)]
+    {
         let got = client.ask(Method::GET, &path, &[("range", &format!("bytes={range}"))], "").await.expect(206);
         assert_eq!(got.header("content-range"), format!("bytes {first}-{last}/2048"), "{range}");
         assert_eq!(got.body, content[first..=last], "{range}");
@@ -89,8 +94,18 @@ async fn digests_that_are_none() {
     assert_eq!(client.get(&format!("/v2/team/app/blobs/{absent}")).await.error(), (404, "BLOB_UNKNOWN".to_owned()));
     assert_eq!(client.delete(&format!("/v2/team/app/blobs/{absent}")).await.error(), (404, "BLOB_UNKNOWN".to_owned()));
     assert_eq!(client.get(&format!("/v2/team/none/blobs/{absent}")).await.error(), (404, "NAME_UNKNOWN".to_owned()));
-    for bad in ["sha256:abc", "md5:00112233445566778899aabbccddeeff", "sha256", "sha256:..%2F..%2Fetc", &format!("SHA256:{}", "0".repeat(64))] {
-        assert_eq!(client.get(&format!("/v2/team/app/blobs/{bad}")).await.error(), (400, "DIGEST_INVALID".to_owned()), "{bad}");
+    for bad in [
+        "sha256:abc",
+        "md5:00112233445566778899aabbccddeeff",
+        "sha256",
+        "sha256:..%2F..%2Fetc",
+        &format!("SHA256:{}", "0".repeat(64)),
+    ] {
+        assert_eq!(
+            client.get(&format!("/v2/team/app/blobs/{bad}")).await.error(),
+            (400, "DIGEST_INVALID".to_owned()),
+            "{bad}"
+        );
     }
 }
 
@@ -150,7 +165,10 @@ async fn nobody_mounts_what_he_may_not_read() {
     client.ask(Method::DELETE, &format!("/v2/team/app/blobs/{digest}"), &auth, "").await.expect(202);
 
     for rest in ["", "&from=secret/app"] {
-        client.ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?mount={digest}{rest}"), &auth, "").await.expect(202);
+        client
+            .ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?mount={digest}{rest}"), &auth, "")
+            .await
+            .expect(202);
     }
     client.ask(Method::HEAD, &format!("/v2/team/app/blobs/{digest}"), &auth, "").await.expect(404);
 }

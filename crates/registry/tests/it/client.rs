@@ -82,7 +82,13 @@ impl Client {
         Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
         self.send(method, path, headers, Full::new(body.into()).boxed_unsync()).await
     }
 
@@ -112,18 +118,27 @@ impl Client {
     pub(crate) async fn push(&self, repository: &str, content: impl Into<Bytes>) -> Digest {
         let content = content.into();
         let digest = Digest::sha256_of(&content);
-        self.ask(Method::POST, &format!("/v2/{repository}/blobs/uploads/?digest={digest}"), &[], content).await.expect(201);
+        self.ask(Method::POST, &format!("/v2/{repository}/blobs/uploads/?digest={digest}"), &[], content)
+            .await
+            .expect(201);
         digest
     }
 
     pub(crate) async fn put_manifest(&self, repository: &str, reference: &str, manifest: &Value) -> Answer {
         let media_type = manifest["mediaType"].as_str().unwrap().to_owned();
-        self.ask(Method::PUT, &format!("/v2/{repository}/manifests/{reference}"), &[("content-type", &media_type)], manifest.to_string()).await
+        self.ask(
+            Method::PUT,
+            &format!("/v2/{repository}/manifests/{reference}"),
+            &[("content-type", &media_type)],
+            manifest.to_string(),
+        )
+        .await
     }
 
     /// Pushes an image with one layer and a config for linux/amd64; answers its manifest.
     pub(crate) async fn push_image(&self, repository: &str, tag: &str, layer: &str) -> (Value, Digest) {
-        let config = json!({ "os": "linux", "architecture": "amd64", "rootfs": { "type": "layers", "diff_ids": [] } }).to_string();
+        let config = json!({ "os": "linux", "architecture": "amd64", "rootfs": { "type": "layers", "diff_ids": [] } })
+            .to_string();
         self.push(repository, config.clone()).await;
         self.push(repository, layer.to_owned()).await;
         let manifest = image(&config, &[layer]);

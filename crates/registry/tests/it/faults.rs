@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::client::{Client, noise, pieces};
 use crate::common::{Doors, TestRegistry, name};
+use crate::slow_store::SlowStore;
 
 #[tokio::test]
 async fn an_upload_goes_on_after_a_restart() {
@@ -57,11 +58,19 @@ async fn a_client_that_hangs_up_can_go_on_where_it_stopped() {
     let client = Client::of(&registry);
     let upload = client.begin("team/app").await;
     let mut socket = tokio::net::TcpStream::connect(registry.address).await.unwrap();
-    socket.write_all(format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(400)).as_bytes()).await.unwrap();
+    socket
+        .write_all(
+            format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(400)).as_bytes(),
+        )
+        .await
+        .unwrap();
     drop(socket);
     until_true("the upload holds what came", || async { client.get(&upload).await.header("range") == "0-399" }).await;
     let digest = Digest::sha256_of("x".repeat(1000).as_bytes());
-    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[("content-range", "400-999")], "x".repeat(600)).await.expect(201);
+    client
+        .ask(Method::PUT, &format!("{upload}?digest={digest}"), &[("content-range", "400-999")], "x".repeat(600))
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -69,7 +78,9 @@ async fn half_a_blob_in_one_request_leaves_nothing() {
     let registry = TestRegistry::start().await;
     let digest = Digest::sha256_of(b"whatever");
     let mut socket = tokio::net::TcpStream::connect(registry.address).await.unwrap();
-    let head = format!("POST /v2/team/app/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf");
+    let head = format!(
+        "POST /v2/team/app/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
+    );
     socket.write_all(head.as_bytes()).await.unwrap();
     until_true("the upload has begun", || async { registry.staged().len() == 1 }).await;
     drop(socket);
@@ -88,7 +99,9 @@ async fn a_client_that_goes_silent_is_given_up() {
     assert_eq!(got.error(), (408, "BLOB_UPLOAD_INVALID".to_owned()));
     assert_eq!(client.get(&upload).await.expect(204).header("range"), "0-3");
     let (_sender, body) = pieces();
-    let got = client.send(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", crate::client::OCI_MANIFEST)], body).await;
+    let got = client
+        .send(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", crate::client::OCI_MANIFEST)], body)
+        .await;
     assert_eq!(got.status.as_u16(), 408);
 }
 
@@ -102,7 +115,8 @@ async fn two_writers_on_one_upload() {
     let first = client.send(Method::PATCH, &upload, &[], body);
     let rest = async {
         sender.send(content.clone().into()).await.unwrap();
-        until_true("the first request writes", || async { client.get(&upload).await.header("range") == "0-1048575" }).await;
+        until_true("the first request writes", || async { client.get(&upload).await.header("range") == "0-1048575" })
+            .await;
         for method in [Method::PATCH, Method::DELETE] {
             assert_eq!(client.ask(method, &upload, &[], "more").await.error(), (409, "BLOB_UPLOAD_INVALID".to_owned()));
         }
@@ -120,7 +134,9 @@ async fn two_writers_on_one_upload() {
 async fn a_full_disk_is_said_and_frees_what_it_had() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
-    for (method, query) in [(Method::PATCH, String::new()), (Method::PUT, format!("?digest={}", Digest::sha256_of(b"x")))] {
+    for (method, query) in
+        [(Method::PATCH, String::new()), (Method::PUT, format!("?digest={}", Digest::sha256_of(b"x")))]
+    {
         let upload = client.begin("team/app").await;
         let staged = registry.root().join("uploads").join(upload.rsplit('/').next().unwrap());
         std::fs::remove_file(&staged).unwrap();
@@ -171,7 +187,9 @@ async fn many_push_the_same_blob() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     let content = noise(300_000);
-    let pushed = join_all((0..16).map(|at| client.push(if at % 2 == 0 { "team/app" } else { "team/other" }, content.clone()))).await;
+    let pushed =
+        join_all((0..16).map(|at| client.push(if at % 2 == 0 { "team/app" } else { "team/other" }, content.clone())))
+            .await;
     for repository in ["team/app", "team/other"] {
         assert!(client.get(&format!("/v2/{repository}/blobs/{}", pushed[0])).await.expect(200).body == content);
     }
@@ -179,48 +197,55 @@ async fn many_push_the_same_blob() {
     assert_eq!(registry.staged(), [""; 0]);
 }
 
-/// The invariant of links and files: whatever pushes, mounts and deletes of one digest do at the same time, a link that stands afterwards has its
-/// file, and a file that nobody links is gone.
+/// The invariant of links and files: when the last holder of a blob lets go of it while somebody else pushes or mounts
+/// it, a link that stands afterwards has its file, and a file that nobody links is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pushes_mounts_and_deletes_of_one_blob_at_the_same_time() {
-    let registry = TestRegistry::start().await;
+async fn the_last_holder_lets_go_while_another_one_takes_hold() {
+    let registry = TestRegistry::around(Doors::Open, |_| {}, SlowStore::around).await;
     let client = Client::of(&registry);
     let store: &dyn RegistryStore = registry.store.as_ref();
-    let content = "content";
-    let digest = Digest::sha256_of(content.as_bytes());
-    for round in 0..60_u32 {
-        let post = |path: String, body: &'static str| {
-            let client = &client;
-            async move { client.ask(Method::POST, &path, &[], body).await.status.as_u16() }
+    let digest = Digest::sha256_of(b"content");
+    let push = async |repository: &str, query: String, body: &'static str| {
+        let path = format!("/v2/{repository}/blobs/uploads/?{query}");
+        client.ask(Method::POST, &path, &[], body).await.status.as_u16()
+    };
+    let (pushed, mounted) = (format!("digest={digest}"), format!("mount={digest}"));
+    let temporary = name("temporary/app");
+    let mut outcomes = [0_u32; 2];
+    for round in 0..100_u64 {
+        registry.registry.repository_create(temporary.clone()).await.unwrap();
+        let first = if round % 2 == 0 { "team/app" } else { "temporary/app" };
+        assert_eq!(push(first, pushed.clone(), "content").await, 201);
+        let late = |by: u64| tokio::time::sleep(Duration::from_micros(by * 337 % 5_000));
+        let let_go = async {
+            late(round).await;
+            if round % 2 == 0 {
+                client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+            } else {
+                registry.registry.repository_delete(&temporary, false).await.unwrap();
+            }
         };
-        let work = (0..8_u32).map(|at| {
-            let (post, client, registry, digest) = (&post, &client, &registry, &digest);
-            async move {
-                let repository = if at % 2 == 0 { "team/app" } else { "team/other" };
-                match (at + round) % 4 {
-                    0 => assert_eq!(post(format!("/v2/{repository}/blobs/uploads/?digest={digest}"), content).await, 201),
-                    1 => {
-                        let status = post(format!("/v2/{repository}/blobs/uploads/?mount={digest}"), "").await;
-                        assert!(matches!(status, 201 | 202), "{status}");
-                    }
-                    2 => {
-                        let status = client.delete(&format!("/v2/{repository}/blobs/{digest}")).await.status.as_u16();
-                        assert!(matches!(status, 202 | 404), "{status}");
-                    }
-                    _ => {
-                        // A repository comes and goes with the blob in it.
-                        let temporary = name(&format!("temporary/r{at}"));
-                        registry.registry.repository_create(temporary.clone()).await.unwrap();
-                        post(format!("/v2/{temporary}/blobs/uploads/?mount={digest}"), "").await;
-                        registry.registry.repository_delete(&temporary, false).await.unwrap();
-                    }
+        let take_hold = async {
+            late(round * 7).await;
+            match round % 4 {
+                0 | 1 => assert_eq!(push("team/other", pushed.clone(), "content").await, 201),
+                _ => {
+                    let status = push("team/other", mounted.clone(), "").await;
+                    assert!(matches!(status, 201 | 202), "{status}");
                 }
             }
-        });
-        join_all(work).await;
+        };
+        tokio::join!(let_go, take_hold);
         let held = !store.blob_holders(&digest).await.unwrap().is_empty();
         assert_eq!(registry.blob_files().len(), usize::from(held), "round {round}");
+        outcomes[usize::from(held)] += 1;
+        client.delete(&format!("/v2/team/other/blobs/{digest}")).await;
+        if round % 2 == 0 {
+            registry.registry.repository_delete(&temporary, false).await.unwrap();
+        }
+        assert_eq!(registry.blob_files(), [""; 0], "round {round}");
     }
+    assert!(outcomes[0] > 0, "a mount never came too late: {outcomes:?}");
 }
 
 #[tokio::test]

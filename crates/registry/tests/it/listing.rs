@@ -28,7 +28,10 @@ async fn walk(client: &Client, first: &str, field: &str) -> Vec<Vec<String>> {
 async fn tags_in_order_and_in_pages() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
-    assert_eq!(client.get("/v2/team/app/tags/list").await.expect(200).json(), json!({ "name": "team/app", "tags": [] }));
+    assert_eq!(
+        client.get("/v2/team/app/tags/list").await.expect(200).json(),
+        json!({ "name": "team/app", "tags": [] })
+    );
     assert_eq!(client.get("/v2/team/none/tags/list").await.error(), (404, "NAME_UNKNOWN".to_owned()));
     client.push("team/app", "{}").await;
     for tag in ["b", "a", "C", "10", "9"] {
@@ -55,7 +58,9 @@ async fn referrers_with_and_without_a_filter() {
     client.push("team/app", "{}").await;
     let subject = Digest::sha256_of(b"a manifest that is not here");
     let mut pushed = Vec::new();
-    for (kind, note) in [("application/x.signature", "one"), ("application/x.sbom", "two"), ("application/x.signature", "three")] {
+    for (kind, note) in
+        [("application/x.signature", "one"), ("application/x.sbom", "two"), ("application/x.signature", "three")]
+    {
         let mut manifest = image("{}", &[]);
         manifest["artifactType"] = kind.into();
         manifest["annotations"] = json!({ "note": note });
@@ -83,7 +88,10 @@ async fn referrers_with_and_without_a_filter() {
     assert_eq!(got.header("oci-filters-applied"), "artifactType");
     assert_eq!(got.json()["manifests"].as_array().unwrap().len(), 1);
 
-    for path in [format!("/v2/team/app/referrers/{}", Digest::sha256_of(b"nobody's")), format!("/v2/team/none/referrers/{subject}")] {
+    for path in [
+        format!("/v2/team/app/referrers/{}", Digest::sha256_of(b"nobody's")),
+        format!("/v2/team/none/referrers/{subject}"),
+    ] {
         assert_eq!(client.get(&path).await.expect(200).json()["manifests"], json!([]));
     }
     assert_eq!(client.get("/v2/team/app/referrers/nonsense").await.error(), (400, "DIGEST_INVALID".to_owned()));
@@ -134,8 +142,14 @@ async fn paths_that_mean_nothing() {
         assert_eq!((got.header("docker-distribution-api-version"), got.json()), ("registry/2.0", json!({})));
     }
     assert_eq!(client.ask(Method::PATCH, "/v2/", &[], "").await.error(), (405, "UNSUPPORTED".to_owned()));
-    for name in ["Team/App", "team//app", "team/-app", "team/../app", "team/a%2Fb%00", &format!("t/{}", "a".repeat(300))] {
-        assert_eq!(client.get(&format!("/v2/{name}/tags/list")).await.error(), (400, "NAME_INVALID".to_owned()), "{name}");
+    for name in
+        ["Team/App", "team//app", "team/-app", "team/../app", "team/a%2Fb%00", &format!("t/{}", "a".repeat(300))]
+    {
+        assert_eq!(
+            client.get(&format!("/v2/{name}/tags/list")).await.error(),
+            (400, "NAME_INVALID".to_owned()),
+            "{name}"
+        );
     }
     let got = client.get("/v2/app/manifests/1").await;
     assert_eq!(got.error(), (404, "NAME_UNKNOWN".to_owned()));

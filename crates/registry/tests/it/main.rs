@@ -12,5 +12,6 @@ mod faults;
 mod listing;
 mod manifests;
 mod repositories;
+mod slow_store;
 mod source;
 mod uploads;

@@ -29,12 +29,17 @@ async fn an_image_by_tag_and_by_digest() {
         // A client that accepts nothing of the kind gets it all the same.
         client.ask(Method::GET, &path, &[("accept", "text/html")], "").await.expect(200);
     }
-    for (path, code) in [("/v2/team/app/manifests/2.0", "MANIFEST_UNKNOWN"), ("/v2/team/none/manifests/1.0", "NAME_UNKNOWN")] {
+    for (path, code) in
+        [("/v2/team/app/manifests/2.0", "MANIFEST_UNKNOWN"), ("/v2/team/none/manifests/1.0", "NAME_UNKNOWN")]
+    {
         assert_eq!(client.get(path).await.error(), (404, code.to_owned()));
         client.head(path).await.expect(404);
     }
     let absent = Digest::sha256_of(b"absent");
-    assert_eq!(client.get(&format!("/v2/team/app/manifests/{absent}")).await.error(), (404, "MANIFEST_UNKNOWN".to_owned()));
+    assert_eq!(
+        client.get(&format!("/v2/team/app/manifests/{absent}")).await.error(),
+        (404, "MANIFEST_UNKNOWN".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -53,12 +58,29 @@ async fn references_that_are_none() {
     let client = Client::of(&registry);
     let manifest = image("{}", &[]);
     client.push("team/app", "{}").await;
-    for (reference, code) in [("sha256:abc", "DIGEST_INVALID"), ("md5:00", "DIGEST_INVALID"), (".dot", "MANIFEST_INVALID"), (&"x".repeat(129), "MANIFEST_INVALID"), ("a%20b", "MANIFEST_INVALID")] {
-        assert_eq!(client.put_manifest("team/app", reference, &manifest).await.error(), (400, code.to_owned()), "{reference}");
-        assert_eq!(client.get(&format!("/v2/team/app/manifests/{reference}")).await.error(), (400, code.to_owned()), "{reference}");
+    for (reference, code) in [
+        ("sha256:abc", "DIGEST_INVALID"),
+        ("md5:00", "DIGEST_INVALID"),
+        (".dot", "MANIFEST_INVALID"),
+        (&"x".repeat(129), "MANIFEST_INVALID"),
+        ("a%20b", "MANIFEST_INVALID"),
+    ] {
+        assert_eq!(
+            client.put_manifest("team/app", reference, &manifest).await.error(),
+            (400, code.to_owned()),
+            "{reference}"
+        );
+        assert_eq!(
+            client.get(&format!("/v2/team/app/manifests/{reference}")).await.error(),
+            (400, code.to_owned()),
+            "{reference}"
+        );
     }
     let wrong = Digest::sha256_of(b"something else");
-    assert_eq!(client.put_manifest("team/app", &wrong.to_string(), &manifest).await.error(), (400, "DIGEST_INVALID".to_owned()));
+    assert_eq!(
+        client.put_manifest("team/app", &wrong.to_string(), &manifest).await.error(),
+        (400, "DIGEST_INVALID".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -68,8 +90,12 @@ async fn what_the_manifest_names_must_be_there() {
     client.push("team/app", "{}").await;
     let got = client.put_manifest("team/app", "1", &image("{}", &["absent", "missing"])).await;
     assert_eq!(got.error(), (400, "MANIFEST_BLOB_UNKNOWN".to_owned()));
-    let named: Vec<Value> = got.json()["errors"].as_array().unwrap().iter().map(|error| error["detail"]["digest"].clone()).collect();
-    assert_eq!(named, [json!(Digest::sha256_of(b"absent").to_string()), json!(Digest::sha256_of(b"missing").to_string())]);
+    let named: Vec<Value> =
+        got.json()["errors"].as_array().unwrap().iter().map(|error| error["detail"]["digest"].clone()).collect();
+    assert_eq!(
+        named,
+        [json!(Digest::sha256_of(b"absent").to_string()), json!(Digest::sha256_of(b"missing").to_string())]
+    );
     // A blob of another repository does not count.
     client.push("team/other", "absent").await;
     assert_eq!(client.put_manifest("team/app", "1", &image("{}", &["absent"])).await.error().0, 400);
@@ -80,7 +106,10 @@ async fn what_the_manifest_names_must_be_there() {
     assert_eq!(client.put_manifest("team/app", "1", &wrong).await.error(), (400, "MANIFEST_INVALID".to_owned()));
     // An index's children too.
     let child = of(&image("{}", &["layer"]), OCI_MANIFEST);
-    assert_eq!(client.put_manifest("team/app", "1", &index(vec![child])).await.error(), (400, "MANIFEST_BLOB_UNKNOWN".to_owned()));
+    assert_eq!(
+        client.put_manifest("team/app", "1", &index(vec![child])).await.error(),
+        (400, "MANIFEST_BLOB_UNKNOWN".to_owned())
+    );
     client.get("/v2/team/app/manifests/1").await.expect(404);
 }
 
@@ -144,9 +173,15 @@ async fn a_push_by_digest_can_name_tags() {
     let tags: Vec<&str> = got.headers.get_all("oci-tag").iter().map(|value| value.to_str().unwrap()).collect();
     assert_eq!(tags, ["a", "b"]);
     for tag in ["a", "b"] {
-        assert_eq!(client.head(&format!("/v2/team/app/manifests/{tag}")).await.expect(200).header("docker-content-digest"), digest.to_string());
+        assert_eq!(
+            client.head(&format!("/v2/team/app/manifests/{tag}")).await.expect(200).header("docker-content-digest"),
+            digest.to_string()
+        );
     }
-    assert_eq!(client.put_manifest("team/app", &format!("{digest}?tag=-no"), &manifest).await.error(), (400, "MANIFEST_INVALID".to_owned()));
+    assert_eq!(
+        client.put_manifest("team/app", &format!("{digest}?tag=-no"), &manifest).await.error(),
+        (400, "MANIFEST_INVALID".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -155,7 +190,10 @@ async fn large_and_too_large() {
     let client = Client::of(&registry);
     client.push("team/app", "{}").await;
     let mut manifest = image("{}", &[]);
-    manifest["annotations"] = (0..390).map(|at| (format!("a{at}"), Value::from("x".repeat(10 << 10)))).collect::<serde_json::Map<_, _>>().into();
+    manifest["annotations"] = (0..390)
+        .map(|at| (format!("a{at}"), Value::from("x".repeat(10 << 10))))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     client.put_manifest("team/app", "large", &manifest).await.expect(201);
     assert_eq!(client.get("/v2/team/app/manifests/large").await.expect(200).body, manifest.to_string());
     manifest["annotations"]["more"] = "x".repeat(1 << 20).into();
@@ -167,7 +205,9 @@ async fn bad_manifests() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     client.push("team/app", "{}").await;
-    let put = async |media_type: &str, body: String| client.ask(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", media_type)], body).await;
+    let put = async |media_type: &str, body: String| {
+        client.ask(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", media_type)], body).await
+    };
     let good = image("{}", &[]).to_string();
     for (media_type, body) in [
         (OCI_MANIFEST, String::new()),
@@ -182,7 +222,11 @@ async fn bad_manifests() {
         (OCI_MANIFEST, good.replace("\"size\":2", "\"size\":-2")),
         (OCI_MANIFEST, good.replace(CONFIG, "nonsense")),
     ] {
-        assert_eq!(put(media_type, body.clone()).await.error(), (400, "MANIFEST_INVALID".to_owned()), "{media_type} {body:.80}");
+        assert_eq!(
+            put(media_type, body.clone()).await.error(),
+            (400, "MANIFEST_INVALID".to_owned()),
+            "{media_type} {body:.80}"
+        );
     }
     put("application/vnd.oci.image.manifest.v1+json; charset=utf-8", good).await.expect(201);
 }
@@ -199,7 +243,10 @@ async fn deletes_are_seen_at_once() {
     client.delete(&format!("/v2/team/app/manifests/{digest}")).await.expect(202);
     client.head("/v2/team/app/manifests/two").await.expect(404);
     for reference in ["one", &digest.to_string()] {
-        assert_eq!(client.delete(&format!("/v2/team/app/manifests/{reference}")).await.error(), (404, "MANIFEST_UNKNOWN".to_owned()));
+        assert_eq!(
+            client.delete(&format!("/v2/team/app/manifests/{reference}")).await.error(),
+            (404, "MANIFEST_UNKNOWN".to_owned())
+        );
     }
     assert_eq!(client.delete("/v2/team/none/manifests/one").await.error(), (404, "NAME_UNKNOWN".to_owned()));
     let layer = &manifest["layers"][0]["digest"];

@@ -26,7 +26,10 @@ async fn images_with_their_details() {
     assert_eq!(tags, ["1.0", "latest", "multi"]);
     let config = manifest["config"]["size"].as_u64().unwrap();
     assert_eq!(images[0].size, manifest.to_string().len() as u64 + config + 5);
-    assert_eq!((&images[0].digest, &images[0].media_type, &images[0].platforms), (&digest, &OCI_MANIFEST.to_owned(), &vec![linux("amd64")]));
+    assert_eq!(
+        (&images[0].digest, &images[0].media_type, &images[0].platforms),
+        (&digest, &OCI_MANIFEST.to_owned(), &vec![linux("amd64")])
+    );
     assert_eq!(images[2].platforms, [linux("arm64")]);
     assert!(images.iter().all(|image| image.missing.is_empty()));
     assert!(registry.registry.image_list(&name("team/none"), Page::default()).await.unwrap().is_none());
@@ -35,7 +38,10 @@ async fn images_with_their_details() {
     assert!(registry.registry.image_delete(&name("team/app"), &tag).await.unwrap());
     assert!(!registry.registry.image_delete(&name("team/app"), &tag).await.unwrap());
     assert!(registry.registry.image_get(&name("team/app"), &tag).await.unwrap().is_none());
-    assert_eq!(registry.registry.image_get(&name("team/app"), &ManifestRef::Digest(digest)).await.unwrap().unwrap().platforms, [linux("amd64")]);
+    assert_eq!(
+        registry.registry.image_get(&name("team/app"), &ManifestRef::Digest(digest)).await.unwrap().unwrap().platforms,
+        [linux("amd64")]
+    );
 }
 
 #[tokio::test]
@@ -65,11 +71,27 @@ async fn repositories_are_made_once() {
     assert_eq!(registry.registry.repository_get(&name("zed/app")).await.unwrap(), Some(made));
     let again = registry.registry.repository_create(name("zed/app")).await;
     assert!(matches!(again, Err(RegistryStoreError::RepositoryExists(_))), "{again:?}");
-    let names: Vec<String> = registry.registry.repository_list(Some("team"), Page::default()).await.unwrap().into_iter().map(|found| found.name.to_string()).collect();
+    let names: Vec<String> = registry
+        .registry
+        .repository_list(Some("team"), Page::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|found| found.name.to_string())
+        .collect();
     assert_eq!(names, ["team/app", "team/other"]);
     // An image without layers and config fields has no platform.
     let client = Client::of(&registry);
     client.push("zed/app", "{}").await;
     client.put_manifest("zed/app", "1", &image("{}", &[])).await.expect(201);
-    assert_eq!(registry.registry.image_get(&name("zed/app"), &ManifestRef::Tag("1".to_owned())).await.unwrap().unwrap().platforms, []);
+    assert_eq!(
+        registry
+            .registry
+            .image_get(&name("zed/app"), &ManifestRef::Tag("1".to_owned()))
+            .await
+            .unwrap()
+            .unwrap()
+            .platforms,
+        []
+    );
 }

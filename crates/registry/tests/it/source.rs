@@ -33,13 +33,19 @@ async fn images_of_ours_and_of_others() {
 
     let (manifest, digest) = client.push_image("team/app", "latest", "layer").await;
     let size = manifest.to_string().len() as u64 + manifest["config"]["size"].as_u64().unwrap() + 5;
-    for image in [format!("{host}/team/app"), format!("{host}/team/app:latest"), format!("{host}/team/app@{digest}"), format!("{host}/team/app:old@{digest}")] {
+    for image in [
+        format!("{host}/team/app"),
+        format!("{host}/team/app:latest"),
+        format!("{host}/team/app@{digest}"),
+        format!("{host}/team/app:old@{digest}"),
+    ] {
         let SourceAnswer::Found(found) = describe(&registry, &image).await else { panic!("{image} is not found") };
         assert_eq!((&found.digest, found.size, found.missing.len()), (&digest, size, 0));
         assert_eq!(found.media_type, OCI_MANIFEST);
         assert_eq!(found.platforms.iter().map(Platform::to_string).collect::<Vec<_>>(), ["linux/amd64"]);
     }
-    let credential = registry.registry.credential(&ImageRef::parse(&format!("{host}/team/app")).unwrap()).await.unwrap().unwrap();
+    let credential =
+        registry.registry.credential(&ImageRef::parse(&format!("{host}/team/app")).unwrap()).await.unwrap().unwrap();
     assert_eq!(credential.password.expose(), "team/app");
 }
 

@@ -20,7 +20,10 @@ async fn in_one_request() {
     for algorithm in ALGORITHMS {
         let content = noise(10_000);
         let digest = digest_by(algorithm, &content);
-        let got = client.ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?digest={digest}"), &[], content.clone()).await.expect(201);
+        let got = client
+            .ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?digest={digest}"), &[], content.clone())
+            .await
+            .expect(201);
         assert_eq!(got.header("location"), format!("/v2/team/app/blobs/{digest}"));
         assert_eq!(got.header("docker-content-digest"), digest.to_string());
         is_there(&client, &digest, &content).await;
@@ -53,14 +56,20 @@ async fn in_chunks() {
             let cut = if last_in_put { 2000 } else { 3000 };
             for first in (0..cut).step_by(1000) {
                 let range = format!("{first}-{}", first + 999);
-                let got = client.ask(Method::PATCH, &upload, &[("content-range", &range)], content[first..first + 1000].to_vec()).await.expect(202);
+                let got = client
+                    .ask(Method::PATCH, &upload, &[("content-range", &range)], content[first..first + 1000].to_vec())
+                    .await
+                    .expect(202);
                 assert_eq!(got.header("range"), format!("0-{}", first + 999));
                 assert_eq!(got.header("location"), upload);
                 let got = client.get(&upload).await.expect(204);
                 assert_eq!(got.header("range"), format!("0-{}", first + 999));
             }
             let headers: &[(&str, &str)] = if last_in_put { &[("content-range", "2000-2999")] } else { &[] };
-            client.ask(Method::PUT, &format!("{upload}?digest={digest}"), headers, content[cut..].to_vec()).await.expect(201);
+            client
+                .ask(Method::PUT, &format!("{upload}?digest={digest}"), headers, content[cut..].to_vec())
+                .await
+                .expect(201);
             is_there(&client, &digest, &content).await;
             client.get(&upload).await.expect(404);
             client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
@@ -96,7 +105,9 @@ async fn chunks_that_do_not_fit() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     let upload = client.begin("team/app").await;
-    let patch = async |range: &str, body: &'static str| client.ask(Method::PATCH, &upload, &[("content-range", range)], body).await;
+    let patch = async |range: &str, body: &'static str| {
+        client.ask(Method::PATCH, &upload, &[("content-range", range)], body).await
+    };
     patch("0-4", "hello").await.expect(202);
     // Before, after, nonsense: refused with what is held.
     for range in ["0-4", "6-7", "4-3", "x", "-", "99999999999999999999-99999999999999999999"] {
@@ -105,7 +116,10 @@ async fn chunks_that_do_not_fit() {
         assert_eq!(got.error().1, "BLOB_UPLOAD_INVALID");
     }
     let digest = Digest::sha256_of(b"hello world");
-    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[("content-range", "6-10")], "world").await.expect(416);
+    client
+        .ask(Method::PUT, &format!("{upload}?digest={digest}"), &[("content-range", "6-10")], "world")
+        .await
+        .expect(416);
     // Announced and sent differ.
     assert_eq!(patch("5-6", "xyz").await.error(), (400, "SIZE_INVALID".to_owned()));
     for pieces_sent in [&["a"][..], &["abc", "def", "ghi"]] {
@@ -133,23 +147,40 @@ async fn wrong_digests() {
     let client = Client::of(&registry);
     for algorithm in ALGORITHMS {
         let wrong = digest_by(algorithm, b"something else");
-        let got = client.ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?digest={wrong}"), &[], "content").await;
+        let got =
+            client.ask(Method::POST, &format!("/v2/team/app/blobs/uploads/?digest={wrong}"), &[], "content").await;
         assert_eq!(got.error(), (400, "DIGEST_INVALID".to_owned()));
         let upload = client.begin("team/app").await;
-        assert_eq!(client.ask(Method::PUT, &format!("{upload}?digest={wrong}"), &[], "content").await.error(), (400, "DIGEST_INVALID".to_owned()));
+        assert_eq!(
+            client.ask(Method::PUT, &format!("{upload}?digest={wrong}"), &[], "content").await.error(),
+            (400, "DIGEST_INVALID".to_owned())
+        );
         client.get(&upload).await.expect(404);
         let upload = client.begin("team/app").await;
         client.ask(Method::PATCH, &upload, &[], "content").await.expect(202);
-        assert_eq!(client.ask(Method::PUT, &format!("{upload}?digest={wrong}"), &[], "").await.error(), (400, "DIGEST_INVALID".to_owned()));
+        assert_eq!(
+            client.ask(Method::PUT, &format!("{upload}?digest={wrong}"), &[], "").await.error(),
+            (400, "DIGEST_INVALID".to_owned())
+        );
         client.head(&format!("/v2/team/app/blobs/{wrong}")).await.expect(404);
     }
     // Not even digests.
     let upload = client.begin("team/app").await;
     for query in ["", "?digest=", "?digest=sha256:xyz", "?digest=md5:00"] {
-        assert_eq!(client.ask(Method::PUT, &format!("{upload}{query}"), &[], "").await.error(), (400, "DIGEST_INVALID".to_owned()), "{query}");
+        assert_eq!(
+            client.ask(Method::PUT, &format!("{upload}{query}"), &[], "").await.error(),
+            (400, "DIGEST_INVALID".to_owned()),
+            "{query}"
+        );
     }
-    assert_eq!(client.post("/v2/team/app/blobs/uploads/?digest=nonsense").await.error(), (400, "DIGEST_INVALID".to_owned()));
-    assert_eq!(client.post("/v2/team/app/blobs/uploads/?digest-algorithm=md5").await.error(), (400, "DIGEST_INVALID".to_owned()));
+    assert_eq!(
+        client.post("/v2/team/app/blobs/uploads/?digest=nonsense").await.error(),
+        (400, "DIGEST_INVALID".to_owned())
+    );
+    assert_eq!(
+        client.post("/v2/team/app/blobs/uploads/?digest-algorithm=md5").await.error(),
+        (400, "DIGEST_INVALID".to_owned())
+    );
     client.delete(&upload).await.expect(204);
     assert_eq!((registry.staged(), registry.blob_files()), (vec![], vec![]));
 }
@@ -175,7 +206,10 @@ async fn an_upload_belongs_to_its_repository() {
     let elsewhere = upload.replace("team/app", "team/other");
     assert_eq!(client.get(&elsewhere).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
     for id in ["x", "..%2F..%2Fetc%2Fpasswd", &"0".repeat(5000)] {
-        assert_eq!(client.get(&format!("/v2/team/app/blobs/uploads/{id}")).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+        assert_eq!(
+            client.get(&format!("/v2/team/app/blobs/uploads/{id}")).await.error(),
+            (404, "BLOB_UPLOAD_UNKNOWN".to_owned())
+        );
     }
 }
 

@@ -24,7 +24,13 @@ fn deployment(id: &str, name: &str, version: &str, running: i64, desired: i64) -
 
 struct Names<'a>(&'a str, &'a str, &'a str, &'a str);
 
-fn service(id: &str, Names(name, environment_id, environment, lb): Names<'_>, counts: (i64, i64, i64), deployments: Vec<Deployment>, stateful: bool) -> Service {
+fn service(
+    id: &str,
+    Names(name, environment_id, environment, lb): Names<'_>,
+    counts: (i64, i64, i64),
+    deployments: Vec<Deployment>,
+    stateful: bool,
+) -> Service {
     Service {
         deployments,
         running_count: counts.0,
@@ -45,7 +51,13 @@ fn service(id: &str, Names(name, environment_id, environment, lb): Names<'_>, co
 #[test]
 fn services() {
     let items = [
-        service("id1", Names("svc1", "eid1", "ename1", "lname1"), (1, 1, 0), vec![deployment("d1.1", "d1", "1", 1, 1)], false),
+        service(
+            "id1",
+            Names("svc1", "eid1", "ename1", "lname1"),
+            (1, 1, 0),
+            vec![deployment("d1.1", "d1", "1", 1, 1)],
+            false,
+        ),
         service("id3", Names("svc3", "eid3", "", ""), (0, 1, 1), vec![deployment("d3.1", "", "", 0, 1)], false),
         service(
             "id5",
@@ -69,11 +81,25 @@ fn services() {
 fn a_deployment_that_is_over_is_not_among_those_that_run() {
     let mut over = deployment("d1.2", "d1", "2", 0, 0);
     over.status = "INACTIVE".to_owned();
-    let items = [service("id1", Names("svc1", "e", "e", ""), (1, 1, 0), vec![over, deployment("d1.1", "d1", "1", 1, 1)], false)];
+    let items = [service(
+        "id1",
+        Names("svc1", "e", "e", ""),
+        (1, 1, 0),
+        vec![over, deployment("d1.1", "d1", "1", 1, 1)],
+        false,
+    )];
     assert!(!service_table(&items).contains("d1:2"));
 }
 
-fn load_balancer(id: &str, name: &str, environment: (&str, &str), service: (&str, &str), ports: &[(i64, i64, &str)], public: bool, url: &str) -> LoadBalancer {
+fn load_balancer(
+    id: &str,
+    name: &str,
+    environment: (&str, &str),
+    service: (&str, &str),
+    ports: &[(i64, i64, &str)],
+    public: bool,
+    url: &str,
+) -> LoadBalancer {
     LoadBalancer {
         environment_id: environment.0.to_owned(),
         environment_name: environment.1.to_owned(),
@@ -86,7 +112,12 @@ fn load_balancer(id: &str, name: &str, environment: (&str, &str), service: (&str
         load_balancer_type: "classic".to_owned(),
         ports: ports
             .iter()
-            .map(|(host, container, protocol)| Port { certificate_arn: String::new(), container_port: *container, host_port: *host, protocol: (*protocol).to_owned() })
+            .map(|(host, container, protocol)| Port {
+                certificate_arn: String::new(),
+                container_port: *container,
+                host_port: *host,
+                protocol: (*protocol).to_owned(),
+            })
             .collect(),
         service_id: service.0.to_owned(),
         service_name: service.1.to_owned(),

@@ -1,0 +1,10 @@
+//! The command line against a server with canned replies: exit codes, stdout and stderr.
+
+mod connection;
+mod entities;
+mod fake;
+mod following;
+mod local;
+mod logs;
+mod registry;
+mod usage;

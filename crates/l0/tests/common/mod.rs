@@ -1,0 +1,7 @@
+//! What both suites share: the built program, run as a user runs it, and instances of their own.
+
+pub(crate) mod http;
+pub(crate) mod instance;
+pub(crate) mod port;
+pub(crate) mod run;
+pub(crate) mod until;
