@@ -13,6 +13,8 @@ mod reconcile;
 mod routes;
 mod run;
 mod stop;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text_time;
 mod wiring;
 

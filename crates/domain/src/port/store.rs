@@ -19,7 +19,10 @@ use crate::model::task_definition::Document;
 use crate::model::time::{Generation, Timestamp};
 
 /// An entity that has an operation for each change: all kinds but deploys.
-#[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is moved once; a box would be in every match")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, and each is moved once; a box would be in every match"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entity {
     /// An environment.
@@ -206,7 +209,10 @@ pub struct NewDeploy {
 }
 
 /// What `operation_progress` changes together with the operation.
-#[expect(clippy::large_enum_variant, reason = "few exist at a time, and each is moved once; a box would be in every match")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, and each is moved once; a box would be in every match"
+)]
 #[derive(Debug, Clone)]
 pub enum Alongside {
     /// Nothing.
@@ -257,6 +263,10 @@ pub trait Store: Send + Sync {
 
     /// What lists show of all entities of a kind, deploys included, ordered by name, then version, then id.
     async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError>;
+
+    /// Who must go before the entity may: what stands in an environment or is linked to it, the service behind a load
+    /// balancer. Empty for the other kinds, and for what isn't there.
+    async fn entity_holders(&self, entity: &EntityRef) -> Result<Vec<Holder>, StoreError>;
 
     /// Gives the next version of the name to a new deploy and keeps it. Versions start at 1 and are never used twice,
     /// not even after a delete.

@@ -70,7 +70,7 @@ const PROXY_GRACE: Duration = Duration::from_secs(30);
 /// The port `Engine`, on Docker. Dropping it stops its work and its load balancers; containers run on.
 pub struct DockerEngine {
     shared: Arc<Shared>,
-    work: Vec<AbortHandle>,
+    watch: AbortHandle,
     seen: tokio::sync::Mutex<tokio::sync::watch::Receiver<u64>>,
 }
 
@@ -101,22 +101,22 @@ impl DockerEngine {
             state: Mutex::default(),
             wake: Notify::new(),
             seen: tokio::sync::watch::Sender::new(0),
+            stop: tokio::sync::watch::Sender::new(false),
             instance: instance.clone(),
             client: Arc::clone(&client),
             world: Arc::clone(&world),
         });
         let seen = tokio::sync::Mutex::new(shared.seen.subscribe());
         let watch = tokio::spawn(Watch { client, world, clock, instance }.run());
-        let passes = tokio::spawn(passes(Arc::clone(&shared)));
-        Ok(Self { shared, work: vec![watch.abort_handle(), passes.abort_handle()], seen })
+        shared.spawn(passes(Arc::clone(&shared)));
+        Ok(Self { shared, watch: watch.abort_handle(), seen })
     }
 }
 
 impl Drop for DockerEngine {
     fn drop(&mut self) {
-        for work in &self.work {
-            work.abort();
-        }
+        self.watch.abort();
+        self.shared.stop.send_replace(true);
         self.shared.client.lost("the engine was stopped");
     }
 }
@@ -139,6 +139,8 @@ struct Shared {
     wake: Notify,
     /// Counts what `observe` may show differently.
     seen: tokio::sync::watch::Sender<u64>,
+    /// Ends everything that was [spawned](Shared::spawn).
+    stop: tokio::sync::watch::Sender<bool>,
 }
 
 /// What we were told of.
@@ -158,6 +160,20 @@ struct Told {
 }
 
 impl Shared {
+    /// Runs work beside everything else; it ends with the engine at the latest, so that nothing keeps the load balancers
+    /// alive beyond it.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let mut stop = self.stop.subscribe();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                // An error would mean that the engine is gone already.
+                _ = stop.wait_for(|stop| *stop) => {}
+                () = work => {}
+            }
+        });
+        task.abort_handle()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

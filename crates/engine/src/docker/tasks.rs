@@ -196,8 +196,9 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
 }
 
 fn spawn_start(shared: &Arc<Shared>, id: &TaskId, copy: CopySpec) {
-    let (shared, id) = (Arc::clone(shared), id.clone());
-    tokio::spawn(async move {
+    let (inside, id) = (Arc::clone(shared), id.clone());
+    shared.spawn(async move {
+        let shared = inside;
         let number = copy.number;
         let progress = |text: Option<String>| {
             shared.task_note(&id, |task| {
@@ -269,8 +270,9 @@ fn may_go_away(class: FailureClass) -> bool {
 }
 
 fn spawn_stop(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {
-    let (shared, id) = (Arc::clone(shared), id.clone());
-    tokio::spawn(async move {
+    let (inside, id) = (Arc::clone(shared), id.clone());
+    shared.spawn(async move {
+        let shared = inside;
         let result = copy_stop(&shared, &containers).await;
         if let Err(error) = &result {
             debug!(task.id = %id, "copy {number} of {id} does not stop: {}", chain(error));
@@ -291,8 +293,9 @@ fn remove_all(shared: &Arc<Shared>, task: &mut Task, world: &BTreeMap<u32, Vec<A
             continue;
         }
         known.busy = true;
-        let (shared, id, number, containers) = (Arc::clone(shared), task.id.clone(), *number, containers.clone());
-        tokio::spawn(async move {
+        let (inside, id, number, containers) = (Arc::clone(shared), task.id.clone(), *number, containers.clone());
+        shared.spawn(async move {
+            let shared = inside;
             let stopped = copy_stop(&shared, &containers).await;
             let removed = match stopped {
                 Ok(()) => copy_remove(&shared, OwnerKind::Task, id.as_str(), number).await,

@@ -12,11 +12,11 @@ use crate::support::{Instance, definition, tool, tool_with};
 
 async fn subject() -> Subject {
     let instance = Arc::new(Instance::new());
-    let engine: Arc<dyn Engine> = instance.connected().await;
+    let engine: Arc<dyn Engine> = Arc::new(instance.connected().await);
     let reconnect = Box::new(move || {
         let instance = Arc::clone(&instance);
         Box::pin(async move {
-            let engine: Arc<dyn Engine> = instance.connected().await;
+            let engine: Arc<dyn Engine> = Arc::new(instance.connected().await);
             engine
         }) as _
     });

@@ -105,13 +105,13 @@ impl Instance {
     }
 
     /// An engine, as after a start of the server; not connected yet.
-    pub(crate) fn start(&self) -> Arc<DockerEngine> {
+    pub(crate) fn start(&self) -> DockerEngine {
         let clock = Arc::new(RunningClock::default());
-        Arc::new(DockerEngine::start(self.config.clone(), Arc::new(NoSource), clock).expect("threads for the load balancer"))
+        DockerEngine::start(self.config.clone(), Arc::new(NoSource), clock).expect("threads for the load balancer")
     }
 
     /// An engine that has found Docker.
-    pub(crate) async fn connected(&self) -> Arc<DockerEngine> {
+    pub(crate) async fn connected(&self) -> DockerEngine {
         let engine = self.start();
         until("the engine to find Docker", || async { engine.observe(Scope::All).await.map(drop).map_err(|error| error.to_string()) }).await;
         engine
@@ -183,7 +183,7 @@ pub(crate) fn tool_with(name: &str, command: &[&str], more: Value) -> Value {
 /// A small world to test in: an engine with one environment, whose wishes a test changes.
 pub(crate) struct Stage {
     pub(crate) instance: Instance,
-    pub(crate) engine: Arc<DockerEngine>,
+    pub(crate) engine: DockerEngine,
     pub(crate) environment: Environment,
 }
 
@@ -202,7 +202,9 @@ impl Stage {
 
     /// As after a restart of the server: an engine that knows nothing.
     pub(crate) async fn restart(&mut self) {
-        self.engine = self.instance.connected().await;
+        // The old one is gone before anything is asked of the new one; its ports are free a moment later.
+        self.engine = self.instance.start();
+        until("the engine to find Docker", || async { self.engine.observe(Scope::All).await.map(drop) }).await;
     }
 
     pub(crate) async fn ensure(&self, want: Want) {
@@ -265,7 +267,8 @@ impl Stage {
 
     pub(crate) async fn balancer(&self, wanted: &LoadBalancer, reachable_from: &[&Environment]) -> String {
         let reachable_from = reachable_from.iter().map(|environment| environment.id.clone()).collect();
-        self.ensure(Want::LoadBalancer { load_balancer: wanted.clone(), reachable_from }).await;
+        let want = Want::LoadBalancer { load_balancer: wanted.clone(), reachable_from };
+        until("the port", || async { self.engine.ensure(want.clone()).await.map_err(|error| error.to_string()) }).await;
         let scope = Scope::One(EntityRef::LoadBalancer(wanted.id.clone()));
         let seen = self.engine.observe(scope).await.expect("Docker answers").load_balancers.remove(0);
         assert_eq!(seen.problem, None);

@@ -125,6 +125,14 @@ impl Instance {
         server.wait().expect("our own child");
     }
 
+    /// Ends the server, if one runs.
+    pub(crate) fn server_end(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            drop(server.kill());
+            drop(server.wait());
+        }
+    }
+
     /// The graceful stop.
     #[track_caller]
     pub(crate) fn server_stop(&mut self) {
@@ -182,10 +190,7 @@ impl Instance {
 impl Drop for Instance {
     #[expect(clippy::print_stderr, reason = "what the server said belongs to a failed test's output")]
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            drop(server.kill());
-            drop(server.wait());
-        }
+        self.server_end();
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();

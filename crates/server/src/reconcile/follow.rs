@@ -6,6 +6,7 @@ use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::operation::{Operation, OperationState, Verb};
 use layer0_domain::model::task::TaskOutcome;
+use layer0_domain::model::time::Generation;
 use layer0_domain::plan::verdict::Verdict;
 use layer0_domain::plan::{load_balancer, service, task};
 use layer0_domain::port::engine::{EngineError, Observed, Removed, Scope};
@@ -25,9 +26,10 @@ const STEP_MAX: Duration = Duration::from_secs(60);
 pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
     let mut nudges = app.nudge.listen();
     let mut said = String::new();
+    let mut told_at = None;
     while !app.stop.asked() {
         nudges.mark_unchanged();
-        let outcome = match tokio::time::timeout(STEP_MAX, step(app, told, &operation)).await {
+        let outcome = match tokio::time::timeout(STEP_MAX, step(app, told, &operation, &mut told_at)).await {
             Ok(outcome) => outcome,
             Err(_) => Ok(Step::Wait("the engine does not answer".to_owned())),
         };
@@ -70,7 +72,14 @@ async fn say(app: &App, operation: &Operation, text: &str) -> bool {
     }
 }
 
-async fn step(app: &App, told: &Told, operation: &Operation) -> Result<Step, StoreError> {
+/// One look. `told_at` is the generation of the entity that this follower has told the engine of: the engine keeps what it
+/// is told, so it is told again only when the entity has changed.
+async fn step(
+    app: &App,
+    told: &Told,
+    operation: &Operation,
+    told_at: &mut Option<Generation>,
+) -> Result<Step, StoreError> {
     // Another operation may have taken over since the last look; a follower of an ended one touches nothing.
     match app.store.operation_get(&operation.id).await? {
         Some(current) if !current.state.ended() => {}
@@ -83,10 +92,12 @@ async fn step(app: &App, told: &Told, operation: &Operation) -> Result<Step, Sto
     if entity.deleting() {
         return delete(app, told, operation, &entity).await;
     }
-    match tell::entity(app, told, &entity).await {
-        Ok(()) => {}
-        Err(TellError::Store(why)) => return Err(why),
-        Err(TellError::Engine(why)) => return engine_said(app, told, operation, &entity, why).await,
+    if *told_at != Some(entity.generation()) {
+        match tell::entity(app, told, &entity).await {
+            Ok(()) => *told_at = Some(entity.generation()),
+            Err(TellError::Store(why)) => return Err(why),
+            Err(TellError::Engine(why)) => return engine_said(app, told, operation, &entity, why).await,
+        }
     }
     let seen = match app.engine.observe(Scope::One(operation.entity.clone())).await {
         Ok(seen) => seen,

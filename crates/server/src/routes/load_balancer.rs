@@ -8,7 +8,7 @@ use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::LoadBalancerId;
 use layer0_domain::ops::{entity_delete, load_balancer};
 use layer0_domain::port::engine::Scope;
-use layer0_domain::port::store::{Entity, StoreExt};
+use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -73,10 +73,8 @@ async fn get(
     let id = id(&text)?;
     let entity = EntityRef::LoadBalancer(id.clone());
     let found = app.store.load_balancer_get(&id).await?.ok_or_else(|| missing(&entity))?;
-    let service = app.store.entity_list(EntityKind::Service).await?.into_iter().find_map(|entity| match entity {
-        Entity::Service(it) if it.load_balancer.as_ref() == Some(&id) => Some((it.id.to_string(), it.name.to_string())),
-        _ => None,
-    });
+    let holders = app.store.entity_holders(&entity).await?;
+    let service = holders.into_iter().next().map(|holder| (holder.entity.id().to_owned(), holder.name));
     let around = LoadBalancerAround { environment_name: environment_name(&app, &found.environment).await?, service };
     let seen = log::seen(&app, Scope::One(entity)).await;
     Ok(Json(write::load_balancer(&found, around, seen.load_balancers.iter().find(|it| it.id == id))))

@@ -73,9 +73,9 @@ pub(super) async fn answer(app: &App, of: &EntityRef, it: &wire::LogQuery) -> Re
 fn followed(app: &App, lines: LogStream) -> Response {
     let stop = app.stop.clone();
     let events = lines.take_until(async move { stop.wait().await }).map(|line| match line {
-        Ok(line) => Event::default()
-            .event("line")
-            .json_data(wire::LogLine { container_name: line.container, line: line.line }),
+        Ok(line) => {
+            Event::default().event("line").json_data(wire::LogLine { container_name: line.container, line: line.line })
+        }
         Err(why) => Event::default().event("error").json_data(why.to_string()),
     });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()

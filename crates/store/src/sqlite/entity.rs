@@ -105,7 +105,7 @@ pub(super) fn update_tx(db: &Connection, row: &Row, asked: &Operation) -> StoreW
     let read = Generation(row.entity.generation().0.saturating_sub(1));
     check_generation(db, &row.entity.reference(), read)?;
     if row.entity.deleting() {
-        let holders = holders(db, &row.entity.reference())?;
+        let holders = holders_tx(db, &row.entity.reference())?;
         if !holders.is_empty() {
             return Err(StoreError::InUse { entity: row.entity.reference(), holders }.into());
         }
@@ -286,7 +286,7 @@ fn stays(db: &Connection, entity: &EntityRef) -> StoreWork<String> {
 }
 
 /// Who must go before `entity` may.
-fn holders(db: &Connection, entity: &EntityRef) -> StoreWork<Vec<Holder>> {
+pub(super) fn holders_tx(db: &Connection, entity: &EntityRef) -> StoreWork<Vec<Holder>> {
     match entity {
         EntityRef::Environment(id) => {
             let mut holders = Vec::new();

@@ -9,7 +9,7 @@ use layer0_domain::model::image_map::MapRule;
 use layer0_domain::model::operation::{Operation, OperationEvent};
 use layer0_domain::model::tag::Tag;
 use layer0_domain::model::time::{Generation, Timestamp};
-use layer0_domain::port::store::{Alongside, Entity, NewDeploy, Store, StoreError, Summary};
+use layer0_domain::port::store::{Alongside, Entity, Holder, NewDeploy, Store, StoreError, Summary};
 
 use super::operation::Change;
 use super::{SqliteStore, deploy, entity, image_map, operation, setting, tag, token};
@@ -45,6 +45,11 @@ impl Store for SqliteStore {
             }
         })
         .await
+    }
+
+    async fn entity_holders(&self, entity: &EntityRef) -> Result<Vec<Holder>, StoreError> {
+        let entity = entity.clone();
+        self.read(move |db| entity::holders_tx(db, &entity)).await
     }
 
     async fn deploy_create(&self, new: NewDeploy) -> Result<Deploy, StoreError> {

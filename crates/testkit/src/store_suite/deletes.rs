@@ -47,6 +47,24 @@ pub async fn a_load_balancer_is_not_deleted_while_it_serves(store: &dyn Store) {
     assert_eq!(get(store, &lb).await, None);
 }
 
+/// `entity_holders`: the same answer without asking for a delete; nothing holds what isn't there.
+pub async fn holders_are_told_without_a_delete(store: &dyn Store) {
+    let env = environment(store, "e").await;
+    let lb = make(store, Entity::LoadBalancer(sample::load_balancer("lb", "e"))).await;
+    let holders = async |entity: &Entity| {
+        let holders = store.entity_holders(&entity.reference()).await.expect("a read succeeds");
+        holders.into_iter().map(|holder| (holder.entity, holder.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(holders(&lb).await, []);
+    let service = make(store, Entity::Service(sample::service("s", "e", Some("lb")))).await;
+    assert_eq!(holders(&lb).await, [(service.reference(), service.name().to_string())]);
+    assert_eq!(holders(&service).await, []);
+    assert_eq!(holders(&env).await.len(), 2, "the load balancer and the service");
+    delete(store, &service).await;
+    assert_eq!(holders(&lb).await, []);
+    assert_eq!(holders(&service).await, [], "it isn't there any more");
+}
+
 /// The name of what is on its way out stays taken until it is purged.
 pub async fn a_name_stays_taken_until_its_entity_is_gone(store: &dyn Store) {
     let first = environment(store, "e").await;

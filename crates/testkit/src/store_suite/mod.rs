@@ -56,6 +56,7 @@ pub const ALL: &[Behaviour] = behaviours![
     summaries_are_listed_in_order_of_name,
     an_environment_is_not_deleted_while_it_is_in_use,
     a_load_balancer_is_not_deleted_while_it_serves,
+    holders_are_told_without_a_delete,
     a_name_stays_taken_until_its_entity_is_gone,
     a_purge_takes_the_users_tags_along,
     deploys_are_numbered_from_one_and_no_number_comes_twice,

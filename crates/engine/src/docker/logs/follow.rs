@@ -26,7 +26,7 @@ type Sender = mpsc::Sender<Result<LogLine, EngineError>>;
 /// removed.
 pub(in crate::docker) fn follow(shared: &Arc<Shared>, kind: OwnerKind, entity: &str, query: &LogQuery) -> LogStream {
     let (sender, receiver) = mpsc::channel(WAITING_LINES);
-    tokio::spawn(watch_copies(Arc::clone(shared), kind, entity.to_owned(), query.clone(), sender));
+    shared.spawn(watch_copies(Arc::clone(shared), kind, entity.to_owned(), query.clone(), sender));
     stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|line| (line, receiver)) }).boxed()
 }
 

@@ -111,13 +111,15 @@ pub(super) fn spawn(shared: &Arc<Shared>, service: &mut Service, job: Ready) {
     let (shared, id) = (Arc::clone(shared), service.id.clone());
     match job {
         Ready::Start(number, spec) => {
-            let task = tokio::spawn(async move { start(&shared, &id, number, spec).await });
+            let inside = Arc::clone(&shared);
+            let abort = shared.spawn(async move { start(&inside, &id, number, spec).await });
             if let Some(Known { job: Some(job), .. }) = service.copies.get_mut(&number) {
-                job.abort = Some(task.abort_handle());
+                job.abort = Some(abort);
             }
         }
         Ready::Leave { number, drain, failed } => {
-            tokio::spawn(async move { leave(&shared, &id, number, drain, failed).await });
+            let inside = Arc::clone(&shared);
+            shared.spawn(async move { leave(&inside, &id, number, drain, failed).await });
         }
     }
 }
@@ -229,8 +231,9 @@ pub(super) fn bury(
     );
     let culprit = culprit(containers).map(|container| container.container.clone());
     warn!(service.id = %service.id, "copy {number} of {}: {words}", service.id);
-    let (shared, id, containers) = (Arc::clone(shared), service.id.clone(), containers.to_vec());
-    tokio::spawn(async move {
+    let (id, containers, inside) = (service.id.clone(), containers.to_vec(), Arc::clone(shared));
+    shared.spawn(async move {
+        let shared = inside;
         let failed = match deployment {
             Some(deployment) if !served => {
                 let mut failure = Failure::new(class, format!("{words} before it was healthy"));

@@ -108,7 +108,7 @@ fn answer(mut stream: TcpStream) {
             }
             let text = std::env::var("ANSWER").unwrap_or_else(|_| "hello".to_owned());
             let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-            if stream.write_all(reply.as_bytes()).is_err() {
+            if stream.write_all(reply.as_bytes()).is_err() || request.contains("Connection: close") {
                 return;
             }
         }

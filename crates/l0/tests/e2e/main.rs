@@ -1,0 +1,6 @@
+//! The built program on a real Docker engine, driven as a user drives it: with `l0`, docker, skopeo and podman.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod main_path;
+mod stage;

@@ -1,0 +1,316 @@
+//! [`TestApp`]: a whole instance for tests, used through its front door.
+//!
+//! The router on a real socket, SQLite and registry in a directory of their own, the reconciler, and the fake engine; nothing
+//! else is different from `l0 server --engine fake`. Only with the cargo feature `testing`.
+//!
+//! Each server has a runtime of its own, so that [`TestApp::restart`] can end it as `kill -9` would: its tasks stop wherever
+//! they wait, nothing is said goodbye to. What the store was given before is written; the containers run on.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use layer0_api::client::{Client, ClientOptions};
+use layer0_domain::model::access::Secret;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::operation::Operation;
+use layer0_domain::ops::token::{Expiry, token_create};
+use layer0_domain::port::clock::Clock;
+use layer0_domain::port::engine::Engine;
+use layer0_domain::port::store::Store;
+use layer0_engine::fake::{FakeEngine, Pace};
+use layer0_registry::{PullCredentialMinter, Registry};
+use layer0_store::SqliteStore;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::auth::SignedPulls;
+use crate::clock::SystemClock;
+use crate::config::{ChallengeKind, Config, EngineKind, LogFormat};
+use crate::data_dir::DataDir;
+use crate::run::until_stopped;
+use crate::{routes, wiring};
+
+/// The name of the registry in task definitions.
+pub const REGISTRY_NAME: &str = "registry.layer0.test";
+
+/// What is different from the usual.
+pub struct TestOptions {
+    /// The time and the randomness of server and engine.
+    pub clock: Arc<dyn Clock>,
+    /// How long things take in the engine.
+    pub pace: Pace,
+    /// Whether a push makes the repository.
+    pub create_on_push: bool,
+    /// Map rules of the configuration: `prefix|target`, separated by commas.
+    pub image_map: String,
+}
+
+impl Default for TestOptions {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), pace: Pace::at_once(), create_on_push: false, image_map: String::new() }
+    }
+}
+
+/// What is expected of the operations when a [`TestApp`] is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leftovers {
+    Refused,
+    Allowed,
+}
+
+/// A running instance. Dropping it ends it, and panics when operations still run, unless
+/// [`leftovers_allowed`](Self::leftovers_allowed) was called.
+pub struct TestApp {
+    config: Config,
+    listener: StdListener,
+    clock: Arc<dyn Clock>,
+    fake: FakeEngine,
+    auth: Secret,
+    server: Option<Server>,
+    leftovers: Leftovers,
+    // The last to go: everything else works in it.
+    directory: TempDir,
+}
+
+/// One life of the server.
+struct Server {
+    runtime: Runtime,
+    app: App,
+    store: SqliteStore,
+    serving: JoinHandle<std::io::Result<()>>,
+    // Held for as long as the server lives.
+    _data_dir: DataDir,
+}
+
+impl TestApp {
+    /// An instance on the system's clock, with an engine in which all is done at once.
+    ///
+    /// # Panics
+    /// As everything here: when the machine has no socket, no thread or no directory to give.
+    pub async fn start() -> Self {
+        Self::with(TestOptions::default()).await
+    }
+
+    /// An instance to order.
+    pub async fn with(options: TestOptions) -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let listener = StdListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let rules = if options.image_map.is_empty() {
+            vec![]
+        } else {
+            let map = layer0_domain::model::image_map::ImageMap::parse_list(&options.image_map);
+            map.expect("the test's image map is one").rules().to_vec()
+        };
+        let config = Config {
+            data_dir: directory.path().join("data"),
+            listen: address,
+            instance: "test".to_owned(),
+            registry_name: REGISTRY_NAME.to_owned(),
+            registry_address: None,
+            image_map: rules,
+            create_on_push: options.create_on_push,
+            challenge: ChallengeKind::Bearer,
+            engine: EngineKind::Fake,
+            docker_host: None,
+            public_address: None,
+            log: "off".to_owned(),
+            log_format: LogFormat::Text,
+        };
+        let fake = FakeEngine::with_pace(options.clock.clone(), options.pace);
+        let mut this = Self {
+            config,
+            listener,
+            clock: options.clock,
+            fake,
+            auth: Secret::new(""),
+            server: None,
+            leftovers: Leftovers::Refused,
+            directory,
+        };
+        this.launch().await;
+        let first = wiring::first_token(&this.server().app).await.expect("a new store takes a token");
+        this.auth = first.expect("a new instance has no token yet");
+        wiring::first_token_shown(&this.server().app).await.expect("a new store takes a setting");
+        this
+    }
+
+    async fn launch(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("server")
+            .enable_all()
+            .build()
+            .expect("a thread can be started");
+        let data_dir = DataDir::open(&self.config.data_dir).expect("the directory is free");
+        let store = wiring::store(&data_dir).expect("the store opens");
+        let address = self.address();
+        let (fake, opened) = (self.fake.clone(), store.clone());
+        let engine = move |_: String, _: &Registry| Ok(Arc::new(fake.clone()) as Arc<dyn Engine>);
+        let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine).await;
+        let app = app.expect("an instance can be put together");
+        // The same socket for all lives of the server: who calls in between waits, as with a restart that is quick.
+        let listener = self.listener.try_clone().expect("a file descriptor is free");
+        listener.set_nonblocking(true).expect("a socket can be switched");
+        let serving = {
+            let _inside = runtime.enter();
+            let listener = TcpListener::from_std(listener).expect("a listening socket");
+            runtime.spawn(until_stopped(app.clone(), listener))
+        };
+        self.server = Some(Server { runtime, app, store, serving, _data_dir: data_dir });
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().expect("the server runs between its start and its end")
+    }
+
+    /// Ends the server as a crash would, and starts another one on the same directory. The engine's containers run on; the
+    /// new server's engine was told of nothing.
+    pub async fn restart(&mut self) {
+        self.crash().await;
+        self.fake = self.fake.restart_view();
+        self.launch().await;
+    }
+
+    async fn crash(&mut self) {
+        if let Some(Server { runtime, app, store, serving, _data_dir }) = self.server.take() {
+            drop((app, serving));
+            runtime.shutdown_background();
+            // Its threads finish what they were given: a write that a client was told of is never taken back.
+            store.close().await;
+        }
+    }
+
+    /// Asks the server to stop, as `SIGTERM` does, and waits until it has.
+    ///
+    /// # Panics
+    /// When it failed instead.
+    pub async fn stop(&mut self) {
+        if let Some(Server { runtime, app, store, serving, _data_dir }) = self.server.take() {
+            app.stop.ask();
+            drop(app);
+            serving.await.expect("the server does not panic").expect("the server stops without an error");
+            runtime.shutdown_background();
+            store.close().await;
+        }
+    }
+
+    /// Starts the server again after [`stop`](Self::stop).
+    pub async fn start_again(&mut self) {
+        self.fake = self.fake.restart_view();
+        self.launch().await;
+    }
+
+    /// A client that is signed in as the admin.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client_as(Some(self.auth.expose()))
+    }
+
+    /// A client with another credential (base64 of `user:secret`), or with none.
+    #[must_use]
+    pub fn client_as(&self, token: Option<&str>) -> Client {
+        let options = ClientOptions {
+            endpoint: self.endpoint(),
+            token: token.map(str::to_owned),
+            timeout: Duration::from_secs(60),
+            skip_ssl_verify: false,
+        };
+        Client::new(options).expect("an address and port are an endpoint")
+    }
+
+    /// The admin's token: base64 of `user:secret`.
+    #[must_use]
+    pub fn auth(&self) -> &str {
+        self.auth.expose()
+    }
+
+    /// Makes a token that ends after so many days; answers base64 of `user:secret`, and the secret.
+    pub async fn token(&self, name: &str, days: u32) -> (String, String) {
+        let name = |text: &str| Name::parse(text).expect("a legal name");
+        let user = name(crate::auth::ADMIN);
+        let made = token_create(&self.server().app.ctx(), user.clone(), name("token"), Expiry::Days(days)).await;
+        let (_, secret) = made.expect("the store takes a token");
+        (routes::basic(&user, &secret), secret.expose().to_owned())
+    }
+
+    /// The user and password that the engine gets to pull from one repository.
+    pub async fn pull_credential(&self, repository: &str) -> (String, String) {
+        let app = &self.server().app;
+        let minter = SignedPulls { clock: app.clock.clone(), keys: app.keys.clone() };
+        let repository = RepositoryName::parse(repository).expect("a legal repository name");
+        let made = minter.mint(&repository).await.expect("signing needs nobody");
+        (made.username, made.password.expose().to_owned())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.config.listen
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// `localhost:PORT`: where the engine pulls from.
+    #[must_use]
+    pub fn registry_address(&self) -> String {
+        self.server().app.identity.registry_address.clone()
+    }
+
+    /// The engine of the server that runs now.
+    #[must_use]
+    pub fn fake(&self) -> &FakeEngine {
+        &self.fake
+    }
+
+    /// The store of the server that runs now.
+    #[must_use]
+    pub fn store(&self) -> &SqliteStore {
+        &self.server().store
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.config.data_dir
+    }
+
+    /// Operations may still run when this is dropped.
+    pub fn leftovers_allowed(&mut self) {
+        self.leftovers = Leftovers::Allowed;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let Some(Server { runtime, app, store, serving, _data_dir }) = self.server.take() else { return };
+        drop((app, serving));
+        runtime.shutdown_background();
+        if std::thread::panicking() || self.leftovers == Leftovers::Allowed {
+            return;
+        }
+        let running = running(store);
+        let names: Vec<String> =
+            running.iter().map(|it| format!("{} of {} `{}`", it.verb, it.entity.kind(), it.entity_name)).collect();
+        assert!(names.is_empty(), "operations still run at the end of the test: {}", names.join(", "));
+    }
+}
+
+/// The operations that still run. On a thread of its own, because a runtime can't wait for another inside itself.
+fn running(store: SqliteStore) -> Vec<Operation> {
+    let read = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        runtime.block_on(store.operation_list_running()).expect("the store can be read")
+    };
+    std::thread::spawn(read).join().expect("reading does not panic")
+}
