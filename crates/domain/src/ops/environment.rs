@@ -127,12 +127,14 @@ async fn one_way_warnings(ctx: &Ctx<'_>, id: &EnvironmentId) -> Result<Vec<Strin
     let Some(this) = all.iter().find(|it| it.id == *id) else {
         return Ok(vec![]);
     };
-    let one_way = this.links.iter().filter_map(|link| all.iter().find(|it| it.id == *link && !it.links.contains(id)));
-    Ok(one_way
-        .map(|other| {
+    let out = this.links.iter().filter_map(|link| all.iter().find(|it| it.id == *link && !it.links.contains(id)));
+    let back = all.iter().filter(|it| it.links.contains(id) && !this.links.contains(&it.id));
+    let pairs = out.map(|other| (this, other)).chain(back.map(|other| (other, this)));
+    Ok(pairs
+        .map(|(from, to)| {
             format!(
                 "the link from `{}` to `{}` goes one way only, but this engine opens it both ways",
-                this.name, other.name
+                from.name, to.name
             )
         })
         .collect())

@@ -27,6 +27,9 @@ use super::world::{NetworkUse, World};
 /// no packet is sent.
 const SOMEWHERE: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 1), 9);
 
+/// Where Linux lists all addresses of the host, with the routes that lead to them.
+const ADDRESSES: &str = "/proc/net/fib_trie";
+
 /// The load balancers that were asked for.
 pub(super) struct Balancers {
     proxy: Proxy,
@@ -135,7 +138,11 @@ impl Balancers {
             Visibility::Public => Access::Anyone,
             Visibility::Private => {
                 let environments = std::iter::once(&wanted.environment).chain(reachable_from);
-                Access::Sources(environments.filter_map(|id| self.subnet(id)).collect())
+                let subnets = environments.filter_map(|id| self.subnet(id));
+                // The host reaches its own address in a bridge under another of its addresses: Docker's rules for
+                // masquerading take what comes from there and leaves by the loopback for traffic to the outside.
+                let host = own_addresses(&std::fs::read_to_string(ADDRESSES).unwrap_or_default());
+                Access::Sources(subnets.chain(host.into_iter().map(|address| Subnet { address, prefix: 32 })).collect())
             }
         };
         let mut listeners = Vec::new();
@@ -315,6 +322,20 @@ fn refusal(error: &ProxyError) -> Failure {
     }
 }
 
+/// The host's own addresses, out of the text of `/proc/net/fib_trie`: each is a line of its own, followed by the line
+/// `/32 host LOCAL`.
+fn own_addresses(trie: &str) -> Vec<Ipv4Addr> {
+    let mut own = Vec::new();
+    let mut last = None;
+    for line in trie.lines() {
+        if line.contains("/32 host LOCAL") {
+            own.extend(last.filter(|address: &Ipv4Addr| !own.contains(address)));
+        }
+        last = line.trim_start_matches([' ', '|', '-', '+']).parse().ok();
+    }
+    own
+}
+
 /// The address by which the host is reached from outside.
 fn primary_address() -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
@@ -322,5 +343,18 @@ fn primary_address() -> Option<Ipv4Addr> {
     match socket.local_addr().ok()?.ip() {
         IpAddr::V4(address) if !address.is_unspecified() => Some(address),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_s_own_addresses_are_read() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     +-- 127.0.0.0/8 2 0 2\n\
+                    \x20          |-- 127.0.0.1\n              /32 host LOCAL\n           |-- 127.255.255.255\n\
+                    \x20             /32 link BROADCAST\n        |-- 192.0.2.2\n           /32 host LOCAL\n";
+        assert_eq!(own_addresses(trie), [Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 2)]);
     }
 }

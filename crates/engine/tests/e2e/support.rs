@@ -86,6 +86,7 @@ fn fingerprint(text: &str) -> u64 {
 pub(crate) struct Instance {
     pub(crate) id: String,
     config: DockerConfig,
+    source: Arc<dyn ImageSource>,
 }
 
 static INSTANCES: AtomicU32 = AtomicU32::new(1);
@@ -95,7 +96,13 @@ impl Instance {
         let id = format!("test-{}-{}", std::process::id(), INSTANCES.fetch_add(1, Ordering::Relaxed));
         let mut config = DockerConfig::new(id.clone());
         config.drain_timeout = std::time::Duration::from_secs(5);
-        Self { id, config }
+        Self { id, config, source: Arc::new(NoSource) }
+    }
+
+    /// With registries of ours.
+    pub(crate) fn source(mut self, source: Arc<dyn ImageSource>) -> Self {
+        self.source = source;
+        self
     }
 
     /// With a configuration that was changed.
@@ -107,7 +114,7 @@ impl Instance {
     /// An engine, as after a start of the server; not connected yet.
     pub(crate) fn start(&self) -> DockerEngine {
         let clock = Arc::new(RunningClock::default());
-        DockerEngine::start(self.config.clone(), Arc::new(NoSource), clock).expect("threads for the load balancer")
+        DockerEngine::start(self.config.clone(), Arc::clone(&self.source), clock).expect("threads for the load balancer")
     }
 
     /// An engine that has found Docker.

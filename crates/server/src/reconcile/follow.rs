@@ -175,7 +175,7 @@ async fn judge(
     let now = app.clock.now();
     let (verdict, outcome): (Verdict, Option<TaskOutcome>) = match &entity {
         Entity::Environment(it) => match seen.environments.iter().find(|seen| seen.id == it.id) {
-            Some(seen) => (Verdict::Done(format!("ready as {}", seen.engine_id)), None),
+            Some(_) => (Verdict::Done("ready".to_owned()), None),
             None => (Verdict::Wait("waiting for its network".to_owned()), None),
         },
         Entity::LoadBalancer(it) => {
