@@ -2,7 +2,8 @@
 //! specification.)
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use layer0_api::error::{ErrorBody, ErrorCode, Holder as WireHolder};
 use layer0_domain::model::entity::{EntityKind, EntityRef};
@@ -75,7 +76,12 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.body)).into_response()
+        let mut response = (status, Json(self.body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 15.5.2: a 401 names a way to sign in.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Layer0\""));
+        }
+        response
     }
 }
 

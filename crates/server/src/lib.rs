@@ -3,6 +3,7 @@
 
 mod app;
 mod auth;
+mod bounded;
 mod clock;
 mod config;
 mod convert;

@@ -74,8 +74,8 @@ pub struct TestApp {
     auth: Secret,
     server: Option<Server>,
     leftovers: Leftovers,
-    // The last to go: everything else works in it.
-    directory: TempDir,
+    /// The last to go: everything else works in it.
+    _directory: TempDir,
 }
 
 /// One life of the server.
@@ -132,7 +132,7 @@ impl TestApp {
             auth: Secret::new(""),
             server: None,
             leftovers: Leftovers::Refused,
-            directory,
+            _directory: directory,
         };
         this.launch().await;
         let first = wiring::first_token(&this.server().app).await.expect("a new store takes a token");
@@ -232,7 +232,7 @@ impl TestApp {
     }
 
     /// Makes a token that ends after so many days; answers base64 of `user:secret`, and the secret.
-    pub async fn token(&self, name: &str, days: u32) -> (String, String) {
+    pub async fn token(&self, days: u32) -> (String, String) {
         let name = |text: &str| Name::parse(text).expect("a legal name");
         let user = name(crate::auth::ADMIN);
         let made = token_create(&self.server().app.ctx(), user.clone(), name("token"), Expiry::Days(days)).await;

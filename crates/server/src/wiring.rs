@@ -17,6 +17,7 @@ use layer0_store::SqliteStore;
 
 use crate::app::{App, Identity, Parts};
 use crate::auth::{ADMIN, Keys, RegistryGate, SignedPulls};
+use crate::bounded::Bounded;
 use crate::config::{ChallengeKind, Config, EngineKind};
 use crate::data_dir::DataDir;
 use crate::reconcile::Nudge;
@@ -100,7 +101,7 @@ pub(crate) async fn app_with(
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
     let registry = Registry::open(registry_config, ports).map_err(cant("the registry's directory can't be used"))?;
 
-    let engine = engine(instance_id, &registry)?;
+    let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
         store: entities,
         engine,

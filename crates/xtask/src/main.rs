@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `check [NAME...]` | every rule that a change must keep, or only the named ones; `check --list` names them |
 //! | `openapi [--check]` | writes `openapi/layer0.json` from the server's handlers, or says that it is out of date |
+//! | `bench [--write] [--no-build] [ROW...]` | measures what must be reached, or only the named rows; `bench --list` names them |
 //!
 //! It depends on no other crate of the workspace, so that it still builds, and says what is wrong, when they do not.
 
@@ -13,6 +14,7 @@
     reason = "a program for the terminal: what it prints is what it is for"
 )]
 
+mod bench;
 mod check;
 mod openapi;
 mod project;
@@ -24,7 +26,8 @@ use anyhow::{Result, bail};
 use crate::project::Project;
 
 const USAGE: &str = "usage: cargo xtask check [--list | NAME...]
-       cargo xtask openapi [--check]";
+       cargo xtask openapi [--check]
+       cargo xtask bench [--list | [--write] [--no-build] [ROW...]]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +52,11 @@ fn run(words: &[&str]) -> Result<bool> {
         ["check", names @ ..] => check::run(&Project::load()?, names),
         ["openapi"] => openapi::write(&Project::load()?).map(|()| true),
         ["openapi", "--check"] => check::run(&Project::load()?, &["generated"]),
+        ["bench", "--list"] => {
+            bench::list();
+            Ok(true)
+        }
+        ["bench", words @ ..] => bench::run(&Project::load()?, words),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(true)

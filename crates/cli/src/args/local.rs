@@ -30,17 +30,52 @@ pub(crate) struct Completion {
 
 /// Run an instance of Layer0 on this machine
 ///
-/// `l0 server --help` shows all of its flags.
+/// The flags are here for the sake of completion; the server reads them itself and `l0 server --help` says more of each.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  l0 server --data-dir ./data --listen 127.0.0.1:9090")]
 pub(crate) struct Server {
+    #[command(flatten)]
+    flags: ServerFlags,
+}
+
+macro_rules! server_flags {
+    ($($(#[$doc:meta])* $name:ident = $value:literal),+ $(,)?) => {
+        #[derive(Debug, clap::Args)]
+        struct ServerFlags {
+            $($(#[$doc])* #[arg(long, value_name = $value)] $name: Option<String>),+
+        }
+    };
+}
+
+server_flags! {
     /// Where everything is kept
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
+    data_dir = "DIR",
     /// Address and port of API and registry
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) listen: Option<String>,
+    listen = "ADDR:PORT",
+    /// The port alone
+    port = "PORT",
+    /// A TOML file with the same settings
+    config = "FILE",
+    /// The instance's name
+    instance = "NAME",
     /// The name under which task definitions name images of this registry
-    #[arg(long, value_name = "NAME")]
-    pub(crate) registry_name: Option<String>,
+    registry_name = "HOST",
+    /// Where the engine reaches the registry
+    registry_address = "HOST:PORT",
+    /// More map rules
+    image_map = "RULES",
+    /// How registry clients are asked to sign in
+    registry_challenge = "KIND",
+    /// What runs containers
+    engine = "ENGINE",
+    /// Where the Docker engine is
+    docker_host = "URL",
+    /// The address in the URLs of public load balancers
+    public_address = "ADDR",
+    /// What is logged
+    log = "FILTER",
+    /// text or json
+    log_format = "FORMAT",
+    /// A push to a repository that does not exist makes it
+    create_on_push = "BOOL",
 }

@@ -103,7 +103,7 @@ pub(crate) enum Noun {
     Token(token::Token),
     Endpoint(local::Endpoint),
     Completion(local::Completion),
-    Server(local::Server),
+    Server(Box<local::Server>),
     /// Print the version of this program
     #[command(after_help = "Example:\n  l0 version")]
     Version,

@@ -2,6 +2,7 @@
 
 use futures_util::future::try_join;
 use layer0_api::client::ClientError;
+use layer0_api::error::ErrorCode;
 use layer0_api::types::{CreateEntityResponse, CreateEnvironmentRequest, UpdateEnvironmentRequest};
 
 use super::deploy::read_base64;
@@ -29,10 +30,16 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
         }
         Environment::Delete { target, recursive } => {
             let found = target::one(app, Kind::Environment, &target).await?;
-            if recursive {
+            let change = if recursive {
                 empty(app, &found.id).await?;
-            }
-            let change = app.client.environment_delete(&found.id).await.map_err(|why| app.error(why))?;
+                delete_unlinked(app, &found.id).await?
+            } else {
+                let hint = format!("`l0 environment delete -r {target}` takes them away too");
+                app.client.environment_delete(&found.id).await.map_err(|why| match why.code() {
+                    Some(code) if code == ErrorCode::DependencyError.as_str() => app.error(why).hint(hint),
+                    _ => app.error(why),
+                })?
+            };
             app.settle_silently(&change).await
         }
         Environment::Get { target } => {
@@ -102,9 +109,18 @@ async fn link(
     if both_ways {
         ways.push((&destination.id, &source.id));
     }
+    // Both are asked for before either is followed, and the last answer's warnings are those that hold: after the first one alone
+    // the link would go one way only.
+    let mut changes = Vec::new();
     for (from, to) in ways {
-        let change = app.client.environment_update(from, &change(to)).await.map_err(|why| app.error(why))?;
-        app.settle_silently(&change).await?;
+        changes.push(app.client.environment_update(from, &change(to)).await.map_err(|why| app.error(why))?);
+    }
+    let last = changes.len() - 1;
+    for change in &mut changes[..last] {
+        change.warnings.clear();
+    }
+    for change in &changes {
+        app.settle_silently(change).await?;
     }
     Ok(())
 }
@@ -132,6 +148,28 @@ async fn empty(app: &App, environment: &str) -> Result<(), CliError> {
         changes.extend(unless_gone(app, client.load_balancer_delete(&load_balancer.load_balancer_id).await)?);
     }
     wait_for(app, &changes).await
+}
+
+/// Deletes an environment; environments that are linked to it and hold it for that reason are unlinked first.
+async fn delete_unlinked(app: &App, environment: &str) -> Result<CreateEntityResponse, CliError> {
+    let body = match app.client.environment_delete(environment).await {
+        Ok(change) => return Ok(change),
+        Err(ClientError::Refused { status: 409, body }) => body,
+        Err(why) => return Err(app.error(why)),
+    };
+    let holders: Vec<_> = body.holders.iter().filter(|holder| holder.entity_type == Kind::Environment.wire()).collect();
+    if holders.is_empty() {
+        return Err(app.error(ClientError::Refused { status: 409, body }));
+    }
+    let remove = UpdateEnvironmentRequest { remove_links: vec![environment.to_owned()], ..Default::default() };
+    for holder in holders {
+        app.printer.note(&format!("unlinking environment `{}`", holder.name));
+        let answer = app.client.environment_update(&holder.entity_id, &remove).await;
+        if let Some(change) = unless_gone(app, answer)? {
+            app.settle_waiting(&change).await?;
+        }
+    }
+    app.client.environment_delete(environment).await.map_err(|why| app.error(why))
 }
 
 async fn wait_for(app: &App, changes: &[CreateEntityResponse]) -> Result<(), CliError> {

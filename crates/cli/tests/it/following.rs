@@ -162,6 +162,10 @@ fn operations_are_listed_and_shown_under_both_names() {
 #[test]
 fn a_recursive_delete_empties_the_environment_in_order() {
     let fake = Fake::start();
+    let linked = json!({
+        "error_code": "DependencyError", "message": "environment `dev` is in use",
+        "holders": [{ "entity_type": "environment", "entity_id": "shared1", "name": "shared" }],
+    });
     let of = |environment: &str| json!({ "environment_id": environment, "environment_name": environment });
     let entity = |kind: &str, id: &str, environment: &str| {
         let mut entity = of(environment);
@@ -180,14 +184,18 @@ fn a_recursive_delete_empties_the_environment_in_order() {
         .on("DELETE /service/s1", [Reply::Json(202, json!({ "entity_id": "s1", "operation_id": "op1" }))])
         .on("DELETE /task/t1", [error(404, "TaskDoesNotExist", "gone meanwhile")])
         .on("DELETE /loadbalancer/l1", [Reply::Json(202, json!({ "entity_id": "l1", "operation_id": "op2" }))])
-        .on("DELETE /environment/dev1", [Reply::Json(202, json!({ "entity_id": "dev1", "operation_id": "op3" }))]);
+        .json("PATCH /environment/shared1", json!({ "entity_id": "shared1" }))
+        .on(
+            "DELETE /environment/dev1",
+            [Reply::Json(409, linked), Reply::Json(202, json!({ "entity_id": "dev1", "operation_id": "op3" }))],
+        );
     for id in ["op1", "op2", "op3"] {
         let events = step(1, "2026-01-02T03:04:05Z", "gone") + &end(&operation(id, "succeeded", None));
         fake.on(&format!("GET /operation/{id}/events?after=0"), [Reply::Events(events)]);
     }
     assert_snapshot!("delete_recursive", fake.run(&["environment", "delete", "-r", "dev"]).text());
     let order: Vec<String> =
-        fake.lines().into_iter().filter(|line| line.starts_with("DELETE") || line.contains("/events")).collect();
+        fake.lines().into_iter().filter(|line| !line.starts_with("GET") || line.contains("/events")).collect();
     assert_eq!(
         order,
         [
@@ -196,6 +204,8 @@ fn a_recursive_delete_empties_the_environment_in_order() {
             "GET /operation/op1/events?after=0",
             "DELETE /loadbalancer/l1",
             "GET /operation/op2/events?after=0",
+            "DELETE /environment/dev1",
+            "PATCH /environment/shared1",
             "DELETE /environment/dev1",
             "GET /operation/op3/events?after=0",
         ]

@@ -67,12 +67,13 @@ fn waiting(
     others: usize,
     failed: Option<(u32, &Failure)>,
 ) -> String {
-    let mut text = match &seen.waiting_for {
-        Some(text) => text.clone(),
-        None if healthy < desired => format!("{healthy} of {desired} copies healthy"),
+    let what = match &seen.waiting_for {
+        Some(what) => what.clone(),
+        None if healthy < desired => format!("{} of {desired} copies to become healthy", desired - healthy),
         None if others > 0 => format!("{others} older copies to finish their requests"),
         None => "copies that are no longer wanted to end".to_owned(),
     };
+    let mut text = format!("waiting for {what}");
     if let Some((times, last)) = failed.filter(|(times, _)| *times > 0) {
         text.push_str(&format!("; start failed {times} of {START_FAILURES} times: {}", last.message));
     }

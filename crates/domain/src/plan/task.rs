@@ -18,10 +18,11 @@ pub fn judge(task: &Task, seen: Option<&TaskSeen>, now: Timestamp) -> (Verdict, 
         (TaskWanted::Run, None) => ended >= all,
     };
     if !at_end {
-        let text = seen.waiting_for.clone().unwrap_or_else(|| match all {
-            1 => "running".to_owned(),
-            _ => format!("{ended} of {all} copies ended"),
-        });
+        let text = match (&seen.waiting_for, all) {
+            (Some(what), _) => format!("waiting for {what}"),
+            (None, 1) => "running".to_owned(),
+            (None, _) => format!("running: {ended} of {all} copies ended"),
+        };
         return (Verdict::Wait(text), None);
     }
     let outcome = TaskOutcome {

@@ -17,8 +17,8 @@ use layer0_domain::port::engine::{EngineError, LoadBalancerSeen};
 
 use super::client::chain;
 use super::proxy::{
-    Access, HealthCheck, HealthCheckKind, Holder, Listener, LoadBalancerConfig, Protocol as Spoken, Proxy, ProxyError, Subnet,
-    Target, TargetHealth,
+    Access, HealthCheck, HealthCheckKind, Holder, Listener, LoadBalancerConfig, Protocol as Spoken, Proxy, ProxyError,
+    Subnet, Target, TargetHealth,
 };
 use super::services::judge::Traffic;
 use super::world::{NetworkUse, World};
@@ -121,15 +121,22 @@ impl Balancers {
 
     /// Users know load balancers by their names.
     fn refusal(&self, error: &ProxyError) -> Failure {
-        let ProxyError::PortHeld { address, holder: Holder::LoadBalancer { id } } = error else { return refusal(error) };
-        let holder = lock(&self.known).values().find(|known| known.wanted.id.as_str() == id).map(|known| {
-            format!("load balancer `{}` of environment {}", known.wanted.name, known.wanted.environment)
-        });
+        let ProxyError::PortHeld { address, holder: Holder::LoadBalancer { id } } = error else {
+            return refusal(error);
+        };
+        let holder = lock(&self.known)
+            .values()
+            .find(|known| known.wanted.id.as_str() == id)
+            .map(|known| format!("load balancer `{}` of environment {}", known.wanted.name, known.wanted.environment));
         let holder = holder.unwrap_or_else(|| format!("load balancer {id}"));
         Failure::new(FailureClass::PortTaken, format!("port {} is held by {holder}", address.port()))
     }
 
-    fn config(&self, wanted: &LoadBalancer, reachable_from: &[EnvironmentId]) -> Result<LoadBalancerConfig, Box<Failure>> {
+    fn config(
+        &self,
+        wanted: &LoadBalancer,
+        reachable_from: &[EnvironmentId],
+    ) -> Result<LoadBalancerConfig, Box<Failure>> {
         let bind = match wanted.visibility {
             Visibility::Public => self.bind_public,
             Visibility::Private => IpAddr::V4(self.gateway(&wanted.environment).ok_or_else(|| no_network(wanted))?),
@@ -307,12 +314,15 @@ fn no_network(wanted: &LoadBalancer) -> Box<Failure> {
 
 fn refusal(error: &ProxyError) -> Failure {
     match error {
-        ProxyError::PortHeld { .. } | ProxyError::Twice { .. } => Failure::new(FailureClass::PortTaken, error.to_string()),
+        ProxyError::PortHeld { .. } | ProxyError::Twice { .. } => {
+            Failure::new(FailureClass::PortTaken, error.to_string())
+        }
         ProxyError::Bind { address, source } => {
             let mut failure = Failure::new(FailureClass::Other, format!("{error}: {source}"));
             if source.kind() == std::io::ErrorKind::PermissionDenied {
                 let port = address.port();
-                failure.hint = Some(format!("port {port} needs a privilege that the server does not have; choose one above 1023"));
+                failure.hint =
+                    Some(format!("port {port} needs a privilege that the server does not have; choose one above 1023"));
             }
             failure
         }

@@ -148,9 +148,12 @@ impl Engine for DockerEngine {
     }
 
     async fn changed(&self) {
-        let mut seen = self.seen.lock().await;
-        // The sender lives as long as the engine; a time-out is an answer too.
-        let _ = tokio::time::timeout(CHANGED_LIMIT, seen.changed()).await;
+        let change = async {
+            // The sender lives as long as the engine.
+            let _ = self.seen.lock().await.changed().await;
+        };
+        // That time is up is an answer too.
+        let _ = tokio::time::timeout(CHANGED_LIMIT, change).await;
     }
 }
 
@@ -187,7 +190,11 @@ impl Shared {
         })
     }
 
-    async fn environment_ensure(&self, environment: Environment, linked: Vec<EnvironmentId>) -> Result<(), EngineError> {
+    async fn environment_ensure(
+        &self,
+        environment: Environment,
+        linked: Vec<EnvironmentId>,
+    ) -> Result<(), EngineError> {
         self.known_or_down()?;
         let id = environment.id;
         {

@@ -199,7 +199,8 @@ impl Shared {
         let state = self.state();
         match kind {
             OwnerKind::Service => {
-                let service = ServiceId::parse(entity).ok().and_then(|id| state.services.get(&id).map(|known| !known.removing));
+                let service =
+                    ServiceId::parse(entity).ok().and_then(|id| state.services.get(&id).map(|known| !known.removing));
                 service.unwrap_or(false)
             }
             OwnerKind::Task => {

@@ -51,6 +51,8 @@ struct Known {
     progress: Option<String>,
     /// Whether its containers were told to stop.
     told_to_stop: bool,
+    /// Whether it was given up.
+    failed: bool,
 }
 
 impl Task {
@@ -134,7 +136,10 @@ fn copy_seen(entity: &str, number: u32, containers: &[Arc<Container>], given_up:
 
 /// A task that nobody told us of, as its containers show it.
 pub(super) fn stray_seen(id: TaskId, containers: &BTreeMap<u32, Vec<Arc<Container>>>) -> TaskSeen {
-    let copies = containers.iter().filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, false)).collect();
+    let copies = containers
+        .iter()
+        .filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, false))
+        .collect();
     TaskSeen { id, generation: None, copies, failure: None, waiting_for: None, warnings: Vec::new() }
 }
 
@@ -166,14 +171,16 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
         if known.busy {
             continue;
         }
-        let stop = spec.run == TaskRun::Stop || task.failure.is_some();
+        // A copy that can't be started ends itself and the starting of others; those that run go on.
+        let stop = spec.run == TaskRun::Stop || known.failed;
+        let start = !stop && task.failure.is_none();
         if (stop || over || ended_all) && any_runs {
             if !known.told_to_stop || ended_all {
                 known.told_to_stop = true;
                 known.busy = true;
                 spawn_stop(shared, &task.id, number, containers.to_vec());
             }
-        } else if !stop && !over && matches!(stage(containers), Stage::Making) {
+        } else if start && !over && matches!(stage(containers), Stage::Making) {
             match known.not_before.filter(|at| *at > now) {
                 Some(at) => wake = Some(wake.map_or(at, |before: Timestamp| before.min(at))),
                 None => {
@@ -241,6 +248,7 @@ fn spawn_start(shared: &Arc<Shared>, id: &TaskId, copy: CopySpec) {
             known.tries += 1;
             // Once a container of the copy ran, starting the copy anew could do its work twice.
             if ran || known.tries >= TRIES || !may_go_away(failure.class) {
+                known.failed = true;
                 task.failure.get_or_insert(failure);
             } else {
                 known.not_before = Some(shared.ticker.now().plus_ms(RETRY_MS * i64::from(known.tries)));

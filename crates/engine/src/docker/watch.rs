@@ -158,8 +158,9 @@ impl Watch {
     }
 
     async fn look_all(&self, ids: Vec<String>) -> Result<(), DockerError> {
-        let mut looks =
-            stream::iter(ids).map(|id| async move { look(&self.client, &self.world, &id).await }).buffer_unordered(SIDE_BY_SIDE);
+        let mut looks = stream::iter(ids)
+            .map(|id| async move { look(&self.client, &self.world, &id).await })
+            .buffer_unordered(SIDE_BY_SIDE);
         while let Some(result) = looks.next().await {
             match result {
                 Err(error) if error.is_down() => return Err(error),

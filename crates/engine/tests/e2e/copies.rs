@@ -16,14 +16,22 @@ async fn containers_of_a_copy_share_one_network_and_find_each_other_by_name() {
             "pair",
             definition(json!([
                 tool_with("server", &["serve", "8080"], json!({ "essential": false })),
-                tool_with("by-name", &["get", "server:8080"], json!({
-                    "essential": false,
-                    "dependsOn": [{ "containerName": "server", "condition": "START" }],
-                })),
-                tool_with("by-alias", &["get", "backend:8080"], json!({
-                    "links": ["server:backend"],
-                    "dependsOn": [{ "containerName": "by-name", "condition": "SUCCESS" }],
-                })),
+                tool_with(
+                    "by-name",
+                    &["get", "server:8080"],
+                    json!({
+                        "essential": false,
+                        "dependsOn": [{ "containerName": "server", "condition": "START" }],
+                    })
+                ),
+                tool_with(
+                    "by-alias",
+                    &["get", "backend:8080"],
+                    json!({
+                        "links": ["server:backend"],
+                        "dependsOn": [{ "containerName": "by-name", "condition": "SUCCESS" }],
+                    })
+                ),
             ])),
         )
         .await;
@@ -36,15 +44,20 @@ async fn containers_of_a_copy_share_one_network_and_find_each_other_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_start_in_the_order_that_they_ask_for() {
     let stage = Stage::new().await;
-    let check = json!({ "command": ["CMD", "/tool", "get", "127.0.0.1:8080"], "interval": 5, "timeout": 2, "retries": 5 });
+    let check =
+        json!({ "command": ["CMD", "/tool", "get", "127.0.0.1:8080"], "interval": 5, "timeout": 2, "retries": 5 });
     let (codes, lines) = stage
         .run_task(
             "chain",
             definition(json!([
-                tool_with("last", &["print", "last"], json!({ "dependsOn": [
-                    { "containerName": "first", "condition": "SUCCESS" },
-                    { "containerName": "server", "condition": "HEALTHY" },
-                ]})),
+                tool_with(
+                    "last",
+                    &["print", "last"],
+                    json!({ "dependsOn": [
+                        { "containerName": "first", "condition": "SUCCESS" },
+                        { "containerName": "server", "condition": "HEALTHY" },
+                    ]})
+                ),
                 tool_with("server", &["serve", "8080"], json!({ "essential": false, "healthCheck": check })),
                 tool_with("first", &["print", "first"], json!({ "essential": false })),
             ])),
@@ -63,9 +76,13 @@ async fn a_dependency_that_fails_fails_the_copy() {
         "broken",
         1,
         definition(json!([
-            tool_with("app", &["print", "never"], json!({
-                "dependsOn": [{ "containerName": "setup", "condition": "SUCCESS" }],
-            })),
+            tool_with(
+                "app",
+                &["print", "never"],
+                json!({
+                    "dependsOn": [{ "containerName": "setup", "condition": "SUCCESS" }],
+                })
+            ),
             tool_with("setup", &["exit", "4"], json!({ "essential": false })),
         ])),
     );
@@ -131,8 +148,18 @@ async fn a_container_that_eats_too_much_is_told_as_such() {
 async fn what_can_not_be_started_says_why() {
     let stage = Stage::new().await;
     let cases = [
-        ("no-program", tool_with("app", &[], json!({ "entryPoint": ["/nothing"] })), FailureClass::CannotStart, "/nothing"),
-        ("no-user", tool_with("app", &["sleep"], json!({ "user": "nobody-here" })), FailureClass::CannotStart, "nobody-here"),
+        (
+            "no-program",
+            tool_with("app", &[], json!({ "entryPoint": ["/nothing"] })),
+            FailureClass::CannotStart,
+            "/nothing",
+        ),
+        (
+            "no-user",
+            tool_with("app", &["sleep"], json!({ "user": "nobody-here" })),
+            FailureClass::CannotStart,
+            "nobody-here",
+        ),
         ("no-memory", tool_with("app", &["sleep"], json!({ "memory": 4 })), FailureClass::CannotStart, "memory"),
     ];
     for (name, container, class, word) in cases {

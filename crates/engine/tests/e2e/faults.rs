@@ -95,7 +95,8 @@ async fn an_absent_docker_is_said_so_quickly_and_found_when_it_comes() {
     assert!(matches!(engine.observe(Scope::All).await, Err(EngineError::Unavailable { .. })));
     assert!(began.elapsed() < Duration::from_secs(2));
     let door = Door::open(name);
-    until("Docker to be found", || async { engine.ensure(want.clone()).await.map_err(|error| error.to_string()) }).await;
+    until("Docker to be found", || async { engine.ensure(want.clone()).await.map_err(|error| error.to_string()) })
+        .await;
     let entity = want.entity();
     until("it to be gone", || async {
         match engine.remove(&entity).await {

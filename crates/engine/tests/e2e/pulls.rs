@@ -80,7 +80,7 @@ impl Registry {
         self.seen.lock().expect("no test panics with it").iter().filter(|request| request.contains(part)).count()
     }
 
-    /// Puts the test image into it; gives the reference by digest.
+    /// Puts the test image into it, its program marked as one for `architecture`; gives the reference by digest.
     fn publish(&self, repository: &str, architecture: &str) -> String {
         let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("push-{}", self.address.port()));
         std::fs::create_dir_all(&directory).expect("a directory of our own");
@@ -88,7 +88,10 @@ impl Registry {
         run("docker", &["save", "-o", &format!("{path}/image.tar"), image()]);
         run("tar", &["-C", path, "-xf", &format!("{path}/image.tar")]);
         let layer = run("sh", &["-c", &format!("find {path} -name layer.tar")]);
-        let layer = std::fs::read(layer.lines().next().expect("one layer")).expect("a layer");
+        let mut layer = std::fs::read(layer.lines().next().expect("one layer")).expect("a layer");
+        // The kernel goes by the machine in the ELF header (two bytes at 18), not by what the image says.
+        let program = layer.windows(4).position(|four| four == b"\x7fELF").expect("the program");
+        layer[program + 18] = if architecture == "arm64" { 183 } else { 62 };
         std::fs::remove_dir_all(&directory).expect("our own directory");
         let diff = Algorithm::Sha256.digest_of(&layer).to_string();
         let config = json!({
@@ -118,6 +121,8 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Answers>>, seen: Arc<Mu
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte).await {
+            // Docker tries TLS first (a record of type 22); a server without TLS says no at once.
+            Ok(1) if head.is_empty() && byte[0] == 22 => return,
             Ok(1) => head.push(byte[0]),
             _ => return,
         }
@@ -128,13 +133,21 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Answers>>, seen: Arc<Mu
     let allowed = head.to_ascii_lowercase().contains(&expected);
     seen.lock().expect("no test panics with it").push(format!("{method} {path} {allowed}"));
     let (status, media_type, body) = if !allowed {
-        (401, "application/json", br#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#.to_vec())
+        (
+            401,
+            "application/json",
+            br#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#.to_vec(),
+        )
     } else if path == "/v2/" {
         (200, "application/json", b"{}".to_vec())
     } else {
         let known = answers.lock().expect("no test panics with it").get(&path).cloned();
         known.unwrap_or_else(|| {
-            (404, "application/json", br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec())
+            (
+                404,
+                "application/json",
+                br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec(),
+            )
         })
     };
     let digest = Algorithm::Sha256.digest_of(&body);
@@ -182,11 +195,13 @@ async fn an_image_is_pulled_once_with_a_credential_of_its_own() {
     assert_eq!(source.asked.load(Ordering::SeqCst), 1, "one pull for three copies");
     assert_eq!(registry.count(&format!("{manifest} true")), 1);
     // Here by its digest: no other pull, no other credential.
-    let more = stage.service_wanted("more", 1, json!([tool_with("app", &["serve", "8080"], json!({ "image": reference }))]));
+    let more =
+        stage.service_wanted("more", 1, json!([tool_with("app", &["serve", "8080"], json!({ "image": reference }))]));
     stage.service(&more).await;
     stage.steady(&more).await;
     assert_eq!(source.asked.load(Ordering::SeqCst), 1);
-    let evidence = stage.engine.pull_evidence(&ImageRef::parse(&reference).expect("legal"), true).await.expect("Docker answers");
+    let evidence =
+        stage.engine.pull_evidence(&ImageRef::parse(&reference).expect("legal"), true).await.expect("Docker answers");
     let local = evidence.local.expect("it was pulled");
     assert!(local.repo_digests.iter().any(|digest| digest.to_string() == reference), "{local:?}");
     assert_eq!((local.platform.architecture.as_str(), evidence.remote), (host_architecture(), None));
@@ -208,9 +223,24 @@ async fn refused_pulls_are_told_apart() {
     })
     .to_string();
     let list = Algorithm::Sha256.digest_of(foreign.as_bytes()).to_string();
-    registry.put(&format!("/v2/team/list/manifests/{list}"), 200, "application/vnd.docker.distribution.manifest.list.v2+json", foreign);
-    registry.put("/v2/team/denied/manifests/latest", 403, "application/json", r#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#);
-    registry.put("/v2/team/nameless/manifests/latest", 404, "application/json", r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}"#);
+    registry.put(
+        &format!("/v2/team/list/manifests/{list}"),
+        200,
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        foreign,
+    );
+    registry.put(
+        "/v2/team/denied/manifests/latest",
+        403,
+        "application/json",
+        r#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#,
+    );
+    registry.put(
+        "/v2/team/nameless/manifests/latest",
+        404,
+        "application/json",
+        r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}"#,
+    );
     let wrong = Arc::new(Source { asked: AtomicU32::new(0), password: "wrong" });
     let right = Arc::new(Source { asked: AtomicU32::new(0), password: registry.password });
     let host = registry.address;
@@ -225,7 +255,11 @@ async fn refused_pulls_are_told_apart() {
     ];
     for (source, reference, class) in cases {
         let stage = stage(source).await;
-        let spec = stage.task_wanted("pull", 1, definition(json!([tool_with("app", &["sleep"], json!({ "image": reference }))])));
+        let spec = stage.task_wanted(
+            "pull",
+            1,
+            definition(json!([tool_with("app", &["sleep"], json!({ "image": reference }))])),
+        );
         stage.ensure(Want::Task(spec.clone())).await;
         let failure = until(format!("the failure of {reference}"), || async {
             let seen = stage.task_seen(&spec.id).await;
@@ -244,7 +278,8 @@ async fn an_image_of_another_processor_is_told_as_such() {
     let reference = registry.publish("team/other", if host_architecture() == "amd64" { "arm64" } else { "amd64" });
     let source = Arc::new(Source { asked: AtomicU32::new(0), password: registry.password });
     let stage = stage(&source).await;
-    let spec = stage.task_wanted("pull", 1, definition(json!([tool_with("app", &["sleep"], json!({ "image": reference }))])));
+    let spec =
+        stage.task_wanted("pull", 1, definition(json!([tool_with("app", &["sleep"], json!({ "image": reference }))])));
     stage.ensure(Want::Task(spec.clone())).await;
     let failure = until("the failure", || async {
         let seen = stage.task_seen(&spec.id).await;

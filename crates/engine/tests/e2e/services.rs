@@ -23,10 +23,8 @@ async fn is_healthy_about_as_fast_as_docker_run() {
         let began = Instant::now();
         run("docker", &["run", "-d", "--name", &name, image(), "serve", "8080"]);
         let address = run("docker", &["inspect", "-f", "{{.NetworkSettings.IPAddress}}", &name]);
-        until("the bare container to answer", || async {
-            get(&format!("{address}:8080"), "/").await.ok_or("nothing")
-        })
-        .await;
+        until("the bare container to answer", || async { get(&format!("{address}:8080"), "/").await.ok_or("nothing") })
+            .await;
         let bare = began.elapsed();
         run("docker", &["rm", "-f", &name]);
 
@@ -123,7 +121,9 @@ async fn back_off_grows_when_it_crashes_again_and_again() {
     let began = Instant::now();
     // Lives 1.5 s each; replaced after 0, 1 and 2 s.
     stage
-        .service_until("the fourth copy", &spec.id, |seen| seen.copies.iter().any(|copy| copy.id.as_str().ends_with("-4")))
+        .service_until("the fourth copy", &spec.id, |seen| {
+            seen.copies.iter().any(|copy| copy.id.as_str().ends_with("-4"))
+        })
         .await;
     assert!(began.elapsed() >= Duration::from_millis(7_000), "{:?}", began.elapsed());
     stage.leave().await;
@@ -217,7 +217,8 @@ async fn a_private_load_balancer_answers_its_own_environment_and_linked_ones_onl
     let target = format!("{address}:8000");
     assert_eq!(get(&target, "/").await.map(|answer| answer.0), Some(200), "from the host");
     for (environment, code) in [(&stage.environment, 0), (&linked, 0), (&other, 1)] {
-        let mut task = stage.task_wanted(environment.name.as_str(), 1, definition(json!([tool("get", &["get", &target])])));
+        let mut task =
+            stage.task_wanted(environment.name.as_str(), 1, definition(json!([tool("get", &["get", &target])])));
         task.environment = environment.id.clone();
         stage.ensure(Want::Task(task.clone())).await;
         let seen = stage.task_ended(&task).await;
@@ -278,7 +279,10 @@ async fn environments_are_apart_and_a_link_joins_two_of_them() {
     let lines = stage.lines(&layer0_domain::model::entity::EntityRef::Task(routes.id.clone())).await;
     let default: Vec<_> = lines.iter().filter(|line| line.line.split_whitespace().nth(1) == Some("00000000")).collect();
     assert_eq!(default.len(), 1, "{lines:?}");
-    let gateway = run("docker", &["network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", &format!("l0-{}", second.id)]);
+    let gateway = run(
+        "docker",
+        &["network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", &format!("l0-{}", second.id)],
+    );
     let hex = default[0].line.split_whitespace().nth(2).expect("a gateway");
     let octets = u32::from_str_radix(hex, 16).expect("hex").to_le_bytes();
     assert!(gateway.starts_with(&format!("{}.{}.{}.", octets[0], octets[1], octets[2])), "{gateway}, {octets:?}");

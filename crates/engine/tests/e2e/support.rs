@@ -68,7 +68,21 @@ pub(crate) fn image() -> &'static str {
         std::fs::create_dir_all(&directory).expect("a directory of our own");
         let path = directory.to_str().expect("cargo's path is text");
         let program = format!("{path}/tool");
-        run("rustc", &["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o", &program, source]);
+        run(
+            "rustc",
+            &[
+                "--edition",
+                "2024",
+                "-O",
+                "-C",
+                "target-feature=+crt-static",
+                "-C",
+                "strip=symbols",
+                "-o",
+                &program,
+                source,
+            ],
+        );
         let archive = format!("{path}/layer.tar");
         run("tar", &["-C", path, "-cf", &archive, "tool"]);
         run("docker", &["import", "--change", "ENTRYPOINT [\"/tool\"]", &archive, &name]);
@@ -114,13 +128,17 @@ impl Instance {
     /// An engine, as after a start of the server; not connected yet.
     pub(crate) fn start(&self) -> DockerEngine {
         let clock = Arc::new(RunningClock::default());
-        DockerEngine::start(self.config.clone(), Arc::clone(&self.source), clock).expect("threads for the load balancer")
+        DockerEngine::start(self.config.clone(), Arc::clone(&self.source), clock)
+            .expect("threads for the load balancer")
     }
 
     /// An engine that has found Docker.
     pub(crate) async fn connected(&self) -> DockerEngine {
         let engine = self.start();
-        until("the engine to find Docker", || async { engine.observe(Scope::All).await.map(drop).map_err(|error| error.to_string()) }).await;
+        until("the engine to find Docker", || async {
+            engine.observe(Scope::All).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
         engine
     }
 
@@ -132,7 +150,10 @@ impl Instance {
             &["network", "ls", "--filter", &label, "--format", "network {{.Name}}"],
             &["volume", "ls", "--filter", &label, "--format", "volume {{.Name}}"],
         ];
-        kinds.iter().flat_map(|arguments| run("docker", arguments).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        kinds
+            .iter()
+            .flat_map(|arguments| run("docker", arguments).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Proves that all was taken away.
@@ -158,7 +179,9 @@ impl Drop for Instance {
             let ids = String::from_utf8_lossy(&output.stdout).into_owned();
             let ids: Vec<&str> = ids.split_whitespace().collect();
             if !ids.is_empty() {
-                drop(Command::new("docker").args(&remove).args(ids).stdout(Stdio::null()).stderr(Stdio::null()).status());
+                drop(
+                    Command::new("docker").args(&remove).args(ids).stdout(Stdio::null()).stderr(Stdio::null()).status(),
+                );
             }
         }
     }
@@ -313,7 +336,11 @@ impl Stage {
     }
 
     /// Runs a task to its end; gives its exit codes by container and its lines.
-    pub(crate) async fn run_task(&self, name: &str, definition: TaskDefinition) -> (BTreeMap<String, Option<i64>>, Vec<LogLine>) {
+    pub(crate) async fn run_task(
+        &self,
+        name: &str,
+        definition: TaskDefinition,
+    ) -> (BTreeMap<String, Option<i64>>, Vec<LogLine>) {
         let spec = self.task_wanted(name, 1, definition);
         self.ensure(Want::Task(spec.clone())).await;
         let seen = self.task_ended(&spec).await;
@@ -337,7 +364,8 @@ impl Stage {
         until("the task to end", || async {
             let seen = self.task_seen(&spec.id).await;
             let over = |copy: &layer0_domain::port::engine::CopySeen| {
-                copy.state == CopyState::Stopped && copy.containers.iter().all(|container| container.status != "RUNNING")
+                copy.state == CopyState::Stopped
+                    && copy.containers.iter().all(|container| container.status != "RUNNING")
             };
             let ended = seen.copies.iter().all(over);
             if ended { Ok(seen) } else { Err(format!("{seen:#?}")) }

@@ -2,5 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 mod main_path;
+mod recorder;
 mod stage;

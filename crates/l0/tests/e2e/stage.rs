@@ -108,6 +108,12 @@ impl Stage {
         image
     }
 
+    /// An image of the test program that is on the engine, for containers that the test makes by itself.
+    #[track_caller]
+    pub(crate) fn any_image(&self) -> String {
+        self.import("by-hand/tool", "v0")
+    }
+
     /// The docker client, on this engine and with a configuration of its own.
     pub(crate) fn docker_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("docker");
@@ -195,12 +201,12 @@ impl Stage {
         self.one(&["service", "get", name])
     }
 
-    /// Waits until a service has this many running copies and no other container.
+    /// Waits until exactly this many copies of a service run. A failed copy may be kept beside them, for its logs.
     #[track_caller]
     pub(crate) fn settled(&self, name: &str, count: usize) {
-        until(&format!("{count} copies of {name} and no more"), || {
-            let (all, running) = (self.copies(name).len(), self.started(name).len());
-            if all == count && running == count { Ok(()) } else { Err(format!("{all} containers, {running} running")) }
+        until(&format!("{count} running copies of {name}"), || match self.started(name).len() {
+            running if running == count => Ok(()),
+            running => Err(format!("{running} run")),
         });
     }
 
@@ -217,9 +223,12 @@ impl Stage {
     /// `host:port` of a load balancer's URL.
     #[track_caller]
     pub(crate) fn host_of(&self, balancer: &str) -> String {
-        let one = self.one(&["loadbalancer", "get", balancer]);
-        let url = one["url"].as_str().unwrap_or_default();
-        url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        until("the load balancer to have its URL", || {
+            let one = self.one(&["loadbalancer", "get", balancer]);
+            let url = one["url"].as_str().unwrap_or_default();
+            let host = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+            if host.is_empty() { Err(one.to_string()) } else { Ok(host) }
+        })
     }
 
     /// The addresses of a service's copies, `host:port`.

@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -57,12 +57,9 @@ async fn by_form(State(app): State<App>, body: Body) -> Response {
 }
 
 fn refused() -> Response {
-    let error = ApiError::new(ErrorCode::Unauthorized, "no valid user and token were given")
-        .hint("`l0 token create` makes a token; its secret is the password for `docker login`");
-    let mut response = error.into_response();
-    let challenge = axum::http::HeaderValue::from_static("Basic realm=\"Layer0\"");
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
+    ApiError::new(ErrorCode::Unauthorized, "no valid user and token were given")
+        .hint("`l0 token create` makes a token; its secret is the password for `docker login`")
+        .into_response()
 }
 
 async fn answer(app: &App, user: &str, secret: &Secret, scopes: &[Access]) -> Response {

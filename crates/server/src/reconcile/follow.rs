@@ -1,5 +1,6 @@
 //! The follower of one operation.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
@@ -21,6 +22,12 @@ const BACKSTOP: Duration = Duration::from_secs(5);
 
 /// How long one look at the engine may take. Engines bound their own calls; this bounds an engine that does not.
 const STEP_MAX: Duration = Duration::from_secs(60);
+
+/// How long one look may take before it is said that the engine is slow.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// What is said of an engine that is slow.
+const NO_ANSWER: &str = "waiting for the engine: it does not answer";
 
 /// Follows an operation to its end, or until the app stops.
 pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {

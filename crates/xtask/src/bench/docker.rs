@@ -109,9 +109,10 @@ impl Docker {
         Ok(())
     }
 
-    /// Makes a network such as an environment has.
-    pub(crate) fn network_create(&self, name: &str) -> Result<()> {
-        let body = serde_json::json!({ "Name": name, "Driver": "bridge", "CheckDuplicate": true }).to_string();
+    /// Makes a network such as an environment has; it goes with the instance.
+    pub(crate) fn network_create(&self, stem: &str, name: &str) -> Result<()> {
+        let labels = serde_json::json!({ (INSTANCE): format!("{stem}-bench") });
+        let body = serde_json::json!({ "Name": name, "Driver": "bridge", "Labels": labels }).to_string();
         let answer = Http::unix(&self.socket)?.ask("POST", "/networks/create", Some(&body))?;
         if answer.status != 201 {
             bail!("Docker made no network: {}", answer.text());

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::instance::{Api, Engine, Instance};
 use super::Bench;
+use super::instance::{Api, Engine, Instance};
 
 /// An instance that runs, with an environment, a deploy and the image.
 pub(crate) struct Guestbook {

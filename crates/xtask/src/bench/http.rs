@@ -58,7 +58,8 @@ impl<S: Read + Write> Http<S> {
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&str>) -> io::Result<Answer> {
         let mut request = format!("{method} {path} HTTP/1.1\r\n{}", self.headers);
         if let Some(body) = body {
-            request.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+            request
+                .push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
         } else {
             request.push_str("\r\n");
         }

@@ -54,7 +54,11 @@ pub(super) fn aliases(spec: &CopySpec) -> Vec<String> {
 }
 
 /// The labels of one of a copy's containers; `None` for the pause container.
-pub(super) fn labels_of(instance: &str, spec: &CopySpec, container: Option<&ContainerDefinition>) -> HashMap<String, String> {
+pub(super) fn labels_of(
+    instance: &str,
+    spec: &CopySpec,
+    container: Option<&ContainerDefinition>,
+) -> HashMap<String, String> {
     let mut all: HashMap<String, String> =
         container.map(|container| container.docker_labels.clone().into_iter().collect()).unwrap_or_default();
     let copy = format!("{}-{}", spec.entity, spec.number);
@@ -80,7 +84,12 @@ pub(super) fn labels_of(instance: &str, spec: &CopySpec, container: Option<&Cont
 }
 
 /// One container of a copy.
-pub(super) fn app(instance: &str, spec: &CopySpec, container: &ContainerDefinition, network: &NetworkOf<'_>) -> ContainerCreateBody {
+pub(super) fn app(
+    instance: &str,
+    spec: &CopySpec,
+    container: &ContainerDefinition,
+    network: &NetworkOf<'_>,
+) -> ContainerCreateBody {
     let definition = &*spec.definition;
     let shares_network = matches!(network, NetworkOf::Shared(_));
     let mut host = HostConfig {

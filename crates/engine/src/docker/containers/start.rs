@@ -97,7 +97,8 @@ async fn volumes_make(shared: &Shared, spec: &CopySpec) -> Result<(), StartError
     for volume in spec.definition.volumes.iter().filter(|volume| volume.host_path.is_none() && used(&volume.name)) {
         let docker = volume.docker.as_ref();
         let shared_volume = docker.filter(|docker| docker.scope == VolumeScope::Shared);
-        let mut labels: HashMap<String, String> = docker.map(|docker| docker.labels.clone().into_iter().collect()).unwrap_or_default();
+        let mut labels: HashMap<String, String> =
+            docker.map(|docker| docker.labels.clone().into_iter().collect()).unwrap_or_default();
         labels.insert(labels::INSTANCE.to_owned(), shared.instance.clone());
         let name = match shared_volume {
             // It outlives the task and may be somebody else's: it is found by its plain name and never removed.
@@ -152,7 +153,12 @@ async fn containers_make(
 }
 
 /// Makes one container, or takes over the one that is there.
-async fn make(shared: &Shared, spec: &CopySpec, name: &str, body: ContainerCreateBody) -> Result<Container, DockerError> {
+async fn make(
+    shared: &Shared,
+    spec: &CopySpec,
+    name: &str,
+    body: ContainerCreateBody,
+) -> Result<Container, DockerError> {
     let options = CreateContainerOptionsBuilder::new().name(name).build();
     let asked = shared
         .client
@@ -286,6 +292,8 @@ fn verdict(container: Option<Arc<Container>>, condition: DependencyCondition) ->
             Health::Starting => Verdict::NotYet,
             Health::None => Verdict::Never("it has no health check".to_owned()),
         },
-        (DependencyCondition::Complete | DependencyCondition::Success | DependencyCondition::Healthy, _) => Verdict::NotYet,
+        (DependencyCondition::Complete | DependencyCondition::Success | DependencyCondition::Healthy, _) => {
+            Verdict::NotYet
+        }
     }
 }

@@ -18,16 +18,23 @@ pub(in crate::docker) fn warnings(definition: &TaskDefinition) -> Vec<String> {
         say("executionRoleArn is not honoured: this engine pulls with a credential of its own".to_owned());
     }
     if definition.ephemeral_storage_gib.is_some() {
-        say("ephemeralStorage is not honoured: a container's file system may grow as long as the disk has room".to_owned());
+        say("ephemeralStorage is not honoured: a container's file system may grow as long as the disk has room"
+            .to_owned());
     }
-    if let Some(family) = definition.runtime_platform.as_ref().and_then(|platform| platform.operating_system_family.as_deref())
+    if let Some(family) =
+        definition.runtime_platform.as_ref().and_then(|platform| platform.operating_system_family.as_deref())
         && !family.eq_ignore_ascii_case("linux")
     {
-        say(format!("runtimePlatform.operatingSystemFamily `{family}` is not honoured: this engine runs Linux containers"));
+        say(format!(
+            "runtimePlatform.operatingSystemFamily `{family}` is not honoured: this engine runs Linux containers"
+        ));
     }
     for volume in definition.volumes.iter().filter(|volume| !volume.unsupported.is_empty()) {
         let kinds = volume.unsupported.join(", ");
-        say(format!("volume `{}`: {kinds} is not honoured: the volume is an empty one that lives as long as the copy", volume.name));
+        say(format!(
+            "volume `{}`: {kinds} is not honoured: the volume is an empty one that lives as long as the copy",
+            volume.name
+        ));
     }
     for container in &definition.containers {
         of_container(container, definition.containers.len() > 1, &mut say);
@@ -53,17 +60,22 @@ fn of_container(container: &ContainerDefinition, several: bool, say: &mut impl F
         of(format!("secrets are not honoured: {} will be missing in its environment", names.join(", ")));
     }
     if container.repository_credentials.is_some() {
-        of("repositoryCredentials is not honoured: the image is pulled with a credential of Layer0's or with none".to_owned());
+        of("repositoryCredentials is not honoured: the image is pulled with a credential of Layer0's or with none"
+            .to_owned());
     }
     if !container.environment_files.is_empty() {
         of("environmentFiles are not honoured: their variables will be missing".to_owned());
     }
     if container.restart_policy.as_ref().is_some_and(|policy| policy.enabled) {
-        of("restartPolicy is not honoured: a service replaces the whole copy when an essential container ends".to_owned());
+        of("restartPolicy is not honoured: a service replaces the whole copy when an essential container ends"
+            .to_owned());
     }
     if let Some(log) = &container.log_configuration {
         if !is_local_driver(&log.log_driver) {
-            of(format!("log driver `{}` is not honoured: lines go to the engine's own log, `l0 service logs` shows them", log.log_driver));
+            of(format!(
+                "log driver `{}` is not honoured: lines go to the engine's own log, `l0 service logs` shows them",
+                log.log_driver
+            ));
         }
         if !log.secret_options.is_empty() {
             of("logConfiguration.secretOptions are not honoured".to_owned());

@@ -155,9 +155,10 @@ fn engine_name(image: &ImageRef) -> String {
 }
 
 async fn pull(client: &Client, source: &dyn ImageSource, image: &ImageRef) -> Result<(), StartError> {
-    let credential = source.credential(image).await.map_err(|error| {
-        StartError::waiting(format!("a credential for pulling {image}: {}", chain(&error)))
-    })?;
+    let credential = source
+        .credential(image)
+        .await
+        .map_err(|error| StartError::waiting(format!("a credential for pulling {image}: {}", chain(&error))))?;
     let credentials = credential.map(|credential| DockerCredentials {
         username: Some(credential.username),
         password: Some(credential.password.expose().to_owned()),

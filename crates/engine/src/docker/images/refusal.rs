@@ -35,11 +35,15 @@ pub(in super::super) fn of_start(container: &str, image: &str, error: DockerErro
     let text = chain(&error);
     let class = class(&text).unwrap_or(FailureClass::CannotStart);
     let message = match class {
-        FailureClass::ImageNotFound => format!("image {image} of container `{container}` is not on the Docker engine any more"),
+        FailureClass::ImageNotFound => {
+            format!("image {image} of container `{container}` is not on the Docker engine any more")
+        }
         FailureClass::WrongArchitecture => {
             format!("container `{container}` can't be started: image {image} is not for this machine's processor")
         }
-        FailureClass::NoCapacity => format!("container `{container}` can't be started, the machine has not enough left: {text}"),
+        FailureClass::NoCapacity => {
+            format!("container `{container}` can't be started, the machine has not enough left: {text}")
+        }
         _ => format!("container `{container}` can't be started: {}", plain(&text)),
     };
     StartError::failed(Failure::new(class, message))
@@ -62,10 +66,15 @@ fn class(text: &str) -> Option<FailureClass> {
     if any(&["no space left on device", "disk quota exceeded", "cannot allocate memory", "range of cpus is from"]) {
         return Some(FailureClass::NoCapacity);
     }
-    if any(&["exec format error", "no matching manifest for", "does not match the specified platform", "does not match the detected host platform"]) {
+    if any(&[
+        "exec format error",
+        "no matching manifest for",
+        "does not match the specified platform",
+        "does not match the detected host platform",
+    ]) {
         return Some(FailureClass::WrongArchitecture);
     }
-    if any(&["pull access denied", "unauthorized", "no basic auth credentials", "denied: "]) {
+    if text == "denied" || any(&["pull access denied", "unauthorized", "no basic auth credentials", "denied: "]) {
         return Some(FailureClass::PullDenied);
     }
     if any(&["manifest unknown", "name unknown", "no such image", "not found: manifest", "repository name not known"]) {
@@ -85,4 +94,52 @@ fn plain(text: &str) -> &str {
         .max();
     let text = inner.map_or(text, |at| &text[at..]);
     text.trim_end_matches(": unknown").trim_end_matches(": unknown.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_own_words_are_told_apart() {
+        use FailureClass::{ImageNotFound, NoCapacity, PullDenied, WrongArchitecture};
+        // All from Docker 20.10.24, but for the last of each kind, which newer ones say.
+        let cases = [
+            (
+                "manifest for 127.0.0.1:5000/team/app:none not found: manifest unknown: manifest unknown",
+                Some(ImageNotFound),
+            ),
+            ("manifest unknown: manifest unknown", Some(ImageNotFound)),
+            ("name unknown: repository name not known to registry", Some(ImageNotFound)),
+            ("No such image: layer0-test/none:latest", Some(ImageNotFound)),
+            (
+                "pull access denied for team/app, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+                Some(PullDenied),
+            ),
+            ("denied", Some(PullDenied)),
+            ("unauthorized: authentication required", Some(PullDenied)),
+            ("Head \"http://127.0.0.1:5000/v2/team/app/manifests/1\": no basic auth credentials", Some(PullDenied)),
+            ("no matching manifest for linux/amd64 in the manifest list entries", Some(WrongArchitecture)),
+            (
+                "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/tool\": exec format error",
+                Some(WrongArchitecture),
+            ),
+            ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", Some(NoCapacity)),
+            ("Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available", Some(NoCapacity)),
+            ("Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused", None),
+            ("unable to find user nobody-here: no matching entries in passwd file", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(class(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_layers_of_tools_are_taken_off() {
+        let text = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/nothing\": stat /nothing: no such file or directory: unknown";
+        assert_eq!(
+            plain(text),
+            "runc create failed: unable to start container process: exec: \"/nothing\": stat /nothing: no such file or directory"
+        );
+    }
 }

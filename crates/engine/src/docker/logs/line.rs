@@ -116,7 +116,8 @@ mod tests {
     use super::*;
 
     fn lines(frames: &[&str]) -> Vec<Stamped> {
-        let frames: Vec<Result<Bytes, DockerError>> = frames.iter().map(|frame| Ok(Bytes::from((*frame).to_owned()))).collect();
+        let frames: Vec<Result<Bytes, DockerError>> =
+            frames.iter().map(|frame| Ok(Bytes::from((*frame).to_owned()))).collect();
         let all = Lines::new(stream::iter(frames).boxed()).map(|line| line.expect("no frame is an error"));
         all.collect().now_or_never().expect("all frames are there")
     }
@@ -135,8 +136,7 @@ mod tests {
             &format!("{two} \n"),
             &format!("{two} last"),
         ]);
-        let expected =
-            [stamped(one, "hello world"), stamped(one, "beginning"), stamped(two, ""), stamped(two, "last")];
+        let expected = [stamped(one, "hello world"), stamped(one, "beginning"), stamped(two, ""), stamped(two, "last")];
         assert_eq!(found, expected);
     }
 

@@ -39,7 +39,12 @@ pub(super) async fn tail(shared: &Shared, container: &Container, count: u32) -> 
 }
 
 /// What has been written so far, merged by time.
-pub(super) fn read(shared: &Arc<Shared>, kind: OwnerKind, entity: &str, query: &LogQuery) -> Result<LogStream, DockerError> {
+pub(super) fn read(
+    shared: &Arc<Shared>,
+    kind: OwnerKind,
+    entity: &str,
+    query: &LogQuery,
+) -> Result<LogStream, DockerError> {
     let docker = shared.client.docker()?;
     let copies = shared.world.copies(kind, entity);
     let several = copies.len() > 1;
@@ -132,7 +137,10 @@ fn open(docker: &bollard::Docker, id: &str, query: &LogQuery, follow: bool) -> S
 }
 
 /// Only the newest so many lines of a stream that ends.
-fn newest(lines: Pin<Box<dyn Stream<Item = Result<Stamped, DockerError>> + Send>>, count: u32) -> impl Stream<Item = Result<Stamped, DockerError>> {
+fn newest(
+    lines: Pin<Box<dyn Stream<Item = Result<Stamped, DockerError>> + Send>>,
+    count: u32,
+) -> impl Stream<Item = Result<Stamped, DockerError>> {
     let keep = usize::try_from(count).unwrap_or(usize::MAX);
     stream::once(async move {
         let mut kept: VecDeque<Result<Stamped, DockerError>> = VecDeque::new();

@@ -12,8 +12,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bollard::models::{
-    EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
-    Network as NetworkSeen,
+    EndpointSettings, Ipam, IpamConfig, Network as NetworkSeen, NetworkConnectRequest, NetworkCreateRequest,
+    NetworkDisconnectRequest,
 };
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::EnvironmentId;
@@ -67,13 +67,14 @@ impl Networks {
     }
 
     /// The network of a link, made if it is not there.
-    pub(super) async fn link_ensure(&self, one: &EnvironmentId, other: &EnvironmentId) -> Result<Network, NetworkError> {
+    pub(super) async fn link_ensure(
+        &self,
+        one: &EnvironmentId,
+        other: &EnvironmentId,
+    ) -> Result<Network, NetworkError> {
         let (a, b) = labels::ordered(one, other);
-        let labels = [
-            (labels::KIND, "link".to_owned()),
-            (labels::LINK_A, a.to_string()),
-            (labels::LINK_B, b.to_string()),
-        ];
+        let labels =
+            [(labels::KIND, "link".to_owned()), (labels::LINK_A, a.to_string()), (labels::LINK_B, b.to_string())];
         self.ensure(NetworkUse::Link(a.to_string(), b.to_string()), &labels::link_name(a, b), &labels).await
     }
 
@@ -107,7 +108,8 @@ impl Networks {
             format!("no free addresses are left in {} for the network {name}", self.pool),
         );
         failure.hint = Some(
-            "remove environments or links that are not needed, or give the server a larger pool of addresses".to_owned(),
+            "remove environments or links that are not needed, or give the server a larger pool of addresses"
+                .to_owned(),
         );
         Err(NetworkError::Full(Box::new(failure)))
     }
@@ -173,7 +175,9 @@ impl Networks {
         let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint) };
         let id = network.id.clone();
         match self.client.call(|docker| async move { docker.connect_network(&id, request).await }).await {
-            Err(DockerError::Refused { status: 403, message }) if message.contains("already exists in network") => Ok(()),
+            Err(DockerError::Refused { status: 403, message }) if message.contains("already exists in network") => {
+                Ok(())
+            }
             other => other,
         }
     }

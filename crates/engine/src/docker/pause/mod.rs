@@ -52,7 +52,8 @@ async fn make(client: &Client, name: &str) -> Result<(), DockerError> {
     }
     let machine = client.call(|docker| async move { docker.version().await }).await?.arch.unwrap_or_default();
     let Some(program) = elf::program(&machine) else {
-        let message = format!("several containers in one copy are not possible on a machine of architecture `{machine}`");
+        let message =
+            format!("several containers in one copy are not possible on a machine of architecture `{machine}`");
         return Err(DockerError::Refused { status: 0, message });
     };
     let layer = tar::archive(&[("pause", 0o755, &program)]);

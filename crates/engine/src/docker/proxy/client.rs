@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::HeaderValue;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,8 +22,8 @@ use super::forward::{self, MOST_TARGETS};
 use super::listener::ListenerState;
 use super::timer::Deadline;
 use super::tunnel;
-use super::upstream::Upstream;
-use super::upstream::head::Origin;
+use super::upstream;
+use super::upstream::fields::Origin;
 use super::worker::{Seat, Worker};
 
 /// One connection and what its requests need to know.
@@ -47,7 +48,8 @@ impl Client {
         peer: SocketAddr,
         local: SocketAddr,
     ) -> Arc<Self> {
-        let origin = Origin { peer: peer.ip().to_canonical().to_string(), port: local.port(), local };
+        let peer = HeaderValue::try_from(peer.ip().to_canonical().to_string()).expect("an IP address is a field value");
+        let origin = Origin { peer, port: HeaderValue::from(local.port()), local };
         Arc::new(Self { listener, origin, activity: Activity::new(), seat: Seat::take(worker) })
     }
 
@@ -113,9 +115,9 @@ impl Client {
         while tried.len() < MOST_TARGETS
             && let Some(lease) = balancer.lease(Choice::LeastOutstanding, &tried)
         {
-            if let Ok(upstream) = Upstream::connect(lease.target().address(target_port)).await {
+            if let Ok(stream_to) = upstream::connect(lease.target().address(target_port)).await {
                 let idle_timeout = balancer.settings.load().idle_timeout;
-                tunnel::run(stream, *upstream, idle_timeout, &self.listener.closing, self.listener.grace).await;
+                tunnel::run(stream, stream_to, idle_timeout, &self.listener.closing, self.listener.grace).await;
                 return;
             }
             lease.target().probe_now.notify_one();

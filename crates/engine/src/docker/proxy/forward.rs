@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version, request};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
+use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -20,9 +20,8 @@ use super::client::Client;
 use super::response::{self, ResponseBody};
 use super::tunnel;
 use super::upstream::body::{Return, UpstreamBody};
-use super::upstream::head::{self, Head, Length};
-use super::upstream::pump::Pump;
-use super::upstream::{Exchange, ExchangeError, Upstream, decoder};
+use super::upstream::fields::{self, Length};
+use super::upstream::{ExchangeError, RequestBody, Upstream};
 
 /// So many targets are tried for one request or connection.
 pub(super) const MOST_TARGETS: usize = 4;
@@ -38,28 +37,38 @@ pub(super) async fn forward(
         return Ok(response::text(StatusCode::METHOD_NOT_ALLOWED, "a load balancer is no forward proxy"));
     }
     let upgrade = wants_upgrade(&request).map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
-    let (parts, body) = request.into_parts();
-    let length = match body.size_hint().exact() {
-        _ if body.is_end_stream() => Length::None,
-        Some(length) => Length::Known(length),
-        None => Length::Chunked,
+    let (mut parts, body) = request.into_parts();
+    let (length, body) = match body.size_hint().exact() {
+        _ if body.is_end_stream() => (Length::None, Either::Right(Empty::new())),
+        Some(_) => (Length::Known, Either::Left(body)),
+        None => (Length::Chunked, Either::Left(body)),
     };
-    let mut request_head = BytesMut::new();
-    let protocol = upgrade.as_ref().map(|(protocol, _)| protocol);
-    if head::write_request(&mut request_head, &parts, &client.origin, length, protocol).is_err() {
+    let protocol = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
+    if fields::request(&mut parts, &client.origin, length, protocol).is_err() {
         return Ok(response::text(StatusCode::BAD_REQUEST, "a request must name exactly one host"));
     }
     let attempt = Attempt {
-        parts: &parts,
+        method: parts.method.clone(),
         target_port: client.listener.route.load().target_port,
         idle_timeout: client.listener.balancer.settings.load().idle_timeout,
         now,
         client: &client,
     };
-    let pump = Pump::new(request_head, body, length);
-    Ok(match attempt.run(pump).await {
-        Ok(answer) => answer.into_response(&client, &parts.method, upgrade.map(|(_, on)| on), running),
+    Ok(match attempt.run(Request::from_parts(parts, body)).await {
+        Ok(answer) => answer.into_response(&client, &attempt.method, upgrade.map(|(_, on)| on), running),
         Err(problem) => problem,
+    })
+}
+
+/// The request once more, if carrying it out twice is harmless (RFC 9110, 9.2.2) and it has no body that is gone with the first try.
+fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let repeatable = request.method().is_idempotent() && matches!(request.body(), Either::Right(_));
+    repeatable.then(|| {
+        let mut copy = Request::new(Either::Right(Empty::new()));
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.headers_mut() = request.headers().clone();
+        copy
     })
 }
 
@@ -68,7 +77,7 @@ pub(super) async fn forward(
 fn wants_upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
     let protocol = request.headers().get(header::UPGRADE)?;
     let asked = request.version() == Version::HTTP_11
-        && head::tokens(request.headers(), header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+        && fields::tokens(request.headers(), header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let http2 = protocol.as_bytes().windows(3).any(|part| part.eq_ignore_ascii_case(b"h2c"));
     (asked && !http2).then(|| protocol.clone())
 }
@@ -76,17 +85,15 @@ fn wants_upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
 /// A request looking for its target.
 struct Attempt<'a> {
     client: &'a Arc<Client>,
-    parts: &'a request::Parts,
+    method: Method,
     target_port: u16,
     idle_timeout: Duration,
     now: Instant,
 }
 
-/// The head of an answer, and where its body comes from.
+/// An answer whose head has come, and where its body comes from.
 struct Answer {
-    head: Head,
-    upstream: Box<Upstream>,
-    pump: Pump<Incoming>,
+    response: Response<Incoming>,
     back: Return,
     idle_timeout: Duration,
 }
@@ -100,7 +107,7 @@ enum Connection {
 
 impl Attempt<'_> {
     /// Tries targets until one answers, as long as the request may be repeated.
-    async fn run(&self, mut pump: Pump<Incoming>) -> Result<Answer, Response<ResponseBody>> {
+    async fn run(&self, mut request: Request<RequestBody>) -> Result<Answer, Response<ResponseBody>> {
         let balancer = &self.client.listener.balancer;
         let mut tried: Vec<Arc<TargetState>> = Vec::new();
         let mut failure = String::new();
@@ -117,25 +124,23 @@ impl Attempt<'_> {
                         break;
                     }
                 };
-                let exchange = Exchange {
-                    upstream: &mut upstream,
-                    pump: &mut pump,
-                    idle_timeout: self.idle_timeout,
-                    now: self.now,
-                };
-                let error = match exchange.run().await {
-                    Ok(head) => {
-                        let back = Return { lease, worker: self.client.worker().index, port: self.target_port };
-                        return Ok(Answer { head, upstream, pump, back, idle_timeout: self.idle_timeout });
+                let again = copy(&request);
+                let failed = match upstream.send(request, self.idle_timeout, self.now).await {
+                    Ok(response) => {
+                        let back =
+                            Return { upstream, lease, worker: self.client.worker().index, port: self.target_port };
+                        return Ok(Answer { response, back, idle_timeout: self.idle_timeout });
                     }
-                    Err(error) => error,
+                    Err(failed) => failed,
                 };
-                failure = format!("{}: {error}", target.id);
+                failure = format!("{}: {}", target.id, failed.error);
                 debug!(load_balancer.id = %balancer.id, target.id = %target.id, "a request failed: {failure}");
-                if !self.may_repeat(&error, &pump) {
-                    return Err(self.gave_up(&error, &failure));
-                }
-                pump.restart();
+                // It can go to another target if nothing of it left, or it is harmless to repeat and no byte of an answer came.
+                request = match (failed.unsent, again) {
+                    (Some(request), _) => *request,
+                    (None, Some(again)) if matches!(failed.error, ExchangeError::Closed(_)) => again,
+                    _ => return Err(self.gave_up(&failed.error, &failure)),
+                };
                 if !upstream.reused {
                     break;
                 }
@@ -161,29 +166,22 @@ impl Attempt<'_> {
         while wanted == Connection::Pooled
             && let Some(upstream) = pool.take(self.client.worker().index, self.target_port, self.now.into_std())
         {
-            // A safe request is simply repeated if the connection turns out to be closed; others are worth a look first.
-            if self.parts.method.is_safe() || upstream.is_quiet() {
-                return Ok(upstream);
+            if !upstream.is_ready() {
+                continue;
             }
+            // A safe request is simply repeated if the connection turns out to be closed; others are worth a look first.
+            if !self.method.is_safe() {
+                upstream.look_first();
+            }
+            return Ok(upstream);
         }
         Upstream::connect(lease.target().address(self.target_port)).await
-    }
-
-    /// Whether the request can go to another target without being carried out twice (RFC 9110, 9.2.2): nothing of it left, or it is
-    /// idempotent, no byte of an answer came, and its body was not begun.
-    fn may_repeat(&self, error: &ExchangeError, pump: &Pump<Incoming>) -> bool {
-        match error {
-            ExchangeError::Closed(_) => pump.can_restart() && (pump.is_unsent() || self.parts.method.is_idempotent()),
-            ExchangeError::Broken(_) | ExchangeError::Invalid(_) | ExchangeError::Timeout | ExchangeError::Client => {
-                false
-            }
-        }
     }
 
     fn gave_up(&self, error: &ExchangeError, failure: &str) -> Response<ResponseBody> {
         let status = match error {
             ExchangeError::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            ExchangeError::Client => StatusCode::BAD_REQUEST,
+            ExchangeError::Client(_) => StatusCode::BAD_REQUEST,
             ExchangeError::Closed(_) | ExchangeError::Broken(_) | ExchangeError::Invalid(_) => StatusCode::BAD_GATEWAY,
         };
         response::text(status, &format!("load balancer {}: target {failure}", self.client.listener.balancer.id))
@@ -198,44 +196,45 @@ impl Answer {
         upgrade: Option<OnUpgrade>,
         running: Running<Client>,
     ) -> Response<ResponseBody> {
-        if self.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let (mut parts, body) = self.response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return match upgrade {
-                Some(upgrade) => self.tunnel(client, upgrade),
+                Some(upgrade) => {
+                    tunnel(client, upgrade, Response::from_parts(parts, body), self.back.lease, self.idle_timeout)
+                }
                 None => response::text(StatusCode::BAD_GATEWAY, "the target switches protocols unasked"),
             };
         }
-        let decoder = decoder(method, &self.head);
-        let mut response = Response::new(ResponseBody::default());
-        *response.status_mut() = self.head.status;
-        *response.headers_mut() = self.head.headers;
-        if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            // No body comes, whatever length the target announces.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-        }
-        let body =
-            UpstreamBody::new(self.upstream, decoder, self.pump, self.back, self.head.keep_alive, self.idle_timeout);
-        *response.body_mut() = ResponseBody::of(body, running);
-        response
+        fields::response(&mut parts, method);
+        let body = UpstreamBody::arrive(body, self.back, self.idle_timeout);
+        Response::from_parts(parts, ResponseBody::of(body, running))
     }
+}
 
-    /// Passes 101 on, and then bytes both ways for as long as both want.
-    fn tunnel(self, client: &Arc<Client>, upgrade: OnUpgrade) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::default());
-        *response.status_mut() = self.head.status;
-        *response.headers_mut() = self.head.headers;
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        if let Some(protocol) = self.head.upgrade {
-            response.headers_mut().insert(header::UPGRADE, protocol);
-        }
-        let (upstream, lease, idle_timeout) = (self.upstream, self.back.lease, self.idle_timeout);
-        let tunnel_of = Arc::clone(client);
-        client.worker().spawn(async move {
-            // Fails when the client goes before it has read the 101.
-            let Ok(upgraded) = upgrade.await else { return };
-            let listener = &tunnel_of.listener;
-            tunnel::run(TokioIo::new(upgraded), *upstream, idle_timeout, &listener.closing, listener.grace).await;
-            drop(lease);
-        });
-        response
+/// Passes 101 on, and then bytes both ways for as long as both want.
+fn tunnel(
+    client: &Arc<Client>,
+    upgrade: OnUpgrade,
+    mut answer: Response<Incoming>,
+    lease: Lease,
+    idle_timeout: Duration,
+) -> Response<ResponseBody> {
+    let protocol = answer.headers().get(header::UPGRADE).cloned();
+    let target = hyper::upgrade::on(&mut answer);
+    let (mut parts, _) = answer.into_parts();
+    fields::response(&mut parts, &Method::GET);
+    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        parts.headers.insert(header::UPGRADE, protocol);
     }
+    let tunnel_of = Arc::clone(client);
+    client.worker().spawn(async move {
+        // Fails when one goes before the client has read the 101.
+        let (Ok(client), Ok(target)) = (upgrade.await, target.await) else { return };
+        let listener = &tunnel_of.listener;
+        let (client, target) = (TokioIo::new(client), TokioIo::new(target));
+        tunnel::run(client, target, idle_timeout, &listener.closing, listener.grace).await;
+        drop(lease);
+    });
+    Response::from_parts(parts, ResponseBody::default())
 }

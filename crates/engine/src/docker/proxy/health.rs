@@ -14,21 +14,21 @@
 //! target, and from the moment a request could not connect until it is healthy again, so that a copy that died is out in about 50 ms
 //! and a blip does not cost a whole interval. A target with a verdict is probed at the interval.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use http_body_util::Empty;
+use http::header;
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, StatusCode};
+use http_body_util::{Either, Empty};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::info;
 
 use super::balancer::{Balancer, Settings, TargetState};
 use super::config::{HealthCheckKind, TargetHealth};
-use super::upstream::head::Length;
-use super::upstream::pump::Pump;
-use super::upstream::{Exchange, Upstream};
+use super::upstream::{self, RequestBody, Upstream};
 
 /// Between the first two quick probes, and the least between any two.
 const QUICK_FIRST: Duration = Duration::from_millis(50);
@@ -142,24 +142,27 @@ async fn probe(settings: &Settings, target: &TargetState) -> Result<(), String> 
 
 async fn ask(settings: &Settings, target: &TargetState) -> Result<(), String> {
     let address = target.address(settings.health_port);
-    let mut upstream = Upstream::connect(address).await.map_err(|error| match error.kind() {
+    let unreachable = |error: io::Error| match error.kind() {
         ErrorKind::ConnectionRefused => format!("{address} refuses connections"),
         _ => format!("cannot connect to {address}: {error}"),
-    })?;
-    let HealthCheckKind::Http { path } = &settings.health_check.kind else { return Ok(()) };
-    let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: layer0-health-check\r\naccept: */*\r\nconnection: close\r\n\r\n"
-    );
-    let mut pump = Pump::new(BytesMut::from(head.as_str()), Empty::<Bytes>::new(), Length::None);
-    let exchange = Exchange {
-        upstream: &mut upstream,
-        pump: &mut pump,
-        idle_timeout: settings.health_check.timeout,
-        now: Instant::now(),
     };
-    match exchange.run().await {
-        Ok(head) if head.status == StatusCode::OK => Ok(()),
-        Ok(head) => Err(format!("GET {path} on {address} answers {}, not 200", head.status.as_u16())),
-        Err(error) => Err(format!("GET {path} on {address}: {error}")),
+    let HealthCheckKind::Http { path } = &settings.health_check.kind else {
+        return upstream::connect(address).await.map(drop).map_err(unreachable);
+    };
+    let request = request(path, address).map_err(|error| format!("cannot ask for {path}: {error}"))?;
+    let mut upstream = Upstream::connect(address).await.map_err(unreachable)?;
+    match upstream.send(request, settings.health_check.timeout, Instant::now()).await {
+        Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
+        Ok(answer) => Err(format!("GET {path} on {address} answers {}, not 200", answer.status().as_u16())),
+        Err(failure) => Err(format!("GET {path} on {address}: {}", failure.error)),
     }
+}
+
+fn request(path: &str, address: SocketAddr) -> http::Result<Request<RequestBody>> {
+    Request::get(Uri::from(PathAndQuery::try_from(path)?))
+        .header(header::HOST, address.to_string())
+        .header(header::USER_AGENT, "layer0-health-check")
+        .header(header::ACCEPT, "*/*")
+        .header(header::CONNECTION, "close")
+        .body(Either::Right(Empty::new()))
 }

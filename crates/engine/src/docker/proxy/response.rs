@@ -7,13 +7,12 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::activity::Running;
 use super::balancer::Nobody;
 use super::client::Client;
 use super::upstream::ExchangeError;
-use super::upstream::body::UpstreamBody;
+use super::upstream::body::{Arrival, UpstreamBody};
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(super) enum ResponseBody {
     /// Passed on as it comes.
     Stream {
         /// Where it comes from.
-        body: Box<UpstreamBody<Incoming>>,
+        body: Box<UpstreamBody>,
         /// The request is being answered for as long as this is here.
         _running: Running<Client>,
     },
@@ -36,9 +35,12 @@ impl Default for ResponseBody {
 }
 
 impl ResponseBody {
-    /// Small answers have come whole with their head: they need no streaming, and their connection is free at once.
-    pub(super) fn of(body: UpstreamBody<Incoming>, running: Running<Client>) -> Self {
-        body.whole().map_or_else(|body| Self::Stream { body, _running: running }, Self::Whole)
+    /// What is left to do of an answer.
+    pub(super) fn of(body: Arrival, running: Running<Client>) -> Self {
+        match body {
+            Arrival::Whole(data) => Self::Whole(data),
+            Arrival::Part(body) => Self::Stream { body, _running: running },
+        }
     }
 }
 

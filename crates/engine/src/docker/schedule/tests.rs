@@ -52,7 +52,8 @@ fn an_update_starts_all_new_copies_and_drains_one_old_for_each_healthy_new() {
 
 #[test]
 fn copies_found_after_a_restart_are_kept_whatever_deployment_they_run() {
-    let plan = planned(&want(1, ServiceMode::Run), &[copy(1, false, State::Adopted), copy(2, true, State::Adopted)], &[]);
+    let plan =
+        planned(&want(1, ServiceMode::Run), &[copy(1, false, State::Adopted), copy(2, true, State::Adopted)], &[]);
     assert_eq!(plan.steps, []);
 }
 
@@ -137,7 +138,9 @@ prop_compose! {
 
 fn number_of(step: &Step) -> u32 {
     match step {
-        Step::Start { number, .. } | Step::Drain { number } | Step::GiveUp { number } | Step::Discard { number } => *number,
+        Step::Start { number, .. } | Step::Drain { number } | Step::GiveUp { number } | Step::Discard { number } => {
+            *number
+        }
     }
 }
 

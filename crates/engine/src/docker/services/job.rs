@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::failure::Failure;
+use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::time::Timestamp;
 use tracing::{debug, warn};
 
@@ -172,7 +172,13 @@ fn done(shared: &Shared, id: &ServiceId, number: u32, note: impl FnOnce(&mut Ser
     });
 }
 
-async fn leave(shared: &Arc<Shared>, id: &ServiceId, number: u32, drain: Drain, failed: Option<(DeploymentId, Failure)>) {
+async fn leave(
+    shared: &Arc<Shared>,
+    id: &ServiceId,
+    number: u32,
+    drain: Drain,
+    failed: Option<(DeploymentId, Failure)>,
+) {
     if let Some((deployment, mut failure)) = failed {
         let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
         failure.log_tail = last_words(shared, &containers, None).await;
@@ -222,13 +228,12 @@ pub(super) fn bury(
     let crashes = known.memory.crashes;
     let deployment = known.deployment.clone();
     if served {
-        let healthy_ms = known.memory.healthy_since.or(known.memory.running_since).map_or(0, |since| now.ms_since(since));
+        let healthy_ms =
+            known.memory.healthy_since.or(known.memory.running_since).map_or(0, |since| now.ms_since(since));
         service.vacancies.push(Vacancy::after_crash(now, healthy_ms, crashes));
     }
-    let (class, words) = culprit(containers).map_or_else(
-        || (layer0_domain::model::failure::FailureClass::Exited, "the copy ended".to_owned()),
-        end_words,
-    );
+    let (class, words) = culprit(containers)
+        .map_or_else(|| (layer0_domain::model::failure::FailureClass::Exited, "the copy ended".to_owned()), end_words);
     let culprit = culprit(containers).map(|container| container.container.clone());
     warn!(service.id = %service.id, "copy {number} of {}: {words}", service.id);
     let (id, containers, inside) = (service.id.clone(), containers.to_vec(), Arc::clone(shared));

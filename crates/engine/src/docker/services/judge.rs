@@ -90,9 +90,15 @@ pub(in crate::docker) fn judge(memory: &mut Memory, evidence: &Evidence<'_>) -> 
 
 enum Checks {
     Pass,
-    Pending { until: Option<Timestamp>, reason: Option<String> },
+    Pending {
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    },
     /// The container's own check has given its final no; the load balancer may still change its mind.
-    Fail { at_once: bool, reason: String },
+    Fail {
+        at_once: bool,
+        reason: String,
+    },
 }
 
 fn running(memory: &mut Memory, evidence: &Evidence<'_>, since: Timestamp, health: Health) -> Verdict {
@@ -137,10 +143,13 @@ fn checks(evidence: &Evidence<'_>, health: Health, settled_at: Timestamp) -> Che
             Checks::Fail { at_once: true, reason: "the container's own health check fails".to_owned() }
         }
         (_, Traffic::Unhealthy(reason)) => Checks::Fail { at_once: false, reason: reason.clone() },
-        (Health::Starting, _) => {
-            Checks::Pending { until: None, reason: Some("the container's own health check has not passed yet".to_owned()) }
+        (Health::Starting, _) => Checks::Pending {
+            until: None,
+            reason: Some("the container's own health check has not passed yet".to_owned()),
+        },
+        (Health::None | Health::Healthy, Traffic::Unknown(reason)) => {
+            Checks::Pending { until: None, reason: reason.clone() }
         }
-        (Health::None | Health::Healthy, Traffic::Unknown(reason)) => Checks::Pending { until: None, reason: reason.clone() },
         (Health::None | Health::Healthy, Traffic::Healthy) | (Health::Healthy, Traffic::NoBalancer) => Checks::Pass,
         (Health::None, Traffic::NoBalancer) if settled_at <= evidence.now => Checks::Pass,
         (Health::None, Traffic::NoBalancer) => Checks::Pending { until: Some(settled_at), reason: None },

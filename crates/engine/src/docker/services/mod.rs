@@ -199,7 +199,8 @@ impl Service {
         }
         let desired = usize::try_from(spec.desired_count).unwrap_or(usize::MAX);
         let of_wanted = |known: &&Known| known.deployment.as_ref() == Some(&spec.revision.deployment);
-        let healthy = self.copies.values().filter(of_wanted).filter(|known| known.shown == Some(CopyState::Healthy)).count();
+        let healthy =
+            self.copies.values().filter(of_wanted).filter(|known| known.shown == Some(CopyState::Healthy)).count();
         if healthy < desired {
             let reason = self.copies.values().filter(of_wanted).find_map(|known| known.reason.as_deref());
             let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -262,7 +263,10 @@ fn deployment_of(containers: &[Arc<Container>]) -> Option<DeploymentId> {
 
 /// A service that nobody told us of, as its containers show it.
 pub(super) fn stray_seen(id: ServiceId, containers: &BTreeMap<u32, Vec<Arc<Container>>>) -> ServiceSeen {
-    let copies = containers.iter().filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, None)).collect();
+    let copies = containers
+        .iter()
+        .filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, None))
+        .collect();
     ServiceSeen { id, generation: None, copies, failures: Vec::new(), waiting_for: None, warnings: Vec::new() }
 }
 

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-mod codec;
 mod draining;
 mod health;
 mod limits;

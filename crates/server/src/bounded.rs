@@ -1,0 +1,87 @@
+//! An engine whose questions end: what a request waits for is answered in time, or answered for by "it does not answer".
+//!
+//! Only the questions that requests ask are bounded here. What the reconciler does may take longer, and it has its own limit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::image::ImageRef;
+use layer0_domain::model::task_definition::TaskDefinition;
+use layer0_domain::port::engine::{
+    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, PullEvidence, Removed, Scope, Want,
+};
+
+/// How long the engine itself may take. It is asked on the same machine, which takes milliseconds.
+const ENGINE_MAX: Duration = Duration::from_secs(2);
+
+/// How long an engine that answers may take to ask a registry out there; longer than the engines' own limits.
+const REGISTRY_MAX: Duration = Duration::from_secs(25);
+
+/// An engine whose questions end.
+pub(crate) struct Bounded {
+    inner: Arc<dyn Engine>,
+}
+
+impl Bounded {
+    /// Puts the limits around an engine.
+    pub(crate) fn new(inner: Arc<dyn Engine>) -> Self {
+        Self { inner }
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        ask: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        match tokio::time::timeout(limit, ask).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(EngineError::Unavailable {
+                engine: format!("the {} engine", self.inner.capabilities().name),
+                source: format!("no answer in {} seconds: {elapsed}", limit.as_secs()).into(),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Engine for Bounded {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn ensure(&self, want: Want) -> Result<(), EngineError> {
+        self.inner.ensure(want).await
+    }
+
+    async fn remove(&self, entity: &EntityRef) -> Result<Removed, EngineError> {
+        self.inner.remove(entity).await
+    }
+
+    async fn observe(&self, scope: Scope) -> Result<Observed, EngineError> {
+        self.inner.observe(scope).await
+    }
+
+    async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
+        self.within(ENGINE_MAX, self.inner.logs(of, query)).await
+    }
+
+    /// An image from elsewhere is looked for on the engine first: one that hangs is told from a registry that is slow.
+    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError> {
+        let here = self.within(ENGINE_MAX, self.inner.pull_evidence(image, true)).await?;
+        if ours {
+            return Ok(here);
+        }
+        self.within(REGISTRY_MAX, self.inner.pull_evidence(image, false)).await
+    }
+
+    fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
+        self.inner.warnings(definition)
+    }
+
+    async fn changed(&self) {
+        self.inner.changed().await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The server through its front door: a real socket, a real store, the fake engine.
+
+mod auth;
+mod bad_input;
+mod contract;
+mod support;
+mod trouble;

@@ -1,0 +1,221 @@
+//! What must be reached on one machine, measured: `cargo xtask bench`.
+//!
+//! Each row starts instances of its own, in temporary directories and on free ports, and removes all that they made by its
+//! label, after a failure too. What a killed bench leaves behind the next one removes.
+//!
+//! It links nothing of what it measures: it runs the release build of `l0`, the Docker client, nginx and wrk, and speaks
+//! HTTP by itself.
+
+mod docker;
+mod filled;
+mod guestbook;
+mod http;
+mod instance;
+mod load;
+mod machine;
+mod report;
+mod rows;
+mod stats;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use self::docker::Docker;
+use self::guestbook::run as run_command;
+use self::instance::Instance;
+use self::report::{Measured, Results};
+use crate::project::Project;
+
+/// What a row came to.
+struct Outcome {
+    /// For the table.
+    figure: String,
+    /// Whether the bound is kept.
+    met: bool,
+    /// How it was measured and what else was seen, a sentence each, without its full stop.
+    notes: Vec<String>,
+}
+
+/// One row of the table.
+struct Row {
+    name: &'static str,
+    what: &'static str,
+    bound: &'static str,
+    measure: fn(&Bench) -> Result<Outcome>,
+}
+
+/// The rows, in the order of the specification (issue 2, section 5).
+const ROWS: &[Row] = &[
+    Row {
+        name: "create",
+        what: "`l0 service create` to healthy, image present, over the same `docker run` and one health-check pass",
+        bound: "≤ 1.3×",
+        measure: rows::create::measure,
+    },
+    Row {
+        name: "rollout",
+        what: "failed requests in rolling updates of 4 copies under 200 requests/s through the load balancer",
+        bound: "0",
+        measure: rows::rollout::measure,
+    },
+    Row {
+        name: "crash",
+        what: "crash of a container to its replacement started",
+        bound: "≤ 1 s",
+        measure: rows::crash::measure,
+    },
+    Row {
+        name: "balancer",
+        what: "load balancer, small responses, 64 connections, over nginx `proxy_pass` to the same backend",
+        bound: "≥ 0.9× requests/s, p99 ≤ 1.2×",
+        measure: rows::balancer::measure,
+    },
+    Row {
+        name: "list",
+        what: "`service list` with 10,000 services in the store",
+        bound: "p99 ≤ 20 ms, 0 engine calls",
+        measure: rows::list::measure,
+    },
+    Row {
+        name: "idle",
+        what: "idle server with 100 services: memory, processor",
+        bound: "≤ 64 MiB RSS, ≤ 1 % of a core",
+        measure: rows::idle::measure,
+    },
+    Row {
+        name: "start",
+        what: "start to first answer, with 10,000 services in the store",
+        bound: "≤ 150 ms",
+        measure: rows::start::measure,
+    },
+    Row {
+        name: "restart",
+        what: "restart after `kill -9` with 50 running services until all are adopted; how many were restarted",
+        bound: "≤ 3 s, 0",
+        measure: rows::restart::measure,
+    },
+];
+
+/// What all rows share.
+struct Bench {
+    root: PathBuf,
+    l0: PathBuf,
+    docker: Docker,
+    notes: PathBuf,
+    filled: RefCell<Option<Instance>>,
+}
+
+impl Bench {
+    fn instance(&self) -> Result<Instance> {
+        Instance::new(&self.l0, &self.notes, &self.docker)
+    }
+
+    /// An instance with many services in its store, stopped; made by the first who asks. To be given back.
+    fn filled(&self) -> Result<Instance> {
+        if let Some(instance) = self.filled.take() {
+            return Ok(instance);
+        }
+        println!("      filling a store with {} services", filled::SERVICES);
+        let mut instance = self.instance()?;
+        filled::fill(&mut instance)?;
+        Ok(instance)
+    }
+
+    fn give_back(&self, instance: Instance) {
+        self.filled.replace(Some(instance));
+    }
+}
+
+/// Prints the rows.
+pub(crate) fn list() {
+    for row in ROWS {
+        println!("{:<10}{:<32}{}", row.name, row.bound, row.what);
+    }
+}
+
+/// Measures the named rows, or all, and with `--write` writes `docs/benchmarks.md`; with `--no-build` the `l0` that was built
+/// last. `Ok(false)` when a bound is missed or a row could not be measured.
+pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
+    let (options, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
+    if let Some(unknown) = options.iter().find(|option| !["--write", "--no-build"].contains(*option)) {
+        bail!("there is no option `{unknown}`; there are --list, --write and --no-build");
+    }
+    if let Some(unknown) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
+        bail!("there is no row `{unknown}`; `cargo xtask bench --list` names them");
+    }
+    if let Some(missing) = machine::missing() {
+        bail!("{missing}");
+    }
+    let docker = Docker::find()?;
+    let notes = project.root.join("target/bench/instances");
+    instance::sweep_leftovers(&notes, &docker)?;
+    if !options.contains(&"--no-build") {
+        println!("building l0 (release)");
+        let words = ["build", "--release", "--quiet", "--locked", "--package", "l0"];
+        run_command(project.command(env!("CARGO")).args(words))?;
+    }
+    // A copy, so that a build that goes on beside the bench changes nothing in the middle of it.
+    let l0 = project.root.join("target/bench/l0");
+    std::fs::create_dir_all(project.root.join("target/bench"))?;
+    drop(std::fs::remove_file(&l0));
+    std::fs::copy(project.root.join("target/release/l0"), &l0)?;
+    let bench = Bench { root: project.root.clone(), l0, docker, notes, filled: RefCell::default() };
+
+    let mut results = Results::load(&project.root);
+    let mut good = true;
+    for row in ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.name)) {
+        good &= measure(&bench, row, &mut results)?;
+    }
+    if options.contains(&"--write") {
+        results.write(&project.root, &machine::facts(&bench.docker)?)?;
+        println!("written: docs/benchmarks.md");
+    }
+    Ok(good)
+}
+
+fn measure(bench: &Bench, row: &Row, results: &mut Results) -> Result<bool> {
+    let busy_percent = machine::quiet()?;
+    let since = Instant::now();
+    let outcome = match (row.measure)(bench) {
+        Ok(outcome) => outcome,
+        Err(why) => {
+            println!("bench {:<10}FAILED  {:>6.1} s  {why:#}", row.name, since.elapsed().as_secs_f64());
+            return Ok(false);
+        }
+    };
+    let verdict = if outcome.met { "met" } else { "MISSED" };
+    println!(
+        "bench {:<10}{verdict:<8}{:>6.1} s  {} (bound: {})",
+        row.name,
+        since.elapsed().as_secs_f64(),
+        outcome.figure,
+        row.bound
+    );
+    println!("      others kept {busy_percent:.0} % of the machine busy right before");
+    for note in &outcome.notes {
+        println!("      {note}");
+    }
+    let met = outcome.met;
+    let measured = Measured {
+        figure: outcome.figure,
+        met,
+        notes: outcome.notes,
+        at: run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?,
+        source: source(bench)?,
+        busy_percent,
+    };
+    results.put(&bench.root, row, measured)?;
+    Ok(met)
+}
+
+/// What was built.
+fn source(bench: &Bench) -> Result<String> {
+    let git = |words: &[&str]| run_command(Command::new("git").args(words).current_dir(&bench.root));
+    let commit = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = !git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?.is_empty();
+    Ok(format!("commit {commit}{}", if changed { " with changes" } else { "" }))
+}

@@ -1,0 +1,123 @@
+//! `service list` with ten thousand services in the store.
+
+use std::io::{Read, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::bench::filled::SERVICES;
+use crate::bench::instance::Engine;
+use crate::bench::stats::{median, ms, pause, percentile};
+use crate::bench::{Bench, Outcome};
+
+const REQUESTS: usize = 500;
+
+pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
+    let mut filled = bench.filled()?;
+    let counter = Counter::listen(filled.dir.join("docker.sock"), &bench.docker.socket)?;
+    filled.start_with(Engine::Docker, &counter.path)?;
+    let told = counter.quiet()?;
+
+    let mut api = filled.api()?;
+    let (mut took, mut bytes) = (Vec::new(), 0);
+    for number in 0..REQUESTS + 20 {
+        let since = Instant::now();
+        let answer = api.ask("GET", "/service", None)?;
+        let elapsed = ms(since.elapsed());
+        ensure!(answer.status == 200, "GET /service answers {}", answer.status);
+        if number == 0 {
+            let all: Vec<serde_json::Value> = serde_json::from_slice(&answer.body)?;
+            ensure!(all.len() == SERVICES, "{} services are listed", all.len());
+        }
+        bytes = answer.body.len();
+        // The first ones fill caches, the processor's and others.
+        if number >= 20 {
+            took.push(elapsed);
+        }
+    }
+    let calls = counter.messages() - told;
+    let p99 = percentile(&took, 99.0);
+    filled.stop()?;
+    bench.give_back(filled);
+    Ok(Outcome {
+        figure: format!("p99 {p99:.1} ms, {calls} engine calls"),
+        met: p99 <= 20.0 && calls == 0,
+        notes: vec![format!(
+            "{REQUESTS} times `GET /service`, one after the other on a kept connection, from sending to the last byte: median \
+             {:.1} ms, longest {:.1} ms; {:.2} MB each, all {SERVICES} services; engine calls are what the server sent to the \
+             Docker engine meanwhile, counted on the socket between both ({told} at the start, before)",
+            median(&took),
+            percentile(&took, 100.0),
+            megabytes(bytes),
+        )],
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// A socket in front of the Docker engine's that counts what is sent to it.
+struct Counter {
+    path: PathBuf,
+    messages: Arc<AtomicU64>,
+}
+
+impl Counter {
+    /// Listens until the program ends; the socket goes with the directory that it is in.
+    fn listen(path: PathBuf, target: &Path) -> Result<Self> {
+        drop(std::fs::remove_file(&path));
+        let listener = UnixListener::bind(&path)?;
+        let messages = Arc::new(AtomicU64::new(0));
+        let (counted, target) = (Arc::clone(&messages), target.to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(engine) = UnixStream::connect(&target) else { continue };
+                let (Ok(back_from), Ok(back_to)) = (engine.try_clone(), client.try_clone()) else { continue };
+                let counted = Arc::clone(&counted);
+                std::thread::spawn(move || {
+                    carry(client, engine, |_| {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    });
+                });
+                std::thread::spawn(move || carry(back_from, back_to, |_| {}));
+            }
+        });
+        Ok(Self { path, messages })
+    }
+
+    fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing was sent for two seconds; gives the count.
+    fn quiet(&self) -> Result<u64> {
+        let since = Instant::now();
+        let mut count = self.messages();
+        loop {
+            pause(Duration::from_secs(2));
+            let now = self.messages();
+            if now == count {
+                return Ok(now);
+            }
+            count = now;
+            ensure!(since.elapsed() < Duration::from_secs(120), "the server goes on talking to the Docker engine");
+        }
+    }
+}
+
+fn carry(mut from: UnixStream, mut to: UnixStream, seen: impl Fn(usize)) {
+    let mut buffer = vec![0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        seen(count);
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    drop(to.shutdown(std::net::Shutdown::Write));
+}
