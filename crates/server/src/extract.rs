@@ -1,5 +1,7 @@
 //! What handlers take out of requests, with errors in our own form.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -16,6 +18,9 @@ const BODY_MAX: usize = 4 * 1024 * 1024;
 /// What is read and thrown away of a body that is too large, so that the client gets the answer instead of a broken
 /// connection: a client writes its request before it reads.
 const DRAIN_MAX: usize = 256 * 1024 * 1024;
+
+/// How long a client may be silent in the middle of a body.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body. An empty one counts as `{}`. The `Content-Type` is not looked at: the predecessor's client sends none.
 pub(crate) struct ApiJson<T>(pub(crate) T);
@@ -37,7 +42,11 @@ async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut length = 0_usize;
-    while let Some(chunk) = stream.next().await {
+    loop {
+        let Ok(next) = tokio::time::timeout(SILENCE_MAX, stream.next()).await else {
+            return Err(ApiError::request("the request's body did not come in time"));
+        };
+        let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|_| ApiError::request("the request's body broke off"))?;
         length += chunk.len();
         if length <= BODY_MAX {
@@ -58,9 +67,10 @@ async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
 /// The rest of a body, whole; for handlers that read something other than JSON.
 pub(crate) async fn form(body: Body) -> Result<Vec<u8>, ApiError> {
     let limited = http_body_util::Limited::new(body, 64 * 1024);
-    match limited.collect().await {
-        Ok(bytes) => Ok(bytes.to_bytes().to_vec()),
-        Err(_) => Err(ApiError::new(ErrorCode::TooLarge, "the form is too large")),
+    match tokio::time::timeout(SILENCE_MAX, limited.collect()).await {
+        Ok(Ok(bytes)) => Ok(bytes.to_bytes().to_vec()),
+        Ok(Err(_)) => Err(ApiError::new(ErrorCode::TooLarge, "the form is too large")),
+        Err(_) => Err(ApiError::request("the form did not come in time")),
     }
 }
 

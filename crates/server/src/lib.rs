@@ -10,6 +10,7 @@ mod convert;
 mod data_dir;
 mod error;
 mod extract;
+mod listen;
 mod reconcile;
 mod routes;
 mod run;

@@ -1,20 +1,14 @@
 //! `l0 server`: from the arguments to the last goodbye.
 
 use std::ffi::OsString;
-use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
-use axum::http::Uri;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tower::util::MapRequest;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +16,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{self, Asked, Config, LogFormat};
 use crate::data_dir::{self, DataDir};
-use crate::{reconcile, routes, wiring};
+use crate::{listen, reconcile, routes, wiring};
 
 /// How long running requests may go on after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -118,7 +112,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
 /// ended after [`GRACE`] is cut off.
 pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
     let reconciler = tokio::spawn(reconcile::run(app.clone()));
-    let requests = requests(app.clone(), listener);
+    let requests = listen::requests(listener, routes::router(app.clone()), app.stop.clone());
     tokio::select! {
         result = requests => result?,
         () = async { app.stop.wait().await; tokio::time::sleep(GRACE).await } => {
@@ -129,36 +123,6 @@ pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::R
         info!("the reconciler is still in the middle of a step; the next start goes on from the store");
     }
     Ok(())
-}
-
-/// Serves requests until a stop is asked for and those that run have ended.
-fn requests(app: App, listener: TcpListener) -> impl Future<Output = std::io::Result<()>> {
-    let stop = app.stop.clone();
-    let routed = MapRequest::new(routes::router(app), without_trailing_slash as fn(Request) -> Request);
-    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(routed);
-    let listener = listener.tap_io(|stream| {
-        // Answers are small and complete; waiting for more to send only delays them.
-        let _ = stream.set_nodelay(true);
-    });
-    let serve = axum::serve(listener, service).with_graceful_shutdown(async move { stop.wait().await });
-    async move { serve.await }
-}
-
-/// `/deploy/` is `/deploy`, as it was for the predecessor. The registry's paths mean what they say.
-fn without_trailing_slash(mut request: Request) -> Request {
-    let path = request.uri().path();
-    if path.len() > 1 && path.ends_with('/') && !path.starts_with("/v2") {
-        let trimmed = path.trim_end_matches('/');
-        let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
-        let with_query = match request.uri().query() {
-            Some(query) => format!("{trimmed}?{query}"),
-            None => trimmed.to_owned(),
-        };
-        if let Ok(uri) = with_query.parse::<Uri>() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
 }
 
 async fn asked_to_stop() {

@@ -15,11 +15,11 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use super::client::chain;
-use super::containers::copy::{Stage, apps, containers_seen, stage};
+use super::containers::copy::{Stage, apps, containers_seen, foreign_program, never_executed, stage};
 use super::containers::end::{copy_remove, copy_stop, last_words};
 use super::containers::start::copy_start;
 use super::containers::warnings::warnings;
-use super::containers::{CopySpec, StartError};
+use super::containers::{CopySpec, Making, StartError};
 use super::labels::{OwnerKind, copy_id};
 use super::world::{Container, Health, Run};
 
@@ -53,6 +53,10 @@ struct Known {
     told_to_stop: bool,
     /// Whether it was given up.
     failed: bool,
+    /// Whether its end was looked into.
+    end_known: bool,
+    /// Whether any of its containers was ever started: then it is not started again, whatever becomes of them.
+    ran: bool,
 }
 
 impl Task {
@@ -174,7 +178,20 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
         // A copy that can't be started ends itself and the starting of others; those that run go on.
         let stop = spec.run == TaskRun::Stop || known.failed;
         let start = !stop && task.failure.is_none();
-        if (stop || over || ended_all) && any_runs {
+        known.ran |= apps(containers).any(|app| app.run != Run::Created);
+        if known.ran && containers.is_empty() {
+            known.failed = true;
+            let message = format!("the containers of copy {number} were removed by somebody else");
+            task.failure.get_or_insert_with(|| Failure::new(FailureClass::Other, message));
+            continue;
+        }
+        if over && !known.end_known {
+            known.end_known = true;
+            if never_executed(containers) {
+                known.busy = true;
+                spawn_post_mortem(shared, &task.id, number, containers.to_vec());
+            }
+        } else if (stop || over || ended_all) && any_runs {
             if !known.told_to_stop || ended_all {
                 known.told_to_stop = true;
                 known.busy = true;
@@ -193,6 +210,7 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
                         deployment: None,
                         number,
                         definition: Arc::clone(&task.definition),
+                        making: Making::default(),
                     };
                     spawn_start(shared, &task.id, copy);
                 }
@@ -275,6 +293,24 @@ fn may_go_away(class: FailureClass) -> bool {
         | FailureClass::Superseded
         | FailureClass::Stopped => false,
     }
+}
+
+/// Finds out whether a copy ended because its program is not for this machine; that is no end of a run, but a start that
+/// can't come about.
+fn spawn_post_mortem(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {
+    let (inside, id) = (Arc::clone(shared), id.clone());
+    shared.spawn(async move {
+        let words = last_words(&inside, &containers, None).await;
+        let foreign = foreign_program(&words);
+        inside.task_note(&id, |task| {
+            let Some(known) = task.copies.get_mut(&number) else { return };
+            known.busy = false;
+            if let Some(failure) = foreign {
+                known.failed = true;
+                task.failure.get_or_insert(failure);
+            }
+        });
+    });
 }
 
 fn spawn_stop(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {

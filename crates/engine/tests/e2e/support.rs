@@ -212,8 +212,9 @@ pub(crate) fn tool_with(name: &str, command: &[&str], more: Value) -> Value {
 
 /// A small world to test in: an engine with one environment, whose wishes a test changes.
 pub(crate) struct Stage {
-    pub(crate) instance: Instance,
+    // First, so that it is gone before what a failed test left is taken away.
     pub(crate) engine: DockerEngine,
+    pub(crate) instance: Instance,
     pub(crate) environment: Environment,
 }
 

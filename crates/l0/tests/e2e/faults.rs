@@ -13,7 +13,7 @@ use crate::stage::{Stage, container};
 const SERVE: [&str; 3] = ["serve", "8080", "sleep"];
 
 /// The moments of a killing, after the change was accepted; a whole create or update takes about a second.
-const MOMENTS_MS: [u64; 4] = [640, 720, 800, 900];
+const MOMENTS_MS: [u64; 12] = [0, 20, 40, 80, 130, 200, 300, 420, 560, 720, 900, 1_200];
 
 /// How containers are, for messages.
 fn states(copies: &BTreeMap<String, Value>) -> String {

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod commands;
 mod faults;
 mod main_path;
 mod recorder;

@@ -36,9 +36,17 @@ pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
     let mut told_at = None;
     while !app.stop.asked() {
         nudges.mark_unchanged();
-        let outcome = match tokio::time::timeout(STEP_MAX, step(app, told, &operation, &mut told_at)).await {
+        let mut look = pin!(step(app, told, &operation, &mut told_at));
+        let outcome = match tokio::time::timeout(SLOW, &mut look).await {
             Ok(outcome) => outcome,
-            Err(_) => Ok(Step::Wait("the engine does not answer".to_owned())),
+            Err(_) => {
+                // Whoever watches learns of it while the step goes on.
+                if said != NO_ANSWER && say(app, &operation, NO_ANSWER).await {
+                    NO_ANSWER.clone_into(&mut said);
+                }
+                let outcome = tokio::time::timeout(STEP_MAX, look).await;
+                outcome.unwrap_or_else(|_| Ok(Step::Wait(NO_ANSWER.to_owned())))
+            }
         };
         match outcome {
             Ok(Step::Ended) => return,

@@ -76,7 +76,7 @@ async fn get(
     let holders = app.store.entity_holders(&entity).await?;
     let service = holders.into_iter().next().map(|holder| (holder.entity.id().to_owned(), holder.name));
     let around = LoadBalancerAround { environment_name: environment_name(&app, &found.environment).await?, service };
-    let seen = log::seen(&app, Scope::One(entity)).await;
+    let seen = log::seen_once(&app, Scope::One(entity), |seen| seen.load_balancers.iter().any(|it| it.id == id)).await;
     Ok(Json(write::load_balancer(&found, around, seen.load_balancers.iter().find(|it| it.id == id))))
 }
 

@@ -26,6 +26,24 @@ pub(super) async fn seen(app: &App, scope: Scope) -> Observed {
     seen_or_away(app, scope).await.0
 }
 
+/// What the engine sees, once it sees what is asked for: right after a start it has not been told of everything yet. Waits
+/// no longer than any look.
+pub(super) async fn seen_once(app: &App, scope: Scope, there: impl Fn(&Observed) -> bool) -> Observed {
+    let mut nudges = app.nudge.listen();
+    let deadline = tokio::time::Instant::now() + LOOK_MAX;
+    loop {
+        nudges.mark_unchanged();
+        let seen = seen(app, scope.clone()).await;
+        if there(&seen) {
+            return seen;
+        }
+        tokio::select! {
+            _ = nudges.changed() => {}
+            () = tokio::time::sleep_until(deadline) => return seen,
+        }
+    }
+}
+
 /// What the engine sees, or what to say when it does not answer in time.
 pub(super) async fn seen_or_away(app: &App, scope: Scope) -> (Observed, Option<String>) {
     match tokio::time::timeout(LOOK_MAX, app.engine.observe(scope)).await {

@@ -49,7 +49,11 @@ async fn task_definitions_are_refused_with_every_problem() {
         ("a name twice", &twice, "a"),
         ("a circle", &cycle, "a"),
         ("a port beyond 65535", &container(&json!({"portMappings": [{"containerPort": 99999}]})), "99999"),
-        ("an unknown protocol", &container(&json!({"portMappings": [{"containerPort": 80, "protocol": "sctp6"}]})), "sctp6"),
+        (
+            "an unknown protocol",
+            &container(&json!({"portMappings": [{"containerPort": 80, "protocol": "sctp6"}]})),
+            "sctp6",
+        ),
         ("no number", &container(&json!({"memory": "lots"})), "memory"),
         ("too deep", &deep, "deep"),
     ] {
@@ -70,7 +74,9 @@ async fn task_definitions_are_refused_with_every_problem() {
 
     // Defect 8.5: a byte order mark made a Dockerrun invalid, and one without Fargate's fields could not be used.
     let mut headed = vec![0xef, 0xbb, 0xbf];
-    headed.extend_from_slice(br#"{"AWSEBDockerrunVersion": 2, "CONTAINERDEFINITIONS": [{"Name": "a", "Image": "app:1"}]}"#);
+    headed.extend_from_slice(
+        br#"{"AWSEBDockerrunVersion": 2, "CONTAINERDEFINITIONS": [{"Name": "a", "Image": "app:1"}]}"#,
+    );
     let made = client.deploy_create(&new_deploy("web", headed)).await.expect("a plain Dockerrun with a BOM is fine");
     assert_eq!(made.entity_id, "web.1");
     let odd = container(&json!({"cpu": "256", "memory": "0.5GB", "myOwnKey": 1}));
@@ -120,7 +126,11 @@ async fn an_image_that_could_not_be_pulled_starts_nothing() {
         ("registry.layer0.test/team/none:1", "there is no repository `team/none`", "l0 repository create team/none"),
         ("registry.layer0.test/team/app:nope", "has no `nope` (it has arm, good)", "docker push localhost:"),
         ("registry.layer0.test/team/app", "has no `latest`", "docker push"),
-        ("registry.layer0.test/team/app:arm", "is for linux/arm64, the engine runs linux/amd64", "--platform linux/amd64"),
+        (
+            "registry.layer0.test/team/app:arm",
+            "is for linux/arm64, the engine runs linux/amd64",
+            "--platform linux/amd64",
+        ),
         ("gone.example.com/a:1", "finds no image", "l0 image resolve"),
         ("secret.example.com/a:1", "does not let the engine in", "no credential"),
         ("mainframe.example.com/a:1", "is for linux/s390x", "--platform linux/amd64"),
@@ -166,14 +176,18 @@ async fn the_pull_check_names_every_image() {
 /// overlap, the longer prefix wins; those of the instance can't be taken away.
 #[tokio::test]
 async fn map_rules_hold_together_or_are_refused() {
-    let options = TestOptions { image_map: "corp.example.com|mirror.example.com/corp".to_owned(), ..Default::default() };
+    let options =
+        TestOptions { image_map: "corp.example.com|mirror.example.com/corp".to_owned(), ..Default::default() };
     let app = TestApp::with(options).await;
     let (raw, client) = (Raw::of(&app), app.client());
     let add = async |rule: &str| raw.post("/map", &json!({"rule": rule})).await;
     add("a.example.com|b.example.com/x").await.expect(201);
     add("a.example.com/team|c.example.com").await.expect(201);
     let before = client.map_list().await.expect("a list");
-    assert_eq!(before.iter().map(|rule| rule.source.as_str()).collect::<Vec<_>>(), ["instance", "instance", "user", "user"]);
+    assert_eq!(
+        before.iter().map(|rule| rule.source.as_str()).collect::<Vec<_>>(),
+        ["instance", "instance", "user", "user"]
+    );
     for (rule, word) in [
         ("", "empty"),
         ("|", "prefix"),
@@ -216,7 +230,10 @@ async fn map_rules_hold_together_or_are_refused() {
     assert!(status == 422 && error.hint.is_some_and(|hint| hint.contains("--registry-name")));
     assert_eq!(refused(client.map_remove("nobody.example.com").await).1.error_code, "MapRuleDoesNotExist");
     let images = client.deploy_get("web.1").await.expect("it is there").images;
-    assert_eq!((images[0].image.as_str(), images[0].resolved.as_str()), ("a.example.com/team/app:1", "c.example.com/app:1"));
+    assert_eq!(
+        (images[0].image.as_str(), images[0].resolved.as_str()),
+        ("a.example.com/team/app:1", "c.example.com/app:1")
+    );
     assert_eq!(resolve("a.example.com/team/app:1").await, "b.example.com/x/team/app:1");
 }
 
@@ -225,10 +242,13 @@ async fn map_rules_hold_together_or_are_refused() {
 async fn map_rules_of_many_writers_are_not_lost() {
     let app = TestApp::start().await;
     let raw = Raw::of(&app);
-    let answers = join_all((0..8).map(|n| {
-        let raw = &raw;
-        async move { (n, raw.post("/map", &json!({"rule": format!("h{n}.example.com|t.example.com/{n}")})).await.status) }
-    }));
+    let answers =
+        join_all((0..8).map(|n| {
+            let raw = &raw;
+            async move {
+                (n, raw.post("/map", &json!({"rule": format!("h{n}.example.com|t.example.com/{n}")})).await.status)
+            }
+        }));
     let answers = answers.await;
     let listed = app.client().map_list().await.expect("a list");
     for (n, status) in answers {
@@ -309,9 +329,7 @@ async fn listeners_and_health_checks_are_checked() {
     let (raw, client) = (Raw::of(&app), app.client());
     let env = environment(&client, "dev").await;
     let listener = |container: i64, host: i64, protocol: &str| json!({"container_port": container, "host_port": host, "protocol": protocol});
-    let check = |target: &str, path: &str, interval: i64| {
-        json!({"target": target, "path": path, "interval": interval, "timeout": 5, "healthy_threshold": 2, "unhealthy_threshold": 2})
-    };
+    let check = |target: &str, path: &str, interval: i64| json!({"target": target, "path": path, "interval": interval, "timeout": 5, "healthy_threshold": 2, "unhealthy_threshold": 2});
     let request = |ports: Value, health_check: Value| {
         json!({"load_balancer_name": "lb", "environment_id": env, "load_balancer_type": "application",
             "is_public": true, "ports": ports, "health_check": health_check})
@@ -382,10 +400,16 @@ async fn names_that_can_not_be_names_are_refused() {
         ("/service", json!({"service_name": "b", "environment_id": env, "deploy_id": id, "scale": -1})),
         ("/service", json!({"service_name": "b", "environment_id": env, "deploy_id": id, "scale": 1_000_000})),
         ("/task", json!({"task_name": "b", "environment_id": env, "deploy_id": id, "copies": 0})),
-        ("/task", json!({"task_name": "b", "environment_id": env, "deploy_id": id,
-            "container_overrides": [{"container_name": "nobody", "environment_overrides": {}}]})),
-        ("/task", json!({"task_name": "b", "environment_id": env, "deploy_id": id,
-            "container_overrides": [{"container_name": "app", "environment_overrides": {"": "x"}}]})),
+        (
+            "/task",
+            json!({"task_name": "b", "environment_id": env, "deploy_id": id,
+            "container_overrides": [{"container_name": "nobody", "environment_overrides": {}}]}),
+        ),
+        (
+            "/task",
+            json!({"task_name": "b", "environment_id": env, "deploy_id": id,
+            "container_overrides": [{"container_name": "app", "environment_overrides": {"": "x"}}]}),
+        ),
     ] {
         raw.post(path, &body).await.error(422);
     }
@@ -524,10 +548,8 @@ async fn of_many_writers_none_is_lost() {
     // A roll-out and a change of scale at once: both happen.
     let (one, two) = (deploy(&client, "web", &[]).await, deploy(&client, "web", &[]).await);
     let web = service(&client, "web", &env, &one, 1).await;
-    let (scaled, rolled) = tokio::join!(
-        client.service_update(&web, &wire::UpdateServiceRequest { deploy_id: None, scale: Some(3) }),
-        client.service_update(&web, &wire::UpdateServiceRequest { deploy_id: Some(two.clone()), scale: None }),
-    );
+    let (scale, rollout) = (to_scale(3), to_deploy(&two));
+    let (scaled, rolled) = tokio::join!(client.service_update(&web, &scale), client.service_update(&web, &rollout));
     for accepted in [scaled, rolled] {
         let end = end_of(&client, &accepted.expect("both are accepted")).await;
         assert!(["succeeded", "superseded"].contains(&end.state.as_str()), "{end:?}");

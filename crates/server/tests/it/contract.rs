@@ -142,7 +142,10 @@ async fn every_model_has_its_fields() {
         ("links", List),
     ];
     has("Environment", &environment, &more);
-    assert_eq!((environment["ami_id"].as_str(), environment["instance_type"].as_str()), (Some("ami-1"), Some("t2.small")));
+    assert_eq!(
+        (environment["ami_id"].as_str(), environment["instance_type"].as_str()),
+        (Some("ami-1"), Some("t2.small"))
+    );
     has("EnvironmentSummary", &get("/environment".to_owned()).await[0], &summary);
 
     let summary = [
@@ -167,7 +170,10 @@ async fn every_model_has_its_fields() {
     has("LoadBalancer", &balancer, &more);
     has("Port", &balancer["ports"][0], PORT);
     has("HealthCheck", &balancer["health_check"], HEALTH_CHECK);
-    assert_eq!((balancer["service_id"].as_str(), balancer["service_name"].as_str()), (Some(ids["service"].as_str()), Some("web")));
+    assert_eq!(
+        (balancer["service_id"].as_str(), balancer["service_name"].as_str()),
+        (Some(ids["service"].as_str()), Some("web"))
+    );
     assert!(balancer["url"].as_str().is_some_and(|url| url.starts_with("http://") && url.contains(":8080")));
     has("LoadBalancerSummary", &get("/loadbalancer".to_owned()).await[0], &summary);
 
@@ -199,7 +205,10 @@ async fn every_model_has_its_fields() {
     has("Deployment", deployment, &fields);
     assert_eq!((service["running_count"].as_i64(), service["desired_count"].as_i64()), (Some(2), Some(2)));
     assert_eq!((deployment["status"].as_str(), deployment["running_count"].as_i64()), (Some("PRIMARY"), Some(2)));
-    assert_eq!((service["environment_name"].as_str(), service["load_balancer_name"].as_str()), (Some("dev"), Some("front")));
+    assert_eq!(
+        (service["environment_name"].as_str(), service["load_balancer_name"].as_str()),
+        (Some("dev"), Some("front"))
+    );
     has("ServiceSummary", &get("/service".to_owned()).await[0], &summary);
 
     let summary = [("task_id", Text), ("task_name", Text), ("environment_id", Text), ("environment_name", Text)];
@@ -300,11 +309,27 @@ async fn what_is_missing_is_said_to_be() {
     // What a request names, too: 404 with the kind that is missing, and nothing is made.
     let env = environment(&client, "dev").await;
     for (path, body, code) in [
-        ("/service", json!({"service_name": "a", "environment_id": "none", "deploy_id": "none.1", "scale": 1}), "EnvironmentDoesNotExist"),
-        ("/service", json!({"service_name": "a", "environment_id": env, "deploy_id": "none.1", "scale": 1}), "DeployDoesNotExist"),
-        ("/task", json!({"task_name": "a", "environment_id": "none", "deploy_id": "none.1"}), "EnvironmentDoesNotExist"),
+        (
+            "/service",
+            json!({"service_name": "a", "environment_id": "none", "deploy_id": "none.1", "scale": 1}),
+            "EnvironmentDoesNotExist",
+        ),
+        (
+            "/service",
+            json!({"service_name": "a", "environment_id": env, "deploy_id": "none.1", "scale": 1}),
+            "DeployDoesNotExist",
+        ),
+        (
+            "/task",
+            json!({"task_name": "a", "environment_id": "none", "deploy_id": "none.1"}),
+            "EnvironmentDoesNotExist",
+        ),
         ("/task", json!({"task_name": "a", "environment_id": env, "deploy_id": "none.1"}), "DeployDoesNotExist"),
-        ("/loadbalancer", json!({"load_balancer_name": "a", "environment_id": "none", "load_balancer_type": "application"}), "EnvironmentDoesNotExist"),
+        (
+            "/loadbalancer",
+            json!({"load_balancer_name": "a", "environment_id": "none", "load_balancer_type": "application"}),
+            "EnvironmentDoesNotExist",
+        ),
     ] {
         assert_eq!(raw.post(path, &body).await.error(404).error_code, code, "{path} {body}");
     }
@@ -446,7 +471,11 @@ async fn repositories_and_images_as_the_older_registry_front_had_them() {
     let create = async |body: Value| raw.post("/repository/team", &body).await;
     assert_eq!(raw.get("/repository").await.expect(200).json(), json!({"repositories": []}));
     let made = create(json!({"name": "app"})).await.expect(201).json();
-    has("Repository", &made, &[("owner", Text), ("name", Text), ("created_at", Text), ("uri", Text), ("backing_uri", Text)]);
+    has(
+        "Repository",
+        &made,
+        &[("owner", Text), ("name", Text), ("created_at", Text), ("uri", Text), ("backing_uri", Text)],
+    );
     assert_eq!(made["backing_uri"], format!("{}/team/app", app.registry_address()));
     assert_eq!(made["uri"], "registry.layer0.test/team/app");
     create(json!({"name": "deep/er"})).await.expect(201);
@@ -523,7 +552,12 @@ async fn tags_are_filtered_by_entity() {
 
     let find = async |query: &str| {
         let tags = raw.get(&format!("/tag?{query}")).await.expect(200).json();
-        let mut ids: Vec<String> = tags.as_array().expect("a list").iter().map(|tag| tag["entity_id"].as_str().expect("text").to_owned()).collect();
+        let mut ids: Vec<String> = tags
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|tag| tag["entity_id"].as_str().expect("text").to_owned())
+            .collect();
         ids.dedup();
         ids.sort();
         ids
@@ -563,9 +597,16 @@ async fn tags_are_filtered_by_entity() {
     }
     let tags = raw.get(&format!("/tag?id={}", s("prod:web"))).await.expect(200).json();
     let tag = |key: &str, value: &str| json!({"entity_id": s("prod:web"), "entity_type": "service", "key": key, "value": value});
-    assert_eq!(tags, json!([tag("environment_id", &prod), tag("name", "web"), tag("team", "blue")]), "all tags of the entity");
+    assert_eq!(
+        tags,
+        json!([tag("environment_id", &prod), tag("name", "web"), tag("team", "blue")]),
+        "all tags of the entity"
+    );
     raw.send(Method::DELETE, "/tag", &[], custom.to_string()).await.expect(200);
-    assert_eq!(raw.send(Method::DELETE, "/tag", &[], custom.to_string()).await.error(404).error_code, "TagDoesNotExist");
+    assert_eq!(
+        raw.send(Method::DELETE, "/tag", &[], custom.to_string()).await.error(404).error_code,
+        "TagDoesNotExist"
+    );
     for bad in [json!({}), json!({"entity_id": "a", "entity_type": "service", "key": "name", "value": "x"})] {
         raw.post("/tag", &bad).await.error(422);
     }

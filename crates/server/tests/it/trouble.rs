@@ -52,7 +52,9 @@ async fn ask_for_everything(client: &Client, env: &str, web: &str, two: &str) ->
     soon("service get", client.service_get(web)).await.expect("answered from the store");
     soon("service list", client.service_list()).await.expect("answered from the store");
     soon("environment get", client.environment_get(env)).await.expect("answered from the store");
-    soon("deploy create", client.deploy_create(&new_deploy("x", definition("a", &[]).to_string()))).await.expect("made");
+    soon("deploy create", client.deploy_create(&new_deploy("x", definition("a", &[]).to_string())))
+        .await
+        .expect("made");
     let (status, error) = refused(soon("service logs", client.service_logs(web, &wire::LogQuery::default())).await);
     assert_eq!((status, error.error_code.as_str()), (503, "EngineUnavailable"));
     assert!(error.hint.is_some(), "{error:?}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use layer0_domain::model::failure::FailureClass;
+use layer0_domain::model::failure::{Failure, FailureClass, LogLine};
 use layer0_domain::model::task::ContainerOutcome;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::engine::ContainerSeen;
@@ -79,6 +79,35 @@ pub(in crate::docker) fn end_words(container: &Container) -> (FailureClass, Stri
         );
     }
     (FailureClass::Exited, format!("container `{name}` ended with exit code {code}{}", signal_words(code)))
+}
+
+/// Exit codes with which the container runtime ends a container whose program the kernel refuses: 1 (runc 1.1), 255
+/// (runc before 1.0).
+const REFUSED_CODES: [i64; 2] = [1, 255];
+
+/// Whether the copy may have ended because its program could not be executed at all: one of its containers has such a
+/// code and ended within seconds.
+pub(in crate::docker) fn never_executed(containers: &[Arc<Container>]) -> bool {
+    apps(containers).any(|app| {
+        let code = app.exit_code.is_some_and(|code| REFUSED_CODES.contains(&code));
+        let lived = app.finished.zip(app.started).map(|(end, start)| end.ms_since(start));
+        code && lived.is_some_and(|ms| ms < 2_000)
+    })
+}
+
+/// The failure of a copy whose program is for another processor. The runtime finds that out after the start and has no
+/// way to tell but one line in the container's own log, which this reads: `exec /app: exec format error`, or from
+/// runtimes before 2022 `standard_init_linux.go:228: exec user process caused: exec format error`.
+pub(in crate::docker) fn foreign_program(words: &[LogLine]) -> Option<Failure> {
+    let said = words.iter().find(|line| {
+        let by_runtime = line.line.starts_with("exec ") || line.line.starts_with("standard_init_linux.go");
+        by_runtime && line.line.ends_with("exec format error")
+    })?;
+    let message =
+        format!("container `{}` can't be started: its program is not for this machine's processor", said.container);
+    let mut failure = Failure::new(FailureClass::WrongArchitecture, message);
+    failure.log_tail = words.to_vec();
+    Some(failure)
 }
 
 /// Shells and Docker report a death by signal N as 128 + N.

@@ -32,6 +32,25 @@ pub(super) struct CopySpec {
     pub(super) deployment: Option<DeploymentId>,
     pub(super) number: u32,
     pub(super) definition: Arc<TaskDefinition>,
+    /// Held while Docker is making something for the copy: see [`whole`].
+    pub(super) making: Making,
+}
+
+/// Whether Docker is making something for a copy.
+pub(super) type Making = Arc<tokio::sync::Mutex<()>>;
+
+/// Makes something to the end even when the job that wants it is given up: Docker would finish it anyhow, and whoever
+/// takes the copy away must know that nothing of it comes after. He waits for `making` to be free.
+pub(super) async fn whole<T: Send + 'static>(
+    making: &Making,
+    work: impl Future<Output = Result<T, DockerError>> + Send + 'static,
+) -> Result<T, DockerError> {
+    let making = Arc::clone(making);
+    let work = tokio::spawn(async move {
+        let _held = making.lock_owned().await;
+        work.await
+    });
+    work.await.unwrap_or_else(|_| Err(DockerError::Down("the engine is being stopped".to_owned())))
 }
 
 /// Why a copy did not start.

@@ -15,7 +15,7 @@ use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::task_definition::{ContainerDefinition, DependencyCondition, DependsOn, VolumeScope};
 
 use super::body::{self, NetworkOf};
-use super::{CopySpec, StartError};
+use super::{CopySpec, StartError, whole};
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, START_LIMIT};
 use crate::docker::images::refusal;
@@ -122,7 +122,9 @@ async fn volumes_make(shared: &Shared, spec: &CopySpec) -> Result<(), StartError
             labels: Some(labels),
             ..VolumeCreateRequest::default()
         };
-        shared.client.call(|docker| async move { docker.create_volume(request).await }).await.map_err(|error| {
+        let client = Arc::clone(&shared.client);
+        let work = async move { client.call(|docker| async move { docker.create_volume(request).await }).await };
+        whole(&spec.making, work).await.map_err(|error| {
             if error.is_down() {
                 return StartError::docker(error);
             }
@@ -159,24 +161,26 @@ async fn make(
     name: &str,
     body: ContainerCreateBody,
 ) -> Result<Container, DockerError> {
-    let options = CreateContainerOptionsBuilder::new().name(name).build();
-    let asked = shared
-        .client
-        .call_within(START_LIMIT, |docker| async move { docker.create_container(Some(options), body).await })
-        .await;
-    let id = match asked {
-        Ok(created) => created.id,
-        Err(DockerError::Conflict(message)) => {
-            let found = look(&shared.client, &shared.world, name).await?;
-            return match found {
-                Some(found) if found.entity == spec.entity && found.number == spec.number => Ok(found),
+    let (client, world) = (Arc::clone(&shared.client), Arc::clone(&shared.world));
+    let (entity, number, name) = (spec.entity.clone(), spec.number, name.to_owned());
+    let work = async move {
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let asked = client
+            .call_within(START_LIMIT, |docker| async move { docker.create_container(Some(options), body).await })
+            .await;
+        match asked {
+            Ok(created) => {
+                let found = look(&client, &world, &created.id).await?;
+                found.ok_or_else(|| DockerError::NotFound(format!("container {name} went away at once")))
+            }
+            Err(DockerError::Conflict(message)) => match look(&client, &world, &name).await? {
+                Some(found) if found.entity == entity && found.number == number => Ok(found),
                 _ => Err(DockerError::Conflict(message)),
-            };
+            },
+            Err(error) => Err(error),
         }
-        Err(error) => return Err(error),
     };
-    let found = look(&shared.client, &shared.world, &id).await?;
-    found.ok_or_else(|| DockerError::NotFound(format!("container {name} went away at once")))
+    whole(&spec.making, work).await
 }
 
 /// Connects a copy to the networks of its environment's links.

@@ -205,8 +205,10 @@ impl Answer {
                 None => response::text(StatusCode::BAD_GATEWAY, "the target switches protocols unasked"),
             };
         }
+        let mut back = self.back;
+        back.upstream.distrusted = fields::is_ambiguous(&parts.headers);
         fields::response(&mut parts, method);
-        let body = UpstreamBody::arrive(body, self.back, self.idle_timeout);
+        let body = UpstreamBody::arrive(body, back, self.idle_timeout);
         Response::from_parts(parts, ResponseBody::of(body, running))
     }
 }

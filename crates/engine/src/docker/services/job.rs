@@ -11,10 +11,10 @@ use tracing::{debug, warn};
 use super::{Job, JobKind, Known, Service, WAIT_MS, unhealthy_words};
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, chain};
-use crate::docker::containers::copy::{culprit, end_words, network_owner};
+use crate::docker::containers::copy::{culprit, end_words, foreign_program, network_owner, never_executed};
 use crate::docker::containers::end::{copy_remove, copy_stop, last_words};
 use crate::docker::containers::start::copy_start;
-use crate::docker::containers::{CopySpec, StartError};
+use crate::docker::containers::{CopySpec, Making, StartError};
 use crate::docker::labels::OwnerKind;
 use crate::docker::schedule::{Step, Vacancy};
 use crate::docker::services::judge::Memory;
@@ -26,7 +26,7 @@ const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A job that is ready to go: the copy is marked already.
 pub(super) enum Ready {
     Start(u32, CopySpec),
-    Leave { number: u32, drain: Drain, failed: Option<(DeploymentId, Failure)> },
+    Leave { number: u32, drain: Drain, making: Making, failed: Option<(DeploymentId, Failure)> },
 }
 
 /// Where a leaving copy has requests to finish.
@@ -62,7 +62,9 @@ pub(super) fn prepare(
 
 fn prepare_start(service: &mut Service, number: u32, crashes: u32) -> Option<Ready> {
     let spec = service.spec.as_ref()?;
+    let making = Making::default();
     let known = Known {
+        making: Making::clone(&making),
         memory: Memory { crashes, ..Memory::default() },
         deployment: Some(spec.revision.deployment.clone()),
         job: Some(Job { kind: JobKind::Start, abort: None }),
@@ -76,6 +78,7 @@ fn prepare_start(service: &mut Service, number: u32, crashes: u32) -> Option<Rea
         deployment: known.deployment.clone(),
         number,
         definition: Arc::clone(service.definition()),
+        making,
     };
     service.copies.insert(number, known);
     service.next_number = service.next_number.max(number.saturating_add(1));
@@ -95,7 +98,7 @@ fn prepare_leave(
             known.job = Some(job);
             return None;
         }
-        // What Docker makes of a call that was on its way shows in the mirror, and is taken away as half made.
+        // What Docker is making for it is awaited before the rest is taken away.
         if let Some(abort) = job.abort {
             abort.abort();
         }
@@ -103,7 +106,7 @@ fn prepare_leave(
     known.progress = None;
     known.job = Some(Job { kind: JobKind::Leave, abort: None });
     let target = world.get(&number).and_then(|containers| network_owner(containers)).map(|owner| owner.id.clone());
-    Some(Ready::Leave { number, drain: Drain { balancer, target }, failed })
+    Some(Ready::Leave { number, drain: Drain { balancer, target }, making: Making::clone(&known.making), failed })
 }
 
 /// Sends a job off.
@@ -117,9 +120,9 @@ pub(super) fn spawn(shared: &Arc<Shared>, service: &mut Service, job: Ready) {
                 job.abort = Some(abort);
             }
         }
-        Ready::Leave { number, drain, failed } => {
+        Ready::Leave { number, drain, making, failed } => {
             let inside = Arc::clone(&shared);
-            shared.spawn(async move { leave(&inside, &id, number, drain, failed).await });
+            shared.spawn(async move { leave(&inside, &id, number, drain, making, failed).await });
         }
     }
 }
@@ -177,6 +180,7 @@ async fn leave(
     id: &ServiceId,
     number: u32,
     drain: Drain,
+    making: Making,
     failed: Option<(DeploymentId, Failure)>,
 ) {
     if let Some((deployment, mut failure)) = failed {
@@ -191,6 +195,7 @@ async fn leave(
     if let (Some(balancer), Some(target)) = (&drain.balancer, &drain.target) {
         shared.balancers.drained(balancer, target, shared.drain_timeout).await;
     }
+    drop(making.lock().await);
     loop {
         match end(shared, id, number).await {
             Ok(()) => break,
@@ -243,6 +248,8 @@ pub(super) fn bury(
             Some(deployment) if !served => {
                 let mut failure = Failure::new(class, format!("{words} before it was healthy"));
                 failure.log_tail = last_words(&shared, &containers, culprit.as_deref()).await;
+                let foreign = never_executed(&containers).then(|| foreign_program(&failure.log_tail)).flatten();
+                failure = foreign.unwrap_or(failure);
                 Some((deployment, failure))
             }
             _ => None,

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use self::judge::{Evidence, Memory, Traffic, Verdict, judge};
 use super::Shared;
+use super::containers::Making;
 use super::containers::copy::{self, Stage, containers_seen, stage};
 use super::containers::warnings::warnings;
 use super::labels::{OwnerKind, copy_id};
@@ -51,6 +52,7 @@ pub(super) struct Service {
 #[derive(Default)]
 pub(super) struct Known {
     memory: Memory,
+    making: Making,
     deployment: Option<DeploymentId>,
     pub(super) job: Option<Job>,
     /// Whether its end was counted.

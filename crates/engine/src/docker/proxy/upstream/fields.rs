@@ -113,6 +113,12 @@ fn forwarded_for(headers: &HeaderMap, peer: &HeaderValue) -> HeaderValue {
         .expect("field values that are joined by a comma are a field value")
 }
 
+/// Whether an answer says twice where it ends. The coding wins, but so may answers be smuggled: the connection is not to be used again
+/// (RFC 9112, 6.3).
+pub(crate) fn is_ambiguous(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
+}
+
 /// Makes a target's answer head one for the client.
 pub(crate) fn response(parts: &mut response::Parts, method: &Method) {
     let headers = &mut parts.headers;

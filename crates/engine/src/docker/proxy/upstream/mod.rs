@@ -42,7 +42,7 @@ use super::timer::Deadline;
 /// its probe has found out.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is read at a time at most, and so the longest head of an answer that is taken.
+/// What is read at a time at most. An answer whose head has not ended when this much of it is there is refused.
 const BUFFER: usize = 64 * 1024;
 
 /// The body of a request: the client's, or none.
@@ -93,6 +93,8 @@ pub(crate) struct Upstream {
     silence: Deadline,
     /// Whether it has carried a request before: then the target may have closed it in the meantime.
     pub(crate) reused: bool,
+    /// Whether it is not to be used again, whatever it says.
+    pub(crate) distrusted: bool,
 }
 
 impl Upstream {
@@ -107,12 +109,18 @@ impl Upstream {
             // What went wrong is told to the request that it happened to.
             drop(connection.with_upgrades().await);
         });
-        Ok(Box::new(Self { sender, gauge, silence: Deadline::at(Instant::now() + CONNECT_TIMEOUT), reused: false }))
+        Ok(Box::new(Self {
+            sender,
+            gauge,
+            silence: Deadline::at(Instant::now() + CONNECT_TIMEOUT),
+            reused: false,
+            distrusted: false,
+        }))
     }
 
     /// Whether another request can be sent on it, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+        !self.distrusted && self.sender.is_ready()
     }
 
     /// Has the kernel asked, before the next request is sent, whether the target has closed the connection. If so, the request comes

@@ -1,0 +1,137 @@
+//! The listening side: connections in, requests to the router, an orderly end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::Uri;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+
+use crate::stop::Stop;
+
+/// How long a client may take to send the head of a request, and how long a connection may idle before its next one. Who
+/// sends a byte a minute must not hold a connection for ever.
+const HEAD_MAX: Duration = Duration::from_secs(60);
+
+/// The pause after a connection could not be taken: the usual cause is that the process has no file descriptor left, and
+/// without a pause that would be a loop.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves requests until a stop is asked for and those that run have ended.
+pub(crate) async fn requests(listener: TcpListener, router: Router, stop: Stop) -> io::Result<()> {
+    bounded_requests(listener, router, stop, HEAD_MAX).await
+}
+
+async fn bounded_requests(listener: TcpListener, router: Router, stop: Stop, head_max: Duration) -> io::Result<()> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max);
+    let running = GracefulShutdown::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(why) => {
+                    tracing::warn!(error = %why, "a connection could not be taken");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+            () = stop.wait() => break,
+        };
+        // Answers are small and complete; waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = service_fn(move |request| answer(router.clone(), request, peer));
+        let connection = running.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+        tokio::spawn(async move {
+            // A client that went away in the middle is its own affair.
+            if let Err(why) = connection.await {
+                tracing::debug!(error = %why, "a connection broke off");
+            }
+        });
+    }
+    drop(listener);
+    running.shutdown().await;
+    Ok(())
+}
+
+async fn answer(
+    router: Router,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<axum::response::Response, Infallible> {
+    let mut request = without_trailing_slash(request.map(Body::new));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    router.oneshot(request).await
+}
+
+/// `/deploy/` is `/deploy`, as it was for the predecessor. The registry's paths mean what they say.
+fn without_trailing_slash(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.len() > 1 && path.ends_with('/') && !path.starts_with("/v2") {
+        let trimmed = path.trim_end_matches('/');
+        let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
+        let with_query = match request.uri().query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        if let Ok(uri) = with_query.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_never_ends_its_head_is_cut_off_and_others_are_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let router = Router::new().route("/", axum::routing::get(|| async { "here" }));
+        let stop = Stop::new();
+        let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), Duration::from_millis(100)));
+
+        let mut slow = TcpStream::connect(address).await.expect("taken");
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await.expect("sent");
+        let mut quick = TcpStream::connect(address).await.expect("taken");
+        quick.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
+        let mut answer = String::new();
+        quick.read_to_string(&mut answer).await.expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer}");
+
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(30), slow.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok(), "the slow client is still held");
+        stop.ask();
+        server.await.expect("no panic").expect("an orderly end");
+    }
+
+    #[test]
+    fn a_trailing_slash_means_nothing_but_in_the_registry() {
+        let rewritten = |uri: &str| {
+            let request = Request::builder().uri(uri).body(Body::empty()).expect("a legal request");
+            without_trailing_slash(request).uri().to_string()
+        };
+        assert_eq!(rewritten("/deploy/"), "/deploy");
+        assert_eq!(rewritten("/deploy//?a=b/"), "/deploy?a=b/");
+        assert_eq!(rewritten("/"), "/");
+        assert_eq!(rewritten("/v2/"), "/v2/");
+    }
+}
