@@ -52,9 +52,9 @@ pub struct Accepted {
     pub images: Vec<PinnedImage>,
 }
 
-/// A write that lost against another is read and decided again so many times. Two people at one service never get there;
-/// a loop of scripts may.
-const CONFLICT_RETRIES: usize = 8;
+/// A write that lost against another is read and decided again so many times. Each time somebody else's write came through,
+/// so this many at once on one entity all come through; more are told of the conflict.
+const CONFLICT_RETRIES: usize = 64;
 
 impl Ctx<'_> {
     fn new_id(&self, name: &str) -> String {

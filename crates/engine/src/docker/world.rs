@@ -273,33 +273,39 @@ impl World {
     }
 }
 
+/// A container for tests.
+#[cfg(test)]
+pub(super) fn sample() -> Container {
+    Container {
+        id: "c".into(),
+        name: "l0-web-1-app".into(),
+        kind: OwnerKind::Service,
+        entity: "web".into(),
+        service: "web".into(),
+        environment: "env".into(),
+        deployment: None,
+        number: 1,
+        container: "app".into(),
+        is_pause: false,
+        essential: true,
+        size: 1,
+        run: Run::Running,
+        health: Health::None,
+        started: None,
+        finished: None,
+        exit_code: None,
+        out_of_memory: false,
+        error: String::new(),
+        networks: BTreeMap::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn container(run: Run) -> Container {
-        Container {
-            id: "c".into(),
-            name: "l0-web-1-app".into(),
-            kind: OwnerKind::Service,
-            entity: "web".into(),
-            service: "web".into(),
-            environment: "env".into(),
-            deployment: None,
-            number: 1,
-            container: "app".into(),
-            is_pause: false,
-            essential: true,
-            size: 1,
-            run,
-            health: Health::None,
-            started: None,
-            finished: None,
-            exit_code: None,
-            out_of_memory: false,
-            error: String::new(),
-            networks: BTreeMap::new(),
-        }
+        Container { run, ..sample() }
     }
 
     #[test]

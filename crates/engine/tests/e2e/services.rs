@@ -332,3 +332,30 @@ async fn a_service_without_any_check_is_healthy_when_it_has_run_for_a_second() {
     stage.steady(&spec).await;
     stage.leave().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_services_are_adopted_within_seconds() {
+    let mut stage = Stage::new().await;
+    let specs: Vec<_> =
+        (0..20).map(|nth| stage.service_wanted(&format!("web{nth}"), 1, json!([tool("web", &["sleep"])]))).collect();
+    for spec in &specs {
+        stage.service(spec).await;
+    }
+    let mut before = Vec::new();
+    for spec in &specs {
+        before.push(stage.steady(spec).await.copies);
+    }
+    let began = Instant::now();
+    stage.restart().await;
+    stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+    for spec in &specs {
+        stage.service(spec).await;
+    }
+    for (spec, before) in specs.iter().zip(before) {
+        assert_eq!(stage.steady(spec).await.copies, before);
+    }
+    let took = began.elapsed();
+    println!("20 services adopted in {took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    stage.leave().await;
+}

@@ -43,7 +43,7 @@ fn line_r_in_the_order_of_a_user() {
     ok("environment link dev other --bi-directional=false");
     assert_eq!(stage.one(&["environment", "get", "other"])["links"].as_array().map(Vec::len), Some(0));
     ok("environment unlink dev other -bi-directional=false");
-    ok("environment logs --tail 20 dev").says("link");
+    ok("environment logs --tail 20 dev").says("create environment").says("update environment");
     ok("environment logs dev -tail 1");
 
     // Deploys.
@@ -72,11 +72,12 @@ fn line_r_in_the_order_of_a_user() {
     ok("loadbalancer get dev:w*").says("web");
 
     // Services.
-    let made = ok("service create --loadbalancer dev:web --scale 2 dev app app:1").says("SERVICE ID  SERVICE NAME  ENVIRONMENT  LOADBALANCER  DEPLOYMENTS  SCALE  STATEFUL");
+    let made = ok("service create --loadbalancer dev:web --scale 2 dev app app:1");
+    assert_eq!(made.out.lines().next().expect("a line").split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>(), ["SERVICE ID", "SERVICE NAME", "ENVIRONMENT", "LOADBALANCER", "DEPLOYMENTS", "SCALE", "STATEFUL"]);
     made.says("2/2");
     ok("service create dev plain app:latest --scale=1");
     ok("service list").says("app").says("plain");
-    ok("service get *:app").says("app:1");
+    ok("service get d*:app").says("app:1");
     ok("service logs app -tail 1").says("serving 8080");
     ok("service logs --start 2020-01-01T00:00 --tail 2 dev:app").says("hello");
     l0(&stage, "service logs app --start nonsense").exits(2);
@@ -191,9 +192,9 @@ fn every_way_to_end_has_its_code() {
     stage.deploy("missing", "v9", &SERVE, &json!({}));
     let refused = l0(&stage, "service create dev app missing:latest").exits(4);
     assert!(refused.err.contains("v9"), "{}", refused.all());
-    // Failed: a task that ends badly.
+    // Failed: a first start that never comes to a good end, with what the copy said last.
     stage.deploy("bad", "v1", &["print", "the disk is on fire", "exit", "3"], &json!({}));
-    l0(&stage, "task create dev bad bad:latest").exits(5).says("exit code 3").says("the disk is on fire");
+    l0(&stage, "service create dev bad bad:latest").exits(5).says("exit code 3").says("the disk is on fire");
     // Timeout: what takes longer goes on.
     stage.deploy("long", "v1", &["sleep"], &json!({}));
     let late = l0(&stage, "--timeout 1s task create dev long long:latest").exits(6);

@@ -3,7 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod commands;
+mod containers;
+mod environments;
 mod faults;
 mod main_path;
 mod recorder;
 mod stage;
+mod tasks;

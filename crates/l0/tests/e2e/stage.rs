@@ -231,14 +231,24 @@ impl Stage {
         })
     }
 
-    /// The addresses of a service's copies, `host:port`.
+    /// The addresses of a service's copies in their environment, `host:port`.
     #[track_caller]
     pub(crate) fn addresses(&self, name: &str, port: u16) -> Vec<String> {
+        self.network_addresses(name, port, |network| !network.starts_with("l0-link-"))
+    }
+
+    /// The addresses of a service's copies in the networks of links, `host:port`.
+    #[track_caller]
+    pub(crate) fn link_addresses(&self, name: &str, port: u16) -> Vec<String> {
+        self.network_addresses(name, port, |network| network.starts_with("l0-link-"))
+    }
+
+    fn network_addresses(&self, name: &str, port: u16, which: impl Fn(&str) -> bool) -> Vec<String> {
         // A copy's address is that of whichever of its containers has a network: the app or its pause container.
         let containers = self.containers();
         let of_name = containers.values().filter(|one| one["Config"]["Labels"]["layer0.name"] == name);
         let networks = of_name.filter_map(|one| one["NetworkSettings"]["Networks"].as_object());
-        let own = networks.flat_map(|all| all.iter().filter(|(name, _)| !name.starts_with("l0-link-")).map(|(_, one)| one));
+        let own = networks.flat_map(|all| all.iter().filter(|(name, _)| which(name)).map(|(_, one)| one));
         let addresses = own.filter_map(|one| one["IPAddress"].as_str()).filter(|address| !address.is_empty());
         addresses.map(|address| format!("{address}:{port}")).collect()
     }

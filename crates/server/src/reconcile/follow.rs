@@ -23,6 +23,9 @@ const BACKSTOP: Duration = Duration::from_secs(5);
 /// How long one look at the engine may take. Engines bound their own calls; this bounds an engine that does not.
 const STEP_MAX: Duration = Duration::from_secs(60);
 
+/// How long to wait before an engine is asked again that did not answer.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// How long one look may take before it is said that the engine is slow.
 const SLOW: Duration = Duration::from_secs(3);
 
@@ -45,22 +48,28 @@ pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
                     NO_ANSWER.clone_into(&mut said);
                 }
                 let outcome = tokio::time::timeout(STEP_MAX, look).await;
-                outcome.unwrap_or_else(|_| Ok(Step::Wait(NO_ANSWER.to_owned())))
+                outcome.unwrap_or_else(|_| Ok(Step::Retry(NO_ANSWER.to_owned(), RETRY)))
             }
         };
-        match outcome {
+        let (text, pause) = match outcome {
             Ok(Step::Ended) => return,
             Ok(Step::Again) => continue,
-            Ok(Step::Wait(text)) => {
-                if text != said && say(app, &operation, &text).await {
-                    said = text;
-                }
+            Ok(Step::Wait(text)) => (Some(text), BACKSTOP),
+            Ok(Step::Retry(text, after)) => (Some(text), after),
+            Err(why) => {
+                warn!(operation.id = %operation.id, error = %why, "an operation could not be looked at");
+                (None, BACKSTOP)
             }
-            Err(why) => warn!(operation.id = %operation.id, error = %why, "an operation could not be looked at"),
+        };
+        if let Some(text) = text
+            && text != said
+            && say(app, &operation, &text).await
+        {
+            said = text;
         }
         tokio::select! {
             _ = nudges.changed() => {}
-            () = tokio::time::sleep(BACKSTOP) => {}
+            () = tokio::time::sleep(pause) => {}
             () = app.stop.wait() => {}
         }
     }
@@ -74,6 +83,19 @@ enum Step {
     Again,
     /// It goes on.
     Wait(String),
+    /// The engine could not be asked: once more after a pause.
+    Retry(String, Duration),
+}
+
+impl Step {
+    /// What comes of an engine's error after which the same call may succeed.
+    fn retry(why: &EngineError) -> Self {
+        let pause = match why {
+            EngineError::Throttled { after } => (*after).min(BACKSTOP),
+            _ => RETRY,
+        };
+        Step::Retry(format!("waiting for the engine: {}", chain(why)), pause)
+    }
 }
 
 async fn say(app: &App, operation: &Operation, text: &str) -> bool {
@@ -130,7 +152,7 @@ async fn engine_said(
     why: EngineError,
 ) -> Result<Step, StoreError> {
     if why.retryable() {
-        return Ok(Step::Wait(format!("waiting for the engine: {}", chain(&why))));
+        return Ok(Step::retry(&why));
     }
     let cause = match why {
         EngineError::Refused { failure } => *failure,
@@ -156,7 +178,7 @@ async fn delete(app: &App, told: &Told, operation: &Operation, entity: &Entity) 
             Ok(()) => {}
             Err(TellError::Store(why)) => return Err(why),
             Err(TellError::Engine(why)) if why.retryable() => {
-                return Ok(Step::Wait(format!("waiting for the engine: {}", chain(&why))));
+                return Ok(Step::retry(&why));
             }
             Err(TellError::Engine(why)) => warn!(error = %why, "an environment's links could not be cut one by one"),
         }
@@ -168,7 +190,7 @@ async fn delete(app: &App, told: &Told, operation: &Operation, entity: &Entity) 
             let purge = Alongside::Purge(operation.entity.clone(), entity.generation());
             end(app, told, operation, OperationState::Succeeded, None, "gone", purge).await
         }
-        Err(why) if why.retryable() => Ok(Step::Wait(format!("waiting for the engine: {}", chain(&why)))),
+        Err(why) if why.retryable() => Ok(Step::retry(&why)),
         Err(why) => {
             let cause = match why {
                 EngineError::Refused { failure } => *failure,

@@ -124,7 +124,7 @@ async fn an_image_that_could_not_be_pulled_starts_nothing() {
     let running = service(&client, "running", &env, &good, 1).await;
     for (image, words, hint) in [
         ("registry.layer0.test/team/none:1", "there is no repository `team/none`", "l0 repository create team/none"),
-        ("registry.layer0.test/team/app:nope", "has no `nope` (it has arm, good)", "docker push localhost:"),
+        ("registry.layer0.test/team/app:nope", "has no `nope` (it has ", "docker push localhost:"),
         ("registry.layer0.test/team/app", "has no `latest`", "docker push"),
         (
             "registry.layer0.test/team/app:arm",

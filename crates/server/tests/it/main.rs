@@ -3,5 +3,10 @@
 mod auth;
 mod bad_input;
 mod contract;
+mod crash;
+mod defects;
+mod operations;
+mod scale;
+mod stop;
 mod support;
 mod trouble;

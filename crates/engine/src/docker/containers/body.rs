@@ -324,3 +324,93 @@ fn some_map(items: impl Iterator<Item = (String, String)>) -> Option<HashMap<Str
     let items: HashMap<String, String> = items.collect();
     (!items.is_empty()).then_some(items)
 }
+
+#[cfg(test)]
+mod tests {
+    use layer0_domain::model::id::EnvironmentId;
+    use layer0_domain::model::name::Name;
+    use layer0_domain::model::task_definition::Document;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::docker::labels::OwnerKind;
+
+    fn spec(document: Value) -> CopySpec {
+        let definition = Document::from_canonical(document).expect("a legal document").definition().clone();
+        CopySpec {
+            kind: OwnerKind::Service,
+            entity: "web".into(),
+            name: Name::parse("web").expect("a name"),
+            environment: EnvironmentId::parse("env").expect("an id"),
+            deployment: None,
+            number: 3,
+            definition: definition.into(),
+            making: super::super::Making::default(),
+        }
+    }
+
+    fn own(spec: &CopySpec) -> ContainerCreateBody {
+        let network = NetworkOf::Own { network: "net", aliases: aliases(spec) };
+        app("instance", spec, &spec.definition.containers[0], &network)
+    }
+
+    #[test]
+    fn limits_are_those_of_ecs_on_ec2() {
+        let spec = spec(json!({ "cpu": "512", "memory": "256", "containerDefinitions": [
+            { "name": "a", "image": "app:1", "cpu": 128, "memoryReservation": 32 },
+            { "name": "b", "image": "app:1", "cpu": 1, "memory": 64 },
+        ]}));
+        let hosts: Vec<HostConfig> = spec
+            .definition
+            .containers
+            .iter()
+            .map(|container| app("i", &spec, container, &NetworkOf::Shared("pause")).host_config.expect("limits"))
+            .collect();
+        let mib = |count: i64| Some(count * 1024 * 1024);
+        assert_eq!((hosts[0].cpu_shares, hosts[0].nano_cpus), (Some(128), Some(500_000_000)));
+        assert_eq!((hosts[0].memory, hosts[0].memory_reservation), (mib(256), mib(32)));
+        assert_eq!((hosts[1].cpu_shares, hosts[1].memory), (Some(MIN_CPU_SHARES), mib(64)));
+    }
+
+    #[test]
+    fn a_user_s_label_can_not_pass_for_one_of_ours() {
+        let spec = spec(json!({ "containerDefinitions": [
+            { "name": "a", "image": "app:1", "memory": 32, "dockerLabels": { "layer0.instance": "other", "team": "x" } },
+        ]}));
+        let labels = own(&spec).labels.expect("labels");
+        assert_eq!(labels[labels::INSTANCE], "instance");
+        assert_eq!(labels["team"], "x");
+        assert_eq!(labels[labels::COPY], "web-3");
+    }
+
+    #[test]
+    fn nothing_is_published_on_the_host_and_the_copy_is_found_by_its_service_s_name() {
+        let spec = spec(json!({ "containerDefinitions": [
+            { "name": "a", "image": "app:1", "memory": 32, "portMappings": [{ "containerPort": 80, "hostPort": 80 }] },
+        ]}));
+        let body = own(&spec);
+        let host = body.host_config.expect("a host part");
+        assert_eq!((host.port_bindings, host.network_mode.as_deref()), (None, Some("net")));
+        let endpoints = body.networking_config.and_then(|config| config.endpoints_config).expect("an endpoint");
+        assert_eq!(endpoints["net"].aliases, Some(vec!["web".to_owned()]));
+    }
+
+    #[test]
+    fn the_pause_container_has_what_the_others_share() {
+        let spec = spec(json!({ "containerDefinitions": [
+            { "name": "a", "image": "app:1", "memory": 32, "hostname": "box", "links": ["b:db"],
+              "systemControls": [{ "namespace": "net.core.somaxconn", "value": "9" }] },
+            { "name": "b", "image": "app:1", "memory": 32, "extraHosts": [{ "hostname": "x", "ipAddress": "10.0.0.1" }] },
+        ]}));
+        let body = pause("instance", &spec, "pause:1", "net");
+        let host = body.host_config.expect("a host part");
+        let hosts = ["a:127.0.0.1", "b:127.0.0.1", "db:127.0.0.1", "x:10.0.0.1"].map(str::to_owned).to_vec();
+        assert_eq!((body.hostname.as_deref(), host.extra_hosts), (Some("box"), Some(hosts)));
+        assert!(host.sysctls.expect("parameters of the network").contains_key("net.core.somaxconn"));
+        let app = app("instance", &spec, &spec.definition.containers[0], &NetworkOf::Shared("p"));
+        let host = app.host_config.expect("a host part");
+        // Docker refuses all of these together with a shared network.
+        assert_eq!((app.hostname, host.extra_hosts, host.sysctls, host.dns), (None, None, None, None));
+        assert_eq!(host.network_mode.as_deref(), Some("container:p"));
+    }
+}

@@ -85,3 +85,41 @@ fn of_container(container: &ContainerDefinition, several: bool, say: &mut impl F
         of("hostname holds for all containers of the copy: they share one network".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use layer0_domain::model::task_definition::Document;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(document: Value) -> Vec<String> {
+        warnings(Document::from_canonical(document).expect("a legal document").definition())
+    }
+
+    #[test]
+    fn what_is_honoured_is_not_warned_of() {
+        let all = of(json!({ "containerDefinitions": [{
+            "name": "a", "image": "app:1", "memory": 32, "portMappings": [{ "containerPort": 80, "hostPort": 80 }],
+            "logConfiguration": { "logDriver": "json-file" },
+        }]}));
+        assert_eq!(all, Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_field_that_is_not_honoured_is_named() {
+        let host = of(json!({ "networkMode": "host", "containerDefinitions": [
+            { "name": "a", "image": "app:1", "memory": 32 },
+        ]}));
+        assert!(host[0].contains("networkMode"), "{host:?}");
+        let all = of(json!({ "containerDefinitions": [{
+            "name": "a", "image": "app:1", "memory": 32, "portMappings": [{ "containerPort": 80, "hostPort": 8080 }],
+            "logConfiguration": { "logDriver": "awslogs" },
+            "secrets": [{ "name": "PASSWORD", "valueFrom": "arn:aws:ssm:us-west-2:1:parameter/x" }],
+        }]}));
+        for word in ["hostPort 8080", "awslogs", "PASSWORD"] {
+            assert!(all.iter().any(|sentence| sentence.contains(word)), "{word}: {all:?}");
+        }
+        assert!(!all.iter().any(|sentence| sentence.contains("arn:")), "{all:?}");
+    }
+}

@@ -163,3 +163,74 @@ pub(in crate::docker) fn answers_at(containers: &[Arc<Container>], network: &str
     let address = crate::docker::containers::copy::address(containers, network)?;
     Some((owner.id.clone(), address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::world::{Run, sample};
+
+    const NOW: Timestamp = Timestamp(100_000);
+
+    fn verdict(memory: &mut Memory, run: Run, health: Health, traffic: Traffic, now: Timestamp) -> Verdict {
+        let container = Container { run, health, started: Some(NOW), finished: Some(now), ..sample() };
+        let containers = [Arc::new(container)];
+        let evidence = Evidence { containers: &containers, being_started: false, traffic, patience_ms: 10_000, now };
+        judge(memory, &evidence)
+    }
+
+    #[test]
+    fn without_a_check_a_copy_is_healthy_after_a_second() {
+        let mut memory = Memory::default();
+        let first = verdict(&mut memory, Run::Running, Health::None, Traffic::NoBalancer, NOW);
+        assert_eq!((first.state, first.look_at, first.give_up_at), (State::Starting, Some(NOW.plus_ms(1_000)), None));
+        let then = verdict(&mut memory, Run::Running, Health::None, Traffic::NoBalancer, NOW.plus_ms(1_000));
+        assert_eq!(then.state, State::Healthy);
+    }
+
+    #[test]
+    fn behind_a_load_balancer_the_first_passed_probe_counts_at_once() {
+        let mut memory = Memory::default();
+        let waiting = verdict(&mut memory, Run::Running, Health::None, Traffic::Unknown(None), NOW);
+        assert_eq!((waiting.state, waiting.give_up_at), (State::Starting, Some(NOW.plus_ms(10_000))));
+        assert_eq!(verdict(&mut memory, Run::Running, Health::None, Traffic::Healthy, NOW).state, State::Healthy);
+    }
+
+    #[test]
+    fn both_checks_must_pass() {
+        let mut memory = Memory::default();
+        let half = verdict(&mut memory, Run::Running, Health::Starting, Traffic::Healthy, NOW);
+        assert_eq!(half.state, State::Starting);
+        let other_half = verdict(&mut memory, Run::Running, Health::Healthy, Traffic::Unknown(None), NOW);
+        assert_eq!(other_half.state, State::Starting);
+        assert_eq!(verdict(&mut memory, Run::Running, Health::Healthy, Traffic::Healthy, NOW).state, State::Healthy);
+    }
+
+    #[test]
+    fn a_container_s_own_final_no_ends_the_patience_at_once() {
+        let mut memory = Memory::default();
+        let failed = verdict(&mut memory, Run::Running, Health::Unhealthy, Traffic::NoBalancer, NOW);
+        assert_eq!((failed.state, failed.give_up_at, failed.shown), (State::Starting, Some(NOW), CopyState::Unhealthy));
+    }
+
+    #[test]
+    fn one_that_was_healthy_gets_new_patience_each_time_it_falls_ill() {
+        let mut memory = Memory::default();
+        verdict(&mut memory, Run::Running, Health::None, Traffic::Healthy, NOW);
+        let ill = |at: Timestamp, memory: &mut Memory| {
+            verdict(memory, Run::Running, Health::None, Traffic::Unhealthy("no answer".into()), at)
+        };
+        let first = ill(NOW.plus_ms(5), &mut memory);
+        assert_eq!((first.state, first.give_up_at), (State::Unhealthy, Some(NOW.plus_ms(10_005))));
+        verdict(&mut memory, Run::Running, Health::None, Traffic::Healthy, NOW.plus_ms(50));
+        assert_eq!(ill(NOW.plus_ms(70), &mut memory).give_up_at, Some(NOW.plus_ms(10_070)));
+    }
+
+    #[test]
+    fn what_was_found_running_is_adopted_until_its_health_is_known() {
+        let mut memory = Memory { adopted: true, ..Memory::default() };
+        let found = verdict(&mut memory, Run::Running, Health::None, Traffic::Unknown(None), NOW);
+        assert_eq!(found.state, State::Adopted);
+        assert_eq!(verdict(&mut memory, Run::Ended, Health::None, Traffic::NoBalancer, NOW).state, State::Ended);
+        assert_eq!(verdict(&mut memory, Run::Created, Health::None, Traffic::NoBalancer, NOW).state, State::HalfMade);
+    }
+}

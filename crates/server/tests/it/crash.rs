@@ -1,0 +1,317 @@
+//! Crashes and faults at every step of every workflow: each comes to the same end, and nothing is started twice.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::future::join_all;
+use layer0_api::types as wire;
+use layer0_domain::model::environment::{Environment, OperatingSystem};
+use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::port::engine::{Engine, Scope, Want};
+use layer0_engine::fake::{Fault, Pace};
+use layer0_server::testing::{TestApp, TestOptions};
+use layer0_testkit::until::until;
+
+use crate::support::{
+    deploy, done, end_of, environment, followed, load_balancer, new_service, service, to_deploy, to_scale,
+};
+
+/// Something that a user asks for, with what has to be there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Workflow {
+    ServiceCreate,
+    ServiceUpdate,
+    ServiceScale,
+    ServiceDelete,
+    EnvironmentDelete,
+    TaskCreate,
+    LoadBalancerUpdate,
+}
+
+const ALL: [Workflow; 7] = [
+    Workflow::ServiceCreate,
+    Workflow::ServiceUpdate,
+    Workflow::ServiceScale,
+    Workflow::ServiceDelete,
+    Workflow::EnvironmentDelete,
+    Workflow::TaskCreate,
+    Workflow::LoadBalancerUpdate,
+];
+
+/// What is there before a workflow begins.
+struct Before {
+    env: String,
+    linked: String,
+    balancer: String,
+    service: String,
+    old: String,
+    new: String,
+}
+
+async fn before(app: &TestApp) -> Before {
+    let client = app.client();
+    let (env, linked) = (environment(&client, "dev").await, environment(&client, "prod").await);
+    let link = wire::UpdateEnvironmentRequest { add_links: vec![env.clone()], ..Default::default() };
+    done(&client, client.environment_update(&linked, &link).await).await;
+    let balancer = load_balancer(&client, "lb", &env, &[8080]).await;
+    let (old, new) = (deploy(&client, "web", &[]).await, deploy(&client, "web", &[]).await);
+    let service = service(&client, "old", &env, &old, 2).await;
+    Before { env, linked, balancer, service, old, new }
+}
+
+impl Workflow {
+    async fn begin(self, app: &TestApp, b: &Before) -> wire::CreateEntityResponse {
+        let client = app.client();
+        let accepted = match self {
+            Self::ServiceCreate => {
+                let request = wire::CreateServiceRequest {
+                    load_balancer_id: b.balancer.clone(),
+                    ..new_service("new", &b.env, &b.old, 2)
+                };
+                client.service_create(&request).await
+            }
+            Self::ServiceUpdate => client.service_update(&b.service, &to_deploy(&b.new)).await,
+            Self::ServiceScale => client.service_update(&b.service, &to_scale(3)).await,
+            Self::ServiceDelete => client.service_delete(&b.service).await,
+            Self::EnvironmentDelete => client.environment_delete(&b.linked).await,
+            Self::TaskCreate => {
+                let request = wire::CreateTaskRequest {
+                    task_name: "once".to_owned(),
+                    environment_id: b.env.clone(),
+                    deploy_id: b.old.clone(),
+                    copies: Some(2),
+                    ..Default::default()
+                };
+                client.task_create(&request).await
+            }
+            Self::LoadBalancerUpdate => {
+                let change =
+                    wire::UpdateLoadBalancerRequest { add_ports: vec![crate::support::port(9090)], ..Default::default() };
+                client.load_balancer_update(&b.balancer, &change).await
+            }
+        };
+        accepted.expect("accepted")
+    }
+}
+
+/// What is there in the end, without what differs from run to run (ids, times): states of entities, listeners, links, and
+/// how many copies were ever started.
+async fn picture(app: &TestApp) -> String {
+    let client = app.client();
+    let mut lines = Vec::new();
+    for it in client.environment_list().await.expect("a list") {
+        let links = client.environment_get(&it.environment_id).await.expect("it is there").links.len();
+        lines.push(format!("environment {} links {links}", it.environment_name));
+    }
+    for it in client.service_list().await.expect("a list") {
+        let it = client.service_get(&it.service_id).await.expect("it is there");
+        let wanted = &it.deployments[0];
+        lines.push(format!(
+            "service {} {}/{} {} {}",
+            it.service_name, it.running_count, it.desired_count, wanted.deploy_id, wanted.state
+        ));
+    }
+    for it in client.task_list().await.expect("a list") {
+        let it = client.task_get(&it.task_id).await.expect("it is there");
+        let codes: Vec<i64> = it.containers.iter().map(|it| it.exit_code).collect();
+        lines.push(format!("task {} {} {codes:?}", it.task_name, it.status));
+    }
+    let seen = app.fake().observe(Scope::All).await.expect("the engine answers");
+    lines.push(format!("engine: {} environments, links {:?}", seen.environments.len(), {
+        let mut links: Vec<usize> = seen.environments.iter().map(|it| it.linked.len()).collect();
+        links.sort_unstable();
+        links
+    }));
+    for it in &seen.load_balancers {
+        lines.push(format!("engine: listens on {:?}", it.listening));
+    }
+    let mut started: Vec<String> = seen.services.iter().flat_map(|it| &it.copies).map(|it| format!("{} {:?}", it.id, it.state)).collect();
+    started.extend(seen.tasks.iter().flat_map(|it| &it.copies).map(|it| format!("{} {:?}", it.id, it.state)));
+    // Copies are numbered in the order of their start: one that was started twice would leave a gap or a higher number.
+    started.sort();
+    lines.push(format!("engine: {started:?}"));
+    lines.join("\n")
+}
+
+/// Waits until nothing is on its way out any more.
+async fn settled(app: &TestApp) -> String {
+    until("the engine to come to rest", || async {
+        let now = picture(app).await;
+        if now.contains("Draining") || now.contains("Starting") || now.contains("Pending") { Err(now) } else { Ok(now) }
+    })
+    .await
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs a workflow with a fault at call `n` of the engine; answers the picture at the end, and whether the fault came.
+fn with_fault(workflow: Workflow, n: u64, fault: Option<Fault>) -> Boxed<'static, (String, bool)> {
+    Box::pin(async move {
+        let app = TestApp::start().await;
+        let b = before(&app).await;
+        let calls = app.fake().calls_total();
+        if let Some(fault) = fault.clone() {
+            app.fake().fail_nth(n, fault);
+        }
+        let accepted = workflow.begin(&app, &b).await;
+        let end = end_of(&app.client(), &accepted).await;
+        assert_eq!(end.state, "succeeded", "{workflow:?} with {fault:?} at call {n}: {end:?}");
+        let came = app.fake().calls_total() > calls + n;
+        app.fake().clear_faults();
+        (settled(&app).await, came)
+    })
+}
+
+/// Runs a workflow with the server killed at call `n`, before the engine does it (`Hang`) or after it was done
+/// (`AnswerLost`); answers the picture at the end, and whether the workflow came that far.
+fn with_kill(workflow: Workflow, n: u64, fault: Fault) -> Boxed<'static, (String, bool)> {
+    Box::pin(async move {
+        let mut app = TestApp::start().await;
+        let b = before(&app).await;
+        let calls = app.fake().calls_total();
+        app.fake().fail_nth(n, fault.clone());
+        let accepted = workflow.begin(&app, &b).await;
+        let id = accepted.operation_id.clone().expect("an operation");
+        let client = app.client();
+        let came = until(format!("call {n} of {workflow:?}"), || async {
+            if app.fake().calls_total() > calls + n {
+                return Ok(true);
+            }
+            let state = client.operation_get(&id).await.expect("an operation").state;
+            if state == "running" { Err(state) } else { Ok(false) }
+        })
+        .await;
+        app.restart().await;
+        app.fake().clear_faults();
+        let (_, end) = followed(&app.client(), &id).await;
+        assert_eq!(end.state, "succeeded", "{workflow:?} killed at call {n} ({fault:?}): {end:?}");
+        (settled(&app).await, came)
+    })
+}
+
+/// More calls than any of these workflows makes.
+const CALLS: u64 = 14;
+
+/// Tries every call, several at a time; asserts that all come to the same end as an undisturbed run.
+async fn at_every_step<F>(workflow: Workflow, what: &str, run: F)
+where
+    F: Fn(u64) -> Boxed<'static, (String, bool)>,
+{
+    let (undisturbed, _) = with_fault(workflow, 0, None).await;
+    let outcomes = join_all((0..CALLS).map(run)).await;
+    let came = outcomes.iter().filter(|(_, came)| *came).count();
+    assert!(came > 0, "{workflow:?}: no fault came");
+    for (n, (picture, _)) in outcomes.iter().enumerate() {
+        assert_eq!(*picture, undisturbed, "{workflow:?} with {what} at call {n}");
+    }
+    assert!(!outcomes.last().expect("there are some").1, "{workflow:?} makes {CALLS} calls or more: not all were tried");
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_at_any_step_changes_nothing_in_the_end() {
+    for workflow in ALL {
+        at_every_step(workflow, "no answer", |n| with_fault(workflow, n, Some(Fault::Unavailable))).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_lost_at_any_step_changes_nothing_in_the_end() {
+    for workflow in ALL {
+        at_every_step(workflow, "a lost answer", |n| with_fault(workflow, n, Some(Fault::AnswerLost))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_or_failing_engine_at_any_step_changes_nothing_in_the_end() {
+    for workflow in [Workflow::ServiceUpdate, Workflow::EnvironmentDelete] {
+        at_every_step(workflow, "throttling", |n| with_fault(workflow, n, Some(Fault::Throttled))).await;
+        at_every_step(workflow, "a failure", |n| with_fault(workflow, n, Some(Fault::Failed))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_before_any_step_changes_nothing_in_the_end() {
+    for workflow in ALL {
+        at_every_step(workflow, "a kill before it", |n| with_kill(workflow, n, Fault::Hang)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_after_any_step_changes_nothing_in_the_end() {
+    for workflow in ALL {
+        at_every_step(workflow, "a kill after it", |n| with_kill(workflow, n, Fault::AnswerLost)).await;
+    }
+}
+
+/// Killed after each event of a roll-out that takes its time, the operation goes on where it was.
+#[tokio::test]
+async fn a_kill_after_every_event_of_a_rollout_changes_nothing_in_the_end() {
+    let pace = Pace { pull_ms: 40, healthy_after_ms: 40, drain_ms: 40, ..Pace::at_once() };
+    let start = || async move { TestApp::with(TestOptions { pace, ..TestOptions::default() }).await };
+    let mut app = start().await;
+    let b = before(&app).await;
+    let accepted = Workflow::ServiceUpdate.begin(&app, &b).await;
+    let (events, _) = followed(&app.client(), accepted.operation_id.as_deref().expect("an operation")).await;
+    assert!(events.len() >= 3, "it takes its time: {events:?}");
+    let undisturbed = settled(&app).await;
+    app = start().await;
+    let b = before(&app).await;
+    let accepted = Workflow::ServiceUpdate.begin(&app, &b).await;
+    let id = accepted.operation_id.as_deref().expect("an operation");
+    let mut seen = 0;
+    loop {
+        let client = app.client();
+        let state = until("another event", || async {
+            let events = client.operation_events(id).await.expect("events");
+            let state = client.operation_get(id).await.expect("an operation").state;
+            if events.len() > seen || state != "running" { Ok((events.len(), state)) } else { Err(format!("{events:?}")) }
+        })
+        .await;
+        if state.1 != "running" {
+            break;
+        }
+        seen = state.0;
+        app.restart().await;
+    }
+    assert!(seen > 0, "it was killed at least once");
+    assert_eq!(followed(&app.client(), id).await.1.state, "succeeded");
+    assert_eq!(settled(&app).await, undisturbed);
+}
+
+/// After a kill everything that ran is adopted: not one copy is started or stopped.
+#[tokio::test]
+async fn what_runs_is_adopted_and_strays_are_swept() {
+    let mut app = TestApp::start().await;
+    let b = before(&app).await;
+    let client = app.client();
+    for n in 0..5 {
+        service(&client, &format!("s{n}"), &b.env, &b.old, 2).await;
+    }
+    let undisturbed = settled(&app).await;
+    app.restart().await;
+    // What nobody knows, as an older backup of the store would leave behind.
+    let stray = Environment {
+        id: EnvironmentId::parse("stray-1").expect("an id"),
+        name: Name::parse("stray").expect("a name"),
+        operating_system: OperatingSystem::Linux,
+        scale: 0,
+        instance_type: String::new(),
+        ami_id: String::new(),
+        user_data_template: String::new(),
+        links: std::collections::BTreeSet::new(),
+        created: Timestamp(0),
+        generation: Generation(1),
+        deleting: false,
+    };
+    app.fake().ensure(Want::Environment { environment: stray, linked: vec![] }).await.expect("the engine takes it");
+    app.restart().await;
+    until("the stray to be swept and everything to be adopted", || async {
+        let now = settled(&app).await;
+        if now == undisturbed { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let seen = app.fake().observe(Scope::All).await.expect("the engine answers");
+    assert!(seen.services.iter().all(|it| it.generation.is_some()), "the engine was told of all of them again");
+}
