@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use layer0_domain::model::image_map::MapRule;
-use layer0_domain::ops::Ctx;
+use layer0_domain::ops::{Ctx, RegistryAddresses};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::image_source::ImageSource;
@@ -34,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     /// Wakes the reconciler.
     pub(crate) nudge: Nudge,
+    /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free.
+    pub(crate) port_turn: tokio::sync::Mutex<()>,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// What the instance is called and where it is.
@@ -49,8 +51,8 @@ pub(crate) struct Identity {
     pub(crate) instance: String,
     /// The name under which images are written in task definitions.
     pub(crate) registry_name: String,
-    /// Where the registry really listens, as the engine reaches it.
-    pub(crate) registry_address: String,
+    /// Where the registry really listens, as the engine reaches it, and where it did before.
+    pub(crate) registry: RegistryAddresses,
 }
 
 impl App {
@@ -67,6 +69,7 @@ impl App {
             images: self.images(),
             clock: self.clock.as_ref(),
             fixed_rules: &self.fixed_rules,
+            registry: &self.identity.registry,
         }
     }
 

@@ -60,6 +60,21 @@ impl ApiError {
         self
     }
 
+    /// Others need it. Environments hold one another by their links.
+    pub(crate) fn in_use(what: &str, holders: &[Holder]) -> Self {
+        let names: Vec<String> =
+            holders.iter().map(|holder| format!("{} `{}`", holder.entity.kind(), holder.name)).collect();
+        let linked = holders.iter().any(|holder| holder.entity.kind() == EntityKind::Environment);
+        let hint = if linked {
+            "take these away first; an environment by `l0 environment unlink`"
+        } else {
+            "take these away first"
+        };
+        ApiError::new(ErrorCode::DependencyError, format!("{what} is in use by {}", names.join(", ")))
+            .holders(holders)
+            .hint(hint)
+    }
+
     fn holders(mut self, holders: &[Holder]) -> Self {
         self.body.holders = holders
             .iter()
@@ -122,13 +137,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { .. } => {
                 ApiError::new(ErrorCode::Conflict, error.to_string()).hint("look at it again, and try again")
             }
-            StoreError::InUse { entity, holders } => {
-                let names: Vec<String> =
-                    holders.iter().map(|holder| format!("{} `{}`", holder.entity.kind(), holder.name)).collect();
-                ApiError::new(ErrorCode::DependencyError, format!("{entity} is in use by {}", names.join(", ")))
-                    .holders(holders)
-                    .hint("take these away first")
-            }
+            StoreError::InUse { entity, holders } => ApiError::in_use(&entity.to_string(), holders),
             StoreError::Missing { entity } => missing(entity),
             StoreError::Full => disk_full(),
             StoreError::Failed { .. } => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use layer0_domain::model::access::Secret;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 use layer0_domain::model::name::Name;
+use layer0_domain::ops::RegistryAddresses;
 use layer0_domain::ops::token::{Expiry, token_create};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::registry_store::RegistryStore;
-use layer0_domain::port::store::Store;
+use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
 use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
@@ -86,8 +87,9 @@ pub(crate) async fn app_with(
     let instance_id = instance_id.map_err(cant("the store can't be read"))?;
     let instance_id = String::from_utf8(instance_id).map_err(cant("the store's instance id can't be read"))?;
 
-    let registry_address = config.registry_address.clone().unwrap_or_else(|| engine_address(address));
-    let fixed_rules = fixed_rules(config, &registry_address)?;
+    let current = config.registry_address.clone().unwrap_or_else(|| engine_address(address));
+    let addresses = registry_addresses(entities.as_ref(), current).await.map_err(cant("the store can't be read"))?;
+    let fixed_rules = fixed_rules(config, &addresses.current)?;
 
     let gate = RegistryGate { store: entities.clone(), clock: clock.clone(), keys: keys.clone() };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
@@ -97,7 +99,7 @@ pub(crate) async fn app_with(
         ChallengeKind::Bearer => Challenge::Bearer,
         ChallengeKind::Basic => Challenge::Basic,
     };
-    registry_config.registry_hosts = vec![registry_address.clone()];
+    registry_config.registry_hosts = std::iter::once(&addresses.current).chain(&addresses.former).cloned().collect();
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
     let registry = Registry::open(registry_config, ports).map_err(cant("the registry's directory can't be used"))?;
 
@@ -109,14 +111,29 @@ pub(crate) async fn app_with(
         clock,
         keys,
         nudge: Nudge::new(),
+        port_turn: tokio::sync::Mutex::default(),
         stop: Stop::new(),
         identity: Identity {
             instance: config.instance.clone(),
             registry_name: config.registry_name.clone(),
-            registry_address,
+            registry: addresses,
         },
         fixed_rules,
     }))
+}
+
+/// Notes where the registry is now, and answers where it was before. Each address that the instance ever had is a setting of
+/// its own, numbered from 1, so that nothing is ever overwritten.
+async fn registry_addresses(store: &dyn Store, current: String) -> Result<RegistryAddresses, StoreError> {
+    let mut former = Vec::new();
+    for number in 1_u32.. {
+        let known = store.setting_get_or_put(&format!("registry_address.{number}"), current.as_bytes()).await?;
+        if known == current.as_bytes() {
+            break;
+        }
+        former.extend(String::from_utf8(known));
+    }
+    Ok(RegistryAddresses { current, former })
 }
 
 /// The engine that the configuration asks for.

@@ -102,6 +102,18 @@ impl EntityRef {
         }
     }
 
+    /// The id as text, for whoever needs nothing else.
+    #[must_use]
+    pub fn into_id(self) -> String {
+        match self {
+            EntityRef::Deploy(id) => id.into(),
+            EntityRef::Environment(id) => id.into(),
+            EntityRef::LoadBalancer(id) => id.into(),
+            EntityRef::Service(id) => id.into(),
+            EntityRef::Task(id) => id.into(),
+        }
+    }
+
     /// Puts kind and id together.
     ///
     /// # Errors

@@ -14,8 +14,9 @@ pub struct IdError {
 }
 
 fn checked(text: &str) -> Result<&str, IdError> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.is_empty() || text.len() > 128 || !text.chars().all(legal) {
+    // Byte by byte: a list of ten thousand reads some half a million of them, and what is legal is ASCII.
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 128 || !text.bytes().all(legal) {
         return Err(IdError { text: text.chars().take(40).collect() });
     }
     Ok(text)

@@ -119,6 +119,20 @@ impl ImageRef {
         Self { host: self.host.clone(), path: self.path.clone(), tag: None, digest: Some(digest) }
     }
 
+    /// The same image at another registry host.
+    ///
+    /// # Errors
+    /// [`ImageRefError`] when `host` is no host.
+    pub fn with_host(&self, host: &str) -> Result<Self, ImageRefError> {
+        let moved = Self { host: Some(host.to_owned()), ..self.clone() };
+        let read = Self::parse(&moved.to_string())?;
+        if read == moved {
+            Ok(moved)
+        } else {
+            Err(ImageRefError::Host { host: host.to_owned(), reason: "it would not be read as a host" })
+        }
+    }
+
     /// The same repository at `tag`: host and path stay, a digest goes.
     ///
     /// # Errors

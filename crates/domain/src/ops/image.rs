@@ -4,14 +4,17 @@ use futures_util::future::join_all;
 
 use super::{Ctx, OpsError};
 use crate::model::deploy::Deploy;
+use crate::model::digest::Digest;
+use crate::model::entity::EntityKind;
 use crate::model::failure::Failure;
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::Mapped;
 use crate::model::service::PinnedImage;
 use crate::model::task_definition::TaskDefinition;
 use crate::plan::pull_check::{self, Passed};
 use crate::port::engine::{EngineError, PullEvidence};
 use crate::port::image_source::SourceAnswer;
+use crate::port::store::{Entity, Holder};
 
 /// The steps from a friendly name to what the engine pulls.
 #[derive(Debug, Clone)]
@@ -53,9 +56,8 @@ async fn check(ctx: &Ctx<'_>, mapped: Mapped) -> Result<Resolution, OpsError> {
 /// `PullCheck` with every image that did not pass.
 pub async fn deploy_pin(ctx: &Ctx<'_>, deploy: &Deploy) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
     let checks = deploy.images.iter().map(|image| {
-        let mapped =
-            Mapped { written: image.written.clone(), rule: image.rule.clone(), backing: image.backing.clone() };
-        check(ctx, mapped)
+        let backing = ctx.registry.present(&image.backing);
+        check(ctx, Mapped { written: image.written.clone(), rule: image.rule.clone(), backing })
     });
     let mut pinned = Vec::new();
     let mut failures: Vec<(ImageRef, Failure)> = Vec::new();
@@ -81,4 +83,37 @@ pub async fn deploy_pin(ctx: &Ctx<'_>, deploy: &Deploy) -> Result<(Vec<PinnedIma
         }
     }
     Ok((pinned, definition))
+}
+
+/// Who runs, or would go back to, images of a repository of ours: services by their wanted and their fallback deployment,
+/// and tasks that have not ended. With a digest, only who needs that very image.
+///
+/// # Errors
+/// `Store`.
+pub async fn image_holders(
+    ctx: &Ctx<'_>,
+    repository: &RepositoryName,
+    digest: Option<&Digest>,
+) -> Result<Vec<Holder>, OpsError> {
+    let needs = |images: &[PinnedImage]| {
+        images.iter().any(|image| {
+            ctx.registry.holds(&image.pinned)
+                && image.pinned.path() == repository.as_str()
+                && digest.is_none_or(|digest| image.pinned.digest() == Some(digest))
+        })
+    };
+    let mut holders = Vec::new();
+    for kind in [EntityKind::Service, EntityKind::Task] {
+        for entity in ctx.store.entity_list(kind).await? {
+            let held = match &entity {
+                Entity::Service(it) => needs(&it.wanted().images) || it.fallback().is_some_and(|it| needs(&it.images)),
+                Entity::Task(it) => it.outcome.is_none() && needs(&it.images),
+                Entity::Environment(_) | Entity::LoadBalancer(_) => false,
+            };
+            if held {
+                holders.push(Holder { entity: entity.reference(), name: entity.name().to_string() });
+            }
+        }
+    }
+    Ok(holders)
 }

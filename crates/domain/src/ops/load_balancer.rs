@@ -33,6 +33,9 @@ pub struct NewLoadBalancer {
 
 /// Makes a load balancer.
 ///
+/// Where all share the host ports of one machine, the ports are compared before the write; callers let one such write in
+/// at a time.
+///
 /// # Errors
 /// `Missing` environment; `Store(NameTaken)`; `PortTaken`; `Invalid` for listeners that can't be.
 pub async fn load_balancer_create(ctx: &Ctx<'_>, new: NewLoadBalancer) -> Result<Accepted, OpsError> {
@@ -114,6 +117,11 @@ pub async fn load_balancer_update(
     };
     if let Entity::LoadBalancer(changed) = apply(ctx.live(&of).await?)? {
         check(ctx, &changed).await?;
+        for holder in ctx.store.entity_holders(&of).await? {
+            if let Some(Entity::Service(service)) = ctx.store.entity_get(&holder.entity).await? {
+                super::service::ports_fit(&changed, &service.wanted().definition)?;
+            }
+        }
     }
     ctx.change(&of, Verb::Update, apply).await
 }

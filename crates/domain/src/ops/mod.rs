@@ -16,6 +16,7 @@ pub use error::OpsError;
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::environment::Environment;
 use crate::model::id::{EnvironmentId, OperationId, id_text};
+use crate::model::image::ImageRef;
 use crate::model::image_map::{ImageMap, ImageMapError, MapRule};
 use crate::model::operation::{Operation, OperationState, Verb};
 use crate::model::service::PinnedImage;
@@ -37,6 +38,37 @@ pub struct Ctx<'a> {
     pub clock: &'a dyn Clock,
     /// Map rules that stand from the start (the instance's own registry, and those of its configuration).
     pub fixed_rules: &'a [MapRule],
+    /// Where the instance's own registry is and was.
+    pub registry: &'a RegistryAddresses,
+}
+
+/// Where the instance's own registry is, as the engine reaches it, and where it was before: what deploys and services keep
+/// names the address of their day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryAddresses {
+    /// Where it is.
+    pub current: String,
+    /// Where it was, the present address not among them.
+    pub former: Vec<String>,
+}
+
+impl RegistryAddresses {
+    /// An image of ours by the registry's present address; any other as it is.
+    #[must_use]
+    pub fn present(&self, image: &ImageRef) -> ImageRef {
+        match image.host() {
+            Some(host) if self.former.iter().any(|former| former == host) => {
+                image.with_host(&self.current).unwrap_or_else(|_| image.clone())
+            }
+            _ => image.clone(),
+        }
+    }
+
+    /// Whether an image lies in our registry.
+    #[must_use]
+    pub fn holds(&self, image: &ImageRef) -> bool {
+        image.host().is_some_and(|host| host == self.current || self.former.iter().any(|former| former == host))
+    }
 }
 
 /// A change that was taken down and is being carried out.
@@ -129,22 +161,22 @@ impl Ctx<'_> {
         }
     }
 
-    /// Begins a delete. One that is on its way already is no error: the same operation is answered by who asks again.
+    /// Begins a delete. Of something that is on its way out already, the operation that carries it out is answered.
     async fn delete(&self, of: &EntityRef) -> Result<Accepted, OpsError> {
+        let accepted = |operation| Accepted { entity: of.clone(), operation, warnings: vec![], images: vec![] };
         let mut tries = 0;
         loop {
             let entity = self.store.entity_get(of).await?.ok_or_else(|| OpsError::missing(of.clone()))?;
+            if entity.deleting() {
+                let running = self.store.operation_list_running().await?;
+                if let Some(same) = running.into_iter().find(|it| it.entity == *of && it.verb == Verb::Delete) {
+                    return Ok(accepted(same.id));
+                }
+            }
             let entity = mark_deleting(entity);
             let operation = self.operation(Verb::Delete, &entity);
             match self.store.entity_update(&entity, &operation).await {
-                Ok(_) => {
-                    return Ok(Accepted {
-                        entity: of.clone(),
-                        operation: operation.id,
-                        warnings: vec![],
-                        images: vec![],
-                    });
-                }
+                Ok(_) => return Ok(accepted(operation.id)),
                 Err(StoreError::Conflict { .. }) if tries < CONFLICT_RETRIES => tries += 1,
                 Err(why) => return Err(why.into()),
             }

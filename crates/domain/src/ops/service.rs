@@ -160,7 +160,7 @@ async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId) -> Result<Deployment, OpsE
 /// Every listener must lead to a port that a container of the definition maps. ECS refuses such a service too
 /// (`CreateService`: "the container does not have a container port … defined"); here it would wait for a health check that can't
 /// pass.
-fn ports_fit(load_balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(), OpsError> {
+pub(super) fn ports_fit(load_balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(), OpsError> {
     let mapped: Vec<u16> =
         definition.containers.iter().flat_map(|it| &it.port_mappings).map(|it| it.container_port).collect();
     match load_balancer.ports.iter().find(|port| !mapped.contains(&port.container_port)) {

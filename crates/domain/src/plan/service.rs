@@ -2,8 +2,7 @@
 
 use super::verdict::Verdict;
 use crate::model::failure::{Failure, FailureClass};
-use crate::model::operation::{Operation, Verb};
-use crate::model::service::{Deployment, DeploymentState, Service};
+use crate::model::service::{DeploymentState, Service};
 use crate::model::time::Timestamp;
 use crate::port::engine::{CopyState, ServiceSeen};
 
@@ -14,9 +13,11 @@ pub const START_FAILURES: u32 = 3;
 /// A roll-out that has got nowhere after this long has failed. An hour is enough for the largest image on a slow line.
 pub const DEADLINE_MS: i64 = 60 * 60 * 1000;
 
-/// What a look at a service's operation comes to. `seen` is `None` while the engine does not know the service.
+/// What a look at a service's operation comes to. `seen` is `None` while the engine does not know the service; `since` is
+/// when somebody began to carry the operation out with an engine that answers: time in which nobody could do anything does
+/// not count against it.
 #[must_use]
-pub fn judge(service: &Service, operation: &Operation, seen: Option<&ServiceSeen>, now: Timestamp) -> Verdict {
+pub fn judge(service: &Service, seen: Option<&ServiceSeen>, since: Timestamp, now: Timestamp) -> Verdict {
     let wanted = service.wanted();
     let Some(seen) = seen.filter(|seen| seen.generation >= Some(service.generation)) else {
         return Verdict::Wait("waiting for the engine to take the change".to_owned());
@@ -41,22 +42,23 @@ pub fn judge(service: &Service, operation: &Operation, seen: Option<&ServiceSeen
     }
     let failures = seen.failures.iter().find(|failures| failures.deployment == wanted.id);
     if let Some(failures) = failures.filter(|failures| failures.in_a_row >= START_FAILURES) {
-        return ended(service, operation, wanted, failures.last.clone());
+        return ended(service, failures.last.clone());
     }
-    if now > operation.created.plus_ms(DEADLINE_MS) {
+    if now > since.plus_ms(DEADLINE_MS) {
         let waited = seen.waiting_for.clone().unwrap_or_else(|| format!("{healthy} of {desired} copies healthy"));
         let cause = failures.map_or_else(
             || Failure::new(FailureClass::Timeout, format!("not healthy after an hour ({waited})")),
             |failures| failures.last.clone(),
         );
-        return ended(service, operation, wanted, cause);
+        return ended(service, cause);
     }
     Verdict::Wait(waiting(seen, desired, healthy, others, failures.map(|failures| (failures.in_a_row, &failures.last))))
 }
 
-fn ended(service: &Service, operation: &Operation, wanted: &Deployment, cause: Failure) -> Verdict {
-    let rolls_out =
-        matches!(operation.verb, Verb::Create | Verb::Update) && wanted.state == DeploymentState::InProgress;
+/// A roll-out that failed goes back where there is something to go back to, whichever operation watches it: a scale may have
+/// taken over from the update that began it.
+fn ended(service: &Service, cause: Failure) -> Verdict {
+    let rolls_out = service.wanted().state == DeploymentState::InProgress;
     if rolls_out && service.fallback().is_some() { Verdict::RollBack(cause) } else { Verdict::Failed(cause) }
 }
 

@@ -11,7 +11,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Its header fields, names in lower case.
+    headers: Vec<(String, String)>,
     pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header field's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A connection that several requests go over.
@@ -33,37 +42,39 @@ impl Connection {
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer, String> {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n", self.host, body.len());
         let told = |why: std::io::Error| why.to_string();
-        self.stream.get_mut().write_all(&[head.as_bytes(), body].concat()).map_err(told)?;
+        // A server may answer before it has read all of a body, and read no further.
+        let written = self.stream.get_mut().write_all(&[head.as_bytes(), body].concat());
         let mut line = String::new();
-        self.stream.read_line(&mut line).map_err(told)?;
+        self.stream.read_line(&mut line).map_err(|why| written.err().unwrap_or(why)).map_err(told)?;
         let status = line.split(' ').nth(1).and_then(|text| text.parse().ok()).ok_or(format!("no status in `{line}`"))?;
-        let (mut length, mut chunked) = (0, false);
+        let mut headers = Vec::new();
         loop {
             line.clear();
             self.stream.read_line(&mut line).map_err(told)?;
-            let field = line.trim_end().to_ascii_lowercase();
-            match field.split_once(": ") {
-                None if field.is_empty() => break,
-                Some(("content-length", value)) => length = value.parse().map_err(|_| format!("bad length `{value}`"))?,
-                Some(("transfer-encoding", value)) => chunked = value == "chunked",
-                _ => {}
-            }
+            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut body = Vec::new();
-        while chunked {
-            line.clear();
-            self.stream.read_line(&mut line).map_err(told)?;
-            length = usize::from_str_radix(line.trim(), 16).map_err(|_| format!("bad chunk `{line}`"))?;
-            let mut chunk = vec![0; length + 2];
-            self.stream.read_exact(&mut chunk).map_err(told)?;
-            body.extend_from_slice(&chunk[..length]);
-            if length == 0 {
-                return Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() });
+        let mut answer = Answer { status, headers, body: String::new() };
+        let mut all = Vec::new();
+        if answer.header("transfer-encoding") == Some("chunked") {
+            loop {
+                line.clear();
+                self.stream.read_line(&mut line).map_err(told)?;
+                let length = usize::from_str_radix(line.trim(), 16).map_err(|_| format!("bad chunk `{line}`"))?;
+                let mut chunk = vec![0; length + 2];
+                self.stream.read_exact(&mut chunk).map_err(told)?;
+                all.extend_from_slice(&chunk[..length]);
+                if length == 0 {
+                    break;
+                }
             }
+        } else {
+            let length = answer.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+            all.resize(length, 0);
+            self.stream.read_exact(&mut all).map_err(told)?;
         }
-        body.resize(length, 0);
-        self.stream.read_exact(&mut body).map_err(told)?;
-        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+        answer.body = String::from_utf8_lossy(&all).into_owned();
+        Ok(answer)
     }
 
     /// Asks for a page.

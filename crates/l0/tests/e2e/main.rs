@@ -1,12 +1,17 @@
 //! The built program on a real Docker engine, driven as a user drives it: with `l0`, docker, skopeo and podman.
 
+mod balancers;
+mod clients;
+mod commands;
 #[path = "../common/mod.rs"]
 mod common;
-mod commands;
 mod containers;
+mod disk_full;
+mod engine_away;
 mod environments;
 mod faults;
 mod main_path;
 mod recorder;
+mod second_engine;
 mod stage;
 mod tasks;

@@ -1,5 +1,7 @@
-//! The built binary against itself: `l0 server` with the fake engine, and `l0` as its user.
+//! The built program with the fake engine: what a user's input and a server's life come to, without Docker.
 
-mod process;
-mod support;
+mod bad_input;
+#[path = "../common/mod.rs"]
+mod common;
+mod server_life;
 mod walk;

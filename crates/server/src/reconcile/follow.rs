@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
-use layer0_domain::model::operation::{Operation, OperationState, Verb};
-use layer0_domain::model::task::TaskOutcome;
-use layer0_domain::model::time::Generation;
+use layer0_domain::model::operation::{Operation, OperationState};
+use layer0_domain::model::task::{Task, TaskOutcome};
+use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::plan::verdict::Verdict;
 use layer0_domain::plan::{load_balancer, service, task};
 use layer0_domain::port::engine::{EngineError, Observed, Removed, Scope};
 use layer0_domain::port::store::{Alongside, Entity, StoreError};
 use tracing::{info, warn};
 
-use super::tell::{self, TellError, Told};
+use super::tell::{self, TellError, Told, chain};
 use crate::app::App;
 
 /// How long a follower waits for a nudge before it looks again all the same.
@@ -34,17 +34,20 @@ const NO_ANSWER: &str = "waiting for the engine: it does not answer";
 
 /// Follows an operation to its end, or until the app stops.
 pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
+    let follower = Follower { app, told, operation: &operation };
     let mut nudges = app.nudge.listen();
     let mut said = String::new();
     let mut told_at = None;
+    // Since when the engine could have done something: an hour without an engine is not an hour of a roll-out.
+    let mut since = app.clock.now();
     while !app.stop.asked() {
         nudges.mark_unchanged();
-        let mut look = pin!(step(app, told, &operation, &mut told_at));
+        let mut look = pin!(follower.step(&mut told_at, since));
         let outcome = match tokio::time::timeout(SLOW, &mut look).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 // Whoever watches learns of it while the step goes on.
-                if said != NO_ANSWER && say(app, &operation, NO_ANSWER).await {
+                if said != NO_ANSWER && follower.say(NO_ANSWER).await {
                     NO_ANSWER.clone_into(&mut said);
                 }
                 let outcome = tokio::time::timeout(STEP_MAX, look).await;
@@ -55,7 +58,10 @@ pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
             Ok(Step::Ended) => return,
             Ok(Step::Again) => continue,
             Ok(Step::Wait(text)) => (Some(text), BACKSTOP),
-            Ok(Step::Retry(text, after)) => (Some(text), after),
+            Ok(Step::Retry(text, after)) => {
+                since = app.clock.now();
+                (Some(text), after)
+            }
             Err(why) => {
                 warn!(operation.id = %operation.id, error = %why, "an operation could not be looked at");
                 (None, BACKSTOP)
@@ -63,7 +69,7 @@ pub(crate) async fn follow(app: &App, told: &Told, operation: Operation) {
         };
         if let Some(text) = text
             && text != said
-            && say(app, &operation, &text).await
+            && follower.say(&text).await
         {
             said = text;
         }
@@ -98,238 +104,204 @@ impl Step {
     }
 }
 
-async fn say(app: &App, operation: &Operation, text: &str) -> bool {
-    let event = [(app.clock.now(), text.to_owned())];
-    match app.store.operation_progress(operation, &event, Alongside::Nothing).await {
-        Ok(_) => true,
-        Err(why) => {
-            warn!(operation.id = %operation.id, error = %why, "an operation's event could not be written");
-            false
+/// What one look works with.
+#[derive(Clone, Copy)]
+struct Follower<'a> {
+    app: &'a App,
+    told: &'a Told,
+    operation: &'a Operation,
+}
+
+impl Follower<'_> {
+    async fn say(self, text: &str) -> bool {
+        let event = [(self.app.clock.now(), text.to_owned())];
+        match self.app.store.operation_progress(self.operation, &event, Alongside::Nothing).await {
+            Ok(_) => true,
+            Err(why) => {
+                warn!(operation.id = %self.operation.id, error = %why, "an operation's event could not be written");
+                false
+            }
+        }
+    }
+
+    /// One look. `told_at` is the generation of the entity that this follower has told the engine of: the engine keeps what
+    /// it is told, so it is told again only when the entity has changed.
+    async fn step(self, told_at: &mut Option<Generation>, since: Timestamp) -> Result<Step, StoreError> {
+        let Self { app, told, operation } = self;
+        // Another operation may have taken over since the last look; a follower of an ended one touches nothing.
+        match app.store.operation_get(&operation.id).await? {
+            Some(current) if !current.state.ended() => {}
+            _ => return Ok(Step::Ended),
+        }
+        let Some(entity) = app.store.entity_get(&operation.entity).await? else {
+            let gone = Failure::new(FailureClass::Superseded, format!("{} is gone", operation.entity));
+            return self.end(OperationState::Failed, Some(gone), "gone", Alongside::Nothing).await;
+        };
+        if entity.deleting() {
+            return self.delete(&entity).await;
+        }
+        if *told_at != Some(entity.generation()) {
+            match tell::entity(app, told, &entity).await {
+                Ok(()) => *told_at = Some(entity.generation()),
+                Err(TellError::Store(why)) => return Err(why),
+                Err(TellError::Engine(why)) => return self.engine_said(entity, why).await,
+            }
+        }
+        match app.engine.observe(Scope::One(operation.entity.clone())).await {
+            Ok(seen) => self.judge(entity, &seen, since).await,
+            Err(why) => self.engine_said(entity, why).await,
+        }
+    }
+
+    /// An engine that does not answer is waited for; one that refuses ends the operation.
+    async fn engine_said(self, entity: Entity, why: EngineError) -> Result<Step, StoreError> {
+        if why.retryable() {
+            return Ok(Step::retry(&why));
+        }
+        self.failed(entity, failure(why)).await
+    }
+
+    async fn delete(self, entity: &Entity) -> Result<Step, StoreError> {
+        let Self { app, told, operation } = self;
+        if let Entity::Environment(_) = entity {
+            // Its links go first, from both sides.
+            match tell::entity(app, told, entity).await {
+                Ok(()) => {}
+                Err(TellError::Store(why)) => return Err(why),
+                Err(TellError::Engine(why)) if why.retryable() => return Ok(Step::retry(&why)),
+                Err(TellError::Engine(why)) => {
+                    warn!(error = %why, "an environment's links could not be cut one by one")
+                }
+            }
+        }
+        // Nobody may tell the engine of it between its removal and its end in the store: that would bring it back.
+        let _turn = told.turn(&operation.entity).await;
+        match app.engine.remove(&operation.entity).await {
+            Ok(Removed::Going { waiting_for }) => Ok(Step::Wait(format!("waiting for {waiting_for}"))),
+            Ok(Removed::Gone) => {
+                let purge = Alongside::Purge(operation.entity.clone(), entity.generation());
+                let step = self.end(OperationState::Succeeded, None, "gone", purge).await;
+                told.forget(&operation.entity).await;
+                step
+            }
+            Err(why) if why.retryable() => Ok(Step::retry(&why)),
+            Err(why) => {
+                let cause = failure(why);
+                let text = cause.message.clone();
+                self.end(OperationState::Failed, Some(cause), &text, Alongside::Nothing).await
+            }
+        }
+    }
+
+    async fn judge(self, entity: Entity, seen: &Observed, since: Timestamp) -> Result<Step, StoreError> {
+        let now = self.app.clock.now();
+        let (verdict, outcome): (Verdict, Option<TaskOutcome>) = match &entity {
+            Entity::Environment(it) => match seen.environments.iter().find(|seen| seen.id == it.id) {
+                Some(_) => (Verdict::Done("ready".to_owned()), None),
+                None => (Verdict::Wait("waiting for its network".to_owned()), None),
+            },
+            Entity::LoadBalancer(it) => {
+                (load_balancer::judge(it, seen.load_balancers.iter().find(|seen| seen.id == it.id)), None)
+            }
+            Entity::Service(it) => {
+                (service::judge(it, seen.services.iter().find(|seen| seen.id == it.id), since, now), None)
+            }
+            Entity::Task(it) => task::judge(it, seen.tasks.iter().find(|seen| seen.id == it.id), now),
+        };
+        match verdict {
+            Verdict::Wait(text) => Ok(Step::Wait(text)),
+            Verdict::Done(text) => {
+                let alongside = match (entity, outcome) {
+                    (Entity::Service(it), _) => Alongside::Update(Entity::Service(service::healthy(it, now))),
+                    (Entity::Task(it), outcome @ Some(_)) => Alongside::Update(Entity::Task(Task { outcome, ..it })),
+                    _ => Alongside::Nothing,
+                };
+                self.end(OperationState::Succeeded, None, &text, alongside).await
+            }
+            Verdict::Failed(cause) => match (entity, outcome) {
+                (Entity::Task(it), outcome @ Some(_)) => {
+                    let text = cause.message.clone();
+                    let alongside = Alongside::Update(Entity::Task(Task { outcome, ..it }));
+                    self.end(OperationState::Failed, Some(cause), &text, alongside).await
+                }
+                (entity, _) => self.failed(entity, cause).await,
+            },
+            Verdict::RollBack(cause) => {
+                let Entity::Service(it) = entity else { return Ok(Step::Again) };
+                let back = service::rolled_back(it, cause.clone(), now);
+                let wanted = back.wanted();
+                let to = format!("{}:{}", wanted.deploy_name, wanted.deploy_version);
+                let text = format!("{}; rolled back to {to}", cause.message);
+                let alongside = Alongside::Update(Entity::Service(back));
+                self.end(OperationState::RolledBack, Some(cause), &text, alongside).await
+            }
+        }
+    }
+
+    async fn failed(self, entity: Entity, cause: Failure) -> Result<Step, StoreError> {
+        let text = cause.message.clone();
+        let now = self.app.clock.now();
+        let alongside = match entity {
+            // Whichever operation watches: a roll-out that is under way has failed, one that was healthy stays so.
+            Entity::Service(it) => Alongside::Update(Entity::Service(service::failed(it, cause.clone(), now))),
+            Entity::Task(it) => {
+                let outcome = TaskOutcome { ended: now, copies: vec![], failure: Some(cause.clone()) };
+                Alongside::Update(Entity::Task(Task { outcome: Some(outcome), ..it }))
+            }
+            Entity::Environment(_) | Entity::LoadBalancer(_) => Alongside::Nothing,
+        };
+        self.end(OperationState::Failed, Some(cause), &text, alongside).await
+    }
+
+    /// Writes an operation's end, together with what it means for the entity.
+    async fn end(
+        self,
+        state: OperationState,
+        cause: Option<Failure>,
+        text: &str,
+        alongside: Alongside,
+    ) -> Result<Step, StoreError> {
+        let Self { app, operation, .. } = self;
+        let now = app.clock.now();
+        let ended = Operation { state, cause, ended: Some(now), ..operation.clone() };
+        let updates = matches!(alongside, Alongside::Update(_));
+        match app.store.operation_progress(&ended, &[(now, text.to_owned())], alongside).await {
+            Ok(true) => {}
+            // Another operation took over in this very moment; what it wants counts.
+            Ok(false) | Err(StoreError::Missing { .. }) => return Ok(Step::Ended),
+            Err(StoreError::Conflict { .. }) => return Ok(Step::Again),
+            Err(why) => return Err(why),
+        }
+        let (id, entity, name) = (&operation.id, operation.entity.kind(), &operation.entity_name);
+        let (verb, state) = (operation.verb, state.as_str());
+        info!(operation.id = %id, entity.id = operation.entity.id(), "{verb} of {entity} `{name}` {state}: {text}");
+        if updates && matches!(operation.entity, EntityRef::Service(_)) {
+            self.tell_again().await;
+        }
+        app.nudge.nudge();
+        Ok(Step::Ended)
+    }
+
+    /// After an end that changed the service the engine is told the new state of it: a rollback or a halt is carried out by
+    /// that. Its result needs no watching: what it goes back to was healthy and still runs.
+    async fn tell_again(self) {
+        let Self { app, told, operation } = self;
+        let result = match app.store.entity_get(&operation.entity).await {
+            Ok(Some(entity)) => tell::entity(app, told, &entity).await,
+            Ok(None) => Ok(()),
+            Err(why) => Err(why.into()),
+        };
+        if let Err(why) = result {
+            warn!(entity = %operation.entity, error = %why, "the engine could not be told yet");
+            told.ask_again();
         }
     }
 }
 
-/// One look. `told_at` is the generation of the entity that this follower has told the engine of: the engine keeps what it
-/// is told, so it is told again only when the entity has changed.
-async fn step(
-    app: &App,
-    told: &Told,
-    operation: &Operation,
-    told_at: &mut Option<Generation>,
-) -> Result<Step, StoreError> {
-    // Another operation may have taken over since the last look; a follower of an ended one touches nothing.
-    match app.store.operation_get(&operation.id).await? {
-        Some(current) if !current.state.ended() => {}
-        _ => return Ok(Step::Ended),
-    }
-    let Some(entity) = app.store.entity_get(&operation.entity).await? else {
-        let gone = Failure::new(FailureClass::Superseded, format!("{} is gone", operation.entity));
-        return end(app, told, operation, OperationState::Failed, Some(gone), "gone", Alongside::Nothing).await;
-    };
-    if entity.deleting() {
-        return delete(app, told, operation, &entity).await;
-    }
-    if *told_at != Some(entity.generation()) {
-        match tell::entity(app, told, &entity).await {
-            Ok(()) => *told_at = Some(entity.generation()),
-            Err(TellError::Store(why)) => return Err(why),
-            Err(TellError::Engine(why)) => return engine_said(app, told, operation, &entity, why).await,
-        }
-    }
-    let seen = match app.engine.observe(Scope::One(operation.entity.clone())).await {
-        Ok(seen) => seen,
-        Err(why) => return engine_said(app, told, operation, &entity, why).await,
-    };
-    judge(app, told, operation, entity, &seen).await
-}
-
-/// An engine that does not answer is waited for; one that refuses ends the operation.
-async fn engine_said(
-    app: &App,
-    told: &Told,
-    operation: &Operation,
-    entity: &Entity,
-    why: EngineError,
-) -> Result<Step, StoreError> {
-    if why.retryable() {
-        return Ok(Step::retry(&why));
-    }
-    let cause = match why {
+/// An engine's refusal as the cause of a failure.
+fn failure(why: EngineError) -> Failure {
+    match why {
         EngineError::Refused { failure } => *failure,
         other => Failure::new(FailureClass::Other, chain(&other)),
-    };
-    failed(app, told, operation, entity.clone(), cause).await
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
     }
-    text
-}
-
-async fn delete(app: &App, told: &Told, operation: &Operation, entity: &Entity) -> Result<Step, StoreError> {
-    if let Entity::Environment(_) = entity {
-        // Its links go first, from both sides.
-        match tell::entity(app, told, entity).await {
-            Ok(()) => {}
-            Err(TellError::Store(why)) => return Err(why),
-            Err(TellError::Engine(why)) if why.retryable() => {
-                return Ok(Step::retry(&why));
-            }
-            Err(TellError::Engine(why)) => warn!(error = %why, "an environment's links could not be cut one by one"),
-        }
-    }
-    match app.engine.remove(&operation.entity).await {
-        Ok(Removed::Going { waiting_for }) => Ok(Step::Wait(format!("waiting for {waiting_for}"))),
-        Ok(Removed::Gone) => {
-            tell::forget(told, &operation.entity).await;
-            let purge = Alongside::Purge(operation.entity.clone(), entity.generation());
-            end(app, told, operation, OperationState::Succeeded, None, "gone", purge).await
-        }
-        Err(why) if why.retryable() => Ok(Step::retry(&why)),
-        Err(why) => {
-            let cause = match why {
-                EngineError::Refused { failure } => *failure,
-                other => Failure::new(FailureClass::Other, chain(&other)),
-            };
-            let text = cause.message.clone();
-            end(app, told, operation, OperationState::Failed, Some(cause), &text, Alongside::Nothing).await
-        }
-    }
-}
-
-async fn judge(
-    app: &App,
-    told: &Told,
-    operation: &Operation,
-    entity: Entity,
-    seen: &Observed,
-) -> Result<Step, StoreError> {
-    let now = app.clock.now();
-    let (verdict, outcome): (Verdict, Option<TaskOutcome>) = match &entity {
-        Entity::Environment(it) => match seen.environments.iter().find(|seen| seen.id == it.id) {
-            Some(_) => (Verdict::Done("ready".to_owned()), None),
-            None => (Verdict::Wait("waiting for its network".to_owned()), None),
-        },
-        Entity::LoadBalancer(it) => {
-            (load_balancer::judge(it, seen.load_balancers.iter().find(|seen| seen.id == it.id)), None)
-        }
-        Entity::Service(it) => {
-            (service::judge(it, operation, seen.services.iter().find(|seen| seen.id == it.id), now), None)
-        }
-        Entity::Task(it) => task::judge(it, seen.tasks.iter().find(|seen| seen.id == it.id), now),
-    };
-    match verdict {
-        Verdict::Wait(text) => Ok(Step::Wait(text)),
-        Verdict::Done(text) => {
-            let alongside = match (entity, outcome) {
-                (Entity::Service(it), _) => Alongside::Update(Entity::Service(service::healthy(it, now))),
-                (Entity::Task(mut it), Some(outcome)) => {
-                    it.outcome = Some(outcome);
-                    Alongside::Update(Entity::Task(it))
-                }
-                _ => Alongside::Nothing,
-            };
-            end(app, told, operation, OperationState::Succeeded, None, &text, alongside).await
-        }
-        Verdict::Failed(cause) => match (entity, outcome) {
-            (Entity::Task(mut it), Some(outcome)) => {
-                it.outcome = Some(outcome);
-                let text = cause.message.clone();
-                end(
-                    app,
-                    told,
-                    operation,
-                    OperationState::Failed,
-                    Some(cause),
-                    &text,
-                    Alongside::Update(Entity::Task(it)),
-                )
-                .await
-            }
-            (entity, _) => failed(app, told, operation, entity, cause).await,
-        },
-        Verdict::RollBack(cause) => {
-            let Entity::Service(it) = entity else { return Ok(Step::Again) };
-            let back = service::rolled_back(it, cause.clone(), now);
-            let wanted = back.wanted();
-            let text = format!("{}; rolled back to {}:{}", cause.message, wanted.deploy_name, wanted.deploy_version);
-            let alongside = Alongside::Update(Entity::Service(back));
-            end(app, told, operation, OperationState::RolledBack, Some(cause), &text, alongside).await
-        }
-    }
-}
-
-async fn failed(
-    app: &App,
-    told: &Told,
-    operation: &Operation,
-    entity: Entity,
-    cause: Failure,
-) -> Result<Step, StoreError> {
-    let text = cause.message.clone();
-    let alongside = match (entity, operation.verb) {
-        (Entity::Service(it), Verb::Create | Verb::Update) => {
-            Alongside::Update(Entity::Service(service::failed(it, cause.clone(), app.clock.now())))
-        }
-        (Entity::Task(mut it), _) => {
-            let ended = app.clock.now();
-            it.outcome = Some(TaskOutcome { ended, copies: vec![], failure: Some(cause.clone()) });
-            Alongside::Update(Entity::Task(it))
-        }
-        _ => Alongside::Nothing,
-    };
-    end(app, told, operation, OperationState::Failed, Some(cause), &text, alongside).await
-}
-
-/// Writes an operation's end, together with what it means for the entity.
-async fn end(
-    app: &App,
-    told: &Told,
-    operation: &Operation,
-    state: OperationState,
-    cause: Option<Failure>,
-    text: &str,
-    alongside: Alongside,
-) -> Result<Step, StoreError> {
-    let now = app.clock.now();
-    let ended = Operation { state, cause, ended: Some(now), ..operation.clone() };
-    let changes_entity = !matches!(alongside, Alongside::Nothing);
-    match app.store.operation_progress(&ended, &[(now, text.to_owned())], alongside).await {
-        Ok(_) => {}
-        Err(StoreError::Conflict { .. }) => return Ok(Step::Again),
-        Err(StoreError::Missing { .. }) => return Ok(Step::Ended),
-        Err(why) => return Err(why),
-    }
-    log_end(&ended, text);
-    if changes_entity && matches!(operation.entity, EntityRef::Service(_)) {
-        // The engine hears of a halt or a rollback at once, by the next look at the service.
-        tell_again(app, told, operation).await;
-    }
-    app.nudge.nudge();
-    Ok(Step::Ended)
-}
-
-/// After an end that changed the service the engine is told the new state of it: a rollback or a halt is carried out by
-/// that. Its result needs no watching: what it goes back to was healthy and still runs.
-async fn tell_again(app: &App, told: &Told, operation: &Operation) {
-    match app.store.entity_get(&operation.entity).await {
-        Ok(Some(entity)) => {
-            if let Err(why) = tell::entity(app, told, &entity).await {
-                warn!(entity = %operation.entity, error = %why, "the engine could not be told; the next resync does");
-            }
-        }
-        Ok(None) => {}
-        Err(why) => warn!(entity = %operation.entity, error = %why, "the entity could not be read again"),
-    }
-}
-
-fn log_end(operation: &Operation, text: &str) {
-    let (id, entity, name) = (&operation.id, operation.entity.kind(), &operation.entity_name);
-    let (verb, state) = (operation.verb, operation.state.as_str());
-    info!(operation.id = %id, entity.id = operation.entity.id(), "{verb} of {entity} `{name}` {state}: {text}");
 }

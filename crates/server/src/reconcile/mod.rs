@@ -32,6 +32,12 @@ use tell::Told;
 /// How often everything is told to the engine again, and strays are looked for, though nothing changed.
 const RESYNC: Duration = Duration::from_secs(300);
 
+/// How long to wait before the engine is asked again to take what it refused: a port that somebody else held may be free.
+const RETRY_REFUSED: Duration = Duration::from_secs(15);
+
+/// How often abandoned uploads are looked for.
+const UPLOADS: Duration = Duration::from_secs(600);
+
 /// How long to wait before the start's resync is tried again when the engine did not answer.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -64,7 +70,8 @@ pub(crate) async fn run(app: App) {
     let mut parts = JoinSet::new();
     parts.spawn(pump(app.clone()));
     parts.spawn(followers(app.clone(), told.clone()));
-    parts.spawn(resync(app, told));
+    parts.spawn(resync(app.clone(), told));
+    parts.spawn(uploads(app));
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {
             tracing::error!(error = %why, "a part of the reconciler ended");
@@ -114,24 +121,42 @@ async fn followers(app: App, told: Arc<Told>) {
     while running.join_next().await.is_some() {}
 }
 
+/// Sweeps abandoned uploads, whatever the engine does.
+async fn uploads(app: App) {
+    while !app.stop.asked() {
+        sweep::registry(&app).await;
+        tokio::select! {
+            () = tokio::time::sleep(UPLOADS) => {}
+            () = app.stop.wait() => {}
+        }
+    }
+}
+
 /// Tells the engine everything at the start and from time to time, and sweeps strays.
 async fn resync(app: App, told: Arc<Told>) {
+    let mut complained = String::new();
     while !app.stop.asked() {
         let pause = match tell::everything(&app, &told).await {
-            Ok(()) => {
-                if let Err(why) = sweep::sweep(&app).await {
+            Ok(complete) => {
+                complained.clear();
+                if let Err(why) = sweep::sweep(&app, &told).await {
                     debug!(error = %why, "strays could not be looked for");
                 }
-                sweep::registry(&app).await;
-                RESYNC
+                if complete { RESYNC } else { RETRY_REFUSED }
             }
             Err(why) => {
-                warn!(error = %why, "the engine could not be told what is wanted; trying again");
+                let text = tell::chain(&why);
+                // An engine that stays away is one line, not one every two seconds.
+                if text != complained {
+                    warn!(error = text, "the engine could not be told what is wanted; trying on");
+                    complained = text;
+                }
                 RETRY
             }
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = told.asked_again() => tokio::time::sleep(RETRY).await,
             () = app.stop.wait() => {}
         }
     }

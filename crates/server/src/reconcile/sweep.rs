@@ -6,14 +6,14 @@ use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::port::engine::{Observed, Scope};
 use tracing::{info, warn};
 
-use super::tell::TellError;
+use super::tell::{TellError, Told};
 use crate::app::App;
 
 /// Looks for strays and removes them.
 ///
 /// The engine is looked at first and the store read afterwards. An entity is written to the store before the engine hears
 /// of it, so what the engine has and the store then does not know can't be on its way in: it was deleted.
-pub(crate) async fn sweep(app: &App) -> Result<(), TellError> {
+pub(crate) async fn sweep(app: &App, told: &Told) -> Result<(), TellError> {
     let seen = entities(&app.engine.observe(Scope::All).await?);
     let mut known: HashSet<EntityRef> = HashSet::new();
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
@@ -21,6 +21,7 @@ pub(crate) async fn sweep(app: &App) -> Result<(), TellError> {
     }
     for stray in seen.into_iter().filter(|entity| !known.contains(entity)) {
         info!(entity = %stray, "sweeping {stray}: it belongs to nothing that this instance knows");
+        let _turn = told.turn(&stray).await;
         if let Err(why) = app.engine.remove(&stray).await {
             warn!(entity = %stray, error = %why, "a stray could not be swept");
         }
@@ -37,11 +38,9 @@ fn entities(seen: &Observed) -> Vec<EntityRef> {
     services.chain(tasks).chain(load_balancers).chain(environments).collect()
 }
 
-/// Sweeps uploads that nobody went on with.
+/// Sweeps uploads that nobody went on with; the registry itself says how many.
 pub(crate) async fn registry(app: &App) {
-    match app.registry.sweep().await {
-        Ok(0) => {}
-        Ok(uploads) => info!(uploads, "swept {uploads} abandoned uploads"),
-        Err(why) => warn!(error = %why, "abandoned uploads could not be swept"),
+    if let Err(why) = app.registry.sweep().await {
+        warn!(error = %why, "abandoned uploads could not be swept");
     }
 }

@@ -1,22 +1,64 @@
 //! Telling the engine what is wanted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::environment::Environment;
+use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::service::Service;
 use layer0_domain::model::task::{Task, TaskWanted};
+use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::environment::{linked_with, reachable_from};
 use layer0_domain::port::engine::{EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
 use layer0_domain::port::store::{Entity, StoreError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::app::App;
 
-/// What the engine was last told of each entity, so that it is told again only what changed.
+/// What the engine was last told of each entity, so that it is told again only what changed, and whose turn it is to tell.
+///
+/// Between reading what is wanted and telling it, nobody else may do the same for the same entity: an older wish must never
+/// arrive last. Environments and load balancers have one turn together, because what is wanted of one follows from the
+/// others (links); each service and task has its own.
 #[derive(Default)]
 pub(crate) struct Told {
     wants: Mutex<HashMap<EntityRef, Want>>,
+    topology: Arc<Mutex<()>>,
+    turns: Mutex<HashMap<EntityRef, Arc<Mutex<()>>>>,
+    refusals: Mutex<HashMap<EntityRef, String>>,
+    incomplete: Notify,
+}
+
+impl Told {
+    /// The turn to tell the engine of an entity, or to remove it.
+    pub(crate) async fn turn(&self, entity: &EntityRef) -> OwnedMutexGuard<()> {
+        let turn = match entity {
+            EntityRef::Environment(_) | EntityRef::LoadBalancer(_) => self.topology.clone(),
+            EntityRef::Service(_) | EntityRef::Task(_) | EntityRef::Deploy(_) => {
+                self.turns.lock().await.entry(entity.clone()).or_default().clone()
+            }
+        };
+        turn.lock_owned().await
+    }
+
+    /// Forgets what was told of an entity that is gone.
+    pub(crate) async fn forget(&self, entity: &EntityRef) {
+        self.wants.lock().await.remove(entity);
+        self.turns.lock().await.remove(entity);
+        self.refusals.lock().await.remove(entity);
+    }
+
+    /// Asks for everything to be told again soon: something could not be told, and nobody else will try.
+    pub(crate) fn ask_again(&self) {
+        self.incomplete.notify_one();
+    }
+
+    /// Returns when somebody asks.
+    pub(crate) async fn asked_again(&self) {
+        self.incomplete.notified().await;
+    }
 }
 
 /// Why the engine could not be told.
@@ -55,13 +97,24 @@ fn want(app: &App, entity: &Entity, all: &[Environment]) -> Option<Want> {
             load_balancer: it.clone(),
             reachable_from: reachable_from(&it.environment, all, app.engine.capabilities().one_way_links),
         }),
-        Entity::Service(it) => Some(Want::Service(service(it))),
+        Entity::Service(it) => Some(Want::Service(service(app, it))),
         Entity::Task(it) if it.outcome.is_some() => None,
-        Entity::Task(it) => Some(Want::Task(task(it))),
+        Entity::Task(it) => Some(Want::Task(task(app, it))),
     }
 }
 
-fn service(it: &Service) -> ServiceSpec {
+/// The definition with images of ours named by the registry's present address.
+fn present(app: &App, definition: &TaskDefinition) -> TaskDefinition {
+    let mut definition = definition.clone();
+    for container in &mut definition.containers {
+        if let Ok(image) = ImageRef::parse(&container.image) {
+            container.image = app.identity.registry.present(&image).to_string();
+        }
+    }
+    definition
+}
+
+fn service(app: &App, it: &Service) -> ServiceSpec {
     let wanted = it.wanted();
     ServiceSpec {
         id: it.id.clone(),
@@ -71,7 +124,7 @@ fn service(it: &Service) -> ServiceSpec {
         revision: Revision {
             deployment: wanted.id.clone(),
             label: format!("{}:{}", wanted.deploy_name, wanted.deploy_version),
-            definition: wanted.definition.clone(),
+            definition: present(app, &wanted.definition),
         },
         mode: if it.halted() { ServiceMode::Halted } else { ServiceMode::Run },
         load_balancer: it.load_balancer.clone(),
@@ -79,13 +132,13 @@ fn service(it: &Service) -> ServiceSpec {
     }
 }
 
-fn task(it: &Task) -> TaskSpec {
+fn task(app: &App, it: &Task) -> TaskSpec {
     TaskSpec {
         id: it.id.clone(),
         name: it.name.clone(),
         environment: it.environment.clone(),
         copies: it.copies,
-        definition: it.definition.clone(),
+        definition: present(app, &it.definition),
         run: match it.wanted {
             TaskWanted::Run => TaskRun::Once,
             TaskWanted::Stop => TaskRun::Stop,
@@ -96,80 +149,138 @@ fn task(it: &Task) -> TaskSpec {
 
 /// Tells the engine what is wanted of one entity, and of what it needs: its environment and load balancer first.
 ///
-/// A change of an environment's links changes what is wanted of other environments and of private load balancers; those
-/// are told too.
+/// A change of an environment's links changes what is wanted of the environments that it is and was linked with, and of
+/// load balancers in all of them; those are told too.
 pub(crate) async fn entity(app: &App, told: &Told, entity: &Entity) -> Result<(), TellError> {
-    let all = environments(app).await?;
-    if let Some(id) = entity.environment()
-        && let Some(environment) = all.iter().find(|it| it.id == *id)
-    {
-        tell(app, told, &Entity::Environment(environment.clone()), &all).await?;
+    if let Some(id) = entity.environment() {
+        tell(app, told, &EntityRef::Environment(id.clone())).await?;
     }
     if let Entity::Service(service) = entity
         && let Some(id) = &service.load_balancer
-        && let Some(load_balancer) = app.store.entity_get(&EntityRef::LoadBalancer(id.clone())).await?
     {
-        tell(app, told, &load_balancer, &all).await?;
+        tell(app, told, &EntityRef::LoadBalancer(id.clone())).await?;
     }
-    tell(app, told, entity, &all).await?;
-    if matches!(entity, Entity::Environment(_)) {
-        for other in &all {
-            tell(app, told, &Entity::Environment(other.clone()), &all).await?;
-        }
-        for load_balancer in app.store.entity_list(EntityKind::LoadBalancer).await? {
-            tell(app, told, &load_balancer, &all).await?;
-        }
+    let before = linked_before(told, &entity.reference()).await;
+    tell(app, told, &entity.reference()).await?;
+    if let Entity::Environment(it) = entity {
+        neighbours(app, told, &it.id, before).await?;
     }
     Ok(())
 }
 
-/// Tells the engine of everything, whatever it was told before: after a restart it knows nothing.
-///
-/// One entity that the engine refuses keeps no other from being told; its own operation, or its own `get`, shows why.
-pub(crate) async fn everything(app: &App, told: &Told) -> Result<(), TellError> {
-    let all = environments(app).await?;
-    let order = [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task];
-    for kind in order {
-        for entity in app.store.entity_list(kind).await? {
-            let Some(want) = want(app, &entity, &all) else { continue };
-            match ensure(app, told, want).await {
-                Ok(()) => {}
-                Err(why) if why.retryable() => return Err(why.into()),
-                Err(why) => tracing::warn!(entity = %entity.reference(), error = %why, "the engine refused an entity"),
+/// The environments that the engine was last told to be linked with this one, from either side.
+async fn linked_before(told: &Told, of: &EntityRef) -> BTreeSet<EnvironmentId> {
+    let EntityRef::Environment(of) = of else { return BTreeSet::new() };
+    let wants = told.wants.lock().await;
+    let mut found = BTreeSet::new();
+    for want in wants.values() {
+        if let Want::Environment { environment, linked } = want {
+            if environment.id == *of {
+                found.extend(linked.iter().cloned());
+            } else if linked.contains(of) {
+                found.insert(environment.id.clone());
             }
         }
     }
-    Ok(())
+    found
 }
 
-async fn tell(app: &App, told: &Told, entity: &Entity, all: &[Environment]) -> Result<(), TellError> {
-    let Some(want) = want(app, entity, all) else { return Ok(()) };
-    let known = told.wants.lock().await.get(&want.entity()) == Some(&want);
-    if !known {
-        ensure(app, told, want).await?;
+async fn neighbours(
+    app: &App,
+    told: &Told,
+    of: &EnvironmentId,
+    before: BTreeSet<EnvironmentId>,
+) -> Result<(), TellError> {
+    let mut touched = before;
+    touched.extend(linked_with(of, &environments(app).await?));
+    for other in &touched {
+        tell(app, told, &EntityRef::Environment(other.clone())).await?;
+    }
+    touched.insert(of.clone());
+    for summary in app.store.summary_list(EntityKind::LoadBalancer).await? {
+        if summary.environment.is_some_and(|environment| touched.contains(&environment)) {
+            tell(app, told, &summary.entity).await?;
+        }
     }
     Ok(())
 }
 
-async fn ensure(app: &App, told: &Told, want: Want) -> Result<(), EngineError> {
-    let entity = want.entity();
-    let result = app.engine.ensure(want.clone()).await;
-    let mut wants = told.wants.lock().await;
-    match result {
+/// Tells the engine of everything, whatever it was told before: after a restart it knows nothing. Answers whether it took
+/// all of it.
+///
+/// One entity that the engine refuses, or fails at, keeps no other from being told. Only an engine that does not answer at
+/// all ends the round.
+pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError> {
+    let mut complete = true;
+    for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
+        for summary in app.store.summary_list(kind).await? {
+            let result = ensure_present(app, told, &summary.entity, Anew::Yes).await;
+            let mut refusals = told.refusals.lock().await;
+            match result {
+                Ok(()) => drop(refusals.remove(&summary.entity)),
+                Err(TellError::Store(why)) => return Err(why.into()),
+                Err(TellError::Engine(why @ (EngineError::Unavailable { .. } | EngineError::Throttled { .. }))) => {
+                    return Err(why.into());
+                }
+                Err(TellError::Engine(why)) => {
+                    complete = false;
+                    let text = chain(&why);
+                    // Said once, not at every round.
+                    if refusals.insert(summary.entity.clone(), text.clone()).as_ref() != Some(&text) {
+                        tracing::warn!(error = text, "the engine did not take {}", summary.entity);
+                    }
+                }
+            }
+        }
+    }
+    Ok(complete)
+}
+
+async fn tell(app: &App, told: &Told, entity: &EntityRef) -> Result<(), TellError> {
+    ensure_present(app, told, entity, Anew::No).await
+}
+
+/// Whether the engine is told what it was told before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Anew {
+    Yes,
+    No,
+}
+
+/// Reads what is wanted of an entity now and tells the engine, in one turn. Of an entity that has gone or is on its way
+/// out, nothing is told.
+async fn ensure_present(app: &App, told: &Told, of: &EntityRef, anew: Anew) -> Result<(), TellError> {
+    let _turn = told.turn(of).await;
+    let Some(entity) = app.store.entity_get(of).await? else { return Ok(()) };
+    let all = match entity {
+        Entity::Environment(_) | Entity::LoadBalancer(_) => environments(app).await?,
+        Entity::Service(_) | Entity::Task(_) => vec![],
+    };
+    let Some(want) = want(app, &entity, &all) else { return Ok(()) };
+    if anew == Anew::No && told.wants.lock().await.get(of) == Some(&want) {
+        return Ok(());
+    }
+    match app.engine.ensure(want.clone()).await {
         Ok(()) => {
-            wants.insert(entity, want);
+            told.wants.lock().await.insert(of.clone(), want);
             Ok(())
         }
-        // Somebody told the engine something newer: that is what is wanted.
+        // The engine knows something newer, or is taking the entity away: that is what is wanted.
         Err(EngineError::Outdated { .. }) => Ok(()),
         Err(why) => {
-            wants.remove(&entity);
-            Err(why)
+            told.wants.lock().await.remove(of);
+            Err(why.into())
         }
     }
 }
 
-/// Forgets what was told of an entity that is gone.
-pub(crate) async fn forget(told: &Told, entity: &EntityRef) {
-    told.wants.lock().await.remove(entity);
+/// An error with its sources.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }

@@ -38,7 +38,7 @@ async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiCon
         kind: "local".to_owned(),
         engine: app.engine.capabilities().name.to_owned(),
         registry_name: app.identity.registry_name.clone(),
-        registry_address: app.identity.registry_address.clone(),
+        registry_address: app.identity.registry.current.clone(),
     }))
 }
 

@@ -34,12 +34,13 @@ fn id(text: &str) -> Result<LoadBalancerId, ApiError> {
 async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::LoadBalancerSummary>>, ApiError> {
     let names = environment_names(&app).await?;
     let all = app.store.summary_list(EntityKind::LoadBalancer).await?;
-    let summary = |it: layer0_domain::port::store::Summary| {
-        let (load_balancer_id, load_balancer_name, environment_id, environment_name) = columns(&it, &names);
+    let summary = |mut it: layer0_domain::port::store::Summary| {
+        let load_balancer_type = std::mem::take(&mut it.label);
+        let (load_balancer_id, load_balancer_name, environment_id, environment_name) = columns(it, &names);
         wire::LoadBalancerSummary {
             load_balancer_id,
             load_balancer_name,
-            load_balancer_type: it.label,
+            load_balancer_type,
             environment_id,
             environment_name,
         }
@@ -56,7 +57,9 @@ async fn create(
     State(app): State<App>,
     ApiJson(request): ApiJson<wire::CreateLoadBalancerRequest>,
 ) -> Result<Response, ApiError> {
-    let made = load_balancer::load_balancer_create(&app.ctx(), read::new_load_balancer(request)?).await?;
+    let new = read::new_load_balancer(request)?;
+    let _turn = app.port_turn.lock().await;
+    let made = load_balancer::load_balancer_create(&app.ctx(), new).await?;
     app.nudge.nudge();
     Ok(created(write::accepted(made)))
 }
@@ -91,6 +94,7 @@ async fn update(
     ApiJson(request): ApiJson<wire::UpdateLoadBalancerRequest>,
 ) -> Result<Response, ApiError> {
     let change = read::load_balancer_change(request)?;
+    let _turn = app.port_turn.lock().await;
     let changed = load_balancer::load_balancer_update(&app.ctx(), &id(&text)?, change).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))

@@ -11,6 +11,7 @@ use layer0_api::types as wire;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ManifestRef, Repository};
+use layer0_domain::ops::image::image_holders;
 use layer0_domain::port::registry_store::Page;
 use layer0_registry::TaggedImage;
 use serde::Deserialize;
@@ -35,7 +36,7 @@ fn repository(app: &App, it: &Repository) -> wire::Repository {
         name: it.name.name().to_owned(),
         created_at: rfc3339(it.created),
         uri: format!("{}/{}", app.identity.registry_name, it.name),
-        backing_uri: format!("{}/{}", app.identity.registry_address, it.name),
+        backing_uri: format!("{}/{}", app.identity.registry.current, it.name),
     }
 }
 
@@ -150,6 +151,19 @@ async fn no_image(app: &App, name: &RepositoryName, reference: &str) -> Result<A
         .hint(format!("`l0 image list {name}` shows its tags")))
 }
 
+/// What runs an image keeps it: a copy that must be started again has to be pulled again.
+async fn nobody_holds(app: &App, name: &RepositoryName, digest: Option<&Digest>) -> Result<(), ApiError> {
+    let holders = image_holders(&app.ctx(), name, digest).await?;
+    if holders.is_empty() {
+        return Ok(());
+    }
+    let what = match digest {
+        Some(digest) => format!("image `{name}@{digest}`"),
+        None => format!("repository `{name}`"),
+    };
+    Err(ApiError::in_use(&what, &holders))
+}
+
 /// How a delete is meant.
 #[derive(Debug, Default, Deserialize)]
 struct How {
@@ -173,11 +187,15 @@ async fn delete(
     match below(&owner, &rest)? {
         Below::Repository(name) => {
             let found = app.registry.repository_get(&name).await?.ok_or_else(|| no_repository(&name))?;
+            nobody_holds(&app, &name, None).await?;
             app.registry.repository_delete(&name, !force).await?;
             Ok(Json(repository(&app, &found)).into_response())
         }
         Below::Images(_) => Err(ApiError::request("name a tag or a digest to delete")),
         Below::Image(name, reference, text) => {
+            if let ManifestRef::Digest(digest) = &reference {
+                nobody_holds(&app, &name, Some(digest)).await?;
+            }
             if app.registry.image_delete(&name, &reference).await? {
                 Ok(Json(format!("Image '{name}:{text}' successfully deleted.")).into_response())
             } else {

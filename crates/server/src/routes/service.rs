@@ -38,7 +38,7 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Serv
     let names = environment_names(&app).await?;
     let all = app.store.summary_list(EntityKind::Service).await?;
     let summary = |it: layer0_domain::port::store::Summary| {
-        let (service_id, service_name, environment_id, environment_name) = columns(&it, &names);
+        let (service_id, service_name, environment_id, environment_name) = columns(it, &names);
         wire::ServiceSummary { service_id, service_name, environment_id, environment_name }
     };
     Ok(Json(all.into_iter().map(summary).collect()))

@@ -41,7 +41,7 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Task
     let names = environment_names(&app).await?;
     let all = app.store.summary_list(EntityKind::Task).await?;
     let summary = |it: layer0_domain::port::store::Summary| {
-        let (task_id, task_name, environment_id, environment_name) = columns(&it, &names);
+        let (task_id, task_name, environment_id, environment_name) = columns(it, &names);
         wire::TaskSummary { task_id, task_name, environment_id, environment_name }
     };
     Ok(Json(all.into_iter().map(summary).collect()))

@@ -61,8 +61,11 @@ async fn a_refused_create_leaves_nothing_behind() {
         body
     };
     for (path, body) in [
-        ("/loadbalancer", json!({"load_balancer_name": "new", "environment_id": env, "is_public": true,
-            "ports": [{"host_port": 8080, "container_port": 80, "protocol": "http"}]})),
+        (
+            "/loadbalancer",
+            json!({"load_balancer_name": "new", "environment_id": env, "is_public": true,
+            "ports": [{"host_port": 8080, "container_port": 80, "protocol": "http"}]}),
+        ),
         ("/service", service(json!({"load_balancer_id": "none"}))),
         ("/service", service(json!({"deploy_id": "web.9"}))),
         ("/service", service(json!({"scale": -1}))),
@@ -143,7 +146,11 @@ async fn validation_says_what_is_required() {
         ("/deploy", json!({"deploy_name": "a"}), "Deploy file is required"),
         ("/environment", json!({}), "EnvironmentName is required"),
         ("/environment", json!({"environment_name": "a"}), "OperatingSystem is required"),
-        ("/environment", json!({"environment_name": "a", "operating_system": "windows"}), "Unrecognized OperatingSystem 'windows'"),
+        (
+            "/environment",
+            json!({"environment_name": "a", "operating_system": "windows"}),
+            "Unrecognized OperatingSystem 'windows'",
+        ),
         ("/service", json!({}), "ServiceName is required"),
         ("/service", json!({"service_name": "a"}), "EnvironmentID is required"),
         ("/service", json!({"service_name": "a", "environment_id": "e"}), "DeployID is required"),
@@ -166,12 +173,16 @@ async fn defaults_can_be_reached() {
     let (raw, client) = (Raw::of(&app), app.client());
     let env = environment(&client, "dev").await;
     let id = deploy(&client, "web", &[]).await;
-    let made = raw.post("/loadbalancer", &json!({"load_balancer_name": "lb", "environment_id": env})).await.expect(201).json();
+    let made =
+        raw.post("/loadbalancer", &json!({"load_balancer_name": "lb", "environment_id": env})).await.expect(201).json();
     let made: wire::CreateEntityResponse = serde_json::from_value(made).expect("its form");
     let balancer = done(&client, Ok(made)).await;
     let balancer = client.load_balancer_get(&balancer).await.expect("it is there");
     assert_eq!(balancer.health_check, wire::HealthCheck::standard());
-    assert_eq!((balancer.idle_timeout, balancer.load_balancer_type.as_str(), balancer.is_public), (60, "application", false));
+    assert_eq!(
+        (balancer.idle_timeout, balancer.load_balancer_type.as_str(), balancer.is_public),
+        (60, "application", false)
+    );
     assert_eq!((balancer.ports[0].host_port, balancer.ports[0].container_port), (80, 80));
     let request = wire::CreateServiceRequest { scale: None, ..new_service("web", &env, &id, 0) };
     let web = done(&client, client.service_create(&request).await).await;

@@ -11,8 +11,8 @@ use layer0_testkit::until::{ends, until};
 use serde_json::json;
 
 use crate::support::{
-    Raw, deploy, deploy_of, done, end_of, environment, followed, load_balancer, new_service, new_task, refused, service,
-    to_deploy, to_scale,
+    Raw, deploy, deploy_of, done, end_of, environment, followed, load_balancer, new_service, new_task, refused,
+    service, to_deploy, to_scale,
 };
 
 /// A container that never gets as far as running: its image takes an hour to pull.
@@ -48,8 +48,9 @@ async fn every_operation_ends_with_a_sentence() {
         (accepted.entity_id, events.last().expect("something happened").message.clone())
     };
     let (env, said) = last(client.environment_create(&crate::support::new_environment("dev")).await).await;
-    assert!(said.starts_with("ready as "), "{said}");
-    let (balancer, said) = last(client.load_balancer_create(&crate::support::new_load_balancer("lb", &env, &[80])).await).await;
+    assert_eq!(said, "ready");
+    let (balancer, said) =
+        last(client.load_balancer_create(&crate::support::new_load_balancer("lb", &env, &[80])).await).await;
     assert!(said.starts_with("listening at ") && said.ends_with("80:80/HTTP"), "{said}");
     let id = deploy(&client, "web", &[("FAKE_EXIT", "never")]).await;
     let (web, said) = last(client.service_create(&new_service("web", &env, &id, 2)).await).await;
@@ -77,9 +78,15 @@ async fn every_operation_ends_with_a_sentence() {
     assert_eq!(copies(&app).await, []);
     // All of it can be looked up later, the newest first, though the entities are gone.
     let all = client.operation_list().await.expect("a list");
-    assert_eq!((all[0].verb.as_str(), all[0].entity_type.as_str(), all[0].entity_name.as_str()), ("delete", "environment", "dev"));
+    assert_eq!(
+        (all[0].verb.as_str(), all[0].entity_type.as_str(), all[0].entity_name.as_str()),
+        ("delete", "environment", "dev")
+    );
     let log = client.admin_logs(&wire::LogQuery::default()).await.expect("a log");
-    assert!(log[0].lines.iter().any(|line| line.contains("create service `web`: 2 copies run and are healthy")), "{log:?}");
+    assert!(
+        log[0].lines.iter().any(|line| line.contains("create service `web`: 2 copies run and are healthy")),
+        "{log:?}"
+    );
 }
 
 /// A newer change takes an older one over; whoever watches the older one is told.
@@ -155,10 +162,16 @@ async fn a_version_that_does_not_come_up_is_rolled_back() {
             assert_eq!(cause.log_tail.last().expect("it wrote something").line, "no database", "{cause:?}");
         }
         assert!(events.last().expect("events").message.ends_with("; rolled back to web:1"), "{events:?}");
-        assert!(events.iter().any(|event| event.message.contains("of 3 times")), "each failed start is told: {events:?}");
+        assert!(
+            events.iter().any(|event| event.message.contains("of 3 times")),
+            "each failed start is told: {events:?}"
+        );
         let after = client.service_get(&web).await.expect("it is there");
         let (wanted, failed) = (&after.deployments[0], after.deployments.last().expect("the failed one is shown"));
-        assert_eq!((wanted.deploy_id.as_str(), wanted.status.as_str(), wanted.state.as_str()), (one.as_str(), "PRIMARY", "healthy"));
+        assert_eq!(
+            (wanted.deploy_id.as_str(), wanted.status.as_str(), wanted.state.as_str()),
+            (one.as_str(), "PRIMARY", "healthy")
+        );
         assert_eq!((failed.deploy_id.as_str(), failed.state.as_str()), (bad.as_str(), "rolled back"));
         assert_eq!(failed.cause.as_ref().map(|it| it.class.as_str()), Some(class));
         until("the failed copies to be gone", || async {
@@ -237,12 +250,17 @@ async fn tasks_run_to_their_exit_codes() {
     let value = "postgres://u:p=w@db:5432/x?a=b\nthe second line";
     let overrides = [("FAKE_LOG", value), ("FAKE_EXIT", "3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     let over = wire::ContainerOverride { container_name: "app".to_owned(), environment_overrides: overrides.into() };
-    let request = wire::CreateTaskRequest { container_overrides: vec![over], copies: Some(3), ..new_task("job", &env, &id) };
+    let request =
+        wire::CreateTaskRequest { container_overrides: vec![over], copies: Some(3), ..new_task("job", &env, &id) };
     let task = done(&client, client.task_create(&request).await).await;
     let ended = client.task_get(&task).await.expect("it is there");
     assert_eq!((ended.status.as_str(), ended.copies, ended.containers.len()), ("STOPPED", 3, 3));
     assert!(ended.containers.iter().all(|it| it.exit_code == 3 && it.exited && it.status == "STOPPED"), "{ended:?}");
-    assert_eq!((ended.deploy_id.as_str(), ended.deploy_version.as_str()), ("job.1", "1"), "defect 8.5: a read lost them");
+    assert_eq!(
+        (ended.deploy_id.as_str(), ended.deploy_version.as_str()),
+        ("job.1", "1"),
+        "defect 8.5: a read lost them"
+    );
     let logs = client.task_logs(&task, &wire::LogQuery::default()).await.expect("logs stay");
     assert_eq!(logs.len(), 3, "a file for each copy");
     assert_eq!(logs[0].lines.join("\n"), value);
@@ -292,14 +310,19 @@ async fn a_pinned_digest_survives_a_push_of_the_tag() {
     assert_eq!(accepted.images[0].image, "registry.layer0.test/team/app:1");
     assert!(accepted.images[0].resolved.ends_with(&first), "{accepted:?}");
     let web = done(&client, Ok(accepted)).await;
-    let runs = async |client: &Client| client.service_get(&web).await.expect("it is there").deployments[0].images[0].resolved.clone();
+    let runs = async |client: &Client| {
+        client.service_get(&web).await.expect("it is there").deployments[0].images[0].resolved.clone()
+    };
     let line = async |client: &Client| {
         let logs = client.service_logs(&web, &wire::LogQuery::default()).await.expect("logs");
         logs.last().expect("a copy").lines[0].clone()
     };
     let second = raw.push("team/app", "1", "amd64", "second").await;
     assert_ne!(first, second);
-    assert_eq!(client.image_resolve("registry.layer0.test/team/app:1").await.expect("a name").digest, Some(second.clone()));
+    assert_eq!(
+        client.image_resolve("registry.layer0.test/team/app:1").await.expect("a name").digest,
+        Some(second.clone())
+    );
     done(&client, client.service_update(&web, &to_scale(2)).await).await;
     app.restart().await;
     let client = app.client();
@@ -321,7 +344,10 @@ async fn listeners_change_in_place() {
     let client = app.client();
     let env = environment(&client, "dev").await;
     let public = load_balancer(&client, "public", &env, &[8080]).await;
-    let private = wire::CreateLoadBalancerRequest { is_public: false, ..crate::support::new_load_balancer("private", &env, &[9090]) };
+    let private = wire::CreateLoadBalancerRequest {
+        is_public: false,
+        ..crate::support::new_load_balancer("private", &env, &[9090])
+    };
     let private = done(&client, client.load_balancer_create(&private).await).await;
     for (id, host_port) in [(&public, 8080), (&private, 9090)] {
         // The same host port to another container port: the predecessor saw no difference.

@@ -78,7 +78,9 @@ async fn ten_thousand_services_are_listed_without_a_call_to_the_engine() {
             .expect("the store takes them");
     }
     let calls = app.fake().calls_total();
-    for path in ["/service", "/environment", "/deploy", "/task", "/loadbalancer", "/tag?type=service&name=s04711", "/operation"] {
+    for path in
+        ["/service", "/environment", "/deploy", "/task", "/loadbalancer", "/tag?type=service&name=s04711", "/operation"]
+    {
         let began = Instant::now();
         let answer = raw.get(path).await.expect(200);
         let took = began.elapsed();
@@ -89,7 +91,14 @@ async fn ten_thousand_services_are_listed_without_a_call_to_the_engine() {
     let names: BTreeSet<&str> = all.iter().map(|it| it.service_name.as_str()).collect();
     assert_eq!((all.len(), names.len()), (SERVICES, SERVICES));
     assert!(all.is_sorted_by_key(|it| &it.service_name) && all.iter().all(|it| it.environment_name == "dev"));
-    assert_eq!(client.tag_list(&layer0_api::types::TagQuery { fuzz: Some("s0471*".to_owned()), ..Default::default() })
-        .await.expect("a list").len(), 20, "two tags of ten services");
+    assert_eq!(
+        client
+            .tag_list(&layer0_api::types::TagQuery { fuzz: Some("s0471*".to_owned()), ..Default::default() })
+            .await
+            .expect("a list")
+            .len(),
+        20,
+        "two tags of ten services"
+    );
     assert_eq!(app.fake().calls_total(), calls, "the engine was asked");
 }

@@ -42,24 +42,46 @@ async fn says_that_it_waits(client: &Client, accepted: &wire::CreateEntityRespon
 
 /// Asks for everything while the engine does not answer; gives what was accepted.
 async fn ask_for_everything(client: &Client, env: &str, web: &str, two: &str) -> Vec<wire::CreateEntityResponse> {
-    let accepted = vec![
-        soon("environment create", client.environment_create(&new_environment("later"))).await,
-        soon("load balancer create", client.load_balancer_create(&new_load_balancer("late", env, &[8080]))).await,
-        soon("service create", client.service_create(&new_service("late", env, two, 2))).await,
-        soon("task create", client.task_create(&new_task("late", env, two))).await,
-        soon("service update", client.service_update(web, &to_deploy(two))).await,
-    ];
-    soon("service get", client.service_get(web)).await.expect("answered from the store");
-    soon("service list", client.service_list()).await.expect("answered from the store");
-    soon("environment get", client.environment_get(env)).await.expect("answered from the store");
-    soon("deploy create", client.deploy_create(&new_deploy("x", definition("a", &[]).to_string())))
-        .await
-        .expect("made");
-    let (status, error) = refused(soon("service logs", client.service_logs(web, &wire::LogQuery::default())).await);
+    let (later, late, service, task) = (
+        new_environment("later"),
+        new_load_balancer("late", env, &[8080]),
+        new_service("late", env, two, 2),
+        new_task("late", env, two),
+    );
+    let (update, logs) = (to_deploy(two), wire::LogQuery::default());
+    let document = new_deploy("x", definition("a", &[]).to_string());
+    let writes = async {
+        tokio::join!(
+            soon("environment create", client.environment_create(&later)),
+            soon("load balancer create", client.load_balancer_create(&late)),
+            soon("service create", client.service_create(&service)),
+            soon("task create", client.task_create(&task)),
+            soon("service update", client.service_update(web, &update)),
+            soon("deploy create", client.deploy_create(&document)),
+        )
+    };
+    let reads = async {
+        tokio::join!(
+            soon("service get", client.service_get(web)),
+            soon("service list", client.service_list()),
+            soon("environment get", client.environment_get(env)),
+            soon("service logs", client.service_logs(web, &logs)),
+            soon("image resolve", client.image_resolve("nginx:1")),
+        )
+    };
+    let (writes, reads) = tokio::join!(writes, reads);
+    let (service, list, environment, logs, resolved) = reads;
+    service.expect("answered from the store");
+    list.expect("answered from the store");
+    environment.expect("answered from the store");
+    let (status, error) = refused(logs);
     assert_eq!((status, error.error_code.as_str()), (503, "EngineUnavailable"));
     assert!(error.hint.is_some(), "{error:?}");
-    let resolved = soon("image resolve", client.image_resolve("nginx:1")).await.expect("answered without the engine");
+    let resolved = resolved.expect("answered without the engine");
     assert!(resolved.warnings.iter().any(|text| text.contains("the engine does not answer")), "{resolved:?}");
+    let (environment, balancer, service, task, update, deploy) = writes;
+    deploy.expect("a deploy needs no engine");
+    let accepted = [environment, balancer, service, task, update];
     accepted.into_iter().map(|answer| answer.expect("a write needs no engine")).collect()
 }
 

@@ -1,8 +1,7 @@
 use super::*;
-use crate::model::entity::EntityRef;
-use crate::model::id::{CopyId, DeployId, DeploymentId, EnvironmentId, OperationId, ServiceId};
+use crate::model::id::{CopyId, DeployId, DeploymentId, EnvironmentId, ServiceId};
 use crate::model::name::Name;
-use crate::model::operation::OperationState;
+use crate::model::service::Deployment;
 use crate::model::task_definition::Document;
 use crate::model::time::Generation;
 use crate::port::engine::{CopySeen, StartFailures};
@@ -39,21 +38,6 @@ fn service(desired: u32, deployments: Vec<Deployment>) -> Service {
     }
 }
 
-fn operation(verb: Verb) -> Operation {
-    Operation {
-        id: OperationId::parse("op-1").expect("an id"),
-        verb,
-        entity: EntityRef::Service(ServiceId::parse("web-1").expect("an id")),
-        entity_name: "web".to_owned(),
-        environment: None,
-        deployment: None,
-        state: OperationState::Running,
-        cause: None,
-        created: Timestamp(0),
-        ended: None,
-    }
-}
-
 fn seen(copies: &[(&str, CopyState)], failures: u32) -> ServiceSeen {
     let copies = copies.iter().enumerate().map(|(n, (deployment, state))| CopySeen {
         id: CopyId::parse(&format!("c{n}")).expect("an id"),
@@ -83,8 +67,7 @@ const NOW: Timestamp = Timestamp(1000);
 fn done_when_the_new_ones_are_healthy_and_the_old_ones_go() {
     let service =
         service(2, vec![deployment("new", DeploymentState::InProgress), deployment("old", DeploymentState::Healthy)]);
-    let operation = operation(Verb::Update);
-    let judge = |copies: &[(&str, CopyState)]| judge(&service, &operation, Some(&seen(copies, 0)), NOW);
+    let judge = |copies: &[(&str, CopyState)]| judge(&service, Some(&seen(copies, 0)), Timestamp(0), NOW);
     use CopyState::{Draining, Healthy, Starting};
     assert!(matches!(judge(&[("new", Healthy), ("new", Starting), ("old", Healthy)]), Verdict::Wait(_)));
     assert!(matches!(judge(&[("new", Healthy), ("new", Healthy), ("old", Healthy)]), Verdict::Wait(_)));
@@ -101,9 +84,9 @@ fn three_equal_failures_roll_back_or_fail() {
     let create = service(1, vec![deployment("new", DeploymentState::InProgress)]);
     let two = seen(&[("old", CopyState::Healthy)], 2);
     let three = seen(&[("old", CopyState::Healthy)], 3);
-    assert!(matches!(judge(&update, &operation(Verb::Update), Some(&two), NOW), Verdict::Wait(_)));
-    assert!(matches!(judge(&update, &operation(Verb::Update), Some(&three), NOW), Verdict::RollBack(_)));
-    assert!(matches!(judge(&create, &operation(Verb::Create), Some(&three), NOW), Verdict::Failed(_)));
+    assert!(matches!(judge(&update, Some(&two), Timestamp(0), NOW), Verdict::Wait(_)));
+    assert!(matches!(judge(&update, Some(&three), Timestamp(0), NOW), Verdict::RollBack(_)));
+    assert!(matches!(judge(&create, Some(&three), Timestamp(0), NOW), Verdict::Failed(_)));
 
     let cause = Failure::new(FailureClass::Exited, "x");
     let back = rolled_back(update, cause.clone(), NOW);
@@ -119,15 +102,17 @@ fn an_older_look_means_nothing() {
     let service = service(1, vec![deployment("new", DeploymentState::InProgress)]);
     let mut early = seen(&[("new", CopyState::Healthy)], 3);
     early.generation = Some(Generation(1));
-    assert!(matches!(judge(&service, &operation(Verb::Create), Some(&early), NOW), Verdict::Wait(_)));
-    assert!(matches!(judge(&service, &operation(Verb::Create), None, NOW), Verdict::Wait(_)));
+    assert!(matches!(judge(&service, Some(&early), Timestamp(0), NOW), Verdict::Wait(_)));
+    assert!(matches!(judge(&service, None, Timestamp(0), NOW), Verdict::Wait(_)));
 }
 
 #[test]
 fn nothing_waits_for_ever() {
     let service = service(1, vec![deployment("new", DeploymentState::InProgress)]);
     let late = Timestamp(DEADLINE_MS + 1);
-    match judge(&service, &operation(Verb::Create), Some(&seen(&[], 0)), late) {
+    let waits = judge(&service, Some(&seen(&[], 0)), Timestamp(1), late);
+    assert!(matches!(waits, Verdict::Wait(_)), "time before anybody could do anything does not count");
+    match judge(&service, Some(&seen(&[], 0)), Timestamp(0), late) {
         Verdict::Failed(cause) => assert_eq!(cause.class, FailureClass::Exited),
         other => panic!("{other:?}"),
     }
@@ -136,7 +121,7 @@ fn nothing_waits_for_ever() {
 #[test]
 fn scaling_a_failed_service_down_to_nothing_works() {
     let mut nothing = service(0, vec![deployment("new", DeploymentState::Failed)]);
-    assert!(matches!(judge(&nothing, &operation(Verb::Scale), Some(&seen(&[], 3)), NOW), Verdict::Done(_)));
+    assert!(matches!(judge(&nothing, Some(&seen(&[], 3)), Timestamp(0), NOW), Verdict::Done(_)));
     nothing.desired_count = 1;
-    assert!(matches!(judge(&nothing, &operation(Verb::Scale), Some(&seen(&[], 3)), NOW), Verdict::Failed(_)));
+    assert!(matches!(judge(&nothing, Some(&seen(&[], 3)), Timestamp(0), NOW), Verdict::Failed(_)));
 }

@@ -1,7 +1,7 @@
 //! Services: what is known of each, and one pass that brings it nearer to what is wanted.
 //!
-//! A pass looks at the mirror and the load balancers' verdicts, [judges](judge) every copy, asks the
-//! [schedule](super::schedule) what to do, and sends each step off as a job of its own. It never waits. A copy has at most
+//! A pass looks at the mirror and the load balancers' verdicts, [judges](judge::judge) every copy, asks the
+//! [`schedule`] what to do, and sends each step off as a job of its own. It never waits. A copy has at most
 //! one job; a job that ends wakes the next pass.
 
 pub(super) mod job;

@@ -11,10 +11,13 @@ use anyhow::{Result, ensure};
 
 use crate::bench::filled::SERVICES;
 use crate::bench::instance::Engine;
-use crate::bench::stats::{median, ms, pause, percentile};
+use crate::bench::stats::{median, ms, pause, percentile, until};
 use crate::bench::{Bench, Outcome};
 
 const REQUESTS: usize = 500;
+
+/// How long after one of the server's own looks at the engine there is surely no other; they come every 15 s.
+const UNDISTURBED: Duration = Duration::from_secs(10);
 
 pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
     let mut filled = bench.filled()?;
@@ -23,37 +26,51 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
     let told = counter.quiet()?;
 
     let mut api = filled.api()?;
-    let (mut took, mut bytes) = (Vec::new(), 0);
-    for number in 0..REQUESTS + 20 {
+    let mut ask = || -> Result<(f64, Vec<u8>)> {
         let since = Instant::now();
         let answer = api.ask("GET", "/service", None)?;
-        let elapsed = ms(since.elapsed());
+        let took = ms(since.elapsed());
         ensure!(answer.status == 200, "GET /service answers {}", answer.status);
-        if number == 0 {
-            let all: Vec<serde_json::Value> = serde_json::from_slice(&answer.body)?;
-            ensure!(all.len() == SERVICES, "{} services are listed", all.len());
-        }
-        bytes = answer.body.len();
-        // The first ones fill caches, the processor's and others.
-        if number >= 20 {
-            took.push(elapsed);
-        }
+        Ok((took, answer.body))
+    };
+    // The first ones fill caches, the processor's and others.
+    for _ in 0..20 {
+        ask()?;
     }
-    let calls = counter.messages() - told;
+    let (_, body) = ask()?;
+    let listed: Vec<serde_json::Value> = serde_json::from_slice(&body)?;
+    ensure!(listed.len() == SERVICES, "{} services are listed", listed.len());
+
+    let (mut took, mut calls) = (Vec::new(), 0);
+    while took.len() < REQUESTS {
+        let before = counter.just_looked()?;
+        let since = Instant::now();
+        while took.len() < REQUESTS && since.elapsed() < UNDISTURBED {
+            took.push(ask()?.0);
+        }
+        calls += counter.messages() - before;
+    }
     let p99 = percentile(&took, 99.0);
     filled.stop()?;
     bench.give_back(filled);
     Ok(Outcome {
         figure: format!("p99 {p99:.1} ms, {calls} engine calls"),
         met: p99 <= 20.0 && calls == 0,
-        notes: vec![format!(
-            "{REQUESTS} times `GET /service`, one after the other on a kept connection, from sending to the last byte: median \
-             {:.1} ms, longest {:.1} ms; {:.2} MB each, all {SERVICES} services; engine calls are what the server sent to the \
-             Docker engine meanwhile, counted on the socket between both ({told} at the start, before)",
-            median(&took),
-            percentile(&took, 100.0),
-            megabytes(bytes),
-        )],
+        notes: vec![
+            format!(
+                "{REQUESTS} times `GET /service`, one after the other on a kept connection, from sending to the last byte: \
+                 median {:.1} ms, p90 {:.1} ms, longest {:.1} ms; {:.2} MB each, all {SERVICES} services",
+                median(&took),
+                percentile(&took, 90.0),
+                percentile(&took, 100.0),
+                megabytes(body.len()),
+            ),
+            format!(
+                "engine calls are what the server sent to the Docker engine while it was asked, counted on a socket between both \
+                 ({told} at the start); by itself it looks at all containers every 15 s, and the requests are sent in between \
+                 those looks"
+            ),
+        ],
     })
 }
 
@@ -97,10 +114,23 @@ impl Counter {
 
     /// Waits until nothing was sent for two seconds; gives the count.
     fn quiet(&self) -> Result<u64> {
+        self.steady(Duration::from_secs(2))
+    }
+
+    /// Waits until the server has looked at the engine by itself, and has ended that; gives the count.
+    fn just_looked(&self) -> Result<u64> {
+        let before = self.messages();
+        until(Duration::from_secs(60), "the server's own look at the engine", || {
+            Ok((self.messages() > before).then_some(()))
+        })?;
+        self.steady(Duration::from_millis(300))
+    }
+
+    fn steady(&self, gap: Duration) -> Result<u64> {
         let since = Instant::now();
         let mut count = self.messages();
         loop {
-            pause(Duration::from_secs(2));
+            pause(gap);
             let now = self.messages();
             if now == count {
                 return Ok(now);

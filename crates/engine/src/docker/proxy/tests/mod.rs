@@ -176,6 +176,12 @@ impl Backend {
         Self::start(move |_, _| ok(name)).await
     }
 
+    /// Drops it, and waits until nothing listens there any more.
+    async fn stop(mut self) {
+        self.accepting.abort();
+        assert!((&mut self.accepting).await.unwrap_err().is_cancelled());
+    }
+
     fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }

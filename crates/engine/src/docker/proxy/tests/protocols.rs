@@ -217,7 +217,7 @@ async fn a_raw_connection_goes_past_a_target_that_is_gone() {
     let mut config = tcp();
     config.health_check.interval = Duration::from_secs(300);
     let proxy = serving(config, &[gone.target("b"), target("a", 80, a)]).await;
-    drop(gone);
+    gone.stop().await;
     for _ in 0..4 {
         assert_eq!(in_time(Session::open(address(&proxy, 0)).await.stream.read_u8()).await.unwrap(), b'a');
     }

@@ -54,7 +54,7 @@ async fn a_target_that_is_gone_costs_no_request() {
     // So slow that only the failing requests can find out.
     slow.health_check.interval = Duration::from_secs(300);
     let proxy = serving(slow, &[a.target("a"), b.target("b")]).await;
-    drop(b);
+    b.stop().await;
     let mut session = Session::open(address(&proxy, 0)).await;
     for _ in 0..10 {
         // Nothing of it can have left for a target that does not listen, so even this may go to the next one.

@@ -144,3 +144,29 @@ impl AsyncWrite for Wire {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_knows_of_an_end_before_the_event_loop_does() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let stream = TcpStream::connect(address).await.expect("it listens");
+        let (peer, _) = listener.accept().expect("a connection waits");
+        let gauge = Arc::new(Gauge::new());
+        let mut wire = Wire::new(stream, Arc::clone(&gauge));
+        gauge.look_first();
+        assert!(wire.read_u8().now_or_never().is_none(), "it is open and silent");
+        drop(peer);
+        // Nothing was awaited since, so the event loop has not heard of it.
+        assert!(wire.read_u8().now_or_never().is_none());
+        gauge.look_first();
+        let seen = wire.read_u8().now_or_never().expect("it is known at once");
+        assert_eq!(seen.map_err(|error| error.kind()), Err(ErrorKind::UnexpectedEof));
+    }
+}

@@ -1,0 +1,142 @@
+//! The disk under the data directory is full: a clean error, nothing half there, and nothing lost that was acknowledged.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::http::Connection;
+use crate::common::instance::Instance;
+use crate::common::run::run;
+
+/// A small file system of the test's own.
+struct SmallDisk {
+    place: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    #[track_caller]
+    fn new(mebibytes: u32) -> Self {
+        let place = tempfile::TempDir::new().expect("a directory to mount at");
+        let size = format!("size={mebibytes}m");
+        let said = run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(place.path()), b"");
+        assert_eq!(said.code, Some(0), "this test mounts a small file system and needs to be root for that: {}", said.all());
+        Self { place }
+    }
+
+    fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    fn used(&self) -> u64 {
+        let said = run(Command::new("df").args(["--output=used", "-k"]).arg(self.path()), b"").ok();
+        said.out.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("a number of KiB")
+    }
+
+    /// Writes zeros until nothing fits, and says where.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut file = std::fs::File::create(&path).expect("room for a name");
+        for size in [1024 * 1024, 4096, 1] {
+            let zeros = vec![0; size];
+            while file.write_all(&zeros).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("--lazy").arg(self.path()).status());
+    }
+}
+
+/// Bytes that no two of are alike.
+fn noise(length: usize, seed: u32) -> Vec<u8> {
+    (0..u32::try_from(length).expect("small")).map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let said = run(Command::new("sha256sum").arg("-"), bytes).ok();
+    format!("sha256:{}", said.out.split(' ').next().expect("a sum"))
+}
+
+/// Uploads a blob in one piece; the status of the last answer and its body.
+fn upload(instance: &Instance, bytes: &[u8]) -> (u16, String) {
+    let begun = instance.api("POST", "/v2/demo/app/blobs/uploads/", b"").expect("an answer");
+    assert_eq!(begun.status, 202, "{begun:?}");
+    let sum = digest(bytes);
+    // The monolithic upload of the specification, to the place that the first answer named.
+    let place = begun.header("location").expect("a location").to_owned();
+    let place = place.split_once(&instance.address()).map_or(place.as_str(), |(_, path)| path).to_owned();
+    let joiner = if place.contains('?') { '&' } else { '?' };
+    let headers = format!("Authorization: Basic {}\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n", instance.credential());
+    let mut connection = Connection::open(&instance.address()).expect("a connection");
+    match connection.request("PUT", &format!("{place}{joiner}digest={sum}"), &headers, bytes) {
+        Ok(answer) => (answer.status, answer.body),
+        Err(why) => panic!("the connection was cut instead of answered: {why}"),
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let disk = SmallDisk::new(24);
+    let mut instance = Instance::prepared(&["--engine", "fake"]).with_data(&disk.path().join("data"));
+    instance.server_start();
+    instance.l0(&["repository", "create", "demo/app"]).ok();
+    instance.l0(&["environment", "create", "before"]).ok();
+    let small = noise(1024 * 1024, 1);
+    assert_eq!(upload(&instance, &small).0, 201);
+    let exists = |instance: &Instance, bytes: &[u8]| instance.api("GET", &format!("/v2/demo/app/blobs/{}", digest(bytes)), b"").expect("an answer").status;
+    assert_eq!(exists(&instance, &small), 200);
+    let used = disk.used();
+
+    // More than fits: refused in the form of the specification, nothing of it visible, its space given back.
+    let large = noise(32 * 1024 * 1024, 2);
+    let (status, body) = upload(&instance, &large);
+    assert!((500..600).contains(&status) && body.contains("\"errors\""), "{status} {body}");
+    assert!(body.contains("space") || body.contains("full"), "the cause is not told: {body}");
+    assert_eq!(exists(&instance, &large), 404);
+    crate::common::until::until("the space of the refused blob", || {
+        let now = disk.used();
+        if now <= used + 1024 { Ok(()) } else { Err(format!("{used} KiB before, {now} KiB now")) }
+    });
+    assert_eq!(exists(&instance, &small), 200);
+
+    // Nothing at all fits: what can't be kept is refused, what is there can be read.
+    let filler = disk.fill();
+    let mut acknowledged = Vec::new();
+    let mut refused = None;
+    for number in 0..500 {
+        let name = format!("during{number}");
+        let body = format!("{{\"environment_name\":\"{name}\",\"operating_system\":\"linux\"}}");
+        let answer = instance.api("POST", "/environment", body.as_bytes()).expect("an answer");
+        if answer.status == 201 {
+            acknowledged.push(name);
+        } else {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a full disk refuses at some time");
+    assert_eq!(refused.status, 507, "{refused:?}");
+    instance.l0(&["environment", "create", "during"]).exits(1).says("disk");
+    instance.l0(&["environment", "get", "before"]).ok().says("before");
+    instance.l0(&["repository", "list"]).ok().says("demo/app");
+    assert_eq!(exists(&instance, &small), 200);
+    assert_eq!(crate::common::http::get(&instance.address(), "/health").expect("an answer").status, 200);
+
+    // Room again: everything works, without a restart and after one.
+    std::fs::remove_file(filler).expect("our own file");
+    instance.l0(&["environment", "create", "after"]).ok();
+    let other = noise(1024 * 1024, 3);
+    assert_eq!(upload(&instance, &other).0, 201);
+    instance.server_kill();
+    instance.server_start();
+    acknowledged.extend(["before".to_owned(), "after".to_owned()]);
+    let there = instance.l0(&["environment", "list"]).ok().out;
+    for name in acknowledged {
+        assert!(there.lines().any(|line| line.split_whitespace().nth(1) == Some(name.as_str())), "{name} is lost:\n{there}");
+    }
+    assert!(!there.contains(" during "), "what was refused is there:\n{there}");
+    assert_eq!((exists(&instance, &small), exists(&instance, &other)), (200, 200));
+}
