@@ -1,5 +1,6 @@
 //! The wire types, a file for each noun.
 
+pub mod account;
 pub mod common;
 pub mod deploy;
 pub mod environment;
@@ -13,6 +14,7 @@ pub mod tag;
 pub mod task;
 pub mod token;
 
+pub use account::*;
 pub use common::*;
 pub use deploy::*;
 pub use environment::*;

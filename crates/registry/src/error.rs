@@ -21,6 +21,8 @@ pub(crate) enum RegistryError {
     Unauthorized { challenge: HeaderValue },
     #[error("you may not do this in repository {0}")]
     Denied(String),
+    #[error("the server can't look up who you are at the moment; try again")]
+    Unavailable,
     #[error("{0}")]
     NameInvalid(String),
     #[error("repository {0} does not exist")]
@@ -92,6 +94,8 @@ impl RegistryError {
         match self {
             Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            // Not in the specification's list; the code that the distribution project uses for it.
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::NameInvalid(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) | Self::NotCreated(_) | Self::NoOwner(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             Self::BlobUnknown(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),

@@ -19,6 +19,9 @@ pub enum Admission {
     Challenge,
     /// We know who it is, and the answer is no (403).
     Forbidden,
+    /// Who it is can't be looked up now: nobody is let in on a guess, and nobody is told that his credential is bad
+    /// (503). The gate has logged why.
+    Unavailable,
 }
 
 /// Decides about every request before the registry looks at anything else, so that nothing (not even whether a

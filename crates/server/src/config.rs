@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod page;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,13 +10,14 @@ use std::path::PathBuf;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 
 pub(crate) use args::{Asked, ParsedArgs, parse};
+pub use page::configuration_page;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("LAYER0_CONFIG", "the TOML file (flag `--config`)"),
     ("LAYER0_DATA_DIR", "the data directory (flag `--data-dir`, key `data_dir`)"),
     ("LAYER0_LISTEN", "address and port to listen on (flag `--listen`, key `listen`)"),
-    ("LAYER0_PORT", "the port alone, with the default address (flag `--port`)"),
+    ("LAYER0_PORT", "the port alone, on 127.0.0.1 (flag `--port`); LAYER0_LISTEN wins over it"),
     ("LAYER0_INSTANCE", "the instance's name (flag `--instance`, key `instance`)"),
     (
         "LAYER0_REGISTRY_NAME",
@@ -30,6 +32,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("LAYER0_DOCKER_REPO_OVERRIDE", "the oldest name of LAYER0_IMAGE_MAP, read when neither of the others is set"),
     ("LAYER0_CREATE_ON_PUSH", "`true`: a push makes the repository (flag `--create-on-push`, key `create_on_push`)"),
     ("LAYER0_REGISTRY_CHALLENGE", "`bearer` or `basic`: how clients are asked to sign in (key `registry_challenge`)"),
+    (
+        "LAYER0_TRUSTED_PROXY",
+        "`true`: a TLS proxy stands in front, its X-Forwarded-Proto is believed (flag `--trusted-proxy`, key `trusted_proxy`)",
+    ),
     ("LAYER0_ENGINE", "`docker` or `fake` (flag `--engine`, key `engine`)"),
     ("LAYER0_DOCKER_HOST", "where the Docker engine is, else DOCKER_HOST (flag `--docker-host`, key `docker_host`)"),
     (
@@ -87,6 +93,10 @@ pub(crate) struct Config {
     pub(crate) create_on_push: bool,
     /// How clients of the registry are asked to sign in.
     pub(crate) challenge: ChallengeKind,
+    /// Whether a proxy in front says which scheme clients use.
+    pub(crate) trusted_proxy: bool,
+    /// Whether this start makes another admin token.
+    pub(crate) new_admin_token: bool,
     /// What runs containers.
     pub(crate) engine: EngineKind,
     /// Where the Docker engine is; `None` for its usual socket.
@@ -125,10 +135,19 @@ pub(crate) enum ConfigError {
     },
 }
 
+/// The kinds of places that a value comes from; a later one wins over an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    File,
+    Environment,
+    Flag,
+}
+
 /// A value as text, with where it comes from.
 #[derive(Debug, Clone)]
 struct Given {
     text: String,
+    source: Source,
     origin: String,
 }
 
@@ -158,15 +177,15 @@ impl Sources<'_> {
     fn find(&self, key: &str, variables: &[&str]) -> Option<Given> {
         let flag = key.replace('_', "-");
         if let Some(text) = self.args.values.get(flag.as_str()) {
-            return Some(Given { text: text.clone(), origin: format!("--{flag}") });
+            return Some(Given { text: text.clone(), source: Source::Flag, origin: format!("--{flag}") });
         }
         for variable in variables {
             if let Some(text) = (self.environment)(variable).filter(|text| !text.is_empty()) {
-                return Some(Given { text, origin: (*variable).to_owned() });
+                return Some(Given { text, source: Source::Environment, origin: (*variable).to_owned() });
             }
         }
         let text = self.file.get(key)?;
-        Some(Given { text, origin: format!("{}: {key}", self.file_name) })
+        Some(Given { text, source: Source::File, origin: format!("{}: {key}", self.file_name) })
     }
 }
 
@@ -181,8 +200,8 @@ impl Config {
         let (file, file_name) = match args.values.get("config").cloned().or_else(|| variable("LAYER0_CONFIG")) {
             Some(path) => (file::read(&PathBuf::from(&path))?, path),
             None => {
-                let beside = data_dir_given.as_ref().map(|dir| PathBuf::from(dir).join("layer0.toml"));
-                match beside.filter(|path| path.exists()) {
+                let data_dir = data_dir_given.map(PathBuf::from).or_else(|| default_data_dir(environment));
+                match data_dir.map(|dir| dir.join("layer0.toml")).filter(|path| path.exists()) {
                     Some(path) => (file::read(&path)?, path.display().to_string()),
                     None => (file::FileConfig::default(), String::new()),
                 }
@@ -228,17 +247,22 @@ impl Config {
                     _ => return Err(given.wrong("must be `bearer` or `basic`")),
                 },
             },
+            trusted_proxy: match find("trusted_proxy", &["LAYER0_TRUSTED_PROXY"]) {
+                Some(given) => given.boolean()?,
+                None => false,
+            },
+            // A flag only: left in the environment or the file it would make a token at each start.
+            new_admin_token: match find("new_admin_token", &[]) {
+                Some(given) => given.boolean()?,
+                None => false,
+            },
             engine: match find("engine", &["LAYER0_ENGINE"]) {
                 None => EngineKind::Docker,
                 Some(given) => engine(&given)?,
             },
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
-            log: match (find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"])) {
-                (Some(given), _) => given.text,
-                (None, Some(debug)) if debug.boolean()? => "debug".to_owned(),
-                _ => "info".to_owned(),
-            },
+            log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,
             log_format: match find("log_format", &["LAYER0_LOG_FORMAT"]) {
                 None => LogFormat::Text,
                 Some(given) => match given.text.as_str() {
@@ -257,8 +281,24 @@ fn default_data_dir(environment: &dyn Fn(&str) -> Option<String>) -> Option<Path
     Some(base.join("layer0"))
 }
 
+/// A log filter wins over `--debug` from the same source, not over one from a stronger source.
+fn log(filter: Option<Given>, debug: Option<Given>) -> Result<String, ConfigError> {
+    let debug = match debug {
+        Some(given) => given.boolean()?.then_some(given),
+        None => None,
+    };
+    Ok(match (filter, debug) {
+        (Some(filter), Some(debug)) if debug.source <= filter.source => filter.text,
+        (_, Some(_)) => "debug".to_owned(),
+        (Some(filter), None) => filter.text,
+        (None, None) => "info".to_owned(),
+    })
+}
+
+/// An address with its port wins over a port from the same source, not over one from a stronger source.
 fn listen(address: Option<Given>, port: Option<Given>) -> Result<SocketAddr, ConfigError> {
-    if let Some(given) = address {
+    let stronger = |given: &Given| port.as_ref().is_none_or(|port| port.source <= given.source);
+    if let Some(given) = address.filter(stronger) {
         let text = match given.text.strip_prefix("localhost:") {
             Some(port) => format!("127.0.0.1:{port}"),
             None if given.text.starts_with(':') => format!("0.0.0.0{}", given.text),

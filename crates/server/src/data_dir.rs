@@ -1,12 +1,16 @@
 //! The data directory: who holds it, and what lies in it for the local CLI.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+mod credentials;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use layer0_domain::model::access::Secret;
-use serde::{Deserialize, Serialize};
+use layer0_store::SqliteStore;
+
+pub(crate) use credentials::{config_dir, remember_for_cli};
 
 /// A data directory that this process holds, until it is dropped.
 pub(crate) struct DataDir {
@@ -25,6 +29,27 @@ pub(crate) enum DataDirError {
         /// Who has it: `l0 server, process 123, listening on 127.0.0.1:9090`.
         holder: String,
     },
+    /// It has other things in it, and nothing of ours.
+    #[error(
+        "{path} holds other files (`{found}`) and no instance; name a directory that is empty or does not exist yet, such as {path}/layer0"
+    )]
+    Foreign {
+        /// Which directory.
+        path: String,
+        /// One of the things in it.
+        found: String,
+    },
+    /// A file that others write too can't be understood; it is left as it is. Nothing of its text is repeated: it holds
+    /// secrets.
+    #[error("{path} is malformed at line {line}, column {column}, and is left as it is")]
+    Malformed {
+        /// Which file.
+        path: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
     /// It can't be made, read or written.
     #[error("{what} {path}")]
     Unusable {
@@ -42,18 +67,43 @@ fn unusable(what: &'static str, path: &Path, source: std::io::Error) -> DataDirE
     DataDirError::Unusable { what, path: path.display().to_string(), source }
 }
 
+/// What may lie in a directory that becomes an instance: its settings, a lock that a first start left behind which ended
+/// right away, and what file systems put into their own root.
+const BEFORE_US: &[&str] = &["layer0.toml", "lock", "lost+found"];
+
+/// Refuses a directory that has things of others in it and no instance: `/tmp`, a home directory, a slip of the finger.
+fn is_for_us(path: &Path) -> Result<(), DataDirError> {
+    if path.join(SqliteStore::FILE_NAME).exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(|why| unusable("can't read", path, why))?;
+    for entry in entries {
+        let name = entry.map_err(|why| unusable("can't read", path, why))?.file_name();
+        if !BEFORE_US.iter().any(|known| name == *known) {
+            let found = name.to_string_lossy().into_owned();
+            return Err(DataDirError::Foreign { path: path.display().to_string(), found });
+        }
+    }
+    Ok(())
+}
+
 impl DataDir {
-    /// Makes the directory where it isn't there, only for its owner, and takes hold of it.
+    /// Takes hold of the directory. One that isn't there is made, for its owner only. One that is there keeps its mode,
+    /// which is its owner's business: every file in it is for its owner only in any case.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        std::fs::create_dir_all(path).map_err(|why| unusable("can't create", path, why))?;
-        let owner_only = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(path, owner_only).map_err(|why| unusable("can't protect", path, why))?;
+        if path.is_dir() {
+            is_for_us(path)?;
+        } else {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+            made.map_err(|why| unusable("can't create", path, why))?;
+        }
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&lock_path)
             .map_err(|why| unusable("can't open", &lock_path, why))?;
         match lock.try_lock() {
@@ -107,57 +157,37 @@ impl DataDir {
     }
 }
 
-/// Writes a file for its owner only, whole or not at all.
+/// Writes a file for its owner only, whole or not at all, and durably.
 fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
-    let staged = path.with_extension("new");
+    // A name of its own: two processes that write the same file never write into each other's draft.
+    let staged = path.with_extension(format!("{}.new", std::process::id()));
     let write = || {
-        let _ = std::fs::remove_file(&staged);
+        match std::fs::remove_file(&staged) {
+            Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+            _ => {}
+        }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        std::fs::rename(&staged, path)
+        std::fs::rename(&staged, path)?;
+        // The new name is on the disk only when its directory is.
+        match path.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
     };
-    write().map_err(|why| unusable("can't write", path, why))
-}
-
-/// What `~/.config/layer0/credentials.json` holds: for each endpoint the token of its admin, and which is meant when
-/// nothing is said.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Credentials {
-    #[serde(default)]
-    default: String,
-    #[serde(default)]
-    endpoints: std::collections::BTreeMap<String, String>,
-}
-
-/// Adds an endpoint to the local CLI's credentials. The first endpoint becomes the default; a later one does not take
-/// its place.
-pub(crate) fn remember_for_cli(config_dir: &Path, endpoint: &str, auth: &Secret) -> Result<PathBuf, DataDirError> {
-    std::fs::create_dir_all(config_dir).map_err(|why| unusable("can't create", config_dir, why))?;
-    let path = config_dir.join("credentials.json");
-    let mut known: Credentials =
-        std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    known.endpoints.insert(endpoint.to_owned(), auth.expose().to_owned());
-    if known.default.is_empty() {
-        known.default = endpoint.to_owned();
-    }
-    let text = serde_json::to_string_pretty(&known).expect("a map of texts");
-    write_private(&path, &text)?;
-    Ok(path)
-}
-
-/// Where the CLI keeps its settings: `$XDG_CONFIG_HOME/layer0` or `~/.config/layer0`.
-pub(crate) fn config_dir() -> Option<PathBuf> {
-    let base = match std::env::var_os("XDG_CONFIG_HOME") {
-        Some(dir) if !dir.is_empty() => PathBuf::from(dir),
-        _ => PathBuf::from(std::env::var_os("HOME").filter(|home| !home.is_empty())?).join(".config"),
-    };
-    Some(base.join("layer0"))
+    write().map_err(|why| {
+        // The draft holds a secret; nobody needs it any more.
+        let _ = std::fs::remove_file(&staged);
+        unusable("can't write", path, why)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -171,15 +201,43 @@ mod tests {
         assert!(DataDir::open(dir.path()).is_ok(), "free again");
     }
 
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+    }
+
     #[test]
-    fn secrets_are_for_their_owner_and_the_first_endpoint_stays_the_default() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let auth = Secret::new("YWRtaW46eA==");
-        let path = remember_for_cli(dir.path(), "http://localhost:1/", &auth).expect("written");
-        remember_for_cli(dir.path(), "http://localhost:2/", &auth).expect("written");
-        let known: Credentials = serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON");
-        assert_eq!(known.default, "http://localhost:1/");
-        assert_eq!(known.endpoints.len(), 2);
-        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    fn a_directory_of_others_is_refused_and_left_as_it_is() {
+        let outer = tempfile::tempdir().expect("a directory");
+        let shared = outer.path().join("shared");
+        std::fs::create_dir(&shared).expect("made");
+        std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o777)).expect("set");
+        std::fs::write(shared.join("thesis.txt"), "years of work").expect("written");
+        let Err(why) = DataDir::open(&shared) else { panic!("it was taken") };
+        assert!(matches!(&why, DataDirError::Foreign { found, .. } if found == "thesis.txt"), "{why}");
+        assert_eq!(mode(&shared), 0o777);
+        assert_eq!(std::fs::read_dir(&shared).expect("read").count(), 1, "nothing was added");
+
+        // With an instance in it, it is ours, and its mode is its owner's business.
+        std::fs::write(shared.join(SqliteStore::FILE_NAME), "").expect("written");
+        let held = DataDir::open(&shared).expect("ours");
+        held.write_admin_token(&Secret::new("secret")).expect("written");
+        assert_eq!(
+            (mode(&shared), mode(&shared.join("lock")), mode(&shared.join("admin-token"))),
+            (0o777, 0o600, 0o600)
+        );
+    }
+
+    #[test]
+    fn a_new_directory_is_for_its_owner_and_a_prepared_one_is_taken() {
+        let outer = tempfile::tempdir().expect("a directory");
+        let new = outer.path().join("deep/new");
+        drop(DataDir::open(&new).expect("made"));
+        assert_eq!(mode(&new), 0o700);
+        drop(DataDir::open(&new).expect("what a start that ended at once left behind"));
+
+        let prepared = outer.path().join("prepared");
+        std::fs::create_dir(&prepared).expect("made");
+        std::fs::write(prepared.join("layer0.toml"), "").expect("written");
+        assert!(DataDir::open(&prepared).is_ok());
     }
 }

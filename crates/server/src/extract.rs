@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use layer0_api::error::ErrorCode;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::ApiError;
 
@@ -23,6 +24,8 @@ const DRAIN_MAX: usize = 256 * 1024 * 1024;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body. An empty one counts as `{}`. The `Content-Type` is not looked at: the predecessor's client sends none.
+/// A member that is `null` counts as absent, at every depth: that client writes so what it has no value for (`"ports":
+/// null`).
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
@@ -31,10 +34,34 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let bytes = read(request.into_body()).await?;
         let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
-        match serde_json::from_slice(bytes) {
+        match json(bytes) {
             Ok(value) => Ok(Self(value)),
             Err(why) => Err(ApiError::request(format!("the request's body can't be read: {why}"))),
         }
+    }
+}
+
+/// Reads a value, and where that fails reads it again without the members that are `null`. So what has none, nearly every
+/// request, is read once, and its errors say where they are.
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(bytes).or_else(|why| {
+        let mut value: Value = serde_json::from_slice(bytes)?;
+        if without_nulls(&mut value) { serde_json::from_value(value) } else { Err(why) }
+    })
+}
+
+/// Takes the members that are `null` away; answers whether there were any. It goes no deeper than `serde_json` reads,
+/// which is 128 levels.
+fn without_nulls(value: &mut Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            let before = members.len();
+            members.retain(|_, member| !member.is_null());
+            let gone = members.len() < before;
+            members.values_mut().fold(gone, |gone, member| without_nulls(member) | gone)
+        }
+        Value::Array(items) => items.iter_mut().fold(false, |gone, item| without_nulls(item) | gone),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -99,5 +126,41 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
             Ok(Path(value)) => Ok(Self(value)),
             Err(why) => Err(ApiError::request(format!("the path can't be read: {why}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    struct Outer {
+        #[serde(default)]
+        text: String,
+        #[serde(default)]
+        list: Vec<Outer>,
+        #[serde(default)]
+        map: BTreeMap<String, String>,
+        #[serde(default)]
+        maybe: Option<i64>,
+    }
+
+    #[test]
+    fn null_is_absent_at_every_depth() {
+        let read = |text: &str| json::<Outer>(text.as_bytes());
+        let nulls = r#"{"text": null, "list": null, "map": null, "maybe": null, "more": null}"#;
+        assert_eq!(read(nulls).expect("read"), Outer::default());
+        let inner = read(r#"{"text": "a", "list": [{"text": null, "map": {"k": "v", "gone": null}}]}"#).expect("read");
+        assert_eq!(inner.list[0].map, BTreeMap::from([("k".to_owned(), "v".to_owned())]));
+        assert!(read("null").is_err() && read(r#"{"list": [null]}"#).is_err(), "only members are left out");
+        assert_eq!(
+            read("{\n\"text\": 1}").expect_err("refused").to_string(),
+            "invalid type: integer `1`, expected a string at line 2 column 9"
+        );
+        assert!(read(r#"{"text": null, "maybe": "x"}"#).is_err(), "another error is not hidden");
     }
 }

@@ -10,6 +10,7 @@ mod convert;
 mod data_dir;
 mod error;
 mod extract;
+mod first_bytes;
 mod listen;
 mod reconcile;
 mod routes;
@@ -20,5 +21,6 @@ pub mod testing;
 mod text_time;
 mod wiring;
 
+pub use config::configuration_page;
 pub use routes::openapi_json;
 pub use run::run;

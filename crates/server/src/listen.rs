@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,13 +16,19 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use crate::first_bytes::FirstBytes;
 use crate::stop::Stop;
 
 /// How long a client may take to send the head of a request, and how long a connection may idle before its next one. Who
 /// sends a byte a minute must not hold a connection for ever.
 const HEAD_MAX: Duration = Duration::from_secs(60);
+
+/// The most connections at a time; who comes then waits until another one ends. Each costs a descriptor and some tens of
+/// KiB; a thousand clients at once are far more than an instance on one machine is asked by.
+const CONNECTIONS_MAX: usize = 4096;
 
 /// The pause after a connection could not be taken: the usual cause is that the process has no file descriptor left, and
 /// without a pause that would be a loop.
@@ -29,15 +36,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves requests until a stop is asked for and those that run have ended.
 pub(crate) async fn requests(listener: TcpListener, router: Router, stop: Stop) -> io::Result<()> {
-    bounded_requests(listener, router, stop, HEAD_MAX).await
+    bounded_requests(listener, router, stop, HEAD_MAX, CONNECTIONS_MAX).await
 }
 
-async fn bounded_requests(listener: TcpListener, router: Router, stop: Stop, head_max: Duration) -> io::Result<()> {
+async fn bounded_requests(
+    listener: TcpListener,
+    router: Router,
+    stop: Stop,
+    head_max: Duration,
+    connections_max: usize,
+) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(connections_max));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max);
     let running = GracefulShutdown::new();
     loop {
+        // Room first: a connection that there is no room for stays in the system's queue.
+        let place = tokio::select! {
+            place = room.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+            () = stop.wait() => break,
+        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -53,12 +72,14 @@ async fn bounded_requests(listener: TcpListener, router: Router, stop: Stop, hea
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let service = service_fn(move |request| answer(router.clone(), request, peer));
-        let connection = running.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+        let stream = TokioIo::new(FirstBytes::new(stream, head_max));
+        let connection = running.watch(builder.serve_connection(stream, service).into_owned());
         tokio::spawn(async move {
             // A client that went away in the middle is its own affair.
             if let Err(why) = connection.await {
                 tracing::debug!(error = %why, "a connection broke off");
             }
+            drop(place);
         });
     }
     drop(listener);
@@ -100,27 +121,77 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_client_that_never_ends_its_head_is_cut_off_and_others_are_served() {
+    /// A server with its own limits.
+    struct Listening {
+        address: SocketAddr,
+        stop: Stop,
+        server: tokio::task::JoinHandle<io::Result<()>>,
+    }
+
+    async fn listening(head_max: Duration, connections_max: usize) -> Listening {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/", axum::routing::get(|| async { "here" }));
         let stop = Stop::new();
-        let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), Duration::from_millis(100)));
+        let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), head_max, connections_max));
+        Listening { address, stop, server }
+    }
 
-        let mut slow = TcpStream::connect(address).await.expect("taken");
-        slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await.expect("sent");
-        let mut quick = TcpStream::connect(address).await.expect("taken");
-        quick.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
-        let mut answer = String::new();
-        quick.read_to_string(&mut answer).await.expect("answered");
+    impl Listening {
+        async fn sends(&self, bytes: &[u8]) -> TcpStream {
+            let mut client = TcpStream::connect(self.address).await.expect("taken");
+            client.write_all(bytes).await.expect("sent");
+            client
+        }
+
+        async fn ends(self) {
+            self.stop.ask();
+            self.server.await.expect("no panic").expect("an orderly end");
+        }
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    /// All that comes until the server closes.
+    async fn all_of(mut client: TcpStream) -> Vec<u8> {
+        let mut all = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(30), client.read_to_end(&mut all)).await;
+        // A reset is an end as well.
+        assert!(closed.is_ok(), "the client is still held");
+        all
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_ends_its_head_is_cut_off_and_others_are_served() {
+        let server = listening(Duration::from_millis(100), 10).await;
+        let slow = server.sends(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
+        let answer = String::from_utf8(all_of(server.sends(REQUEST).await).await).expect("text");
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer}");
+        all_of(slow).await;
+        server.ends().await;
+    }
 
-        let mut rest = Vec::new();
-        let closed = tokio::time::timeout(Duration::from_secs(30), slow.read_to_end(&mut rest)).await;
-        assert!(closed.is_ok(), "the slow client is still held");
-        stop.ask();
-        server.await.expect("no panic").expect("an orderly end");
+    #[tokio::test]
+    async fn a_client_whose_protocol_is_never_told_is_cut_off() {
+        let server = listening(Duration::from_millis(100), 10).await;
+        for said in ["", "P", "PRI", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
+            let client = server.sends(said.as_bytes()).await;
+            assert!(all_of(client).await.is_empty(), "{said:?}");
+        }
+        server.ends().await;
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_room_waits_for_it() {
+        let server = listening(Duration::from_secs(60), 1).await;
+        let holder = server.sends(b"GET").await;
+        let mut waiting = server.sends(REQUEST).await;
+        let mut first = [0; 1];
+        let early = tokio::time::timeout(Duration::from_millis(100), waiting.read_exact(&mut first)).await;
+        assert!(early.is_err(), "there was no room for it");
+        drop(holder);
+        assert!(all_of(waiting).await.ends_with(b"here"));
+        server.ends().await;
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The routes, a file for each noun. A handler does four things: extract, authorise, call one function, convert. It is
 //! mounted only by its annotation, so no route is missing from the OpenAPI document.
 
+mod account;
 mod admin;
 mod deploy;
 mod environment;
@@ -94,6 +95,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(image::router())
         .merge(map::router())
         .merge(token::router())
+        .merge(account::router())
 }
 
 /// The OpenAPI document, as it is checked in.
@@ -109,10 +111,13 @@ pub fn openapi_json() -> String {
 pub(crate) fn router(app: App) -> Router {
     let (api, document) = api().split_for_parts();
     let document = Json(serde_json::to_value(document).expect("the document is plain data"));
+    let swagger = document.clone();
     let registry = app.registry.router();
     let api = api
         .merge(auth::token_endpoint())
         .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))
+        // Where the predecessor had its own document, for users only.
+        .route("/swagger.json", axum::routing::get(move |_: auth::SignedIn| async move { swagger.clone() }))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -87,6 +87,8 @@ fn start_log(config: &Config) -> Result<(), Failed> {
 }
 
 async fn serve(config: &Config) -> Result<(), Failed> {
+    // Before anyone is told that the server is there: from then on it stops in the orderly way when it is told to.
+    let signals = Signals::listen();
     let data_dir = DataDir::open(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|why| {
         format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)
@@ -98,7 +100,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
 
     let stop = app.stop.clone();
     let stopper = tokio::spawn(async move {
-        asked_to_stop().await;
+        signals.wait().await;
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
     });
@@ -125,15 +127,29 @@ pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::R
     Ok(())
 }
 
-async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without signal handlers only a kill ends the process, which loses nothing.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask for the orderly stop. Without a handler only a kill ends the process, which loses nothing.
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        Self { terminate: signal(SignalKind::terminate()).ok(), interrupt: signal(SignalKind::interrupt()).ok() }
+    }
+
+    /// Waits for either.
+    async fn wait(self) {
+        async fn one(signal: Option<Signal>) {
+            match signal {
+                Some(mut signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        tokio::select! {
+            () = one(self.terminate) => {}
+            () = one(self.interrupt) => {}
+        }
     }
 }
 
@@ -147,10 +163,14 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     let endpoint = format!("http://{host}/");
     data_dir.write_endpoint(&endpoint)?;
     let first = wiring::first_token(app).await?;
-    if let Some(auth) = &first {
+    let shown = match &first {
+        None if config.new_admin_token => Some(wiring::another_token(app).await?),
+        first => first.clone(),
+    };
+    if let Some(auth) = &shown {
         data_dir.write_admin_token(auth)?;
     }
-    let token = first.clone().or_else(|| data_dir.admin_token());
+    let token = shown.clone().or_else(|| data_dir.admin_token());
     if let (Some(dir), Some(auth)) = (data_dir::config_dir(), &token)
         && let Err(why) = data_dir::remember_for_cli(&dir, &endpoint, auth)
     {
@@ -161,7 +181,7 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
     text.push_str(&format!("  data         {dir}\n"));
     text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
-    if let Some(auth) = &first {
+    if let Some(auth) = &shown {
         text.push_str(&format!("  admin token  {}\n", auth.expose()));
         text.push_str(&format!("               shown this once; kept in {dir}/admin-token, readable only for you\n"));
     }

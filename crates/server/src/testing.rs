@@ -47,13 +47,21 @@ pub struct TestOptions {
     pub pace: Pace,
     /// Whether a push makes the repository.
     pub create_on_push: bool,
+    /// Whether `X-Forwarded-Proto` is believed.
+    pub trusted_proxy: bool,
     /// Map rules of the configuration: `prefix|target`, separated by commas.
     pub image_map: String,
 }
 
 impl Default for TestOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), pace: Pace::at_once(), create_on_push: false, image_map: String::new() }
+        Self {
+            clock: Arc::new(SystemClock),
+            pace: Pace::at_once(),
+            create_on_push: false,
+            trusted_proxy: false,
+            image_map: String::new(),
+        }
     }
 }
 
@@ -116,6 +124,8 @@ impl TestApp {
             registry_address: None,
             image_map: rules,
             create_on_push: options.create_on_push,
+            trusted_proxy: options.trusted_proxy,
+            new_admin_token: false,
             challenge: ChallengeKind::Bearer,
             engine: EngineKind::Fake,
             docker_host: None,
@@ -174,6 +184,16 @@ impl TestApp {
     /// new server's engine was told of nothing.
     pub async fn restart(&mut self) {
         self.crash().await;
+        self.fake = self.fake.restart_view();
+        self.launch().await;
+    }
+
+    /// As [`restart`](Self::restart), but the new server listens on another port. Clients have to be made anew.
+    pub async fn restart_elsewhere(&mut self) {
+        self.crash().await;
+        // The old socket is still bound here, so this is another port.
+        self.listener = StdListener::bind("127.0.0.1:0").expect("a port is free");
+        self.config.listen = self.listener.local_addr().expect("a bound socket has an address");
         self.fake = self.fake.restart_view();
         self.launch().await;
     }

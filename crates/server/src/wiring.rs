@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use layer0_domain::model::access::Secret;
+use layer0_domain::model::access::{Secret, Token};
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 use layer0_domain::model::name::Name;
 use layer0_domain::ops::RegistryAddresses;
@@ -95,6 +95,7 @@ pub(crate) async fn app_with(
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
+    registry_config.trusted_proxy = config.trusted_proxy;
     registry_config.challenge = match config.challenge {
         ChallengeKind::Bearer => Challenge::Bearer,
         ChallengeKind::Basic => Challenge::Basic,
@@ -183,17 +184,44 @@ fn fixed_rules(config: &Config, registry_address: &str) -> Result<Vec<MapRule>, 
     Ok(rules)
 }
 
-/// Makes the first token of a new instance; `None` when it was made before. It never expires: it is the way back in.
+/// The name of the first token.
+const FIRST: &str = "first";
+
+/// The name of the tokens of `--new-admin-token`.
+const AGAIN: &str = "admin";
+
+/// Makes the first token of a new instance; `None` when it was made before. It never expires.
+///
+/// A start that crashed before [`first_token_shown`] may have left a first token that nobody knows: it goes, after the
+/// new one is there.
 pub(crate) async fn first_token(app: &App) -> Result<Option<Secret>, WiringError> {
     let made = app.store.setting_get(ADMIN_MADE).await.map_err(cant("the store can't be read"))?;
     if made.is_some() {
         return Ok(None);
     }
+    let (first, auth) = admin_token(app, FIRST).await?;
+    for token in app.store.token_list().await.map_err(cant("the store can't be read"))? {
+        if token.name == first.name && token.id != first.id {
+            let gone = app.store.token_delete(&token.id, app.clock.now()).await;
+            gone.map_err(cant("a first token that was never shown can't be revoked"))?;
+        }
+    }
+    Ok(Some(auth))
+}
+
+/// Makes another token of the admin: the way back in when all tokens are lost or have expired. Whoever may write the data
+/// directory may have it.
+pub(crate) async fn another_token(app: &App) -> Result<Secret, WiringError> {
+    Ok(admin_token(app, AGAIN).await?.1)
+}
+
+/// A token of the admin that never expires, and base64 of `user:secret`.
+async fn admin_token(app: &App, called: &str) -> Result<(Token, Secret), WiringError> {
     let name = |text: &str| Name::parse(text).expect("a legal name");
-    let (_, secret) = token_create(&app.ctx(), name(ADMIN), name("first"), Expiry::Never)
-        .await
-        .map_err(cant("the first token can't be made"))?;
-    Ok(Some(Secret::new(routes::basic(&name(ADMIN), &secret))))
+    let made = token_create(&app.ctx(), name(ADMIN), name(called), Expiry::Never).await;
+    let (token, secret) = made.map_err(cant("an admin token can't be made"))?;
+    let auth = Secret::new(routes::basic(&token.user, &secret));
+    Ok((token, auth))
 }
 
 /// Notes that the first token was made and its files written. Before this, a crash makes another one at the next start, so
@@ -202,3 +230,6 @@ pub(crate) async fn first_token_shown(app: &App) -> Result<(), WiringError> {
     app.store.setting_get_or_put(ADMIN_MADE, b"yes").await.map_err(cant("the store can't be written"))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! | command | does |
 //! |---|---|
 //! | `check [NAME...]` | every rule that a change must keep, or only the named ones; `check --list` names them |
-//! | `openapi [--check]` | writes `openapi/layer0.json` from the server's handlers, or says that it is out of date |
+//! | `generate [--check]` | writes `openapi/layer0.json` and `docs/configuration.md` from the server's code, or says that they are out of date; `openapi` is the same |
 //! | `bench [--write] [--no-build] [ROW...]` | measures what must be reached, or only the named rows; `bench --list` names them |
 //!
 //! It depends on no other crate of the workspace, so that it still builds, and says what is wrong, when they do not.
@@ -16,7 +16,7 @@
 
 mod bench;
 mod check;
-mod openapi;
+mod generate;
 mod project;
 
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ use anyhow::{Result, bail};
 use crate::project::Project;
 
 const USAGE: &str = "usage: cargo xtask check [--list | NAME...]
-       cargo xtask openapi [--check]
+       cargo xtask generate [--check]
        cargo xtask bench [--list | [--write] [--no-build] [ROW...]]";
 
 fn main() -> ExitCode {
@@ -50,8 +50,8 @@ fn run(words: &[&str]) -> Result<bool> {
             Ok(true)
         }
         ["check", names @ ..] => check::run(&Project::load()?, names),
-        ["openapi"] => openapi::write(&Project::load()?).map(|()| true),
-        ["openapi", "--check"] => check::run(&Project::load()?, &["generated"]),
+        ["generate" | "openapi"] => generate::write(&Project::load()?).map(|()| true),
+        ["generate" | "openapi", "--check"] => check::run(&Project::load()?, &["generated"]),
         ["bench", "--list"] => {
             bench::list();
             Ok(true)

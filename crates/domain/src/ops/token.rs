@@ -7,6 +7,7 @@ use crate::model::access::{Secret, Token};
 use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
+use crate::port::store::TokenDelete;
 
 /// How long a token lives when nothing is said: long enough to be no nuisance, short enough to end what was forgotten.
 pub const DEFAULT_DAYS: u32 = 90;
@@ -52,13 +53,13 @@ pub async fn token_create(ctx: &Ctx<'_>, user: Name, name: Name, expiry: Expiry)
     Ok((token, secret))
 }
 
-/// Revokes a token; answers it as it was, or `None`. It opens nothing from the moment this returns.
+/// Revokes a token. It opens nothing from the moment this returns. The last live token of an instance stays, because
+/// nobody could make another one.
 ///
 /// # Errors
 /// `Store`.
-pub async fn token_revoke(ctx: &Ctx<'_>, id: &TokenId) -> Result<Option<Token>, OpsError> {
-    let token = ctx.store.token_list().await?.into_iter().find(|token| token.id == *id);
-    Ok(if ctx.store.token_delete(id).await? { token } else { None })
+pub async fn token_revoke(ctx: &Ctx<'_>, id: &TokenId) -> Result<TokenDelete, OpsError> {
+    Ok(ctx.store.token_delete(id, ctx.clock.now()).await?)
 }
 
 /// Whether a use is worth noting: at most once an hour, so that a busy token does not write on every request.

@@ -11,7 +11,7 @@ use crate::model::id::{DeployId, EnvironmentId, OperationId, TokenId};
 use crate::model::image_map::MapRule;
 use crate::model::load_balancer::LoadBalancer;
 use crate::model::name::Name;
-use crate::model::operation::{Operation, OperationEvent};
+use crate::model::operation::{Operation, OperationEvent, Verb};
 use crate::model::service::Service;
 use crate::model::tag::Tag;
 use crate::model::task::Task;
@@ -208,6 +208,45 @@ pub struct NewDeploy {
     pub created: Timestamp,
 }
 
+/// What became of a delete of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenDelete {
+    /// It is gone; this is what it was.
+    Gone(Token),
+    /// There is none with this id.
+    Missing,
+    /// It stays: it is the last live one.
+    LastLive,
+}
+
+/// Which events a log of operations shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperationLog {
+    /// Those of operations on this environment and on what stands in it; `None` for all of the instance.
+    pub environment: Option<EnvironmentId>,
+    /// From this moment on, itself included.
+    pub start: Option<Timestamp>,
+    /// Up to this moment, itself included.
+    pub end: Option<Timestamp>,
+    /// The newest so many.
+    pub most: u32,
+}
+
+/// One event in a log of operations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationLogLine {
+    /// When.
+    pub at: Timestamp,
+    /// What the operation does.
+    pub verb: Verb,
+    /// To what.
+    pub entity: EntityRef,
+    /// The entity's name at that time.
+    pub entity_name: String,
+    /// The event.
+    pub message: String,
+}
+
 /// What `operation_progress` changes together with the operation.
 #[expect(
     clippy::large_enum_variant,
@@ -293,6 +332,10 @@ pub trait Store: Send + Sync {
     /// The operation's events whose sequence is above `after`, in order.
     async fn operation_events(&self, id: &OperationId, after: u64) -> Result<Vec<OperationEvent>, StoreError>;
 
+    /// The newest events of many operations that pass the filter, the oldest of them first; events of the same moment in
+    /// the order in which their operations were asked for.
+    async fn operation_log(&self, log: &OperationLog) -> Result<Vec<OperationLogLine>, StoreError>;
+
     /// Writes an operation's state, cause and end, appends events (numbered on from the last), and changes the entity
     /// alongside; all or nothing. An operation that has already ended is left as it is and `false` is answered; then
     /// nothing else is written either. An update alongside counts the generation on.
@@ -321,11 +364,16 @@ pub trait Store: Send + Sync {
     /// The token with this hash, expired or not.
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError>;
 
+    /// The token with this id, expired or not.
+    async fn token_get(&self, id: &TokenId) -> Result<Option<Token>, StoreError>;
+
     /// All tokens, the oldest first.
     async fn token_list(&self) -> Result<Vec<Token>, StoreError>;
 
-    /// Takes a token away; answers whether it was there. It opens nothing from the moment this returns.
-    async fn token_delete(&self, id: &TokenId) -> Result<bool, StoreError>;
+    /// Takes a token away, unless it is the last one that is live at `now`: then nobody could sign in any more, and it
+    /// stays. Of two that are deleted at the same time, and are the last two, one stays. A token that has expired always
+    /// goes. It opens nothing from the moment this returns.
+    async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<TokenDelete, StoreError>;
 
     /// Notes a token's use. May be lost in a crash.
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError>;

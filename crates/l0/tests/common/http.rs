@@ -40,13 +40,18 @@ impl Connection {
 
     /// Sends a request and reads the whole answer.
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer, String> {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n", self.host, body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n",
+            self.host,
+            body.len()
+        );
         let told = |why: std::io::Error| why.to_string();
         // A server may answer before it has read all of a body, and read no further.
         let written = self.stream.get_mut().write_all(&[head.as_bytes(), body].concat());
         let mut line = String::new();
         self.stream.read_line(&mut line).map_err(|why| written.err().unwrap_or(why)).map_err(told)?;
-        let status = line.split(' ').nth(1).and_then(|text| text.parse().ok()).ok_or(format!("no status in `{line}`"))?;
+        let status =
+            line.split(' ').nth(1).and_then(|text| text.parse().ok()).ok_or(format!("no status in `{line}`"))?;
         let mut headers = Vec::new();
         loop {
             line.clear();

@@ -84,10 +84,15 @@ impl Instance {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let own = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for name in own.filter(|name| name.starts_with("LAYER0_") || ["ECR_BACKED_REPO", "output"].contains(&name.as_str())) {
+        for name in
+            own.filter(|name| name.starts_with("LAYER0_") || ["ECR_BACKED_REPO", "output"].contains(&name.as_str()))
+        {
             command.env_remove(name);
         }
-        command.env("HOME", self.path("home")).env("XDG_CONFIG_HOME", self.path("config")).env("DOCKER_CONFIG", self.path("docker"));
+        command
+            .env("HOME", self.path("home"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("DOCKER_CONFIG", self.path("docker"));
         command.current_dir(self.root.path());
         command
     }
@@ -100,10 +105,12 @@ impl Instance {
             if let Some(status) = self.server.as_mut().expect("just spawned").try_wait().expect("our own child") {
                 panic!("the server ended with {status}:\n{}", self.log());
             }
-            http::get(&self.address(), "/health").and_then(|answer| if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) })
+            http::get(&self.address(), "/health")
+                .and_then(|answer| if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) })
         });
         let lines = run(self.command(L0).args(["endpoint", "--data-dir"]).arg(&self.data), b"").ok();
-        let token = lines.out.lines().find_map(|line| line.strip_prefix("export LAYER0_AUTH_TOKEN=")).expect("a token line");
+        let token =
+            lines.out.lines().find_map(|line| line.strip_prefix("export LAYER0_AUTH_TOKEN=")).expect("a token line");
         self.credential = token.trim_matches('"').to_owned();
     }
 
@@ -112,7 +119,14 @@ impl Instance {
         assert!(self.server.is_none(), "one server at a time");
         let log = File::options().create(true).append(true).open(self.path("server.log")).expect("a log file");
         let mut command = self.command(L0);
-        command.args(["server", "--listen", &format!("127.0.0.1:{}", self.port), "--instance", &self.name, "--data-dir"]);
+        command.args([
+            "server",
+            "--listen",
+            &format!("127.0.0.1:{}", self.port),
+            "--instance",
+            &self.name,
+            "--data-dir",
+        ]);
         command.arg(&self.data).args(&self.flags).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a descriptor")).stderr(log);
         self.server = Some(command.spawn().expect("the built program"));
@@ -138,7 +152,8 @@ impl Instance {
     pub(crate) fn server_stop(&mut self) {
         let mut server = self.server.take().expect("a running server");
         signal(server.id(), "TERM");
-        let status = until("the server to stop", || server.try_wait().expect("our own child").ok_or("it runs".to_owned()));
+        let status =
+            until("the server to stop", || server.try_wait().expect("our own child").ok_or("it runs".to_owned()));
         assert!(status.success(), "{status}:\n{}", self.log());
     }
 
@@ -150,7 +165,9 @@ impl Instance {
     /// `l0`, connected to this server.
     pub(crate) fn l0_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(L0);
-        command.env("LAYER0_API_ENDPOINT", format!("http://{}/", self.address())).env("LAYER0_AUTH_TOKEN", &self.credential);
+        command
+            .env("LAYER0_API_ENDPOINT", format!("http://{}/", self.address()))
+            .env("LAYER0_AUTH_TOKEN", &self.credential);
         command.args(arguments);
         command
     }
@@ -175,7 +192,10 @@ impl Instance {
 
     /// Asks the API itself: status and body.
     pub(crate) fn api(&self, method: &str, path: &str, body: &[u8]) -> Result<http::Answer, String> {
-        let headers = format!("Authorization: Basic {}\r\nContent-Type: application/json\r\nConnection: close\r\n", self.credential);
+        let headers = format!(
+            "Authorization: Basic {}\r\nContent-Type: application/json\r\nConnection: close\r\n",
+            self.credential
+        );
         http::Connection::open(&self.address())?.request(method, path, &headers, body)
     }
 

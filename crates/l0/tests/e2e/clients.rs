@@ -115,7 +115,14 @@ fn no_registry_credential_leaves_the_server() {
     stage.deploy("app", "v1", &["serve", "8080", "sleep"], &serde_json::json!({}));
     stage.l0(&["service", "create", "dev", "app", "app:1"]).ok();
     let mut seen = format!("{:?}", stage.containers());
-    for line in [&["deploy", "get", "app:1"][..], &["service", "get", "app"], &["service", "logs", "app"], &["operation", "list"], &["admin", "logs"], &["admin", "debug"]] {
+    for line in [
+        &["deploy", "get", "app:1"][..],
+        &["service", "get", "app"],
+        &["service", "logs", "app"],
+        &["operation", "list"],
+        &["admin", "logs"],
+        &["admin", "debug"],
+    ] {
         seen += &stage.l0(&[&["-o", "json"], line].concat()).ok().all();
     }
     seen += &stage.docker(&["images", "--digests"]).ok().out;

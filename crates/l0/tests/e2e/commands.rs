@@ -59,21 +59,38 @@ fn line_r_in_the_order_of_a_user() {
     ok("deploy get ap*").says("app.1").says("app.2");
 
     // Load balancers.
-    let made = ok(&format!("loadbalancer create --port {first}:8080/http -port {second}:8080/TCP --healthcheck-path /health --healthcheck-interval 1 dev web --healthcheck-timeout 1"));
+    let made = ok(&format!(
+        "loadbalancer create --port {first}:8080/http -port {second}:8080/TCP --healthcheck-path /health --healthcheck-interval 1 dev web --healthcheck-timeout 1"
+    ));
     made.says(&format!("{first}:8080/HTTP")).says(&format!("{second}:8080/TCP")).says("LOADBALANCER ID");
     ok(&format!("loadbalancer addport web {third}:8080/http")).says(&format!("{third}:8080/HTTP"));
     ok(&format!("loadbalancer dropport dev:web {third}")).keeps_quiet_about(&format!("{third}:8080"));
     ok("loadbalancer healthcheck web").says("TARGET").says("HEALTHY THRESHOLD");
-    ok("loadbalancer healthcheck --healthcheck-target HTTP:8080/health --healthy-threshold 1 web --unhealthy-threshold 3");
+    ok(
+        "loadbalancer healthcheck --healthcheck-target HTTP:8080/health --healthy-threshold 1 web --unhealthy-threshold 3",
+    );
     let check = stage.one(&["loadbalancer", "get", "web"])["health_check"].clone();
-    assert_eq!((check["target"].as_str(), check["healthy_threshold"].as_i64(), check["unhealthy_threshold"].as_i64()), (Some("HTTP:8080/health"), Some(1), Some(3)));
+    assert_eq!(
+        (check["target"].as_str(), check["healthy_threshold"].as_i64(), check["unhealthy_threshold"].as_i64()),
+        (Some("HTTP:8080/health"), Some(1), Some(3))
+    );
     ok("loadbalancer idletimeout web 90").says("IDLE TIMEOUT").says("90");
     ok("loadbalancer list").says("web");
     ok("loadbalancer get dev:w*").says("web");
 
     // Services.
     let made = ok("service create --loadbalancer dev:web --scale 2 dev app app:1");
-    assert_eq!(made.out.lines().next().expect("a line").split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>(), ["SERVICE ID", "SERVICE NAME", "ENVIRONMENT", "LOADBALANCER", "DEPLOYMENTS", "SCALE", "STATEFUL"]);
+    assert_eq!(
+        made.out
+            .lines()
+            .next()
+            .expect("a line")
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .collect::<Vec<_>>(),
+        ["SERVICE ID", "SERVICE NAME", "ENVIRONMENT", "LOADBALANCER", "DEPLOYMENTS", "SCALE", "STATEFUL"]
+    );
     made.says("2/2");
     ok("service create dev plain app:latest --scale=1");
     ok("service list").says("app").says("plain");
@@ -123,7 +140,9 @@ fn older_names_and_new_nouns() {
     ok("environment setmincount dev 2");
     let port = free_port();
     ok(&format!("loadbalancer create dev web --port {port}:8080/http --healthcheck-path /health"));
-    ok("loadbalancer healthcheck web --set-target HTTP:8080/health --set-interval 1 --set-timeout 1 --set-healthy-threshold 1 --set-unhealthy-threshold 2");
+    ok(
+        "loadbalancer healthcheck web --set-target HTTP:8080/health --set-interval 1 --set-timeout 1 --set-healthy-threshold 1 --set-unhealthy-threshold 2",
+    );
     ok("loadbalancer cross-zone web --disable");
     ok("loadbalancer cross-zone web").says("false");
     stage.deploy("app", "v1", &SERVE, &json!({}));
@@ -146,7 +165,7 @@ fn older_names_and_new_nouns() {
     ok("repository get demo/app").says("registry.layer0.test/demo/app");
     ok("repository delete demo/second");
     l0(&stage, "repository get demo/second").exits(3);
-    l0(&stage, "repository delete demo/app").exits(4).says("--force");
+    l0(&stage, "repository delete demo/app").exits(4).says("held by service `app`");
     ok("image list demo/app").says("demo/app:v1");
     ok("image get demo/app:v1").says("sha256:").says("linux/");
     ok("image resolve registry.layer0.test/demo/app:v1").says(&stage.address()).says("sha256:");
@@ -165,10 +184,13 @@ fn older_names_and_new_nouns() {
     ok(&format!("token revoke {id}"));
     l0(&stage, &format!("--token {secret} service list")).exits(4).says("l0 endpoint");
     ok("service delete app");
+    l0(&stage, "repository delete demo/app").exits(4).says("--force");
     ok("image delete demo/app:v1");
     ok("repository delete --force demo/app");
     for shell in ["bash", "cmd", "powershell"] {
-        run(stage.command(L0).args(["endpoint", "-s", shell, "--data-dir"]).arg(stage.data()), b"").ok().says("LAYER0_API_ENDPOINT");
+        run(stage.command(L0).args(["endpoint", "-s", shell, "--data-dir"]).arg(stage.data()), b"")
+            .ok()
+            .says("LAYER0_API_ENDPOINT");
     }
     ok("completion bash").says("l0");
     ok("version");
@@ -183,7 +205,9 @@ fn every_way_to_end_has_its_code() {
     l0(&stage, "servce list").exits(2).says("service");
     l0(&stage, "service list --outptu json").exits(2).says("--output");
     l0(&stage, "service create dev").exits(2).says("Argument SERVICE_NAME is required");
-    l0(&stage, "loadbalancer create dev web --port 80:80").exits(2).says("Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL");
+    l0(&stage, "loadbalancer create dev web --port 80:80")
+        .exits(2)
+        .says("Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL");
     // Not found.
     l0(&stage, "service delete nothing").exits(3).says("Did you forget to add a wildcard");
     // Refused.
@@ -196,6 +220,8 @@ fn every_way_to_end_has_its_code() {
     // Failed: a first start that never comes to a good end, with what the copy said last.
     stage.deploy("bad", "v1", &["print", "the disk is on fire", "exit", "3"], &json!({}));
     l0(&stage, "service create dev bad bad:latest").exits(5).says("exit code 3").says("the disk is on fire");
+    stage.deploy("ends", "v1", &["exit", "3"], &json!({}));
+    l0(&stage, "task create dev ends ends:1").exits(5).says("exit code 3");
     // Timeout: what takes longer goes on.
     stage.deploy("long", "v1", &["sleep"], &json!({}));
     let late = l0(&stage, "--timeout 1s task create dev long long:latest").exits(6);
@@ -212,7 +238,8 @@ fn every_way_to_end_has_its_code() {
     assert_eq!(refused.out, "");
     assert!(serde_json::from_str::<serde_json::Value>(&refused.err).is_ok(), "{}", refused.all());
     // A second server on the same directory says who holds it.
-    let second = run(stage.command(L0).args(["server", "--listen", "127.0.0.1:0", "--data-dir"]).arg(stage.data()), b"");
+    let second =
+        run(stage.command(L0).args(["server", "--listen", "127.0.0.1:0", "--data-dir"]).arg(stage.data()), b"");
     assert_ne!(second.code, Some(0), "{}", second.all());
     second.says("process").says(&stage.port.to_string());
 }

@@ -24,7 +24,12 @@ fn containers_of_a_task_share_what_they_should() {
     let shared = json!([{ "sourceVolume": "shared", "containerPath": "/shared" }]);
     let read_only = json!([{ "sourceVolume": "shared", "containerPath": "/shared", "readOnly": true }]);
     // First `setup` has to end well, then `backend` has to be healthy, then `front` looks at all of it.
-    let setup = container("setup", "v1", &["ms", "300", "write", "/shared/greeting", "from setup"], &quiet(json!({ "essential": false, "mountPoints": shared })));
+    let setup = container(
+        "setup",
+        "v1",
+        &["ms", "300", "write", "/shared/greeting", "from setup"],
+        &quiet(json!({ "essential": false, "mountPoints": shared })),
+    );
     let backend = container(
         "backend",
         "v1",
@@ -53,17 +58,31 @@ fn containers_of_a_task_share_what_they_should() {
             "dependsOn": [{ "containerName": "backend", "condition": "HEALTHY" }, { "containerName": "setup", "condition": "SUCCESS" }],
         })),
     );
-    stage.deploy_of("all", json!({ "containerDefinitions": [front, backend, setup], "volumes": [{ "name": "shared" }] }));
+    stage.deploy_of(
+        "all",
+        json!({ "containerDefinitions": [front, backend, setup], "volumes": [{ "name": "shared" }] }),
+    );
     stage.l0(&["task", "create", "dev", "all", "all:1"]).ok();
     let logs = stage.l0(&["task", "logs", "all"]).ok();
-    for line in ["by the entry point", "from setup", "v1 from backend", "COLOUR=a=b:c, d", "1000 1000 1000 1000 | /shared | Max open files 256 512"] {
+    for line in [
+        "by the entry point",
+        "from setup",
+        "v1 from backend",
+        "COLOUR=a=b:c, d",
+        "1000 1000 1000 1000 | /shared | Max open files 256 512",
+    ] {
         assert!(logs.out.contains(line), "no `{line}` in\n{}", logs.all());
     }
     assert_eq!(logs.out.matches("v1 from backend").count(), 2, "by localhost and by the link's alias:\n{}", logs.all());
 
     let task = stage.one(&["task", "get", "all"]);
     assert_eq!(task["status"], "STOPPED");
-    let codes: Vec<(&str, i64)> = task["containers"].as_array().expect("a list").iter().filter_map(|one| Some((one["container_name"].as_str()?, one["exit_code"].as_i64()?))).collect();
+    let codes: Vec<(&str, i64)> = task["containers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| Some((one["container_name"].as_str()?, one["exit_code"].as_i64()?)))
+        .collect();
     assert!(codes.contains(&("front", 0)) && codes.contains(&("setup", 0)), "{task:#}");
 
     let front = inspect(&stage, "all", "front");
@@ -74,7 +93,13 @@ fn containers_of_a_task_share_what_they_should() {
     assert!(host["CpuShares"] == 128 || host["NanoCpus"].as_i64() > Some(0), "{host:#}");
     stage.l0(&["task", "delete", "all"]).ok();
     assert!(stage.containers().is_empty());
-    let volumes = stage.docker(&["volume", "ls", "--quiet", "--filter", &format!("label=layer0.instance={}", stage.label().expect("a label"))]);
+    let volumes = stage.docker(&[
+        "volume",
+        "ls",
+        "--quiet",
+        "--filter",
+        &format!("label=layer0.instance={}", stage.label().expect("a label")),
+    ]);
     assert_eq!(volumes.out, "", "volumes of a deleted task");
 }
 
@@ -83,12 +108,19 @@ fn an_essential_container_s_end_is_the_copy_s_end() {
     let stage = Stage::with_versions(&["v1"]);
     stage.l0(&["environment", "create", "dev"]).ok();
     let app = container("app", "v1", &["serve", "8080", "sleep"], &json!({}));
-    let helper = container("helper", "v1", &["print", "helped", "exit", "0"], &json!({ "essential": false, "portMappings": [] }));
+    let helper = container(
+        "helper",
+        "v1",
+        &["print", "helped", "exit", "0"],
+        &json!({ "essential": false, "portMappings": [] }),
+    );
     stage.deploy_of("pair", json!({ "containerDefinitions": [app, helper] }));
     // A container that is not essential ends, and nothing follows from it.
     stage.l0(&["service", "create", "dev", "pair", "pair:1"]).ok();
     let first = inspect(&stage, "pair", "app")["Id"].clone();
-    until("the helper's end", || if inspect(&stage, "pair", "helper")["State"]["Running"] == true { Err("it runs".to_owned()) } else { Ok(()) });
+    until("the helper's end", || {
+        if inspect(&stage, "pair", "helper")["State"]["Running"] == true { Err("it runs".to_owned()) } else { Ok(()) }
+    });
     assert_eq!(inspect(&stage, "pair", "app")["Id"], first);
     // The essential one does: the whole copy is made anew.
     stage.docker(&["kill", first.as_str().expect("an id")]).ok();
@@ -101,12 +133,12 @@ fn an_essential_container_s_end_is_the_copy_s_end() {
     let main = container("main", "v1", &["ms", "300", "exit", "3"], &json!({ "portMappings": [] }));
     let endless = container("endless", "v1", &["tick", "100", "sleep"], &json!({ "portMappings": [] }));
     stage.deploy_of("job", json!({ "containerDefinitions": [main, endless] }));
-    drop(stage.l0(&["task", "create", "dev", "job", "job:1"]));
+    stage.l0(&["task", "create", "dev", "job", "job:1"]).exits(5).says("exit code 3");
     let task = stage.one(&["task", "get", "job"]);
     assert_eq!(task["status"], "STOPPED", "{task:#}");
     let containers = task["containers"].as_array().expect("a list");
     assert!(containers.iter().any(|one| one["container_name"] == "main" && one["exit_code"] == 3), "{task:#}");
-    assert!(stage.started("job").is_empty());
+    stage.settled("job", 0);
 }
 
 #[test]
@@ -119,13 +151,16 @@ fn what_is_not_honoured_is_named() {
         "somethingOfOurOwn": true,
     });
     let app = container("app", "v1", &["serve", "8080", "sleep"], &odd);
-    let made = stage.deploy_of("odd", json!({
-        "AWSEBDockerrunVersion": 2,
-        "FAMILY": "x",
-        "taskRoleArn": "arn:aws:iam::1:role/x",
-        "containerDefinitions": [app],
-        "placementConstraints": [{ "type": "memberOf", "expression": "x" }],
-    }));
+    let made = stage.deploy_of(
+        "odd",
+        json!({
+            "AWSEBDockerrunVersion": 2,
+            "FAMILY": "x",
+            "taskRoleArn": "arn:aws:iam::1:role/x",
+            "containerDefinitions": [app],
+            "placementConstraints": [{ "type": "memberOf", "expression": "x" }],
+        }),
+    );
     made.keeps_quiet_about("AWSEBDockerrunVersion").says("somethingOfOurOwn");
     let created = stage.l0(&["service", "create", "dev", "odd", "odd:1"]).ok();
     for field in ["awslogs", "placementConstraints", "taskRoleArn", "resourceRequirements"] {

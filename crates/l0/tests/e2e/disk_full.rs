@@ -19,7 +19,12 @@ impl SmallDisk {
         let place = tempfile::TempDir::new().expect("a directory to mount at");
         let size = format!("size={mebibytes}m");
         let said = run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(place.path()), b"");
-        assert_eq!(said.code, Some(0), "this test mounts a small file system and needs to be root for that: {}", said.all());
+        assert_eq!(
+            said.code,
+            Some(0),
+            "this test mounts a small file system and needs to be root for that: {}",
+            said.all()
+        );
         Self { place }
     }
 
@@ -52,7 +57,9 @@ impl Drop for SmallDisk {
 
 /// Bytes that no two of are alike.
 fn noise(length: usize, seed: u32) -> Vec<u8> {
-    (0..u32::try_from(length).expect("small")).map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    (0..u32::try_from(length).expect("small"))
+        .map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -69,7 +76,10 @@ fn upload(instance: &Instance, bytes: &[u8]) -> (u16, String) {
     let place = begun.header("location").expect("a location").to_owned();
     let place = place.split_once(&instance.address()).map_or(place.as_str(), |(_, path)| path).to_owned();
     let joiner = if place.contains('?') { '&' } else { '?' };
-    let headers = format!("Authorization: Basic {}\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n", instance.credential());
+    let headers = format!(
+        "Authorization: Basic {}\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n",
+        instance.credential()
+    );
     let mut connection = Connection::open(&instance.address()).expect("a connection");
     match connection.request("PUT", &format!("{place}{joiner}digest={sum}"), &headers, bytes) {
         Ok(answer) => (answer.status, answer.body),
@@ -86,7 +96,9 @@ fn a_full_disk_loses_nothing() {
     instance.l0(&["environment", "create", "before"]).ok();
     let small = noise(1024 * 1024, 1);
     assert_eq!(upload(&instance, &small).0, 201);
-    let exists = |instance: &Instance, bytes: &[u8]| instance.api("GET", &format!("/v2/demo/app/blobs/{}", digest(bytes)), b"").expect("an answer").status;
+    let exists = |instance: &Instance, bytes: &[u8]| {
+        instance.api("GET", &format!("/v2/demo/app/blobs/{}", digest(bytes)), b"").expect("an answer").status
+    };
     assert_eq!(exists(&instance, &small), 200);
     let used = disk.used();
 
@@ -135,7 +147,10 @@ fn a_full_disk_loses_nothing() {
     acknowledged.extend(["before".to_owned(), "after".to_owned()]);
     let there = instance.l0(&["environment", "list"]).ok().out;
     for name in acknowledged {
-        assert!(there.lines().any(|line| line.split_whitespace().nth(1) == Some(name.as_str())), "{name} is lost:\n{there}");
+        assert!(
+            there.lines().any(|line| line.split_whitespace().nth(1) == Some(name.as_str())),
+            "{name} is lost:\n{there}"
+        );
     }
     assert!(!there.contains(" during "), "what was refused is there:\n{there}");
     assert_eq!((exists(&instance, &small), exists(&instance, &other)), (200, 200));

@@ -74,7 +74,10 @@ fn environments_reach_each_other_when_linked_and_only_then() {
     }
     all.reaches("a", &private);
     assert_eq!(until("the private one from this machine", || http::get(&private, "/")).body, "v1 hello");
-    assert!(http::get(&format!("localhost:{inner}"), "/").is_err(), "a private load balancer listens on this machine's own address");
+    assert!(
+        http::get(&format!("localhost:{inner}"), "/").is_err(),
+        "a private load balancer listens on this machine's own address"
+    );
     all.is_kept_from("b", &private);
     all.is_kept_from("c", &private);
 

@@ -17,7 +17,9 @@ const MOMENTS_MS: [u64; 12] = [0, 20, 40, 80, 130, 200, 300, 420, 560, 720, 900,
 
 /// How containers are, for messages.
 fn states(copies: &BTreeMap<String, Value>) -> String {
-    let lines = copies.iter().map(|(id, one)| format!("{} of {}: {}", &id[..12], one["Config"]["Labels"]["layer0.deployment"], one["State"]));
+    let lines = copies.iter().map(|(id, one)| {
+        format!("{} of {}: {}", &id[..12], one["Config"]["Labels"]["layer0.deployment"], one["State"])
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -40,7 +42,8 @@ fn killed_during(stage: &mut Stage, moment: Duration, change: &[&str]) -> Value 
             _ => Ok(operation),
         }
     });
-    let status = until("the follower to end", || follower.try_wait().expect("our child").ok_or("it follows".to_owned()));
+    let status =
+        until("the follower to end", || follower.try_wait().expect("our child").ok_or("it follows".to_owned()));
     assert!(status.success(), "the follower ended with {status} after a kill at {moment:?}: {end:#}");
     end
 }
@@ -63,10 +66,14 @@ fn killed_at_every_step_of_create_and_update() {
         stage.balancer("dev", &name, &[]);
 
         let balancer = format!("dev:{name}");
-        let end = killed_during(&mut stage, moment, &["service", "create", "dev", &name, "app:1", "--scale", "2", "--loadbalancer", &balancer]);
+        let end = killed_during(
+            &mut stage,
+            moment,
+            &["service", "create", "dev", &name, "app:1", "--scale", "2", "--loadbalancer", &balancer],
+        );
         assert_eq!(end["state"], "succeeded", "killed {moment:?} into a create: {end:#}");
         stage.settled(&name, 2);
-        let starts = recorder.times("start", &name);
+        let starts = recorder.counted("start", &name, 2);
         assert_eq!(starts.len(), 2, "killed {moment:?} into a create: copies were started twice: {starts:?}");
         assert_eq!(stage.copies(&name).len(), 2, "killed {moment:?} into a create: a container was left over");
         assert!(stage.page(&name).starts_with("v1"));
@@ -79,12 +86,16 @@ fn killed_at_every_step_of_create_and_update() {
             if left.keys().all(|id| !old.contains_key(id)) { Ok(()) } else { Err(states(&left)) }
         });
         stage.settled(&name, 2);
-        let starts = recorder.times("start", &name);
+        let starts = recorder.counted("start", &name, 4);
         assert_eq!(starts.len(), 4, "killed {moment:?} into an update: copies were started twice: {starts:?}");
         assert_eq!(stage.copies(&name).len(), 2, "killed {moment:?} into an update: a container was left over");
         assert!(stage.page(&name).starts_with("v2"));
 
-        assert_eq!(stage.started("other"), bystander, "killed at {moment:?}: a service that nobody changed was restarted");
+        assert_eq!(
+            stage.started("other"),
+            bystander,
+            "killed at {moment:?}: a service that nobody changed was restarted"
+        );
         stage.l0(&["--no-wait", "service", "delete", &name]).ok();
     }
 }
@@ -110,10 +121,14 @@ fn killed_with_services_running_adopts_them_all() {
         times.collect()
     };
     let before = all(&stage);
-    assert!(before.len() >= 3 + 2 + 4 + 1, "{before:?}");
+    assert!(before.len() > 3 + 2 + 4, "{before:?}");
 
     for graceful in [false, true] {
-        if graceful { stage.server_stop() } else { stage.server_kill() }
+        if graceful {
+            stage.server_stop()
+        } else {
+            stage.server_kill()
+        }
         stage.server_start();
         assert!(stage.page("web").starts_with("v1"));
         for (name, count) in [("web", 3), ("one", 1), ("another", 1), ("pair", 2)] {
@@ -141,17 +156,32 @@ fn strays_go_and_what_is_not_ours_stays() {
     let make = |stage: &Stage, name: &str, labels: &[&str]| {
         let name = format!("{}-{name}", stage.name);
         let labels: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
-        let said = stage.docker(&[&["run", "--detach", "--network", "none", "--name", &name], &labels[..], &[&image, "sleep"]].concat());
+        let said = stage.docker(
+            &[&["run", "--detach", "--network", "none", "--name", &name], &labels[..], &[&image, "sleep"]].concat(),
+        );
         said.ok().out.trim().to_owned()
     };
     stage.server_kill();
     let mine = format!("layer0.instance={label}");
-    let kind = ["layer0.kind=service", "layer0.entity=gone-0123456789", "layer0.name=gone", "layer0.role=app", "layer0.copy=gone-0123456789-1"];
-    let stray = make(&stage, "stray", &[&[mine.as_str(), "layer0.environment=dev-0123456789", "layer0.container=app", "layer0.size=1"], &kind[..]].concat());
+    let kind = [
+        "layer0.kind=service",
+        "layer0.entity=gone-0123456789",
+        "layer0.name=gone",
+        "layer0.role=app",
+        "layer0.copy=gone-0123456789-1",
+    ];
+    let stray = make(
+        &stage,
+        "stray",
+        &[&[mine.as_str(), "layer0.environment=dev-0123456789", "layer0.container=app", "layer0.size=1"], &kind[..]]
+            .concat(),
+    );
     let neighbour = make(&stage, "neighbour", &[&["layer0.instance=another-0123456789"], &kind[..]].concat());
     let foreign = make(&stage, "foreign", &[]);
     stage.server_start();
-    until("the stray to go", || if stage.containers().contains_key(&stray) { Err("it is there".to_owned()) } else { Ok(()) });
+    until("the stray to go", || {
+        if stage.containers().contains_key(&stray) { Err("it is there".to_owned()) } else { Ok(()) }
+    });
     for (what, id) in [("another instance's container", &neighbour), ("a foreign container", &foreign)] {
         let said = stage.docker(&["inspect", "--format", "{{.State.Running}}", id]);
         stage.docker(&["rm", "--force", id]);
@@ -170,7 +200,8 @@ fn a_crashed_copy_is_replaced_at_once() {
     let recorder = Recorder::start(&stage);
     let dead = stage.started("app").into_keys().next().expect("a copy");
     stage.docker(&["kill", &dead]).ok();
-    let started = until("a start after the end", || recorder.times("start", "app").first().cloned().ok_or("none yet".to_owned()));
+    let started =
+        until("a start after the end", || recorder.times("start", "app").first().cloned().ok_or("none yet".to_owned()));
     let died = recorder.times("die", "app");
     let took = Duration::from_nanos(u64::try_from(started.1 - died[0].1).expect("the start comes after the end"));
     println!("a crashed copy's replacement was started after {took:?}");

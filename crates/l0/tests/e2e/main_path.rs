@@ -35,10 +35,12 @@ fn from_push_to_running_and_on() {
     let port = stage.balancer("dev", "web", &[]);
 
     // The friendly name all along: what it became is said at once.
-    let made = stage.deploy("app", "v1", &SERVE, &json!({ "environment": [{ "name": "ANSWER", "value": "from dev" }] }));
+    let made =
+        stage.deploy("app", "v1", &SERVE, &json!({ "environment": [{ "name": "ANSWER", "value": "from dev" }] }));
     made.says(&format!("registry.layer0.test/demo/app:v1 -> {}/demo/app:v1", stage.address()));
     stage.deploy("app", "v2", &SERVE, &json!({ "environment": [{ "name": "ANSWER", "value": "from dev" }] }));
-    let created = stage.l0(&["service", "create", "dev", "app", "app:1", "--loadbalancer", "dev:web", "--scale", "2"]).ok();
+    let created =
+        stage.l0(&["service", "create", "dev", "app", "app:1", "--loadbalancer", "dev:web", "--scale", "2"]).ok();
     created.says("2 copies run and are healthy").says("2/2").says("app:1 healthy");
 
     // The page, from this machine by name and by URL, and from inside a container.
@@ -74,7 +76,8 @@ fn update_under_load(stage: &Stage, port: u16) {
                     while !stop.load(Ordering::SeqCst) {
                         // A connection for three requests, as browsers do, then another one.
                         let count = asked.fetch_add(1, Ordering::SeqCst);
-                        let mut connection = held.take().map_or_else(|| http::Connection::open(&format!("localhost:{port}")), Ok);
+                        let mut connection =
+                            held.take().map_or_else(|| http::Connection::open(&format!("localhost:{port}")), Ok);
                         let answer = connection.as_mut().map_err(|why| why.clone()).and_then(|open| open.get("/"));
                         match answer {
                             Ok(answer) if answer.status == 200 => held = connection.ok().filter(|_| count % 3 != 2),
@@ -104,7 +107,10 @@ fn scales(stage: &Stage) {
     let before = stage.started("app");
     stage.l0(&["service", "scale", "app", "3"]).ok().says("3/3");
     let up = stage.started("app");
-    assert!(before.iter().all(|(id, at)| up.get(id) == Some(at)), "scaling up touched a running copy: {before:?} {up:?}");
+    assert!(
+        before.iter().all(|(id, at)| up.get(id) == Some(at)),
+        "scaling up touched a running copy: {before:?} {up:?}"
+    );
     stage.l0(&["service", "scale", "app", "1"]).ok();
     stage.settled("app", 1);
     stage.l0(&["service", "scale", "app", "0"]).ok();
@@ -129,13 +135,18 @@ fn reads_logs(stage: &Stage) {
     stage.l0(&["service", "update", "app", "app:latest"]).ok();
     until("ticks of both new copies", || {
         let text = std::fs::read_to_string(stage.path("followed")).unwrap_or_default();
-        let mut who: Vec<&str> = text.lines().filter(|line| line.contains("tick ")).filter_map(|line| line.split_whitespace().next()).collect();
+        let mut who: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("tick "))
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
         who.sort_unstable();
         who.dedup();
         if who.len() == 2 { Ok(()) } else { Err(text) }
     });
     signal(follower.id(), "INT");
-    let status = until("the follower to end", || follower.try_wait().expect("our child").ok_or("it follows".to_owned()));
+    let status =
+        until("the follower to end", || follower.try_wait().expect("our child").ok_or("it follows".to_owned()));
     assert_eq!(status.code(), Some(130));
 }
 
@@ -151,7 +162,11 @@ fn rolls_back(stage: &Stage) {
     ] {
         stage.deploy("app", "v3", steps, more);
         let update = stage.l0(&["service", "update", "app", "app:latest"]).exits(5).says("rolled back").says(cause);
-        assert!(line.is_empty() || update.err.contains(line), "the failed copy's last lines are not told:\n{}", update.all());
+        assert!(
+            line.is_empty() || update.err.contains(line),
+            "the failed copy's last lines are not told:\n{}",
+            update.all()
+        );
         let told = stage.l0(&["service", "get", "app"]).ok().says("rolled back").says(cause);
         assert!(line.is_empty() || told.out.contains(line), "{}", told.all());
         let service = stage.service("app");
@@ -161,6 +176,7 @@ fn rolls_back(stage: &Stage) {
         assert!(stage.page("web").starts_with("v2"));
     }
     let failed = stage.l0(&["-o", "json", "service", "update", "app", "app:latest"]).exits(5);
-    let error: serde_json::Value = serde_json::from_str(failed.err.trim()).unwrap_or_else(|why| panic!("{why}: {}", failed.all()));
+    let error: serde_json::Value =
+        serde_json::from_str(failed.err.trim()).unwrap_or_else(|why| panic!("{why}: {}", failed.all()));
     assert_eq!((error["Code"].as_i64(), error["State"].as_str()), (Some(5), Some("rolled_back")), "{error:#}");
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -22,21 +23,12 @@ impl Recorder {
         let label = stage.label().expect("something of the instance on the engine");
         let file = stage.path("events");
         let filter = format!("label=layer0.instance={label}");
-        let mut command = stage.docker_command(&["events", "--filter", "type=container", "--filter", &filter, "--format", "{{json .}}"]);
-        let child = command.stdout(File::create(&file).expect("a file")).stdin(Stdio::null()).spawn().expect("the docker client");
-        let it = Self { child, file };
-        // It listens once it has told of something that happened after it was started.
-        let probe = stage.docker(&["create", "--label", &format!("layer0.instance={label}"), "--label", "layer0.name=probe", &stage.any_image()]);
-        let id = probe.ok().out.trim().to_owned();
-        until("the engine's events", || {
-            let exec = stage.docker(&["rename", &id, &format!("probe-{}", &id[..12])]);
-            drop(exec);
-            let back = stage.docker(&["rename", &id, &format!("probe2-{}", &id[..12])]);
-            drop(back);
-            if it.events().is_empty() { Err("nothing yet".to_owned()) } else { Ok(()) }
-        });
-        stage.docker(&["rm", &id]).ok();
-        it
+        // The engine keeps what it said lately: nothing is missed until the client listens.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs().to_string();
+        let mut command = stage.docker_command(&["events", "--since", &since, "--filter", "type=container"]);
+        command.args(["--filter", &filter, "--format", "{{json .}}"]).stdin(Stdio::null());
+        let child = command.stdout(File::create(&file).expect("a file")).spawn().expect("the docker client");
+        Self { child, file }
     }
 
     fn events(&self) -> Vec<Value> {
@@ -50,7 +42,20 @@ impl Recorder {
             let attributes = &event["Actor"]["Attributes"];
             event["Action"] == action && attributes["layer0.name"] == name && attributes["layer0.role"] == "app"
         });
-        of_name.map(|event| (event["id"].as_str().unwrap_or_default().to_owned(), event["timeNano"].as_i64().unwrap_or_default())).collect()
+        of_name
+            .map(|event| {
+                (event["id"].as_str().unwrap_or_default().to_owned(), event["timeNano"].as_i64().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// [`Recorder::times`], once at least so many have been told of.
+    #[track_caller]
+    pub(crate) fn counted(&self, action: &str, name: &str, least: usize) -> Vec<(String, i64)> {
+        until(&format!("{least} times {action} of {name}"), || {
+            let times = self.times(action, name);
+            if times.len() >= least { Ok(times) } else { Err(format!("{times:?}")) }
+        })
     }
 }
 

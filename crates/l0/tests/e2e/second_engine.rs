@@ -39,7 +39,12 @@ impl SecondEngine {
             command.arg(flag).arg(self.path(name));
         }
         // A `containerd` that both engines use keeps their things apart by namespace.
-        command.args(["--containerd-namespace", "layer0-test", "--containerd-plugins-namespace", "layer0-test-plugins"]);
+        command.args([
+            "--containerd-namespace",
+            "layer0-test",
+            "--containerd-plugins-namespace",
+            "layer0-test-plugins",
+        ]);
         command.args(["--host", &self.host(), "--bridge", "none", "--iptables=false", "--ip6tables=false"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
         self.child = Some(command.spawn().expect("dockerd is needed for this test"));
@@ -60,7 +65,9 @@ impl SecondEngine {
     pub(crate) fn stop(&mut self) {
         let mut child = self.child.take().expect("a running engine");
         signal(child.id(), "TERM");
-        until("the second Docker engine to stop", || child.try_wait().expect("our own child").ok_or("it runs".to_owned()));
+        until("the second Docker engine to stop", || {
+            child.try_wait().expect("our own child").ok_or("it runs".to_owned())
+        });
     }
 
     /// Lets it hang: it takes connections and says nothing.

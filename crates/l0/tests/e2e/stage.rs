@@ -23,7 +23,17 @@ fn archive() -> &'static PathBuf {
         std::fs::create_dir_all(&directory).expect("a directory of our own");
         let program = directory.join("tool");
         let mut rustc = Command::new("rustc");
-        rustc.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", source, "-o"]);
+        rustc.args([
+            "--edition",
+            "2024",
+            "-O",
+            "-C",
+            "target-feature=+crt-static",
+            "-C",
+            "strip=symbols",
+            source,
+            "-o",
+        ]);
         run(rustc.arg(&program), b"").ok();
         let archive = directory.join("layer.tar");
         run(Command::new("tar").arg("-C").arg(&directory).arg("-cf").arg(&archive).arg("tool"), b"").ok();
@@ -146,7 +156,9 @@ impl Stage {
     #[track_caller]
     pub(crate) fn containers(&self) -> BTreeMap<String, Value> {
         let Some(label) = self.label() else { return BTreeMap::new() };
-        let ids = self.docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("label=layer0.instance={label}")]).ok();
+        let ids = self
+            .docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("label=layer0.instance={label}")])
+            .ok();
         let ids: Vec<&str> = ids.out.lines().collect();
         if ids.is_empty() {
             return BTreeMap::new();
@@ -161,7 +173,9 @@ impl Stage {
     #[track_caller]
     pub(crate) fn copies(&self, name: &str) -> BTreeMap<String, Value> {
         let mut all = self.containers();
-        all.retain(|_, one| one["Config"]["Labels"]["layer0.name"] == name && one["Config"]["Labels"]["layer0.role"] == "app");
+        all.retain(|_, one| {
+            one["Config"]["Labels"]["layer0.name"] == name && one["Config"]["Labels"]["layer0.role"] == "app"
+        });
         all
     }
 
@@ -215,7 +229,8 @@ impl Stage {
     pub(crate) fn page(&self, balancer: &str) -> String {
         let host = self.host_of(balancer);
         let answer = until(&format!("a page from {host}"), || {
-            http::get(&host, "/").and_then(|answer| if answer.status == 200 { Ok(answer) } else { Err(format!("{answer:?}")) })
+            http::get(&host, "/")
+                .and_then(|answer| if answer.status == 200 { Ok(answer) } else { Err(format!("{answer:?}")) })
         });
         answer.body
     }
@@ -297,7 +312,8 @@ impl Drop for Stage {
         }
         let images = self.docker(&["images", "--all", "--format", "{{.Repository}} {{.ID}}"]).out;
         let own = format!("{}/", self.address());
-        let mut ids: Vec<&str> = images.lines().filter(|line| line.starts_with(&own)).filter_map(|line| line.split(' ').nth(1)).collect();
+        let mut ids: Vec<&str> =
+            images.lines().filter(|line| line.starts_with(&own)).filter_map(|line| line.split(' ').nth(1)).collect();
         ids.sort_unstable();
         ids.dedup();
         if !ids.is_empty() {

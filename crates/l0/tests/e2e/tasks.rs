@@ -9,13 +9,22 @@ use crate::stage::Stage;
 fn tasks_run_to_their_end() {
     let stage = Stage::with_versions(&["v1"]);
     stage.l0(&["environment", "create", "dev"]).ok();
-    stage.deploy("job", "v1", &["print", "first line", "env", "K", "env", "KEPT", "exit", "3"], &json!({ "environment": [{ "name": "KEPT", "value": "as it was" }, { "name": "K", "value": "old" }] }));
+    stage.deploy(
+        "job",
+        "v1",
+        &["print", "first line", "env", "K", "env", "KEPT", "exit", "3"],
+        &json!({ "environment": [{ "name": "KEPT", "value": "as it was" }, { "name": "K", "value": "old" }] }),
+    );
 
     let made = stage.l0(&["task", "create", "--env", "app:K=v=with:colon", "dev", "one", "job:1"]);
-    assert!(made.all().contains("exit code 3"), "{}", made.all());
+    made.exits(5).says("exit code 3");
     stage.l0(&["task", "get", "one"]).ok().says("STOPPED").says("exit code 3");
     let task = stage.one(&["task", "get", "one"]);
-    assert_eq!((task["status"].as_str(), task["containers"][0]["exit_code"].as_i64()), (Some("STOPPED"), Some(3)), "{task:#}");
+    assert_eq!(
+        (task["status"].as_str(), task["containers"][0]["exit_code"].as_i64()),
+        (Some("STOPPED"), Some(3)),
+        "{task:#}"
+    );
     // After the end, and after a restart of the server's, its lines are there.
     let lines = stage.l0(&["task", "logs", "dev:one"]).ok();
     lines.clone().says("first line").says("K=v=with:colon").says("KEPT=as it was");

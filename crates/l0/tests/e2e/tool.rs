@@ -31,7 +31,8 @@ fn main() {
             "tick" => tick(number(&word())),
             "serve" => {
                 let port = word();
-                let listener = TcpListener::bind(format!("0.0.0.0:{port}")).unwrap_or_else(|why| fail(&why.to_string()));
+                let listener =
+                    TcpListener::bind(format!("0.0.0.0:{port}")).unwrap_or_else(|why| fail(&why.to_string()));
                 println!("serving {port}");
                 thread::spawn(move || serve(&listener));
             }
@@ -145,7 +146,8 @@ fn fetch(target: &str) -> Result<String, String> {
         let text = String::from_utf8_lossy(&answer).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_ascii_lowercase();
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+            let length =
+                head.split("content-length: ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
             if length.is_some_and(|length: usize| body.len() >= length) {
                 return if head.contains(" 200 ") { Ok(body.to_owned()) } else { Err(format!("{head} {body}")) };
             }

@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::json;
 
 use crate::common::instance::Instance;
-use crate::walk::definition;
+use crate::main_path::definition;
 
 #[test]
 fn task_definitions() {
@@ -34,7 +34,15 @@ fn task_definitions() {
     assert!(said.err.len() < 2_000, "the error repeats the input");
     assert_eq!(instance.json(&["deploy", "list"]), json!([]), "something of the refused ones is there");
     // With a byte order mark and with keys in any case it is taken.
-    create(&[b"\xef\xbb\xbf", definition("alpine", &[]).replace("containerDefinitions", "ContainerDefinitions").as_bytes()].concat()).ok().says("app.1");
+    create(
+        &[
+            b"\xef\xbb\xbf",
+            definition("alpine", &[]).replace("containerDefinitions", "ContainerDefinitions").as_bytes(),
+        ]
+        .concat(),
+    )
+    .ok()
+    .says("app.1");
     instance.l0(&["deploy", "create", "/nowhere/d.json", "app"]).exits(2).says("/nowhere/d.json");
 }
 
@@ -59,7 +67,10 @@ fn names_and_numbers() {
         assert!(matches!(said.code, Some(2 | 4)), "`{scale}` gave {:?}: {}", said.code, said.err);
     }
     for over in ["app", "app:K", ":K=v", "app:=v"] {
-        instance.l0(&["task", "create", "dev", "job", "app:1", "--env", over]).exits(2).says("Environment Variable Override format is: CONTAINER:VAR=VAL");
+        instance
+            .l0(&["task", "create", "dev", "job", "app:1", "--env", over])
+            .exits(2)
+            .says("Environment Variable Override format is: CONTAINER:VAR=VAL");
     }
     assert_eq!(instance.json(&["service", "list"]), json!([]));
     assert_eq!(instance.json(&["task", "list"]), json!([]));
@@ -68,7 +79,14 @@ fn names_and_numbers() {
 #[test]
 fn map_rules_and_images() {
     let instance = Instance::start(&["--engine", "fake"]);
-    for rule in ["nonsense", "|target", "a.example.com|", "a.example.com|a.example.com/x", "registry.layer0.test|elsewhere.example.com", "a b|c"] {
+    for rule in [
+        "nonsense",
+        "|target",
+        "a.example.com|",
+        "a.example.com|a.example.com/x",
+        "registry.layer0.test|elsewhere.example.com",
+        "a b|c",
+    ] {
         let said = instance.l0(&["map", "add", "--", rule]);
         assert!(matches!(said.code, Some(2 | 4)), "`{rule}` gave {:?}: {}", said.code, said.all());
     }
@@ -82,7 +100,11 @@ fn map_rules_and_images() {
     instance.l0(&["environment", "create", "dev"]).ok();
     let deploy = instance.file("d.json", definition("registry.layer0.test/demo/app:v1", &[]));
     instance.l0(&["deploy", "create", &deploy, "app"]).ok();
-    instance.l0(&["service", "create", "dev", "app", "app:1"]).exits(4).says("demo/app").says("l0 repository create demo/app");
+    instance
+        .l0(&["service", "create", "dev", "app", "app:1"])
+        .exits(4)
+        .says("demo/app")
+        .says("l0 repository create demo/app");
     instance.l0(&["repository", "create", "demo/app"]).ok();
     instance.l0(&["service", "create", "dev", "app", "app:1"]).exits(4).says("v1");
     assert_eq!(instance.json(&["service", "list"]), json!([]));
@@ -96,7 +118,8 @@ fn map_rules_and_images() {
 fn two_writers_of_one_name() {
     let instance = Instance::start(&["--engine", "fake"]);
     let codes: Vec<Option<i32>> = thread::scope(|scope| {
-        let writers: Vec<_> = (0..4).map(|_| scope.spawn(|| instance.l0(&["environment", "create", "dev"]).code)).collect();
+        let writers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| instance.l0(&["environment", "create", "dev"]).code)).collect();
         writers.into_iter().map(|writer| writer.join().expect("no panic")).collect()
     });
     assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
@@ -118,7 +141,8 @@ fn requests_that_no_client_of_ours_makes() {
     ] {
         let answer = instance.api(method, path, body).expect("an answer");
         assert!(status.contains(&answer.status), "{method} {path}: {answer:?}");
-        let error: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_else(|why| panic!("{method} {path}: {why}: {answer:?}"));
+        let error: serde_json::Value =
+            serde_json::from_str(&answer.body).unwrap_or_else(|why| panic!("{method} {path}: {why}: {answer:?}"));
         assert!(error["error_code"].is_string() && error["message"].is_string(), "{method} {path}: {error}");
     }
 }

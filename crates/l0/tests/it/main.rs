@@ -3,5 +3,9 @@
 mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;
+mod main_path;
+mod process;
 mod server_life;
+mod start;
+mod support;
 mod walk;

@@ -13,14 +13,19 @@ fn the_first_start_makes_a_token_and_shows_it_once() {
     let log = instance.log();
     assert_eq!(log.matches(&token).count(), 1, "the token is printed once:\n{log}");
     for file in [instance.data().join("admin-token"), instance.path("config").join("layer0").join("credentials.json")] {
-        let mode = std::fs::metadata(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display())).permissions().mode();
+        let mode =
+            std::fs::metadata(&file).unwrap_or_else(|why| panic!("{}: {why}", file.display())).permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
     }
     // Without an environment, the file written for the local command line connects it.
     run(instance.command(L0).args(["environment", "list"]), b"").ok();
     // Without any of it, nothing is readable but the health.
     assert_eq!(http::get(&instance.address(), "/environment").expect("an answer").status, 401);
-    assert_eq!(http::get(&instance.address(), "/health").expect("an answer").status, 200);
+    let mut connection = http::Connection::open(&instance.address()).expect("a connection");
+    for path in ["/health", "/health"] {
+        assert_eq!(connection.get(path).expect("an answer").status, 200);
+    }
+    drop(connection);
 
     instance.server_stop();
     instance.server_start();
@@ -44,12 +49,15 @@ fn what_was_acknowledged_is_there_after_a_kill() {
 }
 
 #[test]
-fn a_second_server_says_who_holds_the_directory() {
-    let instance = Instance::start(&["--engine", "fake"]);
-    let second = run(instance.command(L0).args(["server", "--engine", "fake", "--listen", "127.0.0.1:0", "--data-dir"]).arg(instance.data()), b"");
-    assert_ne!(second.code, Some(0), "{}", second.all());
-    second.says("l0 server, process").says(&instance.port.to_string());
-    instance.l0(&["environment", "list"]).ok();
+fn a_data_directory_is_made_with_all_above_it() {
+    let place = tempfile::tempdir().expect("a directory");
+    let data = place.path().join("several").join("levels").join("deep");
+    let mut instance = Instance::prepared(&["--engine", "fake"]).with_data(&data);
+    instance.server_start();
+    let token = instance.one(&["token", "create", "laptop"]);
+    instance.l0(&["token", "list"]).ok().says("laptop").keeps_quiet_about(token["secret"].as_str().expect("a secret"));
+    let mode = std::fs::metadata(&data).expect("the directory").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]

@@ -5,7 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::l0;
+/// The built binary with nothing of our own environment that could reach it.
+fn l0(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_l0"));
+    command.env_clear().env("HOME", home).env("XDG_CONFIG_HOME", home.join("config")).current_dir(home);
+    command.stdin(Stdio::null());
+    command
+}
 
 /// A server that has said that it listens.
 struct Server {

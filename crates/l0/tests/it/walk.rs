@@ -1,65 +1,77 @@
-//! The main path with the fake engine: environment, deploy, load balancer, service, task, and their ends.
+//! The predecessor's command set in the order of a real user, with flags before and after the positionals.
 
-use crate::common::instance::Instance;
-use crate::common::port::free_port;
-use crate::common::run::{run, signal};
-use crate::common::until::until;
+use crate::support::Instance;
 
-/// A task definition of one container that runs this image with these variables.
-pub(crate) fn definition(image: &str, environment: &[(&str, &str)]) -> String {
-    let environment: Vec<_> = environment.iter().map(|(name, value)| serde_json::json!({ "name": name, "value": value })).collect();
-    let app = serde_json::json!({ "name": "app", "image": image, "memory": 32, "environment": environment });
-    serde_json::json!({ "containerDefinitions": [app] }).to_string()
-}
+const DOCUMENT: &str = r#"{ "containerDefinitions": [{
+    "name": "app", "image": "nginx:1", "memory": 64, "portMappings": [{ "containerPort": 80 }] }] }"#;
 
 #[test]
-fn the_main_path_runs_on_the_fake() {
-    let instance = Instance::start(&["--engine", "fake"]);
-    let ok = |arguments: &[&str]| instance.l0(arguments).ok();
-    ok(&["environment", "create", "dev"]);
-    let port = free_port();
-    ok(&["loadbalancer", "create", "dev", "web", "--port", &format!("{port}:80/http"), "--healthcheck-path", "/health"]);
-    let good = instance.file("good.json", definition("alpine:3", &[]));
-    let bad = instance.file("bad.json", definition("alpine:3", &[("FAKE_EXIT", "3"), ("FAKE_LOG", "no database")]));
-    ok(&["deploy", "create", &good, "app"]).says("app.1");
-    ok(&["deploy", "create", &bad, "app"]).says("app.2");
-    ok(&["service", "create", "--scale", "2", "dev", "app", "app:1", "--loadbalancer", "web"]).says("2/2");
-    // A bad version is rolled back, and what it said last is told.
-    instance.l0(&["service", "update", "app", "app:latest"]).exits(5).says("rolled back").says("exit code 3").says("no database");
-    ok(&["service", "get", "app"]).says("app:1");
-    ok(&["task", "create", "dev", "job", "app:2"]).says("exit code 3");
-    ok(&["task", "logs", "job"]).says("no database");
-    ok(&["service", "scale", "app", "0"]);
-    ok(&["environment", "delete", "dev", "-r"]);
-    assert_eq!(instance.json(&["operation", "list"])[0]["state"], "succeeded");
-}
+fn a_users_day() {
+    let l0 = Instance::start();
+    std::fs::write(l0.home().join("Dockerrun.aws.json"), DOCUMENT).expect("a file");
 
-#[test]
-fn following_survives_a_restart_and_ends_with_ctrl_c() {
-    let mut instance = Instance::start(&["--engine", "fake"]);
-    instance.l0(&["environment", "create", "dev"]).ok();
-    let endless = instance.file("endless.json", definition("alpine:3", &[("FAKE_EXIT", "never")]));
-    instance.l0(&["deploy", "create", &endless, "endless"]).ok();
-    let mut command = instance.l0_command(&["task", "create", "dev", "endless", "endless:1"]);
-    let mut follower = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("the program");
-    until("the task to run", || match instance.l0(&["-o", "json", "task", "get", "endless"]) {
-        said if said.out.contains("RUNNING") => Ok(()),
-        said => Err(said.all()),
-    });
-    instance.server_kill();
-    instance.server_start();
-    assert!(follower.try_wait().expect("our child").is_none(), "the follower gave up");
-    signal(follower.id(), "INT");
-    let status = until("the follower to end", || follower.try_wait().expect("our child").ok_or("it follows".to_owned()));
-    assert_eq!(status.code(), Some(130));
-    instance.l0(&["task", "stop", "endless"]).ok();
-}
+    // Nothing is there yet, which is no error for lists and gets.
+    assert_eq!(l0.ok("environment list"), "ENVIRONMENT ID  ENVIRONMENT NAME  OS\n");
+    assert_eq!(l0.json("service get *"), serde_json::json!([]));
+    assert!(l0.ok("admin debug").starts_with("DEBUG REPORT\n------------\nInstance Name:"));
 
-#[test]
-fn a_closed_pipe_is_no_failure() {
-    let instance = Instance::start(&["--engine", "fake"]);
-    let mut shell = instance.command("sh");
-    shell.env("LAYER0_API_ENDPOINT", format!("http://{}/", instance.address())).env("LAYER0_AUTH_TOKEN", instance.credential());
-    let line = format!("set -e; '{}' --help | head -n 1", crate::common::instance::L0);
-    run(shell.args(["-c", &line]), b"").ok();
+    // Environments.
+    assert!(l0.ok("environment create -os linux dev --scale=0").contains("dev"));
+    l0.ok("environment create shared");
+    l0.refused(4, "environment create dev");
+    l0.ok("environment link dev shared");
+    let links = |name: &str| l0.json(&format!("environment get {name}"))[0]["links"].as_array().map(Vec::len);
+    assert_eq!((links("dev"), links("shared")), (Some(1), Some(1)));
+    l0.ok("environment unlink -bi-directional=false dev shared");
+    assert_eq!((links("dev"), links("shared")), (Some(0), Some(1)));
+    l0.refused(2, "environment link dev dev");
+    l0.ok("environment logs dev --tail 5");
+
+    // Deploys.
+    assert!(l0.ok("deploy create Dockerrun.aws.json app").contains("app  nginx:1 -> nginx:1 (no rule matches)"));
+    l0.ok("-o text deploy create Dockerrun.aws.json app");
+    let several = l0.refused(2, "deploy delete app");
+    assert!(several.contains("app.1") && several.contains("app.2"), "{several}");
+    assert_eq!(l0.json("deploy list").as_array().map(Vec::len), Some(1));
+    assert_eq!(l0.json("deploy list -all").as_array().map(Vec::len), Some(2));
+    assert_eq!(l0.json("deploy get app:latest")[0]["version"], "2");
+
+    // A load balancer.
+    let made = l0.ok("loadbalancer create dev -port 18080:80/http web --healthcheck-interval=10");
+    assert!(made.contains("18080:80/HTTP"), "{made}");
+    assert!(l0.ok("loadbalancer addport web 18081:80/http").contains("18081:80/HTTP"));
+    assert!(!l0.ok("loadbalancer dropport dev:web 18081").contains("18081"));
+    l0.refused(3, "loadbalancer dropport web 18081");
+    assert_eq!(l0.json("loadbalancer healthcheck web")["health_check"]["interval"], 10);
+    assert_eq!(l0.json("loadbalancer healthcheck -healthcheck-path /x web")["health_check"]["path"], "/x");
+    assert_eq!(l0.json("loadbalancer idletimeout web 90")["idle_timeout"], 90);
+    l0.ok("loadbalancer list");
+
+    // A service.
+    let made = l0.ok("service create dev --loadbalancer web web app:1");
+    assert!(made.contains("1/1") && made.contains("@sha256:"), "{made}");
+    assert_eq!(l0.json("service scale web 2")[0]["running_count"], 2);
+    assert_eq!(l0.json("service update dev:web app:latest")[0]["deployments"][0]["deploy_version"], "2");
+    assert!(l0.ok("service logs --tail 1 web").contains("app"));
+    l0.ok("service list");
+    let held = l0.refused(4, "environment delete dev");
+    assert!(held.contains("held by service `web`") && held.contains("delete -r dev"), "{held}");
+
+    // A task.
+    let made = l0.ok("task create --env app:URL=http://a:1/?x=1 dev job app:latest -env app:EMPTY=");
+    assert!(made.contains("job"), "{made}");
+    l0.ok("task get dev:job");
+    l0.ok("task list");
+    l0.ok("task logs job -tail=3");
+    l0.ok("task delete job");
+    assert_eq!(l0.json("task get job"), serde_json::json!([]));
+
+    // The end.
+    l0.ok("deploy delete app:1");
+    l0.ok("environment delete -r dev");
+    l0.ok("environment delete shared");
+    assert_eq!(l0.json("environment list"), serde_json::json!([]));
+    assert_eq!(l0.json("service list"), serde_json::json!([]));
+    l0.refused(3, "service scale web 2");
+    l0.refused(2, "service scale web");
 }

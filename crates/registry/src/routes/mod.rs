@@ -189,6 +189,7 @@ impl Registry {
             Admission::Allowed(caller) => Ok(caller),
             Admission::Challenge => Err(self.challenge(ask, None)),
             Admission::Forbidden => Err(RegistryError::Denied("any".to_owned())),
+            Admission::Unavailable => Err(RegistryError::Unavailable),
         }
     }
 
@@ -223,6 +224,7 @@ impl Registry {
                 Err(self.challenge(ask, Some(&scope)))
             }
             Admission::Forbidden => Err(RegistryError::Denied(name.to_string())),
+            Admission::Unavailable => Err(RegistryError::Unavailable),
         }
     }
 

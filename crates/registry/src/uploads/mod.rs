@@ -14,6 +14,7 @@
 //!
 //! One request at a time writes to an upload. A second one is told so at once.
 
+mod held;
 mod id;
 mod receive;
 mod writer;
@@ -29,8 +30,9 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::time::Timestamp;
 
+pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
-pub(crate) use self::receive::{Held, receive};
+pub(crate) use self::receive::receive;
 use self::writer::Writer;
 use crate::blobs::Blobs;
 use crate::blocking::{blocking, to_the_end};
@@ -52,7 +54,8 @@ impl Upload {
 
     /// The right to write.
     pub(crate) fn hold(&self) -> Result<Held, RegistryError> {
-        let held = Arc::clone(&self.writer).try_lock_owned().map_err(|_| RegistryError::UploadBusy)?;
+        let writer = Arc::clone(&self.writer).try_lock_owned().map_err(|_| RegistryError::UploadBusy)?;
+        let held = Held::new(writer);
         if held.is_gone() { Err(RegistryError::UploadUnknown) } else { Ok(held) }
     }
 }

@@ -10,10 +10,9 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 
-use super::writer::Writer;
+use super::held::Held;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 
@@ -21,9 +20,6 @@ use crate::error::RegistryError;
 const BATCH: usize = 1 << 20;
 /// How much memory a batch starts with when the client does not say how much will come.
 const FIRST: usize = 64 << 10;
-
-/// The right to write to an upload; whoever holds it is the only one.
-pub(crate) type Held = OwnedMutexGuard<Writer>;
 
 /// Why gathering stopped.
 enum End {

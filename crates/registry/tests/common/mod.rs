@@ -56,6 +56,21 @@ impl Gate for Open {
     }
 }
 
+/// Can't look anybody up.
+pub(crate) struct Away;
+
+#[async_trait]
+impl Gate for Away {
+    async fn admit(
+        &self,
+        _: &HeaderMap,
+        _: Option<SocketAddr>,
+        _: Option<(&RepositoryName, &[RegistryAction])>,
+    ) -> Admission {
+        Admission::Unavailable
+    }
+}
+
 /// Name and password on every request; and owners that the user may not touch (`secret/...`).
 pub(crate) struct Basic;
 
@@ -154,6 +169,7 @@ impl PullCredentialMinter for Minter {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Doors {
     Open,
+    Away,
     Basic,
     Bearer,
 }
@@ -225,6 +241,7 @@ impl TestRegistry {
         let bearer = Arc::new(Bearer::default());
         let gate: Arc<dyn Gate> = match doors {
             Doors::Open => Arc::new(Open),
+            Doors::Away => Arc::new(Away),
             Doors::Basic => {
                 config.challenge = Challenge::Basic;
                 Arc::new(Basic)

@@ -89,6 +89,20 @@ async fn what_is_forbidden_is_denied() {
 }
 
 #[tokio::test]
+async fn a_gate_that_cant_look_anybody_up_is_no_refusal() {
+    let registry = TestRegistry::with(Doors::Away, |_| {}).await;
+    let client = Client::of(&registry);
+    for (method, path, _) in routes() {
+        let got = client.ask(method.clone(), &path, &[GOOD], "").await;
+        assert_eq!(got.status.as_u16(), 503, "{method} {path}");
+        assert_eq!(got.header("www-authenticate"), "", "{method} {path}");
+        if method != Method::HEAD {
+            assert_eq!(got.error().1, "UNAVAILABLE");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_challenge_names_the_scheme_that_a_trusted_proxy_tells() {
     let untrusted = TestRegistry::with(Doors::Bearer, |_| {}).await;
     let trusted = TestRegistry::with(Doors::Bearer, |config| config.trusted_proxy = true).await;

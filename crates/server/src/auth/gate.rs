@@ -53,14 +53,17 @@ impl RegistryGate {
         let Some(claims) = self.keys.read(secret, self.clock.now()) else { return Ok(Admission::Challenge) };
         if let Some((_, id)) = &claims.user {
             let now = self.clock.now();
-            let live = self.store.token_list().await?.iter().any(|token| token.id == *id && token.is_live(now));
-            if !live {
+            if !self.store.token_get(id).await?.is_some_and(|token| token.is_live(now)) {
                 return Ok(Admission::Challenge);
             }
         }
         let allowed = |(repository, actions): &(&RepositoryName, &[RegistryAction])| {
-            let named = claims.access.iter().find(|access| access.repository == **repository);
-            actions.iter().all(|action| named.is_some_and(|access| access.actions.contains(action)))
+            // Several entries may speak of one repository: what one of them allows is allowed.
+            let named = |action| {
+                let here = |access: &&Access| access.repository == **repository;
+                claims.access.iter().filter(here).any(|access| access.actions.contains(action))
+            };
+            actions.iter().all(named)
         };
         Ok(match (&want, claims.user.clone()) {
             // A token for another scope is answered with a challenge for this one, so that the client asks for it.
@@ -95,7 +98,7 @@ impl Gate for RegistryGate {
             Err(why) => {
                 // Nobody is let in on a guess.
                 tracing::error!(error = %why, "a token could not be looked up");
-                Admission::Forbidden
+                Admission::Unavailable
             }
         }
     }

@@ -20,6 +20,10 @@ use crate::error::ApiError;
 use crate::extract;
 use crate::text_time::rfc3339;
 
+/// The most repositories that one registry token speaks of. A push names its own and those that it mounts from; the
+/// token is sent with every request, in a header that proxies bound to a few KiB.
+const REPOSITORIES_MAX: usize = 16;
+
 /// The endpoint.
 pub(crate) fn router() -> Router<App> {
     Router::new().route("/auth/token", get(by_basic).post(by_form))
@@ -89,7 +93,9 @@ async fn answer(app: &App, user: &str, secret: &Secret, scopes: &[Access]) -> Re
 }
 
 /// The repository scopes of a query or form: `scope=repository:team/app:pull,push`, several in one or several fields.
-/// What is no scope of a repository is left out, as the specification wants it.
+/// One repository named several times has one entry with all that is asked for there: containerd asks for
+/// `repository:x:pull` and `repository:x:pull,push` at once. What is no scope of a repository, and what is beyond
+/// [`REPOSITORIES_MAX`], is left out, as the specification wants it.
 fn scopes(text: &str) -> Vec<Access> {
     let mut found: Vec<Access> = Vec::new();
     for (_, value) in pairs(text).filter(|(key, _)| key == "scope") {
@@ -98,17 +104,31 @@ fn scopes(text: &str) -> Vec<Access> {
                 continue;
             };
             let Ok(repository) = RepositoryName::parse(name) else { continue };
-            let actions: Vec<RegistryAction> = actions
-                .split(',')
-                .flat_map(|word| match word {
-                    "*" => vec![RegistryAction::Pull, RegistryAction::Push, RegistryAction::Delete],
-                    word => RegistryAction::parse(word).into_iter().collect(),
-                })
-                .collect();
-            found.push(Access { repository, actions });
+            let at = match found.iter().position(|access| access.repository == repository) {
+                Some(at) => at,
+                None if found.len() == REPOSITORIES_MAX => continue,
+                None => {
+                    found.push(Access { repository, actions: Vec::new() });
+                    found.len() - 1
+                }
+            };
+            let granted = &mut found[at].actions;
+            for action in actions.split(',').flat_map(wanted) {
+                if !granted.contains(&action) {
+                    granted.push(action);
+                }
+            }
         }
     }
     found
+}
+
+/// The actions behind one word of a scope.
+fn wanted(word: &str) -> Vec<RegistryAction> {
+    match word {
+        "*" => vec![RegistryAction::Pull, RegistryAction::Push, RegistryAction::Delete],
+        word => RegistryAction::parse(word).into_iter().collect(),
+    }
 }
 
 /// The fields of a query or form (`application/x-www-form-urlencoded`).
@@ -155,5 +175,17 @@ mod tests {
         assert_eq!(two.iter().map(|it| it.repository.to_string()).collect::<Vec<_>>(), ["a/b", "c/d", "e/f"]);
         assert_eq!(two[1].actions.len(), 3);
         assert!(scopes("scope=repository:UPPER/x:pull&scope=%").is_empty());
+    }
+
+    #[test]
+    fn scopes_of_one_repository_are_one_and_their_number_is_bounded() {
+        let both = scopes("scope=repository:a/b:pull&scope=repository:c/d:pull&scope=repository:a/b:pull,push");
+        assert_eq!(both.len(), 2);
+        assert_eq!(both[0].actions, [RegistryAction::Pull, RegistryAction::Push]);
+        let many: Vec<String> =
+            (0..1000).map(|number| format!("scope=repository:a/r{number}:pull,pull,pull")).collect();
+        let many = scopes(&many.join("&"));
+        assert_eq!(many.len(), REPOSITORIES_MAX);
+        assert!(many.iter().all(|access| access.actions == [RegistryAction::Pull]));
     }
 }

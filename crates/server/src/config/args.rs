@@ -22,7 +22,8 @@ pub(crate) enum Asked {
     Print(String),
 }
 
-const FLAGS: &[(&str, &str, &str)] = &[
+/// Flags with a value: name, what the value is, help.
+pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("data-dir", "DIR", "Where everything is kept [default: ~/.local/share/layer0]"),
     ("listen", "ADDR:PORT", "Where API and registry listen [default: 127.0.0.1:9090]"),
     ("port", "PORT", "The port alone, on 127.0.0.1"),
@@ -43,16 +44,22 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];
 
-const SWITCHES: &[(&str, &str)] =
-    &[("create-on-push", "A push to a repository that does not exist makes it"), ("debug", "As `--log debug`")];
+/// Flags that are on or off: name, help.
+pub(super) const SWITCHES: &[(&str, &str)] = &[
+    ("create-on-push", "A push to a repository that does not exist makes it"),
+    ("trusted-proxy", "A TLS proxy stands in front: believe its X-Forwarded-Proto"),
+    ("new-admin-token", "Make another admin token, print it, and keep it in DIR/admin-token: the way back in"),
+    ("debug", "As `--log debug`"),
+];
 
 const AFTER: &str = "\
 Example:
   l0 server --data-dir ~/layer0 --listen 127.0.0.1:9090
   eval \"$(l0 endpoint --data-dir ~/layer0)\"
 
-The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line. Every
-flag can stand in the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both.";
+The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; when all
+tokens are lost or have expired, stop the server and start it once with --new-admin-token. Nearly every flag can stand in
+the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both.";
 
 /// The example, and the environment variables.
 fn after() -> String {

@@ -73,3 +73,47 @@ fn the_older_names_of_the_image_map_are_read() {
         ["c.example|d.example"]
     );
 }
+
+#[test]
+fn a_port_or_debug_from_a_stronger_source_wins() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("UTF-8").to_owned();
+    std::fs::write(dir.path().join("layer0.toml"), "listen = \"10.0.0.1:1\"\nlog = \"warn\"\n").expect("written");
+    let read = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut all = vec!["--data-dir", data.as_str()];
+        all.extend(args);
+        let config = load(&all, environment).expect("legal");
+        (config.listen.to_string(), config.log)
+    };
+    let said = |listen: &str, log: &str| (listen.to_owned(), log.to_owned());
+    assert_eq!(read(&[], &[]), said("10.0.0.1:1", "warn"));
+    let environment = [("LAYER0_PORT", "2"), ("LAYER0_DEBUG", "true")];
+    assert_eq!(read(&[], &environment), said("127.0.0.1:2", "debug"), "over the file");
+    let environment = [("LAYER0_LISTEN", ":3"), ("LAYER0_LOG", "error"), ("LAYER0_PORT", "2"), ("LAYER0_DEBUG", "1")];
+    assert_eq!(read(&[], &environment), said("0.0.0.0:3", "error"), "the fuller one of the same source");
+    assert_eq!(read(&["--port", "4", "--debug"], &environment), said("127.0.0.1:4", "debug"), "over the environment");
+    assert_eq!(read(&["--port", "4", "--listen", "[::1]:5"], &environment).0, "[::1]:5");
+    assert_eq!(read(&["--debug=false"], &environment).1, "error", "no debug is no filter");
+}
+
+#[test]
+fn the_file_in_the_default_data_directory_is_read() {
+    let home = tempfile::tempdir().expect("a directory");
+    let home_text = home.path().to_str().expect("UTF-8");
+    let data = home.path().join(".local/share/layer0");
+    std::fs::create_dir_all(&data).expect("made");
+    std::fs::write(data.join("layer0.toml"), "instance = \"mine\"\ntrusted_proxy = true\n").expect("written");
+    let config = load(&[], &[("HOME", home_text)]).expect("legal");
+    assert_eq!((config.instance.as_str(), config.data_dir, config.trusted_proxy), ("mine", data, true));
+}
+
+#[test]
+fn a_new_admin_token_is_asked_for_by_flag_only() {
+    let asked = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut all = vec!["--data-dir", "/nowhere"];
+        all.extend(args);
+        load(&all, environment).expect("legal").new_admin_token
+    };
+    assert!(asked(&["--new-admin-token"], &[]));
+    assert!(!asked(&[], &[("LAYER0_NEW_ADMIN_TOKEN", "true")]));
+}

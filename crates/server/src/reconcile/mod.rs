@@ -38,8 +38,11 @@ const RETRY_REFUSED: Duration = Duration::from_secs(15);
 /// How often abandoned uploads are looked for.
 const UPLOADS: Duration = Duration::from_secs(600);
 
-/// How long to wait before the start's resync is tried again when the engine did not answer.
+/// How long to wait before the start's resync is tried again when the engine did not answer and did not change either.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// The least between two tries, however often the engine changes meanwhile.
+const RETRY_LEAST: Duration = Duration::from_millis(10);
 
 /// Wakes the reconciler. Cheap, may be called for no reason.
 #[derive(Clone)]
@@ -134,8 +137,10 @@ async fn uploads(app: App) {
 
 /// Tells the engine everything at the start and from time to time, and sweeps strays.
 async fn resync(app: App, told: Arc<Told>) {
+    let mut nudges = app.nudge.listen();
     let mut complained = String::new();
     while !app.stop.asked() {
+        nudges.mark_unchanged();
         let pause = match tell::everything(&app, &told).await {
             Ok(complete) => {
                 complained.clear();
@@ -151,7 +156,15 @@ async fn resync(app: App, told: Arc<Told>) {
                     warn!(error = text, "the engine could not be told what is wanted; trying on");
                     complained = text;
                 }
-                RETRY
+                // Usual at a start: the engine is not connected yet. It nudges when it is, and until it is told no load
+                // balancer of ours answers.
+                tokio::time::sleep(RETRY_LEAST).await;
+                tokio::select! {
+                    _ = nudges.changed() => {}
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = app.stop.wait() => {}
+                }
+                continue;
             }
         };
         tokio::select! {

@@ -1,7 +1,8 @@
-//! `/admin` and `/health`.
+//! `/`, `/admin` and `/health`.
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Html;
 use layer0_api::types as wire;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +14,18 @@ use crate::error::ApiError;
 use crate::extract::ApiQuery;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(config)).routes(routes!(logs))
+    OpenApiRouter::new().routes(routes!(index)).routes(routes!(health)).routes(routes!(config)).routes(routes!(logs))
+}
+
+/// Where to read on
+#[utoipa::path(get, path = "/", operation_id = "index", tag = "admin",
+    responses((status = 200, body = String, content_type = "text/html", description = "A page with links."), Errors))]
+async fn index(_: SignedIn) -> Html<&'static str> {
+    Html(concat!(
+        "<!doctype html><html lang=\"en\"><title>Layer0</title><h1>Layer0 ",
+        env!("CARGO_PKG_VERSION"),
+        "</h1><p><a href=\"/openapi.json\">The API as an OpenAPI document</a></p></html>\n"
+    ))
 }
 
 /// Whether the server answers
@@ -53,5 +65,5 @@ async fn logs(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<wire::LogQuery>,
 ) -> Result<Json<Vec<wire::LogFile>>, ApiError> {
-    Ok(Json(log::operations(&app, &log::query(&query)?, |_| true).await?))
+    Ok(Json(log::operations(&app, &log::query(&query)?, None).await?))
 }

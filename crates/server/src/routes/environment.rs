@@ -116,5 +116,5 @@ async fn logs(
     let entity = EntityRef::Environment(id.clone());
     app.store.environment_get(&id).await?.ok_or_else(|| missing(&entity))?;
     let query = log::query(&query)?;
-    Ok(Json(log::operations(&app, &query, |it| it.entity == entity || it.environment.as_ref() == Some(&id)).await?))
+    Ok(Json(log::operations(&app, &query, Some(id)).await?))
 }

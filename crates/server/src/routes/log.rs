@@ -1,15 +1,19 @@
 //! What the log routes share, and a look at the engine that never keeps a client waiting.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Json;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::operation::Operation;
+use layer0_domain::model::failure::LogLine;
+use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::engine::{EngineError, LogQuery, LogStream, Observed, Scope};
+use layer0_domain::port::store::OperationLog;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -18,8 +22,17 @@ use crate::text_time::{minute, rfc3339};
 /// How long a `get` waits for the engine. An engine that takes longer is answered for from the store alone.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
-/// How many operations the log of an environment or of the instance goes back.
-const OPERATIONS_MAX: u32 = 500;
+/// The most lines of a log of operations.
+const OPERATION_LINES_MAX: u32 = 5_000;
+
+/// The most memory for the lines of an answer that is not followed. A log can have gigabytes.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a line costs beside its text.
+const LINE_COST: usize = 32;
+
+/// How long a log that is not followed may take to be read.
+const READ_MAX: Duration = Duration::from_secs(60);
 
 /// What the engine sees; nothing when it does not answer in time.
 pub(super) async fn seen(app: &App, scope: Scope) -> Observed {
@@ -85,7 +98,17 @@ pub(super) async fn answer(app: &App, of: &EntityRef, it: &wire::LogQuery) -> Re
         Err(EngineError::Missing { .. }) => futures_util::stream::empty().boxed(),
         Err(why) => return Err(why.into()),
     };
-    if follow { Ok(followed(app, lines)) } else { Ok(Json(files(lines).await?).into_response()) }
+    if follow {
+        return Ok(followed(app, lines));
+    }
+    match tokio::time::timeout(READ_MAX, files(lines, BYTES_MAX)).await {
+        Ok(files) => Ok(Json(files?).into_response()),
+        Err(_) => {
+            let message = format!("the log could not be read in {} seconds", READ_MAX.as_secs());
+            Err(ApiError::new(ErrorCode::EngineUnavailable, message)
+                .hint("ask for less of it (`--tail N`, `--start`, `--end`), or follow it (`--follow`)"))
+        }
+    }
 }
 
 fn followed(app: &App, lines: LogStream) -> Response {
@@ -99,37 +122,104 @@ fn followed(app: &App, lines: LogStream) -> Response {
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }
 
-async fn files(mut lines: LogStream) -> Result<Vec<wire::LogFile>, ApiError> {
-    let mut files: Vec<wire::LogFile> = Vec::new();
-    while let Some(line) = lines.next().await {
-        let line = line?;
-        match files.iter_mut().find(|file| file.container_name == line.container) {
-            Some(file) => file.lines.push(line.line),
-            None => files.push(wire::LogFile { container_name: line.container, lines: vec![line.line] }),
-        }
-    }
-    Ok(files)
+/// The newest lines of one container.
+struct Kept {
+    container: String,
+    lines: VecDeque<String>,
+    bytes: usize,
+    left_out: u64,
 }
 
-/// The events of operations as one log file, the oldest first.
+/// The newest lines of each container that fit into `bytes_max` together. The container that has most gives way, so that a
+/// chatty one does not push a quiet one out. What was left out is said in a container's first line.
+async fn files(mut lines: LogStream, bytes_max: usize) -> Result<Vec<wire::LogFile>, ApiError> {
+    let mut files: Vec<Kept> = Vec::new();
+    let mut bytes = 0;
+    while let Some(line) = lines.next().await {
+        let LogLine { container, line } = line?;
+        let cost = line.len() + LINE_COST;
+        bytes += cost;
+        match files.iter_mut().find(|file| file.container == container) {
+            Some(file) => {
+                file.lines.push_back(line);
+                file.bytes += cost;
+            }
+            None => files.push(Kept { container, lines: VecDeque::from([line]), bytes: cost, left_out: 0 }),
+        }
+        while bytes > bytes_max {
+            let Some(most) = files.iter_mut().max_by_key(|file| file.bytes) else { break };
+            let Some(oldest) = most.lines.pop_front() else { break };
+            let freed = oldest.len() + LINE_COST;
+            most.bytes -= freed;
+            most.left_out += 1;
+            bytes -= freed;
+        }
+    }
+    let told = |mut file: Kept| {
+        if file.left_out > 0 {
+            file.lines.push_front(left_out(&format!("{} older lines are", file.left_out)));
+        }
+        wire::LogFile { container_name: file.container, lines: file.lines.into() }
+    };
+    Ok(files.into_iter().map(told).collect())
+}
+
+/// The first line of a log that is not whole.
+fn left_out(what: &str) -> String {
+    format!("[layer0: {what} left out; `--tail`, `--start` and `--end` choose, `--follow` shows all]")
+}
+
+/// The events of operations as one log file, the oldest first: those of one environment, or of the whole instance.
 pub(super) async fn operations(
     app: &App,
     query: &LogQuery,
-    wanted: impl Fn(&Operation) -> bool,
+    environment: Option<EnvironmentId>,
 ) -> Result<Vec<wire::LogFile>, ApiError> {
-    let mut lines = Vec::new();
-    for operation in app.store.operation_list(OPERATIONS_MAX).await?.into_iter().filter(|it| wanted(it)) {
-        let (verb, kind, name) = (operation.verb, operation.entity.kind(), &operation.entity_name);
-        for event in app.store.operation_events(&operation.id, 0).await? {
-            let after = query.start.is_none_or(|start| event.at >= start);
-            let before = query.end.is_none_or(|end| event.at <= end);
-            if after && before {
-                lines.push((event.at, format!("{} {verb} {kind} `{name}`: {}", rfc3339(event.at), event.message)));
-            }
-        }
+    let tail = query.tail.filter(|tail| *tail <= OPERATION_LINES_MAX);
+    let (start, end) = (query.start, query.end);
+    // One more than is shown, to know whether there are more.
+    let most = tail.unwrap_or(OPERATION_LINES_MAX + 1);
+    let mut found = app.store.operation_log(&OperationLog { environment, start, end, most }).await?;
+    let mut lines = Vec::with_capacity(found.len());
+    if tail.is_none() && found.len() > OPERATION_LINES_MAX as usize {
+        found.remove(0);
+        lines.push("[layer0: older events are left out; `--start` and `--end` choose]".to_owned());
     }
-    lines.sort_by_key(|(at, _)| *at);
-    let skip = query.tail.map_or(0, |tail| lines.len().saturating_sub(tail as usize));
-    let lines: Vec<String> = lines.into_iter().skip(skip).map(|(_, line)| line).collect();
+    lines.extend(found.into_iter().map(|it| {
+        let (kind, name) = (it.entity.kind(), &it.entity_name);
+        format!("{} {} {kind} `{name}`: {}", rfc3339(it.at), it.verb, it.message)
+    }));
     Ok(vec![wire::LogFile { container_name: "operations".to_owned(), lines }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(lines: Vec<(&str, String)>) -> LogStream {
+        let line = |(container, line): (&str, String)| Ok(LogLine { container: container.to_owned(), line });
+        futures_util::stream::iter(lines.into_iter().map(line).collect::<Vec<_>>()).boxed()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_too_long_keeps_its_newest_lines_and_says_so() {
+        let mut all = vec![("quiet", "one word".to_owned())];
+        all.extend((0..1000).map(|number| ("chatty", format!("{number:068}"))));
+        let whole = files(stream(all.clone()), 1 << 20).await.expect("read");
+        assert_eq!(whole.iter().map(|file| file.lines.len()).collect::<Vec<_>>(), [1, 1000]);
+
+        let cut = files(stream(all), 40 + 50 * 100).await.expect("read");
+        assert_eq!(cut[0].lines, ["one word"]);
+        assert_eq!(cut[1].lines.len(), 51);
+        assert!(cut[1].lines[0].contains("950 older lines are left out"), "{}", cut[1].lines[0]);
+        assert_eq!(cut[1].lines[1], format!("{:068}", 950));
+        assert_eq!(cut[1].lines[50], format!("{:068}", 999));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_by_itself_is_left_out() {
+        let cut = files(stream(vec![("app", "x".repeat(1000)), ("app", "short".to_owned())]), 100).await.expect("read");
+        assert_eq!(cut[0].lines.len(), 2);
+        assert_eq!(cut[0].lines[1], "short");
+    }
 }

@@ -11,6 +11,7 @@ use layer0_domain::model::access::Secret;
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::ops::token::{self, DEFAULT_DAYS, Expiry};
+use layer0_domain::port::store::TokenDelete;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -77,7 +78,8 @@ pub(crate) fn basic(user: &Name, secret: &Secret) -> String {
 
 /// Revoke a token
 ///
-/// By its id. The predecessor's form, the token itself (base64 of `user:secret`), is understood too.
+/// By its id. The predecessor's form, the token itself (base64 of `user:secret`), is understood too. The last token that
+/// has not expired stays (409): without it nobody could sign in any more.
 #[utoipa::path(delete, path = "/token/{id}", operation_id = "token_revoke", tag = "token", params(("id" = String, Path)),
     responses((status = 200, body = wire::TokenSummary, description = "It opens nothing any more."), Errors))]
 async fn revoke(
@@ -95,6 +97,12 @@ async fn revoke(
         }
         None => TokenId::parse(&text).map_err(|_| missing())?,
     };
-    let gone = token::token_revoke(&app.ctx(), &id).await?.ok_or_else(missing)?;
-    Ok(Json(write::token(&gone)))
+    match token::token_revoke(&app.ctx(), &id).await? {
+        TokenDelete::Gone(token) => Ok(Json(write::token(&token))),
+        TokenDelete::Missing => Err(missing()),
+        TokenDelete::LastLive => {
+            let message = "this is the last token that opens anything; without it nobody could sign in any more";
+            Err(ApiError::new(ErrorCode::DependencyError, message).hint("make another one first: `l0 token create`"))
+        }
+    }
 }

@@ -20,6 +20,7 @@ enum To {
 /// Every operation. A new one has to be put here by whoever makes it.
 const OPERATIONS: &[(&str, To)] = &[
     ("health", To::Everyone),
+    ("index", To::Users),
     ("admin_config", To::Users),
     ("admin_logs", To::Users),
     ("deploy_list", To::Users),
@@ -65,6 +66,9 @@ const OPERATIONS: &[(&str, To)] = &[
     ("map_list", To::Users),
     ("map_add", To::Users),
     ("map_remove", To::Users),
+    ("account_list", To::Users),
+    ("account_grant", To::Users),
+    ("account_revoke", To::Users),
     ("token_list", To::Users),
     ("token_create", To::Users),
     ("token_revoke", To::Users),

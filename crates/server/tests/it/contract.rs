@@ -377,7 +377,7 @@ async fn health_is_open_and_needs_nobody() {
     // The store can't answer: that is said, and as no defect of the client's.
     let raw = Raw::of(&app);
     assert_eq!(raw.get("/service").await.error(503).error_code, "StoreUnavailable");
-    assert_eq!(raw.get("/v2/").await.status, 403, "nobody is let into the registry on a guess");
+    assert_eq!(raw.get("/v2/").await.status, 503, "nobody is let into the registry on a guess");
     let mut app = app;
     app.leftovers_allowed();
 }

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use layer0_api::types as wire;
@@ -12,6 +14,7 @@ use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{Engine, Scope, Want};
 use layer0_engine::fake::{Fault, Pace};
 use layer0_server::testing::{TestApp, TestOptions};
+use layer0_testkit::clock::FixedClock;
 use layer0_testkit::until::until;
 
 use crate::support::{
@@ -204,6 +207,7 @@ async fn undisturbed(workflow: Workflow) -> (u64, String) {
 }
 
 /// Tries every call from `first` on, all at the same time; asserts that all come to the same end as an undisturbed run.
+#[expect(clippy::print_stdout, reason = "how much was tried belongs to the test's output")]
 async fn at_every_step_from<F>(first: u64, workflow: Workflow, what: &str, run: F)
 where
     F: Fn(u64) -> Boxed<'static, (String, bool)>,
@@ -269,43 +273,52 @@ async fn a_kill_after_any_step_changes_nothing_in_the_end() {
     }
 }
 
-/// Killed after each event of a roll-out that takes its time, the operation goes on where it was.
-#[tokio::test]
-async fn a_kill_after_every_event_of_a_rollout_changes_nothing_in_the_end() {
-    let pace = Pace { pull_ms: 40, healthy_after_ms: 40, drain_ms: 40, ..Pace::at_once() };
-    let start = || async move { TestApp::with(TestOptions { pace, ..TestOptions::default() }).await };
-    let mut app = start().await;
+/// A roll-out that takes its time, on a clock that stands still but for what this lets pass; with a kill after each event
+/// or without. Answers the picture at the end and how many events came before it.
+async fn slow_rollout(kill: bool) -> (String, usize) {
+    let options = TestOptions { clock: Arc::new(FixedClock::default()), ..TestOptions::default() };
+    let mut app = TestApp::with(options).await;
     let b = before(&app).await;
-    let accepted = Workflow::ServiceUpdate.begin(&app, &b).await;
-    let (events, _) = followed(&app.client(), accepted.operation_id.as_deref().expect("an operation")).await;
-    assert!(events.len() >= 3, "it takes its time: {events:?}");
-    let undisturbed = settled(&app).await;
-    app = start().await;
-    let b = before(&app).await;
+    app.fake().set_pace(Pace { pull_ms: 40, healthy_after_ms: 40, drain_ms: 40, ..Pace::at_once() });
     let accepted = Workflow::ServiceUpdate.begin(&app, &b).await;
     let id = accepted.operation_id.as_deref().expect("an operation");
     let mut seen = 0;
     loop {
         let client = app.client();
-        let state = until("another event", || async {
-            let events = client.operation_events(id).await.expect("events");
+        let running = until("another event", || async {
             let state = client.operation_get(id).await.expect("an operation").state;
-            if events.len() > seen || state != "running" {
-                Ok((events.len(), state))
-            } else {
-                Err(format!("{events:?}"))
+            let events = client.operation_events(id).await.expect("events");
+            if state != "running" {
+                return Ok(None);
             }
+            if events.len() > seen {
+                return Ok(Some(events.len()));
+            }
+            app.fake().advance(Duration::from_millis(5));
+            Err(format!("{events:?}"))
         })
         .await;
-        if state.1 != "running" {
-            break;
+        match running {
+            Some(events) => seen = events,
+            None => break,
         }
-        seen = state.0;
-        app.restart().await;
+        if kill {
+            app.restart().await;
+        }
     }
-    assert!(seen > 0, "it was killed at least once");
     assert_eq!(followed(&app.client(), id).await.1.state, "succeeded");
-    assert_eq!(settled(&app).await, undisturbed);
+    app.fake().advance(Duration::from_secs(1));
+    (settled(&app).await, seen)
+}
+
+/// Killed after each event of a roll-out, the operation goes on where it was.
+#[tokio::test]
+async fn a_kill_after_every_event_of_a_rollout_changes_nothing_in_the_end() {
+    let (undisturbed, events) = slow_rollout(false).await;
+    assert!(events >= 2, "it takes its time");
+    let (killed, events) = slow_rollout(true).await;
+    assert!(events >= 2, "it was killed more than once");
+    assert_eq!(killed, undisturbed);
 }
 
 /// After a kill everything that ran is adopted: not one copy is started or stopped.

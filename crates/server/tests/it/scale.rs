@@ -65,6 +65,7 @@ fn service(n: usize, environment: &EnvironmentId, document: &Document) -> (Entit
 
 /// Section 8.3: lists that ask the engine per entity. Ours make no call at all.
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the measured times belong to the test's output")]
 async fn ten_thousand_services_are_listed_without_a_call_to_the_engine() {
     let app = TestApp::start().await;
     let (raw, client) = (Raw::of(&app), app.client());

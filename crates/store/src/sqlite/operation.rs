@@ -1,10 +1,10 @@
 //! Operations and their events.
 
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::id::OperationId;
+use layer0_domain::model::id::{EnvironmentId, OperationId};
 use layer0_domain::model::operation::{Operation, OperationEvent, OperationState};
 use layer0_domain::model::time::{Generation, Timestamp};
-use layer0_domain::port::store::StoreError;
+use layer0_domain::port::store::{OperationLog, OperationLogLine, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::convert::{from_integer, from_json, to_integer, to_json};
@@ -18,6 +18,17 @@ pub(super) const RUNNING: &str = "SELECT body FROM operation WHERE state = 'runn
 pub(super) const RUNNING_ON: &str = "SELECT sequence, body FROM operation \
      WHERE state = 'running' AND entity_kind = ?1 AND entity_id = ?2";
 
+/// Walks the events from the newest on and stops at the last that is wanted.
+pub(super) const LOG: &str = "SELECT event.at, operation.body, event.message FROM operation_event AS event \
+     CROSS JOIN operation ON operation.sequence = event.operation \
+     WHERE event.at BETWEEN ?1 AND ?2 \
+     ORDER BY event.at DESC, event.operation DESC, event.sequence DESC LIMIT ?3";
+/// Reads the events of this environment only, whatever the others did since.
+pub(super) const LOG_OF: &str = "SELECT event.at, operation.body, event.message FROM operation \
+     CROSS JOIN operation_event AS event ON event.operation = operation.sequence \
+     WHERE operation.environment_id = ?4 AND event.at BETWEEN ?1 AND ?2 \
+     ORDER BY event.at DESC, event.operation DESC, event.sequence DESC LIMIT ?3";
+
 /// What becomes of the entity while its operation goes on.
 pub(super) enum Change {
     Nothing,
@@ -26,8 +37,12 @@ pub(super) enum Change {
 }
 
 pub(super) fn insert_tx(db: &Connection, operation: &Operation) -> StoreWork<()> {
-    let sql = "INSERT INTO operation (id, entity_kind, entity_id, state, created, body) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO operation (id, entity_kind, entity_id, state, created, body, environment_id) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let environment = match &operation.entity {
+        EntityRef::Environment(id) => Some(id),
+        _ => operation.environment.as_ref(),
+    };
     db.prepare_cached(sql)?.execute(params![
         operation.id.as_str(),
         operation.entity.kind().as_str(),
@@ -35,6 +50,7 @@ pub(super) fn insert_tx(db: &Connection, operation: &Operation) -> StoreWork<()>
         operation.state.as_str(),
         operation.created.0,
         to_json("operation", operation)?,
+        environment.map(EnvironmentId::as_str),
     ])?;
     Ok(())
 }
@@ -116,6 +132,30 @@ pub(super) fn events_tx(db: &Connection, id: &OperationId, after: u64) -> StoreW
         });
     }
     Ok(events)
+}
+
+pub(super) fn log_tx(db: &Connection, log: &OperationLog) -> StoreWork<Vec<OperationLogLine>> {
+    let start = log.start.map_or(i64::MIN, |at| at.0);
+    let end = log.end.map_or(i64::MAX, |at| at.0);
+    let mut select = db.prepare_cached(if log.environment.is_some() { LOG_OF } else { LOG })?;
+    let mut rows = match &log.environment {
+        Some(environment) => select.query(params![start, end, log.most, environment.as_str()])?,
+        None => select.query(params![start, end, log.most])?,
+    };
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body = super::convert::parsed("operation", row.get_ref(1)?.as_str())?;
+        let operation: Operation = from_json("operation", body)?;
+        lines.push(OperationLogLine {
+            at: Timestamp(row.get(0)?),
+            verb: operation.verb,
+            entity: operation.entity,
+            entity_name: operation.entity_name,
+            message: row.get(2)?,
+        });
+    }
+    lines.reverse();
+    Ok(lines)
 }
 
 fn find(db: &Connection, id: &OperationId) -> StoreWork<Option<(i64, Operation)>> {

@@ -40,6 +40,7 @@ fn entities_are_found_by_index() {
     assert!(!linked.contains("SCAN"), "{linked}");
     expect(deploy::BY_ID, "SEARCH deploy USING INDEX deploy_by_id (id=?)");
     assert!(!plan(token::BY_HASH).contains("SCAN"));
+    assert!(!plan(token::BY_ID).contains("SCAN"));
 }
 
 #[test]
@@ -51,6 +52,16 @@ fn operations_are_read_in_order_without_sorting() {
         operation::RUNNING_ON,
         "SEARCH operation USING INDEX operation_running_by_entity (entity_kind=? AND entity_id=?)",
     );
+}
+
+#[test]
+fn a_log_of_operations_reads_only_what_it_shows() {
+    let all = plan(operation::LOG);
+    assert!(all.starts_with("SEARCH event USING INDEX operation_event_by_age (at>? AND at<?)"), "{all}");
+    assert!(!all.contains("SCAN") && !all.contains("TEMP B-TREE"), "{all}");
+    let of_one = plan(operation::LOG_OF);
+    assert!(of_one.starts_with("SEARCH operation USING INDEX operation_by_environment (environment_id=?)"), "{of_one}");
+    assert!(!of_one.contains("SCAN"), "{of_one}");
 }
 
 #[test]

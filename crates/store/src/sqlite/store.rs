@@ -9,7 +9,9 @@ use layer0_domain::model::image_map::MapRule;
 use layer0_domain::model::operation::{Operation, OperationEvent};
 use layer0_domain::model::tag::Tag;
 use layer0_domain::model::time::{Generation, Timestamp};
-use layer0_domain::port::store::{Alongside, Entity, Holder, NewDeploy, Store, StoreError, Summary};
+use layer0_domain::port::store::{
+    Alongside, Entity, Holder, NewDeploy, OperationLog, OperationLogLine, Store, StoreError, Summary, TokenDelete,
+};
 
 use super::operation::Change;
 use super::{SqliteStore, deploy, entity, image_map, operation, setting, tag, token};
@@ -85,6 +87,11 @@ impl Store for SqliteStore {
         self.read(move |db| operation::events_tx(db, &id, after)).await
     }
 
+    async fn operation_log(&self, log: &OperationLog) -> Result<Vec<OperationLogLine>, StoreError> {
+        let log = log.clone();
+        self.read(move |db| operation::log_tx(db, &log)).await
+    }
+
     async fn operation_progress(
         &self,
         operation: &Operation,
@@ -125,13 +132,18 @@ impl Store for SqliteStore {
         self.read(move |db| token::find_tx(db, &hash)).await
     }
 
+    async fn token_get(&self, id: &TokenId) -> Result<Option<Token>, StoreError> {
+        let id = id.clone();
+        self.read(move |db| token::get_tx(db, &id)).await
+    }
+
     async fn token_list(&self) -> Result<Vec<Token>, StoreError> {
         self.read(token::list_tx).await
     }
 
-    async fn token_delete(&self, id: &TokenId) -> Result<bool, StoreError> {
+    async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<TokenDelete, StoreError> {
         let id = id.clone();
-        self.write(move |db| token::delete_tx(db, &id)).await
+        self.write(move |db| token::delete_tx(db, &id, now)).await
     }
 
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {

@@ -4,12 +4,14 @@ use layer0_domain::model::access::Token;
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::store::TokenDelete;
 use rusqlite::{Connection, Row, params};
 
 use super::convert::{parsed, timestamp};
 use super::fault::{Fault, StoreWork};
 
 pub(super) const BY_HASH: &str = "SELECT id, hash, name, user, created, expires, last_used FROM token WHERE hash = ?1";
+pub(super) const BY_ID: &str = "SELECT id, hash, name, user, created, expires, last_used FROM token WHERE id = ?1";
 
 pub(super) fn create_tx(db: &Connection, token: &Token) -> StoreWork<()> {
     let sql = "INSERT INTO token (id, hash, name, user, created, expires, last_used) \
@@ -28,7 +30,15 @@ pub(super) fn create_tx(db: &Connection, token: &Token) -> StoreWork<()> {
 
 pub(super) fn find_tx(db: &Connection, hash: &[u8; 32]) -> StoreWork<Option<Token>> {
     let mut select = db.prepare_cached(BY_HASH)?;
-    let mut rows = select.query([hash])?;
+    one(select.query([hash])?)
+}
+
+pub(super) fn get_tx(db: &Connection, id: &TokenId) -> StoreWork<Option<Token>> {
+    let mut select = db.prepare_cached(BY_ID)?;
+    one(select.query([id.as_str()])?)
+}
+
+fn one(mut rows: rusqlite::Rows<'_>) -> StoreWork<Option<Token>> {
     Ok(match rows.next()? {
         Some(row) => Some(read(row)?),
         None => None,
@@ -46,9 +56,17 @@ pub(super) fn list_tx(db: &Connection) -> StoreWork<Vec<Token>> {
     Ok(tokens)
 }
 
-pub(super) fn delete_tx(db: &Connection, id: &TokenId) -> StoreWork<bool> {
-    let deleted = db.prepare_cached("DELETE FROM token WHERE id = ?1")?.execute([id.as_str()])?;
-    Ok(deleted > 0)
+pub(super) fn delete_tx(db: &Connection, id: &TokenId, now: Timestamp) -> StoreWork<TokenDelete> {
+    let Some(token) = get_tx(db, id)? else { return Ok(TokenDelete::Missing) };
+    if token.is_live(now) {
+        let sql = "SELECT EXISTS (SELECT 1 FROM token WHERE id <> ?1 AND (expires IS NULL OR expires > ?2))";
+        let another: bool = db.prepare_cached(sql)?.query_row(params![id.as_str(), now.0], |row| row.get(0))?;
+        if !another {
+            return Ok(TokenDelete::LastLive);
+        }
+    }
+    db.prepare_cached("DELETE FROM token WHERE id = ?1")?.execute([id.as_str()])?;
+    Ok(TokenDelete::Gone(token))
 }
 
 /// A token that is gone is passed over; an older use does not replace a newer one.

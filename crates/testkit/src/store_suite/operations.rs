@@ -1,10 +1,10 @@
 //! Operations: lists, progress, events, and the entity alongside.
 
 use layer0_domain::model::failure::{Failure, FailureClass};
-use layer0_domain::model::id::DeploymentId;
+use layer0_domain::model::id::{DeploymentId, EnvironmentId};
 use layer0_domain::model::operation::{Operation, OperationState, Verb};
 use layer0_domain::model::time::{Generation, Timestamp};
-use layer0_domain::port::store::{Alongside, Entity, Store};
+use layer0_domain::port::store::{Alongside, Entity, OperationLog, Store};
 
 use super::entities::{assert_conflict, assert_missing, environment, get, make};
 use super::sample;
@@ -170,4 +170,42 @@ pub async fn progress_of_what_is_gone_is_refused(store: &dyn Store) {
     }
     assert_eq!(stored(store, "make-e").await, operation);
     assert_eq!(store.operation_events(&operation.id, 0).await.expect("a read succeeds"), []);
+}
+
+/// `operation_log`: by environment or all, within the times, the newest of them, the oldest first.
+pub async fn a_log_shows_the_newest_events_of_all_operations_or_of_an_environment(store: &dyn Store) {
+    let environments = [environment(store, "e").await, environment(store, "f").await];
+    let service = Entity::Service(sample::service("s", "e", None));
+    let mut asked = sample::operation("make-s", Verb::Create, &service);
+    asked.environment = EnvironmentId::parse("e").ok();
+    store.entity_create(&service, &asked).await.expect("an acceptable entity is made");
+    let say = async |word: &str, events: &[(i64, &str)]| {
+        let operation = stored(store, word).await;
+        let events: Vec<_> = events.iter().map(|(at, text)| (Timestamp(*at), (*text).to_owned())).collect();
+        assert!(store.operation_progress(&operation, &events, Alongside::Nothing).await.expect("a write succeeds"));
+    };
+    say("make-s", &[(30, "s1"), (30, "s2"), (60, "s3")]).await;
+    say("make-e", &[(10, "e1"), (30, "e2")]).await;
+    say("make-f", &[(20, "f1")]).await;
+
+    let everything = OperationLog { most: 100, ..OperationLog::default() };
+    let of = |word: &str| OperationLog { environment: EnvironmentId::parse(word).ok(), ..everything.clone() };
+    let shown = async |log: &OperationLog| {
+        let lines = store.operation_log(log).await.expect("a read succeeds");
+        lines.into_iter().map(|line| line.message).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&everything).await, ["e1", "f1", "e2", "s1", "s2", "s3"]);
+    assert_eq!(shown(&of("e")).await, ["e1", "e2", "s1", "s2", "s3"]);
+    assert_eq!(shown(&of("f")).await, ["f1"]);
+    assert!(shown(&of("none")).await.is_empty());
+    for whole in [&everything, &of("e")] {
+        assert_eq!(shown(&OperationLog { most: 2, ..whole.clone() }).await, ["s2", "s3"]);
+        assert!(shown(&OperationLog { most: 0, ..whole.clone() }).await.is_empty());
+        let within = OperationLog { start: Some(Timestamp(30)), end: Some(Timestamp(59)), ..whole.clone() };
+        assert_eq!(shown(&within).await, ["e2", "s1", "s2"]);
+        assert_eq!(shown(&OperationLog { most: 1, ..within }).await, ["s2"]);
+    }
+    let line = store.operation_log(&of("f")).await.expect("a read succeeds").remove(0);
+    assert_eq!((line.at, line.verb, line.entity), (Timestamp(20), Verb::Create, environments[1].reference()));
+    assert_eq!(line.entity_name, "f");
 }

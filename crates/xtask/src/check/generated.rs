@@ -3,21 +3,18 @@
 use anyhow::Result;
 
 use super::Findings;
-use crate::openapi;
+use crate::generate;
 use crate::project::Project;
 
-/// Compares the API's document with the one that the handlers give now.
+/// Compares each generated file with what the code makes of it now.
 pub(crate) fn check(project: &Project) -> Result<Findings> {
     let mut findings = Findings::default();
-    let kept = if project.root.join(openapi::FILE).is_file() { project.text(openapi::FILE)? } else { None };
-    match (openapi::has_generator(project), kept) {
-        (false, None) => findings.warn("there is no API document yet"),
-        (false, Some(_)) => findings.broken(format!("{}: nothing generates it", openapi::FILE)),
-        (true, kept) => {
-            let fresh = openapi::generate(project)?;
-            if let Some(difference) = first_difference(&kept.unwrap_or_default(), &fresh) {
-                findings.broken(format!("{}: {difference}", openapi::FILE));
-            }
+    for generated in generate::ALL {
+        let there = project.root.join(generated.file).is_file();
+        let kept = if there { project.text(generated.file)? } else { None };
+        let fresh = generated.generate(project)?;
+        if let Some(difference) = first_difference(&kept.unwrap_or_default(), &fresh) {
+            findings.broken(format!("{}: {difference}; `cargo xtask generate` writes it anew", generated.file));
         }
     }
     Ok(findings)

@@ -120,7 +120,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "generated",
         about: "generated files are what their source makes of them",
-        mend: "Run `cargo xtask openapi` and commit what it wrote.",
+        mend: "Run `cargo xtask generate` and commit what it wrote.",
         check: generated::check,
     },
 ];

@@ -22,8 +22,9 @@ use super::world::{Container, Run};
 
 pub(super) use follow::follow;
 
-/// How long Docker may take for the next line of a log that is not followed.
-const LINE_LIMIT: std::time::Duration = CALL_LIMIT;
+/// How long Docker may take for the next line of a log that is not followed. It reads a file; one that takes longer hangs, and
+/// whoever asked wants to know.
+const LINE_LIMIT: std::time::Duration = std::time::Duration::from_millis(2500);
 
 type StampedStream = BoxStream<'static, Result<Stamped, DockerError>>;
 
@@ -98,7 +99,12 @@ fn stamp_of(source: &Source) -> &str {
 }
 
 fn failed(error: DockerError) -> EngineError {
-    EngineError::Failed { op: "reading a log", source: Box::new(error) }
+    match error {
+        DockerError::Down(_) => {
+            EngineError::Unavailable { engine: "the Docker engine".to_owned(), source: Box::new(error) }
+        }
+        _ => EngineError::Failed { op: "reading a log", source: Box::new(error) },
+    }
 }
 
 /// One container's lines, cut to what the query asks for.

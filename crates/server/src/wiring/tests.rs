@@ -1,0 +1,56 @@
+use layer0_domain::port::store::TokenDelete;
+
+use super::*;
+use crate::auth::{Presented, presented, token_of};
+use crate::clock::SystemClock;
+use crate::config::{Asked, parse};
+
+/// An instance in a directory of its own.
+async fn app(directory: &std::path::Path) -> (App, DataDir) {
+    let data = directory.join("data");
+    let args = ["--engine", "fake", "--data-dir"].into_iter().map(Into::into).chain([data.clone().into()]);
+    let Ok(Asked::Run(args)) = parse(args.collect()) else { panic!("the flags are legal") };
+    let config = Config::load(&args, &|_| None).expect("a configuration");
+    let data_dir = DataDir::open(&data).expect("a directory of our own");
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9090));
+    let app = super::app(&config, &data_dir, address, Arc::new(SystemClock)).await.expect("put together");
+    (app, data_dir)
+}
+
+async fn opens(app: &App, auth: &Secret) -> bool {
+    let mut headers = axum::http::HeaderMap::new();
+    let value = format!("Basic {}", auth.expose()).parse().expect("a header");
+    headers.insert(axum::http::header::AUTHORIZATION, value);
+    let Presented::Basic(user, secret) = presented(&headers) else { panic!("no credential") };
+    token_of(app.store.as_ref(), app.clock.as_ref(), Some(&user), &secret).await.expect("read").is_some()
+}
+
+#[tokio::test]
+async fn a_first_token_that_was_never_shown_is_revoked_by_the_next() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (app, _data_dir) = app(directory.path()).await;
+    let lost = first_token(&app).await.expect("made").expect("the first");
+    // Here the start before crashed.
+    let shown = first_token(&app).await.expect("made").expect("the first that is shown");
+    first_token_shown(&app).await.expect("noted");
+    assert_eq!((opens(&app, &lost).await, opens(&app, &shown).await), (false, true));
+    assert_eq!(app.store.token_list().await.expect("read").len(), 1);
+    assert!(first_token(&app).await.expect("read").is_none(), "there is only one first");
+}
+
+#[tokio::test]
+async fn another_admin_token_is_the_way_back_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (app, _data_dir) = app(directory.path()).await;
+    let first = first_token(&app).await.expect("made").expect("the first");
+    first_token_shown(&app).await.expect("noted");
+    let only = app.store.token_list().await.expect("read").remove(0);
+    let kept = app.store.token_delete(&only.id, app.clock.now()).await.expect("asked");
+    assert_eq!(kept, TokenDelete::LastLive);
+
+    let another = another_token(&app).await.expect("made");
+    assert!(opens(&app, &first).await && opens(&app, &another).await);
+    let gone = app.store.token_delete(&only.id, app.clock.now()).await.expect("asked");
+    assert!(matches!(gone, TokenDelete::Gone(_)));
+    assert!(!opens(&app, &first).await && opens(&app, &another).await);
+}
