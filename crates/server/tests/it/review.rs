@@ -14,14 +14,16 @@ async fn the_predecessors_nil_fields_are_absent_fields() {
     // Their ends are the reconciler's business.
     app.leftovers_allowed();
     let raw = Raw::of(&app);
-    let id =
-        |answer: crate::support::Answer| answer.expect(201).json()["entity_id"].as_str().expect("an id").to_owned();
-    let env = raw.post(
+    let made = async |path: &str, body: Value| {
+        let answer = raw.post(path, &body).await.expect(201).json();
+        answer["entity_id"].as_str().expect("an id").to_owned()
+    };
+    let env = made(
         "/environment",
-        &json!({"environment_name": "env", "operating_system": "linux", "scale": 0, "instance_type": "",
+        json!({"environment_name": "env", "operating_system": "linux", "scale": 0, "instance_type": "",
             "user_data_template": null, "ami_id": ""}),
-    );
-    let env = id(env.await);
+    )
+    .await;
 
     let file = raw.post("/deploy", &json!({"deploy_name": "web", "deploy_file": null})).await;
     assert_eq!(file.error(422).message, "Deploy file is required");
@@ -29,31 +31,31 @@ async fn the_predecessors_nil_fields_are_absent_fields() {
 
     let health = json!({"target": "TCP:80", "path": "/", "interval": 30, "timeout": 5, "healthy_threshold": 2,
         "unhealthy_threshold": 2});
-    let balancer = raw.post(
+    let balancer = made(
         "/loadbalancer",
-        &json!({"load_balancer_name": "lb", "load_balancer_type": "application", "environment_id": env,
+        json!({"load_balancer_name": "lb", "load_balancer_type": "application", "environment_id": env,
             "is_public": true, "ports": null, "health_check": health, "idle_timeout": 60}),
-    );
-    let balancer = id(balancer.await);
+    )
+    .await;
     let ports = raw.get(&format!("/loadbalancer/{balancer}")).await.expect(200).json()["ports"].clone();
     assert_eq!(ports[0]["host_port"], 80, "as without any");
 
-    let made = raw.post(
+    made(
         "/service",
-        &json!({"deploy_id": deployed, "environment_id": env, "load_balancer_id": "", "scale": 1,
+        json!({"deploy_id": deployed, "environment_id": env, "load_balancer_id": "", "scale": 1,
             "service_name": "web", "stateful": false}),
-    );
-    id(made.await);
+    )
+    .await;
 
     for (name, overrides) in
         [("none", Value::Null), ("nothing", json!([{"container_name": "app", "environment_overrides": null}]))]
     {
-        let made = raw.post(
+        made(
             "/task",
-            &json!({"container_overrides": overrides, "deploy_id": deployed, "environment_id": env,
+            json!({"container_overrides": overrides, "deploy_id": deployed, "environment_id": env,
                 "task_name": name, "stateful": false}),
-        );
-        id(made.await);
+        )
+        .await;
     }
     raw.post("/token", &json!({"name": null, "expires_days": null})).await.expect(201);
 
@@ -170,9 +172,9 @@ async fn logs_of_operations_are_chosen_by_environment_number_and_time() {
 
     // An environment's log ends with it, the instance's log does not.
     done(&client, client.service_delete(&client.service_list().await.expect("a list")[0].service_id).await).await;
-    let gone = format!("delete service `web`");
+    let gone = "delete service `web`";
     until("the end of the service in the log", || async {
-        let said = lines("/admin/logs").await.iter().any(|line| line.contains(&gone));
+        let said = lines("/admin/logs").await.iter().any(|line| line.contains(gone));
         if said { Ok(()) } else { Err("not yet") }
     })
     .await;

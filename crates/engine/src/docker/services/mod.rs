@@ -57,6 +57,8 @@ pub(super) struct Known {
     pub(super) job: Option<Job>,
     /// Whether its end was counted.
     buried: bool,
+    /// Whether it was found ended as one ends that was told to stop: it was being retired when the server before us died.
+    retired: bool,
     shown: Option<CopyState>,
     reason: Option<String>,
     /// What its start waits for.
@@ -311,6 +313,15 @@ fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestam
     }
 }
 
+/// The exit codes of a container that was told to stop: it ended well, by SIGTERM, or was killed when its time was over.
+const STOPPED: [i64; 3] = [0, 128 + 15, 128 + 9];
+
+/// Whether a copy has ended and every container of it as one ends that is told to stop.
+fn stopped_by_us(containers: &[Arc<Container>]) -> bool {
+    matches!(stage(containers), Stage::Ended { .. })
+        && containers.iter().all(|it| it.is_pause || it.exit_code.is_none_or(|code| STOPPED.contains(&code)))
+}
+
 /// Brings what is known of copies in line with the mirror.
 fn meet(service: &mut Service, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
     for (number, containers) in world {
@@ -319,6 +330,7 @@ fn meet(service: &mut Service, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
             memory: Memory { adopted: true, ..Memory::default() },
             // One that had ended before we came is not counted: nobody knows how it had been.
             buried: matches!(stage(containers), Stage::Ended { .. }),
+            retired: stopped_by_us(containers),
             ..Known::default()
         });
         if known.deployment.is_none() {
@@ -369,6 +381,10 @@ fn look(
         known.reason = reason;
         wake = earliest(wake, look_at);
         let is_wanted = known.deployment.is_some() && known.deployment == wanted;
+        if state == State::Ended && known.retired && !is_wanted {
+            // Nobody will ask for its log: it did not fail, it was replaced, and only its removal is missing.
+            state = State::HalfMade;
+        }
         views.push(schedule::Copy { number: *number, is_wanted, state, give_up_at });
     }
     for deployment in healthy {
