@@ -76,6 +76,10 @@ server_flags! {
     log = "FILTER",
     /// text or json
     log_format = "FORMAT",
+    /// A TLS proxy stands in front: believe its X-Forwarded-Proto
+    trusted_proxy = "BOOL",
+    /// Make another admin token: the way back in
+    new_admin_token = "BOOL",
     /// A push to a repository that does not exist makes it
     create_on_push = "BOOL",
 }

@@ -78,7 +78,7 @@ pub struct Accepted {
     pub entity: EntityRef,
     /// The operation that carries the change out.
     pub operation: OperationId,
-    /// What the user should know.
+    /// What the user should know; what there is to know of an image stands with the image.
     pub warnings: Vec<String>,
     /// What each container's image was pinned to.
     pub images: Vec<PinnedImage>,

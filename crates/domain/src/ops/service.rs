@@ -47,8 +47,7 @@ pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, 
         ports_fit(&load_balancer, &deployment.definition)?;
     }
     let images = deployment.images.clone();
-    let mut warnings: Vec<String> = images.iter().filter_map(|image| image.warning.clone()).collect();
-    warnings.extend(ctx.engine.warnings(&deployment.definition));
+    let warnings = ctx.engine.warnings(&deployment.definition);
     let service = Service {
         id: ServiceId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
         name: new.name,
@@ -95,8 +94,7 @@ pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange
                 ports_fit(&load_balancer, &deployment.definition)?;
             }
             images.clone_from(&deployment.images);
-            warnings.extend(images.iter().filter_map(|image| image.warning.clone()));
-            warnings.extend(ctx.engine.warnings(&deployment.definition));
+            warnings = ctx.engine.warnings(&deployment.definition);
             Some(deployment)
         }
         None => None,

@@ -50,8 +50,7 @@ pub async fn task_create(ctx: &Ctx<'_>, new: NewTask) -> Result<Accepted, OpsErr
             container.environment.insert(key.clone(), value.clone());
         }
     }
-    let mut warnings: Vec<String> = images.iter().filter_map(|image| image.warning.clone()).collect();
-    warnings.extend(ctx.engine.warnings(&definition));
+    let warnings = ctx.engine.warnings(&definition);
     let task = Task {
         id: TaskId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
         name: new.name,

@@ -1,11 +1,12 @@
 //! What the local CLI knows of the servers that were started here.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use layer0_domain::model::access::Secret;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,6 @@ use super::{DataDirError, unusable, write_private};
 
 /// How long another server may take to write the file; it takes milliseconds.
 const LOCK_MAX: Duration = Duration::from_secs(5);
-
-/// How often the lock is tried.
-const LOCK_EVERY: Duration = Duration::from_millis(10);
 
 /// What `~/.config/layer0/credentials.json` holds: for each endpoint the token of its admin, and which is meant when
 /// nothing is said.
@@ -63,15 +61,15 @@ fn turn(config_dir: &Path) -> Result<File, DataDirError> {
     let path = config_dir.join("credentials.lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(|why| unusable("can't open", &path, why))?;
-    let deadline = Instant::now() + LOCK_MAX;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_EVERY),
-            Err(TryLockError::WouldBlock) => return Err(unusable("can't lock", &path, ErrorKind::TimedOut.into())),
-            Err(TryLockError::Error(why)) => return Err(unusable("can't lock", &path, why)),
-        }
-    }
+    // The lock has no timeout of its own, so a thread waits for it. When nobody waits for the thread any more, it lets go of
+    // the lock as soon as it gets it.
+    let (give, get) = mpsc::channel();
+    std::thread::spawn(move || {
+        let locked = file.lock().map(|()| file);
+        let _ = give.send(locked);
+    });
+    let locked = get.recv_timeout(LOCK_MAX).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+    locked.map_err(|why| unusable("can't lock", &path, why))
 }
 
 /// Where the CLI keeps its settings: `$XDG_CONFIG_HOME/layer0` or `~/.config/layer0`.

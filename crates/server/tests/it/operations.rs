@@ -67,14 +67,11 @@ async fn every_operation_ends_with_a_sentence() {
     let task = client.task_create(&new_task("once", &env, &id)).await.expect("accepted");
     let (_, said) = last(client.task_stop(&task.entity_id).await).await;
     assert_eq!(said, "stopped");
-    for deleted in [
-        client.task_delete(&task.entity_id).await,
-        client.service_delete(&web).await,
-        client.load_balancer_delete(&balancer).await,
-        client.environment_delete(&env).await,
-    ] {
-        assert_eq!(last(deleted).await.1, "gone");
-    }
+    // One after the other: an environment is not deleted while something in it is still on its way out.
+    assert_eq!(last(client.task_delete(&task.entity_id).await).await.1, "gone");
+    assert_eq!(last(client.service_delete(&web).await).await.1, "gone");
+    assert_eq!(last(client.load_balancer_delete(&balancer).await).await.1, "gone");
+    assert_eq!(last(client.environment_delete(&env).await).await.1, "gone");
     assert_eq!(copies(&app).await, []);
     // All of it can be looked up later, the newest first, though the entities are gone.
     let all = client.operation_list().await.expect("a list");

@@ -101,7 +101,10 @@ async fn an_engine_that_is_away_is_waited_for() {
         says_that_it_waits(&client, it).await;
     }
     let unchecked = &accepted[2];
-    assert!(unchecked.warnings.iter().any(|text| text.contains("was not checked")), "{unchecked:?}");
+    assert!(
+        unchecked.images[0].warning.as_deref().is_some_and(|text| text.contains("was not checked")),
+        "{unchecked:?}"
+    );
     app.fake().set_available(true);
     for it in &accepted {
         let end = end_of(&client, it).await;

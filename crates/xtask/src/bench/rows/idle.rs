@@ -48,7 +48,7 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
 }
 
 /// Processor time so far, in user and system mode: fields 14 and 15 of `/proc/PID/stat`.
-fn cpu_ticks(pid: u32) -> Result<u64> {
+pub(in crate::bench) fn cpu_ticks(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The second field is the name in parentheses, which may hold anything.
     let rest = text.rsplit_once(')').context("a stat line")?.1;

@@ -11,6 +11,8 @@ use anyhow::{Result, ensure};
 
 use crate::bench::filled::SERVICES;
 use crate::bench::instance::Engine;
+use crate::bench::machine::TICKS_PER_SECOND;
+use crate::bench::rows::idle::cpu_ticks;
 use crate::bench::stats::{median, ms, pause, percentile, until};
 use crate::bench::{Bench, Outcome};
 
@@ -41,14 +43,17 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
     let listed: Vec<serde_json::Value> = serde_json::from_slice(&body)?;
     ensure!(listed.len() == SERVICES, "{} services are listed", listed.len());
 
-    let (mut took, mut calls) = (Vec::new(), 0);
+    let (mut took, mut calls, mut ticks) = (Vec::new(), 0, 0);
+    let pid = filled.pid()?;
     while took.len() < REQUESTS {
         let before = counter.just_looked()?;
+        let ticks_before = cpu_ticks(pid)?;
         let since = Instant::now();
         while took.len() < REQUESTS && since.elapsed() < UNDISTURBED {
             took.push(ask()?.0);
         }
         calls += counter.messages() - before;
+        ticks += cpu_ticks(pid)? - ticks_before;
     }
     let p99 = percentile(&took, 99.0);
     filled.stop()?;
@@ -59,10 +64,12 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
         notes: vec![
             format!(
                 "{REQUESTS} times `GET /service`, one after the other on a kept connection, from sending to the last byte: \
-                 median {:.1} ms, p90 {:.1} ms, longest {:.1} ms; {:.2} MB each, all {SERVICES} services",
+                 median {:.1} ms, p90 {:.1} ms, longest {:.1} ms, of which the server's processor time is {:.1} ms on average; \
+                 {:.2} MB each, all {SERVICES} services",
                 median(&took),
                 percentile(&took, 90.0),
                 percentile(&took, 100.0),
+                cpu_ms(ticks),
                 megabytes(body.len()),
             ),
             format!(
@@ -72,6 +79,12 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
             ),
         ],
     })
+}
+
+/// Milliseconds of processor time for each request.
+#[expect(clippy::cast_precision_loss, reason = "some hundred ticks")]
+fn cpu_ms(ticks: u64) -> f64 {
+    ticks as f64 / TICKS_PER_SECOND * 1000.0 / REQUESTS as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]
