@@ -12,6 +12,7 @@ use layer0_registry::Registry;
 
 use crate::auth::Keys;
 use crate::reconcile::Nudge;
+use crate::routes::Rendered;
 use crate::stop::Stop;
 
 /// The parts of a running instance. Cheap to clone.
@@ -34,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     /// Wakes the reconciler.
     pub(crate) nudge: Nudge,
+    /// Lists as they were last rendered.
+    pub(crate) rendered: Rendered,
     /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free.
     pub(crate) port_turn: tokio::sync::Mutex<()>,
     /// The wish to stop.

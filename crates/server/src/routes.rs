@@ -18,7 +18,9 @@ mod token;
 
 pub(crate) use token::basic;
 
+use axum::body::Bytes;
 use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +30,8 @@ use layer0_domain::model::entity::EntityKind;
 use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::store::{StoreError, Summary};
 use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Mutex;
 use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
@@ -172,6 +176,44 @@ pub(crate) fn created<T: serde::Serialize>(body: T) -> Response {
 /// A status with a JSON body.
 pub(crate) fn accepted<T: serde::Serialize>(body: T) -> Response {
     (axum::http::StatusCode::ACCEPTED, Json(body)).into_response()
+}
+
+/// Lists as they were last rendered, each with the store's version from before it was read.
+#[derive(Default)]
+pub(crate) struct Rendered {
+    lists: Mutex<HashMap<EntityKind, (u64, Bytes)>>,
+}
+
+/// A list of all entities of a kind: as it was rendered last, while nobody has written anything; else read and rendered
+/// anew. Ten thousand services are more than a megabyte of JSON that hardly ever changes.
+pub(crate) async fn listed<T: serde::Serialize>(
+    app: &App,
+    kind: EntityKind,
+    read: impl Future<Output = Result<Vec<T>, ApiError>>,
+) -> Result<Response, ApiError> {
+    // Asked before the read: a write that comes in between makes what is kept here outdated at once.
+    let version = app.store.version();
+    let kept = version.and_then(|version| {
+        let lists = app.rendered.lists.lock().expect("no holder of this lock panics");
+        lists.get(&kind).filter(|(of, _)| *of == version).map(|(_, body)| body.clone())
+    });
+    let body = match kept {
+        Some(body) => body,
+        None => {
+            let all = read.await?;
+            let body = serde_json::to_vec(&all).map_err(|why| {
+                tracing::error!(error = %why, "a list could not be rendered");
+                ApiError::new(ErrorCode::UnexpectedError, "the list can't be shown")
+            })?;
+            let body = Bytes::from(body);
+            if let Some(version) = version {
+                let mut lists = app.rendered.lists.lock().expect("no holder of this lock panics");
+                lists.insert(kind, (version, body.clone()));
+            }
+            body
+        }
+    };
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
 /// The names of all environments by id, for lists.

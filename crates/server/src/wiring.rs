@@ -112,6 +112,7 @@ pub(crate) async fn app_with(
         clock,
         keys,
         nudge: Nudge::new(),
+        rendered: routes::Rendered::default(),
         port_turn: tokio::sync::Mutex::default(),
         stop: Stop::new(),
         identity: Identity {

@@ -300,6 +300,10 @@ pub trait Store: Send + Sync {
     /// [`summary_list`](Store::summary_list).
     async fn entity_list(&self, kind: EntityKind) -> Result<Vec<Entity>, StoreError>;
 
+    /// A number that is another one after each write that anybody was told of: what was read after asking for it is still
+    /// true while it stays the same. `None` when the store can't know (others write to it too).
+    fn version(&self) -> Option<u64>;
+
     /// What lists show of all entities of a kind, deploys included, ordered by name, then version, then id.
     async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError>;
 

@@ -190,8 +190,11 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
             if never_executed(containers) {
                 known.busy = true;
                 spawn_post_mortem(shared, &task.id, number, containers.to_vec());
+                continue;
             }
-        } else if (stop || over || ended_all) && any_runs {
+        }
+        // In the same pass: when all that ends has ended already, nothing will happen any more that calls for another.
+        if (stop || over || ended_all) && any_runs {
             if !known.told_to_stop || ended_all {
                 known.told_to_stop = true;
                 known.busy = true;

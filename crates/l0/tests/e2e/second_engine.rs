@@ -30,6 +30,16 @@ impl SecondEngine {
         format!("unix://{}", self.path("docker.sock").display())
     }
 
+    /// A bridge for its default network, which it would else share with the machine's engine: that engine makes one for us.
+    fn bridge(&self) -> String {
+        let name = format!("l0t{}", std::process::id());
+        let option = format!("com.docker.network.bridge.name={name}");
+        let made = run(Command::new("docker").args(["network", "create", "--opt", &option, &name]), b"");
+        let there = made.code == Some(0) || made.all().contains("already exists");
+        assert!(there, "no bridge for the second Docker engine: {}", made.all());
+        name
+    }
+
     /// Starts it and waits until it answers.
     #[track_caller]
     pub(crate) fn start(&mut self) {
@@ -45,7 +55,9 @@ impl SecondEngine {
             "--containerd-plugins-namespace",
             "layer0-test-plugins",
         ]);
-        command.args(["--host", &self.host(), "--bridge", "none", "--iptables=false", "--ip6tables=false"]);
+        // Not `--bridge none`: an engine without a default bridge deletes `docker0`, the other engine's.
+        let bridge = self.bridge();
+        command.args(["--host", &self.host(), "--bridge", &bridge, "--iptables=false", "--ip6tables=false"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
         self.child = Some(command.spawn().expect("dockerd is needed for this test"));
         until("the second Docker engine to answer", || {
@@ -100,6 +112,14 @@ impl Drop for SecondEngine {
             drop(child.kill());
             drop(child.wait());
         }
+        let bridge = format!("l0t{}", std::process::id());
+        drop(
+            Command::new("docker")
+                .args(["network", "rm", &bridge])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status(),
+        );
         // Whatever it has mounted would keep the directory.
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         let own = self.root.path().display().to_string();

@@ -12,7 +12,7 @@ use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, accepted, columns, created, environment_name, environment_names, log};
+use super::{Errors, accepted, columns, created, environment_name, environment_names, listed, log};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::convert::write::LoadBalancerAround;
@@ -31,8 +31,12 @@ fn id(text: &str) -> Result<LoadBalancerId, ApiError> {
 /// All load balancers
 #[utoipa::path(get, path = "/loadbalancer", operation_id = "load_balancer_list", tag = "loadbalancer",
     responses((status = 200, body = Vec<wire::LoadBalancerSummary>, description = "By name."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::LoadBalancerSummary>>, ApiError> {
-    let names = environment_names(&app).await?;
+async fn list(_: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
+    listed(&app, EntityKind::LoadBalancer, all(&app)).await
+}
+
+async fn all(app: &App) -> Result<Vec<wire::LoadBalancerSummary>, ApiError> {
+    let names = environment_names(app).await?;
     let all = app.store.summary_list(EntityKind::LoadBalancer).await?;
     let summary = |mut it: layer0_domain::port::store::Summary| {
         let load_balancer_type = std::mem::take(&mut it.label);
@@ -45,7 +49,7 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Load
             environment_name,
         }
     };
-    Ok(Json(all.into_iter().map(summary).collect()))
+    Ok(all.into_iter().map(summary).collect())
 }
 
 /// Make a load balancer

@@ -12,7 +12,7 @@ use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, accepted, columns, created, environment_name, environment_names, log};
+use super::{Errors, accepted, columns, created, environment_name, environment_names, listed, log};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::convert::write::ServiceAround;
@@ -34,14 +34,18 @@ fn id(text: &str) -> Result<ServiceId, ApiError> {
 /// All services
 #[utoipa::path(get, path = "/service", operation_id = "service_list", tag = "service",
     responses((status = 200, body = Vec<wire::ServiceSummary>, description = "By name."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::ServiceSummary>>, ApiError> {
-    let names = environment_names(&app).await?;
+async fn list(_: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
+    listed(&app, EntityKind::Service, all(&app)).await
+}
+
+async fn all(app: &App) -> Result<Vec<wire::ServiceSummary>, ApiError> {
+    let names = environment_names(app).await?;
     let all = app.store.summary_list(EntityKind::Service).await?;
     let summary = |it: layer0_domain::port::store::Summary| {
         let (service_id, service_name, environment_id, environment_name) = columns(it, &names);
         wire::ServiceSummary { service_id, service_name, environment_id, environment_name }
     };
-    Ok(Json(all.into_iter().map(summary).collect()))
+    Ok(all.into_iter().map(summary).collect())
 }
 
 /// Make a service

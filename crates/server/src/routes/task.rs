@@ -12,7 +12,7 @@ use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, accepted, columns, created, environment_name, environment_names, log};
+use super::{Errors, accepted, columns, created, environment_name, environment_names, listed, log};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::convert::{read, write};
@@ -37,14 +37,18 @@ fn id(text: &str) -> Result<TaskId, ApiError> {
 /// All tasks
 #[utoipa::path(get, path = "/task", operation_id = "task_list", tag = "task",
     responses((status = 200, body = Vec<wire::TaskSummary>, description = "By name."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::TaskSummary>>, ApiError> {
-    let names = environment_names(&app).await?;
+async fn list(_: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
+    listed(&app, EntityKind::Task, all(&app)).await
+}
+
+async fn all(app: &App) -> Result<Vec<wire::TaskSummary>, ApiError> {
+    let names = environment_names(app).await?;
     let all = app.store.summary_list(EntityKind::Task).await?;
     let summary = |it: layer0_domain::port::store::Summary| {
         let (task_id, task_name, environment_id, environment_name) = columns(it, &names);
         wire::TaskSummary { task_id, task_name, environment_id, environment_name }
     };
-    Ok(Json(all.into_iter().map(summary).collect()))
+    Ok(all.into_iter().map(summary).collect())
 }
 
 /// Run a task

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -55,6 +56,8 @@ struct Shared {
     writer: Arc<Queue<Box<dyn writer::Job>>>,
     /// `None` for a database in memory: it has one connection only, which does the reads too.
     readers: Option<Arc<Queue<reader::Job>>>,
+    /// Counts what the writer committed.
+    commits: Arc<AtomicU64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -157,8 +160,9 @@ impl SqliteStore {
     fn start(connection: Connection, reading: Vec<Connection>) -> Self {
         let mut threads = Vec::with_capacity(1 + reading.len());
         let writer = Arc::new(Queue::new());
-        let queue = Arc::clone(&writer);
-        threads.push(thread("store-writer", move || writer::run(&connection, &queue)));
+        let commits = Arc::new(AtomicU64::new(0));
+        let (queue, counted) = (Arc::clone(&writer), Arc::clone(&commits));
+        threads.push(thread("store-writer", move || writer::run(&connection, &queue, &counted)));
         let readers = (!reading.is_empty()).then(|| Arc::new(Queue::new()));
         if let Some(readers) = &readers {
             for connection in reading {
@@ -166,7 +170,7 @@ impl SqliteStore {
                 threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
             }
         }
-        Self { shared: Arc::new(Shared { writer, readers, threads: Mutex::new(threads) }) }
+        Self { shared: Arc::new(Shared { writer, readers, commits, threads: Mutex::new(threads) }) }
     }
 
     /// Sets the most pages (4,096 bytes each) that the database may have; a write that needs more is answered with

@@ -1,5 +1,7 @@
 //! The port `Store`: each method is handed as one unit of work to the thread that does it.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use layer0_domain::model::access::Token;
 use layer0_domain::model::deploy::Deploy;
@@ -37,6 +39,10 @@ impl Store for SqliteStore {
 
     async fn entity_list(&self, kind: EntityKind) -> Result<Vec<Entity>, StoreError> {
         self.read(move |db| entity::list_tx(db, kind)).await
+    }
+
+    fn version(&self) -> Option<u64> {
+        Some(self.shared.commits.load(Ordering::Acquire))
     }
 
     async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError> {

@@ -1,6 +1,7 @@
 //! The writer: one thread, one connection, many jobs in one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -85,8 +86,8 @@ where
     }
 }
 
-/// Does jobs until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, queue: &Queue<Box<dyn Job>>) {
+/// Does jobs until the queue is closed and empty; counts each commit in `commits` before anybody is told of it.
+pub(super) fn run(connection: &Connection, queue: &Queue<Box<dyn Job>>, commits: &AtomicU64) {
     loop {
         let jobs = queue.take(BATCH_MAX);
         if jobs.is_empty() {
@@ -94,13 +95,13 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Box<dyn Job>>) {
         }
         let mut jobs = jobs.into_iter();
         while jobs.len() > 0 {
-            transaction(connection, &mut jobs);
+            transaction(connection, &mut jobs, commits);
         }
     }
 }
 
 /// Takes jobs into one transaction until there are no more or the transaction is lost, and answers those it took.
-fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>) {
+fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>, commits: &AtomicU64) {
     if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
         jobs.for_each(|job| job.refuse(fault.clone()));
         return;
@@ -118,6 +119,8 @@ fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Jo
         // It fails only when the transaction is gone already, which is what is wanted.
         let _ = statement(connection, "ROLLBACK");
     }
+    // A commit that failed may have happened all the same; counting one too many only costs a read.
+    commits.fetch_add(1, Ordering::Release);
     for answer in answers {
         answer(outcome.clone());
     }

@@ -304,6 +304,16 @@ pub async fn entities_are_listed_by_kind_in_order_of_id(store: &dyn Store) {
     }
 }
 
+/// `version`: another number after every write that was answered; who read before it must read again.
+pub async fn a_write_changes_the_version(store: &dyn Store) {
+    let Some(first) = store.version() else { return };
+    environment(store, "one").await;
+    let second = store.version();
+    assert_ne!(Some(first), second, "a new entity");
+    store.setting_get_or_put("key", b"value").await.expect("a write succeeds");
+    assert_ne!(second, store.version(), "a setting");
+}
+
 /// `summary_list`: ordered by name, then id; follows changes.
 pub async fn summaries_are_listed_in_order_of_name(store: &dyn Store) {
     environment(store, "e").await;

@@ -54,6 +54,7 @@ pub const ALL: &[Behaviour] = behaviours![
     an_update_supersedes_what_runs_on_the_entity,
     entities_are_listed_by_kind_in_order_of_id,
     summaries_are_listed_in_order_of_name,
+    a_write_changes_the_version,
     an_environment_is_not_deleted_while_it_is_in_use,
     a_load_balancer_is_not_deleted_while_it_serves,
     holders_are_told_without_a_delete,

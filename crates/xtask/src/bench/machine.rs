@@ -82,6 +82,12 @@ fn ticks() -> Result<(f64, f64)> {
     Ok((fields.iter().take(8).sum(), idle))
 }
 
+/// The load average of the last minute, what is measured included.
+pub(crate) fn load_average() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split(' ').next().unwrap_or("?").to_owned())
+}
+
 /// Waits a while for the machine to become quiet; says which part of it, in per cent, others use all the same.
 pub(crate) fn quiet() -> Result<f64> {
     let since = Instant::now();

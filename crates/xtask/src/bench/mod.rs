@@ -18,7 +18,7 @@ mod rows;
 mod stats;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -104,6 +104,8 @@ const ROWS: &[Row] = &[
 struct Bench {
     root: PathBuf,
     l0: PathBuf,
+    /// What `l0` was built from.
+    source: String,
     docker: Docker,
     notes: PathBuf,
     filled: RefCell<Option<Instance>>,
@@ -163,7 +165,8 @@ pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     std::fs::create_dir_all(project.root.join("target/bench"))?;
     drop(std::fs::remove_file(&l0));
     std::fs::copy(project.root.join("target/release/l0"), &l0)?;
-    let bench = Bench { root: project.root.clone(), l0, docker, notes, filled: RefCell::default() };
+    let source = if options.contains(&"--no-build") { built_earlier(&l0)? } else { checked_out(project)? };
+    let bench = Bench { root: project.root.clone(), l0, source, docker, notes, filled: RefCell::default() };
 
     let mut results = Results::load(&project.root);
     let mut good = true;
@@ -195,7 +198,8 @@ fn measure(bench: &Bench, row: &Row, results: &mut Results) -> Result<bool> {
         outcome.figure,
         row.bound
     );
-    println!("      others kept {busy_percent:.0} % of the machine busy right before");
+    let load = machine::load_average()?;
+    println!("      others kept {busy_percent:.0} % of the machine busy right before; load average at the end {load}");
     for note in &outcome.notes {
         println!("      {note}");
     }
@@ -205,17 +209,24 @@ fn measure(bench: &Bench, row: &Row, results: &mut Results) -> Result<bool> {
         met,
         notes: outcome.notes,
         at: run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?,
-        source: source(bench)?,
+        source: bench.source.clone(),
         busy_percent,
+        load,
     };
     results.put(&bench.root, row, measured)?;
     Ok(met)
 }
 
-/// What was built.
-fn source(bench: &Bench) -> Result<String> {
-    let git = |words: &[&str]| run_command(Command::new("git").args(words).current_dir(&bench.root));
+/// The commit that was just built.
+fn checked_out(project: &Project) -> Result<String> {
+    let git = |words: &[&str]| run_command(project.command("git").args(words));
     let commit = git(&["rev-parse", "--short", "HEAD"])?;
     let changed = !git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?.is_empty();
     Ok(format!("commit {commit}{}", if changed { " with changes" } else { "" }))
+}
+
+/// What was built before may be of any commit, so it is named by what it is.
+fn built_earlier(l0: &Path) -> Result<String> {
+    let sum = run_command(Command::new("sha256sum").arg(l0))?;
+    Ok(format!("an `l0` that was built earlier (SHA-256 {}…)", sum.get(..12).unwrap_or(&sum)))
 }

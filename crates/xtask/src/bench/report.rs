@@ -22,6 +22,14 @@ pub(crate) struct Measured {
     pub(crate) source: String,
     /// Which part of the machine others used right before, in per cent.
     pub(crate) busy_percent: f64,
+    /// The load average when it ended, what was measured included.
+    #[serde(default = "unknown")]
+    pub(crate) load: String,
+}
+
+/// For results that were kept before this was noted.
+fn unknown() -> String {
+    "not noted".to_owned()
 }
 
 /// All rows' newest results.
@@ -72,8 +80,9 @@ impl Results {
         for row in ROWS {
             let Some(it) = self.rows.get(row.name) else { continue };
             text.push_str(&format!(
-                "\n### `{}`\n\n{} UTC, {}; right before, others kept {:.0} % of the machine busy.\n\n",
-                row.name, it.at, it.source, it.busy_percent
+                "\n### `{}`\n\n{} UTC, {}; right before, others kept {:.0} % of the machine busy; load average at the end: \
+                 {}.\n\n",
+                row.name, it.at, it.source, it.busy_percent, it.load
             ));
             for note in &it.notes {
                 text.push_str(&format!("- {}\n", wrapped(&sentence(note))));
@@ -124,6 +133,9 @@ const LIMITS: &str = "## What this does not show
 
 - Everything is on one machine: client, load generator, server, engine and containers share its cores, and there is no
   network between them but loopback and Docker's bridges.
+- How busy others kept the machine is known for the two seconds before a row only. Where the load average at its end is
+  far above what the row itself causes, or not noted, others may have worked beside it, and times and percentiles are
+  worse than they need be.
 - The containers are small: images of a megabyte or a few, which start in milliseconds. With slow programs the ratio of
   `create` tends to 1, and the updates take as long as those programs do.
 - Images are on the engine already, so no pull is measured; the registry's own figures are not in this table.
@@ -145,6 +157,7 @@ mod tests {
             at: "2026-01-01 00:00".to_owned(),
             source: "commit 0".to_owned(),
             busy_percent: 3.2,
+            load: "1.0".to_owned(),
         };
         let mut results = Results::default();
         results.rows.insert("create".to_owned(), measured(true));
