@@ -1,5 +1,5 @@
 //! The server of an instance: configuration, data directory, authentication, routes, reconciler, and the wiring of store,
-//! registry and engine. It is the only crate that knows them all, and only [`wiring`] knows an engine by its name.
+//! registry and engine. It is the only crate that knows them all, and only `wiring` knows an engine by its name.
 
 mod app;
 mod auth;

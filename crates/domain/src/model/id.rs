@@ -97,7 +97,7 @@ ids! {
 /// Letters and digits that can't be mistaken for one another when read aloud (no `i`, `l`, `o`, `u`).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Ten characters of [`ALPHABET`] from 50 random bits.
+/// Ten characters of `ALPHABET` from 50 random bits.
 #[must_use]
 pub fn random_suffix(random: u64) -> String {
     (0..10).map(|i| char::from(ALPHABET[(random >> (i * 5)) as usize & 31])).collect()
