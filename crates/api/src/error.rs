@@ -37,6 +37,8 @@ codes! {
     Unauthorized = 401,
     /// The credential does not allow this.
     Forbidden = 403,
+    /// The owner's quota does not allow it.
+    QuotaExceeded = 403,
     /// No deploy with this id.
     DeployDoesNotExist = 404,
     /// No environment with this id.
@@ -55,6 +57,14 @@ codes! {
     ImageDoesNotExist = 404,
     /// No token with this id.
     TokenDoesNotExist = 404,
+    /// No user with this name.
+    UserDoesNotExist = 404,
+    /// No owner with this name.
+    OwnerDoesNotExist = 404,
+    /// No such member of the owner.
+    MemberDoesNotExist = 404,
+    /// No such rule of immutable tags.
+    TagRuleDoesNotExist = 404,
     /// No map rule with this prefix.
     MapRuleDoesNotExist = 404,
     /// No such tag on the entity.
@@ -67,6 +77,8 @@ codes! {
     NameTaken = 409,
     /// Others need it.
     DependencyError = 409,
+    /// The tag may be neither moved nor deleted.
+    TagImmutable = 409,
     /// Somebody else changed it meanwhile.
     Conflict = 409,
     /// The request is larger than it may be.

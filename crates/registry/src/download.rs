@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tokio::task::JoinHandle;
 
 /// How much is read at once. Two pieces a download are in memory.
@@ -26,6 +26,20 @@ pub(crate) fn body(mut file: File, first: u64, length: u64) -> Body {
         read(file, length)
     });
     Body::from_stream(stream::try_unfold(Some((start, length)), next))
+}
+
+/// The same body, which breaks off when `ended` comes true before its end: the client sees that it has no whole.
+pub(crate) fn until(body: Body, ended: impl Future<Output = ()> + Send + 'static) -> Body {
+    let pieces = body.into_data_stream();
+    Body::from_stream(stream::try_unfold((pieces, Box::pin(ended)), |(mut pieces, mut ended)| async move {
+        tokio::select! {
+            piece = pieces.next() => match piece {
+                Some(piece) => Ok(Some((piece.map_err(io::Error::other)?, (pieces, ended)))),
+                None => Ok(None),
+            },
+            () = &mut ended => Err(io::Error::other("the right to pull has ended")),
+        }
+    }))
 }
 
 async fn next(state: Option<(Reading, u64)>) -> io::Result<Option<(Bytes, Option<(Reading, u64)>)>> {

@@ -2,7 +2,7 @@
 //! specification (spec.md, "Error Codes").
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -19,8 +19,13 @@ const MISSING_SHOWN: usize = 100;
 pub(crate) enum RegistryError {
     #[error("sign in first: docker login, or a token that covers this repository")]
     Unauthorized { challenge: HeaderValue },
-    #[error("you may not do this in repository {0}")]
+    /// The sentence that says what may not be done; docker prints it whole.
+    #[error("{0}")]
     Denied(String),
+    #[error("too many wrong credentials: wait {after_s} s before the next one")]
+    Throttled { after_s: u64 },
+    #[error("your right to this has ended while the content was on its way")]
+    Ended,
     #[error("the server can't look up who you are at the moment; try again")]
     Unavailable,
     #[error("{0}")]
@@ -94,6 +99,8 @@ impl RegistryError {
         match self {
             Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            Self::Ended => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             // Not in the specification's list; the code that the distribution project uses for it.
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::NameInvalid(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
@@ -140,6 +147,7 @@ impl RegistryError {
             }
             Self::RangeUnsatisfiable { size } => text(CONTENT_RANGE, &format!("bytes */{size}")),
             Self::Method { allow } => text(ALLOW, allow),
+            Self::Throttled { after_s } => text(RETRY_AFTER, &after_s.to_string()),
             _ => {}
         }
         headers
@@ -152,6 +160,9 @@ impl From<RegistryStoreError> for RegistryError {
             RegistryStoreError::RepositoryMissing(name) => Self::NameUnknown(name),
             RegistryStoreError::ContentMissing { missing } => Self::ContentMissing(missing),
             RegistryStoreError::Full => Self::Full,
+            error @ (RegistryStoreError::QuotaExceeded { .. } | RegistryStoreError::TagImmutable { .. }) => {
+                Self::Denied(error.to_string())
+            }
             // These two answer calls that no request of this crate's routes makes without handling them.
             error @ (RegistryStoreError::RepositoryExists(_)
             | RegistryStoreError::RepositoryNotEmpty { .. }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use http::HeaderMap;
-use layer0_domain::model::access::{Caller, RegistryAction};
+use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::image_source::PullCredential;
@@ -18,10 +18,27 @@ pub enum Admission {
     /// to get one (401).
     Challenge,
     /// We know who it is, and the answer is no (403).
-    Forbidden,
+    Forbidden(Caller),
     /// Who it is can't be looked up now: nobody is let in on a guess, and nobody is told that his credential is bad
     /// (503). The gate has logged why.
     Unavailable,
+    /// Too many credentials that are none came from this address or under this name: nobody looks at another one for so
+    /// many seconds (429).
+    Throttled {
+        /// When to try again.
+        after_s: u64,
+    },
+}
+
+/// What was done, or tried, for the audit log: an extension of the answer to a request that changes something.
+#[derive(Debug, Clone)]
+pub struct Audited {
+    /// Who.
+    pub caller: Caller,
+    /// What: `manifest_push`, `manifest_delete`, `blob_push`, `blob_mount`, `blob_delete`.
+    pub action: &'static str,
+    /// To what: `team/app:v1`, `team/app@sha256:…`.
+    pub target: String,
 }
 
 /// Decides about every request before the registry looks at anything else, so that nothing (not even whether a
@@ -35,8 +52,12 @@ pub trait Gate: Send + Sync {
         &self,
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
-        want: Option<(&RepositoryName, &[RegistryAction])>,
+        want: Option<(&RepositoryName, &[Action])>,
     ) -> Admission;
+
+    /// Returns when what was admitted would be admitted no more: the token was revoked or has expired, the member put out,
+    /// the user deleted. While a body is under way, this is awaited beside it.
+    async fn ended(&self, headers: HeaderMap, peer: Option<SocketAddr>, repository: RepositoryName, action: Action);
 }
 
 /// Makes the credential that an engine gets for one pull.

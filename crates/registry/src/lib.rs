@@ -48,6 +48,6 @@ mod source;
 mod uploads;
 
 pub use crate::config::{Challenge, RegistryConfig};
-pub use crate::gate::{Admission, Gate, PullCredentialMinter};
+pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
 pub use crate::registry::{Registry, RegistryPorts};
 pub use crate::repositories::TaggedImage;

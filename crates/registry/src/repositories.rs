@@ -2,7 +2,7 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository};
+use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
@@ -34,11 +34,29 @@ impl Registry {
     ///
     /// # Errors
     /// `RepositoryExists`, `Full`, `Failed`.
-    pub async fn repository_create(&self, name: RepositoryName) -> Result<Repository, RegistryStoreError> {
-        let repository = Repository { name, created: self.parts().clock.now() };
+    pub async fn repository_create(
+        &self,
+        name: RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
+        let repository = Repository { name, created: self.parts().clock.now(), visibility };
         self.parts().store.repository_create(&repository).await?;
         tracing::info!(repository.name = %repository.name, "made repository {}", repository.name);
         Ok(repository)
+    }
+
+    /// Changes who may pull from a repository.
+    ///
+    /// # Errors
+    /// `RepositoryMissing`, `Full`, `Failed`.
+    pub async fn repository_update(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
+        let changed = self.parts().store.repository_update(name, visibility).await?;
+        tracing::info!(repository.name = %name, "repository {name} is {} now", visibility.as_str());
+        Ok(changed)
     }
 
     /// One repository.

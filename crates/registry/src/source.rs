@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use async_trait::async_trait;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
-use layer0_domain::model::registry::ManifestRef;
+use layer0_domain::model::registry::{ManifestRef, Visibility};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer, SourceImage};
 use layer0_domain::port::registry_store::Page;
 
@@ -22,6 +22,12 @@ impl Registry {
         image
             .host()
             .is_some_and(|host| self.parts().config.registry_hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)))
+    }
+
+    /// Who may pull from a repository; one that has gone meanwhile is nobody's.
+    async fn visibility(&self, name: &RepositoryName) -> Result<Visibility, ImageSourceError> {
+        let found = self.parts().store.repository_get(name).await.map_err(failed)?;
+        Ok(found.map_or(Visibility::Private, |it| it.visibility))
     }
 }
 
@@ -47,7 +53,7 @@ impl ImageSource for Registry {
             };
             tags.sort_by_cached_key(|tag| Reverse(natural(tag)));
             tags.truncate(TAGS_SHOWN);
-            return Ok(SourceAnswer::NoImage { tags });
+            return Ok(SourceAnswer::NoImage { tags, visibility: self.visibility(&name).await? });
         };
         let summary = summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
         Ok(SourceAnswer::Found(SourceImage {
@@ -56,6 +62,7 @@ impl ImageSource for Registry {
             platforms: summary.platforms.into_iter().collect(),
             size: summary.size,
             missing: summary.missing,
+            visibility: self.visibility(&name).await?,
         }))
     }
 

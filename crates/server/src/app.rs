@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use layer0_domain::model::access::Caller;
 use layer0_domain::model::image_map::MapRule;
 use layer0_domain::ops::{Ctx, RegistryAddresses};
+use layer0_domain::port::access_store::AccessStore;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::image_source::ImageSource;
 use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
-use crate::auth::Keys;
+use crate::auth::{Keys, SignIn};
 use crate::reconcile::Nudge;
 use crate::routes::Rendered;
 use crate::stop::Stop;
@@ -31,6 +33,10 @@ pub(crate) struct Parts {
     pub(crate) registry: Registry,
     /// Time and randomness.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Users, owners, tokens, the audit log.
+    pub(crate) access: Arc<dyn AccessStore>,
+    /// Who somebody is.
+    pub(crate) sign_in: Arc<SignIn>,
     /// The keys that signed credentials are made with.
     pub(crate) keys: Keys,
     /// Wakes the reconciler.
@@ -64,10 +70,12 @@ impl App {
         Self { parts: Arc::new(parts) }
     }
 
-    /// What the functions of `domain::ops` work with.
-    pub(crate) fn ctx(&self) -> Ctx<'_> {
+    /// What the functions of `domain::ops` work with, asked by `caller`.
+    pub(crate) fn ctx<'a>(&'a self, caller: &'a Caller) -> Ctx<'a> {
         Ctx {
             store: self.store.as_ref(),
+            access: self.access.as_ref(),
+            caller,
             engine: self.engine.as_ref(),
             images: self.images(),
             clock: self.clock.as_ref(),

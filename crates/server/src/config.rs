@@ -34,7 +34,7 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("LAYER0_REGISTRY_CHALLENGE", "`bearer` or `basic`: how clients are asked to sign in (key `registry_challenge`)"),
     (
         "LAYER0_TRUSTED_PROXY",
-        "`true`: a TLS proxy stands in front, its X-Forwarded-Proto is believed (flag `--trusted-proxy`, key `trusted_proxy`)",
+        "`true`: a TLS proxy stands in front, its X-Forwarded-Proto and X-Forwarded-For are believed (flag `--trusted-proxy`, key `trusted_proxy`)",
     ),
     ("LAYER0_ENGINE", "`docker` or `fake` (flag `--engine`, key `engine`)"),
     ("LAYER0_DOCKER_HOST", "where the Docker engine is, else DOCKER_HOST (flag `--docker-host`, key `docker_host`)"),

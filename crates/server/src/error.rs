@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use layer0_api::error::{ErrorBody, ErrorCode, Holder as WireHolder};
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::ops::OpsError;
+use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::engine::EngineError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::{Holder, StoreError};
@@ -40,6 +41,12 @@ impl ApiError {
     /// A value that is against the rules.
     pub(crate) fn value(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidValue, message)
+    }
+
+    /// Too many wrong passwords.
+    pub(crate) fn throttled(after_s: u64) -> Self {
+        Self::new(ErrorCode::Throttled, "too many wrong passwords under this name or from this address")
+            .hint(format!("wait {after_s} seconds; a token is not held up"))
     }
 
     /// The same error in other words.
@@ -137,6 +144,8 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { .. } => {
                 ApiError::new(ErrorCode::Conflict, error.to_string()).hint("look at it again, and try again")
             }
+            StoreError::OwnerMissing { .. } => ApiError::new(ErrorCode::OwnerDoesNotExist, error.to_string())
+                .hint("`l0 owner list` shows all, `l0 owner create` makes one"),
             StoreError::InUse { entity, holders } => ApiError::in_use(&entity.to_string(), holders),
             StoreError::Missing { entity } => missing(entity),
             StoreError::Full => disk_full(),
@@ -154,6 +163,38 @@ fn disk_full() -> ApiError {
         .hint("free some space and try again")
 }
 
+impl From<AccessStoreError> for ApiError {
+    fn from(error: AccessStoreError) -> Self {
+        match &error {
+            AccessStoreError::Exists { .. } => ApiError::new(ErrorCode::NameTaken, error.to_string()),
+            AccessStoreError::Missing { what, .. } => {
+                let code = match *what {
+                    "user" => ErrorCode::UserDoesNotExist,
+                    "owner" => ErrorCode::OwnerDoesNotExist,
+                    "member" => ErrorCode::MemberDoesNotExist,
+                    "token" => ErrorCode::TokenDoesNotExist,
+                    _ => ErrorCode::TagRuleDoesNotExist,
+                };
+                ApiError::new(code, error.to_string())
+            }
+            AccessStoreError::LastWayIn { .. } => ApiError::new(
+                ErrorCode::DependencyError,
+                format!("{error}: nobody could administer the instance any more"),
+            )
+            .hint("let another admin in first: `l0 token create`, or `l0 user create --admin`"),
+            AccessStoreError::OwnerInUse { .. } => {
+                ApiError::new(ErrorCode::DependencyError, error.to_string()).hint("delete these first")
+            }
+            AccessStoreError::Full => disk_full(),
+            AccessStoreError::Failed { .. } => {
+                tracing::error!(error = chain(&error), "the store of users and tokens failed");
+                ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer")
+                    .hint("the server's log says why")
+            }
+        }
+    }
+}
+
 impl From<RegistryStoreError> for ApiError {
     fn from(error: RegistryStoreError) -> Self {
         match &error {
@@ -166,6 +207,9 @@ impl From<RegistryStoreError> for ApiError {
                     .hint("delete its images first, or delete it with `--force`")
             }
             RegistryStoreError::ContentMissing { .. } => ApiError::value(error.to_string()),
+            RegistryStoreError::QuotaExceeded { .. } => ApiError::new(ErrorCode::QuotaExceeded, error.to_string()),
+            RegistryStoreError::TagImmutable { .. } => ApiError::new(ErrorCode::TagImmutable, error.to_string())
+                .hint("`l0 repository immutable list OWNER` shows the rules"),
             RegistryStoreError::Full => disk_full(),
             RegistryStoreError::Failed { .. } => {
                 tracing::error!(error = chain(&error), "the registry's store failed");
@@ -243,6 +287,8 @@ impl From<OpsError> for ApiError {
                     .holders(&holders)
                     .hint("choose another host port")
             }
+            OpsError::Denied { message } => ApiError::new(ErrorCode::Forbidden, message),
+            OpsError::Access(error) => error.into(),
             OpsError::Store(error) => error.into(),
             OpsError::Engine(error) => error.into(),
             OpsError::ImageSource(error) => {

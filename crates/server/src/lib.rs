@@ -2,6 +2,7 @@
 //! registry and engine. It is the only crate that knows them all, and only `wiring` knows an engine by its name.
 
 mod app;
+mod audit;
 mod auth;
 mod bounded;
 mod clock;

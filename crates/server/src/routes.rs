@@ -3,20 +3,26 @@
 
 mod account;
 mod admin;
+mod audit;
 mod deploy;
 mod environment;
 mod image;
 mod load_balancer;
 mod log;
 mod map;
+mod member;
 mod operation;
+mod owner;
 mod repository;
 mod service;
 mod tag;
 mod task;
 mod token;
+mod user;
+mod visible;
 
 pub(crate) use token::basic;
+use visible::Visible;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -31,7 +37,7 @@ use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::store::{StoreError, Summary};
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
@@ -39,6 +45,7 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::audit::{Auditing, Operations, audited};
 use crate::auth;
 use crate::error::ApiError;
 
@@ -99,6 +106,10 @@ fn api() -> OpenApiRouter<App> {
         .merge(image::router())
         .merge(map::router())
         .merge(token::router())
+        .merge(user::router())
+        .merge(owner::router())
+        .merge(member::router())
+        .merge(audit::router())
         .merge(account::router())
 }
 
@@ -114,6 +125,7 @@ pub fn openapi_json() -> String {
 /// All routes: the API, the token endpoint and the registry.
 pub(crate) fn router(app: App) -> Router {
     let (api, document) = api().split_for_parts();
+    let auditing = Auditing { app: app.clone(), operations: Arc::new(operations(&document)) };
     let document = Json(serde_json::to_value(document).expect("the document is plain data"));
     let swagger = document.clone();
     let registry = app.registry.router();
@@ -126,7 +138,29 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_method)
         .with_state(app);
     // The registry has a fallback of its own below `/v2/`.
-    Router::new().merge(registry).merge(api).layer(middleware::from_fn(observed))
+    Router::new()
+        .merge(registry)
+        .merge(api)
+        .layer(middleware::from_fn_with_state(auditing, audited))
+        .layer(middleware::from_fn(observed))
+}
+
+/// The id of each operation of the document, by its method and path.
+fn operations(document: &utoipa::openapi::OpenApi) -> Operations {
+    let mut found = Operations::new();
+    for (path, item) in &document.paths.paths {
+        for (method, operation) in [
+            (Method::POST, &item.post),
+            (Method::PUT, &item.put),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ] {
+            if let Some(id) = operation.as_ref().and_then(|operation| operation.operation_id.clone()) {
+                found.insert((method, path.clone()), id);
+            }
+        }
+    }
+    found
 }
 
 async fn no_route(request: Request) -> ApiError {
@@ -184,13 +218,17 @@ pub(crate) struct Rendered {
     lists: Mutex<HashMap<EntityKind, (u64, Bytes)>>,
 }
 
-/// A list of all entities of a kind: as it was rendered last, while nobody has written anything; else read and rendered
+/// A list of all entities of a kind that the caller may see. The list of all: as it was rendered last, while nobody has written anything; else read and rendered
 /// anew. Ten thousand services are more than a megabyte of JSON that hardly ever changes.
 pub(crate) async fn listed<T: serde::Serialize>(
     app: &App,
     kind: EntityKind,
+    visible: &Visible,
     read: impl Future<Output = Result<Vec<T>, ApiError>>,
 ) -> Result<Response, ApiError> {
+    if !visible.is_everything() {
+        return Ok(Json(read.await?).into_response());
+    }
     // Asked before the read: a write that comes in between makes what is kept here outdated at once.
     let version = app.store.version();
     let kept = version.and_then(|version| {

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use layer0_api::client::{Client, ClientOptions};
-use layer0_domain::model::access::Secret;
+use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Who};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::Operation;
-use layer0_domain::ops::token::{Expiry, token_create};
+use layer0_domain::ops::token::{Expiry, NewToken, token_create};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::store::Store;
@@ -256,9 +256,12 @@ impl TestApp {
     pub async fn token(&self, days: u32) -> (String, String) {
         let name = |text: &str| Name::parse(text).expect("a legal name");
         let user = name(crate::auth::ADMIN);
-        let made = token_create(&self.server().app.ctx(), user.clone(), name("token"), Expiry::Days(days)).await;
-        let (_, secret) = made.expect("the store takes a token");
-        (routes::basic(&user, &secret), secret.expose().to_owned())
+        let caller = Caller { who: Who::User(user.clone()), token: None, rights: Rights::everything() };
+        let (subject, expiry) = (Subject::User(user), Expiry::Days(days));
+        let new = NewToken { subject, name: name("token"), scopes: None, expiry };
+        let made = token_create(&self.server().app.ctx(&caller), new).await;
+        let (token, secret) = made.expect("the store takes a token");
+        (routes::basic(&token.sign_in_name(), &secret), secret.expose().to_owned())
     }
 
     /// The user and password that the engine gets to pull from one repository.

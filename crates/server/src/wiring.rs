@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use layer0_domain::model::access::{Secret, Token};
+use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 use layer0_domain::model::name::Name;
+use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::RegistryAddresses;
-use layer0_domain::ops::token::{Expiry, token_create};
+use layer0_domain::ops::token::{Expiry, NewToken, token_create};
+use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::registry_store::RegistryStore;
@@ -17,7 +19,7 @@ use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
 
 use crate::app::{App, Identity, Parts};
-use crate::auth::{ADMIN, Keys, RegistryGate, SignedPulls};
+use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::config::{ChallengeKind, Config, EngineKind};
 use crate::data_dir::DataDir;
@@ -78,6 +80,8 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
 ) -> Result<App, WiringError> {
     let entities: Arc<dyn Store> = Arc::new(store.clone());
+    let changes = Changes::new();
+    let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(Arc::new(store.clone()), changes.clone()));
     let images: Arc<dyn RegistryStore> = Arc::new(store);
 
     let key = entities.setting_get_or_put(SIGNING_KEY, &clock.random()).await;
@@ -91,7 +95,16 @@ pub(crate) async fn app_with(
     let addresses = registry_addresses(entities.as_ref(), current).await.map_err(cant("the store can't be read"))?;
     let fixed_rules = fixed_rules(config, &addresses.current)?;
 
-    let gate = RegistryGate { store: entities.clone(), clock: clock.clone(), keys: keys.clone() };
+    let sign_in = Arc::new(SignIn {
+        access: access.clone(),
+        clock: clock.clone(),
+        keys: keys.clone(),
+        passwords: Passwords::new(&clock.random(), &clock.random()),
+        throttle: Throttle::default(),
+        changes,
+        trusted_proxy: config.trusted_proxy,
+    });
+    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone() };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
@@ -109,6 +122,8 @@ pub(crate) async fn app_with(
         store: entities,
         engine,
         registry,
+        access,
+        sign_in,
         clock,
         keys,
         nudge: Nudge::new(),
@@ -201,9 +216,9 @@ pub(crate) async fn first_token(app: &App) -> Result<Option<Secret>, WiringError
         return Ok(None);
     }
     let (first, auth) = admin_token(app, FIRST).await?;
-    for token in app.store.token_list().await.map_err(cant("the store can't be read"))? {
+    for token in app.access.token_list().await.map_err(cant("the store can't be read"))? {
         if token.name == first.name && token.id != first.id {
-            let gone = app.store.token_delete(&token.id, app.clock.now()).await;
+            let gone = app.access.token_delete(&token.id, app.clock.now()).await;
             gone.map_err(cant("a first token that was never shown can't be revoked"))?;
         }
     }
@@ -219,9 +234,22 @@ pub(crate) async fn another_token(app: &App) -> Result<Secret, WiringError> {
 /// A token of the admin that never expires, and base64 of `user:secret`.
 async fn admin_token(app: &App, called: &str) -> Result<(Token, Secret), WiringError> {
     let name = |text: &str| Name::parse(text).expect("a legal name");
-    let made = token_create(&app.ctx(), name(ADMIN), name(called), Expiry::Never).await;
+    let user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now() };
+    match app.access.user_create(&user).await {
+        // Whoever may write the data directory is an admin, whatever became of the user of that name.
+        Ok(()) => {}
+        Err(AccessStoreError::Exists { .. }) => {
+            let change = UserChange { admin: Some(true), password: None };
+            let changed = app.access.user_update(&user.name, &change, app.clock.now()).await;
+            changed.map_err(cant("the admin can't be made one"))?;
+        }
+        Err(why) => return Err(cant("the admin can't be made")(why)),
+    }
+    let caller = Caller { who: Who::User(user.name.clone()), token: None, rights: Rights::everything() };
+    let new = NewToken { subject: Subject::User(user.name), name: name(called), scopes: None, expiry: Expiry::Never };
+    let made = token_create(&app.ctx(&caller), new).await;
     let (token, secret) = made.map_err(cant("an admin token can't be made"))?;
-    let auth = Secret::new(routes::basic(&token.user, &secret));
+    let auth = Secret::new(routes::basic(&token.sign_in_name(), &secret));
     Ok((token, auth))
 }
 

@@ -228,6 +228,7 @@ impl Subject {
         Environment {
             name: name(&id),
             id: EnvironmentId::parse(&id).expect("made to be an id"),
+            owner: None,
             operating_system: OperatingSystem::Linux,
             scale: 0,
             instance_type: String::new(),

@@ -1,6 +1,7 @@
 //! Contract suites for the ports, shared by everything that fulfils one. For tests only: it panics where a promise is
 //! broken.
 
+pub mod access_store_suite;
 pub mod clock;
 pub mod engine_suite;
 pub mod registry_store_suite;

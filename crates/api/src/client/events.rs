@@ -1,4 +1,4 @@
-//! Server-sent events: operations and logs as they happen.
+//! Server-sent events: operations, logs and the audit log as they happen.
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
-use crate::types::{LogLine, LogQuery, Operation, OperationEvent};
+use crate::types::{AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent};
 
 /// What following an operation yields.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,29 @@ impl Client {
             .filter_map(|frame| async move {
                 match frame {
                     Ok(frame) if frame.event == "line" => frame.read().map(Ok),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+
+    /// Follows the audit log: the records that the query asks for, and then each one as it is written. The stream may break
+    /// off when the server restarts: call again with `after` set to the last sequence seen.
+    ///
+    /// # Errors
+    /// When the caller may not read it or the server can't be reached.
+    pub async fn audit_follow(
+        &self,
+        query: &AuditQuery,
+    ) -> Result<BoxStream<'static, Result<AuditEntry, ClientError>>, ClientError> {
+        let query = AuditQuery { follow: Some("true".to_owned()), ..query.clone() };
+        let answer = self.send(self.request(Method::GET, "/admin/audit").query(&query)).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "entry" => frame.read().map(Ok),
                     Ok(_) => None,
                     Err(why) => Some(Err(why)),
                 }

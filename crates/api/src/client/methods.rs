@@ -4,12 +4,14 @@ use reqwest::Method;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AddMapRuleRequest, ApiConfig, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest,
-    CreateLoadBalancerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
-    CreateTokenResponse, Deploy, DeploySummary, Environment, EnvironmentSummary, Image, ImageList, ImageResolution,
-    LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Operation, OperationEvent, Repository,
-    RepositoryList, Service, ServiceSummary, Tag, TagQuery, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest,
-    UpdateLoadBalancerRequest, UpdateServiceRequest,
+    AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry, AuditQuery, CreateDeployRequest, CreateEntityResponse,
+    CreateEnvironmentRequest, CreateLoadBalancerRequest, CreateOwnerRequest, CreateRepositoryRequest,
+    CreateServiceRequest, CreateTaskRequest, CreateTokenRequest, CreateTokenResponse, CreateUserRequest, Deploy,
+    DeploySummary, Environment, EnvironmentSummary, Image, ImageList, ImageResolution, LoadBalancer,
+    LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner, PutMemberRequest,
+    Repository, RepositoryList, Service, ServiceSummary, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary,
+    UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
+    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -30,6 +32,7 @@ macro_rules! methods {
     (@send $client:ident GET $path:ident) => { $client.get(&$path).await };
     (@send $client:ident GET $path:ident, query $query:expr) => { $client.get_with(&$path, $query).await };
     (@send $client:ident POST $path:ident, body $body:expr) => { $client.send_json(Method::POST, &$path, $body).await };
+    (@send $client:ident PUT $path:ident, body $body:expr) => { $client.send_json(Method::PUT, &$path, $body).await };
     (@send $client:ident PATCH $path:ident, body $body:expr) => { $client.send_json(Method::PATCH, &$path, $body).await };
     (@send $client:ident DELETE $path:ident) => { $client.delete(&$path).await };
     (@send $client:ident DELETE $path:ident, query $query:expr) => {
@@ -43,6 +46,8 @@ methods! {
     admin_config() -> ApiConfig = GET "/admin/config";
     /// The server's own log.
     admin_logs(query: &LogQuery) -> Vec<LogFile> = GET "/admin/logs", query query;
+    /// Records of the audit log, the oldest first.
+    admin_audit(query: &AuditQuery) -> Vec<AuditEntry> = GET "/admin/audit", query query;
 
     /// All deploys.
     deploy_list() -> Vec<DeploySummary> = GET "/deploy";
@@ -129,6 +134,9 @@ methods! {
         POST "/repository/{}" (segment(owner)), body request;
     /// One repository.
     repository_get(owner: &str, name: &str) -> Repository = GET "/repository/{}/{}" (segment(owner), name);
+    /// Changes a repository.
+    repository_update(owner: &str, name: &str, request: &UpdateRepositoryRequest) -> Repository =
+        PATCH "/repository/{}/{}" (segment(owner), name), body request;
     /// Deletes a repository; one with images only with `force`.
     repository_delete(owner: &str, name: &str, force: bool) -> Repository =
         DELETE "/repository/{}/{}" (segment(owner), name), query &[("force", force)];
@@ -150,10 +158,49 @@ methods! {
     /// Takes a map rule away.
     map_remove(prefix: &str) -> MapRule = DELETE "/map", query &[("prefix", prefix)];
 
-    /// All tokens.
+    /// The users that the caller may see.
+    user_list() -> Vec<User> = GET "/user";
+    /// Makes a user.
+    user_create(request: &CreateUserRequest) -> User = POST "/user", body request;
+    /// One user.
+    user_get(name: &str) -> User = GET "/user/{}" (segment(name));
+    /// Changes a user.
+    user_update(name: &str, request: &UpdateUserRequest) -> User = PATCH "/user/{}" (segment(name)), body request;
+    /// Deletes a user, with the user's tokens and places in owners.
+    user_delete(name: &str) -> User = DELETE "/user/{}" (segment(name));
+    /// Who the caller is, and what the credential in use is good for.
+    whoami() -> WhoAmI = GET "/whoami";
+
+    /// The owners that the caller may see.
+    owner_list() -> Vec<Owner> = GET "/owner";
+    /// Makes an owner.
+    owner_create(request: &CreateOwnerRequest) -> Owner = POST "/owner", body request;
+    /// One owner.
+    owner_get(name: &str) -> Owner = GET "/owner/{}" (segment(name));
+    /// Changes an owner.
+    owner_update(name: &str, request: &UpdateOwnerRequest) -> Owner = PATCH "/owner/{}" (segment(name)), body request;
+    /// Deletes an owner that has nothing any more.
+    owner_delete(name: &str) -> Owner = DELETE "/owner/{}" (segment(name));
+    /// The members of an owner.
+    member_list(owner: &str) -> Vec<Member> = GET "/owner/{}/member" (segment(owner));
+    /// Gives a user a place in an owner, or changes it.
+    member_put(owner: &str, user: &str, request: &PutMemberRequest) -> Member =
+        PUT "/owner/{}/member/{}" (segment(owner), segment(user)), body request;
+    /// Takes a user's place in an owner away.
+    member_delete(owner: &str, user: &str) -> Member = DELETE "/owner/{}/member/{}" (segment(owner), segment(user));
+    /// Makes tags immutable.
+    tag_rule_add(owner: &str, request: &AddTagRuleRequest) -> TagRule =
+        POST "/owner/{}/immutable" (segment(owner)), body request;
+    /// Takes the rule with these patterns away.
+    tag_rule_remove(owner: &str, repositories: &str, tags: &str) -> TagRule =
+        DELETE "/owner/{}/immutable" (segment(owner)), query &[("repositories", repositories), ("tags", tags)];
+
+    /// The tokens that the caller may see.
     token_list() -> Vec<TokenSummary> = GET "/token";
     /// Makes a token.
     token_create(request: &CreateTokenRequest) -> CreateTokenResponse = POST "/token", body request;
+    /// Gives a token a new secret.
+    token_rotate(id: &str) -> CreateTokenResponse = POST "/token/{}/rotate" (segment(id)), body &serde_json::json!({});
     /// Revokes a token.
     token_revoke(id: &str) -> TokenSummary = DELETE "/token/{}" (segment(id));
 }

@@ -14,6 +14,10 @@ pub struct CreateDeployRequest {
     /// The task definition document, base64.
     #[serde(default)]
     pub deploy_file: String,
+    /// Whose it is to be; absent for whose the name is already, for the instance's own, or for the only owner in which the
+    /// caller may make one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
 }
 
 /// A deploy.
@@ -29,6 +33,9 @@ pub struct Deploy {
     pub deploy_name: String,
     /// The version, a number as a string.
     pub version: String,
+    /// Whose it is; absent for the instance's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
     /// What each container's image became.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageUse>,
@@ -48,4 +55,7 @@ pub struct DeploySummary {
     pub deploy_name: String,
     /// The version, a number as a string.
     pub version: String,
+    /// Whose it is; absent for the instance's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
 }

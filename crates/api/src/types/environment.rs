@@ -9,6 +9,9 @@ pub struct CreateEnvironmentRequest {
     /// The name.
     #[serde(default)]
     pub environment_name: String,
+    /// Whose it is to be; absent for the instance's own, or for the only owner in which the caller may make one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
     /// `linux`.
     #[serde(default)]
     pub operating_system: String,
@@ -33,6 +36,9 @@ pub struct Environment {
     pub environment_id: String,
     /// The name.
     pub environment_name: String,
+    /// Whose it is; absent for the instance's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
     /// Machines there are.
     pub current_size: i64,
     /// Machines wanted.

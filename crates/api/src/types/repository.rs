@@ -9,6 +9,17 @@ pub struct CreateRepositoryRequest {
     /// The name without its owner; further `/` are allowed.
     #[serde(default)]
     pub name: String,
+    /// `private` (when nothing is said) or `public`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+}
+
+/// `PATCH /repository/{owner}/{name}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpdateRepositoryRequest {
+    /// `private` or `public`.
+    #[serde(default)]
+    pub visibility: String,
 }
 
 /// A repository.
@@ -21,6 +32,9 @@ pub struct Repository {
     /// When it was made, RFC 3339.
     #[serde(default)]
     pub created_at: String,
+    /// Who may pull: `private` for those who have the right to, `public` for everybody.
+    #[serde(default)]
+    pub visibility: String,
     /// How task definitions name it: `registry.example.com/team/app`.
     #[serde(default)]
     pub uri: String,

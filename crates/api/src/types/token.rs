@@ -12,6 +12,15 @@ pub struct CreateTokenRequest {
     /// Days until it ends; absent means 90, 0 means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_days: Option<i64>,
+    /// For another user; admins only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// For a robot of this owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What it is good for, as in `pull,push:team/*`; absent means all that its user may. A robot's must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
 }
 
 /// The answer to `POST /token`: the only time the secret is shown.
@@ -22,7 +31,7 @@ pub struct CreateTokenResponse {
     pub token: String,
     /// To revoke it by.
     pub token_id: String,
-    /// The user name for `docker login`.
+    /// The user name for `docker login`; a robot's is `owner+name`.
     pub user: String,
     /// The password for `docker login`.
     pub secret: String,
@@ -30,6 +39,12 @@ pub struct CreateTokenResponse {
     pub name: String,
     /// When it ends, RFC 3339; empty for never.
     pub expires: String,
+    /// The owner that a robot belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What it is good for; absent for all that its user may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
 }
 
 /// A token in a list; never the secret.
@@ -39,8 +54,14 @@ pub struct TokenSummary {
     pub token_id: String,
     /// What it is called.
     pub name: String,
-    /// Whose it is.
+    /// Whose it is; empty for a robot's.
     pub user: String,
+    /// The owner that a robot belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What it is good for; absent for all that its user may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     /// When it was made, RFC 3339.
     pub created: String,
     /// When it ends, RFC 3339; empty for never.

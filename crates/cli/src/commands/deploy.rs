@@ -40,7 +40,7 @@ pub(crate) async fn run(app: &App, verb: Deploy) -> Result<(), CliError> {
 }
 
 async fn create(app: &App, path: &Path, name: String) -> Result<(), CliError> {
-    let request = CreateDeployRequest { deploy_name: name, deploy_file: read_base64(path)? };
+    let request = CreateDeployRequest { deploy_name: name, deploy_file: read_base64(path)?, owner_name: None };
     let change = app.client.deploy_create(&request).await.map_err(|why| app.error(why))?;
     app.settle_then_print(&change).await?;
     let deploy = app.client.deploy_get(&change.entity_id).await.map_err(|why| app.error(why))?;
@@ -98,6 +98,7 @@ mod tests {
     #[test]
     fn the_newest_version_counts_as_a_number_and_the_nameless_drop() {
         let deploy = |name: &str, version: &str| DeploySummary {
+            owner_name: None,
             compatibilities: Vec::new(),
             deploy_id: format!("{name}.{version}"),
             deploy_name: name.to_owned(),

@@ -19,6 +19,7 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
         Environment::Create { name, instance_type, scale, user_data, os, ami } => {
             let request = CreateEnvironmentRequest {
                 environment_name: name,
+                owner_name: None,
                 operating_system: os,
                 scale: integer("--scale", &scale)?,
                 instance_type,

@@ -12,7 +12,7 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
     match verb {
         Repository::Create { name } => {
             let name = repository(&name)?;
-            let request = CreateRepositoryRequest { name: name.name };
+            let request = CreateRepositoryRequest { name: name.name, visibility: None };
             let made = app.client.repository_create(&name.owner, &request).await.map_err(|why| app.error(why))?;
             print(app, &made)
         }

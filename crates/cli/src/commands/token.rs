@@ -22,7 +22,7 @@ pub(crate) async fn run(app: &App, verb: Token) -> Result<(), CliError> {
             };
             let made = app
                 .client
-                .token_create(&CreateTokenRequest { name, expires_days })
+                .token_create(&CreateTokenRequest { name, expires_days, ..CreateTokenRequest::default() })
                 .await
                 .map_err(|why| app.error(why))?;
             app.printer.result(std::slice::from_ref(&made), |all| all.iter().map(text).collect())?;

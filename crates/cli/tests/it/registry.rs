@@ -8,7 +8,7 @@ use crate::fake::{Fake, Reply, error};
 fn repository() -> Value {
     json!({
         "owner": "team", "name": "app/web", "created_at": "2026-01-02T03:04:05Z", "uri": "registry.layer0.test/team/app/web",
-        "backing_uri": "localhost:9090/team/app/web",
+        "backing_uri": "localhost:9090/team/app/web", "visibility": "private",
     })
 }
 

@@ -1,64 +1,52 @@
-//! Who may do what: tokens and what they allow.
+//! Who may do what: actions, scopes, rights, tokens, and the callers that have them.
+
+mod action;
+mod rights;
+mod scope;
+mod secret;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::id::TokenId;
-use super::image::RepositoryName;
 use super::name::Name;
+use super::owner::OwnerName;
 use super::time::Timestamp;
 
-/// What a caller wants to do in the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RegistryAction {
-    /// Read manifests and blobs.
-    Pull,
-    /// Write manifests and blobs.
-    Push,
-    /// Delete manifests, tags and blobs.
-    Delete,
-}
-
-impl RegistryAction {
-    /// The word of the token specification's scope.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RegistryAction::Pull => "pull",
-            RegistryAction::Push => "push",
-            RegistryAction::Delete => "delete",
-        }
-    }
-
-    /// Reads the token specification's word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [RegistryAction::Pull, RegistryAction::Push, RegistryAction::Delete]
-            .into_iter()
-            .find(|action| action.as_str() == text)
-    }
-}
+pub use self::action::{Action, Actions};
+pub use self::rights::Rights;
+pub use self::scope::{Place, Scope, ScopeError};
+pub use self::secret::Secret;
 
 /// A stored token: everything but the secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// The id, to revoke it by.
     pub id: TokenId,
-    /// What its owner calls it.
+    /// What it is called.
     pub name: Name,
-    /// The user that it belongs to.
-    pub user: Name,
+    /// Whose it is.
+    pub subject: Subject,
+    /// What it is good for, within what its subject may; `None` for all of that. A robot's token always has scopes: they
+    /// are its rights.
+    pub scopes: Option<Vec<Scope>>,
     /// SHA-256 of the secret. The secret has 256 random bits, so one pass of a fast hash is enough: there is nothing to
     /// guess.
     pub hash: [u8; 32],
-    /// When it was made.
+    /// When it was made, or last rotated.
     pub created: Timestamp,
     /// When it ends; `None` for never.
     pub expires: Option<Timestamp>,
     /// When it was last used, to the hour.
     pub last_used: Option<Timestamp>,
+}
+
+/// Whose a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A person's.
+    User(Name),
+    /// A robot's, which belongs to an owner: it stays when people go.
+    Owner(OwnerName),
 }
 
 impl Token {
@@ -67,73 +55,70 @@ impl Token {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|end| now < end)
     }
+
+    /// The name that goes with it to sign in: the user's; a robot's is `owner+token`, which no user can have.
+    #[must_use]
+    pub fn sign_in_name(&self) -> String {
+        match &self.subject {
+            Subject::User(user) => user.to_string(),
+            Subject::Owner(owner) => format!("{owner}+{}", self.name),
+        }
+    }
 }
 
 /// Who a request comes from, once it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
-    /// A user with one of its tokens.
-    User {
-        /// The user's name.
-        user: Name,
-        /// The token used.
-        token: TokenId,
+pub enum Who {
+    /// Nobody who said so: what is public is for everybody.
+    Anonymous,
+    /// A person.
+    User(Name),
+    /// A robot of an owner, by the name of its token.
+    Robot {
+        /// The owner.
+        owner: OwnerName,
+        /// The token's name.
+        name: Name,
     },
-    /// Someone with a short-lived credential for exactly one repository.
-    Repository {
-        /// The only repository.
-        repository: RepositoryName,
-        /// What is allowed there.
-        actions: Vec<RegistryAction>,
-    },
+    /// The engine, with the credential that was made for one pull.
+    Engine,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Anonymous => f.write_str("anonymous"),
+            Who::User(user) => write!(f, "{user}"),
+            Who::Robot { owner, name } => write!(f, "{owner}+{name}"),
+            Who::Engine => f.write_str("l0-pull"),
+        }
+    }
+}
+
+/// Who a request comes from and what that one may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub who: Who,
+    /// The token that was used, where it was one.
+    pub token: Option<TokenId>,
+    /// What is allowed.
+    pub rights: Rights,
 }
 
 impl Caller {
-    /// Whether the caller may do `action` in `repository`.
+    /// Somebody without a name and without rights.
     #[must_use]
-    pub fn may(&self, action: RegistryAction, repository: &RepositoryName) -> bool {
-        match self {
-            Caller::User { .. } => true,
-            Caller::Repository { repository: only, actions } => only == repository && actions.contains(&action),
-        }
+    pub fn anonymous() -> Self {
+        Self { who: Who::Anonymous, token: None, rights: Rights::scopes(vec![]) }
     }
 
-    /// The user behind the caller; `None` for a credential that stands for no user.
+    /// The user behind the caller; `None` for one that stands for no user.
     #[must_use]
     pub fn user(&self) -> Option<&Name> {
-        match self {
-            Caller::User { user, .. } => Some(user),
-            Caller::Repository { .. } => None,
+        match &self.who {
+            Who::User(user) => Some(user),
+            Who::Anonymous | Who::Robot { .. } | Who::Engine => None,
         }
-    }
-}
-
-/// Text that never shows itself: passwords, tokens, keys.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself. Each call is a place where it may leak: grep for it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(redacted)")
     }
 }

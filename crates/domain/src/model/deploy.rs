@@ -6,6 +6,7 @@ use super::id::DeployId;
 use super::image::ImageRef;
 use super::image_map::MapRule;
 use super::name::Name;
+use super::owner::OwnerName;
 use super::task_definition::Document;
 use super::time::Timestamp;
 
@@ -16,6 +17,8 @@ pub struct Deploy {
     pub id: DeployId,
     /// The name that the versions share.
     pub name: Name,
+    /// Whose it is, as all versions of the name; `None` for the instance.
+    pub owner: Option<OwnerName>,
     /// From 1, never used twice, not even after a delete.
     pub version: u32,
     /// The document as the user wrote it (friendly image names).

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::EnvironmentId;
 use super::name::Name;
+use super::owner::OwnerName;
 use super::time::{Generation, Timestamp};
 
 /// An environment as a user wants it.
@@ -15,6 +16,9 @@ pub struct Environment {
     pub id: EnvironmentId,
     /// The name, unique in the instance.
     pub name: Name,
+    /// Whose it is, with all that stands in it; `None` for the instance, whose admins alone may touch it then.
+    #[serde(default)]
+    pub owner: Option<OwnerName>,
     /// Only Linux runs containers here.
     pub operating_system: OperatingSystem,
     /// How many machines of its own the environment has. 0: none (Fargate, or the one machine of a local instance).

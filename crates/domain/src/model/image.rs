@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{Digest, DigestError, shorten};
 
-mod grammar;
+pub(super) mod grammar;
 mod repository;
 #[cfg(test)]
 mod tests;

@@ -2,20 +2,24 @@
 //! parsed once, at the edge, and never checked again.
 
 pub mod access;
+pub mod audit;
 pub mod deploy;
 pub mod digest;
 pub mod entity;
 pub mod environment;
 pub mod failure;
+pub mod glob;
 pub mod id;
 pub mod image;
 pub mod image_map;
 pub mod load_balancer;
 pub mod name;
 pub mod operation;
+pub mod owner;
 pub mod registry;
 pub mod service;
 pub mod tag;
 pub mod task;
 pub mod task_definition;
 pub mod time;
+pub mod user;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::entity::EntityRef;
 use super::failure::Failure;
 use super::id::{DeploymentId, EnvironmentId, OperationId};
+use super::owner::OwnerName;
 use super::time::Timestamp;
 
 /// One change that takes time.
@@ -29,6 +30,10 @@ pub struct Operation {
     pub entity_name: String,
     /// The entity's environment, where it has one.
     pub environment: Option<EnvironmentId>,
+    /// Whose the entity is, and the name of its environment: they decide who may see the operation, also when both are
+    /// gone. `None` for what belongs to the instance.
+    #[serde(default)]
+    pub place: Option<(OwnerName, String)>,
     /// The deployment that a service operation rolls out.
     pub deployment: Option<DeploymentId>,
     /// How far it came.

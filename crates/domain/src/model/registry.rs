@@ -15,6 +15,36 @@ pub struct Repository {
     pub name: RepositoryName,
     /// When it was made.
     pub created: Timestamp,
+    /// Who may pull from it.
+    pub visibility: Visibility,
+}
+
+/// Who may pull from a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Whoever has the right to.
+    #[default]
+    Private,
+    /// Everybody, without signing in.
+    Public,
+}
+
+impl Visibility {
+    /// The wire's spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Visibility::Private => "private",
+            Visibility::Public => "public",
+        }
+    }
+
+    /// Reads the wire's spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Visibility::Private, Visibility::Public].into_iter().find(|one| one.as_str() == text)
+    }
 }
 
 /// A manifest as it was pushed, with what was read out of it.

@@ -6,6 +6,7 @@ use crate::model::entity::EntityRef;
 use crate::model::id::DeployId;
 use crate::model::image::ImageRef;
 use crate::model::name::Name;
+use crate::model::owner::OwnerName;
 use crate::model::task_definition::Document;
 use crate::port::store::NewDeploy;
 
@@ -14,8 +15,13 @@ use crate::port::store::NewDeploy;
 /// Answers the deploy and what the user should know: keys that nobody knows, fields that this engine can't honour.
 ///
 /// # Errors
-/// `Document`; `Mapping` when a result is no legal image.
-pub async fn deploy_create(ctx: &Ctx<'_>, name: Name, document: &[u8]) -> Result<(Deploy, Vec<String>), OpsError> {
+/// `Document`; `Mapping` when a result is no legal image; `Store(NameTaken)` when the name belongs to another owner.
+pub async fn deploy_create(
+    ctx: &Ctx<'_>,
+    name: Name,
+    owner: Option<OwnerName>,
+    document: &[u8],
+) -> Result<(Deploy, Vec<String>), OpsError> {
     let document = Document::parse(document).map_err(OpsError::Document)?;
     let map = ctx.image_map().await?;
     let mut images = Vec::new();
@@ -36,7 +42,7 @@ pub async fn deploy_create(ctx: &Ctx<'_>, name: Name, document: &[u8]) -> Result
         .map(|key| format!("`{key}` is no field of a task definition: it is kept, and nothing reads it"))
         .collect();
     warnings.extend(ctx.engine.warnings(document.definition()));
-    let new = NewDeploy { name, document, images, created: ctx.clock.now() };
+    let new = NewDeploy { name, owner, document, images, created: ctx.clock.now() };
     Ok((ctx.store.deploy_create(new).await?, warnings))
 }
 

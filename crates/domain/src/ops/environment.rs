@@ -8,6 +8,7 @@ use crate::model::environment::{Environment, OperatingSystem};
 use crate::model::id::EnvironmentId;
 use crate::model::name::Name;
 use crate::model::operation::Verb;
+use crate::model::owner::OwnerName;
 use crate::model::time::Generation;
 use crate::port::store::Entity;
 
@@ -16,6 +17,8 @@ use crate::port::store::Entity;
 pub struct NewEnvironment {
     /// The name.
     pub name: Name,
+    /// Whose it is; `None` for the instance.
+    pub owner: Option<OwnerName>,
     /// The machines' operating system.
     pub operating_system: OperatingSystem,
     /// Machines of its own.
@@ -36,6 +39,7 @@ pub async fn environment_create(ctx: &Ctx<'_>, new: NewEnvironment) -> Result<Ac
     let environment = Environment {
         id: EnvironmentId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
         name: new.name,
+        owner: new.owner,
         operating_system: new.operating_system,
         scale: new.scale,
         instance_type: new.instance_type,

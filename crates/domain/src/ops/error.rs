@@ -6,6 +6,7 @@ use crate::model::image::ImageRef;
 use crate::model::image_map::{ImageMapError, MapApplyError};
 use crate::model::load_balancer::Port;
 use crate::model::task_definition::DocumentError;
+use crate::port::access_store::AccessStoreError;
 use crate::port::engine::EngineError;
 use crate::port::image_source::ImageSourceError;
 use crate::port::store::{Holder, StoreError};
@@ -67,6 +68,15 @@ pub enum OpsError {
         /// By whom.
         holder: Holder,
     },
+    /// The caller may not.
+    #[error("{message}")]
+    Denied {
+        /// What may not be done, and why.
+        message: String,
+    },
+    /// Users, owners or tokens could not be read or written.
+    #[error(transparent)]
+    Access(#[from] AccessStoreError),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +91,10 @@ pub enum OpsError {
 impl OpsError {
     pub(super) fn missing(entity: EntityRef) -> Self {
         OpsError::Missing { entity }
+    }
+
+    pub(super) fn denied(message: impl Into<String>) -> Self {
+        OpsError::Denied { message: message.into() }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ use crate::model::entity::EntityKind;
 use crate::model::failure::Failure;
 use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::Mapped;
+use crate::model::registry::Visibility;
 use crate::model::service::PinnedImage;
 use crate::model::task_definition::TaskDefinition;
 use crate::plan::pull_check::{self, Passed};
@@ -40,6 +41,8 @@ pub async fn image_resolve(ctx: &Ctx<'_>, image: &ImageRef) -> Result<Resolution
 
 async fn check(ctx: &Ctx<'_>, mapped: Mapped) -> Result<Resolution, OpsError> {
     let source = ctx.images.describe(&mapped.backing).await?;
+    // Whoever may not pull an image may not run it either, and learns nothing about it.
+    let source = if may_see(ctx, &mapped.backing, &source) { source } else { SourceAnswer::Denied };
     let ours = source != SourceAnswer::NotOurs;
     let evidence = match ctx.engine.pull_evidence(&mapped.backing, ours).await {
         Ok(evidence) => Some(evidence),
@@ -48,6 +51,20 @@ async fn check(ctx: &Ctx<'_>, mapped: Mapped) -> Result<Resolution, OpsError> {
     };
     let check = pull_check::judge(&mapped, &source, evidence.as_ref());
     Ok(Resolution { mapped, source, evidence, check })
+}
+
+fn may_see(ctx: &Ctx<'_>, image: &ImageRef, source: &SourceAnswer) -> bool {
+    let visibility = match source {
+        SourceAnswer::NotOurs => return true,
+        SourceAnswer::Found(found) => found.visibility,
+        SourceAnswer::NoImage { visibility, .. } => *visibility,
+        SourceAnswer::NoRepository | SourceAnswer::Denied => Visibility::Private,
+    };
+    match RepositoryName::parse(image.path()) {
+        Ok(repository) => ctx.caller.rights.may_pull(&repository, visibility),
+        // No repository can have this name, which is no secret.
+        Err(_) => true,
+    }
 }
 
 /// Checks every image of a deploy and puts what passed into its definition.

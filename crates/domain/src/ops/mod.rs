@@ -7,12 +7,14 @@ mod error;
 pub mod image;
 pub mod load_balancer;
 pub mod map;
+pub mod owner;
 pub mod service;
 pub mod task;
 pub mod token;
 
 pub use error::OpsError;
 
+use crate::model::access::Caller;
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::environment::Environment;
 use crate::model::id::{EnvironmentId, OperationId, id_text};
@@ -20,6 +22,7 @@ use crate::model::image::ImageRef;
 use crate::model::image_map::{ImageMap, ImageMapError, MapRule};
 use crate::model::operation::{Operation, OperationState, Verb};
 use crate::model::service::PinnedImage;
+use crate::port::access_store::AccessStore;
 use crate::port::clock::{Clock, ClockExt};
 use crate::port::engine::Engine;
 use crate::port::image_source::ImageSource;
@@ -30,6 +33,10 @@ use crate::port::store::{Entity, Store, StoreError, StoreExt};
 pub struct Ctx<'a> {
     /// What the instance remembers.
     pub store: &'a dyn Store,
+    /// Users, owners and tokens.
+    pub access: &'a dyn AccessStore,
+    /// Who asks.
+    pub caller: &'a Caller,
     /// What runs containers. Only asked, never told anything.
     pub engine: &'a dyn Engine,
     /// The registries of ours.
@@ -93,13 +100,24 @@ impl Ctx<'_> {
         id_text(name, self.clock.random_u64())
     }
 
-    fn operation(&self, verb: Verb, entity: &Entity) -> Operation {
-        Operation {
+    async fn operation(&self, verb: Verb, entity: &Entity) -> Result<Operation, OpsError> {
+        let place = match entity {
+            Entity::Environment(it) => it.owner.clone().map(|owner| (owner, it.name.to_string())),
+            Entity::LoadBalancer(_) | Entity::Service(_) | Entity::Task(_) => {
+                let environment = match entity.environment() {
+                    Some(id) => self.store.environment_get(id).await?,
+                    None => None,
+                };
+                environment.and_then(|it| it.owner.map(|owner| (owner, it.name.to_string())))
+            }
+        };
+        Ok(Operation {
             id: OperationId::parse(&self.new_id(verb.as_str())).expect("made of letters, digits and `-`"),
             verb,
             entity: entity.reference(),
             entity_name: entity.name().to_string(),
             environment: entity.environment().cloned(),
+            place,
             deployment: match entity {
                 Entity::Service(service) => Some(service.wanted().id.clone()),
                 _ => None,
@@ -108,11 +126,11 @@ impl Ctx<'_> {
             cause: None,
             created: self.clock.now(),
             ended: None,
-        }
+        })
     }
 
     async fn create(&self, entity: Entity) -> Result<Accepted, OpsError> {
-        let operation = self.operation(Verb::Create, &entity);
+        let operation = self.operation(Verb::Create, &entity).await?;
         self.store.entity_create(&entity, &operation).await?;
         Ok(Accepted { entity: entity.reference(), operation: operation.id, warnings: vec![], images: vec![] })
     }
@@ -128,7 +146,7 @@ impl Ctx<'_> {
         loop {
             let entity = self.live(of).await?;
             let entity = change(entity)?;
-            let operation = self.operation(verb, &entity);
+            let operation = self.operation(verb, &entity).await?;
             match self.store.entity_update(&entity, &operation).await {
                 Ok(_) => {
                     return Ok(Accepted {
@@ -174,7 +192,7 @@ impl Ctx<'_> {
                 }
             }
             let entity = mark_deleting(entity);
-            let operation = self.operation(Verb::Delete, &entity);
+            let operation = self.operation(Verb::Delete, &entity).await?;
             match self.store.entity_update(&entity, &operation).await {
                 Ok(_) => return Ok(accepted(operation.id)),
                 Err(StoreError::Conflict { .. }) if tries < CONFLICT_RETRIES => tries += 1,

@@ -1,13 +1,12 @@
-//! Tokens: create, list, revoke.
+//! Tokens: create, rotate, revoke.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Ctx, OpsError};
-use crate::model::access::{Secret, Token};
+use crate::model::access::{Scope, Secret, Subject, Token};
 use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
-use crate::port::store::TokenDelete;
 
 /// How long a token lives when nothing is said: long enough to be no nuisance, short enough to end what was forgotten.
 pub const DEFAULT_DAYS: u32 = 90;
@@ -23,6 +22,19 @@ pub enum Expiry {
     Never,
 }
 
+/// What a new token is to be.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// Whose.
+    pub subject: Subject,
+    /// What it is called.
+    pub name: Name,
+    /// What it is good for; `None` for all that its user may.
+    pub scopes: Option<Vec<Scope>>,
+    /// When it ends.
+    pub expiry: Expiry,
+}
+
 /// SHA-256 of a token's secret, by which it is found.
 #[must_use]
 pub fn hash(secret: &Secret) -> [u8; 32] {
@@ -32,34 +44,85 @@ pub fn hash(secret: &Secret) -> [u8; 32] {
 /// Makes a token and answers its secret, which nobody will see again. The secret has 256 random bits, written in 52
 /// letters and digits behind `l0_`, so that scanners can find a leaked one.
 ///
+/// A token never opens more than the one it was made with: who asks with a token that has scopes can only hand out scopes
+/// that fit into them. A robot's scopes are its rights, so they must fit into those of who makes it.
+///
 /// # Errors
-/// `Store`.
-pub async fn token_create(ctx: &Ctx<'_>, user: Name, name: Name, expiry: Expiry) -> Result<(Token, Secret), OpsError> {
-    let secret = Secret::new(format!("l0_{}", base32(&ctx.clock.random())));
+/// `Invalid` for a robot without scopes, or with scopes outside its owner; `Denied` for scopes that open more than the
+/// caller may hand out; `Access`.
+pub async fn token_create(ctx: &Ctx<'_>, new: NewToken) -> Result<(Token, Secret), OpsError> {
+    check(ctx, &new)?;
+    let secret = new_secret(ctx);
     let now = ctx.clock.now();
     let token = Token {
-        id: TokenId::parse(&ctx.new_id(name.as_str())).expect("made of letters, digits and `-`"),
-        name,
-        user,
+        id: TokenId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
+        name: new.name,
+        subject: new.subject,
+        scopes: new.scopes,
         hash: hash(&secret),
         created: now,
-        expires: match expiry {
+        expires: match new.expiry {
             Expiry::Days(days) => Some(now.plus_ms(i64::from(days) * DAY_MS)),
             Expiry::Never => None,
         },
         last_used: None,
     };
-    ctx.store.token_create(&token).await?;
+    ctx.access.token_create(&token).await?;
     Ok((token, secret))
 }
 
-/// Revokes a token. It opens nothing from the moment this returns. The last live token of an instance stays, because
-/// nobody could make another one.
+fn check(ctx: &Ctx<'_>, new: &NewToken) -> Result<(), OpsError> {
+    let rights = &ctx.caller.rights;
+    match (&new.subject, &new.scopes) {
+        (Subject::Owner(owner), scopes) => {
+            let scopes = scopes.as_deref().unwrap_or_default();
+            if scopes.is_empty() {
+                let hint = format!("as in `--scope pull:{owner}/*`");
+                return Err(OpsError::invalid_with("a robot's token needs scopes: they are all that it may", hint));
+            }
+            if let Some(outside) = scopes.iter().find(|scope| scope.owner() != Some(owner)) {
+                return Err(OpsError::invalid(format!("`{outside}` is not about {owner}, to which the robot belongs")));
+            }
+            match scopes.iter().find(|scope| !rights.cover(scope)) {
+                Some(more) => Err(OpsError::denied(format!("you may not hand out `{more}`: it is more than you may"))),
+                None => Ok(()),
+            }
+        }
+        (Subject::User(_), None) if rights.are_unbounded() => Ok(()),
+        (Subject::User(_), None) => {
+            let message = "this token has scopes, so a token made with it needs some that fit into them";
+            Err(OpsError::denied(message))
+        }
+        (Subject::User(_), Some(scopes)) if scopes.is_empty() => {
+            Err(OpsError::invalid("a token with an empty list of scopes would open nothing"))
+        }
+        (Subject::User(_), Some(scopes)) => match scopes.iter().find(|scope| !rights.bounds_cover(scope)) {
+            Some(more) => Err(OpsError::denied(format!("`{more}` does not fit into the scopes of the token you use"))),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Gives a token a new secret and as long a life again as it had; the old secret opens nothing from then on.
 ///
 /// # Errors
-/// `Store`.
-pub async fn token_revoke(ctx: &Ctx<'_>, id: &TokenId) -> Result<TokenDelete, OpsError> {
-    Ok(ctx.store.token_delete(id, ctx.clock.now()).await?)
+/// `Access`.
+pub async fn token_rotate(ctx: &Ctx<'_>, token: &Token) -> Result<(Token, Secret), OpsError> {
+    let secret = new_secret(ctx);
+    let now = ctx.clock.now();
+    let life = |end: Timestamp| i64::try_from(end.ms_since(token.created)).unwrap_or(i64::MAX);
+    let expires = token.expires.map(|end| now.plus_ms(life(end)));
+    let rotated = ctx.access.token_rotate(&token.id, &hash(&secret), now, expires).await?;
+    Ok((rotated, secret))
+}
+
+/// Revokes a token. It opens nothing from the moment this returns. The last way in for an admin stays, because nobody
+/// could make another one.
+///
+/// # Errors
+/// `Access`.
+pub async fn token_revoke(ctx: &Ctx<'_>, id: &TokenId) -> Result<Token, OpsError> {
+    Ok(ctx.access.token_delete(id, ctx.clock.now()).await?)
 }
 
 /// Whether a use is worth noting: at most once an hour, so that a busy token does not write on every request.
@@ -67,6 +130,13 @@ pub async fn token_revoke(ctx: &Ctx<'_>, id: &TokenId) -> Result<TokenDelete, Op
 pub fn worth_noting(token: &Token, now: Timestamp) -> bool {
     token.last_used.is_none_or(|last| now.ms_since(last) >= 60 * 60 * 1000)
 }
+
+fn new_secret(ctx: &Ctx<'_>) -> Secret {
+    Secret::new(format!("{SECRET_PREFIX}{}", base32(&ctx.clock.random())))
+}
+
+/// What every token's secret begins with.
+pub const SECRET_PREFIX: &str = "l0_";
 
 fn base32(bytes: &[u8; 32]) -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

@@ -39,6 +39,7 @@ mod tests {
         Environment {
             id: EnvironmentId::parse(id).expect("an id"),
             name: Name::parse(id).expect("a name"),
+            owner: None,
             operating_system: OperatingSystem::Linux,
             scale: 0,
             instance_type: String::new(),

@@ -33,7 +33,8 @@ pub fn judge(image: &Mapped, source: &SourceAnswer, engine: Option<&PullEvidence
     match (source, engine) {
         (SourceAnswer::Found(found), engine) => judge_ours(image, found, engine),
         (SourceAnswer::NoRepository, _) => Err(no_repository(image)),
-        (SourceAnswer::NoImage { tags }, _) => Err(no_image(image, tags)),
+        (SourceAnswer::NoImage { tags, .. }, _) => Err(no_image(image, tags)),
+        (SourceAnswer::Denied, _) => Err(denied(image)),
         (SourceAnswer::NotOurs, Some(engine)) => judge_foreign(image, engine),
         (SourceAnswer::NotOurs, None) => Ok(Passed {
             pinned: image.backing.clone(),
@@ -150,6 +151,16 @@ fn no_repository(image: &Mapped) -> Failure {
         "create it and push: `l0 repository create {repository}`, then `docker push {}`",
         pushable(&image.backing)
     ));
+    failure
+}
+
+fn denied(image: &Mapped) -> Failure {
+    let repository = image.backing.path();
+    let mut failure =
+        Failure::new(FailureClass::PullDenied, format!("`{}`: you may not pull from `{repository}`", image.written));
+    failure.hint = Some(
+        "have a maintainer of its owner let you in (`l0 member add`), or use a token whose scopes cover it".to_owned(),
+    );
     failure
 }
 

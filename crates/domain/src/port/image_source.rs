@@ -6,7 +6,7 @@ use super::BoxError;
 use crate::model::access::Secret;
 use crate::model::digest::Digest;
 use crate::model::image::ImageRef;
-use crate::model::registry::Platform;
+use crate::model::registry::{Platform, Visibility};
 
 /// What a registry of ours knows about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct SourceImage {
     pub size: u64,
     /// What is missing in the store; empty for a complete image.
     pub missing: Vec<Digest>,
+    /// Who may pull from its repository.
+    pub visibility: Visibility,
 }
 
 /// What a registry of ours answers about an image.
@@ -34,7 +36,11 @@ pub enum SourceAnswer {
     NoImage {
         /// Up to ten tags of the repository.
         tags: Vec<String>,
+        /// Who may pull from it.
+        visibility: Visibility,
     },
+    /// Whoever asks may not pull from that repository. No source answers this by itself: it knows nobody.
+    Denied,
     /// The reference does not point to a registry of ours.
     NotOurs,
 }

@@ -1,5 +1,6 @@
 //! What the outside must provide. Ports have no default methods; comfort for callers is in `…Ext` traits.
 
+pub mod access_store;
 pub mod clock;
 pub mod engine;
 pub mod image_source;

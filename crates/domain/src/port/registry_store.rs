@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::BoxError;
 use crate::model::digest::Digest;
 use crate::model::image::RepositoryName;
-use crate::model::registry::{Manifest, ManifestRef, Repository};
+use crate::model::owner::{OwnerName, TagRule};
+use crate::model::registry::{Manifest, ManifestRef, Repository, Visibility};
 use crate::model::time::Timestamp;
 
 /// What went wrong, by what the caller can do about it.
@@ -32,6 +33,30 @@ pub enum RegistryStoreError {
     ContentMissing {
         /// What is missing.
         missing: Vec<Digest>,
+    },
+    /// The owner's quota does not allow it: delete something, or raise it.
+    #[error(
+        "owner `{owner}` may hold {quota} bytes and holds {used}: {bytes} more do not fit; delete images, or have the quota raised"
+    )]
+    QuotaExceeded {
+        /// Whose.
+        owner: OwnerName,
+        /// The most it may hold.
+        quota: u64,
+        /// What it holds.
+        used: u64,
+        /// What was to be added.
+        bytes: u64,
+    },
+    /// The tag may be neither moved nor deleted.
+    #[error("tag `{tag}` of {repository} is immutable by the rule {rule}: push under another tag")]
+    TagImmutable {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: String,
+        /// The rule that makes it so.
+        rule: TagRule,
     },
     /// No more can be written: free some disk.
     #[error("the disk is full")]
@@ -75,7 +100,7 @@ pub struct Referrer {
 /// under two algorithms are two things.
 #[async_trait]
 pub trait RegistryStore: Send + Sync {
-    /// Makes a repository.
+    /// Makes a repository, and its owner where there is none of that name.
     ///
     /// # Errors
     /// `RepositoryExists`.
@@ -87,11 +112,25 @@ pub trait RegistryStore: Send + Sync {
     /// Repositories in byte order of their names, of one owner or of all.
     async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError>;
 
+    /// Changes who may pull from a repository, and answers how it is now.
+    ///
+    /// # Errors
+    /// `RepositoryMissing`.
+    async fn repository_update(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError>;
+
+    /// How many bytes the repository's owner may still add; `None` for one without a quota, or that isn't there. For an
+    /// early refusal; what decides is the check in the write.
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError>;
+
     /// Takes a repository away with its tags, manifests and blob links; answers the blobs that are now in no repository.
     /// With `only_empty` a repository that holds manifests is left alone.
     ///
     /// # Errors
-    /// `RepositoryMissing`, `RepositoryNotEmpty`.
+    /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` (of any of its tags).
     async fn repository_delete(
         &self,
         name: &RepositoryName,
@@ -101,7 +140,7 @@ pub trait RegistryStore: Send + Sync {
     /// Notes that a blob (already stored) is in a repository. Again is no error.
     ///
     /// # Errors
-    /// `RepositoryMissing`.
+    /// `RepositoryMissing`, `QuotaExceeded`.
     async fn blob_link(
         &self,
         repository: &RepositoryName,
@@ -127,7 +166,8 @@ pub trait RegistryStore: Send + Sync {
     /// (checked in the same unit). Again with the same digest is no error and moves the tags.
     ///
     /// # Errors
-    /// `RepositoryMissing`, `ContentMissing`.
+    /// `RepositoryMissing`, `ContentMissing`, `QuotaExceeded`; `TagImmutable` when a tag that may not be moved points to
+    /// another manifest.
     async fn manifest_put(
         &self,
         repository: &RepositoryName,
@@ -143,9 +183,15 @@ pub trait RegistryStore: Send + Sync {
     ) -> Result<Option<Manifest>, RegistryStoreError>;
 
     /// Takes a manifest away, and all tags that point to it; answers whether it was there.
+    ///
+    /// # Errors
+    /// `TagImmutable` when one of the tags may not be deleted.
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError>;
 
     /// Takes a tag away and leaves the manifest; answers whether it was there.
+    ///
+    /// # Errors
+    /// `TagImmutable`.
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError>;
 
     /// Tags in byte order. `None` when the repository isn't there.

@@ -1,17 +1,17 @@
-//! The port `Store`: what an instance remembers about its entities, operations, tokens and map rules.
+//! The port `Store`: what an instance remembers about its entities, operations and map rules.
 
 use async_trait::async_trait;
 
 use super::BoxError;
-use crate::model::access::Token;
 use crate::model::deploy::{Deploy, DeployImage};
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::environment::Environment;
-use crate::model::id::{DeployId, EnvironmentId, OperationId, TokenId};
+use crate::model::id::{DeployId, EnvironmentId, OperationId};
 use crate::model::image_map::MapRule;
 use crate::model::load_balancer::LoadBalancer;
 use crate::model::name::Name;
 use crate::model::operation::{Operation, OperationEvent, Verb};
+use crate::model::owner::OwnerName;
 use crate::model::service::Service;
 use crate::model::tag::Tag;
 use crate::model::task::Task;
@@ -103,6 +103,15 @@ impl Entity {
         }
     }
 
+    /// Whose it is: an environment's owner; the other kinds belong to whom their environment does.
+    #[must_use]
+    pub fn owner(&self) -> Option<&OwnerName> {
+        match self {
+            Entity::Environment(it) => it.owner.as_ref(),
+            Entity::LoadBalancer(_) | Entity::Service(_) | Entity::Task(_) => None,
+        }
+    }
+
     /// The kind's word in a [`Summary`]: the operating system of an environment, the kind of a load balancer, else
     /// nothing.
     #[must_use]
@@ -126,6 +135,8 @@ pub struct Summary {
     pub environment: Option<EnvironmentId>,
     /// A deploy's version; 0 for the other kinds.
     pub version: u32,
+    /// Whose it is: of an environment and a deploy; `None` for the other kinds, and for what belongs to the instance.
+    pub owner: Option<OwnerName>,
     /// [`Entity::label`]; for a deploy its compatibilities, separated by commas.
     pub label: String,
 }
@@ -157,6 +168,12 @@ pub enum StoreError {
     Conflict {
         /// Which entity.
         entity: EntityRef,
+    },
+    /// The owner that it is to belong to isn't there (any more).
+    #[error("owner `{owner}` does not exist")]
+    OwnerMissing {
+        /// Which.
+        owner: OwnerName,
     },
     /// Others need it: take them away first.
     #[error("{entity} is in use")]
@@ -190,7 +207,10 @@ impl StoreError {
     pub fn retryable(&self) -> bool {
         match self {
             StoreError::Conflict { .. } | StoreError::Full | StoreError::Failed { .. } => true,
-            StoreError::NameTaken { .. } | StoreError::InUse { .. } | StoreError::Missing { .. } => false,
+            StoreError::NameTaken { .. }
+            | StoreError::OwnerMissing { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Missing { .. } => false,
         }
     }
 }
@@ -200,23 +220,14 @@ impl StoreError {
 pub struct NewDeploy {
     /// The name.
     pub name: Name,
+    /// Whose it is; `None` for the instance.
+    pub owner: Option<OwnerName>,
     /// The document.
     pub document: Document,
     /// Its images, as mapped.
     pub images: Vec<DeployImage>,
     /// When it is made.
     pub created: Timestamp,
-}
-
-/// What became of a delete of a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenDelete {
-    /// It is gone; this is what it was.
-    Gone(Token),
-    /// There is none with this id.
-    Missing,
-    /// It stays: it is the last live one.
-    LastLive,
 }
 
 /// Which events a log of operations shows.
@@ -276,7 +287,7 @@ pub trait Store: Send + Sync {
     /// serves no other service, the environments that an environment is linked to are there and not on their way out.
     ///
     /// # Errors
-    /// `NameTaken`; `Missing` (environment or load balancer); `InUse` (the load balancer serves another service);
+    /// `NameTaken`; `OwnerMissing` (an environment's); `Missing` (environment or load balancer); `InUse` (the load balancer serves another service);
     /// `Conflict` (the id is in use).
     async fn entity_create(&self, entity: &Entity, operation: &Operation) -> Result<(), StoreError>;
 
@@ -312,8 +323,14 @@ pub trait Store: Send + Sync {
     async fn entity_holders(&self, entity: &EntityRef) -> Result<Vec<Holder>, StoreError>;
 
     /// Gives the next version of the name to a new deploy and keeps it. Versions start at 1 and are never used twice,
-    /// not even after a delete.
+    /// not even after a delete. All versions of a name have one owner.
+    ///
+    /// # Errors
+    /// `NameTaken` when the name's versions have another owner; `OwnerMissing`.
     async fn deploy_create(&self, new: NewDeploy) -> Result<Deploy, StoreError>;
+
+    /// Whose a deploy's name is: the owner of its versions. `None` when it has no version now.
+    async fn deploy_owner(&self, name: &Name) -> Result<Option<Option<OwnerName>>, StoreError>;
 
     /// One deploy.
     async fn deploy_get(&self, id: &DeployId) -> Result<Option<Deploy>, StoreError>;
@@ -361,26 +378,6 @@ pub trait Store: Send + Sync {
 
     /// Takes a tag away; answers whether it was there.
     async fn tag_delete(&self, tag: &Tag) -> Result<bool, StoreError>;
-
-    /// Keeps a token.
-    async fn token_create(&self, token: &Token) -> Result<(), StoreError>;
-
-    /// The token with this hash, expired or not.
-    async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError>;
-
-    /// The token with this id, expired or not.
-    async fn token_get(&self, id: &TokenId) -> Result<Option<Token>, StoreError>;
-
-    /// All tokens, the oldest first.
-    async fn token_list(&self) -> Result<Vec<Token>, StoreError>;
-
-    /// Takes a token away, unless it is the last one that is live at `now`: then nobody could sign in any more, and it
-    /// stays. Of two that are deleted at the same time, and are the last two, one stays. A token that has expired always
-    /// goes. It opens nothing from the moment this returns.
-    async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<TokenDelete, StoreError>;
-
-    /// Notes a token's use. May be lost in a crash.
-    async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError>;
 
     /// All map rules, ordered by prefix.
     async fn map_list(&self) -> Result<Vec<MapRule>, StoreError>;

@@ -414,6 +414,7 @@ pub(crate) fn environment(instance: &Instance, name: &str) -> Environment {
     Environment {
         id: EnvironmentId::parse(&format!("{name}-{}", instance.id)).expect("an id"),
         name: Name::parse(name).expect("a name"),
+        owner: None,
         operating_system: OperatingSystem::Linux,
         scale: 0,
         instance_type: String::new(),

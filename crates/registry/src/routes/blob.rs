@@ -3,11 +3,11 @@
 use axum::response::Response;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
-use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 
-use super::{Ask, CONTENT_DIGEST, digest, empty, etag, not_modified};
+use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, not_modified};
 use crate::download;
 use crate::error::RegistryError;
 use crate::range::{Wanted, wanted};
@@ -21,7 +21,7 @@ pub(super) async fn serve(
 ) -> Result<Response, RegistryError> {
     match ask.method {
         Method::GET | Method::HEAD => {
-            let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+            let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
             let digest = digest(reference)?;
             if ask.method == Method::HEAD {
                 head(registry, ask, &name, &digest).await
@@ -30,7 +30,10 @@ pub(super) async fn serve(
             }
         }
         Method::DELETE => {
-            let (name, _) = registry.admit(ask, name, &[RegistryAction::Delete], None).await?;
+            let (name, caller) = registry.admit(ask, name, &[Action::Delete], None).await?;
+            if !caller.rights.may_all_tags(Action::Delete, (&name).into()) {
+                return Err(denied_tag(&caller, Action::Delete, &name, reference));
+            }
             delete(registry, &name, digest(reference)?).await
         }
         _ => Err(RegistryError::Method { allow: "GET, HEAD, DELETE" }),
@@ -71,7 +74,7 @@ async fn get(
     match range {
         Wanted::Whole => {
             let mut response = answer(StatusCode::OK, digest, size);
-            *response.body_mut() = download::body(file, 0, size);
+            *response.body_mut() = registry.while_pulled(ask, name, download::body(file, 0, size));
             Ok(response)
         }
         Wanted::Part { first, last } => {
@@ -79,7 +82,7 @@ async fn get(
             let mut response = answer(StatusCode::PARTIAL_CONTENT, digest, length);
             let range = format!("bytes {first}-{last}/{size}");
             response.headers_mut().insert(CONTENT_RANGE, range.parse().expect("numbers make a header value"));
-            *response.body_mut() = download::body(file, first, length);
+            *response.body_mut() = registry.while_pulled(ask, name, download::body(file, first, length));
             Ok(response)
         }
         Wanted::Unsatisfiable => Err(RegistryError::RangeUnsatisfiable { size }),

@@ -6,12 +6,12 @@ use axum::response::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::ManifestRef;
 
-use super::{Ask, CONTENT_DIGEST, digest, empty, etag, not_modified};
+use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, not_modified};
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 use crate::manifest::document::{Document, MANIFEST_MAX};
@@ -34,16 +34,16 @@ pub(super) async fn serve(
 ) -> Result<Response, RegistryError> {
     match ask.method {
         Method::GET | Method::HEAD => {
-            let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+            let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
             get(registry, ask, &name, parse(reference)?).await
         }
         Method::PUT => {
-            let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull, RegistryAction::Push], None).await?;
-            put(registry, ask, body, name, parse(reference)?).await
+            let (name, caller) = registry.admit(ask, name, &[Action::Pull, Action::Push], None).await?;
+            put(registry, ask, body, name, &caller, parse(reference)?).await
         }
         Method::DELETE => {
-            let (name, _) = registry.admit(ask, name, &[RegistryAction::Delete], None).await?;
-            delete(registry, &name, parse(reference)?).await
+            let (name, caller) = registry.admit(ask, name, &[Action::Delete], None).await?;
+            delete(registry, &name, &caller, parse(reference)?).await
         }
         _ => Err(RegistryError::Method { allow: "GET, HEAD, PUT, DELETE" }),
     }
@@ -110,11 +110,15 @@ async fn put(
     ask: &Ask,
     body: Body,
     name: RepositoryName,
+    caller: &Caller,
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     registry.ready_for_push(&name).await?;
     let tags = tags(ask, &reference)?;
+    if let Some(tag) = tags.iter().find(|tag| !caller.rights.may_tag(Action::Push, (&name).into(), tag)) {
+        return Err(denied_tag(caller, Action::Push, &name, tag));
+    }
     if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
         return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
     }
@@ -189,7 +193,20 @@ fn tags(ask: &Ask, reference: &ManifestRef) -> Result<Vec<String>, RegistryError
     }
 }
 
-async fn delete(registry: &Registry, name: &RepositoryName, reference: ManifestRef) -> Result<Response, RegistryError> {
+async fn delete(
+    registry: &Registry,
+    name: &RepositoryName,
+    caller: &Caller,
+    reference: ManifestRef,
+) -> Result<Response, RegistryError> {
+    // A manifest goes with whatever tags point to it, so a right to some tags is not enough.
+    let may = match &reference {
+        ManifestRef::Tag(tag) => caller.rights.may_tag(Action::Delete, name.into(), tag),
+        ManifestRef::Digest(_) => caller.rights.may_all_tags(Action::Delete, name.into()),
+    };
+    if !may {
+        return Err(denied_tag(caller, Action::Delete, name, &shown(&reference)));
+    }
     if registry.manifest_remove(name, &reference).await? {
         return Ok(empty(StatusCode::ACCEPTED, []));
     }

@@ -9,6 +9,7 @@ mod tags;
 mod upload;
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,15 +19,15 @@ use axum::routing::any;
 use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
-use layer0_domain::model::access::{Caller, RegistryAction};
+use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::{RepositoryName, RepositoryNameError};
-use layer0_domain::model::registry::Repository;
+use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::registry_store::RegistryStoreError;
 
 use crate::config::Challenge;
 use crate::error::RegistryError;
-use crate::gate::Admission;
+use crate::gate::{Admission, Audited};
 use crate::path::Target;
 use crate::registry::Registry;
 
@@ -42,6 +43,8 @@ pub(super) struct Ask {
     pub(super) peer: Option<SocketAddr>,
     pub(super) query: Vec<(String, String)>,
     pub(super) uri: Uri,
+    /// Who was let in, once that is known; for the audit log.
+    caller: OnceLock<Caller>,
 }
 
 impl Ask {
@@ -54,7 +57,7 @@ impl Ask {
         if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
             return Err(RegistryError::BadRequest("the Host header is missing".to_owned()));
         }
-        Ok(Self { method: parts.method, headers: parts.headers, peer, query, uri: parts.uri })
+        Ok(Self { method: parts.method, headers: parts.headers, peer, query, uri: parts.uri, caller: OnceLock::new() })
     }
 
     /// The first value of a query parameter.
@@ -111,11 +114,17 @@ pub(crate) fn router(registry: Registry) -> Router {
 
 async fn serve(State(registry): State<Registry>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let answered = match Ask::new(parts) {
-        Ok(ask) => dispatch(&registry, ask, body).await,
-        Err(error) => Err(error),
+    let mut response = match Ask::new(parts) {
+        Ok(ask) => {
+            let answered = dispatch(&registry, &ask, body).await;
+            let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+            if let Some(audited) = audited(&ask, response.status()) {
+                response.extensions_mut().insert(audited);
+            }
+            response
+        }
+        Err(error) => error.into_response(),
     };
-    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let headers = response.headers_mut();
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     // Blobs are anybody's bytes on the origin of the web page: no browser may guess them into a document.
@@ -123,20 +132,52 @@ async fn serve(State(registry): State<Registry>, request: Request) -> Response {
     response
 }
 
-async fn dispatch(registry: &Registry, ask: Ask, body: Body) -> Result<Response, RegistryError> {
+async fn dispatch(registry: &Registry, ask: &Ask, body: Body) -> Result<Response, RegistryError> {
     let Some(target) = Target::parse(ask.uri.path()) else {
-        registry.admit_anyone(&ask).await?;
+        registry.admit_anyone(ask).await?;
         return Err(RegistryError::PathUnknown);
     };
     match target {
-        Target::Base => base(registry, &ask).await,
-        Target::Catalog => tags::catalog(registry, &ask).await,
-        Target::Uploads { name } => upload::begin(registry, &ask, body, &name).await,
-        Target::Upload { name, id } => upload::serve(registry, &ask, body, &name, &id).await,
-        Target::Blob { name, digest } => blob::serve(registry, &ask, &name, &digest).await,
-        Target::Manifest { name, reference } => manifest::serve(registry, &ask, body, &name, &reference).await,
-        Target::Tags { name } => tags::list(registry, &ask, &name).await,
-        Target::Referrers { name, digest } => referrers::list(registry, &ask, &name, &digest).await,
+        Target::Base => base(registry, ask).await,
+        Target::Catalog => tags::catalog(registry, ask).await,
+        Target::Uploads { name } => upload::begin(registry, ask, body, &name).await,
+        Target::Upload { name, id } => upload::serve(registry, ask, body, &name, &id).await,
+        Target::Blob { name, digest } => blob::serve(registry, ask, &name, &digest).await,
+        Target::Manifest { name, reference } => manifest::serve(registry, ask, body, &name, &reference).await,
+        Target::Tags { name } => tags::list(registry, ask, &name).await,
+        Target::Referrers { name, digest } => referrers::list(registry, ask, &name, &digest).await,
+    }
+}
+
+/// What of a request goes into the audit log: what changed something, and what was refused to somebody who had signed in.
+/// A step on the way (an upload begun, a chunk) changes nothing that anybody sees.
+fn audited(ask: &Ask, status: StatusCode) -> Option<Audited> {
+    let caller = ask.caller.get()?.clone();
+    let refused = status == StatusCode::FORBIDDEN;
+    let (action, target) = match (Target::parse(ask.uri.path())?, ask.method.clone()) {
+        (Target::Manifest { name, reference }, Method::PUT) => ("manifest_push", named(&name, &reference)),
+        (Target::Manifest { name, reference }, Method::DELETE) => ("manifest_delete", named(&name, &reference)),
+        (Target::Blob { name, digest }, Method::DELETE) => ("blob_delete", named(&name, &digest)),
+        (Target::Upload { name, .. }, Method::PUT) => {
+            ("blob_push", named(&name, ask.param("digest").unwrap_or_default()))
+        }
+        (Target::Uploads { name }, Method::POST) if status == StatusCode::CREATED || refused => {
+            match ask.param("mount") {
+                Some(digest) => ("blob_mount", named(&name, digest)),
+                None => ("blob_push", named(&name, ask.param("digest").unwrap_or_default())),
+            }
+        }
+        _ => return None,
+    };
+    Some(Audited { caller, action, target })
+}
+
+/// A manifest or blob as users write it: `team/app:v1`, `team/app@sha256:…`; a repository alone where nothing else is known.
+fn named(name: &str, reference: &str) -> String {
+    match reference {
+        "" => name.to_owned(),
+        digest if digest.contains(':') => format!("{name}@{digest}"),
+        tag => format!("{name}:{tag}"),
     }
 }
 
@@ -188,8 +229,9 @@ impl Registry {
         match self.parts().gate.admit(&ask.headers, ask.peer, None).await {
             Admission::Allowed(caller) => Ok(caller),
             Admission::Challenge => Err(self.challenge(ask, None)),
-            Admission::Forbidden => Err(RegistryError::Denied("any".to_owned())),
+            Admission::Forbidden(_) => Err(RegistryError::Denied("you may do nothing here".to_owned())),
             Admission::Unavailable => Err(RegistryError::Unavailable),
+            Admission::Throttled { after_s } => Err(RegistryError::Throttled { after_s }),
         }
     }
 
@@ -200,7 +242,7 @@ impl Registry {
         &self,
         ask: &Ask,
         name: &str,
-        actions: &[RegistryAction],
+        actions: &[Action],
         also: Option<&RepositoryName>,
     ) -> Result<(RepositoryName, Caller), RegistryError> {
         let name = match RepositoryName::parse(name) {
@@ -214,7 +256,11 @@ impl Registry {
             }
         };
         match self.parts().gate.admit(&ask.headers, ask.peer, Some((&name, actions))).await {
-            Admission::Allowed(caller) => Ok((name, caller)),
+            Admission::Allowed(caller) => {
+                // Asked once for each request; a second answer would be the same.
+                let _ = ask.caller.set(caller.clone());
+                Ok((name, caller))
+            }
             Admission::Challenge => {
                 let words: Vec<&str> = actions.iter().map(|action| action.as_str()).collect();
                 let mut scope = format!("repository:{name}:{}", words.join(","));
@@ -223,9 +269,37 @@ impl Registry {
                 }
                 Err(self.challenge(ask, Some(&scope)))
             }
-            Admission::Forbidden => Err(RegistryError::Denied(name.to_string())),
+            Admission::Forbidden(caller) => {
+                let denied = denied(&caller, actions, &name);
+                let _ = ask.caller.set(caller);
+                Err(denied)
+            }
             Admission::Unavailable => Err(RegistryError::Unavailable),
+            Admission::Throttled { after_s } => Err(RegistryError::Throttled { after_s }),
         }
+    }
+
+    /// Does something that takes a while, and stops when the caller's right to it ends.
+    pub(super) async fn while_allowed<T>(
+        &self,
+        ask: &Ask,
+        name: &RepositoryName,
+        action: Action,
+        work: impl Future<Output = T>,
+    ) -> Result<T, RegistryError> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.parts().gate.ended(ask.headers.clone(), ask.peer, name.clone(), action) => {
+                Err(RegistryError::Ended)
+            }
+        }
+    }
+
+    /// A body on its way out, which breaks off when the caller's right to pull ends.
+    pub(super) fn while_pulled(&self, ask: &Ask, name: &RepositoryName, body: Body) -> Body {
+        let gate = std::sync::Arc::clone(&self.parts().gate);
+        let (headers, peer, name) = (ask.headers.clone(), ask.peer, name.clone());
+        crate::download::until(body, async move { gate.ended(headers, peer, name, Action::Pull).await })
     }
 
     /// The 401 that tells the client how to sign in (distribution project, "Token Authentication Specification"; RFC
@@ -261,7 +335,15 @@ impl Registry {
         if !parts.config.create_on_push {
             return Err(RegistryError::NotCreated(name.clone()));
         }
-        match parts.store.repository_create(&Repository { name: name.clone(), created: parts.clock.now() }).await {
+        match parts
+            .store
+            .repository_create(&Repository {
+                name: name.clone(),
+                created: parts.clock.now(),
+                visibility: Visibility::Private,
+            })
+            .await
+        {
             Ok(()) => tracing::info!(repository.name = %name, "made repository {name} for a push"),
             Err(RegistryStoreError::RepositoryExists(_)) => {}
             Err(error) => return Err(error.into()),
@@ -276,6 +358,31 @@ impl Registry {
             Ok(None) => RegistryError::NameUnknown(name.clone()),
             Err(error) => error.into(),
         }
+    }
+}
+
+/// The refusal, in words: what is missing.
+fn denied(caller: &Caller, actions: &[Action], name: &RepositoryName) -> RegistryError {
+    let missing = actions.iter().find(|action| !caller.rights.may(**action, name.into())).unwrap_or(&actions[0]);
+    RegistryError::Denied(format!("{} may not {} {name}", caller.who, in_words(*missing)))
+}
+
+/// The refusal of something on one tag.
+pub(super) fn denied_tag(caller: &Caller, action: Action, name: &RepositoryName, tag: &str) -> RegistryError {
+    RegistryError::Denied(format!(
+        "{} may not {} {name}:{tag}: the right is bounded to other tags",
+        caller.who,
+        in_words(action)
+    ))
+}
+
+fn in_words(action: Action) -> &'static str {
+    match action {
+        Action::Pull => "pull from",
+        Action::Push => "push to",
+        Action::Delete => "delete in",
+        Action::Deploy => "deploy to",
+        Action::Admin => "manage",
     }
 }
 

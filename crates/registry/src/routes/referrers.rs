@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
-use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::access::Action;
 use serde_json::{Value, json};
 
 use super::{Ask, digest, read_only};
@@ -22,7 +22,7 @@ pub(super) async fn list(
     name: &str,
     reference: &str,
 ) -> Result<Response, RegistryError> {
-    let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+    let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
     read_only(ask)?;
     let subject = digest(reference)?;
     let filter = ask.param("artifactType").filter(|text| !text.is_empty());

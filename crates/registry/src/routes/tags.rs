@@ -4,7 +4,7 @@
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{HeaderValue, LINK};
-use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::access::Action;
 use layer0_domain::port::registry_store::Page;
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn link(response: &mut Response, path: &str, size: u32, last: &str) {
 }
 
 pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str) -> Result<Response, RegistryError> {
-    let (name, _) = registry.admit(ask, name, &[RegistryAction::Pull], None).await?;
+    let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
     read_only(ask)?;
     let size = page_size(ask)?;
     // One more than asked for tells whether there is a next page.
@@ -71,7 +71,7 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
         names.extend(
             found
                 .into_iter()
-                .filter(|repository| caller.may(RegistryAction::Pull, &repository.name))
+                .filter(|repository| caller.rights.may_pull(&repository.name, repository.visibility))
                 .map(|repository| repository.name.into()),
         );
         if !full {

@@ -6,13 +6,13 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, Method, StatusCode};
-use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::Visibility;
 
 use super::{Ask, created, digest, empty};
 use crate::error::RegistryError;
-use crate::gate::Admission;
 use crate::range;
 use crate::registry::Registry;
 use crate::uploads::{Held, Upload, UploadId, receive};
@@ -20,20 +20,21 @@ use crate::uploads::{Held, Upload, UploadId, receive};
 /// Older clients match requests to uploads by it.
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// What a push needs: clients look at what is there before they push.
-const PUSH: [RegistryAction; 2] = [RegistryAction::Pull, RegistryAction::Push];
+const PUSH: [Action; 2] = [Action::Pull, Action::Push];
 
 /// `POST`: begins an upload, takes a whole blob (`?digest=`), or mounts one (`?mount=`).
 pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str) -> Result<Response, RegistryError> {
     let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
-    let (name, _) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
+    let (name, caller) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
     if ask.method != Method::POST {
         return Err(RegistryError::Method { allow: "POST" });
     }
     registry.ready_for_push(&name).await?;
+    room(registry, ask, &name).await?;
     if let Some(mount) = ask.param("mount") {
         // What can't be mounted is uploaded: the specification wants a new upload as the answer, whatever the reason.
         if let Ok(digest) = Digest::parse(mount)
-            && let Some(response) = try_mount(registry, ask, &name, &digest, from).await?
+            && let Some(response) = try_mount(registry, ask, &caller, &name, &digest, from).await?
         {
             return Ok(response);
         }
@@ -53,6 +54,19 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
         }
     };
     open(registry, &name, algorithm).await
+}
+
+/// Refuses early what the owner's quota can't take; the write of the blob decides.
+async fn room(registry: &Registry, ask: &Ask, name: &RepositoryName) -> Result<(), RegistryError> {
+    // A mount or a digest names a blob that may count for the owner already.
+    let known = ask.param("mount").is_some() || ask.param("digest").is_some();
+    match registry.parts().store.room(name).await? {
+        Some(0) if !known => Err(RegistryError::Denied(format!(
+            "the quota of owner {} is used up: delete images, or have it raised (`l0 owner update`)",
+            name.owner()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Answers with a new upload.
@@ -75,7 +89,17 @@ async fn whole(
     let id = UploadId::new(parts.clock.random(), name);
     let upload = parts.uploads.begin(id.clone(), wanted.algorithm(), parts.clock.now()).await?;
     let expected = ask.content_length();
-    let (held, received) = receive(upload.hold()?, body, None, expected, parts.config.body_idle).await;
+    let receiving = receive(upload.hold()?, body, None, expected, parts.config.body_idle);
+    let (held, received) = match registry.while_allowed(ask, name, Action::Push, receiving).await {
+        Ok(done) => done,
+        Err(error) => {
+            // Nobody knows its name: it would lie there until it expires.
+            if let Ok(held) = upload.hold() {
+                parts.uploads.cancel(&id, held).await;
+            }
+            return Err(error);
+        }
+    };
     if let Err(error) = received {
         parts.uploads.cancel(&id, held).await;
         return Err(error);
@@ -87,6 +111,7 @@ async fn whole(
 async fn try_mount(
     registry: &Registry,
     ask: &Ask,
+    caller: &Caller,
     to: &RepositoryName,
     digest: &Digest,
     from: Option<RepositoryName>,
@@ -100,13 +125,10 @@ async fn try_mount(
         None => parts.store.blob_holders(digest).await?.into_iter().map(|(holder, _)| holder).collect(),
     };
     for from in candidates {
-        let admission = if from == *to {
-            // Admitted already, to pull and to push.
-            None
-        } else {
-            Some(parts.gate.admit(&ask.headers, ask.peer, Some((&from, &[RegistryAction::Pull]))).await)
-        };
-        if !matches!(admission, None | Some(Admission::Allowed(_))) {
+        // What the caller may push to, it was admitted to pull from too.
+        let by_right = from == *to || caller.rights.may(Action::Pull, (&from).into());
+        if !by_right && !parts.store.repository_get(&from).await?.is_some_and(|it| it.visibility == Visibility::Public)
+        {
             continue;
         }
         if parts.blobs.mount(from.clone(), to.clone(), digest.clone(), parts.clock.now()).await? {
@@ -184,7 +206,8 @@ async fn append(
             "the Content-Range has {announced} bytes, the Content-Length says {length}"
         )));
     }
-    let (held, received) = receive(held, body, announced, length, parts.config.body_idle).await;
+    let receiving = receive(held, body, announced, length, parts.config.body_idle);
+    let (held, received) = registry.while_allowed(ask, name, Action::Push, receiving).await?;
     match received {
         Ok(count) => Ok((held, count)),
         Err(error) => {

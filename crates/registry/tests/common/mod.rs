@@ -16,11 +16,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
-use layer0_domain::model::access::{Caller, RegistryAction, Secret};
+use layer0_domain::model::access::{Action, Caller, Rights, Scope, Secret, Who};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
-use layer0_domain::model::registry::Repository;
+use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
@@ -37,8 +37,15 @@ pub(crate) fn name(text: &str) -> RepositoryName {
     RepositoryName::parse(text).expect("a legal repository name")
 }
 
-pub(crate) fn caller() -> Caller {
-    Caller::User { user: Name::parse(USER).expect("a legal name"), token: TokenId::parse("t1").expect("a legal id") }
+pub(crate) fn caller(rights: Rights) -> Caller {
+    let who = Who::User(Name::parse(USER).expect("a legal name"));
+    Caller { who, token: TokenId::parse("t1").ok(), rights }
+}
+
+/// A right to some owners only.
+fn some_owners() -> Rights {
+    let all = |owner: &str| Scope::parse(&format!("pull,push,delete:{owner}/*")).expect("a scope");
+    Rights::scopes(["team", "other", "a", "b"].map(all).to_vec())
 }
 
 /// Lets everybody in.
@@ -46,13 +53,12 @@ pub(crate) struct Open;
 
 #[async_trait]
 impl Gate for Open {
-    async fn admit(
-        &self,
-        _: &HeaderMap,
-        _: Option<SocketAddr>,
-        _: Option<(&RepositoryName, &[RegistryAction])>,
-    ) -> Admission {
-        Admission::Allowed(caller())
+    async fn admit(&self, _: &HeaderMap, _: Option<SocketAddr>, _: Option<(&RepositoryName, &[Action])>) -> Admission {
+        Admission::Allowed(caller(Rights::everything()))
+    }
+
+    async fn ended(&self, _: HeaderMap, _: Option<SocketAddr>, _: RepositoryName, _: Action) {
+        std::future::pending().await
     }
 }
 
@@ -61,13 +67,12 @@ pub(crate) struct Away;
 
 #[async_trait]
 impl Gate for Away {
-    async fn admit(
-        &self,
-        _: &HeaderMap,
-        _: Option<SocketAddr>,
-        _: Option<(&RepositoryName, &[RegistryAction])>,
-    ) -> Admission {
+    async fn admit(&self, _: &HeaderMap, _: Option<SocketAddr>, _: Option<(&RepositoryName, &[Action])>) -> Admission {
         Admission::Unavailable
+    }
+
+    async fn ended(&self, _: HeaderMap, _: Option<SocketAddr>, _: RepositoryName, _: Action) {
+        std::future::pending().await
     }
 }
 
@@ -85,13 +90,17 @@ impl Gate for Basic {
         &self,
         headers: &HeaderMap,
         _: Option<SocketAddr>,
-        want: Option<(&RepositoryName, &[RegistryAction])>,
+        want: Option<(&RepositoryName, &[Action])>,
     ) -> Admission {
         match want {
             _ if !is_basic(headers) => Admission::Challenge,
-            Some((name, _)) if name.owner() == "secret" => Admission::Forbidden,
-            _ => Admission::Allowed(caller()),
+            Some((name, _)) if name.owner() == "secret" => Admission::Forbidden(caller(some_owners())),
+            _ => Admission::Allowed(caller(some_owners())),
         }
+    }
+
+    async fn ended(&self, _: HeaderMap, _: Option<SocketAddr>, _: RepositoryName, _: Action) {
+        std::future::pending().await
     }
 }
 
@@ -135,7 +144,7 @@ impl Gate for Bearer {
         &self,
         headers: &HeaderMap,
         _: Option<SocketAddr>,
-        want: Option<(&RepositoryName, &[RegistryAction])>,
+        want: Option<(&RepositoryName, &[Action])>,
     ) -> Admission {
         let token = headers
             .get(AUTHORIZATION)
@@ -143,15 +152,22 @@ impl Gate for Bearer {
             .and_then(|text| text.strip_prefix("Bearer "));
         let issued = self.issued.lock().expect("no test panics here");
         let Some(scopes) = token.and_then(|token| issued.get(token)) else { return Admission::Challenge };
-        let Some((name, actions)) = want else { return Admission::Allowed(caller()) };
         // skopeo asks for `*` when it deletes.
-        let covers = |action: &RegistryAction| {
-            scopes.iter().any(|scope| {
-                let granted = scope.strip_prefix(&format!("repository:{name}:"));
-                granted.is_some_and(|granted| granted.split(',').any(|word| word == "*" || word == action.as_str()))
-            })
+        let scope = |text: &String| {
+            let (name, actions) = text.strip_prefix("repository:")?.rsplit_once(':')?;
+            Scope::parse(&format!("{}:{name}", actions.replace('*', "pull,push,delete"))).ok()
         };
-        if actions.iter().all(covers) { Admission::Allowed(caller()) } else { Admission::Challenge }
+        let rights = Rights::scopes(scopes.iter().filter_map(scope).collect());
+        let Some((name, actions)) = want else { return Admission::Allowed(caller(rights)) };
+        if actions.iter().all(|action| rights.may(*action, name.into())) {
+            Admission::Allowed(caller(rights))
+        } else {
+            Admission::Challenge
+        }
+    }
+
+    async fn ended(&self, _: HeaderMap, _: Option<SocketAddr>, _: RepositoryName, _: Action) {
+        std::future::pending().await
     }
 }
 
@@ -211,7 +227,11 @@ impl TestRegistry {
         let clock: Arc<dyn Clock> = Arc::new(RunningClock::default());
         for repository in ["team/app", "team/other"] {
             store
-                .repository_create(&Repository { name: name(repository), created: clock.now() })
+                .repository_create(&Repository {
+                    name: name(repository),
+                    created: clock.now(),
+                    visibility: Visibility::Private,
+                })
                 .await
                 .expect("a new store takes a repository");
         }

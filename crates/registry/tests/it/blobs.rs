@@ -2,6 +2,7 @@
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::registry::Visibility;
 
 use crate::client::{Client, noise};
 use crate::common::{Doors, TestRegistry};
@@ -155,7 +156,7 @@ async fn nobody_mounts_what_he_may_not_read() {
     let client = Client::of(&registry);
     let auth = [("authorization", "Basic Y2k6Y29ycmVjdC1ob3JzZQ==")];
     let secret = crate::common::name("secret/app");
-    registry.registry.repository_create(secret.clone()).await.unwrap();
+    registry.registry.repository_create(secret.clone(), Visibility::Private).await.unwrap();
     // Somebody else has put a blob there.
     let digest = Digest::sha256_of(b"secret");
     let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");

@@ -1,5 +1,6 @@
 //! What happens when things go wrong in the middle, or at the same time.
 
+use layer0_domain::model::registry::Visibility;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -213,7 +214,7 @@ async fn the_last_holder_lets_go_while_another_one_takes_hold() {
     let temporary = name("temporary/app");
     let mut outcomes = [0_u32; 2];
     for round in 0..100_u64 {
-        registry.registry.repository_create(temporary.clone()).await.unwrap();
+        registry.registry.repository_create(temporary.clone(), Visibility::Private).await.unwrap();
         let first = if round % 2 == 0 { "team/app" } else { "temporary/app" };
         assert_eq!(push(first, pushed.clone(), "content").await, 201);
         let late = |by: u64| tokio::time::sleep(Duration::from_micros(by * 337 % 5_000));

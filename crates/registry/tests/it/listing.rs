@@ -2,6 +2,7 @@
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::registry::Visibility;
 use serde_json::{Value, json};
 
 use crate::client::{Client, OCI_INDEX, OCI_MANIFEST, descriptor, image};
@@ -121,7 +122,7 @@ async fn the_catalogue() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     for repository in ["a/b/c", "zed/x"] {
-        registry.registry.repository_create(crate::common::name(repository)).await.unwrap();
+        registry.registry.repository_create(crate::common::name(repository), Visibility::Private).await.unwrap();
     }
     let all = ["a/b/c", "team/app", "team/other", "zed/x"];
     assert_eq!(client.get("/v2/_catalog").await.expect(200).json(), json!({ "repositories": all }));

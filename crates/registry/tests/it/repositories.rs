@@ -1,6 +1,6 @@
 //! What the server's own routes call.
 
-use layer0_domain::model::registry::{ManifestRef, Platform};
+use layer0_domain::model::registry::{ManifestRef, Platform, Visibility};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use serde_json::json;
 
@@ -67,9 +67,9 @@ async fn deleting_a_repository_frees_what_only_it_held() {
 #[tokio::test]
 async fn repositories_are_made_once() {
     let registry = TestRegistry::start().await;
-    let made = registry.registry.repository_create(name("zed/app")).await.unwrap();
+    let made = registry.registry.repository_create(name("zed/app"), Visibility::Private).await.unwrap();
     assert_eq!(registry.registry.repository_get(&name("zed/app")).await.unwrap(), Some(made));
-    let again = registry.registry.repository_create(name("zed/app")).await;
+    let again = registry.registry.repository_create(name("zed/app"), Visibility::Private).await;
     assert!(matches!(again, Err(RegistryStoreError::RepositoryExists(_))), "{again:?}");
     let names: Vec<String> = registry
         .registry

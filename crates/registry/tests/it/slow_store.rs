@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
+use layer0_domain::model::registry::{Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
 
@@ -35,6 +35,14 @@ impl SlowStore {
 impl RegistryStore for SlowStore {
     async fn repository_create(&self, repository: &Repository) -> Result<()> {
         self.inner.repository_create(repository).await
+    }
+
+    async fn repository_update(&self, name: &RepositoryName, visibility: Visibility) -> Result<Repository> {
+        self.inner.repository_update(name, visibility).await
+    }
+
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>> {
+        self.inner.room(repository).await
     }
 
     async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>> {

@@ -2,7 +2,7 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::model::registry::Platform;
+use layer0_domain::model::registry::{Platform, Visibility};
 use layer0_domain::port::image_source::{ImageSource, SourceAnswer};
 use serde_json::json;
 
@@ -28,8 +28,14 @@ async fn images_of_ours_and_of_others() {
         client.push_image("team/app", tag, "layer").await;
     }
     let tags = ["1.10", "1.9", "old"].map(str::to_owned).to_vec();
-    assert_eq!(describe(&registry, &format!("{host}/team/app:2")).await, SourceAnswer::NoImage { tags: tags.clone() });
-    assert_eq!(describe(&registry, &format!("{host}/team/app")).await, SourceAnswer::NoImage { tags });
+    assert_eq!(
+        describe(&registry, &format!("{host}/team/app:2")).await,
+        SourceAnswer::NoImage { tags: tags.clone(), visibility: Visibility::Private }
+    );
+    assert_eq!(
+        describe(&registry, &format!("{host}/team/app")).await,
+        SourceAnswer::NoImage { tags, visibility: Visibility::Private }
+    );
 
     let (manifest, digest) = client.push_image("team/app", "latest", "layer").await;
     let size = manifest.to_string().len() as u64 + manifest["config"]["size"].as_u64().unwrap() + 5;

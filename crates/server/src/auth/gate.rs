@@ -2,103 +2,120 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::HeaderMap;
-use layer0_domain::model::access::{Caller, RegistryAction};
+use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::Visibility;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
-use layer0_domain::port::store::{Store, StoreError};
+use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::{Admission, Gate, PullCredentialMinter};
 
-use super::signed::{Access, Claims, PULL_CREDENTIAL_S};
-use super::{Keys, PULL_USER, Presented, presented, token_of};
+use super::PULL_USER;
+use super::sign_in::{Known, SignIn, Signed, Verdict, may_all};
+use super::signed::{Access, Claims, Keys, PULL_CREDENTIAL_S};
+
+/// How often it is looked whether a right has ended that nobody told of: by its time, or through another server.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Decides about every request of the registry.
 pub(crate) struct RegistryGate {
-    /// Where tokens are.
-    pub(crate) store: Arc<dyn Store>,
-    /// When they end.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// What signed ones are checked with.
-    pub(crate) keys: Keys,
+    /// Who somebody is.
+    pub(crate) sign_in: Arc<SignIn>,
+    /// What is public.
+    pub(crate) repositories: Arc<dyn RegistryStore>,
 }
+
+type Want<'a> = Option<(&'a RepositoryName, &'a [Action])>;
 
 impl RegistryGate {
-    async fn caller(&self, headers: &HeaderMap, want: Want<'_>) -> Result<Admission, StoreError> {
-        let (store, clock) = (self.store.as_ref(), self.clock.as_ref());
-        let token = match presented(headers) {
-            Presented::Nothing | Presented::Unreadable => return Ok(Admission::Challenge),
-            Presented::Basic(user, secret) if user == PULL_USER => return self.signed(&secret, want).await,
-            Presented::Basic(user, secret) => token_of(store, clock, Some(&user), &secret).await?,
-            Presented::Bearer(secret) => match token_of(store, clock, None, &secret).await? {
-                Some(token) => Some(token),
-                None => return self.signed(&secret, want).await,
-            },
+    async fn judge(&self, verdict: Verdict, want: Want<'_>) -> Result<Admission, BoxError> {
+        let known = match verdict {
+            Verdict::Wrong => return Ok(Admission::Challenge),
+            Verdict::Throttled { after_s } => return Ok(Admission::Throttled { after_s }),
+            Verdict::Nothing => {
+                return Ok(match want {
+                    Some((repository, [Action::Pull])) if self.is_public(repository).await? => {
+                        Admission::Allowed(Caller::anonymous())
+                    }
+                    _ => Admission::Challenge,
+                });
+            }
+            Verdict::Known(known) => *known,
         };
-        Ok(match token {
-            Some(token) => Admission::Allowed(Caller::User { user: token.user, token: token.id }),
-            None => Admission::Challenge,
-        })
+        let Known { mut caller, at_most, .. } = known;
+        let Some((repository, actions)) = want else {
+            // A list shows what somebody could pull, whatever repository the signed credential was made for.
+            caller.rights = at_most;
+            return Ok(Admission::Allowed(caller));
+        };
+        if may_all(&caller.rights, actions, repository.into()) {
+            return Ok(Admission::Allowed(caller));
+        }
+        // What is public needs no right to pull.
+        let others: Vec<Action> = actions.iter().copied().filter(|action| *action != Action::Pull).collect();
+        if others.len() < actions.len()
+            && may_all(&caller.rights, &others, repository.into())
+            && self.is_public(repository).await?
+        {
+            return Ok(Admission::Allowed(caller));
+        }
+        // A signed credential for another scope is answered with a challenge for this one, so that the client asks for it.
+        let could = may_all(&at_most, actions, repository.into());
+        let anonymous = caller.who == layer0_domain::model::access::Who::Anonymous;
+        Ok(if could || anonymous { Admission::Challenge } else { Admission::Forbidden(caller) })
     }
 
-    /// A signed credential opens only what it names, and one made for a user only as long as that user's token lives.
-    async fn signed(
-        &self,
-        secret: &layer0_domain::model::access::Secret,
-        want: Want<'_>,
-    ) -> Result<Admission, StoreError> {
-        let Some(claims) = self.keys.read(secret, self.clock.now()) else { return Ok(Admission::Challenge) };
-        if let Some((_, id)) = &claims.user {
-            let now = self.clock.now();
-            if !self.store.token_get(id).await?.is_some_and(|token| token.is_live(now)) {
-                return Ok(Admission::Challenge);
-            }
-        }
-        let allowed = |(repository, actions): &(&RepositoryName, &[RegistryAction])| {
-            // Several entries may speak of one repository: what one of them allows is allowed.
-            let named = |action| {
-                let here = |access: &&Access| access.repository == **repository;
-                claims.access.iter().filter(here).any(|access| access.actions.contains(action))
-            };
-            actions.iter().all(named)
-        };
-        Ok(match (&want, claims.user.clone()) {
-            // A token for another scope is answered with a challenge for this one, so that the client asks for it.
-            (Some(want), _) if !allowed(want) => Admission::Challenge,
-            (_, Some((user, token))) => Admission::Allowed(Caller::User { user, token }),
-            (_, None) => match claims.access.into_iter().next() {
-                Some(Access { repository, actions }) => Admission::Allowed(Caller::Repository { repository, actions }),
-                None => Admission::Challenge,
-            },
-        })
+    async fn is_public(&self, repository: &RepositoryName) -> Result<bool, BoxError> {
+        let found = self.repositories.repository_get(repository).await?;
+        Ok(found.is_some_and(|it| it.visibility == Visibility::Public))
     }
 }
 
-type Want<'a> = Option<(&'a RepositoryName, &'a [RegistryAction])>;
+/// Nobody is let in on a guess.
+fn unavailable(why: &BoxError) -> Admission {
+    tracing::error!(error = %why, "it could not be looked up who somebody is");
+    Admission::Unavailable
+}
 
 #[async_trait]
 impl Gate for RegistryGate {
     async fn admit(
         &self,
         headers: &HeaderMap,
-        _peer: Option<SocketAddr>,
-        want: Option<(&RepositoryName, &[RegistryAction])>,
+        peer: Option<SocketAddr>,
+        want: Option<(&RepositoryName, &[Action])>,
     ) -> Admission {
-        match self.caller(headers, want).await {
-            Ok(Admission::Allowed(caller)) => match want {
-                Some((repository, actions)) if !actions.iter().all(|action| caller.may(*action, repository)) => {
-                    Admission::Forbidden
-                }
-                _ => Admission::Allowed(caller),
-            },
-            Ok(other) => other,
-            Err(why) => {
-                // Nobody is let in on a guess.
-                tracing::error!(error = %why, "a token could not be looked up");
-                Admission::Unavailable
+        let verdict = match self.sign_in.who(headers, peer, Signed::Accepted).await {
+            Ok(verdict) => verdict,
+            Err(why) => return unavailable(&why.into()),
+        };
+        self.judge(verdict, want).await.unwrap_or_else(|why| unavailable(&why))
+    }
+
+    async fn ended(&self, headers: HeaderMap, peer: Option<SocketAddr>, repository: RepositoryName, action: Action) {
+        let mut changes = self.sign_in.changes.listen();
+        loop {
+            // The first look is for what has changed since the request was admitted.
+            let admission = match self.sign_in.still(&headers, peer).await {
+                Ok(verdict) => self.judge(verdict, Some((&repository, &[action]))).await,
+                Err(why) => Err(why.into()),
+            };
+            match admission {
+                // A store that does not answer for a moment ends nothing that was begun by right.
+                Ok(Admission::Allowed(_) | Admission::Unavailable | Admission::Throttled { .. }) | Err(_) => {}
+                Ok(Admission::Challenge | Admission::Forbidden(_)) => return,
+            }
+            tokio::select! {
+                told = changes.changed() => if told.is_err() {
+                    // Whoever tells is gone, and so are we.
+                    return;
+                },
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
@@ -116,8 +133,8 @@ pub(crate) struct SignedPulls {
 impl PullCredentialMinter for SignedPulls {
     async fn mint(&self, repository: &RepositoryName) -> Result<PullCredential, BoxError> {
         let claims = Claims {
-            user: None,
-            access: vec![Access { repository: repository.clone(), actions: vec![RegistryAction::Pull] }],
+            session: None,
+            access: vec![Access { repository: repository.clone(), actions: vec![Action::Pull] }],
             expires: self.clock.now().plus_ms(PULL_CREDENTIAL_S * 1000),
         };
         Ok(PullCredential { username: PULL_USER.to_owned(), password: self.keys.sign(&claims) })

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use layer0_domain::model::access::{RegistryAction, Secret};
+use layer0_domain::model::access::{Action, Actions, Scope, Secret};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
@@ -22,12 +22,23 @@ pub(crate) const PULL_CREDENTIAL_S: i64 = 15 * 60;
 /// What a signed credential says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claims {
-    /// Who it was made for; `None` for the engine.
-    pub(crate) user: Option<(Name, TokenId)>,
+    /// What it was made with, which is looked up again on every use; `None` for the engine's.
+    pub(crate) session: Option<Session>,
     /// What it allows.
     pub(crate) access: Vec<Access>,
     /// When it ends.
     pub(crate) expires: Timestamp,
+}
+
+/// What somebody signed in with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Session {
+    /// Nothing: for what everybody may pull.
+    Anonymous,
+    /// A token, with the start of its secret's hash: a rotated token is another one.
+    Token(TokenId, [u8; 8]),
+    /// A user's password, with the start of a hash of its stored form: a changed password is another one.
+    Password(Name, [u8; 8]),
 }
 
 /// What a signed credential allows in one repository.
@@ -36,7 +47,14 @@ pub(crate) struct Access {
     /// Where.
     pub(crate) repository: RepositoryName,
     /// What.
-    pub(crate) actions: Vec<RegistryAction>,
+    pub(crate) actions: Vec<Action>,
+}
+
+impl Access {
+    /// The same as a scope; `None` for a name that none can be about.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        Scope::of_repository(Actions::of(&self.actions), &self.repository)
+    }
 }
 
 /// The instance's signing key.
@@ -63,13 +81,17 @@ impl Keys {
 
     /// What a signed credential says, if it is ours and has not ended.
     pub(crate) fn read(&self, signed: &Secret, now: Timestamp) -> Option<Claims> {
+        self.read_ended(signed).filter(|claims| now < claims.expires)
+    }
+
+    /// What a signed credential of ours says, ended or not.
+    pub(crate) fn read_ended(&self, signed: &Secret) -> Option<Claims> {
         let (body, proof) = signed.expose().split_once('.')?;
         let proof = URL_SAFE_NO_PAD.decode(proof).ok()?;
         let mut mac = self.key.clone();
         mac.update(body.as_bytes());
         mac.verify_slice(&proof).ok()?;
-        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
-        (now < claims.expires).then_some(claims)
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()
     }
 }
 
@@ -79,10 +101,10 @@ mod tests {
 
     fn claims() -> Claims {
         Claims {
-            user: None,
+            session: None,
             access: vec![Access {
                 repository: RepositoryName::parse("team/app").expect("a name"),
-                actions: vec![RegistryAction::Pull],
+                actions: vec![Action::Pull],
             }],
             expires: Timestamp(1000),
         }

@@ -1,20 +1,23 @@
 //! `/auth/token`: the token endpoint of the registry (distribution project, "Token Authentication Specification" and
 //! "OAuth2 Token Authentication"). Not `/token`, which is the API's.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use layer0_api::error::ErrorCode;
-use layer0_domain::model::access::{RegistryAction, Secret};
+use layer0_domain::model::access::{Action, Caller, Secret};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::Visibility;
 use serde_json::json;
 
-use super::signed::{Access, Claims, REGISTRY_TOKEN_S};
-use super::{PULL_USER, Presented, presented, token_of};
+use super::sign_in::{Signed, Verdict};
+use super::signed::{Access, Claims, REGISTRY_TOKEN_S, Session};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract;
@@ -29,16 +32,27 @@ pub(crate) fn router() -> Router<App> {
     Router::new().route("/auth/token", get(by_basic).post(by_form))
 }
 
-async fn by_basic(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+async fn by_basic(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+) -> Response {
     let scopes = scopes(query.as_deref().unwrap_or_default());
-    match presented(&headers) {
-        Presented::Basic(user, secret) => answer(&app, &user, &secret, &scopes).await,
-        _ => refused(),
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    match app.sign_in.who(&headers, peer, Signed::Accepted).await {
+        Ok(verdict) => answer(&app, verdict, scopes).await,
+        Err(error) => ApiError::from(error).into_response(),
     }
 }
 
-/// The OAuth2 form: `grant_type=password` with a user and a secret; `refresh_token` with the secret alone.
-async fn by_form(State(app): State<App>, body: Body) -> Response {
+/// The OAuth2 form: `grant_type=password` with a user and a secret; `refresh_token` with a token's secret alone.
+async fn by_form(
+    State(app): State<App>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let bytes = match extract::form(body).await {
         Ok(bytes) => bytes,
         Err(error) => return error.into_response(),
@@ -46,18 +60,25 @@ async fn by_form(State(app): State<App>, body: Body) -> Response {
     let text = String::from_utf8_lossy(&bytes);
     let field = |name: &str| pairs(&text).find(|(key, _)| key == name).map(|(_, value)| value);
     let scopes = scopes(&text);
-    match (field("grant_type").as_deref(), field("username"), field("password"), field("refresh_token")) {
-        (Some("password"), Some(user), Some(password), _) => answer(&app, &user, &Secret::new(password), &scopes).await,
-        (Some("refresh_token"), _, _, Some(token)) => {
-            match token_of(app.store.as_ref(), app.clock.as_ref(), None, &Secret::new(&token)).await {
-                Ok(Some(found)) => answer(&app, found.user.as_str(), &Secret::new(token), &scopes).await,
-                Ok(None) => refused(),
-                Err(error) => ApiError::from(error).into_response(),
+    let from = app.sign_in.address(&headers, peer.map(|Extension(ConnectInfo(peer))| peer));
+    let (user, secret) =
+        match (field("grant_type").as_deref(), field("username"), field("password"), field("refresh_token")) {
+            (Some("password"), Some(user), Some(password), _) => (Some(user), Secret::new(password)),
+            (Some("refresh_token"), _, _, Some(token)) => (None, Secret::new(token)),
+            _ => {
+                let message = "grant_type must be `password` with username and password, or `refresh_token`";
+                return ApiError::request(message).into_response();
             }
-        }
-        _ => ApiError::request("grant_type must be `password` with username and password, or `refresh_token`")
-            .into_response(),
-    }
+        };
+    let verdict = match user {
+        Some(user) => app.sign_in.basic(&user, &secret, from).await,
+        None => app.sign_in.bearer(&secret, from).await,
+    };
+    let answered = match verdict {
+        Ok(verdict) => answer(&app, verdict, scopes).await,
+        Err(error) => ApiError::from(error).into_response(),
+    };
+    answered
 }
 
 fn refused() -> Response {
@@ -66,22 +87,43 @@ fn refused() -> Response {
         .into_response()
 }
 
-async fn answer(app: &App, user: &str, secret: &Secret, scopes: &[Access]) -> Response {
+/// A signed token for what was asked for and is allowed; the rest is left out, as the specification wants it ("Token
+/// Authentication Specification", step 4).
+async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>) -> Response {
     let now = app.clock.now();
-    let expires = now.plus_ms(REGISTRY_TOKEN_S * 1000);
-    let claims = if user == PULL_USER {
-        match app.keys.read(secret, now) {
-            // What is asked for beyond the credential is left out, as the specification wants it.
-            Some(claims) => Claims { expires: expires.min(claims.expires), ..claims },
-            None => return refused(),
-        }
-    } else {
-        match token_of(app.store.as_ref(), app.clock.as_ref(), Some(user), secret).await {
-            Ok(Some(token)) => Claims { user: Some((token.user, token.id)), access: scopes.to_vec(), expires },
-            Ok(None) => return refused(),
-            Err(error) => return ApiError::from(error).into_response(),
+    let mut expires = now.plus_ms(REGISTRY_TOKEN_S * 1000);
+    let (known, session) = match verdict {
+        Verdict::Wrong => return refused(),
+        Verdict::Throttled { after_s } => return ApiError::throttled(after_s).into_response(),
+        Verdict::Nothing => (None, Some(Session::Anonymous)),
+        Verdict::Known(known) => {
+            // The engine's credential bounds what is made with it.
+            expires = known.expires.map_or(expires, |end| expires.min(end));
+            let session = known.session.clone();
+            (Some(known.caller), session)
         }
     };
+    let anonymous = known.is_none();
+    let caller = known.unwrap_or_else(Caller::anonymous);
+    let mut granted = Vec::new();
+    for Access { repository, actions } in asked {
+        let mut allowed: Vec<Action> =
+            actions.iter().copied().filter(|action| caller.rights.may(*action, (&repository).into())).collect();
+        if actions.contains(&Action::Pull) && !allowed.contains(&Action::Pull) {
+            match app.registry.repository_get(&repository).await {
+                Ok(Some(found)) if found.visibility == Visibility::Public => allowed.push(Action::Pull),
+                Ok(_) => {}
+                Err(error) => return ApiError::from(error).into_response(),
+            }
+        }
+        if !allowed.is_empty() {
+            granted.push(Access { repository, actions: allowed });
+        }
+    }
+    if anonymous && granted.is_empty() {
+        return refused();
+    }
+    let claims = Claims { session, access: granted, expires };
     let token = app.keys.sign(&claims);
     let body = json!({
         "token": token.expose(),
@@ -123,11 +165,14 @@ fn scopes(text: &str) -> Vec<Access> {
     found
 }
 
+/// What can be done in a registry.
+const REGISTRY: [Action; 3] = [Action::Pull, Action::Push, Action::Delete];
+
 /// The actions behind one word of a scope.
-fn wanted(word: &str) -> Vec<RegistryAction> {
+fn wanted(word: &str) -> Vec<Action> {
     match word {
-        "*" => vec![RegistryAction::Pull, RegistryAction::Push, RegistryAction::Delete],
-        word => RegistryAction::parse(word).into_iter().collect(),
+        "*" => REGISTRY.to_vec(),
+        word => Action::parse(word).filter(|action| REGISTRY.contains(action)).into_iter().collect(),
     }
 }
 
@@ -169,7 +214,7 @@ mod tests {
     fn scopes_are_read_in_all_their_forms() {
         let one = scopes("service=x&scope=repository%3Ateam%2Fapp%3Apull%2Cpush");
         assert_eq!(one.len(), 1);
-        assert_eq!(one[0].actions, [RegistryAction::Pull, RegistryAction::Push]);
+        assert_eq!(one[0].actions, [Action::Pull, Action::Push]);
         let two =
             scopes("scope=repository:a/b:pull+repository:c/d:*&scope=registry:catalog:*&scope=repository:e/f:pull");
         assert_eq!(two.iter().map(|it| it.repository.to_string()).collect::<Vec<_>>(), ["a/b", "c/d", "e/f"]);
@@ -181,11 +226,11 @@ mod tests {
     fn scopes_of_one_repository_are_one_and_their_number_is_bounded() {
         let both = scopes("scope=repository:a/b:pull&scope=repository:c/d:pull&scope=repository:a/b:pull,push");
         assert_eq!(both.len(), 2);
-        assert_eq!(both[0].actions, [RegistryAction::Pull, RegistryAction::Push]);
+        assert_eq!(both[0].actions, [Action::Pull, Action::Push]);
         let many: Vec<String> =
             (0..1000).map(|number| format!("scope=repository:a/r{number}:pull,pull,pull")).collect();
         let many = scopes(&many.join("&"));
         assert_eq!(many.len(), REPOSITORIES_MAX);
-        assert!(many.iter().all(|access| access.actions == [RegistryAction::Pull]));
+        assert!(many.iter().all(|access| access.actions == [Action::Pull]));
     }
 }

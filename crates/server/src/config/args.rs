@@ -47,7 +47,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
 /// Flags that are on or off: name, help.
 pub(super) const SWITCHES: &[(&str, &str)] = &[
     ("create-on-push", "A push to a repository that does not exist makes it"),
-    ("trusted-proxy", "A TLS proxy stands in front: believe its X-Forwarded-Proto"),
+    ("trusted-proxy", "A TLS proxy stands in front: believe its X-Forwarded-Proto and X-Forwarded-For"),
     ("new-admin-token", "Make another admin token, print it, and keep it in DIR/admin-token: the way back in"),
     ("debug", "As `--log debug`"),
 ];

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Scope;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::environment::OperatingSystem;
+use layer0_domain::model::glob::Glob;
 use layer0_domain::model::id::{DeployId, EnvironmentId, LoadBalancerId};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::load_balancer::{HealthCheck, HealthTarget, LoadBalancerKind, Port, Protocol, Visibility};
 use layer0_domain::model::name::Name;
+use layer0_domain::model::owner::OwnerName;
+use layer0_domain::model::registry;
 use layer0_domain::ops::environment::{EnvironmentChange, NewEnvironment};
 use layer0_domain::ops::load_balancer::{LoadBalancerChange, NewLoadBalancer};
 use layer0_domain::ops::service::{COPIES_MAX, NewService, ServiceChange};
@@ -27,6 +31,35 @@ pub(crate) fn name(text: &str, what: &str) -> Read<Name> {
         return Err(ApiError::value(format!("{what} is required")));
     }
     Name::parse(text).map_err(|why| ApiError::value(format!("{what}: {why}")))
+}
+
+/// Who may pull from a repository.
+pub(crate) fn visibility(text: &str) -> Read<registry::Visibility> {
+    registry::Visibility::parse(text)
+        .ok_or_else(|| ApiError::value(format!("visibility must be `private` or `public`, not `{text}`")))
+}
+
+/// The name of an owner that must be named.
+pub(crate) fn owner_name(text: &str) -> Read<OwnerName> {
+    owner(Some(text))?.ok_or_else(|| ApiError::value("an owner is required"))
+}
+
+/// A pattern; `what` says which.
+pub(crate) fn glob(text: &str, what: &str) -> Read<Glob> {
+    Glob::parse(text).map_err(|why| ApiError::value(format!("{what}: {why}")))
+}
+
+/// Scopes.
+pub(crate) fn scopes(texts: &[String]) -> Read<Vec<Scope>> {
+    texts.iter().map(|text| Scope::parse(text).map_err(|why| ApiError::value(why.to_string()))).collect()
+}
+
+/// An owner, where one is named.
+pub(crate) fn owner(text: Option<&str>) -> Read<Option<OwnerName>> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) => OwnerName::parse(text).map(Some).map_err(|why| ApiError::value(why.to_string())),
+    }
 }
 
 /// The id of an entity. Text that can't be an id names nothing that exists.
@@ -91,6 +124,7 @@ pub(crate) fn new_environment(it: wire::CreateEnvironmentRequest) -> Read<NewEnv
     }
     Ok(NewEnvironment {
         name,
+        owner: owner(it.owner_name.as_deref())?,
         operating_system,
         scale: count(it.scale, "Scale", 0, COPIES_MAX)?,
         instance_type: it.instance_type,

@@ -3,17 +3,20 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layer0_api::types as wire;
-use layer0_domain::model::access::Token;
+use layer0_domain::model::access::{Subject, Token};
+use layer0_domain::model::audit::AuditEntry;
 use layer0_domain::model::deploy::{Deploy, DeployImage};
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::Failure;
 use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, Port, Protocol, Visibility};
 use layer0_domain::model::operation::{Operation, OperationEvent};
+use layer0_domain::model::owner::{Member, TagRule};
 use layer0_domain::model::service::{Deployment, DeploymentState, PinnedImage, Service};
 use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::ops::Accepted;
 use layer0_domain::ops::image::Resolution;
 use layer0_domain::ops::map::ListedRule;
+use layer0_domain::port::access_store::{OwnerUse, UserAccess};
 use layer0_domain::port::engine::{CopyState, EnvironmentSeen, LoadBalancerSeen, ServiceSeen, TaskSeen};
 use layer0_domain::port::image_source::SourceAnswer;
 
@@ -74,6 +77,7 @@ pub(crate) fn deploy(it: &Deploy) -> wire::Deploy {
         deploy_id: it.id.to_string(),
         deploy_name: it.name.to_string(),
         version: it.version.to_string(),
+        owner_name: it.owner.as_ref().map(ToString::to_string),
         images: it.images.iter().map(mapped).collect(),
         created: rfc3339(it.created),
     }
@@ -84,6 +88,7 @@ pub(crate) fn environment(it: &Environment, seen: Option<&EnvironmentSeen>) -> w
     wire::Environment {
         environment_id: it.id.to_string(),
         environment_name: it.name.to_string(),
+        owner_name: it.owner.as_ref().map(ToString::to_string),
         current_size: i64::from(it.scale),
         desired_size: i64::from(it.scale),
         instance_type: it.instance_type.clone(),
@@ -322,7 +327,15 @@ pub(crate) fn token(it: &Token) -> wire::TokenSummary {
     wire::TokenSummary {
         token_id: it.id.to_string(),
         name: it.name.to_string(),
-        user: it.user.to_string(),
+        user: match &it.subject {
+            Subject::User(user) => user.to_string(),
+            Subject::Owner(_) => String::new(),
+        },
+        owner: match &it.subject {
+            Subject::User(_) => None,
+            Subject::Owner(owner) => Some(owner.to_string()),
+        },
+        scopes: it.scopes.as_ref().map(|scopes| scopes.iter().map(ToString::to_string).collect()),
         created: rfc3339(it.created),
         expires: rfc3339_or_empty(it.expires),
         last_used: rfc3339_or_empty(it.last_used),
@@ -362,5 +375,68 @@ pub(crate) fn resolution(it: &Resolution) -> wire::ImageResolution {
         size_bytes: size,
         problem: it.check.as_ref().err().map(failure),
         warnings: it.check.as_ref().ok().and_then(|passed| passed.warning.clone()).into_iter().collect(),
+    }
+}
+
+/// A user.
+pub(crate) fn user(it: &UserAccess) -> wire::User {
+    let place = |member: &Member| wire::UserOwner {
+        owner_name: member.owner.to_string(),
+        role: member.role.as_str().to_owned(),
+        tags: member.tags.as_ref().map(ToString::to_string),
+    };
+    wire::User {
+        user_name: it.user.name.to_string(),
+        admin: it.user.admin,
+        has_password: it.user.password.is_some(),
+        created_at: rfc3339(it.user.created),
+        owners: it.members.iter().map(place).collect(),
+    }
+}
+
+/// An owner.
+pub(crate) fn owner(it: &OwnerUse) -> wire::Owner {
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    wire::Owner {
+        owner_name: it.owner.name.to_string(),
+        created_at: rfc3339(it.owner.created),
+        quota_bytes: it.owner.quota_bytes.map(number),
+        used_bytes: number(it.used_bytes),
+        repositories: number(it.repositories),
+        immutable: it.owner.tag_rules.iter().map(tag_rule).collect(),
+    }
+}
+
+/// A rule of immutable tags.
+pub(crate) fn tag_rule(it: &TagRule) -> wire::TagRule {
+    wire::TagRule {
+        repositories: it.repositories.to_string(),
+        tags: it.tags.to_string(),
+        except: it.except.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A member.
+pub(crate) fn member(it: &Member) -> wire::Member {
+    wire::Member {
+        owner_name: it.owner.to_string(),
+        user_name: it.user.to_string(),
+        role: it.role.as_str().to_owned(),
+        tags: it.tags.as_ref().map(ToString::to_string),
+        since: rfc3339(it.since),
+    }
+}
+
+/// A record of the audit log.
+pub(crate) fn audit(it: &AuditEntry) -> wire::AuditEntry {
+    wire::AuditEntry {
+        sequence: it.sequence,
+        at: rfc3339(it.record.at),
+        who: it.record.who.clone(),
+        token_id: it.record.token.as_ref().map(ToString::to_string),
+        from: it.record.from.clone(),
+        action: it.record.action.clone(),
+        target: it.record.target.clone(),
+        status: it.record.status,
     }
 }

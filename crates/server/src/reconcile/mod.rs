@@ -128,6 +128,7 @@ async fn followers(app: App, told: Arc<Told>) {
 async fn uploads(app: App) {
     while !app.stop.asked() {
         sweep::registry(&app).await;
+        sweep::audit(&app).await;
         tokio::select! {
             () = tokio::time::sleep(UPLOADS) => {}
             () = app.stop.wait() => {}

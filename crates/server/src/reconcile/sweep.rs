@@ -38,6 +38,18 @@ fn entities(seen: &Observed) -> Vec<EntityRef> {
     services.chain(tasks).chain(load_balancers).chain(environments).collect()
 }
 
+/// How long the audit log is kept: a year and a month, so that a yearly look back finds all of it.
+const AUDIT_KEPT_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+
+/// Forgets what stands in the audit log for longer than it is kept.
+pub(crate) async fn audit(app: &App) {
+    match app.access.audit_prune(app.clock.now().plus_ms(-AUDIT_KEPT_MS)).await {
+        Ok(0) => {}
+        Ok(records) => info!(audit.records = records, "forgot {records} records of the audit log that were too old"),
+        Err(why) => warn!(error = %why, "old records of the audit log could not be forgotten"),
+    }
+}
+
 /// Sweeps uploads that nobody went on with; the registry itself says how many.
 pub(crate) async fn registry(app: &App) {
     if let Err(why) = app.registry.sweep().await {

@@ -38,10 +38,12 @@ async fn list(_: SignedIn) -> Json<wire::AccountList> {
     request_body = wire::GrantAccountRequest,
     responses((status = 204, description = "It may pull from every repository."), Errors))]
 async fn grant(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiJson(request): ApiJson<wire::GrantAccountRequest>,
 ) -> Result<(), ApiError> {
+    who.must_administer()?;
+    who.about(&request.account);
     if request.account.is_empty() {
         return Err(ApiError::value("account is a required field"));
     }
@@ -54,6 +56,8 @@ async fn grant(
 #[utoipa::path(delete, path = "/account/{id}", operation_id = "account_revoke", tag = "account",
     params(("id" = String, Path)),
     responses((status = 204, description = "It may pull nothing any more."), Errors))]
-async fn revoke(_: SignedIn, State(app): State<App>, ApiPath(_): ApiPath<String>) -> Result<(), ApiError> {
+async fn revoke(who: SignedIn, State(app): State<App>, ApiPath(id): ApiPath<String>) -> Result<(), ApiError> {
+    who.must_administer()?;
+    who.about(id);
     Err(no_grants(&app))
 }

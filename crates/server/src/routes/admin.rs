@@ -61,9 +61,10 @@ async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiCon
     params(("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query)),
     responses((status = 200, body = Vec<wire::LogFile>, description = "One file."), Errors))]
 async fn logs(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiQuery(query): ApiQuery<wire::LogQuery>,
 ) -> Result<Json<Vec<wire::LogFile>>, ApiError> {
+    who.must_administer()?;
     Ok(Json(log::operations(&app, &log::query(&query)?, None).await?))
 }

@@ -4,15 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use layer0_api::types as wire;
+use layer0_domain::model::access::{Action, Place};
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::ops::owner::owner_of_new;
 use layer0_domain::ops::{entity_delete, environment};
 use layer0_domain::port::engine::Scope;
 use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, accepted, created, log};
+use super::{Errors, Visible, accepted, created, log};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::convert::{read, write};
@@ -30,14 +32,15 @@ fn id(text: &str) -> Result<EnvironmentId, ApiError> {
 /// All environments
 #[utoipa::path(get, path = "/environment", operation_id = "environment_list", tag = "environment",
     responses((status = 200, body = Vec<wire::EnvironmentSummary>, description = "By name."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::EnvironmentSummary>>, ApiError> {
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::EnvironmentSummary>>, ApiError> {
+    let visible = Visible::to(&app, &who).await?;
     let all = app.store.summary_list(EntityKind::Environment).await?;
     let summary = |it: layer0_domain::port::store::Summary| wire::EnvironmentSummary {
         environment_id: it.entity.id().to_owned(),
         environment_name: it.name,
         operating_system: it.label,
     };
-    Ok(Json(all.into_iter().map(summary).collect()))
+    Ok(Json(all.into_iter().filter(|it| visible.shows(it)).map(summary).collect()))
 }
 
 /// Make an environment
@@ -45,15 +48,19 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Envi
     request_body = wire::CreateEnvironmentRequest,
     responses((status = 201, body = wire::CreateEntityResponse, description = "Being made."), Errors))]
 async fn create(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiJson(request): ApiJson<wire::CreateEnvironmentRequest>,
 ) -> Result<Response, ApiError> {
-    let new = read::new_environment(request)?;
+    let ctx = app.ctx(&who.caller);
+    let mut new = read::new_environment(request)?;
+    new.owner = owner_of_new(&ctx, new.owner, Action::Admin)?;
+    who.must(Action::Admin, Place::of(new.owner.as_ref(), new.name.as_str()))?;
     let scaled = new.scale > 0;
-    let mut made = environment::environment_create(&app.ctx(), new).await?;
+    let mut made = environment::environment_create(&ctx, new).await?;
+    who.about(&made.entity);
     if scaled {
-        made.warnings.extend(environment::scale_warning(&app.ctx()));
+        made.warnings.extend(environment::scale_warning(&ctx));
     }
     app.nudge.nudge();
     Ok(created(write::accepted(made)))
@@ -64,12 +71,13 @@ async fn create(
     params(("id" = String, Path)),
     responses((status = 200, body = wire::Environment, description = "The environment."), Errors))]
 async fn get(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
 ) -> Result<Json<wire::Environment>, ApiError> {
     let id = id(&text)?;
     let entity = EntityRef::Environment(id.clone());
+    who.on_entity(&app, &entity, Action::Pull).await?;
     let found = app.store.environment_get(&id).await?.ok_or_else(|| missing(&entity))?;
     let seen = log::seen(&app, Scope::One(entity)).await;
     Ok(Json(write::environment(&found, seen.environments.iter().find(|it| it.id == id))))
@@ -80,12 +88,20 @@ async fn get(
     params(("id" = String, Path)), request_body = wire::UpdateEnvironmentRequest,
     responses((status = 202, body = wire::CreateEntityResponse, description = "Being changed."), Errors))]
 async fn update(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiJson(request): ApiJson<wire::UpdateEnvironmentRequest>,
 ) -> Result<Response, ApiError> {
-    let changed = environment::environment_update(&app.ctx(), &id(&text)?, read::environment_change(request)?).await?;
+    let id = id(&text)?;
+    let change = read::environment_change(request)?;
+    who.on_environment(&app, &id, Action::Admin).await?;
+    // Whoever opens a way between two environments decides about both.
+    for other in change.links.iter().flatten().chain(&change.add_links) {
+        who.on_environment(&app, other, Action::Admin).await?;
+    }
+    who.about(EntityRef::Environment(id.clone()));
+    let changed = environment::environment_update(&app.ctx(&who.caller), &id, change).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
 }
@@ -94,8 +110,10 @@ async fn update(
 #[utoipa::path(delete, path = "/environment/{id}", operation_id = "environment_delete", tag = "environment",
     params(("id" = String, Path)),
     responses((status = 202, body = wire::CreateEntityResponse, description = "Being deleted."), Errors))]
-async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
-    let gone = entity_delete(&app.ctx(), &EntityRef::Environment(id(&text)?)).await?;
+async fn delete(who: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
+    let entity = EntityRef::Environment(id(&text)?);
+    who.on_entity(&app, &entity, Action::Admin).await?;
+    let gone = entity_delete(&app.ctx(&who.caller), &entity).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(gone)))
 }
@@ -107,14 +125,14 @@ async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<Stri
     params(("id" = String, Path), ("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query)),
     responses((status = 200, body = Vec<wire::LogFile>, description = "One file."), Errors))]
 async fn logs(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiQuery(query): ApiQuery<wire::LogQuery>,
 ) -> Result<Json<Vec<wire::LogFile>>, ApiError> {
     let id = id(&text)?;
     let entity = EntityRef::Environment(id.clone());
-    app.store.environment_get(&id).await?.ok_or_else(|| missing(&entity))?;
+    who.on_entity(&app, &entity, Action::Pull).await?;
     let query = log::query(&query)?;
     Ok(Json(log::operations(&app, &query, Some(id)).await?))
 }

@@ -32,10 +32,10 @@ struct Which {
 #[utoipa::path(get, path = "/image/resolve", operation_id = "image_resolve", tag = "image", params(("image" = String, Query)),
     responses((status = 200, body = wire::ImageResolution, description = "The steps; `problem` when the pull check fails."), Errors))]
 async fn resolve(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiQuery(Which { image }): ApiQuery<Which>,
 ) -> Result<Json<wire::ImageResolution>, ApiError> {
     let image = ImageRef::parse(&image).map_err(|why| ApiError::value(why.to_string()))?;
-    Ok(Json(write::resolution(&image_resolve(&app.ctx(), &image).await?)))
+    Ok(Json(write::resolution(&image_resolve(&app.ctx(&who.caller), &image).await?)))
 }

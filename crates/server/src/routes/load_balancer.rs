@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::LoadBalancerId;
 use layer0_domain::ops::{entity_delete, load_balancer};
@@ -12,7 +13,7 @@ use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, accepted, columns, created, environment_name, environment_names, listed, log};
+use super::{Errors, Visible, accepted, columns, created, environment_name, environment_names, listed, log};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::convert::write::LoadBalancerAround;
@@ -31,11 +32,12 @@ fn id(text: &str) -> Result<LoadBalancerId, ApiError> {
 /// All load balancers
 #[utoipa::path(get, path = "/loadbalancer", operation_id = "load_balancer_list", tag = "loadbalancer",
     responses((status = 200, body = Vec<wire::LoadBalancerSummary>, description = "By name."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
-    listed(&app, EntityKind::LoadBalancer, all(&app)).await
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
+    let visible = Visible::to(&app, &who).await?;
+    listed(&app, EntityKind::LoadBalancer, &visible, all(&app, &visible)).await
 }
 
-async fn all(app: &App) -> Result<Vec<wire::LoadBalancerSummary>, ApiError> {
+async fn all(app: &App, visible: &Visible) -> Result<Vec<wire::LoadBalancerSummary>, ApiError> {
     let names = environment_names(app).await?;
     let all = app.store.summary_list(EntityKind::LoadBalancer).await?;
     let summary = |mut it: layer0_domain::port::store::Summary| {
@@ -49,7 +51,7 @@ async fn all(app: &App) -> Result<Vec<wire::LoadBalancerSummary>, ApiError> {
             environment_name,
         }
     };
-    Ok(all.into_iter().map(summary).collect())
+    Ok(all.into_iter().filter(|it| visible.shows(it)).map(summary).collect())
 }
 
 /// Make a load balancer
@@ -57,13 +59,15 @@ async fn all(app: &App) -> Result<Vec<wire::LoadBalancerSummary>, ApiError> {
     request_body = wire::CreateLoadBalancerRequest,
     responses((status = 201, body = wire::CreateEntityResponse, description = "Being made."), Errors))]
 async fn create(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiJson(request): ApiJson<wire::CreateLoadBalancerRequest>,
 ) -> Result<Response, ApiError> {
     let new = read::new_load_balancer(request)?;
+    who.on_environment(&app, &new.environment, Action::Deploy).await?;
     let _turn = app.port_turn.lock().await;
-    let made = load_balancer::load_balancer_create(&app.ctx(), new).await?;
+    let made = load_balancer::load_balancer_create(&app.ctx(&who.caller), new).await?;
+    who.about(&made.entity);
     app.nudge.nudge();
     Ok(created(write::accepted(made)))
 }
@@ -73,12 +77,13 @@ async fn create(
     params(("id" = String, Path)),
     responses((status = 200, body = wire::LoadBalancer, description = "The load balancer."), Errors))]
 async fn get(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
 ) -> Result<Json<wire::LoadBalancer>, ApiError> {
     let id = id(&text)?;
     let entity = EntityRef::LoadBalancer(id.clone());
+    who.on_entity(&app, &entity, Action::Pull).await?;
     let found = app.store.load_balancer_get(&id).await?.ok_or_else(|| missing(&entity))?;
     let holders = app.store.entity_holders(&entity).await?;
     let service = holders.into_iter().next().map(|holder| (holder.entity.id().to_owned(), holder.name));
@@ -92,14 +97,16 @@ async fn get(
     params(("id" = String, Path)), request_body = wire::UpdateLoadBalancerRequest,
     responses((status = 202, body = wire::CreateEntityResponse, description = "Being changed."), Errors))]
 async fn update(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiJson(request): ApiJson<wire::UpdateLoadBalancerRequest>,
 ) -> Result<Response, ApiError> {
     let change = read::load_balancer_change(request)?;
+    let id = id(&text)?;
+    who.on_entity(&app, &EntityRef::LoadBalancer(id.clone()), Action::Deploy).await?;
     let _turn = app.port_turn.lock().await;
-    let changed = load_balancer::load_balancer_update(&app.ctx(), &id(&text)?, change).await?;
+    let changed = load_balancer::load_balancer_update(&app.ctx(&who.caller), &id, change).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
 }
@@ -108,8 +115,10 @@ async fn update(
 #[utoipa::path(delete, path = "/loadbalancer/{id}", operation_id = "load_balancer_delete", tag = "loadbalancer",
     params(("id" = String, Path)),
     responses((status = 202, body = wire::CreateEntityResponse, description = "Being deleted."), Errors))]
-async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
-    let gone = entity_delete(&app.ctx(), &EntityRef::LoadBalancer(id(&text)?)).await?;
+async fn delete(who: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
+    let entity = EntityRef::LoadBalancer(id(&text)?);
+    who.on_entity(&app, &entity, Action::Delete).await?;
+    let gone = entity_delete(&app.ctx(&who.caller), &entity).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(gone)))
 }

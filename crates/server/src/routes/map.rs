@@ -24,8 +24,8 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// All map rules
 #[utoipa::path(get, path = "/map", operation_id = "map_list", tag = "image",
     responses((status = 200, body = Vec<wire::MapRule>, description = "Those of the instance first."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::MapRule>>, ApiError> {
-    let all = map::map_list(&app.ctx()).await?;
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::MapRule>>, ApiError> {
+    let all = map::map_list(&app.ctx(&who.caller)).await?;
     Ok(Json(all.iter().map(write::map_rule).collect()))
 }
 
@@ -35,17 +35,19 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::MapR
 #[utoipa::path(post, path = "/map", operation_id = "map_add", tag = "image", request_body = wire::AddMapRuleRequest,
     responses((status = 201, body = wire::MapRule, description = "The rule."), Errors))]
 async fn add(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiJson(request): ApiJson<wire::AddMapRuleRequest>,
 ) -> Result<Response, ApiError> {
+    who.must_administer()?;
     let text = match (request.rule, request.prefix, request.target) {
         (Some(rule), None, None) => rule,
         (None, Some(prefix), Some(target)) => format!("{prefix}|{target}"),
         _ => return Err(ApiError::value("give either `rule`, or `prefix` and `target`")),
     };
     let rule = MapRule::parse(&text).map_err(|why| ApiError::value(why.to_string()))?;
-    Ok(created(write::map_rule(&map::map_add(&app.ctx(), rule).await?)))
+    who.about(rule.prefix());
+    Ok(created(write::map_rule(&map::map_add(&app.ctx(&who.caller), rule).await?)))
 }
 
 /// Which rule.
@@ -58,9 +60,11 @@ struct Which {
 #[utoipa::path(delete, path = "/map", operation_id = "map_remove", tag = "image", params(("prefix" = String, Query)),
     responses((status = 200, body = wire::MapRule, description = "The rule that is gone."), Errors))]
 async fn remove(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiQuery(Which { prefix }): ApiQuery<Which>,
 ) -> Result<Json<wire::MapRule>, ApiError> {
-    Ok(Json(write::map_rule(&map::map_remove(&app.ctx(), &prefix).await?)))
+    who.must_administer()?;
+    who.about(&prefix);
+    Ok(Json(write::map_rule(&map::map_remove(&app.ctx(&who.caller), &prefix).await?)))
 }

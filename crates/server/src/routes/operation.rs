@@ -35,17 +35,19 @@ fn missing(text: &str) -> ApiError {
     ApiError::new(ErrorCode::OperationDoesNotExist, format!("operation `{text}` does not exist"))
 }
 
-async fn find(app: &App, text: &str) -> Result<Operation, ApiError> {
+/// An operation that the caller may see; another one is not there.
+async fn find(app: &App, who: &SignedIn, text: &str) -> Result<Operation, ApiError> {
     let id = OperationId::parse(text).map_err(|_| missing(text))?;
-    app.store.operation_get(&id).await?.ok_or_else(|| missing(text))
+    let found = app.store.operation_get(&id).await?;
+    found.filter(|it| who.sees(it)).ok_or_else(|| missing(text))
 }
 
 /// The newest operations
 #[utoipa::path(get, path = "/operation", operation_id = "operation_list", tag = "operation",
     responses((status = 200, body = Vec<wire::Operation>, description = "The newest first."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Operation>>, ApiError> {
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Operation>>, ApiError> {
     let all = app.store.operation_list(LISTED).await?;
-    Ok(Json(all.iter().map(write::operation).collect()))
+    Ok(Json(all.iter().filter(|it| who.sees(it)).map(write::operation).collect()))
 }
 
 /// One operation
@@ -53,11 +55,11 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Oper
     params(("id" = String, Path)),
     responses((status = 200, body = wire::Operation, description = "The operation."), Errors))]
 async fn get(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
 ) -> Result<Json<wire::Operation>, ApiError> {
-    Ok(Json(write::operation(&find(&app, &text).await?)))
+    Ok(Json(write::operation(&find(&app, &who, &text).await?)))
 }
 
 /// What happened in an operation so far
@@ -65,11 +67,11 @@ async fn get(
     params(("id" = String, Path)),
     responses((status = 200, body = Vec<wire::OperationEvent>, description = "In order."), Errors))]
 async fn log(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
 ) -> Result<Json<Vec<wire::OperationEvent>>, ApiError> {
-    let operation = find(&app, &text).await?;
+    let operation = find(&app, &who, &text).await?;
     let events = app.store.operation_events(&operation.id, 0).await?;
     Ok(Json(events.iter().map(write::event).collect()))
 }
@@ -89,12 +91,12 @@ struct After {
     params(("id" = String, Path), ("after" = Option<u64>, Query)),
     responses((status = 200, content_type = "text/event-stream", body = String, description = "Events."), Errors))]
 async fn events(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiQuery(After { after }): ApiQuery<After>,
 ) -> Result<Response, ApiError> {
-    let operation = find(&app, &text).await?;
+    let operation = find(&app, &who, &text).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     tokio::spawn(send_events(app, operation.id, after, sender));
     let events = futures_util::stream::unfold(receiver, |mut receiver| async move {

@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{ManifestRef, Repository};
+use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::ops::image::image_holders;
 use layer0_domain::port::registry_store::Page;
 use layer0_registry::TaggedImage;
@@ -27,7 +28,7 @@ use crate::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::text_time::rfc3339;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(list_of, create)).routes(routes!(get, delete))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(list_of, create)).routes(routes!(get, update, delete))
 }
 
 fn repository(app: &App, it: &Repository) -> wire::Repository {
@@ -35,6 +36,7 @@ fn repository(app: &App, it: &Repository) -> wire::Repository {
         owner: it.name.owner().to_owned(),
         name: it.name.name().to_owned(),
         created_at: rfc3339(it.created),
+        visibility: it.visibility.as_str().to_owned(),
         uri: format!("{}/{}", app.identity.registry_name, it.name),
         backing_uri: format!("{}/{}", app.identity.registry.current, it.name),
     }
@@ -60,9 +62,11 @@ fn no_repository(name: &RepositoryName) -> ApiError {
 /// All repositories
 #[utoipa::path(get, path = "/repository", operation_id = "repository_list", tag = "repository",
     responses((status = 200, body = wire::RepositoryList, description = "`owner/name`, in byte order."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<wire::RepositoryList>, ApiError> {
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<wire::RepositoryList>, ApiError> {
     let all = app.registry.repository_list(None, Page::default()).await?;
-    Ok(Json(wire::RepositoryList { repositories: all.iter().map(|it| it.name.to_string()).collect() }))
+    Ok(Json(wire::RepositoryList {
+        repositories: all.iter().filter(|it| who.may_pull(it)).map(|it| it.name.to_string()).collect(),
+    }))
 }
 
 /// The repositories of one owner
@@ -70,12 +74,14 @@ async fn list(_: SignedIn, State(app): State<App>) -> Result<Json<wire::Reposito
     params(("owner" = String, Path)),
     responses((status = 200, body = wire::RepositoryList, description = "Names without the owner, in byte order."), Errors))]
 async fn list_of(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(owner): ApiPath<String>,
 ) -> Result<Json<wire::RepositoryList>, ApiError> {
     let all = app.registry.repository_list(Some(&owner), Page::default()).await?;
-    Ok(Json(wire::RepositoryList { repositories: all.iter().map(|it| it.name.name().to_owned()).collect() }))
+    Ok(Json(wire::RepositoryList {
+        repositories: all.iter().filter(|it| who.may_pull(it)).map(|it| it.name.name().to_owned()).collect(),
+    }))
 }
 
 /// Make a repository
@@ -83,13 +89,18 @@ async fn list_of(
     params(("owner" = String, Path)), request_body = wire::CreateRepositoryRequest,
     responses((status = 201, body = wire::Repository, description = "Made; with its backing URI."), Errors))]
 async fn create(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(owner): ApiPath<String>,
     ApiJson(request): ApiJson<wire::CreateRepositoryRequest>,
 ) -> Result<Response, ApiError> {
     let name = read::repository(&owner, &request.name)?;
-    let made = app.registry.repository_create(name).await?;
+    let visibility = match request.visibility.as_deref() {
+        None => Visibility::default(),
+        Some(text) => read::visibility(text)?,
+    };
+    who.must(Action::Admin, (&name).into())?;
+    let made = app.registry.repository_create(name, visibility).await?;
     Ok(created(repository(&app, &made)))
 }
 
@@ -123,23 +134,24 @@ fn below(owner: &str, rest: &str) -> Result<Below, ApiError> {
     params(("owner" = String, Path), ("rest" = String, Path)),
     responses((status = 200, body = wire::Repository, description = "What the path names."), Errors))]
 async fn get(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath((owner, rest)): ApiPath<(String, String)>,
 ) -> Result<Response, ApiError> {
     match below(&owner, &rest)? {
-        Below::Repository(name) => {
-            let found = app.registry.repository_get(&name).await?.ok_or_else(|| no_repository(&name))?;
-            Ok(Json(repository(&app, &found)).into_response())
-        }
+        Below::Repository(name) => Ok(Json(repository(&app, &seen(&app, &who, &name).await?)).into_response()),
         Below::Images(name) => {
+            seen(&app, &who, &name).await?;
             let all = app.registry.image_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
             Ok(Json(wire::ImageList { images: all.into_iter().map(|it| it.tag).collect() }).into_response())
         }
-        Below::Image(name, reference, text) => match app.registry.image_get(&name, &reference).await? {
-            Some(found) => Ok(Json(image(&found)).into_response()),
-            None => Err(no_image(&app, &name, &text).await?),
-        },
+        Below::Image(name, reference, text) => {
+            seen(&app, &who, &name).await?;
+            match app.registry.image_get(&name, &reference).await? {
+                Some(found) => Ok(Json(image(&found)).into_response()),
+                None => Err(no_image(&app, &name, &text).await?),
+            }
+        }
     }
 }
 
@@ -152,8 +164,13 @@ async fn no_image(app: &App, name: &RepositoryName, reference: &str) -> Result<A
 }
 
 /// What runs an image keeps it: a copy that must be started again has to be pulled again.
-async fn nobody_holds(app: &App, name: &RepositoryName, digest: Option<&Digest>) -> Result<(), ApiError> {
-    let holders = image_holders(&app.ctx(), name, digest).await?;
+async fn nobody_holds(
+    app: &App,
+    who: &SignedIn,
+    name: &RepositoryName,
+    digest: Option<&Digest>,
+) -> Result<(), ApiError> {
+    let holders = image_holders(&app.ctx(&who.caller), name, digest).await?;
     if holders.is_empty() {
         return Ok(());
     }
@@ -162,6 +179,36 @@ async fn nobody_holds(app: &App, name: &RepositoryName, digest: Option<&Digest>)
         None => format!("repository `{name}`"),
     };
     Err(ApiError::in_use(&what, &holders))
+}
+
+/// A repository that the caller may pull from; another one is not there.
+async fn seen(app: &App, who: &SignedIn, name: &RepositoryName) -> Result<Repository, ApiError> {
+    who.about(name);
+    let found = app.registry.repository_get(name).await?;
+    found.filter(|it| who.may_pull(it)).ok_or_else(|| no_repository(name))
+}
+
+/// Change a repository
+///
+/// Who may pull from it: `private` for those who have the right to, `public` for everybody.
+#[utoipa::path(patch, path = "/repository/{owner}/{*rest}", operation_id = "repository_update", tag = "repository",
+    params(("owner" = String, Path), ("rest" = String, Path)), request_body = wire::UpdateRepositoryRequest,
+    responses((status = 200, body = wire::Repository, description = "As it is now."), Errors))]
+async fn update(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath((owner, rest)): ApiPath<(String, String)>,
+    ApiJson(request): ApiJson<wire::UpdateRepositoryRequest>,
+) -> Result<Json<wire::Repository>, ApiError> {
+    let Below::Repository(name) = below(&owner, &rest)? else {
+        return Err(ApiError::request("an image can't be changed: push another one"));
+    };
+    seen(&app, &who, &name).await?;
+    who.must(Action::Admin, (&name).into())?;
+    let changed = app.registry.repository_update(&name, read::visibility(&request.visibility)?).await?;
+    // Whoever pulls what is private from now on may have no right to.
+    app.sign_in.changes.tell();
+    Ok(Json(repository(&app, &changed)))
 }
 
 /// How a delete is meant.
@@ -179,22 +226,33 @@ struct How {
     params(("owner" = String, Path), ("rest" = String, Path), ("force" = Option<bool>, Query)),
     responses((status = 200, body = wire::Repository, description = "It is gone."), Errors))]
 async fn delete(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath((owner, rest)): ApiPath<(String, String)>,
     ApiQuery(How { force }): ApiQuery<How>,
 ) -> Result<Response, ApiError> {
     match below(&owner, &rest)? {
         Below::Repository(name) => {
-            let found = app.registry.repository_get(&name).await?.ok_or_else(|| no_repository(&name))?;
-            nobody_holds(&app, &name, None).await?;
+            let found = seen(&app, &who, &name).await?;
+            who.must(Action::Admin, (&name).into())?;
+            nobody_holds(&app, &who, &name, None).await?;
             app.registry.repository_delete(&name, !force).await?;
             Ok(Json(repository(&app, &found)).into_response())
         }
         Below::Images(_) => Err(ApiError::request("name a tag or a digest to delete")),
         Below::Image(name, reference, text) => {
+            seen(&app, &who, &name).await?;
+            who.about(format!("{name}{}{text}", if text.contains(':') { '@' } else { ':' }));
+            let may = match &reference {
+                ManifestRef::Tag(tag) => who.caller.rights.may_tag(Action::Delete, (&name).into(), tag),
+                // It goes with whatever tags point to it.
+                ManifestRef::Digest(_) => who.caller.rights.may_all_tags(Action::Delete, (&name).into()),
+            };
+            if !may {
+                return Err(who.forbidden(Action::Delete, (&name).into()));
+            }
             if let ManifestRef::Digest(digest) = &reference {
-                nobody_holds(&app, &name, Some(digest)).await?;
+                nobody_holds(&app, &who, &name, Some(digest)).await?;
             }
             if app.registry.image_delete(&name, &reference).await? {
                 Ok(Json(format!("Image '{name}:{text}' successfully deleted.")).into_response())

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::ServiceId;
 use layer0_domain::ops::{entity_delete, service};
@@ -12,7 +13,8 @@ use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, accepted, columns, created, environment_name, environment_names, listed, log};
+use super::deploy::may_deploy;
+use super::{Errors, Visible, accepted, columns, created, environment_name, environment_names, listed, log};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::convert::write::ServiceAround;
@@ -34,18 +36,19 @@ fn id(text: &str) -> Result<ServiceId, ApiError> {
 /// All services
 #[utoipa::path(get, path = "/service", operation_id = "service_list", tag = "service",
     responses((status = 200, body = Vec<wire::ServiceSummary>, description = "By name."), Errors))]
-async fn list(_: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
-    listed(&app, EntityKind::Service, all(&app)).await
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
+    let visible = Visible::to(&app, &who).await?;
+    listed(&app, EntityKind::Service, &visible, all(&app, &visible)).await
 }
 
-async fn all(app: &App) -> Result<Vec<wire::ServiceSummary>, ApiError> {
+async fn all(app: &App, visible: &Visible) -> Result<Vec<wire::ServiceSummary>, ApiError> {
     let names = environment_names(app).await?;
     let all = app.store.summary_list(EntityKind::Service).await?;
     let summary = |it: layer0_domain::port::store::Summary| {
         let (service_id, service_name, environment_id, environment_name) = columns(it, &names);
         wire::ServiceSummary { service_id, service_name, environment_id, environment_name }
     };
-    Ok(all.into_iter().map(summary).collect())
+    Ok(all.into_iter().filter(|it| visible.shows(it)).map(summary).collect())
 }
 
 /// Make a service
@@ -55,11 +58,15 @@ async fn all(app: &App) -> Result<Vec<wire::ServiceSummary>, ApiError> {
     request_body = wire::CreateServiceRequest,
     responses((status = 201, body = wire::CreateEntityResponse, description = "Being rolled out."), Errors))]
 async fn create(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiJson(request): ApiJson<wire::CreateServiceRequest>,
 ) -> Result<Response, ApiError> {
-    let made = service::service_create(&app.ctx(), read::new_service(request)?).await?;
+    let new = read::new_service(request)?;
+    who.on_environment(&app, &new.environment, Action::Deploy).await?;
+    may_deploy(&app, &who, &new.deploy).await?;
+    let made = service::service_create(&app.ctx(&who.caller), new).await?;
+    who.about(&made.entity);
     app.nudge.nudge();
     Ok(created(write::accepted(made)))
 }
@@ -68,12 +75,13 @@ async fn create(
 #[utoipa::path(get, path = "/service/{id}", operation_id = "service_get", tag = "service", params(("id" = String, Path)),
     responses((status = 200, body = wire::Service, description = "The service."), Errors))]
 async fn get(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
 ) -> Result<Json<wire::Service>, ApiError> {
     let id = id(&text)?;
     let entity = EntityRef::Service(id.clone());
+    who.on_entity(&app, &entity, Action::Pull).await?;
     let found = app.store.service_get(&id).await?.ok_or_else(|| missing(&entity))?;
     let load_balancer_name = match &found.load_balancer {
         Some(id) => app.store.load_balancer_get(id).await?.map(|it| it.name.to_string()).unwrap_or_default(),
@@ -94,12 +102,18 @@ async fn get(
     params(("id" = String, Path)), request_body = wire::UpdateServiceRequest,
     responses((status = 202, body = wire::CreateEntityResponse, description = "Being rolled out."), Errors))]
 async fn update(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiJson(request): ApiJson<wire::UpdateServiceRequest>,
 ) -> Result<Response, ApiError> {
-    let changed = service::service_update(&app.ctx(), &id(&text)?, read::service_change(request)?).await?;
+    let id = id(&text)?;
+    let change = read::service_change(request)?;
+    if let Some(deploy) = &change.deploy {
+        may_deploy(&app, &who, deploy).await?;
+    }
+    who.on_entity(&app, &EntityRef::Service(id.clone()), Action::Deploy).await?;
+    let changed = service::service_update(&app.ctx(&who.caller), &id, change).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
 }
@@ -108,8 +122,10 @@ async fn update(
 #[utoipa::path(delete, path = "/service/{id}", operation_id = "service_delete", tag = "service",
     params(("id" = String, Path)),
     responses((status = 202, body = wire::CreateEntityResponse, description = "Being deleted."), Errors))]
-async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
-    let gone = entity_delete(&app.ctx(), &EntityRef::Service(id(&text)?)).await?;
+async fn delete(who: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
+    let entity = EntityRef::Service(id(&text)?);
+    who.on_entity(&app, &entity, Action::Delete).await?;
+    let gone = entity_delete(&app.ctx(&who.caller), &entity).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(gone)))
 }
@@ -122,13 +138,14 @@ async fn delete(_: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<Stri
         ("end" = Option<String>, Query), ("follow" = Option<bool>, Query)),
     responses((status = 200, body = Vec<wire::LogFile>, description = "A file for each container."), Errors))]
 async fn logs(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiQuery(query): ApiQuery<wire::LogQuery>,
 ) -> Result<Response, ApiError> {
     let id = id(&text)?;
     let entity = EntityRef::Service(id.clone());
+    who.on_entity(&app, &entity, Action::Pull).await?;
     app.store.service_get(&id).await?.ok_or_else(|| missing(&entity))?;
     log::answer(&app, &entity, &query).await
 }

@@ -7,13 +7,15 @@ use axum::extract::State;
 use axum::response::Response;
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
-use layer0_domain::model::entity::EntityKind;
+use layer0_domain::model::access::Action;
+use layer0_domain::model::entity::{EntityKind, EntityRef};
+use layer0_domain::model::glob::matches;
 use layer0_domain::model::tag::Tag;
 use layer0_domain::port::store::Summary;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Errors, created};
+use super::{Errors, Visible, created};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::error::ApiError;
@@ -32,7 +34,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         ("name" = Option<String>, Query), ("fuzz" = Option<String>, Query), ("version" = Option<String>, Query)),
     responses((status = 200, body = Vec<wire::Tag>, description = "All tags of all that passed, entity by entity."), Errors))]
 async fn list(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiQuery(query): ApiQuery<wire::TagQuery>,
 ) -> Result<Json<Vec<wire::Tag>>, ApiError> {
@@ -40,10 +42,11 @@ async fn list(
         None => EntityKind::ALL.to_vec(),
         Some(text) => EntityKind::parse(text).into_iter().collect(),
     };
+    let visible = Visible::to(&app, &who).await?;
     let mut entities: BTreeMap<(String, String), HashMap<String, String>> = BTreeMap::new();
     for kind in kinds {
         for summary in app.store.summary_list(kind).await? {
-            if passes_early(&query, &summary) {
+            if visible.shows(&summary) && passes_early(&query, &summary) {
                 let key = (kind.as_str().to_owned(), summary.entity.id().to_owned());
                 entities.insert(key, worked_out(kind, &summary));
             }
@@ -52,7 +55,9 @@ async fn list(
     for tag in app.store.tag_list().await? {
         let wanted = query.entity_type.as_ref().is_none_or(|kind| *kind == tag.entity_type);
         let key = (tag.entity_type, tag.entity_id);
-        if wanted && (entities.contains_key(&key) || EntityKind::parse(&key.0).is_none()) {
+        // What users tag beside our entities belongs to the instance.
+        let other = EntityKind::parse(&key.0).is_none() && visible.is_everything();
+        if wanted && (entities.contains_key(&key) || other) {
             entities.entry(key).or_default().insert(tag.key, tag.value);
         }
     }
@@ -133,27 +138,6 @@ fn keep_latest(entities: &mut BTreeMap<(String, String), HashMap<String, String>
     });
 }
 
-/// Whether a pattern with `*` for any run of characters matches a text. Linear: each literal piece is looked for once,
-/// from left to right.
-fn matches(glob: &str, text: &str) -> bool {
-    let mut pieces = glob.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut last = None;
-    for piece in pieces {
-        if let Some(middle) = last.replace(piece) {
-            match rest.find(middle) {
-                Some(at) => rest = &rest[at + middle.len()..],
-                None => return false,
-            }
-        }
-    }
-    match last {
-        Some(end) => rest.ends_with(end),
-        None => rest.is_empty(),
-    }
-}
-
 fn tag(it: wire::Tag) -> Result<Tag, ApiError> {
     for (value, what) in [(&it.entity_id, "entity_id"), (&it.entity_type, "entity_type"), (&it.key, "key")] {
         if value.is_empty() {
@@ -169,11 +153,25 @@ fn tag(it: wire::Tag) -> Result<Tag, ApiError> {
     Ok(Tag { entity_id: it.entity_id, entity_type: it.entity_type, key: it.key, value: it.value })
 }
 
+/// Demands that somebody may change the tags of an entity; those of what is no entity of ours are an admin's.
+async fn may_tag(app: &App, who: &SignedIn, it: &wire::Tag) -> Result<(), ApiError> {
+    let kind = EntityKind::parse(&it.entity_type);
+    match kind.map(|kind| EntityRef::from_parts(kind, &it.entity_id)) {
+        Some(Ok(entity)) if !who.caller.rights.are_everything() => who.on_entity(app, &entity, Action::Deploy).await,
+        _ => {
+            who.must_administer()?;
+            who.about(format!("{} {}", it.entity_type, it.entity_id));
+            Ok(())
+        }
+    }
+}
+
 /// Add a tag
 #[utoipa::path(post, path = "/tag", operation_id = "tag_create", tag = "tag", request_body = wire::Tag,
     responses((status = 201, body = wire::Tag, description = "The tag."), Errors))]
-async fn create(_: SignedIn, State(app): State<App>, ApiJson(it): ApiJson<wire::Tag>) -> Result<Response, ApiError> {
+async fn create(who: SignedIn, State(app): State<App>, ApiJson(it): ApiJson<wire::Tag>) -> Result<Response, ApiError> {
     let answer = it.clone();
+    may_tag(&app, &who, &it).await?;
     app.store.tag_put(&tag(it)?).await?;
     Ok(created(answer))
 }
@@ -182,40 +180,16 @@ async fn create(_: SignedIn, State(app): State<App>, ApiJson(it): ApiJson<wire::
 #[utoipa::path(delete, path = "/tag", operation_id = "tag_delete", tag = "tag", request_body = wire::Tag,
     responses((status = 200, body = wire::Tag, description = "The tag that is gone."), Errors))]
 async fn delete(
-    _: SignedIn,
+    who: SignedIn,
     State(app): State<App>,
     ApiJson(it): ApiJson<wire::Tag>,
 ) -> Result<Json<wire::Tag>, ApiError> {
     let answer = it.clone();
+    may_tag(&app, &who, &it).await?;
     if app.store.tag_delete(&tag(it)?).await? {
         Ok(Json(answer))
     } else {
         let message = format!("{} `{}` has no tag `{}`", answer.entity_type, answer.entity_id, answer.key);
         Err(ApiError::new(ErrorCode::TagDoesNotExist, message))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_match_any_run() {
-        for (glob, text) in [
-            ("a", "a"),
-            ("*", ""),
-            ("*", "abc"),
-            ("a*", "abc"),
-            ("*c", "abc"),
-            ("a*c", "abc"),
-            ("a*b*c", "a-b-b-c"),
-            ("**", "x"),
-            ("ab*ab", "abab"),
-        ] {
-            assert!(matches(glob, text), "{glob} {text}");
-        }
-        for (glob, text) in [("a", "ab"), ("a*", "ba"), ("ab*ab", "ab"), ("a*b", "a"), ("", "a")] {
-            assert!(!matches(glob, text), "{glob} {text}");
-        }
     }
 }

@@ -1,7 +1,5 @@
-use layer0_domain::port::store::TokenDelete;
-
 use super::*;
-use crate::auth::{Presented, presented, token_of};
+use crate::auth::{Signed, Verdict};
 use crate::clock::SystemClock;
 use crate::config::{Asked, parse};
 
@@ -21,8 +19,8 @@ async fn opens(app: &App, auth: &Secret) -> bool {
     let mut headers = axum::http::HeaderMap::new();
     let value = format!("Basic {}", auth.expose()).parse().expect("a header");
     headers.insert(axum::http::header::AUTHORIZATION, value);
-    let Presented::Basic(user, secret) = presented(&headers) else { panic!("no credential") };
-    token_of(app.store.as_ref(), app.clock.as_ref(), Some(&user), &secret).await.expect("read").is_some()
+    let verdict = app.sign_in.who(&headers, None, Signed::Refused).await.expect("read");
+    matches!(verdict, Verdict::Known(known) if known.caller.rights.are_everything())
 }
 
 #[tokio::test]
@@ -34,7 +32,7 @@ async fn a_first_token_that_was_never_shown_is_revoked_by_the_next() {
     let shown = first_token(&app).await.expect("made").expect("the first that is shown");
     first_token_shown(&app).await.expect("noted");
     assert_eq!((opens(&app, &lost).await, opens(&app, &shown).await), (false, true));
-    assert_eq!(app.store.token_list().await.expect("read").len(), 1);
+    assert_eq!(app.access.token_list().await.expect("read").len(), 1);
     assert!(first_token(&app).await.expect("read").is_none(), "there is only one first");
 }
 
@@ -44,13 +42,12 @@ async fn another_admin_token_is_the_way_back_in() {
     let (app, _data_dir) = app(directory.path()).await;
     let first = first_token(&app).await.expect("made").expect("the first");
     first_token_shown(&app).await.expect("noted");
-    let only = app.store.token_list().await.expect("read").remove(0);
-    let kept = app.store.token_delete(&only.id, app.clock.now()).await.expect("asked");
-    assert_eq!(kept, TokenDelete::LastLive);
+    let only = app.access.token_list().await.expect("read").remove(0);
+    let kept = app.access.token_delete(&only.id, app.clock.now()).await;
+    assert!(matches!(kept, Err(AccessStoreError::LastWayIn { .. })), "{kept:?}");
 
     let another = another_token(&app).await.expect("made");
     assert!(opens(&app, &first).await && opens(&app, &another).await);
-    let gone = app.store.token_delete(&only.id, app.clock.now()).await.expect("asked");
-    assert!(matches!(gone, TokenDelete::Gone(_)));
+    app.access.token_delete(&only.id, app.clock.now()).await.expect("there is another way in");
     assert!(!opens(&app, &first).await && opens(&app, &another).await);
 }

@@ -1,4 +1,5 @@
-//! Who may do what: every operation of the document and every route of the registry, with every kind of credential.
+//! Who may do what: every operation of the document, with every kind of caller. The registry's routes have a table of their
+//! own beside this one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,75 +7,104 @@ use std::sync::Arc;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Raw, basic};
+use crate::teams::{CALLERS, Teams};
 
-/// Who is let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum To {
-    Everyone,
-    Users,
-}
+/// An operation; what a reader, a writer and a maintainer of the owner, the maintainer of another owner, and an admin get
+/// (2: it is done, +: let in, and then refused for another reason, 3: 403, 4: 404, as if it were not there); its path behind the method, and its body.
+///
+/// Whoever has no credential, or one that has expired or was revoked, gets 401, but for what is open to everyone (`open`).
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
+const DEPLOY: &str = r#"{"deploy_name": "web", "deploy_file": "eyJjb250YWluZXJEZWZpbml0aW9ucyI6W3sibmFtZSI6ImFwcCIsImltYWdlIjoieCIsIm1lbW9yeSI6NjR9XX0="}"#;
+const LB: &str = r#"{"load_balancer_name": "lb2", "environment_id": "{environment}", "ports": [{"host_port": 8081, "container_port": 80, "protocol": "http"}]}"#;
+const SERVICE: &str =
+    r#"{"service_name": "web2", "environment_id": "{environment}", "deploy_id": "{deploy}", "scale": 1}"#;
+const TASK: &str = r#"{"task_name": "job2", "environment_id": "{environment}", "deploy_id": "{deploy}"}"#;
+const TAG: &str = r#"{"entity_id": "{environment}", "entity_type": "environment", "key": "k", "value": "v"}"#;
+const ENVIRONMENT: &str = r#"{"environment_name": "new", "operating_system": "linux", "owner_name": "team"}"#;
 
 /// Every operation. A new one has to be put here by whoever makes it.
-const OPERATIONS: &[(&str, To)] = &[
-    ("health", To::Everyone),
-    ("index", To::Users),
-    ("admin_config", To::Users),
-    ("admin_logs", To::Users),
-    ("deploy_list", To::Users),
-    ("deploy_create", To::Users),
-    ("deploy_get", To::Users),
-    ("deploy_delete", To::Users),
-    ("environment_list", To::Users),
-    ("environment_create", To::Users),
-    ("environment_get", To::Users),
-    ("environment_update", To::Users),
-    ("environment_delete", To::Users),
-    ("environment_logs", To::Users),
-    ("load_balancer_list", To::Users),
-    ("load_balancer_create", To::Users),
-    ("load_balancer_get", To::Users),
-    ("load_balancer_update", To::Users),
-    ("load_balancer_delete", To::Users),
-    ("service_list", To::Users),
-    ("service_create", To::Users),
-    ("service_get", To::Users),
-    ("service_update", To::Users),
-    ("service_delete", To::Users),
-    ("service_logs", To::Users),
-    ("task_list", To::Users),
-    ("task_create", To::Users),
-    ("task_get", To::Users),
-    ("task_stop", To::Users),
-    ("task_delete", To::Users),
-    ("task_logs", To::Users),
-    ("operation_list", To::Users),
-    ("operation_get", To::Users),
-    ("operation_events", To::Users),
-    ("operation_follow", To::Users),
-    ("tag_list", To::Users),
-    ("tag_create", To::Users),
-    ("tag_delete", To::Users),
-    ("repository_list", To::Users),
-    ("repository_list_of", To::Users),
-    ("repository_create", To::Users),
-    ("repository_get", To::Users),
-    ("repository_delete", To::Users),
-    ("image_resolve", To::Users),
-    ("map_list", To::Users),
-    ("map_add", To::Users),
-    ("map_remove", To::Users),
-    ("account_list", To::Users),
-    ("account_grant", To::Users),
-    ("account_revoke", To::Users),
-    ("token_list", To::Users),
-    ("token_create", To::Users),
-    ("token_revoke", To::Users),
+const OPERATIONS: &[Row] = &[
+    ("health", "open", "/health", ""),
+    ("index", "22222", "/", ""),
+    ("whoami", "22222", "/whoami", ""),
+    ("admin_config", "22222", "/admin/config", ""),
+    ("admin_logs", "33332", "/admin/logs", ""),
+    ("admin_audit", "33332", "/admin/audit", ""),
+    ("deploy_list", "22222", "/deploy", ""),
+    ("deploy_create", "32232", "/deploy", DEPLOY),
+    ("deploy_get", "22242", "/deploy/{deploy}", ""),
+    ("deploy_delete", "33242", "/deploy/{deploy}", ""),
+    ("environment_list", "22222", "/environment", ""),
+    ("environment_create", "33232", "/environment", ENVIRONMENT),
+    ("environment_get", "22242", "/environment/{environment}", ""),
+    ("environment_update", "33242", "/environment/{environment}", r#"{"add_links": ["{unused}"]}"#),
+    ("environment_delete", "33242", "/environment/{unused}", ""),
+    ("environment_logs", "22242", "/environment/{environment}/logs", ""),
+    ("load_balancer_list", "22222", "/loadbalancer", ""),
+    ("load_balancer_create", "32242", "/loadbalancer", LB),
+    ("load_balancer_get", "22242", "/loadbalancer/{lb}", ""),
+    ("load_balancer_update", "32242", "/loadbalancer/{lb}", r#"{"idle_timeout": 30}"#),
+    ("load_balancer_delete", "33242", "/loadbalancer/{lb}", ""),
+    ("service_list", "22222", "/service", ""),
+    ("service_create", "32242", "/service", SERVICE),
+    ("service_get", "22242", "/service/{service}", ""),
+    ("service_update", "32242", "/service/{service}", r#"{"scale": 2}"#),
+    ("service_delete", "33242", "/service/{service}", ""),
+    ("service_logs", "22242", "/service/{service}/logs", ""),
+    ("task_list", "22222", "/task", ""),
+    ("task_create", "32242", "/task", TASK),
+    ("task_get", "22242", "/task/{task}", ""),
+    // It has ended by itself meanwhile, which is said to whoever may stop it.
+    ("task_stop", "3++4+", "/task/{task}/stop", ""),
+    ("task_delete", "33242", "/task/{task}", ""),
+    ("task_logs", "22242", "/task/{task}/logs", ""),
+    ("operation_list", "22222", "/operation", ""),
+    ("operation_get", "22242", "/operation/{operation}", ""),
+    ("operation_events", "22242", "/operation/{operation}/log", ""),
+    ("operation_follow", "22242", "/operation/{operation}/events", ""),
+    ("tag_list", "22222", "/tag", ""),
+    ("tag_create", "32242", "/tag", TAG),
+    ("tag_delete", "32242", "/tag", TAG),
+    ("repository_list", "22222", "/repository", ""),
+    ("repository_list_of", "22222", "/repository/team", ""),
+    ("repository_create", "33232", "/repository/team", r#"{"name": "new"}"#),
+    ("repository_get", "22242", "/repository/team/app", ""),
+    ("repository_update", "33242", "/repository/team/empty", r#"{"visibility": "private"}"#),
+    ("repository_delete", "33242", "/repository/team/empty", ""),
+    ("image_resolve", "22222", "/image/resolve?image=registry.layer0.test/team/app:1", ""),
+    ("map_list", "22222", "/map", ""),
+    ("map_add", "33332", "/map", r#"{"rule": "quay.example.com|localhost:1"}"#),
+    ("map_remove", "33332", "/map?prefix=docker.example.com", ""),
+    ("account_list", "22222", "/account", ""),
+    // A local instance refuses both to whoever may ask; see `account`.
+    ("account_grant", "3333+", "/account", r#"{"account": "123456789012"}"#),
+    ("account_revoke", "3333+", "/account/123456789012", ""),
+    ("token_list", "22222", "/token", ""),
+    ("token_create", "33232", "/token", r#"{"owner": "team", "scopes": ["pull:team/*"]}"#),
+    ("token_rotate", "44242", "/token/{robot}/rotate", ""),
+    ("token_revoke", "44242", "/token/{robot}", ""),
+    ("user_list", "22222", "/user", ""),
+    ("user_create", "33332", "/user", r#"{"user_name": "new"}"#),
+    ("user_get", "44442", "/user/guest", ""),
+    ("user_update", "44442", "/user/guest", r#"{"password": "correct horse"}"#),
+    ("user_delete", "44442", "/user/guest", ""),
+    ("owner_list", "22222", "/owner", ""),
+    ("owner_create", "33332", "/owner", r#"{"owner_name": "new"}"#),
+    ("owner_get", "22242", "/owner/team", ""),
+    ("owner_update", "33342", "/owner/team", r#"{"quota_bytes": 1000000}"#),
+    ("owner_delete", "44432", "/owner/other", ""),
+    ("tag_rule_add", "33242", "/owner/team/immutable", r#"{"tags": "v*"}"#),
+    ("tag_rule_remove", "33242", "/owner/team/immutable?tags=fixed-*", ""),
+    ("member_list", "22242", "/owner/team/member", ""),
+    ("member_put", "33242", "/owner/team/member/guest", r#"{"role": "writer"}"#),
+    ("member_delete", "33242", "/owner/team/member/guest", ""),
 ];
 
-/// Operation id, method, path with its parameters filled in, and the operation itself.
+/// Operation id, method, path, and the operation itself.
 fn operations() -> Vec<(String, Method, String, Value)> {
     let document: Value = serde_json::from_str(&layer0_server::openapi_json()).expect("the document is JSON");
     let mut found = Vec::new();
@@ -82,9 +112,7 @@ fn operations() -> Vec<(String, Method, String, Value)> {
         for (method, operation) in methods.as_object().expect("a path has methods") {
             let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no operationId"));
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            let filled: Vec<&str> =
-                path.split('/').map(|part| if part.starts_with('{') { "something" } else { part }).collect();
-            found.push((id.to_owned(), method, filled.join("/"), operation.clone()));
+            found.push((id.to_owned(), method, path.clone(), operation.clone()));
         }
     }
     found
@@ -105,52 +133,98 @@ fn the_document_is_complete() {
             assert!(responses.contains_key("4XX") && responses.contains_key("5XX"), "{method} {path} has no errors");
         }
     }
-    let table: BTreeSet<String> = OPERATIONS.iter().map(|(id, _)| (*id).to_owned()).collect();
+    let table: BTreeSet<String> = OPERATIONS.iter().map(|row| row.0.to_owned()).collect();
     assert_eq!(ids, table, "each operation has a row in the authorisation table, and no row is left over");
     assert_eq!(all.len(), OPERATIONS.len(), "no row is there twice");
 }
 
-/// A credential, and what it is.
-struct Credentials {
-    good: Vec<(&'static str, String)>,
-    bad: Vec<(&'static str, Option<String>)>,
-    pull: String,
+/// Each operation on an instance of its own: first those who are refused, then those who are let in, the least first, so
+/// that what the first of them does is really done.
+async fn row_holds(row: &Row, method: &Method) {
+    let (id, expected, path, body) = *row;
+    let mut teams = Teams::full().await;
+    // What the calls make is not looked at.
+    teams.app.leftovers_allowed();
+    let (path, body) = (teams.filled(path), teams.filled(body));
+    let ask = async |caller: &str| teams.as_(caller).send(method.clone(), &path, &[], body.clone()).await;
+    if expected == "open" {
+        for caller in ["anonymous", "expired", "revoked", "reader", "admin"] {
+            assert_eq!(ask(caller).await.status, 200, "{id} as {caller}");
+        }
+        return;
+    }
+    for caller in ["anonymous", "expired", "revoked"] {
+        let answer = ask(caller).await;
+        assert_eq!(answer.error(401).error_code, "Unauthorized", "{id} as {caller}");
+        // RFC 9110, section 15.5.2: a 401 names a way to sign in.
+        assert_eq!(answer.header("www-authenticate"), "Basic realm=\"Layer0\"", "{id} as {caller}");
+    }
+    let all: Vec<(&str, char)> = CALLERS.iter().copied().zip(expected.chars()).collect();
+    for (caller, wanted) in all.iter().filter(|(_, wanted)| "34".contains(*wanted)) {
+        let answer = ask(caller).await;
+        let status = if *wanted == '3' { 403 } else { 404 };
+        let error = answer.error(status);
+        assert!(*wanted != '3' || error.error_code == "Forbidden", "{id} as {caller}: {error:?}");
+    }
+    let allowed: Vec<(&str, char)> = all.into_iter().filter(|(_, wanted)| "2+".contains(*wanted)).collect();
+    for (at, (caller, wanted)) in allowed.iter().enumerate() {
+        let answer = ask(caller).await;
+        if *wanted == '2' && (at == 0 || method.is_safe()) {
+            assert!((200..300).contains(&answer.status), "{id} as {caller}: {} {}", answer.status, answer.text());
+        } else {
+            // It is done already, or done once more.
+            assert!(![401, 403, 500].contains(&answer.status), "{id} as {caller}: {} {}", answer.status, answer.text());
+        }
+    }
 }
 
-async fn credentials(app: &TestApp, clock: &FixedClock) -> Credentials {
-    let raw = Raw::of(app);
-    let (expired, expired_secret) = app.token(1).await;
-    clock.advance_ms(24 * 60 * 60 * 1000);
-    let (user, password) = app.pull_credential("team/app").await;
-    let (revoked, revoked_secret) = app.token(30).await;
-    let gone = raw.delete(&format!("/token/{revoked}")).await.expect(200).json();
-    assert_eq!(gone["user"], "admin");
-    let (good, secret) = app.token(30).await;
-    let scoped = raw.get("/auth/token?service=x&scope=repository:team/app:pull,push,delete").await.expect(200).json();
-    let scoped = scoped["token"].as_str().expect("a token").to_owned();
-    let bad = vec![
-        ("nobody", None),
-        ("an unknown token", Some(basic("admin", "l0_0000000000000000000000000000000000000000000000000000"))),
-        ("no secret", Some(basic("admin", ""))),
-        ("another user's name", Some(basic("somebody", &secret))),
-        ("an unknown bearer", Some("Bearer garbage".to_owned())),
-        ("no base64", Some("Basic ???".to_owned())),
-        ("another scheme", Some(format!("Digest {good}"))),
-        ("no scheme", Some(good.clone())),
-        ("a revoked token", Some(format!("Basic {revoked}"))),
-        ("a revoked bearer", Some(format!("Bearer {revoked_secret}"))),
-        ("an expired token", Some(format!("Basic {expired}"))),
-        ("an expired bearer", Some(format!("Bearer {expired_secret}"))),
-        ("a pull credential as bearer of another key", Some(format!("Bearer {}x", password))),
-    ];
-    let good = vec![
-        ("the first token", format!("Basic {}", app.auth())),
-        ("a token", format!("Basic {good}")),
-        ("its secret as bearer", format!("Bearer {secret}")),
-        // Good in the registry only; see below.
-        ("a token for the registry", format!("Bearer {scoped}")),
-    ];
-    Credentials { good, bad, pull: basic(&user, &password) }
+#[tokio::test]
+async fn every_operation_lets_in_whom_the_table_names() {
+    let methods = operations();
+    for row in OPERATIONS {
+        let (_, method, ..) = methods.iter().find(|(id, ..)| id == row.0).expect("the tables agree, see above");
+        row_holds(row, method).await;
+    }
+}
+
+/// What a list shows is what the caller may see, and nothing of anybody else's.
+#[tokio::test]
+async fn lists_show_what_the_caller_may_see() {
+    let teams = Teams::full().await;
+    teams.raw.post("/repository/other", &json!({"name": "app"})).await.expect(201);
+    let shown = async |caller: &str, path: &str| {
+        let answer = teams.as_(caller).get(path).await.expect(200).json();
+        let list = if path.starts_with("/repository") { answer["repositories"].clone() } else { answer };
+        list.as_array().expect("a list").len()
+    };
+    for (path, reader, stranger, admin) in [
+        ("/environment", 2, 0, 2),
+        ("/service", 1, 0, 1),
+        ("/task", 1, 0, 1),
+        ("/loadbalancer", 1, 0, 1),
+        ("/deploy", 1, 0, 1),
+        ("/tag?type=service", 2, 0, 2),
+        ("/repository", 2, 1, 3),
+        ("/repository/team", 2, 0, 2),
+        ("/owner", 1, 1, 2),
+        ("/user", 1, 1, 6),
+        // Each sees one's own token; the robot's is its maintainers' to see.
+        ("/token", 1, 1, 7),
+    ] {
+        let found = (shown("reader", path).await, shown("stranger", path).await, shown("admin", path).await);
+        assert_eq!(found, (reader, stranger, admin), "{path}");
+    }
+    assert_eq!(shown("maintainer", "/token").await, 2);
+    assert!(shown("reader", "/operation").await >= 5);
+    assert_eq!(shown("stranger", "/operation").await, 0);
+}
+
+/// A local instance has no account grants: whoever may ask for one is told so.
+#[tokio::test]
+async fn account() {
+    let teams = Teams::empty().await;
+    teams.raw.post("/account", &json!({"account": "123456789012"})).await.error(422);
+    teams.raw.delete("/account/123456789012").await.error(422);
 }
 
 async fn app() -> (TestApp, Arc<FixedClock>) {
@@ -159,134 +233,40 @@ async fn app() -> (TestApp, Arc<FixedClock>) {
     (TestApp::with(options).await, clock)
 }
 
+/// What can't be read as a credential, or is none, opens nothing.
 #[tokio::test]
-async fn every_operation_lets_in_whom_the_table_names() {
-    let (mut app, clock) = app().await;
-    // What the calls with a good token make is not looked at.
-    app.leftovers_allowed();
+async fn what_is_no_credential_opens_nothing() {
+    let (app, _clock) = app().await;
     let raw = Raw::of(&app);
-    let mut all = credentials(&app, &clock).await;
-    let scoped = all.good.pop().expect("the last one");
-    all.bad.push(("a pull credential", Some(all.pull.clone())));
-    all.bad.push((scoped.0, Some(scoped.1)));
-    for (id, method, path, _) in operations() {
-        let to = OPERATIONS.iter().find(|row| row.0 == id).unwrap_or_else(|| panic!("{id} has no row")).1;
-        for (what, auth) in &all.bad {
-            let answer = raw.as_(auth.as_deref()).send(method.clone(), &path, &[], "").await;
-            match to {
-                To::Everyone => assert_eq!(answer.status, 200, "{id} with {what}: {}", answer.text()),
-                To::Users => {
-                    assert_eq!(answer.status, 401, "{id} with {what}: {}", answer.text());
-                    assert_eq!(answer.error(401).error_code, "Unauthorized", "{id} with {what}");
-                    // RFC 9110, section 15.5.2: a 401 names a way to sign in.
-                    assert_eq!(answer.header("www-authenticate"), "Basic realm=\"Layer0\"", "{id} with {what}");
-                }
-            }
-        }
-        // Those that end what the others need come last in no order of theirs: they name what isn't there.
-        for (what, auth) in &all.good {
-            let answer = raw.as_(Some(auth)).send(method.clone(), &path, &[], "").await;
-            assert!(![401, 403, 500].contains(&answer.status), "{id} with {what}: {} {}", answer.status, answer.text());
+    let (good, secret) = app.token(30).await;
+    let (user, password) = app.pull_credential("team/app").await;
+    let scoped = raw.get("/auth/token?service=x&scope=repository:team/app:pull").await.expect(200).json();
+    let scoped = scoped["token"].as_str().expect("a token").to_owned();
+    for (what, auth) in [
+        ("an unknown token", basic("admin", "l0_0000000000000000000000000000000000000000000000000000")),
+        ("no secret", basic("admin", "")),
+        ("another user's name", basic("somebody", &secret)),
+        ("an unknown bearer", "Bearer garbage".to_owned()),
+        ("no base64", "Basic ???".to_owned()),
+        ("another scheme", format!("Digest {good}")),
+        ("no scheme", good.clone()),
+        ("a pull credential", basic(&user, &password)),
+        ("a pull credential as bearer of another key", format!("Bearer {password}x")),
+        ("a token for the registry", format!("Bearer {scoped}")),
+    ] {
+        raw.as_(Some(&auth)).get("/service").await.error(401);
+        if !what.starts_with("a pull credential") && !what.starts_with("a token for") {
+            let answer = raw.as_(Some(&auth)).get("/auth/token?scope=repository:team/app:pull").await;
+            assert_eq!(answer.status, 401, "{what}: {}", answer.text());
+            assert!(answer.header("www-authenticate").starts_with("Basic "), "{what}");
         }
     }
-}
-
-/// What is not in the document: the document itself, and where the registry's tokens come from.
-#[tokio::test]
-async fn the_routes_beside_the_document_are_as_open_as_they_must_be() {
-    let (app, clock) = app().await;
-    let raw = Raw::with(&app, None);
-    let all = credentials(&app, &clock).await;
-    let document = raw.get("/openapi.json").await.expect(200);
+    for auth in [format!("Basic {}", app.auth()), format!("Basic {good}"), format!("Bearer {secret}")] {
+        raw.as_(Some(&auth)).get("/service").await.expect(200);
+    }
+    let document = Raw::with(&app, None).get("/openapi.json").await.expect(200);
     let wanted: Value = serde_json::from_str(&layer0_server::openapi_json()).expect("JSON");
     assert_eq!(document.json(), wanted, "it tells nobody anything that is not public");
-    let path = "/auth/token?scope=repository:team/app:pull";
-    for (what, auth) in &all.bad {
-        let answer = raw.as_(auth.as_deref()).get(path).await;
-        assert_eq!(answer.status, 401, "{what}: {}", answer.text());
-        assert!(answer.header("www-authenticate").starts_with("Basic "), "{what}");
-    }
-    let answer = raw.as_(Some(&all.good[1].1)).get(path).await.expect(200);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.json()["token"], answer.json()["access_token"]);
-    raw.as_(Some(&all.pull)).get(path).await.expect(200);
-}
-
-/// What a route of the registry does, or that it needs no more than to be somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Does {
-    Nothing,
-    Pull,
-    Change,
-}
-
-/// Every route of the registry, `{}` for the repository.
-const REGISTRY: &[(&str, &str, Does)] = &[
-    ("GET", "/v2/", Does::Nothing),
-    ("GET", "/v2/_catalog", Does::Nothing),
-    ("GET", "/v2/{}/tags/list", Does::Pull),
-    ("GET", "/v2/{}/manifests/1", Does::Pull),
-    ("HEAD", "/v2/{}/manifests/1", Does::Pull),
-    ("PUT", "/v2/{}/manifests/2", Does::Change),
-    ("DELETE", "/v2/{}/manifests/3", Does::Change),
-    ("GET", "/v2/{}/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000", Does::Pull),
-    ("HEAD", "/v2/{}/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000", Does::Pull),
-    ("DELETE", "/v2/{}/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000", Does::Change),
-    ("GET", "/v2/{}/referrers/sha256:0000000000000000000000000000000000000000000000000000000000000000", Does::Pull),
-    ("POST", "/v2/{}/blobs/uploads/", Does::Change),
-    ("GET", "/v2/{}/blobs/uploads/something", Does::Change),
-    ("PATCH", "/v2/{}/blobs/uploads/something", Does::Change),
-    ("PUT", "/v2/{}/blobs/uploads/something", Does::Change),
-    ("DELETE", "/v2/{}/blobs/uploads/something", Does::Change),
-];
-
-#[tokio::test]
-async fn every_route_of_the_registry_lets_in_whom_it_should() {
-    let (app, clock) = app().await;
-    let raw = Raw::of(&app);
-    for name in ["app", "other"] {
-        raw.post("/repository/team", &serde_json::json!({"name": name})).await.expect(201);
-        raw.push(&format!("team/{name}"), "1", "amd64", name).await;
-    }
-    let all = credentials(&app, &clock).await;
-    for (method, path, does) in REGISTRY {
-        let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let at = |repository: &str| path.replace("{}", repository);
-        for (what, auth) in &all.bad {
-            let answer = raw.as_(auth.as_deref()).send(method.clone(), &at("team/app"), &[], "").await;
-            assert_eq!(answer.status, 401, "{method} {path} with {what}: {}", answer.text());
-            let challenge = answer.header("www-authenticate");
-            assert!(challenge.starts_with("Bearer realm=\"http://"), "{method} {path} with {what}: {challenge}");
-            assert!(challenge.contains("/auth/token\""), "{method} {path} with {what}: {challenge}");
-        }
-        for (what, auth) in &all.good {
-            let answer = raw.as_(Some(auth)).send(method.clone(), &at("team/app"), &[], "").await;
-            assert!(![401, 403, 500].contains(&answer.status), "{method} {path} with {what}: {}", answer.status);
-        }
-        // The engine's credential: pull from its own repository, and nothing else.
-        let pull = raw.as_(Some(&all.pull));
-        let own = pull.send(method.clone(), &at("team/app"), &[], "").await;
-        let other = pull.send(method.clone(), &at("team/other"), &[], "").await;
-        let refused = [401, 403];
-        match does {
-            Does::Nothing => assert_eq!(own.status, 200, "{method} {path}: {}", own.text()),
-            Does::Pull => {
-                assert!(!refused.contains(&own.status), "{method} {path}: {}", own.status);
-                assert!(refused.contains(&other.status), "{method} {path} elsewhere: {}", other.status);
-            }
-            Does::Change => {
-                assert!(refused.contains(&own.status), "{method} {path}: {}", own.status);
-                assert!(refused.contains(&other.status), "{method} {path} elsewhere: {}", other.status);
-            }
-        }
-    }
-    let pull = raw.as_(Some(&all.pull));
-    pull.get("/v2/team/app/manifests/1").await.expect(200);
-    let seen = pull.get("/v2/_catalog").await.expect(200).json();
-    assert_eq!(seen["repositories"], serde_json::json!(["team/app"]), "it learns of no other repository");
-    // Minutes later it opens nothing.
-    clock.advance_ms(16 * 60 * 1000);
-    pull.get("/v2/team/app/manifests/1").await.expect(401);
 }
 
 /// A token for the registry carries what was asked for and no more, and ends with the token that it was made with.

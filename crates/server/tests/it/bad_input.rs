@@ -67,7 +67,8 @@ async fn task_definitions_are_refused_with_every_problem() {
     assert!(error.problems.len() >= 2, "both problems are named: {error:?}");
     let (_, error) = refused(client.deploy_create(&new_deploy("web", b"\xff\xfe{\0}\0")).await);
     assert_eq!(error.error_code, "InvalidValue", "UTF-16 is no JSON");
-    let request = wire::CreateDeployRequest { deploy_name: "web".to_owned(), deploy_file: "###".to_owned() };
+    let request =
+        wire::CreateDeployRequest { deploy_name: "web".to_owned(), deploy_file: "###".to_owned(), owner_name: None };
     let (status, error) = refused(client.deploy_create(&request).await);
     assert!(status == 422 && error.message.contains("base64"), "{error:?}");
     assert_eq!(client.deploy_list().await.expect("a list"), [], "nothing came of any of them");

@@ -336,6 +336,7 @@ async fn what_runs_is_adopted_and_strays_are_swept() {
     let stray = Environment {
         id: EnvironmentId::parse("stray-1").expect("an id"),
         name: Name::parse("stray").expect("a name"),
+        owner: None,
         operating_system: OperatingSystem::Linux,
         scale: 0,
         instance_type: String::new(),

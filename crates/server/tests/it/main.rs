@@ -1,6 +1,8 @@
 //! The server through its front door: a real socket, a real store, the fake engine.
 
+mod access;
 mod auth;
+mod auth_registry;
 mod bad_input;
 mod contract;
 mod crash;
@@ -11,4 +13,5 @@ mod scale;
 mod stop;
 mod support;
 mod takeover;
+mod teams;
 mod trouble;

@@ -54,6 +54,7 @@ fn service(n: usize, environment: &EnvironmentId, document: &Document) -> (Entit
         entity: EntityRef::Service(id),
         entity_name: service.name.to_string(),
         environment: Some(environment.clone()),
+        place: None,
         deployment: None,
         state: OperationState::Succeeded,
         cause: None,

@@ -114,6 +114,10 @@ impl Raw {
         self.send(Method::POST, path, &[], body.to_string()).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, &[], body.to_string()).await
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PATCH, path, &[], body.to_string()).await
     }
@@ -138,7 +142,7 @@ impl Raw {
         digest(manifest.as_bytes())
     }
 
-    async fn push_blob(&self, repository: &str, content: String) -> (String, usize) {
+    pub(crate) async fn push_blob(&self, repository: &str, content: String) -> (String, usize) {
         let (digest, size) = (digest(content.as_bytes()), content.len());
         let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
         self.send(Method::POST, &path, &[], content).await.expect(201);
@@ -226,7 +230,7 @@ pub(crate) fn definition(image: &str, variables: &[(&str, &str)]) -> Value {
 }
 
 pub(crate) fn new_deploy(name: &str, document: impl AsRef<[u8]>) -> wire::CreateDeployRequest {
-    wire::CreateDeployRequest { deploy_name: name.to_owned(), deploy_file: STANDARD.encode(document) }
+    wire::CreateDeployRequest { deploy_name: name.to_owned(), deploy_file: STANDARD.encode(document), owner_name: None }
 }
 
 /// A deploy of an image from outside, whose container does what the variables say.

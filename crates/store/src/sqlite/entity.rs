@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId};
 use layer0_domain::model::operation::Operation;
+use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::store::{Entity, Holder, StoreError, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::convert::{from_json, parsed, to_integer, to_json};
 use super::fault::{Fault, StoreWork};
-use super::{operation, tag};
+use super::{deploy, operation, tag};
 
 pub(super) const SUMMARIES: &str =
-    "SELECT id, name, environment_id, label FROM entity WHERE kind = ?1 ORDER BY name, id";
+    "SELECT id, name, environment_id, label, owner FROM entity WHERE kind = ?1 ORDER BY name, id";
 pub(super) const BY_ID: &str = "SELECT body FROM entity WHERE kind = ?1 AND id = ?2";
 pub(super) const BY_NAME: &str = "SELECT id FROM entity WHERE environment_id = ?1 AND kind = ?2 AND name = ?3";
 pub(super) const IN_ENVIRONMENT: &str =
@@ -74,6 +75,7 @@ pub(super) fn create_tx(db: &Connection, row: &Row, asked: &Operation) -> StoreW
     if let Some(environment) = row.entity.environment() {
         stays(db, &EntityRef::Environment(environment.clone()))?;
     }
+    deploy::owner_is_there(db, row.entity.owner())?;
     let reference = row.entity.reference();
     let sql = "SELECT count(*) FROM entity WHERE kind = ?1 AND id = ?2";
     let same_id: i64 =
@@ -83,8 +85,8 @@ pub(super) fn create_tx(db: &Connection, row: &Row, asked: &Operation) -> StoreW
         return Err(StoreError::Conflict { entity: reference }.into());
     }
     check_neighbours(db, row)?;
-    let sql = "INSERT INTO entity (kind, id, name, environment_id, generation, deleting, label, load_balancer_id, body) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO entity (kind, id, name, environment_id, generation, deleting, label, load_balancer_id, body, \
+               owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     db.prepare_cached(sql)?.execute(params![
         row.kind().as_str(),
         reference.id(),
@@ -95,6 +97,7 @@ pub(super) fn create_tx(db: &Connection, row: &Row, asked: &Operation) -> StoreW
         row.entity.label(),
         row.load_balancer().map(LoadBalancerId::as_str),
         row.body,
+        row.entity.owner().map(OwnerName::as_str),
     ])?;
     write_links(db, row)?;
     operation::insert_tx(db, asked)
@@ -175,6 +178,7 @@ pub(super) fn summaries_tx(db: &Connection, kind: EntityKind) -> StoreWork<Vec<S
             environment,
             version: 0,
             label: row.get(3)?,
+            owner: deploy::owner_of(row.get(4)?)?,
         });
     }
     Ok(summaries)
@@ -196,7 +200,7 @@ fn overwrite(db: &Connection, row: &Row) -> StoreWork<()> {
     check_name(db, row)?;
     check_neighbours(db, row)?;
     let sql = "UPDATE entity SET name = ?3, environment_id = ?4, generation = ?5, deleting = ?6, label = ?7, \
-               load_balancer_id = ?8, body = ?9 WHERE kind = ?1 AND id = ?2";
+               load_balancer_id = ?8, body = ?9, owner = ?10 WHERE kind = ?1 AND id = ?2";
     db.prepare_cached(sql)?.execute(params![
         row.kind().as_str(),
         row.entity.reference().id(),
@@ -207,6 +211,7 @@ fn overwrite(db: &Connection, row: &Row) -> StoreWork<()> {
         row.entity.label(),
         row.load_balancer().map(LoadBalancerId::as_str),
         row.body,
+        row.entity.owner().map(OwnerName::as_str),
     ])?;
     write_links(db, row)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::StoreError;
 use rusqlite::ErrorCode;
@@ -71,6 +72,15 @@ impl From<Fault> for RegistryStoreError {
     }
 }
 
+impl From<Fault> for AccessStoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Full => AccessStoreError::Full,
+            other => AccessStoreError::Failed { source: Box::new(other) },
+        }
+    }
+}
+
 /// Why a unit of work stops: it is refused, with the port's own error, or something underneath failed.
 #[derive(Debug)]
 pub(super) enum Stop<E> {
@@ -114,11 +124,20 @@ impl From<RegistryStoreError> for Stop<RegistryStoreError> {
     }
 }
 
+impl From<AccessStoreError> for Stop<AccessStoreError> {
+    fn from(error: AccessStoreError) -> Self {
+        Stop::Refused(error)
+    }
+}
+
 /// Outcome of a unit of work for the port `Store`.
 pub(super) type StoreWork<T> = Result<T, Stop<StoreError>>;
 
 /// Outcome of a unit of work for the port `RegistryStore`.
 pub(super) type RegistryWork<T> = Result<T, Stop<RegistryStoreError>>;
+
+/// Outcome of a unit of work for the port `AccessStore`.
+pub(super) type AccessWork<T> = Result<T, Stop<AccessStoreError>>;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Both ports on one SQLite file. The crate's page describes threads, tables and invariants.
+//! All three ports on one SQLite file. The crate's page describes threads, tables and invariants.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,12 +11,16 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+mod access;
+mod audit;
 mod convert;
 mod deploy;
 mod entity;
 mod fault;
 mod image_map;
+mod member;
 mod operation;
+mod owner;
 #[cfg(test)]
 mod plans;
 mod queue;
@@ -27,6 +31,7 @@ mod setting;
 mod store;
 mod tag;
 mod token;
+mod user;
 mod writer;
 
 use fault::{Fault, Stop};
@@ -45,7 +50,7 @@ const STATEMENTS_KEPT: usize = 128;
 /// The WAL file is cut back to this size after a checkpoint.
 const WAL_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 
-/// The ports `Store` and `RegistryStore` on one SQLite database. Clones share it; when the last is dropped, the threads
+/// The ports `Store`, `AccessStore` and `RegistryStore` on one SQLite database. Clones share it; when the last is dropped, the threads
 /// finish what is queued and end.
 #[derive(Clone)]
 pub struct SqliteStore {

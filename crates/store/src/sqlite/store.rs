@@ -3,20 +3,21 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use layer0_domain::model::access::Token;
 use layer0_domain::model::deploy::Deploy;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
-use layer0_domain::model::id::{DeployId, OperationId, TokenId};
+use layer0_domain::model::id::{DeployId, OperationId};
 use layer0_domain::model::image_map::MapRule;
+use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::{Operation, OperationEvent};
+use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::tag::Tag;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::store::{
-    Alongside, Entity, Holder, NewDeploy, OperationLog, OperationLogLine, Store, StoreError, Summary, TokenDelete,
+    Alongside, Entity, Holder, NewDeploy, OperationLog, OperationLogLine, Store, StoreError, Summary,
 };
 
 use super::operation::Change;
-use super::{SqliteStore, deploy, entity, image_map, operation, setting, tag, token};
+use super::{SqliteStore, deploy, entity, image_map, operation, setting, tag};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -63,6 +64,11 @@ impl Store for SqliteStore {
     async fn deploy_create(&self, new: NewDeploy) -> Result<Deploy, StoreError> {
         let row = deploy::Row::of(new)?;
         self.write(move |db| deploy::create_tx(db, row)).await
+    }
+
+    async fn deploy_owner(&self, name: &Name) -> Result<Option<Option<OwnerName>>, StoreError> {
+        let name = name.clone();
+        self.read(move |db| deploy::owner_tx(db, &name)).await
     }
 
     async fn deploy_get(&self, id: &DeployId) -> Result<Option<Deploy>, StoreError> {
@@ -126,35 +132,6 @@ impl Store for SqliteStore {
     async fn tag_delete(&self, tag: &Tag) -> Result<bool, StoreError> {
         let tag = tag.clone();
         self.write(move |db| tag::delete_tx(db, &tag)).await
-    }
-
-    async fn token_create(&self, token: &Token) -> Result<(), StoreError> {
-        let token = token.clone();
-        self.write(move |db| token::create_tx(db, &token)).await
-    }
-
-    async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
-        let hash = *hash;
-        self.read(move |db| token::find_tx(db, &hash)).await
-    }
-
-    async fn token_get(&self, id: &TokenId) -> Result<Option<Token>, StoreError> {
-        let id = id.clone();
-        self.read(move |db| token::get_tx(db, &id)).await
-    }
-
-    async fn token_list(&self) -> Result<Vec<Token>, StoreError> {
-        self.read(token::list_tx).await
-    }
-
-    async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<TokenDelete, StoreError> {
-        let id = id.clone();
-        self.write(move |db| token::delete_tx(db, &id, now)).await
-    }
-
-    async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
-        let id = id.clone();
-        self.write(move |db| token::touch_tx(db, &id, at)).await
     }
 
     async fn map_list(&self) -> Result<Vec<MapRule>, StoreError> {

@@ -1,26 +1,52 @@
 //! Access tokens, found by the hash of their secret.
 
-use layer0_domain::model::access::Token;
+use layer0_domain::model::access::{Scope, Subject, Token};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
+use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::store::TokenDelete;
+use layer0_domain::port::access_store::{AccessStoreError, TokenAccess};
 use rusqlite::{Connection, Row, params};
 
-use super::convert::{parsed, timestamp};
-use super::fault::{Fault, StoreWork};
+use super::convert::{from_json, parsed, timestamp, to_json};
+use super::fault::{AccessWork, Fault};
+use super::{owner, user};
 
-pub(super) const BY_HASH: &str = "SELECT id, hash, name, user, created, expires, last_used FROM token WHERE hash = ?1";
-pub(super) const BY_ID: &str = "SELECT id, hash, name, user, created, expires, last_used FROM token WHERE id = ?1";
+/// What an error calls a token.
+const WHAT: &str = "token";
 
-pub(super) fn create_tx(db: &Connection, token: &Token) -> StoreWork<()> {
-    let sql = "INSERT INTO token (id, hash, name, user, created, expires, last_used) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(super) const BY_HASH: &str =
+    "SELECT id, hash, name, user, owner, scopes, created, expires, last_used FROM token WHERE hash = ?1";
+pub(super) const BY_ID: &str =
+    "SELECT id, hash, name, user, owner, scopes, created, expires, last_used FROM token WHERE id = ?1";
+
+fn missing(id: &TokenId) -> AccessStoreError {
+    AccessStoreError::Missing { what: WHAT, name: id.to_string() }
+}
+
+pub(super) fn create_tx(db: &Connection, token: &Token) -> AccessWork<()> {
+    let (user, owner) = match &token.subject {
+        Subject::User(name) => {
+            if user::one(db, name.as_str())?.is_none() {
+                return Err(user::missing(name).into());
+            }
+            (Some(name.as_str()), None)
+        }
+        Subject::Owner(name) => {
+            owner::demand(db, name)?;
+            (None, Some(name.as_str()))
+        }
+    };
+    let scopes = token.scopes.as_ref().map(|scopes| to_json("token scopes", scopes)).transpose()?;
+    let sql = "INSERT INTO token (id, hash, name, user, owner, scopes, created, expires, last_used) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     db.prepare_cached(sql)?.execute(params![
         token.id.as_str(),
         token.hash,
         token.name.as_str(),
-        token.user.as_str(),
+        user,
+        owner,
+        scopes,
         token.created.0,
         token.expires.map(|at| at.0),
         token.last_used.map(|at| at.0),
@@ -28,25 +54,40 @@ pub(super) fn create_tx(db: &Connection, token: &Token) -> StoreWork<()> {
     Ok(())
 }
 
-pub(super) fn find_tx(db: &Connection, hash: &[u8; 32]) -> StoreWork<Option<Token>> {
+pub(super) fn find_tx(db: &Connection, hash: &[u8; 32]) -> AccessWork<Option<TokenAccess>> {
     let mut select = db.prepare_cached(BY_HASH)?;
-    one(select.query([hash])?)
+    let found = one(select.query([hash])?)?;
+    with_access(db, found)
 }
 
-pub(super) fn get_tx(db: &Connection, id: &TokenId) -> StoreWork<Option<Token>> {
+pub(super) fn get_tx(db: &Connection, id: &TokenId) -> AccessWork<Option<TokenAccess>> {
+    with_access(db, by_id(db, id)?)
+}
+
+fn by_id(db: &Connection, id: &TokenId) -> AccessWork<Option<Token>> {
     let mut select = db.prepare_cached(BY_ID)?;
     one(select.query([id.as_str()])?)
 }
 
-fn one(mut rows: rusqlite::Rows<'_>) -> StoreWork<Option<Token>> {
+fn one(mut rows: rusqlite::Rows<'_>) -> AccessWork<Option<Token>> {
     Ok(match rows.next()? {
         Some(row) => Some(read(row)?),
         None => None,
     })
 }
 
-pub(super) fn list_tx(db: &Connection) -> StoreWork<Vec<Token>> {
-    let sql = "SELECT id, hash, name, user, created, expires, last_used FROM token ORDER BY created, sequence";
+fn with_access(db: &Connection, token: Option<Token>) -> AccessWork<Option<TokenAccess>> {
+    let Some(token) = token else { return Ok(None) };
+    let user = match &token.subject {
+        Subject::User(name) => user::get_tx(db, name.as_str())?,
+        Subject::Owner(_) => None,
+    };
+    Ok(Some(TokenAccess { token, user }))
+}
+
+pub(super) fn list_tx(db: &Connection) -> AccessWork<Vec<Token>> {
+    let sql = "SELECT id, hash, name, user, owner, scopes, created, expires, last_used FROM token \
+               ORDER BY created, sequence";
     let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query([])?;
     let mut tokens = Vec::new();
@@ -56,34 +97,54 @@ pub(super) fn list_tx(db: &Connection) -> StoreWork<Vec<Token>> {
     Ok(tokens)
 }
 
-pub(super) fn delete_tx(db: &Connection, id: &TokenId, now: Timestamp) -> StoreWork<TokenDelete> {
-    let Some(token) = get_tx(db, id)? else { return Ok(TokenDelete::Missing) };
-    if token.is_live(now) {
-        let sql = "SELECT EXISTS (SELECT 1 FROM token WHERE id <> ?1 AND (expires IS NULL OR expires > ?2))";
-        let another: bool = db.prepare_cached(sql)?.query_row(params![id.as_str(), now.0], |row| row.get(0))?;
-        if !another {
-            return Ok(TokenDelete::LastLive);
-        }
+pub(super) fn rotate_tx(
+    db: &Connection,
+    id: &TokenId,
+    hash: &[u8; 32],
+    created: Timestamp,
+    expires: Option<Timestamp>,
+) -> AccessWork<Token> {
+    let sql = "UPDATE token SET hash = ?2, created = ?3, expires = ?4, last_used = NULL WHERE id = ?1";
+    let rotated = db.prepare_cached(sql)?.execute(params![id.as_str(), hash, created.0, expires.map(|at| at.0)])?;
+    if rotated == 0 {
+        return Err(missing(id).into());
     }
+    by_id(db, id)?.ok_or_else(|| missing(id).into())
+}
+
+pub(super) fn delete_tx(db: &Connection, id: &TokenId, now: Timestamp) -> AccessWork<Token> {
+    let way_in = user::has_way_in(db, now)?;
+    let token = by_id(db, id)?.ok_or_else(|| missing(id))?;
     db.prepare_cached("DELETE FROM token WHERE id = ?1")?.execute([id.as_str()])?;
-    Ok(TokenDelete::Gone(token))
+    if way_in {
+        user::keep_a_way_in(db, now, WHAT, token.name.as_str())?;
+    }
+    Ok(token)
 }
 
 /// A token that is gone is passed over; an older use does not replace a newer one.
-pub(super) fn touch_tx(db: &Connection, id: &TokenId, at: Timestamp) -> StoreWork<()> {
+pub(super) fn touch_tx(db: &Connection, id: &TokenId, at: Timestamp) -> AccessWork<()> {
     let sql = "UPDATE token SET last_used = ?2 WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
     db.prepare_cached(sql)?.execute(params![id.as_str(), at.0])?;
     Ok(())
 }
 
 fn read(row: &Row<'_>) -> Result<Token, Fault> {
+    let (user, owner): (Option<String>, Option<String>) = (row.get(3)?, row.get(4)?);
+    let subject = match (user, owner) {
+        (Some(user), None) => Subject::User(parsed("token user", Name::parse(&user))?),
+        (None, Some(owner)) => Subject::Owner(parsed("token owner", OwnerName::parse(&owner))?),
+        _ => return Err(Fault::Unreadable { what: "token subject" }),
+    };
+    let scopes: Option<String> = row.get(5)?;
     Ok(Token {
         id: parsed("token id", TokenId::parse(&row.get::<_, String>(0)?))?,
         hash: row.get(1)?,
         name: parsed("token name", Name::parse(&row.get::<_, String>(2)?))?,
-        user: parsed("token user", Name::parse(&row.get::<_, String>(3)?))?,
-        created: Timestamp(row.get(4)?),
-        expires: timestamp(row.get(5)?),
-        last_used: timestamp(row.get(6)?),
+        subject,
+        scopes: scopes.map(|text| from_json::<Vec<Scope>>("token scopes", &text)).transpose()?,
+        created: Timestamp(row.get(6)?),
+        expires: timestamp(row.get(7)?),
+        last_used: timestamp(row.get(8)?),
     })
 }

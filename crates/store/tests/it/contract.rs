@@ -1,9 +1,10 @@
-//! Both ports, both ways to open.
+//! All ports, both ways to open.
 
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::Store;
 use layer0_store::SqliteStore;
-use layer0_testkit::{registry_store_suite, store_suite};
+use layer0_testkit::access_store_suite::Ports;
+use layer0_testkit::{access_store_suite, registry_store_suite, store_suite};
 
 /// A new store in a file of its own.
 fn on_disk(directory: &tempfile::TempDir, number: usize) -> SqliteStore {
@@ -34,6 +35,21 @@ async fn store_on_disk() {
 async fn registry_store_on_disk() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     for (number, behaviour) in registry_store_suite::ALL.iter().enumerate() {
+        let store = on_disk(&directory, number);
+        (behaviour.show)(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn access_store_in_memory() {
+    access_store_suite::run_all(async || Box::new(SqliteStore::in_memory()) as Box<dyn Ports>).await;
+}
+
+#[tokio::test]
+async fn access_store_on_disk() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    for (number, behaviour) in access_store_suite::ALL.iter().enumerate() {
         let store = on_disk(&directory, number);
         (behaviour.show)(&store).await;
         store.close().await;

@@ -37,6 +37,7 @@ fn victim() {
             .repository_create(&layer0_domain::model::registry::Repository {
                 name: registry::name("team/app"),
                 created: registry::AT,
+                visibility: layer0_domain::model::registry::Visibility::Private,
             })
             .await;
         let process = std::process::id();

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use layer0_domain::model::access::Token;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::registry::ManifestRef;
+use layer0_domain::port::access_store::AccessStore;
 use layer0_domain::port::registry_store::{Page, RegistryStore};
 use layer0_domain::port::store::{Entity, Store};
 use layer0_store::{OpenError, SqliteStore};
+use layer0_testkit::access_store_suite::sample as access;
 use layer0_testkit::registry_store_suite::sample as registry;
 use layer0_testkit::store_suite::sample;
 use rusqlite::Connection;
@@ -78,7 +81,12 @@ async fn what_the_oldest_schema_held_is_read() {
     let events = store.operation_events(&sample::operation_id("make-e"), 0).await.expect("a read succeeds");
     assert_eq!(events.len(), 1);
     assert_eq!(Store::tag_list(&store).await.expect("a read succeeds").len(), 1);
-    assert_eq!(store.token_find(&[7; 32]).await.expect("a read succeeds"), Some(sample::token("t", 7)));
+    // Every token was an admin's then.
+    let found = store.token_find(&[7; 32]).await.expect("a read succeeds").expect("it is there");
+    assert_eq!(found.token, Token { created: sample::CREATED, ..access::token("t", "admin", 7) });
+    assert!(found.user.expect("its user was made").user.admin);
+    let owner = store.owner_get(&access::owner_name("team")).await.expect("a read succeeds").expect("it was made");
+    assert_eq!((owner.used_bytes, owner.repositories), (15, 1), "a layer and two manifests of five bytes each");
     assert_eq!(store.map_list().await.expect("a read succeeds").len(), 1);
     assert_eq!(store.setting_get("instance").await.expect("a read succeeds"), Some(b"i1".to_vec()));
     let app = registry::name("team/app");

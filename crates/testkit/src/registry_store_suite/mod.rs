@@ -39,6 +39,7 @@ macro_rules! behaviours {
 /// All behaviours.
 pub const ALL: &[Behaviour] = behaviours![
     a_repository_is_made_once,
+    a_repository_is_opened_and_closed,
     repositories_are_listed_in_byte_order_by_owner_and_page,
     a_repository_that_holds_manifests_goes_only_when_insisted,
     a_deleted_repository_takes_all_along_and_names_the_blobs_left_over,

@@ -1,7 +1,7 @@
 //! Making, listing and deleting repositories.
 
 use futures_util::future::join_all;
-use layer0_domain::model::registry::{ManifestRef, Repository};
+use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStore, RegistryStoreError};
 
@@ -9,7 +9,7 @@ use super::sample::{self, AT, digest, link, manifest, manifest_with, name, put, 
 
 /// `repository_create`, `repository_get`: made once, read back as it was made.
 pub async fn a_repository_is_made_once(store: &dyn RegistryStore) {
-    let made = Repository { name: name("team/app/part"), created: Timestamp(7) };
+    let made = Repository { name: name("team/app/part"), created: Timestamp(7), visibility: Visibility::Public };
     assert_eq!(store.repository_get(&made.name).await.expect("a read succeeds"), None);
     store.repository_create(&made).await.expect("the name is free");
     let again = Repository { created: Timestamp(8), ..made.clone() };
@@ -18,6 +18,22 @@ pub async fn a_repository_is_made_once(store: &dyn RegistryStore) {
         other => panic!("it exists, but the answer was {other:?}"),
     }
     assert_eq!(store.repository_get(&made.name).await.expect("a read succeeds"), Some(made));
+}
+
+/// `repository_update`: changes who may pull, and nothing else.
+pub async fn a_repository_is_opened_and_closed(store: &dyn RegistryStore) {
+    let app = repository(store, "team/app").await;
+    for visibility in [Visibility::Public, Visibility::Private] {
+        let changed = store.repository_update(&app, visibility).await.expect("it is there");
+        assert_eq!(changed, Repository { name: app.clone(), created: AT, visibility });
+        assert_eq!(store.repository_get(&app).await.expect("a read succeeds"), Some(changed.clone()));
+        let listed = store.repository_list(None, Page::default()).await.expect("a read succeeds");
+        assert_eq!(listed, [changed]);
+    }
+    match store.repository_update(&name("team/none"), Visibility::Public).await {
+        Err(RegistryStoreError::RepositoryMissing(missing)) => assert_eq!(missing, name("team/none")),
+        other => panic!("it isn't there, but the answer was {other:?}"),
+    }
 }
 
 /// `repository_list`: byte order, of one owner or all, page by page.
@@ -100,7 +116,7 @@ pub async fn a_deleted_repository_takes_all_along_and_names_the_blobs_left_over(
 
 /// `repository_create`: of many, exactly one makes it.
 pub async fn of_many_creates_one_makes_the_repository(store: &dyn RegistryStore) {
-    let made = Repository { name: sample::name("team/app"), created: AT };
+    let made = Repository { name: sample::name("team/app"), created: AT, visibility: Visibility::Private };
     let answers = join_all((0..20).map(|_| store.repository_create(&made))).await;
     let won = answers.iter().filter(|answer| answer.is_ok()).count();
     let lost = answers.iter().filter(|answer| matches!(answer, Err(RegistryStoreError::RepositoryExists(_)))).count();

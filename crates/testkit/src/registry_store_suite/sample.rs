@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, Repository};
+use layer0_domain::model::registry::{Manifest, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::RegistryStore;
 
@@ -48,7 +48,10 @@ pub fn manifest_with(word: &str, blobs: &[&str]) -> Manifest {
 /// Makes a repository.
 pub async fn repository(store: &dyn RegistryStore, text: &str) -> RepositoryName {
     let name = name(text);
-    store.repository_create(&Repository { name: name.clone(), created: AT }).await.expect("the name is free");
+    store
+        .repository_create(&Repository { name: name.clone(), created: AT, visibility: Visibility::Private })
+        .await
+        .expect("the name is free");
     name
 }
 

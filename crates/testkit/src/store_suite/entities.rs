@@ -333,6 +333,7 @@ pub async fn summaries_are_listed_in_order_of_name(store: &dyn Store) {
         environment: Some(sample::environment_id(environment)),
         version: 0,
         label: "classic".to_owned(),
+        owner: None,
     };
     let listed = store.summary_list(EntityKind::LoadBalancer).await.expect("a read succeeds");
     assert_eq!(listed, [summary("y-1", "Y", "f"), summary("y-2", "Y", "e"), summary("a-id", "z", "e")]);

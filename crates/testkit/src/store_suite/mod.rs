@@ -77,9 +77,6 @@ pub const ALL: &[Behaviour] = behaviours![
     all_deploys_of_a_name_get_numbers_of_their_own,
     all_who_ask_for_a_setting_agree,
     tags_are_kept_by_entity_type_and_key,
-    tokens_are_found_by_hash_and_id_until_deleted,
-    the_last_live_token_stays,
-    of_the_last_two_tokens_one_stays,
     the_map_is_replaced_only_by_who_has_read_it,
     a_setting_keeps_its_first_value,
 ];

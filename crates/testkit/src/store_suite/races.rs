@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use layer0_domain::model::operation::Verb;
-use layer0_domain::model::time::{Generation, Timestamp};
-use layer0_domain::port::store::{Entity, Store, StoreError, TokenDelete};
+use layer0_domain::model::time::Generation;
+use layer0_domain::port::store::{Entity, Store, StoreError};
 
 use super::entities::{attempt, environment, get, make};
 use super::sample;
@@ -72,19 +72,6 @@ pub async fn all_deploys_of_a_name_get_numbers_of_their_own(store: &dyn Store) {
     let mut versions: Vec<u32> = made.into_iter().map(|deploy| deploy.expect("a write succeeds").version).collect();
     versions.sort_unstable();
     assert_eq!(versions, (1..=CALLERS).collect::<Vec<_>>());
-}
-
-/// `token_delete`: of two that are deleted at the same time, and are the last two, one stays.
-pub async fn of_the_last_two_tokens_one_stays(store: &dyn Store) {
-    let tokens = [sample::token("one", 1), sample::token("other", 2)];
-    for token in &tokens {
-        store.token_create(token).await.expect("a write succeeds");
-    }
-    let deletes = tokens.iter().map(|token| store.token_delete(&token.id, Timestamp(1)));
-    let answers: Vec<TokenDelete> =
-        join_all(deletes).await.into_iter().map(|answer| answer.expect("a write succeeds")).collect();
-    assert_eq!(answers.iter().filter(|answer| **answer == TokenDelete::LastLive).count(), 1, "{answers:?}");
-    assert_eq!(store.token_list().await.expect("a read succeeds").len(), 1);
 }
 
 /// `setting_get_or_put`: all get the value of the first.

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use layer0_domain::model::access::Token;
 use layer0_domain::model::deploy::DeployImage;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::{Environment, OperatingSystem};
-use layer0_domain::model::id::{
-    DeployId, DeploymentId, EnvironmentId, LoadBalancerId, OperationId, ServiceId, TaskId, TokenId,
-};
+use layer0_domain::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, OperationId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
 use layer0_domain::model::name::Name;
@@ -42,6 +39,7 @@ pub fn environment(word: &str) -> Environment {
     Environment {
         id: environment_id(word),
         name: name(word),
+        owner: None,
         operating_system: OperatingSystem::Linux,
         scale: 0,
         instance_type: "t3.small".to_owned(),
@@ -161,6 +159,7 @@ pub fn operation_on(word: &str, verb: Verb, entity: EntityRef, entity_name: &str
         entity,
         entity_name: entity_name.to_owned(),
         environment: None,
+        place: None,
         deployment: None,
         state: OperationState::Running,
         cause: None,
@@ -186,6 +185,7 @@ pub fn document(word: &str) -> Document {
 pub fn new_deploy(word: &str) -> NewDeploy {
     NewDeploy {
         name: name(word),
+        owner: None,
         document: document(word),
         images: vec![DeployImage {
             container: "app".to_owned(),
@@ -194,19 +194,5 @@ pub fn new_deploy(word: &str) -> NewDeploy {
             backing: ImageRef::parse("localhost:9090/team/app:1").expect(LEGAL),
         }],
         created: CREATED,
-    }
-}
-
-/// A token whose hash repeats `byte`.
-#[must_use]
-pub fn token(word: &str, byte: u8) -> Token {
-    Token {
-        id: TokenId::parse(word).expect(LEGAL),
-        name: name(word),
-        user: name("admin"),
-        hash: [byte; 32],
-        created: CREATED,
-        expires: None,
-        last_used: None,
     }
 }

@@ -1,12 +1,8 @@
-//! Tags, tokens, map rules and settings.
+//! Tags, map rules and settings.
 
-use layer0_domain::model::access::Token;
 use layer0_domain::model::image_map::MapRule;
 use layer0_domain::model::tag::Tag;
-use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::store::{Store, TokenDelete};
-
-use super::sample;
+use layer0_domain::port::store::Store;
 
 fn tag(id: &str, kind: &str, key: &str, value: &str) -> Tag {
     let [entity_id, entity_type, key, value] = [id, kind, key, value].map(str::to_owned);
@@ -39,58 +35,6 @@ pub async fn tags_are_kept_by_entity_type_and_key(store: &dyn Store) {
     let kept = tags(store).await;
     assert_eq!(kept.len(), 3);
     assert!(!kept.contains(&replaced));
-}
-
-/// `token_*`: found by hash and id, listed oldest first, gone at once when deleted.
-pub async fn tokens_are_found_by_hash_and_id_until_deleted(store: &dyn Store) {
-    let mut young = sample::token("young", 1);
-    young.created = Timestamp(20);
-    young.expires = Some(Timestamp(30));
-    let mut old = sample::token("old", 2);
-    old.created = Timestamp(10);
-    old.last_used = Some(Timestamp(15));
-    for token in [&young, &old] {
-        store.token_create(token).await.expect("a write succeeds");
-    }
-    assert_eq!(store.token_find(&young.hash).await.expect("a read succeeds").as_ref(), Some(&young));
-    assert_eq!(store.token_find(&[3; 32]).await.expect("a read succeeds"), None);
-    assert_eq!(store.token_get(&old.id).await.expect("a read succeeds").as_ref(), Some(&old));
-    assert_eq!(store.token_get(&sample::token("none", 4).id).await.expect("a read succeeds"), None);
-    assert_eq!(store.token_list().await.expect("a read succeeds"), [old.clone(), young.clone()]);
-
-    store.token_touch(&young.id, Timestamp(25)).await.expect("a write succeeds");
-    young.last_used = Some(Timestamp(25));
-    assert_eq!(store.token_find(&young.hash).await.expect("a read succeeds").as_ref(), Some(&young));
-
-    let mut twin = sample::token("twin", 1);
-    assert!(store.token_create(&twin).await.is_err(), "one secret opens for one token");
-    twin.hash = [9; 32];
-    twin.id = young.id.clone();
-    assert!(store.token_create(&twin).await.is_err(), "an id is given once");
-
-    let gone = store.token_delete(&young.id, Timestamp(26)).await.expect("a write succeeds");
-    assert_eq!(gone, TokenDelete::Gone(young.clone()));
-    assert_eq!(store.token_find(&young.hash).await.expect("a read succeeds"), None);
-    assert_eq!(store.token_get(&young.id).await.expect("a read succeeds"), None);
-    let again = store.token_delete(&young.id, Timestamp(26)).await.expect("a write succeeds");
-    assert_eq!(again, TokenDelete::Missing);
-    store.token_touch(&young.id, Timestamp(26)).await.expect("a token that is gone is passed over");
-    assert_eq!(store.token_list().await.expect("a read succeeds"), [old]);
-}
-
-/// `token_delete`: what has expired always goes; the last that is live does not.
-pub async fn the_last_live_token_stays(store: &dyn Store) {
-    let (mut ends, lasts) = (sample::token("ends", 1), sample::token("lasts", 2));
-    ends.expires = Some(Timestamp(30));
-    let delete = async |token: &Token, now: i64| store.token_delete(&token.id, Timestamp(now)).await.expect("a write");
-    store.token_create(&ends).await.expect("a write succeeds");
-    assert_eq!(delete(&ends, 29).await, TokenDelete::LastLive);
-    assert_eq!(store.token_get(&ends.id).await.expect("a read succeeds").as_ref(), Some(&ends), "it is as it was");
-
-    store.token_create(&lasts).await.expect("a write succeeds");
-    assert_eq!(delete(&lasts, 30).await, TokenDelete::LastLive, "the other one has ended");
-    assert_eq!(delete(&lasts, 29).await, TokenDelete::Gone(lasts));
-    assert_eq!(delete(&ends, 30).await, TokenDelete::Gone(ends), "nothing is lost with what opens nothing");
 }
 
 /// `map_list`, `map_replace`: ordered by prefix; replaced only over the rules that were read.

@@ -157,6 +157,7 @@ fn load_balancers_have_their_further_ports_under_the_first() {
 #[test]
 fn environments() {
     let item = Environment {
+        owner_name: None,
         environment_id: "id2".to_owned(),
         environment_name: "name2".to_owned(),
         current_size: 0,
@@ -204,6 +205,7 @@ fn tasks() {
 #[test]
 fn deploys_have_a_row_for_each_further_compatibility() {
     let item = DeploySummary {
+        owner_name: None,
         compatibilities: vec!["stateful".to_owned(), "stateless".to_owned()],
         deploy_id: "app.1".to_owned(),
         deploy_name: "app".to_owned(),

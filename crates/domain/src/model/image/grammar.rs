@@ -64,7 +64,7 @@ pub(in crate::model) fn check_path(path: &str) -> Result<(), ImageRefError> {
 }
 
 /// Checks one path component: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (distribution specification, "Pulling manifests").
-pub(super) fn check_component(component: &str) -> Result<(), String> {
+pub(in crate::model) fn check_component(component: &str) -> Result<(), String> {
     if component.is_empty() {
         return Err("a part between slashes is empty".to_owned());
     }

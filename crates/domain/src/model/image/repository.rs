@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{NAME_MAX, grammar, shorten};
+use crate::model::owner::{OWNER_MAX, OwnerName};
 
 /// The name of a repository, `owner/name`; the name may hold further slashes. Every component follows the `<name>` grammar of the
 /// distribution specification, and the whole has at most 255 characters.
@@ -35,6 +36,9 @@ impl RepositoryName {
         if text.len() > NAME_MAX {
             return Err(RepositoryNameError::TooLong { found: text.chars().count() });
         }
+        if slash > OWNER_MAX {
+            return Err(RepositoryNameError::OwnerTooLong { found: text[..slash].chars().count() });
+        }
         for component in text.split('/') {
             grammar::check_component(component)
                 .map_err(|reason| RepositoryNameError::Illegal { name: shorten(text), reason })?;
@@ -46,6 +50,12 @@ impl RepositoryName {
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.full[..self.slash]
+    }
+
+    /// The team that owns it, as a name of its own.
+    #[must_use]
+    pub fn owner_name(&self) -> OwnerName {
+        OwnerName::parse(self.owner()).expect("a repository's first component is an owner's name")
     }
 
     /// What follows the owner; may hold slashes.
@@ -112,6 +122,12 @@ pub enum RepositoryNameError {
     /// It is too long.
     #[error("repository name has {found} characters; at most 255 are legal")]
     TooLong {
+        /// Characters found.
+        found: usize,
+    },
+    /// Its owner is too long.
+    #[error("repository owner has {found} characters; at most 128 are legal")]
+    OwnerTooLong {
         /// Characters found.
         found: usize,
     },

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::digest::Digest;
 use crate::model::image_map::ImageMap;
+use crate::model::registry::Visibility;
 
 fn mapped(written: &str) -> Mapped {
     let map = ImageMap::parse_list("registry.layer0.test|localhost:9090").expect("a legal map");
@@ -19,6 +20,7 @@ fn found(platforms: &[&str], missing: usize) -> SourceAnswer {
         platforms: platforms.iter().map(|text| platform(text)).collect(),
         size: 1,
         missing: (0..missing).map(|n| Digest::sha256_of(&[u8::try_from(n).expect("few")])).collect(),
+        visibility: Visibility::Private,
     })
 }
 
@@ -45,7 +47,7 @@ fn each_reason_has_its_class_and_its_next_step() {
     let cases = [
         (SourceAnswer::NoRepository, FailureClass::ImageNotFound, "l0 repository create team/app"),
         (
-            SourceAnswer::NoImage { tags: vec!["1".into(), "2".into()] },
+            SourceAnswer::NoImage { tags: vec!["1".into(), "2".into()], visibility: Visibility::Private },
             FailureClass::ImageNotFound,
             "docker push localhost:9090/team/app:9",
         ),
@@ -57,8 +59,12 @@ fn each_reason_has_its_class_and_its_next_step() {
         assert_eq!(failure.class, class, "{failure:?}");
         assert!(failure.hint.as_deref().unwrap_or_default().contains(step), "{failure:?}");
     }
-    let failure = judge(&image, &SourceAnswer::NoImage { tags: vec!["1".into(), "2".into()] }, Some(&here))
-        .expect_err("it fails");
+    let failure = judge(
+        &image,
+        &SourceAnswer::NoImage { tags: vec!["1".into(), "2".into()], visibility: Visibility::Private },
+        Some(&here),
+    )
+    .expect_err("it fails");
     assert_eq!(
         failure.message,
         "`registry.layer0.test/team/app:9`: the repository `team/app` has no `9` (it has 1, 2)"

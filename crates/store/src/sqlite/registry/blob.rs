@@ -6,7 +6,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::BlobLeft;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::repository;
+use super::{repository, usage};
 use crate::sqlite::convert::{from_integer, parsed, to_integer};
 use crate::sqlite::fault::RegistryWork;
 
@@ -22,10 +22,14 @@ pub(super) fn link_tx(
     size: u64,
     at: Timestamp,
 ) -> RegistryWork<()> {
-    let repository = repository::demand(db, repository)?;
+    let (name, repository) = (repository, repository::demand(db, repository)?);
     let sql = "INSERT INTO blob_link (repository, digest, size, linked) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (repository, digest) DO NOTHING";
-    db.prepare_cached(sql)?.execute(params![repository, digest.to_string(), to_integer("blob size", size)?, at.0])?;
+    let text = digest.to_string();
+    let new = db.prepare_cached(sql)?.execute(params![repository, text, to_integer("blob size", size)?, at.0])?;
+    if new > 0 && !usage::counts_already(db, name.owner(), repository, &text)? {
+        usage::add(db, &name.owner_name(), size)?;
+    }
     Ok(())
 }
 
@@ -61,11 +65,12 @@ pub(super) fn unlink_tx(
     digest: &Digest,
 ) -> RegistryWork<Option<BlobLeft>> {
     let digest = digest.to_string();
-    let sql =
-        "DELETE FROM blob_link WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
-    let unlinked = db.prepare_cached(sql)?.execute(params![repository.as_str(), digest])?;
-    if unlinked == 0 {
-        return Ok(None);
+    let Some(number) = repository::number(db, repository)? else { return Ok(None) };
+    let sql = "DELETE FROM blob_link WHERE digest = ?2 AND repository = ?1 RETURNING size";
+    let size: Option<i64> = db.prepare_cached(sql)?.query_row(params![number, digest], |row| row.get(0)).optional()?;
+    let Some(size) = size else { return Ok(None) };
+    if !usage::counts_already(db, repository.owner(), number, &digest)? {
+        usage::take(db, repository.owner(), size)?;
     }
     let elsewhere = db.prepare_cached("SELECT 1 FROM blob_link WHERE digest = ?1 LIMIT 1")?.exists([digest])?;
     Ok(Some(if elsewhere { BlobLeft::Elsewhere } else { BlobLeft::Nowhere }))

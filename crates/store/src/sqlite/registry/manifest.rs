@@ -5,12 +5,13 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef, Platform};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Referrer, RegistryStoreError};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{repository, tag};
+use super::{repository, tag, usage};
 use crate::sqlite::convert::{from_integer, from_json, parsed, to_integer, to_json};
 use crate::sqlite::fault::{Fault, RegistryWork};
 
+const IS_THERE: &str = "SELECT 1 FROM manifest WHERE repository = ?1 AND digest = ?2";
 const BY_DIGEST: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
      FROM manifest WHERE repository = ?1 AND digest = ?2";
 pub(in crate::sqlite) const BY_TAG: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
@@ -24,8 +25,14 @@ pub(super) fn put_tx(
     manifest: &Manifest,
     tags: &[String],
 ) -> RegistryWork<()> {
-    let repository = repository::demand(db, repository)?;
+    let (name, repository) = (repository, repository::demand(db, repository)?);
     check_content(db, repository, manifest)?;
+    for tag in tags {
+        tag::may_move(db, name, repository, tag, &manifest.digest)?;
+    }
+    if !db.prepare_cached(IS_THERE)?.exists(params![repository, manifest.digest.to_string()])? {
+        usage::add(db, &name.owner_name(), manifest.bytes.len() as u64)?;
+    }
     // The same digest again: the same bytes, but perhaps more read out of them by a newer program.
     let sql = "INSERT INTO manifest (repository, digest, media_type, subject, artifact_type, pushed, annotations, bytes) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (repository, digest) DO UPDATE SET \
@@ -87,9 +94,16 @@ pub(super) fn get_tx(
 
 /// The tags that point to it go with it: they refer to it with ON DELETE CASCADE.
 pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, digest: &Digest) -> RegistryWork<bool> {
-    let sql = "DELETE FROM manifest WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
-    let deleted = db.prepare_cached(sql)?.execute(params![repository.as_str(), digest.to_string()])?;
-    Ok(deleted > 0)
+    let Some(number) = repository::number(db, repository)? else { return Ok(false) };
+    for tag in tag::pointing_to(db, number, digest)? {
+        tag::may_go(db, repository, &tag)?;
+    }
+    let sql = "DELETE FROM manifest WHERE digest = ?2 AND repository = ?1 RETURNING length(bytes)";
+    let bytes: Option<i64> =
+        db.prepare_cached(sql)?.query_row(params![number, digest.to_string()], |row| row.get(0)).optional()?;
+    let Some(bytes) = bytes else { return Ok(false) };
+    usage::take(db, repository.owner(), bytes)?;
+    Ok(true)
 }
 
 pub(super) fn referrers_tx(
@@ -123,7 +137,7 @@ pub(super) fn referrers_tx(
 /// Demands that every blob and child is in the repository.
 fn check_content(db: &Connection, repository: i64, manifest: &Manifest) -> RegistryWork<()> {
     let mut blob = db.prepare_cached("SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2")?;
-    let mut child = db.prepare_cached("SELECT 1 FROM manifest WHERE repository = ?1 AND digest = ?2")?;
+    let mut child = db.prepare_cached(IS_THERE)?;
     let mut missing: Vec<Digest> = Vec::new();
     for (digest, _) in &manifest.blobs {
         if !missing.contains(digest) && !blob.exists(params![repository, digest.to_string()])? {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
+use layer0_domain::model::registry::{Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
 
@@ -13,6 +13,7 @@ mod blob;
 mod manifest;
 mod repository;
 mod tag;
+mod usage;
 
 #[cfg(test)]
 pub(super) use {blob::HOLDERS, manifest::BY_TAG, manifest::REFERRERS, repository::OF_OWNER};
@@ -32,6 +33,20 @@ impl RegistryStore for SqliteStore {
     async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError> {
         let owner = owner.map(str::to_owned);
         self.read(move |db| repository::list_tx(db, owner.as_deref(), &page)).await
+    }
+
+    async fn repository_update(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
+        let name = name.clone();
+        self.write(move |db| repository::update_tx(db, &name, visibility)).await
+    }
+
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError> {
+        let repository = repository.clone();
+        self.read(move |db| usage::room_tx(db, &repository)).await
     }
 
     async fn repository_delete(

@@ -2,17 +2,18 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::Repository;
+use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::{tag, usage};
 use crate::sqlite::convert::{from_integer, parsed};
-use crate::sqlite::fault::RegistryWork;
+use crate::sqlite::fault::{Fault, RegistryWork};
 
-const ALL: &str = "SELECT name, created FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
+const ALL: &str = "SELECT name, created, visibility FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
 pub(in crate::sqlite) const OF_OWNER: &str =
-    "SELECT name, created FROM repository WHERE name > ?1 AND owner = ?3 ORDER BY name LIMIT ?2";
+    "SELECT name, created, visibility FROM repository WHERE name > ?1 AND owner = ?3 ORDER BY name LIMIT ?2";
 
 /// How many entries a page asks for, as SQLite's `LIMIT`: negative means all.
 pub(super) fn limit(page: &Page) -> i64 {
@@ -42,20 +43,36 @@ pub(super) fn create_tx(db: &Connection, repository: &Repository) -> RegistryWor
     if number(db, name)?.is_some() {
         return Err(RegistryStoreError::RepositoryExists(name.clone()).into());
     }
-    db.prepare_cached("INSERT INTO repository (name, owner, created) VALUES (?1, ?2, ?3)")?.execute(params![
+    let sql = "INSERT INTO owner (name, created) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
+    db.prepare_cached(sql)?.execute(params![name.owner(), repository.created.0])?;
+    let sql = "INSERT INTO repository (name, owner, created, visibility) VALUES (?1, ?2, ?3, ?4)";
+    db.prepare_cached(sql)?.execute(params![
         name.as_str(),
         name.owner(),
-        repository.created.0
+        repository.created.0,
+        repository.visibility.as_str()
     ])?;
     Ok(())
 }
 
 pub(super) fn get_tx(db: &Connection, name: &RepositoryName) -> RegistryWork<Option<Repository>> {
-    let created: Option<i64> = db
-        .prepare_cached("SELECT created FROM repository WHERE name = ?1")?
-        .query_row([name.as_str()], |row| row.get(0))
+    let found: Option<(i64, String)> = db
+        .prepare_cached("SELECT created, visibility FROM repository WHERE name = ?1")?
+        .query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(created.map(|created| Repository { name: name.clone(), created: Timestamp(created) }))
+    let Some((created, seen)) = found else { return Ok(None) };
+    Ok(Some(Repository { name: name.clone(), created: Timestamp(created), visibility: visibility(&seen)? }))
+}
+
+fn visibility(text: &str) -> Result<Visibility, Fault> {
+    Visibility::parse(text).ok_or(Fault::Unreadable { what: "repository visibility" })
+}
+
+pub(super) fn update_tx(db: &Connection, name: &RepositoryName, to: Visibility) -> RegistryWork<Repository> {
+    let number = demand(db, name)?;
+    let sql = "UPDATE repository SET visibility = ?2 WHERE number = ?1";
+    db.prepare_cached(sql)?.execute(params![number, to.as_str()])?;
+    get_tx(db, name)?.ok_or_else(|| RegistryStoreError::RepositoryMissing(name.clone()).into())
 }
 
 pub(super) fn list_tx(db: &Connection, owner: Option<&str>, page: &Page) -> RegistryWork<Vec<Repository>> {
@@ -71,6 +88,7 @@ pub(super) fn list_tx(db: &Connection, owner: Option<&str>, page: &Page) -> Regi
         repositories.push(Repository {
             name: parsed("repository name", RepositoryName::parse(name))?,
             created: Timestamp(row.get(1)?),
+            visibility: visibility(row.get_ref(2)?.as_str().unwrap_or_default())?,
         });
     }
     Ok(repositories)
@@ -90,6 +108,22 @@ pub(super) fn delete_tx(db: &Connection, name: &RepositoryName, only_empty: bool
             .into());
         }
     }
+    let sql = "SELECT name FROM image_tag WHERE repository = ?1";
+    let tags: Vec<String> = {
+        let mut select = db.prepare_cached(sql)?;
+        let tags = select.query_map([repository], |row| row.get(0))?;
+        tags.collect::<Result<_, _>>()?
+    };
+    for tag in tags {
+        tag::may_go(db, name, &tag)?;
+    }
+    let sql = "SELECT coalesce(sum(size), 0) FROM blob_link AS mine WHERE repository = ?1 AND NOT EXISTS \
+               (SELECT 1 FROM blob_link AS other JOIN repository ON repository.number = other.repository \
+                WHERE other.digest = mine.digest AND repository.owner = ?2 AND other.repository <> ?1)";
+    let blobs: i64 = db.prepare_cached(sql)?.query_row(params![repository, name.owner()], |row| row.get(0))?;
+    let sql = "SELECT coalesce(sum(length(bytes)), 0) FROM manifest WHERE repository = ?1";
+    let manifests: i64 = db.prepare_cached(sql)?.query_row([repository], |row| row.get(0))?;
+    usage::take(db, name.owner(), blobs + manifests)?;
     let freed = {
         let sql = "SELECT digest FROM blob_link AS mine WHERE repository = ?1 AND NOT EXISTS \
                    (SELECT 1 FROM blob_link AS other WHERE other.digest = mine.digest AND other.repository <> ?1) \

@@ -1,11 +1,14 @@
 //! Tags of images.
 
+use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::port::registry_store::Page;
-use rusqlite::{Connection, params};
+use layer0_domain::model::owner::TagRule;
+use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::repository;
-use crate::sqlite::fault::RegistryWork;
+use crate::sqlite::fault::{RegistryWork, Stop};
+use crate::sqlite::owner;
 
 /// Points a tag at a manifest, wherever it pointed before.
 pub(super) fn put(db: &Connection, repository: i64, tag: &str, manifest: i64) -> RegistryWork<()> {
@@ -15,7 +18,60 @@ pub(super) fn put(db: &Connection, repository: i64, tag: &str, manifest: i64) ->
     Ok(())
 }
 
+/// The tags that point to a manifest.
+pub(super) fn pointing_to(db: &Connection, repository: i64, digest: &Digest) -> RegistryWork<Vec<String>> {
+    let sql = "SELECT name FROM image_tag WHERE manifest = \
+               (SELECT number FROM manifest WHERE repository = ?1 AND digest = ?2)";
+    let mut select = db.prepare_cached(sql)?;
+    let tags = select.query_map(params![repository, digest.to_string()], |row| row.get(0))?;
+    Ok(tags.collect::<Result<_, _>>()?)
+}
+
+/// Refuses to point an immutable tag at another manifest than it points to.
+pub(super) fn may_move(
+    db: &Connection,
+    name: &RepositoryName,
+    repository: i64,
+    tag: &str,
+    to: &Digest,
+) -> RegistryWork<()> {
+    let Some(rule) = rule_for(db, name, tag)? else { return Ok(()) };
+    let sql = "SELECT manifest.digest FROM image_tag JOIN manifest ON manifest.number = image_tag.manifest \
+               WHERE image_tag.repository = ?1 AND image_tag.name = ?2";
+    let now: Option<String> =
+        db.prepare_cached(sql)?.query_row(params![repository, tag], |row| row.get(0)).optional()?;
+    match now {
+        Some(now) if now != to.to_string() => Err(immutable(name, tag, rule)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to take an immutable tag away.
+pub(super) fn may_go(db: &Connection, name: &RepositoryName, tag: &str) -> RegistryWork<()> {
+    match rule_for(db, name, tag)? {
+        Some(rule) if is_there(db, name, tag)? => Err(immutable(name, tag, rule)),
+        _ => Ok(()),
+    }
+}
+
+fn is_there(db: &Connection, name: &RepositoryName, tag: &str) -> RegistryWork<bool> {
+    let sql =
+        "SELECT 1 FROM image_tag WHERE name = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
+    Ok(db.prepare_cached(sql)?.exists(params![name.as_str(), tag])?)
+}
+
+/// The rule that makes a tag immutable, if one does.
+fn rule_for(db: &Connection, name: &RepositoryName, tag: &str) -> RegistryWork<Option<TagRule>> {
+    let rules = owner::rules(db, name.owner())?;
+    Ok(rules.into_iter().find(|rule| rule.holds(name.name(), tag)))
+}
+
+fn immutable(name: &RepositoryName, tag: &str, rule: TagRule) -> Stop<RegistryStoreError> {
+    RegistryStoreError::TagImmutable { repository: name.clone(), tag: tag.to_owned(), rule }.into()
+}
+
 pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, tag: &str) -> RegistryWork<bool> {
+    may_go(db, repository, tag)?;
     let sql = "DELETE FROM image_tag WHERE name = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
     let deleted = db.prepare_cached(sql)?.execute([repository.as_str(), tag])?;
     Ok(deleted > 0)

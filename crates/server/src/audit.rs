@@ -1,0 +1,72 @@
+//! Writes the audit log: one layer around all routes, so that none is forgotten.
+//!
+//! Every request that may change something and comes from somebody who signed in is written down before it is answered:
+//! what a client was told is in the log. What only reads is not, and neither are the steps of a push that nobody sees
+//! (chunks of a blob). The action is the operation's id in the OpenAPI document; the registry names its own.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use layer0_domain::model::access::Caller;
+use layer0_domain::model::audit::{AuditRecord, PART_MAX};
+use layer0_registry::Audited;
+
+use crate::app::App;
+use crate::auth::Trail;
+
+/// The operation of a method and path of the document.
+pub(crate) type Operations = HashMap<(Method, String), String>;
+
+/// What the layer works with.
+#[derive(Clone)]
+pub(crate) struct Auditing {
+    pub(crate) app: App,
+    pub(crate) operations: Arc<Operations>,
+}
+
+/// The layer.
+pub(crate) async fn audited(State(auditing): State<Auditing>, mut request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let trail = Trail::default();
+    request.extensions_mut().insert(trail.clone());
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let operation = path.and_then(|path| auditing.operations.get(&(request.method().clone(), path)).cloned());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let from = auditing.app.sign_in.address(request.headers(), peer);
+    let mut response = next.run(request).await;
+
+    let done = match response.extensions_mut().remove::<Audited>() {
+        Some(Audited { caller, action, target }) => Some((caller, action.to_owned(), target)),
+        None => {
+            let note = trail.note();
+            note.caller.zip(operation).map(|(caller, operation)| (caller, operation, note.target))
+        }
+    };
+    if let Some((caller, action, target)) = done {
+        let Caller { who, token, .. } = caller;
+        let record = AuditRecord {
+            at: auditing.app.clock.now(),
+            who: who.to_string(),
+            token,
+            from: from.map(|from| from.to_string()).unwrap_or_default(),
+            action,
+            target: target.chars().take(PART_MAX).collect(),
+            status: response.status().as_u16(),
+        };
+        if let Err(why) = auditing.app.access.audit_append(&record).await {
+            // The change is made and can't be unmade; the operator must know what the log lacks.
+            tracing::error!(
+                error = %why, audit.who = record.who, audit.action = record.action, audit.target = record.target,
+                audit.status = record.status, "a change could not be written to the audit log"
+            );
+        }
+    }
+    response
+}

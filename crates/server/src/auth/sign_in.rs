@@ -1,0 +1,314 @@
+//! From a request's credential to a [`Caller`]: the one place where it is decided who somebody is.
+//!
+//! Nothing is remembered but that a password was right for a stored hash ([`Passwords`]): token, user, role
+//! and rule are read for every request, so whoever is shut out is out with the next one.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use layer0_domain::model::access::{Action, Caller, Place, Rights, Scope, Secret, Subject, Token, Who};
+use layer0_domain::model::audit::{AuditRecord, PART_MAX};
+use layer0_domain::model::name::Name;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::ops::token::{SECRET_PREFIX, hash, worth_noting};
+use layer0_domain::port::access_store::{AccessStore, AccessStoreError, TokenAccess, UserAccess};
+use layer0_domain::port::clock::Clock;
+use sha2::{Digest as _, Sha256};
+
+use super::announcing::Changes;
+use super::password::Passwords;
+use super::signed::{Claims, Keys, Session};
+use super::throttle::Throttle;
+use super::{PULL_USER, Presented, presented};
+
+/// Who a request comes from.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Nobody said who they are.
+    Nothing,
+    /// The credential opens nothing.
+    Wrong,
+    /// Too many wrong ones: no password is looked at now.
+    Throttled {
+        /// Seconds to wait.
+        after_s: u64,
+    },
+    /// Somebody.
+    Known(Box<Known>),
+}
+
+/// Somebody who signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// Who, and what the credential allows.
+    pub(crate) caller: Caller,
+    /// What the caller may when the bounds of a signed credential are left out: it could get a wider one.
+    pub(crate) at_most: Rights,
+    /// What was signed in with; `None` for the engine.
+    pub(crate) session: Option<Session>,
+    /// When a signed credential ends.
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// Whether a signed credential is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// In the registry.
+    Accepted,
+    /// Everywhere else: they are made for the registry.
+    Refused,
+}
+
+/// Finds out who somebody is.
+pub(crate) struct SignIn {
+    /// Users and tokens.
+    pub(crate) access: Arc<dyn AccessStore>,
+    /// When they end.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// What signed ones are checked with.
+    pub(crate) keys: Keys,
+    /// Passwords.
+    pub(crate) passwords: Passwords,
+    /// Bounds on guessing.
+    pub(crate) throttle: Throttle,
+    /// Tells of changes.
+    pub(crate) changes: Changes,
+    /// Whether the last address in `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxy: bool,
+}
+
+impl SignIn {
+    /// The address a request comes from. Behind a proxy that we trust, the one that the proxy saw.
+    pub(crate) fn address(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<IpAddr> {
+        let forwarded = || headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next();
+        let seen = if self.trusted_proxy { forwarded().and_then(|text| text.trim().parse().ok()) } else { None };
+        seen.or_else(|| peer.map(|peer| peer.ip()))
+    }
+
+    /// Who a request comes from.
+    pub(crate) async fn who(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        signed: Signed,
+    ) -> Result<Verdict, AccessStoreError> {
+        let from = self.address(headers, peer);
+        match presented(headers) {
+            Presented::Nothing => Ok(Verdict::Nothing),
+            Presented::Unreadable => Ok(Verdict::Wrong),
+            Presented::Basic(user, secret) if user == PULL_USER => match signed {
+                Signed::Accepted => self.signed(&secret).await,
+                Signed::Refused => Ok(Verdict::Wrong),
+            },
+            Presented::Basic(user, secret) => self.basic(&user, &secret, from).await,
+            Presented::Bearer(secret) if secret.expose().starts_with(SECRET_PREFIX) => self.bearer(&secret, from).await,
+            Presented::Bearer(secret) => match signed {
+                Signed::Accepted => self.signed(&secret).await,
+                Signed::Refused => Ok(Verdict::Wrong),
+            },
+        }
+    }
+
+    /// A token's secret alone.
+    pub(crate) async fn bearer(&self, secret: &Secret, from: Option<IpAddr>) -> Result<Verdict, AccessStoreError> {
+        match self.by_token(None, secret).await? {
+            Some(known) => Ok(known),
+            None => Ok(self.wrong("(bearer)", from).await),
+        }
+    }
+
+    /// A name with a token or a password.
+    pub(crate) async fn basic(
+        &self,
+        user: &str,
+        secret: &Secret,
+        from: Option<IpAddr>,
+    ) -> Result<Verdict, AccessStoreError> {
+        if secret.expose().starts_with(SECRET_PREFIX) {
+            return match self.by_token(Some(user), secret).await? {
+                Some(known) => Ok(known),
+                None => Ok(self.wrong(user, from).await),
+            };
+        }
+        let Ok(name) = Name::parse(user) else { return Ok(self.wrong(user, from).await) };
+        let found = self.access.user_get(&name).await?;
+        let stored = found.as_ref().and_then(|it| it.user.password.as_ref());
+        let remembered = stored.is_some_and(|stored| self.passwords.remembered(&name, secret, stored));
+        if !remembered {
+            if let Some(after_s) = self.throttle.wait_s(user, from, self.clock.now()) {
+                return Ok(Verdict::Throttled { after_s });
+            }
+            if !self.passwords.right(&name, secret, stored).await {
+                return Ok(self.wrong(user, from).await);
+            }
+        }
+        Ok(match found {
+            Some(found) => by_password(found),
+            None => Verdict::Wrong,
+        })
+    }
+
+    /// The live token behind a secret; with a name, only if it is the one that goes with it.
+    pub(crate) async fn by_token(
+        &self,
+        name: Option<&str>,
+        secret: &Secret,
+    ) -> Result<Option<Verdict>, AccessStoreError> {
+        let Some(found) = self.access.token_find(&hash(secret)).await? else { return Ok(None) };
+        if name.is_some_and(|name| name != found.token.sign_in_name()) {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let Some(known) = self.live(found) else { return Ok(None) };
+        if worth_noting(&known.1, now) {
+            // A lost note of a use is no reason to refuse the use.
+            if let Err(why) = self.access.token_touch(&known.1.id, now).await {
+                tracing::warn!(error = %why, "the use of a token could not be noted");
+            }
+        }
+        Ok(Some(Verdict::Known(Box::new(known.0))))
+    }
+
+    fn live(&self, found: TokenAccess) -> Option<(Known, Token)> {
+        let TokenAccess { token, user } = found;
+        if !token.is_live(self.clock.now()) {
+            return None;
+        }
+        let (who, rights) = match &token.subject {
+            Subject::User(name) => (Who::User(name.clone()), rights_of(&user?)),
+            // A robot's scopes are its rights.
+            Subject::Owner(owner) => {
+                let who = Who::Robot { owner: owner.clone(), name: token.name.clone() };
+                (who, Rights::scopes(token.scopes.clone().unwrap_or_default()))
+            }
+        };
+        let rights = match (&token.subject, &token.scopes) {
+            (Subject::User(_), Some(scopes)) => rights.bounded(scopes.clone()),
+            _ => rights,
+        };
+        let session = Some(Session::Token(token.id.clone(), start(&token.hash)));
+        let caller = Caller { who, token: Some(token.id.clone()), rights: rights.clone() };
+        Some((Known { caller, at_most: rights, session, expires: None }, token))
+    }
+
+    /// A signed credential opens only what it names, and only as long as what it was made with lives.
+    async fn signed(&self, secret: &Secret) -> Result<Verdict, AccessStoreError> {
+        match self.keys.read(secret, self.clock.now()) {
+            Some(claims) => self.claimed(claims).await,
+            None => Ok(Verdict::Wrong),
+        }
+    }
+
+    /// The same when the credential's own few minutes don't matter: somebody is in the middle of what it let begin.
+    pub(crate) async fn still(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Result<Verdict, AccessStoreError> {
+        let secret = match presented(headers) {
+            Presented::Bearer(secret) => secret,
+            Presented::Basic(user, secret) if user == PULL_USER => secret,
+            _ => return self.who(headers, peer, Signed::Accepted).await,
+        };
+        match self.keys.read_ended(&secret) {
+            Some(claims) => self.claimed(claims).await,
+            None => self.who(headers, peer, Signed::Accepted).await,
+        }
+    }
+
+    async fn claimed(&self, claims: Claims) -> Result<Verdict, AccessStoreError> {
+        let Claims { session, access, expires } = claims;
+        let expires = Some(expires);
+        let scopes: Vec<Scope> = access.iter().filter_map(super::signed::Access::scope).collect();
+        let known = match session {
+            // The engine's credential is its own proof.
+            None => {
+                let caller = Caller { who: Who::Engine, token: None, rights: Rights::scopes(scopes) };
+                return Ok(Verdict::Known(Box::new(Known {
+                    at_most: caller.rights.clone(),
+                    caller,
+                    session: None,
+                    expires,
+                })));
+            }
+            Some(Session::Anonymous) => {
+                let caller = Caller::anonymous();
+                let session = Some(Session::Anonymous);
+                return Ok(Verdict::Known(Box::new(Known {
+                    at_most: caller.rights.clone(),
+                    caller,
+                    session,
+                    expires,
+                })));
+            }
+            Some(Session::Token(id, mark)) => {
+                let found = self.access.token_get(&id).await?.filter(|found| start(&found.token.hash) == mark);
+                found.and_then(|found| self.live(found)).map(|(known, _)| known)
+            }
+            Some(Session::Password(name, mark)) => {
+                let found = self.access.user_get(&name).await?;
+                match found.map(by_password) {
+                    Some(Verdict::Known(known)) if known.session == Some(Session::Password(name, mark)) => Some(*known),
+                    _ => None,
+                }
+            }
+        };
+        Ok(match known {
+            Some(mut known) => {
+                known.caller.rights = known.caller.rights.bounded(scopes);
+                known.expires = expires;
+                Verdict::Known(Box::new(known))
+            }
+            None => Verdict::Wrong,
+        })
+    }
+
+    /// Counts a wrong credential and writes it down.
+    async fn wrong(&self, name: &str, from: Option<IpAddr>) -> Verdict {
+        let now = self.clock.now();
+        if self.throttle.wrong(name, from, now) {
+            let record = AuditRecord {
+                at: now,
+                who: printable(name),
+                token: None,
+                from: from.map(|from| from.to_string()).unwrap_or_default(),
+                action: "sign_in".to_owned(),
+                target: String::new(),
+                status: 401,
+            };
+            if let Err(why) = self.access.audit_append(&record).await {
+                tracing::error!(error = %why, "a refused sign-in could not be written to the audit log");
+            }
+        }
+        Verdict::Wrong
+    }
+}
+
+/// Text that somebody unknown sent, fit for a log.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(PART_MAX / 4).collect()
+}
+
+fn rights_of(access: &UserAccess) -> Rights {
+    if access.user.admin { Rights::everything() } else { Rights::of_members(&access.members) }
+}
+
+fn by_password(access: UserAccess) -> Verdict {
+    let Some(stored) = &access.user.password else { return Verdict::Wrong };
+    let mark = start(&Sha256::digest(stored.expose().as_bytes()).into());
+    let rights = rights_of(&access);
+    let caller = Caller { who: Who::User(access.user.name.clone()), token: None, rights: rights.clone() };
+    let session = Some(Session::Password(access.user.name, mark));
+    Verdict::Known(Box::new(Known { caller, at_most: rights, session, expires: None }))
+}
+
+/// Enough of a hash to tell one from another.
+fn start(hash: &[u8; 32]) -> [u8; 8] {
+    [hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]
+}
+
+/// Whether somebody may do all of some actions on a place.
+pub(crate) fn may_all(rights: &Rights, actions: &[Action], place: Place<'_>) -> bool {
+    actions.iter().all(|action| rights.may(*action, place))
+}

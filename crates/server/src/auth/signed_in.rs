@@ -1,0 +1,223 @@
+//! A caller who has signed in, and what that one may do: what every handler but the open ones asks for.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use layer0_api::error::ErrorCode;
+use layer0_domain::model::access::{Action, Caller, Place};
+use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::operation::Operation;
+use layer0_domain::model::owner::OwnerName;
+use layer0_domain::model::registry::Repository;
+use layer0_domain::port::store::{Entity, StoreExt};
+
+use super::sign_in::{Signed, Verdict};
+use crate::app::App;
+use crate::error::{ApiError, missing};
+
+/// Somebody who has signed in. A handler that names it can't be reached without.
+pub(crate) struct SignedIn {
+    /// Who, and what that one may do.
+    pub(crate) caller: Caller,
+    trail: Trail,
+}
+
+/// What the audit log will say of a request, filled in on its way. The outermost layer puts an empty one into every
+/// request.
+#[derive(Clone, Default)]
+pub(crate) struct Trail(Arc<Mutex<Note>>);
+
+/// What is known so far.
+#[derive(Default, Clone)]
+pub(crate) struct Note {
+    /// Who.
+    pub(crate) caller: Option<Caller>,
+    /// To what.
+    pub(crate) target: String,
+}
+
+impl Trail {
+    fn with(&self, change: impl FnOnce(&mut Note)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is known now.
+    pub(crate) fn note(&self) -> Note {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let known = match app.sign_in.who(&parts.headers, peer, Signed::Refused).await? {
+            Verdict::Known(known) => known,
+            Verdict::Throttled { after_s } => return Err(ApiError::throttled(after_s)),
+            Verdict::Nothing | Verdict::Wrong => {
+                let hint = "`eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell; `l0 token create` makes another token";
+                return Err(ApiError::new(ErrorCode::Unauthorized, "no valid token was given").hint(hint));
+            }
+        };
+        let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();
+        trail.with(|note| note.caller = Some(known.caller.clone()));
+        Ok(Self { caller: known.caller, trail })
+    }
+}
+
+/// What belongs to an owner, by that owner and its name.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnedPlace {
+    owner: Option<OwnerName>,
+    name: String,
+}
+
+impl OwnedPlace {
+    pub(crate) fn new(owner: Option<OwnerName>, name: impl Into<String>) -> Self {
+        Self { owner, name: name.into() }
+    }
+
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place::of(self.owner.as_ref(), &self.name)
+    }
+}
+
+impl SignedIn {
+    /// Says what the request is about, for the audit log.
+    pub(crate) fn about(&self, target: impl ToString) {
+        self.trail.with(|note| note.target = target.to_string());
+    }
+
+    /// Whether the caller may do something on a place.
+    pub(crate) fn may(&self, action: Action, place: Place<'_>) -> bool {
+        self.caller.rights.may(action, place)
+    }
+
+    /// Whether the caller may pull from a repository.
+    pub(crate) fn may_pull(&self, repository: &Repository) -> bool {
+        self.caller.rights.may_pull(&repository.name, repository.visibility)
+    }
+
+    /// Demands that the caller may do something on a place.
+    pub(crate) fn must(&self, action: Action, place: Place<'_>) -> Result<(), ApiError> {
+        self.about(place);
+        if self.may(action, place) { Ok(()) } else { Err(self.forbidden(action, place)) }
+    }
+
+    /// Demands an admin's right to the instance itself.
+    pub(crate) fn must_administer(&self) -> Result<(), ApiError> {
+        self.must(Action::Admin, Place::instance())
+    }
+
+    /// Whether the caller administers the instance still: for what goes on after its request was let in.
+    pub(crate) async fn still_administers(&self, app: &App) -> bool {
+        let access = &app.access;
+        let now = app.clock.now();
+        let token_lives = match &self.caller.token {
+            Some(id) => matches!(access.token_get(id).await, Ok(Some(found)) if found.token.is_live(now)),
+            None => true,
+        };
+        let is_admin = match self.user() {
+            Some(name) => matches!(access.user_get(name).await, Ok(Some(found)) if found.user.admin),
+            None => false,
+        };
+        token_lives && is_admin
+    }
+
+    /// Demands an admin with nothing held back: whoever decides about people could give himself everything.
+    pub(crate) fn must_be_unbounded_admin(&self) -> Result<(), ApiError> {
+        if self.caller.rights.are_everything() {
+            return Ok(());
+        }
+        let message =
+            format!("{} may not decide about users: that takes an admin whose token has no scopes", self.caller.who);
+        Err(ApiError::new(ErrorCode::Forbidden, message))
+    }
+
+    /// Demands that the caller may see a place, else it isn't there (`missing`), and may do something on it.
+    fn on(&self, action: Action, place: Place<'_>, missing: impl FnOnce() -> ApiError) -> Result<(), ApiError> {
+        if self.may(action, place) {
+            return Ok(());
+        }
+        if self.may(Action::Pull, place) { Err(self.forbidden(action, place)) } else { Err(missing()) }
+    }
+
+    /// Demands that the caller may do something on an environment and with what stands in it.
+    pub(crate) async fn on_environment(&self, app: &App, id: &EnvironmentId, action: Action) -> Result<(), ApiError> {
+        let entity = EntityRef::Environment(id.clone());
+        let found = app.store.environment_get(id).await?.ok_or_else(|| missing(&entity))?;
+        let place = OwnedPlace::new(found.owner, found.name.to_string());
+        self.about(place.place());
+        self.on(action, place.place(), || missing(&entity))
+    }
+
+    /// Demands that the caller may do something on an entity: by its environment, or by itself where it has an owner.
+    pub(crate) async fn on_entity(&self, app: &App, entity: &EntityRef, action: Action) -> Result<(), ApiError> {
+        let gone = || missing(entity);
+        let place = match entity {
+            EntityRef::Environment(id) => {
+                self.on_environment(app, id, action).await?;
+                self.about(format!("environment {id}"));
+                return Ok(());
+            }
+            EntityRef::Deploy(id) => {
+                let found = app.store.deploy_get(id).await?.ok_or_else(gone)?;
+                OwnedPlace::new(found.owner, found.name.to_string())
+            }
+            EntityRef::LoadBalancer(_) | EntityRef::Service(_) | EntityRef::Task(_) => {
+                let found: Entity = app.store.entity_get(entity).await?.ok_or_else(gone)?;
+                match found.environment() {
+                    Some(id) => environment_place(app, id).await?,
+                    None => OwnedPlace::new(None, ""),
+                }
+            }
+        };
+        self.about(entity);
+        self.on(action, place.place(), gone)
+    }
+
+    /// Whether the caller may see an operation.
+    pub(crate) fn sees(&self, operation: &Operation) -> bool {
+        let place = match &operation.place {
+            Some((owner, name)) => Place::of(Some(owner), name),
+            None => Place::instance(),
+        };
+        self.may(Action::Pull, place)
+    }
+
+    /// The user behind the caller.
+    pub(crate) fn user(&self) -> Option<&Name> {
+        self.caller.user()
+    }
+
+    /// The refusal, in words.
+    pub(crate) fn forbidden(&self, action: Action, place: Place<'_>) -> ApiError {
+        let what = match action {
+            Action::Pull => "see",
+            Action::Push => "push to",
+            Action::Delete => "delete in",
+            Action::Deploy => "deploy to",
+            Action::Admin => "administer",
+        };
+        let refused = ApiError::new(ErrorCode::Forbidden, format!("{} may not {what} {place}", self.caller.who));
+        match place.owner {
+            Some(owner) => refused.hint(format!(
+                "`l0 member list {owner}` shows who may what there, `l0 whoami` what your token is good for"
+            )),
+            None => refused.hint("that takes an admin of the instance; `l0 whoami` shows what your token is good for"),
+        }
+    }
+}
+
+/// Whose an environment is; nobody's when it has gone.
+pub(crate) async fn environment_place(app: &App, id: &EnvironmentId) -> Result<OwnedPlace, ApiError> {
+    Ok(match app.store.environment_get(id).await? {
+        Some(found) => OwnedPlace::new(found.owner, found.name.to_string()),
+        None => OwnedPlace::new(None, ""),
+    })
+}

@@ -1,0 +1,201 @@
+//! `/owner`: owners and the rules for their tags.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use layer0_api::error::ErrorCode;
+use layer0_api::types as wire;
+use layer0_domain::model::access::{Action, Place};
+use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::port::access_store::{OwnerChange, OwnerUse};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Errors, created};
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::convert::{read, write};
+use crate::error::ApiError;
+use crate::extract::{ApiJson, ApiPath, ApiQuery};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(rule_add, rule_remove))
+}
+
+/// More rules than this are no rules any more, and every push reads them.
+const RULES_MAX: usize = 100;
+
+/// The most exceptions of a rule, for the same reason.
+const EXCEPTIONS_MAX: usize = 20;
+
+fn missing(name: &str) -> ApiError {
+    let shown: String = name.chars().take(80).collect();
+    ApiError::new(ErrorCode::OwnerDoesNotExist, format!("owner `{shown}` does not exist"))
+        .hint("`l0 owner list` shows those that you may see")
+}
+
+/// Whether the caller has any business with an owner: a place in it, or a right to something that it has.
+fn sees(who: &SignedIn, owner: &OwnerName) -> bool {
+    who.may(Action::Pull, Place::owner(owner)) || who.caller.rights.has_part_in(owner)
+}
+
+/// An owner that the caller may see.
+pub(super) async fn seen(app: &App, who: &SignedIn, text: &str) -> Result<OwnerUse, ApiError> {
+    let name = OwnerName::parse(text).map_err(|_| missing(text))?;
+    who.about(&name);
+    if !sees(who, &name) {
+        return Err(missing(text));
+    }
+    app.access.owner_get(&name).await?.ok_or_else(|| missing(text))
+}
+
+/// The owners that the caller may see
+#[utoipa::path(get, path = "/owner", operation_id = "owner_list", tag = "owner",
+    responses((status = 200, body = Vec<wire::Owner>, description = "By name."), Errors))]
+async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Owner>>, ApiError> {
+    let all = app.access.owner_list().await?;
+    Ok(Json(all.iter().filter(|it| sees(&who, &it.owner.name)).map(write::owner).collect()))
+}
+
+/// A number of bytes.
+fn quota(bytes: i64) -> Result<u64, ApiError> {
+    u64::try_from(bytes).map_err(|_| ApiError::value(format!("quota_bytes must be 0 or more, not {bytes}")))
+}
+
+/// Make an owner
+///
+/// Admins only.
+#[utoipa::path(post, path = "/owner", operation_id = "owner_create", tag = "owner",
+    request_body = wire::CreateOwnerRequest,
+    responses((status = 201, body = wire::Owner, description = "Made."), Errors))]
+async fn create(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiJson(request): ApiJson<wire::CreateOwnerRequest>,
+) -> Result<Response, ApiError> {
+    who.must_administer()?;
+    let name = read::owner_name(&request.owner_name)?;
+    who.about(&name);
+    let quota_bytes = request.quota_bytes.map(quota).transpose()?;
+    let owner = Owner { name, created: app.clock.now(), quota_bytes, tag_rules: vec![] };
+    app.access.owner_create(&owner).await?;
+    Ok(created(write::owner(&OwnerUse { owner, used_bytes: 0, repositories: 0 })))
+}
+
+/// One owner
+#[utoipa::path(get, path = "/owner/{owner}", operation_id = "owner_get", tag = "owner", params(("owner" = String, Path)),
+    responses((status = 200, body = wire::Owner, description = "The owner and what it uses."), Errors))]
+async fn get(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+) -> Result<Json<wire::Owner>, ApiError> {
+    Ok(Json(write::owner(&seen(&app, &who, &text).await?)))
+}
+
+/// Change an owner
+///
+/// Its quota; admins only. A quota below what is used keeps what is there and takes nothing more.
+#[utoipa::path(patch, path = "/owner/{owner}", operation_id = "owner_update", tag = "owner",
+    params(("owner" = String, Path)), request_body = wire::UpdateOwnerRequest,
+    responses((status = 200, body = wire::Owner, description = "As it is now."), Errors))]
+async fn update(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::UpdateOwnerRequest>,
+) -> Result<Json<wire::Owner>, ApiError> {
+    let found = seen(&app, &who, &text).await?;
+    who.must_administer()?;
+    who.about(&found.owner.name);
+    let quota_bytes = match (request.quota_bytes, request.remove_quota.unwrap_or(false)) {
+        (Some(_), true) => return Err(ApiError::value("a quota is either set or removed")),
+        (Some(bytes), false) => Some(Some(quota(bytes)?)),
+        (None, true) => Some(None),
+        (None, false) => None,
+    };
+    let changed = app.access.owner_update(&found.owner.name, &OwnerChange { quota_bytes }).await?;
+    Ok(Json(write::owner(&changed)))
+}
+
+/// Delete an owner
+///
+/// With its members and its robots' tokens. Refused while it has repositories, environments or deploys. Admins only.
+#[utoipa::path(delete, path = "/owner/{owner}", operation_id = "owner_delete", tag = "owner",
+    params(("owner" = String, Path)),
+    responses((status = 200, body = wire::Owner, description = "It is gone."), Errors))]
+async fn delete(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+) -> Result<Json<wire::Owner>, ApiError> {
+    let found = seen(&app, &who, &text).await?;
+    who.must_administer()?;
+    who.about(&found.owner.name);
+    app.access.owner_delete(&found.owner.name).await?;
+    Ok(Json(write::owner(&found)))
+}
+
+/// Make tags immutable
+///
+/// A tag that fits, once pushed, can neither be moved nor deleted, but for those that fit `except`. A rule with the same
+/// repositories and tags is replaced.
+#[utoipa::path(post, path = "/owner/{owner}/immutable", operation_id = "tag_rule_add", tag = "owner",
+    params(("owner" = String, Path)), request_body = wire::AddTagRuleRequest,
+    responses((status = 201, body = wire::TagRule, description = "The rule."), Errors))]
+async fn rule_add(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::AddTagRuleRequest>,
+) -> Result<Response, ApiError> {
+    let found = seen(&app, &who, &text).await?;
+    let owner = found.owner.name;
+    who.must(Action::Admin, Place::owner(&owner))?;
+    if found.owner.tag_rules.len() >= RULES_MAX {
+        return Err(ApiError::value(format!("an owner may have {RULES_MAX} rules")));
+    }
+    if request.except.len() > EXCEPTIONS_MAX {
+        return Err(ApiError::value(format!("a rule may have {EXCEPTIONS_MAX} exceptions")));
+    }
+    let rule = TagRule {
+        repositories: read::glob(request.repositories.as_deref().unwrap_or("*"), "repositories")?,
+        tags: read::glob(request.tags.as_deref().unwrap_or("*"), "tags")?,
+        except: request.except.iter().map(|text| read::glob(text, "except")).collect::<Result<_, _>>()?,
+    };
+    who.about(format!("{owner}/{rule}"));
+    app.access.tag_rule_put(&owner, &rule).await?;
+    Ok(created(write::tag_rule(&rule)))
+}
+
+/// Which rule.
+#[derive(Debug, Deserialize)]
+struct Which {
+    repositories: Option<String>,
+    tags: Option<String>,
+}
+
+/// Make tags movable again
+#[utoipa::path(delete, path = "/owner/{owner}/immutable", operation_id = "tag_rule_remove", tag = "owner",
+    params(("owner" = String, Path), ("repositories" = Option<String>, Query), ("tags" = Option<String>, Query)),
+    responses((status = 200, body = wire::TagRule, description = "The rule that is gone."), Errors))]
+async fn rule_remove(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiQuery(which): ApiQuery<Which>,
+) -> Result<Json<wire::TagRule>, ApiError> {
+    let found = seen(&app, &who, &text).await?;
+    let owner = found.owner.name;
+    who.must(Action::Admin, Place::owner(&owner))?;
+    let repositories = read::glob(which.repositories.as_deref().unwrap_or("*"), "repositories")?;
+    let tags = read::glob(which.tags.as_deref().unwrap_or("*"), "tags")?;
+    who.about(format!("{owner}/{repositories}:{tags}"));
+    app.access.tag_rule_delete(&owner, &repositories, &tags).await?;
+    let gone = found.owner.tag_rules.into_iter().find(|it| it.repositories == repositories && it.tags == tags);
+    Ok(Json(write::tag_rule(&gone.unwrap_or(TagRule { repositories, tags, except: vec![] }))))
+}

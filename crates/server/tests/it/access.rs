@@ -1,0 +1,387 @@
+//! Users, owners, members and tokens: what they open, and that they open nothing once they are taken away.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use layer0_testkit::until::until_true;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{MANIFEST, Raw, basic, definition, refused};
+use crate::teams::Teams;
+
+/// Makes a token; answers its `Authorization` and its id.
+async fn token(raw: &Raw, body: &Value) -> (String, String) {
+    let made = raw.post("/token", body).await.expect(201).json();
+    let auth = format!("Basic {}", made["token"].as_str().expect("a token"));
+    (auth, made["token_id"].as_str().expect("an id").to_owned())
+}
+
+/// Puts a manifest that needs nothing.
+async fn put(raw: &Raw, repository: &str, tag: &str, word: &str) -> u16 {
+    let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [],
+        "annotations": {"word": word}});
+    let path = format!("/v2/{repository}/manifests/{tag}");
+    let kind = "application/vnd.oci.image.index.v1+json";
+    raw.send(Method::PUT, &path, &[("content-type", kind)], manifest.to_string()).await.status
+}
+
+#[tokio::test]
+async fn a_robot_may_what_its_scopes_say_and_stays_when_people_go() {
+    let teams = Teams::full().await;
+    let maintainer = teams.as_("maintainer");
+    let body = json!({"name": "ci", "owner": "team", "scopes": ["pull,push:team/app:dev-*", "pull,deploy:team/prod"]});
+    let made = maintainer.post("/token", &body).await.expect(201).json();
+    assert_eq!((made["user"].as_str(), made["owner"].as_str()), (Some("team+ci"), Some("team")));
+    let robot = teams.raw.as_(Some(&basic("team+ci", made["secret"].as_str().expect("a secret"))));
+    let me = robot.get("/whoami").await.expect(200).json();
+    assert_eq!((me["who"].as_str(), me["kind"].as_str()), (Some("team+ci"), Some("robot")));
+    assert_eq!(me["scopes"], body["scopes"]);
+
+    assert_eq!(put(&robot, "team/app", "dev-1", "x").await, 201);
+    let other = robot.send(Method::PUT, "/v2/team/app/manifests/v1", &[("content-type", MANIFEST)], "{}").await;
+    assert!(other.expect(403).text().contains("bounded to other tags"));
+    robot.send(Method::DELETE, "/v2/team/app/manifests/dev-1", &[], "").await.expect(403);
+    robot.get("/v2/team/empty/tags/list").await.expect(403);
+    robot.patch(&teams.filled("/service/{service}"), &json!({"scale": 2})).await.expect(202);
+    robot.delete(&teams.filled("/service/{service}")).await.error(403);
+    robot.get(&teams.filled("/environment/{unused}")).await.error(404);
+    // It stays when its maker goes.
+    teams.raw.delete("/user/maintainer").await.expect(200);
+    assert_eq!(put(&robot, "team/app", "dev-2", "y").await, 201);
+    maintainer.get("/service").await.error(401);
+}
+
+#[tokio::test]
+async fn a_token_hands_out_no_more_than_it_opens() {
+    let teams = Teams::empty().await;
+    let maintainer = teams.as_("maintainer");
+    // A robot's scopes are its rights: within the owner, and within what its maker may.
+    for (scopes, status) in [
+        (json!([]), 422),
+        (json!(["pull:other/*"]), 422),
+        (json!(["pull:*"]), 422),
+        (json!(["fly:team/*"]), 422),
+        (json!(["admin,pull:team/*"]), 201),
+    ] {
+        let answer = maintainer.post("/token", &json!({"name": "x", "owner": "team", "scopes": scopes})).await;
+        assert_eq!(answer.status, status, "{scopes}: {}", answer.text());
+    }
+    // A person's token may name scopes beyond the role: they open nothing more.
+    let reader = teams.as_("reader");
+    let (auth, _) = token(&reader, &json!({"scopes": ["pull,push:team/*"]})).await;
+    let narrow = teams.raw.as_(Some(&auth));
+    teams.raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    narrow.get("/v2/team/app/tags/list").await.expect(200);
+    assert_eq!(put(&narrow, "team/app", "v1", "x").await, 403);
+    // With a token that has scopes one makes only narrower ones, and touches no other.
+    narrow.post("/token", &json!({})).await.error(403);
+    narrow.post("/token", &json!({"scopes": ["pull:team/app", "delete:team/app"]})).await.error(403);
+    let (_, child) = token(&narrow, &json!({"scopes": ["pull:team/app"]})).await;
+    narrow.delete(&format!("/token/{child}")).await.error(403);
+    narrow.patch("/user/reader", &json!({"password": "correct horse"})).await.error(403);
+    reader.delete(&format!("/token/{child}")).await.expect(200);
+    // An admin's token with scopes is no admin's any more.
+    let (auth, _) = token(&teams.raw, &json!({"scopes": ["pull:*"]})).await;
+    let bounded = teams.raw.as_(Some(&auth));
+    bounded.get("/v2/team/app/tags/list").await.expect(200);
+    bounded.post("/owner", &json!({"owner_name": "new"})).await.error(403);
+    let (auth, _) = token(&teams.raw, &json!({"scopes": ["admin:*"]})).await;
+    let bounded = teams.raw.as_(Some(&auth));
+    bounded.post("/owner", &json!({"owner_name": "new"})).await.expect(201);
+    bounded.post("/user", &json!({"user_name": "new", "admin": true})).await.error(403);
+}
+
+#[tokio::test]
+async fn a_rotated_token_lives_on_with_another_secret() {
+    let teams = Teams::empty().await;
+    let (old, id) = token(&teams.raw, &json!({"name": "ci", "expires_days": 10})).await;
+    teams.clock.advance_ms(24 * 60 * 60 * 1000);
+    let old = teams.raw.as_(Some(&old));
+    let scoped = old.get("/auth/token?scope=repository:team/app:pull").await.expect(200).json();
+    let scoped = teams.raw.as_(Some(&format!("Bearer {}", scoped["token"].as_str().expect("a token"))));
+    scoped.get("/v2/").await.expect(200);
+    let rotated = old.post(&format!("/token/{id}/rotate"), &json!({})).await.expect(200).json();
+    assert_eq!(
+        (rotated["token_id"].as_str(), rotated["expires"].as_str()),
+        (Some(&*id), Some("2024-01-12T00:00:00.000Z"))
+    );
+    old.get("/whoami").await.error(401);
+    scoped.get("/v2/").await.expect(401);
+    let new = format!("Basic {}", rotated["token"].as_str().expect("a token"));
+    teams.raw.as_(Some(&new)).get("/whoami").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_password_opens_until_it_is_changed_and_wrong_ones_are_held_up() {
+    let mut teams = Teams::empty().await;
+    teams.user("alice").await;
+    for (bad, word) in [("short", "8 characters"), ("l0_looks-like-a-token", "l0_")] {
+        let error = teams.raw.patch("/user/alice", &json!({"password": bad})).await.error(422);
+        assert!(error.message.contains(word), "{error:?}");
+    }
+    let set = teams.as_("alice").patch("/user/alice", &json!({"password": "correct horse"})).await.expect(200);
+    assert_eq!(set.json()["has_password"], true);
+    assert!(!set.text().contains("horse") && !set.text().contains("argon2"));
+    let by = |password: &str| teams.raw.as_(Some(&basic("alice", password)));
+    assert_eq!(by("correct horse").get("/whoami").await.expect(200).json()["who"], "alice");
+    let signed = by("correct horse").get("/auth/token?scope=repository:team/app:pull").await.expect(200).json();
+    let signed = teams.raw.as_(Some(&format!("Bearer {}", signed["token"].as_str().expect("a token"))));
+    signed.get("/v2/").await.expect(200);
+
+    for _ in 0..9 {
+        by("wrong horse").get("/whoami").await.error(401);
+    }
+    by("wrong horse").get("/whoami").await.error(401);
+    let held = by("another wrong horse").get("/whoami").await;
+    assert_eq!(held.error(429).error_code, "Throttled");
+    let registry = by("another wrong horse").get("/v2/").await.expect(429);
+    assert_eq!(registry.json()["errors"][0]["code"], "TOOMANYREQUESTS");
+    assert!(registry.header("retry-after").parse::<u64>().is_ok_and(|wait| wait <= 30));
+    // A good token is never held up, and neither is the password that was right a moment ago.
+    teams.as_("alice").get("/whoami").await.expect(200);
+    by("correct horse").get("/whoami").await.expect(200);
+    // One more is looked at half a minute later.
+    teams.clock.advance_ms(30_000);
+    by("wrong horse").get("/whoami").await.error(401);
+    by("wrong horse").get("/whoami").await.error(429);
+
+    teams.raw.patch("/user/alice", &json!({"password": "battery staple"})).await.expect(200);
+    signed.get("/v2/").await.expect(401);
+    teams.clock.advance_ms(600_000);
+    by("correct horse").get("/whoami").await.error(401);
+    by("battery staple").get("/whoami").await.expect(200);
+    teams.raw.patch("/user/alice", &json!({"remove_password": true})).await.expect(200);
+    by("battery staple").get("/whoami").await.error(401);
+}
+
+/// An upload whose body stays open until it is told to end.
+struct Open {
+    answer: tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>>,
+    more: tokio::sync::mpsc::Sender<Result<Bytes, std::io::Error>>,
+    location: String,
+}
+
+async fn begin(teams: &Teams, auth: &str) -> Open {
+    let begun = teams.raw.as_(Some(auth)).send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+    let location = begun.header("location").to_owned();
+    let (more, chunks) = tokio::sync::mpsc::channel(4);
+    more.send(Ok(Bytes::from(vec![7; 3 << 20]))).await.expect("it is read");
+    let body = futures_util::stream::unfold(chunks, |mut chunks| async move { Some((chunks.recv().await?, chunks)) });
+    let request = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().expect("a client");
+    let request = request
+        .patch(format!("{}{location}", teams.app.endpoint()))
+        .header("authorization", auth)
+        .body(reqwest::Body::wrap_stream(body));
+    let answer = tokio::spawn(request.send());
+    // It is really under way: bytes of it have been written.
+    let status = async || {
+        let answer = teams.raw.get(&location).await;
+        answer.header("range") != "0-0" && answer.status == 204
+    };
+    until_true("the upload has begun", status).await;
+    Open { answer, more, location }
+}
+
+/// Revoking a token, a member or a user ends what is under way, with the secret itself as with a signed token.
+#[tokio::test]
+async fn a_running_upload_ends_with_the_right_to_it() {
+    let mut teams = Teams::empty().await;
+    teams.raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    for number in 0..3 {
+        let name = format!("user{number}");
+        teams.user(&name).await;
+        teams.raw.put(&format!("/owner/team/member/{name}"), &json!({"role": "writer"})).await.expect(200);
+        let (auth, id) = token(&teams.as_(&name), &json!({"name": "short-lived"})).await;
+        let scope = "/auth/token?scope=repository:team/app:pull,push";
+        let signed = teams.raw.as_(Some(&auth)).get(scope).await.expect(200).json();
+        let signed = format!("Bearer {}", signed["token"].as_str().expect("a token"));
+        let (plain, bearer) = (begin(&teams, &auth).await, begin(&teams, &signed).await);
+        // The few minutes of the signed token's own do not end what it let begin.
+        teams.clock.advance_ms(10 * 60 * 1000);
+        assert!(!plain.answer.is_finished() && !bearer.answer.is_finished());
+        match number {
+            0 => teams.raw.delete(&format!("/token/{id}")).await.expect(200),
+            1 => teams.raw.delete(&format!("/owner/team/member/{name}")).await.expect(200),
+            _ => teams.raw.delete(&format!("/user/{name}")).await.expect(200),
+        };
+        for open in [plain, bearer] {
+            let answer = tokio::time::timeout(Duration::from_secs(5), open.answer).await.expect("it ends at once");
+            // The answer, or the connection's end in the middle of the body.
+            if let Ok(answer) = answer.expect("no panic") {
+                assert_eq!(answer.status(), 401);
+            }
+            drop(open.more);
+            teams.raw.as_(Some(&auth)).send(Method::PATCH, &open.location, &[], "x").await.expect(if number == 1 {
+                403
+            } else {
+                401
+            });
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_member_may_ends_with_the_membership() {
+    let teams = Teams::full().await;
+    let writer = teams.as_("writer");
+    writer.get(&teams.filled("/service/{service}")).await.expect(200);
+    teams.raw.put("/owner/team/member/writer", &json!({"role": "reader"})).await.expect(200);
+    writer.patch(&teams.filled("/service/{service}"), &json!({"scale": 2})).await.error(403);
+    assert_eq!(put(&writer, "team/app", "v1", "x").await, 403);
+    // Everybody may leave.
+    writer.delete("/owner/team/member/writer").await.expect(200);
+    writer.get(&teams.filled("/service/{service}")).await.error(404);
+    writer.get("/v2/team/app/tags/list").await.expect(403);
+    assert_eq!(teams.raw.delete("/owner/team/member/writer").await.error(404).error_code, "MemberDoesNotExist");
+    // Nobody gives more than they have.
+    teams.raw.put("/owner/team/member/maintainer", &json!({"role": "maintainer", "tags": "dev-*"})).await.expect(200);
+    let bounded = teams.as_("maintainer");
+    bounded.put("/owner/team/member/guest", &json!({"role": "writer"})).await.error(403);
+    bounded.put("/owner/team/member/guest", &json!({"role": "writer", "tags": "dev-*"})).await.expect(200);
+    assert_eq!(put(&bounded, "team/app", "dev-1", "x").await, 201);
+    assert_eq!(put(&bounded, "team/app", "v1", "x").await, 403);
+}
+
+/// Whoever may not pull an image may not have the engine pull it either.
+#[tokio::test]
+async fn nobody_runs_an_image_that_they_may_not_pull() {
+    let teams = Teams::full().await;
+    let stranger = teams.as_("stranger");
+    let environment = json!({"environment_name": "theirs", "operating_system": "linux"});
+    let made = stranger.post("/environment", &environment).await.expect(201).json();
+    let environment = made["entity_id"].as_str().expect("an id").to_owned();
+    let shown = stranger.get(&format!("/environment/{environment}")).await.expect(200).json();
+    assert_eq!(shown["owner_name"], "other", "the only owner in which it could be made");
+    let client = teams.app.client_as(Some(&teams.auth("stranger")["Basic ".len()..]));
+    for tag in ["1", "none"] {
+        let image = format!("registry.layer0.test/team/app:{tag}");
+        let deploy = crate::support::new_deploy("theirs", definition(&image, &[]).to_string());
+        let deploy = client.deploy_create(&deploy).await.expect("a legal deploy").entity_id;
+        let service = crate::support::new_service("theirs", &environment, &deploy, 1);
+        let (status, error) = refused(client.service_create(&service).await);
+        assert_eq!((status, error.error_code.as_str()), (422, "PullCheckFailed"));
+        assert!(error.message.contains("you may not pull from `team/app`"), "{error:?}");
+        let resolved = stranger.get(&format!("/image/resolve?image={image}")).await.expect(200).text();
+        assert!(!resolved.contains("sha256:") && resolved.contains("you may not pull"), "{resolved}");
+    }
+    teams.raw.patch("/repository/team/app", &json!({"visibility": "public"})).await.expect(200);
+    let service = crate::support::new_service("theirs", &environment, "theirs.1", 1);
+    crate::support::done(&client, client.service_create(&service).await).await;
+}
+
+#[tokio::test]
+async fn the_last_admin_can_always_come_back() {
+    let teams = Teams::empty().await;
+    for answer in [
+        teams.raw.delete("/user/admin").await,
+        teams.raw.patch("/user/admin", &json!({"admin": false})).await,
+        teams.raw.delete(&format!("/token/{}", teams.app.auth())).await,
+    ] {
+        assert_eq!(answer.error(409).error_code, "DependencyError");
+    }
+    let second = json!({"user_name": "second", "admin": true, "password": "correct horse"});
+    teams.raw.post("/user", &second).await.expect(201);
+    teams.raw.delete("/user/admin").await.expect(200);
+    teams.raw.get("/whoami").await.error(401);
+    let second = teams.raw.as_(Some(&basic("second", "correct horse")));
+    second.get("/admin/audit").await.expect(200);
+    second.delete("/user/second").await.error(409);
+}
+
+#[tokio::test]
+async fn a_quota_stops_a_push_with_words_and_a_delete_makes_room() {
+    let teams = Teams::empty().await;
+    teams.raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    let quota = teams.raw.patch("/owner/team", &json!({"quota_bytes": 1000})).await.expect(200).json();
+    assert_eq!((quota["quota_bytes"].as_i64(), quota["used_bytes"].as_i64()), (Some(1000), Some(0)));
+    let writer = teams.as_("writer");
+    let blob = |length: usize| {
+        let content = "x".repeat(length);
+        (format!("/v2/team/app/blobs/uploads/?digest={}", crate::support::digest(content.as_bytes())), content)
+    };
+    let (path, content) = blob(900);
+    writer.send(Method::POST, &path, &[], content.clone()).await.expect(201);
+    writer.send(Method::POST, &path, &[], content.clone()).await.expect(201);
+    let (more, bytes) = blob(200);
+    let refused = writer.send(Method::POST, &more, &[], bytes.clone()).await.expect(403).json();
+    assert_eq!(refused["errors"][0]["code"], "DENIED");
+    let words = refused["errors"][0]["message"].as_str().expect("words").to_owned();
+    assert!(words.contains("may hold 1000 bytes and holds 900: 200 more do not fit"), "{words}");
+    assert_eq!(put(&writer, "team/app", "v1", &"y".repeat(100)).await, 403);
+    let used = teams.as_("reader").get("/owner/team").await.expect(200).json();
+    assert_eq!(used["used_bytes"], 900);
+    let digest = crate::support::digest(content.as_bytes());
+    teams.as_("maintainer").delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+    writer.send(Method::POST, &more, &[], bytes).await.expect(201);
+    teams.raw.patch("/owner/team", &json!({"quota_bytes": 100})).await.expect(200);
+    let begun = writer.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(403);
+    assert!(begun.text().contains("is used up"), "{}", begun.text());
+    teams.raw.patch("/owner/team", &json!({"remove_quota": true})).await.expect(200);
+    writer.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+}
+
+#[tokio::test]
+async fn an_immutable_tag_stays_where_it_is() {
+    let teams = Teams::empty().await;
+    teams.raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    let maintainer = teams.as_("maintainer");
+    let rule = json!({"repositories": "app", "tags": "v*", "except": ["*-rc*"]});
+    assert_eq!(maintainer.post("/owner/team/immutable", &rule).await.expect(201).json(), rule);
+    assert_eq!(put(&maintainer, "team/app", "v1", "x").await, 201);
+    assert_eq!(put(&maintainer, "team/app", "v1", "x").await, 201, "the same again");
+    assert_eq!(put(&maintainer, "team/app", "v1", "y").await, 403);
+    assert_eq!(put(&maintainer, "team/app", "v1-rc1", "x").await, 201);
+    assert_eq!(put(&maintainer, "team/app", "v1-rc1", "y").await, 201);
+    let refused = maintainer.send(Method::DELETE, "/v2/team/app/manifests/v1", &[], "").await.expect(403);
+    assert!(refused.text().contains("immutable by the rule app:v* but *-rc*"), "{}", refused.text());
+    assert_eq!(maintainer.delete("/repository/team/app/image/v1").await.error(409).error_code, "TagImmutable");
+    assert_eq!(teams.raw.delete("/repository/team/app?force=true").await.error(409).error_code, "TagImmutable");
+    maintainer.delete("/owner/team/immutable?repositories=app&tags=v*").await.expect(200);
+    maintainer.delete("/repository/team/app/image/v1").await.expect(200);
+    assert_eq!(maintainer.delete("/owner/team/immutable?tags=v*").await.error(404).error_code, "TagRuleDoesNotExist");
+}
+
+#[tokio::test]
+async fn the_audit_log_says_who_did_what_from_where_and_what_came_of_it() {
+    let teams = Teams::empty().await;
+    teams.raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    let writer = teams.as_("writer");
+    assert_eq!(put(&writer, "team/app", "v1", "x").await, 201);
+    writer.send(Method::DELETE, "/v2/team/app/manifests/v1", &[], "").await.expect(403);
+    writer.delete("/repository/team/app").await.error(403);
+    teams.raw.as_(Some(&basic("mallory", "a wrong guess"))).get("/service").await.error(401);
+    let (_, id) = token(&writer, &json!({"name": "ci"})).await;
+    let secret = teams.raw.post("/token", &json!({})).await.expect(201).json();
+    teams.raw.delete(&format!("/token/{}", secret["token"].as_str().expect("a token"))).await.expect(200);
+
+    let entries = teams.raw.get("/admin/audit?limit=6").await.expect(200);
+    assert!(!entries.text().contains(secret["token"].as_str().expect("a token")));
+    let entries = entries.json();
+    let line = |it: &Value| {
+        let text = |key: &str| it[key].as_str().expect("text").to_owned();
+        format!("{} {} {} {} {}", text("who"), text("from"), text("action"), text("target"), it["status"])
+    };
+    let lines: Vec<String> = entries.as_array().expect("a list").iter().map(line).collect();
+    let own = secret["token_id"].as_str().expect("an id");
+    assert_eq!(
+        lines,
+        [
+            "writer 127.0.0.1 manifest_delete team/app:v1 403".to_owned(),
+            "writer 127.0.0.1 repository_delete team/app 403".to_owned(),
+            "mallory 127.0.0.1 sign_in  401".to_owned(),
+            format!("writer 127.0.0.1 token_create token {id} of writer 201"),
+            format!("admin 127.0.0.1 token_create token {own} of admin 201"),
+            format!("admin 127.0.0.1 token_revoke token {own} of admin 200"),
+        ]
+    );
+    let of_writer = teams.raw.get("/admin/audit?who=writer&limit=1000").await.expect(200).json();
+    assert_eq!(of_writer.as_array().map(Vec::len), Some(4), "the push, the two refusals, the token");
+    assert_eq!(of_writer[0]["action"], "manifest_push");
+    let last = entries[5]["sequence"].as_u64().expect("a number");
+    let after = teams.raw.get(&format!("/admin/audit?after={last}")).await.expect(200).json();
+    assert_eq!(after, json!([]), "reading is not written down");
+    for bad in ["limit=x", "after=-1", "start=yesterday"] {
+        teams.raw.get(&format!("/admin/audit?{bad}")).await.error(400);
+    }
+}

@@ -1,0 +1,151 @@
+//! The port `AccessStore`: each method is handed as one unit of work to the thread that does it.
+
+use async_trait::async_trait;
+use layer0_domain::model::access::Token;
+use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
+use layer0_domain::model::glob::Glob;
+use layer0_domain::model::id::TokenId;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::user::{User, UserChange};
+use layer0_domain::port::access_store::{
+    AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
+};
+
+use super::{SqliteStore, audit, member, owner, token, user};
+
+#[async_trait]
+impl AccessStore for SqliteStore {
+    async fn user_create(&self, user: &User) -> Result<(), AccessStoreError> {
+        let user = user.clone();
+        self.write(move |db| user::create_tx(db, &user)).await
+    }
+
+    async fn user_get(&self, name: &Name) -> Result<Option<UserAccess>, AccessStoreError> {
+        let name = name.clone();
+        self.read(move |db| user::get_tx(db, name.as_str())).await
+    }
+
+    async fn user_list(&self) -> Result<Vec<User>, AccessStoreError> {
+        self.read(user::list_tx).await
+    }
+
+    async fn user_update(&self, name: &Name, change: &UserChange, now: Timestamp) -> Result<User, AccessStoreError> {
+        let (name, change) = (name.clone(), change.clone());
+        self.write(move |db| user::update_tx(db, &name, &change, now)).await
+    }
+
+    async fn user_delete(&self, name: &Name, now: Timestamp) -> Result<(), AccessStoreError> {
+        let name = name.clone();
+        self.write(move |db| user::delete_tx(db, &name, now)).await
+    }
+
+    async fn owner_create(&self, owner: &Owner) -> Result<(), AccessStoreError> {
+        let owner = owner.clone();
+        self.write(move |db| owner::create_tx(db, &owner)).await
+    }
+
+    async fn owner_get(&self, name: &OwnerName) -> Result<Option<OwnerUse>, AccessStoreError> {
+        let name = name.clone();
+        self.read(move |db| owner::get_tx(db, &name)).await
+    }
+
+    async fn owner_list(&self) -> Result<Vec<OwnerUse>, AccessStoreError> {
+        self.read(owner::list_tx).await
+    }
+
+    async fn owner_update(&self, name: &OwnerName, change: &OwnerChange) -> Result<OwnerUse, AccessStoreError> {
+        let (name, change) = (name.clone(), change.clone());
+        self.write(move |db| owner::update_tx(db, &name, &change)).await
+    }
+
+    async fn owner_delete(&self, name: &OwnerName) -> Result<(), AccessStoreError> {
+        let name = name.clone();
+        self.write(move |db| owner::delete_tx(db, &name)).await
+    }
+
+    async fn tag_rule_put(&self, owner: &OwnerName, rule: &TagRule) -> Result<(), AccessStoreError> {
+        let (owner, rule) = (owner.clone(), rule.clone());
+        self.write(move |db| owner::rule_put_tx(db, &owner, &rule)).await
+    }
+
+    async fn tag_rule_delete(
+        &self,
+        owner: &OwnerName,
+        repositories: &Glob,
+        tags: &Glob,
+    ) -> Result<(), AccessStoreError> {
+        let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
+        self.write(move |db| owner::rule_delete_tx(db, &owner, &repositories, &tags)).await
+    }
+
+    async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {
+        let member = member.clone();
+        self.write(move |db| member::put_tx(db, &member)).await
+    }
+
+    async fn member_list(&self, owner: &OwnerName) -> Result<Vec<Member>, AccessStoreError> {
+        let owner = owner.clone();
+        self.read(move |db| member::list_tx(db, &owner)).await
+    }
+
+    async fn member_delete(&self, owner: &OwnerName, user: &Name) -> Result<(), AccessStoreError> {
+        let (owner, user) = (owner.clone(), user.clone());
+        self.write(move |db| member::delete_tx(db, &owner, &user)).await
+    }
+
+    async fn token_create(&self, token: &Token) -> Result<(), AccessStoreError> {
+        let token = token.clone();
+        self.write(move |db| token::create_tx(db, &token)).await
+    }
+
+    async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError> {
+        let hash = *hash;
+        self.read(move |db| token::find_tx(db, &hash)).await
+    }
+
+    async fn token_get(&self, id: &TokenId) -> Result<Option<TokenAccess>, AccessStoreError> {
+        let id = id.clone();
+        self.read(move |db| token::get_tx(db, &id)).await
+    }
+
+    async fn token_list(&self) -> Result<Vec<Token>, AccessStoreError> {
+        self.read(token::list_tx).await
+    }
+
+    async fn token_rotate(
+        &self,
+        id: &TokenId,
+        hash: &[u8; 32],
+        created: Timestamp,
+        expires: Option<Timestamp>,
+    ) -> Result<Token, AccessStoreError> {
+        let (id, hash) = (id.clone(), *hash);
+        self.write(move |db| token::rotate_tx(db, &id, &hash, created, expires)).await
+    }
+
+    async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<Token, AccessStoreError> {
+        let id = id.clone();
+        self.write(move |db| token::delete_tx(db, &id, now)).await
+    }
+
+    async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
+        let id = id.clone();
+        self.write(move |db| token::touch_tx(db, &id, at)).await
+    }
+
+    async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
+        let record = record.clone();
+        self.write(move |db| audit::append_tx(db, &record)).await
+    }
+
+    async fn audit_list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, AccessStoreError> {
+        let filter = filter.clone();
+        self.read(move |db| audit::list_tx(db, &filter)).await
+    }
+
+    async fn audit_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
+        self.write(move |db| audit::prune_tx(db, before)).await
+    }
+}

@@ -1,0 +1,150 @@
+//! Owners: what they may use, what they use, and which of their tags stay as they are.
+
+use layer0_domain::model::glob::Glob;
+use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::access_store::{AccessStoreError, OwnerChange, OwnerUse};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::convert::{from_integer, from_json, parsed, to_integer, to_json};
+use super::fault::{AccessWork, Fault};
+
+/// What an error calls an owner.
+pub(super) const WHAT: &str = "owner";
+
+const COLUMNS: &str =
+    "name, created, quota, used, tag_rules, (SELECT count(*) FROM repository WHERE owner = owner.name)";
+
+fn missing(name: &OwnerName) -> AccessStoreError {
+    AccessStoreError::Missing { what: WHAT, name: name.to_string() }
+}
+
+/// Demands that an owner is there.
+pub(super) fn demand(db: &Connection, name: &OwnerName) -> AccessWork<()> {
+    if exists(db, name.as_str())? { Ok(()) } else { Err(missing(name).into()) }
+}
+
+/// Whether an owner is there.
+pub(super) fn exists(db: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    db.prepare_cached("SELECT 1 FROM owner WHERE name = ?1")?.exists([name])
+}
+
+pub(super) fn create_tx(db: &Connection, owner: &Owner) -> AccessWork<()> {
+    if exists(db, owner.name.as_str())? {
+        return Err(AccessStoreError::Exists { what: WHAT, name: owner.name.to_string() }.into());
+    }
+    let quota = owner.quota_bytes.map(|bytes| to_integer("quota", bytes)).transpose()?;
+    db.prepare_cached("INSERT INTO owner (name, created, quota) VALUES (?1, ?2, ?3)")?.execute(params![
+        owner.name.as_str(),
+        owner.created.0,
+        quota
+    ])?;
+    write_rules(db, &owner.name, &owner.tag_rules)
+}
+
+pub(super) fn get_tx(db: &Connection, name: &OwnerName) -> AccessWork<Option<OwnerUse>> {
+    let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM owner WHERE name = ?1"))?;
+    let mut rows = select.query([name.as_str()])?;
+    Ok(match rows.next()? {
+        Some(row) => Some(read(row)?),
+        None => None,
+    })
+}
+
+pub(super) fn list_tx(db: &Connection) -> AccessWork<Vec<OwnerUse>> {
+    let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM owner ORDER BY name"))?;
+    let mut rows = select.query([])?;
+    let mut owners = Vec::new();
+    while let Some(row) = rows.next()? {
+        owners.push(read(row)?);
+    }
+    Ok(owners)
+}
+
+pub(super) fn update_tx(db: &Connection, name: &OwnerName, change: &OwnerChange) -> AccessWork<OwnerUse> {
+    demand(db, name)?;
+    if let Some(quota) = change.quota_bytes {
+        let quota = quota.map(|bytes| to_integer("quota", bytes)).transpose()?;
+        db.prepare_cached("UPDATE owner SET quota = ?2 WHERE name = ?1")?.execute(params![name.as_str(), quota])?;
+    }
+    get_tx(db, name)?.ok_or_else(|| missing(name).into())
+}
+
+/// Members and robots' tokens go with it: both refer to it with ON DELETE CASCADE.
+pub(super) fn delete_tx(db: &Connection, name: &OwnerName) -> AccessWork<()> {
+    demand(db, name)?;
+    let mut things = Vec::new();
+    for (sql, one, many) in [
+        ("SELECT count(*) FROM repository WHERE owner = ?1", "repository", "repositories"),
+        ("SELECT count(*) FROM entity WHERE owner = ?1", "environment", "environments"),
+        ("SELECT count(*) FROM deploy WHERE owner = ?1", "deploy", "deploys"),
+    ] {
+        let count: i64 = db.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0))?;
+        match count {
+            0 => {}
+            1 => things.push(format!("1 {one}")),
+            _ => things.push(format!("{count} {many}")),
+        }
+    }
+    if !things.is_empty() {
+        return Err(AccessStoreError::OwnerInUse { owner: name.clone(), things: things.join(", ") }.into());
+    }
+    db.prepare_cached("DELETE FROM owner WHERE name = ?1")?.execute([name.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn rule_put_tx(db: &Connection, owner: &OwnerName, rule: &TagRule) -> AccessWork<()> {
+    demand(db, owner)?;
+    let mut rules = rules(db, owner.as_str())?;
+    rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
+    rules.push(rule.clone());
+    write_rules(db, owner, &rules)
+}
+
+pub(super) fn rule_delete_tx(db: &Connection, owner: &OwnerName, repositories: &Glob, tags: &Glob) -> AccessWork<()> {
+    demand(db, owner)?;
+    let mut rules = rules(db, owner.as_str())?;
+    let before = rules.len();
+    rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
+    if rules.len() == before {
+        let name = format!("{owner}/{repositories}:{tags}");
+        return Err(AccessStoreError::Missing { what: "immutable rule", name }.into());
+    }
+    write_rules(db, owner, &rules)
+}
+
+/// The rules of an owner; none for one that isn't there.
+pub(super) fn rules(db: &Connection, owner: &str) -> Result<Vec<TagRule>, Fault> {
+    let found: Option<Option<String>> = db
+        .prepare_cached("SELECT tag_rules FROM owner WHERE name = ?1")?
+        .query_row([owner], |row| row.get(0))
+        .optional()?;
+    match found.flatten() {
+        Some(text) => from_json("tag rules", &text),
+        None => Ok(vec![]),
+    }
+}
+
+fn write_rules(db: &Connection, owner: &OwnerName, rules: &[TagRule]) -> AccessWork<()> {
+    let text = if rules.is_empty() { None } else { Some(to_json("tag rules", &rules)?) };
+    db.prepare_cached("UPDATE owner SET tag_rules = ?2 WHERE name = ?1")?.execute(params![owner.as_str(), text])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> Result<OwnerUse, Fault> {
+    let quota: Option<i64> = row.get(2)?;
+    let rules: Option<String> = row.get(4)?;
+    Ok(OwnerUse {
+        owner: Owner {
+            name: parsed("owner name", OwnerName::parse(&row.get::<_, String>(0)?))?,
+            created: Timestamp(row.get(1)?),
+            quota_bytes: quota.map(|bytes| from_integer("quota", bytes)).transpose()?,
+            tag_rules: match rules {
+                Some(text) => from_json("tag rules", &text)?,
+                None => vec![],
+            },
+        },
+        used_bytes: from_integer("used bytes", row.get(3)?)?,
+        repositories: from_integer("count", row.get(5)?)?,
+    })
+}

@@ -1,0 +1,59 @@
+//! The audit log.
+
+use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
+use layer0_domain::model::id::TokenId;
+use layer0_domain::model::time::Timestamp;
+
+use super::Ports;
+
+fn record(at: i64, who: &str) -> AuditRecord {
+    AuditRecord {
+        at: Timestamp(at),
+        who: who.to_owned(),
+        token: TokenId::parse("t1").ok().filter(|_| at % 2 == 0),
+        from: "127.0.0.1".to_owned(),
+        action: "manifest_push".to_owned(),
+        target: format!("team/app:{at}"),
+        status: 201,
+    }
+}
+
+async fn shown(store: &dyn Ports, filter: AuditFilter) -> Vec<i64> {
+    let found = store.audit_list(&filter).await.expect("a read succeeds");
+    assert!(found.windows(2).all(|pair| pair[0].sequence < pair[1].sequence), "the oldest first");
+    found.into_iter().map(|AuditEntry { record, .. }| record.at.0).collect()
+}
+
+/// `audit_list`: the newest without `after`, the next ones with it; by time and by who.
+pub async fn the_audit_log_is_read_in_both_directions(store: &dyn Ports) {
+    for at in 1..=6 {
+        store.audit_append(&record(at, if at <= 4 { "alice" } else { "bob" })).await.expect("a write succeeds");
+    }
+    let all = AuditFilter { most: 100, ..AuditFilter::default() };
+    let found = store.audit_list(&all).await.expect("a read succeeds");
+    assert_eq!(found.iter().map(|it| it.record.clone()).collect::<Vec<_>>(), {
+        (1..=6).map(|at| record(at, if at <= 4 { "alice" } else { "bob" })).collect::<Vec<_>>()
+    });
+    assert_eq!(shown(store, AuditFilter { most: 2, ..all.clone() }).await, [5, 6], "the newest");
+    let second = found[1].sequence;
+    assert_eq!(shown(store, AuditFilter { after: Some(second), most: 2, ..all.clone() }).await, [3, 4], "the next");
+    assert_eq!(shown(store, AuditFilter { who: Some("bob".to_owned()), ..all.clone() }).await, [5, 6]);
+    let some = AuditFilter { start: Some(Timestamp(2)), end: Some(Timestamp(3)), ..all.clone() };
+    assert_eq!(shown(store, some).await, [2, 3]);
+    assert!(shown(store, AuditFilter { after: Some(found[5].sequence), ..all }).await.is_empty());
+}
+
+/// `audit_prune`: what is older goes, and no sequence comes twice.
+pub async fn the_audit_log_forgets_what_is_old(store: &dyn Ports) {
+    for at in 1..=3 {
+        store.audit_append(&record(at, "alice")).await.expect("a write succeeds");
+    }
+    let all = AuditFilter { most: 100, ..AuditFilter::default() };
+    let last = store.audit_list(&all).await.expect("a read succeeds")[2].sequence;
+    assert_eq!(store.audit_prune(Timestamp(3)).await.expect("a write succeeds"), 2);
+    assert_eq!(shown(store, all.clone()).await, [3]);
+    assert_eq!(store.audit_prune(Timestamp(4)).await.expect("a write succeeds"), 1);
+    store.audit_append(&record(9, "alice")).await.expect("a write succeeds");
+    let found = store.audit_list(&all).await.expect("a read succeeds");
+    assert!(found[0].sequence > last, "whoever follows must not miss it");
+}

@@ -1,0 +1,100 @@
+//! Small legal values, and the steps that most behaviours begin with.
+
+use layer0_domain::model::access::{Scope, Subject, Token};
+use layer0_domain::model::glob::Glob;
+use layer0_domain::model::id::TokenId;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::owner::{Member, Owner, OwnerName, Role};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::user::{PasswordHash, User};
+use layer0_domain::port::access_store::AccessStore;
+
+const LEGAL: &str = "samples are written with legal words only";
+
+/// When samples are made.
+pub const AT: Timestamp = Timestamp(10);
+
+/// A name.
+#[must_use]
+pub fn name(word: &str) -> Name {
+    Name::parse(word).expect(LEGAL)
+}
+
+/// An owner's name.
+#[must_use]
+pub fn owner_name(word: &str) -> OwnerName {
+    OwnerName::parse(word).expect(LEGAL)
+}
+
+/// A pattern.
+#[must_use]
+pub fn glob(text: &str) -> Glob {
+    Glob::parse(text).expect(LEGAL)
+}
+
+/// A user without a password who is no admin.
+#[must_use]
+pub fn user(word: &str) -> User {
+    User { name: name(word), admin: false, password: None, created: AT }
+}
+
+/// The stored form of a password.
+#[must_use]
+pub fn password(word: &str) -> PasswordHash {
+    PasswordHash::new(format!("$argon2id${word}"))
+}
+
+/// An owner without a quota.
+#[must_use]
+pub fn owner(word: &str) -> Owner {
+    Owner { name: owner_name(word), created: AT, quota_bytes: None, tag_rules: vec![] }
+}
+
+/// A user's place in an owner.
+#[must_use]
+pub fn member(owner: &str, user: &str, role: Role) -> Member {
+    Member { owner: owner_name(owner), user: name(user), role, tags: None, since: AT }
+}
+
+/// A user's token that never ends, whose hash repeats `byte`.
+#[must_use]
+pub fn token(word: &str, user: &str, byte: u8) -> Token {
+    Token {
+        id: TokenId::parse(word).expect(LEGAL),
+        name: name(word),
+        subject: Subject::User(name(user)),
+        scopes: None,
+        hash: [byte; 32],
+        created: AT,
+        expires: None,
+        last_used: None,
+    }
+}
+
+/// A robot's token.
+#[must_use]
+pub fn robot(word: &str, owner: &str, byte: u8) -> Token {
+    let scope = Scope::parse(&format!("pull,push:{owner}/*:v*")).expect(LEGAL);
+    Token { subject: Subject::Owner(owner_name(owner)), scopes: Some(vec![scope]), ..token(word, "nobody", byte) }
+}
+
+/// Makes an admin who has no password.
+pub async fn admin(store: &dyn AccessStore, word: &str) -> User {
+    let admin = User { admin: true, ..user(word) };
+    store.user_create(&admin).await.expect("the name is free");
+    admin
+}
+
+/// Makes a user.
+pub async fn user_made(store: &dyn AccessStore, word: &str) -> User {
+    let made = user(word);
+    store.user_create(&made).await.expect("the name is free");
+    made
+}
+
+/// Makes an owner.
+pub async fn owner_made(store: &dyn AccessStore, word: &str) -> Owner {
+    let made = owner(word);
+    store.owner_create(&made).await.expect("the name is free");
+    made
+}
