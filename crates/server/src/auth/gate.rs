@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::HeaderMap;
@@ -16,11 +15,8 @@ use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::{Admission, Gate, PullCredentialMinter};
 
 use super::PULL_USER;
-use super::sign_in::{Known, SignIn, Signed, Verdict, may_all};
+use super::sign_in::{Known, SignIn, Signed, Verdict, may_all, next_look};
 use super::signed::{Access, Claims, Keys, PULL_CREDENTIAL_S};
-
-/// How often it is looked whether a right has ended that nobody told of: by its time, or through another server.
-const LOOK: Duration = Duration::from_secs(10);
 
 /// Decides about every request of the registry.
 pub(crate) struct RegistryGate {
@@ -110,13 +106,7 @@ impl Gate for RegistryGate {
                 Ok(Admission::Allowed(_) | Admission::Unavailable | Admission::Throttled { .. }) | Err(_) => {}
                 Ok(Admission::Challenge | Admission::Forbidden(_)) => return,
             }
-            tokio::select! {
-                told = changes.changed() => if told.is_err() {
-                    // Whoever tells is gone, and so are we.
-                    return;
-                },
-                () = tokio::time::sleep(LOOK) => {}
-            }
+            next_look(&mut changes).await;
         }
     }
 }
@@ -136,6 +126,7 @@ impl PullCredentialMinter for SignedPulls {
             session: None,
             access: vec![Access { repository: repository.clone(), actions: vec![Action::Pull] }],
             expires: self.clock.now().plus_ms(PULL_CREDENTIAL_S * 1000),
+            refresh: false,
         };
         Ok(PullCredential { username: PULL_USER.to_owned(), password: self.keys.sign(&claims) })
     }

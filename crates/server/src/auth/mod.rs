@@ -30,7 +30,7 @@ pub(crate) use sign_in::SignIn;
 #[cfg(test)]
 pub(crate) use sign_in::{Signed, Verdict};
 pub(crate) use signed::Keys;
-pub(crate) use signed_in::{SignedIn, Trail};
+pub(crate) use signed_in::{OwnedPlace, SignedIn, Trail};
 pub(crate) use throttle::Throttle;
 pub(crate) use token_endpoint::router as token_endpoint;
 

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use layer0_domain::model::access::{Action, Caller, Place, Rights, Scope, Secret, Subject, Token, Who};
@@ -15,6 +16,7 @@ use layer0_domain::ops::token::{SECRET_PREFIX, hash, worth_noting};
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError, TokenAccess, UserAccess};
 use layer0_domain::port::clock::Clock;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
 use super::announcing::Changes;
 use super::password::Passwords;
@@ -58,6 +60,18 @@ pub(crate) enum Signed {
     Accepted,
     /// Everywhere else: they are made for the registry.
     Refused,
+}
+
+/// How often it is looked whether a right has ended that nobody told of: by its time, or through another server.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Waits until it is worth looking again whether somebody still may what goes on.
+pub(crate) async fn next_look(changes: &mut watch::Receiver<()>) {
+    tokio::select! {
+        // Whoever tells lives as long as the server.
+        _ = changes.changed() => {}
+        () = tokio::time::sleep(LOOK) => {}
+    }
 }
 
 /// Finds out who somebody is.
@@ -195,9 +209,42 @@ impl SignIn {
     /// A signed credential opens only what it names, and only as long as what it was made with lives.
     async fn signed(&self, secret: &Secret) -> Result<Verdict, AccessStoreError> {
         match self.keys.read(secret, self.clock.now()) {
-            Some(claims) => self.claimed(claims).await,
-            None => Ok(Verdict::Wrong),
+            Some(claims) if !claims.refresh => self.claimed(claims).await,
+            _ => Ok(Verdict::Wrong),
         }
+    }
+
+    /// What a refresh token stands for: the token or password it was made with, with all its rights.
+    pub(crate) async fn refreshed(&self, secret: &Secret, from: Option<IpAddr>) -> Result<Verdict, AccessStoreError> {
+        if secret.expose().starts_with(SECRET_PREFIX) {
+            return self.bearer(secret, from).await;
+        }
+        let claims = self.keys.read(secret, self.clock.now()).filter(|claims| claims.refresh);
+        let Some(Claims { session: Some(session), .. }) = claims else {
+            return Ok(self.wrong("(refresh)", from).await);
+        };
+        Ok(match self.resumed(session).await? {
+            Some(known) => Verdict::Known(Box::new(known)),
+            None => Verdict::Wrong,
+        })
+    }
+
+    /// Whoever is behind a session, if it lives.
+    async fn resumed(&self, session: Session) -> Result<Option<Known>, AccessStoreError> {
+        Ok(match session {
+            Session::Anonymous => None,
+            Session::Token(id, mark) => {
+                let found = self.access.token_get(&id).await?.filter(|found| start(&found.token.hash) == mark);
+                found.and_then(|found| self.live(found)).map(|(known, _)| known)
+            }
+            Session::Password(name, mark) => {
+                let found = self.access.user_get(&name).await?;
+                match found.map(by_password) {
+                    Some(Verdict::Known(known)) if known.session == Some(Session::Password(name, mark)) => Some(*known),
+                    _ => None,
+                }
+            }
+        })
     }
 
     /// The same when the credential's own few minutes don't matter: somebody is in the middle of what it let begin.
@@ -218,7 +265,7 @@ impl SignIn {
     }
 
     async fn claimed(&self, claims: Claims) -> Result<Verdict, AccessStoreError> {
-        let Claims { session, access, expires } = claims;
+        let Claims { session, access, expires, .. } = claims;
         let expires = Some(expires);
         let scopes: Vec<Scope> = access.iter().filter_map(super::signed::Access::scope).collect();
         let known = match session {
@@ -242,17 +289,7 @@ impl SignIn {
                     expires,
                 })));
             }
-            Some(Session::Token(id, mark)) => {
-                let found = self.access.token_get(&id).await?.filter(|found| start(&found.token.hash) == mark);
-                found.and_then(|found| self.live(found)).map(|(known, _)| known)
-            }
-            Some(Session::Password(name, mark)) => {
-                let found = self.access.user_get(&name).await?;
-                match found.map(by_password) {
-                    Some(Verdict::Known(known)) if known.session == Some(Session::Password(name, mark)) => Some(*known),
-                    _ => None,
-                }
-            }
+            Some(session) => self.resumed(session).await?,
         };
         Ok(match known {
             Some(mut known) => {

@@ -19,6 +19,10 @@ pub(crate) const REGISTRY_TOKEN_S: i64 = 5 * 60;
 /// bounds the longest single pull: a quarter of an hour.
 pub(crate) const PULL_CREDENTIAL_S: i64 = 15 * 60;
 
+/// How long a refresh token lives: as long as a token of a user does when nothing is said. It ends before with what it
+/// was made with.
+pub(crate) const REFRESH_TOKEN_S: i64 = 90 * 24 * 60 * 60;
+
 /// What a signed credential says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claims {
@@ -28,6 +32,9 @@ pub(crate) struct Claims {
     pub(crate) access: Vec<Access>,
     /// When it ends.
     pub(crate) expires: Timestamp,
+    /// Whether it opens nothing but the token endpoint, which makes others of it ("OAuth2 Token Authentication").
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) refresh: bool,
 }
 
 /// What somebody signed in with.
@@ -107,6 +114,7 @@ mod tests {
                 actions: vec![Action::Pull],
             }],
             expires: Timestamp(1000),
+            refresh: false,
         }
     }
 

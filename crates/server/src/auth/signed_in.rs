@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use layer0_api::error::ErrorCode;
 use layer0_domain::model::access::{Action, Caller, Place};
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::model::name::Name;
-use layer0_domain::model::operation::Operation;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry::Repository;
 use layer0_domain::port::store::{Entity, StoreExt};
 
-use super::sign_in::{Signed, Verdict};
+use super::sign_in::{self, Signed, Verdict};
 use crate::app::App;
 use crate::error::{ApiError, missing};
 
@@ -24,6 +24,8 @@ pub(crate) struct SignedIn {
     /// Who, and what that one may do.
     pub(crate) caller: Caller,
     trail: Trail,
+    headers: HeaderMap,
+    peer: Option<SocketAddr>,
 }
 
 /// What the audit log will say of a request, filled in on its way. The outermost layer puts an empty one into every
@@ -66,7 +68,7 @@ impl FromRequestParts<App> for SignedIn {
         };
         let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();
         trail.with(|note| note.caller = Some(known.caller.clone()));
-        Ok(Self { caller: known.caller, trail })
+        Ok(Self { caller: known.caller, trail, headers: parts.headers.clone(), peer })
     }
 }
 
@@ -114,19 +116,26 @@ impl SignedIn {
         self.must(Action::Admin, Place::instance())
     }
 
-    /// Whether the caller administers the instance still: for what goes on after its request was let in.
-    pub(crate) async fn still_administers(&self, app: &App) -> bool {
-        let access = &app.access;
-        let now = app.clock.now();
-        let token_lives = match &self.caller.token {
-            Some(id) => matches!(access.token_get(id).await, Ok(Some(found)) if found.token.is_live(now)),
-            None => true,
-        };
-        let is_admin = match self.user() {
-            Some(name) => matches!(access.user_get(name).await, Ok(Some(found)) if found.user.admin),
-            None => false,
-        };
-        token_lives && is_admin
+    /// Returns when the caller may do something on a place no more: for what goes on after its request was let in.
+    pub(crate) fn ended(
+        &self,
+        app: &App,
+        action: Action,
+        place: OwnedPlace,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (sign_in, headers, peer) = (app.sign_in.clone(), self.headers.clone(), self.peer);
+        async move {
+            let mut changes = sign_in.changes.listen();
+            loop {
+                match sign_in.who(&headers, peer, Signed::Refused).await {
+                    Ok(Verdict::Known(known)) if known.caller.rights.may(action, place.place()) => {}
+                    // A store that does not answer for a moment ends nothing that was begun by right.
+                    Err(_) => {}
+                    Ok(_) => return,
+                }
+                sign_in::next_look(&mut changes).await;
+            }
+        }
     }
 
     /// Demands an admin with nothing held back: whoever decides about people could give himself everything.
@@ -148,22 +157,34 @@ impl SignedIn {
     }
 
     /// Demands that the caller may do something on an environment and with what stands in it.
-    pub(crate) async fn on_environment(&self, app: &App, id: &EnvironmentId, action: Action) -> Result<(), ApiError> {
+    pub(crate) async fn on_environment(
+        &self,
+        app: &App,
+        id: &EnvironmentId,
+        action: Action,
+    ) -> Result<OwnedPlace, ApiError> {
         let entity = EntityRef::Environment(id.clone());
         let found = app.store.environment_get(id).await?.ok_or_else(|| missing(&entity))?;
         let place = OwnedPlace::new(found.owner, found.name.to_string());
         self.about(place.place());
-        self.on(action, place.place(), || missing(&entity))
+        self.on(action, place.place(), || missing(&entity))?;
+        Ok(place)
     }
 
     /// Demands that the caller may do something on an entity: by its environment, or by itself where it has an owner.
-    pub(crate) async fn on_entity(&self, app: &App, entity: &EntityRef, action: Action) -> Result<(), ApiError> {
+    /// Answers what the right is about.
+    pub(crate) async fn on_entity(
+        &self,
+        app: &App,
+        entity: &EntityRef,
+        action: Action,
+    ) -> Result<OwnedPlace, ApiError> {
         let gone = || missing(entity);
         let place = match entity {
             EntityRef::Environment(id) => {
-                self.on_environment(app, id, action).await?;
+                let place = self.on_environment(app, id, action).await?;
                 self.about(format!("environment {id}"));
-                return Ok(());
+                return Ok(place);
             }
             EntityRef::Deploy(id) => {
                 let found = app.store.deploy_get(id).await?.ok_or_else(gone)?;
@@ -178,16 +199,8 @@ impl SignedIn {
             }
         };
         self.about(entity);
-        self.on(action, place.place(), gone)
-    }
-
-    /// Whether the caller may see an operation.
-    pub(crate) fn sees(&self, operation: &Operation) -> bool {
-        let place = match &operation.place {
-            Some((owner, name)) => Place::of(Some(owner), name),
-            None => Place::instance(),
-        };
-        self.may(Action::Pull, place)
+        self.on(action, place.place(), gone)?;
+        Ok(place)
     }
 
     /// The user behind the caller.

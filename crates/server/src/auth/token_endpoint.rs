@@ -17,7 +17,7 @@ use layer0_domain::model::registry::Visibility;
 use serde_json::json;
 
 use super::sign_in::{Signed, Verdict};
-use super::signed::{Access, Claims, REGISTRY_TOKEN_S, Session};
+use super::signed::{Access, Claims, REFRESH_TOKEN_S, REGISTRY_TOKEN_S, Session};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract;
@@ -41,12 +41,17 @@ async fn by_basic(
     let scopes = scopes(query.as_deref().unwrap_or_default());
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     match app.sign_in.who(&headers, peer, Signed::Accepted).await {
-        Ok(verdict) => answer(&app, verdict, scopes).await,
+        Ok(verdict) => {
+            let mut fields = pairs(query.as_deref().unwrap_or_default());
+            let offline = fields.any(|(key, value)| key == "offline_token" && value == "true");
+            answer(&app, verdict, scopes, offline).await
+        }
         Err(error) => ApiError::from(error).into_response(),
     }
 }
 
-/// The OAuth2 form: `grant_type=password` with a user and a secret; `refresh_token` with a token's secret alone.
+/// The OAuth2 form: `grant_type=password` with a user and a secret; `refresh_token` with a
+/// token's secret alone, or with a refresh token of ours (`access_type=offline`).
 async fn by_form(
     State(app): State<App>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
@@ -72,13 +77,12 @@ async fn by_form(
         };
     let verdict = match user {
         Some(user) => app.sign_in.basic(&user, &secret, from).await,
-        None => app.sign_in.bearer(&secret, from).await,
+        None => app.sign_in.refreshed(&secret, from).await,
     };
-    let answered = match verdict {
-        Ok(verdict) => answer(&app, verdict, scopes).await,
+    match verdict {
+        Ok(verdict) => answer(&app, verdict, scopes, field("access_type").as_deref() == Some("offline")).await,
         Err(error) => ApiError::from(error).into_response(),
-    };
-    answered
+    }
 }
 
 fn refused() -> Response {
@@ -87,9 +91,9 @@ fn refused() -> Response {
         .into_response()
 }
 
-/// A signed token for what was asked for and is allowed; the rest is left out, as the specification wants it ("Token
+/// A signed token for what was asked for and is allowed, and with `offline` one to get others with; the rest is left out, as the specification wants it ("Token
 /// Authentication Specification", step 4).
-async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>) -> Response {
+async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) -> Response {
     let now = app.clock.now();
     let mut expires = now.plus_ms(REGISTRY_TOKEN_S * 1000);
     let (known, session) = match verdict {
@@ -123,14 +127,24 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>) -> Response {
     if anonymous && granted.is_empty() {
         return refused();
     }
-    let claims = Claims { session, access: granted, expires };
+    let refresh = match &session {
+        Some(Session::Token(..) | Session::Password(..)) if offline => {
+            let expires = now.plus_ms(REFRESH_TOKEN_S * 1000);
+            Some(app.keys.sign(&Claims { session: session.clone(), access: vec![], expires, refresh: true }))
+        }
+        _ => None,
+    };
+    let claims = Claims { session, access: granted, expires, refresh: false };
     let token = app.keys.sign(&claims);
-    let body = json!({
+    let mut body = json!({
         "token": token.expose(),
         "access_token": token.expose(),
         "expires_in": claims.expires.ms_since(now) / 1000,
         "issued_at": rfc3339(now),
     });
+    if let Some(refresh) = refresh {
+        body["refresh_token"] = refresh.expose().into();
+    }
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 

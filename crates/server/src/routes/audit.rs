@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use layer0_api::types as wire;
-use layer0_domain::model::audit::AuditFilter;
+use layer0_domain::model::access::Action;
+use layer0_domain::model::audit::{AuditEntry, AuditFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Errors;
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::{OwnedPlace, SignedIn};
 use crate::convert::write;
 use crate::error::ApiError;
 use crate::extract::ApiQuery;
@@ -75,19 +76,24 @@ async fn audit(
     }
     let last = entries.last().map(|it| it.sequence).or(filter.after);
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    tokio::spawn(follow(app, who, filter, entries, last.unwrap_or(0), sender));
+    let ended = who.ended(&app, Action::Admin, OwnedPlace::new(None, ""));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = follow(app, filter, entries, last.unwrap_or(0), sender) => {}
+            () = ended => {}
+        }
+    });
     let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|event| (Ok::<_, axum::Error>(event), receiver))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// Sends what there is and then what comes, until the client goes, the server stops, or the caller is an admin no more.
+/// Sends what there is and then what comes, until the client goes or the server stops.
 async fn follow(
     app: App,
-    who: SignedIn,
     filter: AuditFilter,
-    mut entries: Vec<layer0_domain::model::audit::AuditEntry>,
+    mut entries: Vec<AuditEntry>,
     mut last: u64,
     sender: tokio::sync::mpsc::Sender<Event>,
 ) {
@@ -104,9 +110,6 @@ async fn follow(
             () = tokio::time::sleep(LOOK) => {}
             () = sender.closed() => return,
             () = app.stop.wait() => return,
-        }
-        if !who.still_administers(&app).await {
-            return;
         }
         let next = AuditFilter { after: Some(last), most: SHOWN_MAX, ..filter.clone() };
         let Ok(found) = app.access.audit_list(&next).await else { return };

@@ -74,7 +74,7 @@ fn id(text: &str) -> Result<DeployId, ApiError> {
 
 /// Demands that somebody who runs a deploy may see it. (Its images are another matter: the pull check asks for them.)
 pub(super) async fn may_deploy(app: &App, who: &SignedIn, id: &DeployId) -> Result<(), ApiError> {
-    who.on_entity(app, &EntityRef::Deploy(id.clone()), Action::Pull).await
+    who.on_entity(app, &EntityRef::Deploy(id.clone()), Action::Pull).await.map(drop)
 }
 
 /// One deploy

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::id::EnvironmentId;
@@ -16,6 +17,7 @@ use layer0_domain::port::engine::{EngineError, LogQuery, LogStream, Observed, Sc
 use layer0_domain::port::store::OperationLog;
 
 use crate::app::App;
+use crate::auth::SignedIn;
 use crate::error::ApiError;
 use crate::text_time::{minute, rfc3339};
 
@@ -89,7 +91,13 @@ pub(super) fn query(it: &wire::LogQuery) -> Result<LogQuery, ApiError> {
 }
 
 /// The log of a service or task, whole or followed.
-pub(super) async fn answer(app: &App, of: &EntityRef, it: &wire::LogQuery) -> Result<Response, ApiError> {
+pub(super) async fn answer(
+    app: &App,
+    who: &SignedIn,
+    of: &EntityRef,
+    it: &wire::LogQuery,
+) -> Result<Response, ApiError> {
+    let place = who.on_entity(app, of, Action::Pull).await?;
     let query = query(it)?;
     let follow = query.follow;
     let lines: LogStream = match app.engine.logs(of, query).await {
@@ -99,7 +107,7 @@ pub(super) async fn answer(app: &App, of: &EntityRef, it: &wire::LogQuery) -> Re
         Err(why) => return Err(why.into()),
     };
     if follow {
-        return Ok(followed(app, lines));
+        return Ok(followed(app, lines, who.ended(app, Action::Pull, place)));
     }
     match tokio::time::timeout(READ_MAX, files(lines, BYTES_MAX)).await {
         Ok(files) => Ok(Json(files?).into_response()),
@@ -111,9 +119,15 @@ pub(super) async fn answer(app: &App, of: &EntityRef, it: &wire::LogQuery) -> Re
     }
 }
 
-fn followed(app: &App, lines: LogStream) -> Response {
+fn followed(app: &App, lines: LogStream, ended: impl Future<Output = ()> + Send + 'static) -> Response {
     let stop = app.stop.clone();
-    let events = lines.take_until(async move { stop.wait().await }).map(|line| match line {
+    let until = async move {
+        tokio::select! {
+            () = stop.wait() => {}
+            () = ended => {}
+        }
+    };
+    let events = lines.take_until(Box::pin(until)).map(|line| match line {
         Ok(line) => {
             Event::default().event("line").json_data(wire::LogLine { container_name: line.container, line: line.line })
         }

@@ -8,6 +8,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::id::OperationId;
 use layer0_domain::model::operation::Operation;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::Errors;
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::{OwnedPlace, SignedIn};
 use crate::convert::write;
 use crate::error::ApiError;
 use crate::extract::{ApiPath, ApiQuery};
@@ -35,11 +36,19 @@ fn missing(text: &str) -> ApiError {
     ApiError::new(ErrorCode::OperationDoesNotExist, format!("operation `{text}` does not exist"))
 }
 
+/// What the right to see an operation is about.
+fn place(operation: &Operation) -> OwnedPlace {
+    match &operation.place {
+        Some((owner, name)) => OwnedPlace::new(Some(owner.clone()), name.clone()),
+        None => OwnedPlace::new(None, ""),
+    }
+}
+
 /// An operation that the caller may see; another one is not there.
 async fn find(app: &App, who: &SignedIn, text: &str) -> Result<Operation, ApiError> {
     let id = OperationId::parse(text).map_err(|_| missing(text))?;
     let found = app.store.operation_get(&id).await?;
-    found.filter(|it| who.sees(it)).ok_or_else(|| missing(text))
+    found.filter(|it| who.may(Action::Pull, place(it).place())).ok_or_else(|| missing(text))
 }
 
 /// The newest operations
@@ -47,7 +56,7 @@ async fn find(app: &App, who: &SignedIn, text: &str) -> Result<Operation, ApiErr
     responses((status = 200, body = Vec<wire::Operation>, description = "The newest first."), Errors))]
 async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Operation>>, ApiError> {
     let all = app.store.operation_list(LISTED).await?;
-    Ok(Json(all.iter().filter(|it| who.sees(it)).map(write::operation).collect()))
+    Ok(Json(all.iter().filter(|it| who.may(Action::Pull, place(it).place())).map(write::operation).collect()))
 }
 
 /// One operation
@@ -98,7 +107,13 @@ async fn events(
 ) -> Result<Response, ApiError> {
     let operation = find(&app, &who, &text).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    tokio::spawn(send_events(app, operation.id, after, sender));
+    let ended = who.ended(&app, Action::Pull, place(&operation));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = send_events(app, operation.id, after, sender) => {}
+            () = ended => {}
+        }
+    });
     let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|event| (Ok::<_, axum::Error>(event), receiver))
     });

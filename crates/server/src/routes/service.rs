@@ -145,7 +145,5 @@ async fn logs(
 ) -> Result<Response, ApiError> {
     let id = id(&text)?;
     let entity = EntityRef::Service(id.clone());
-    who.on_entity(&app, &entity, Action::Pull).await?;
-    app.store.service_get(&id).await?.ok_or_else(|| missing(&entity))?;
-    log::answer(&app, &entity, &query).await
+    log::answer(&app, &who, &entity, &query).await
 }

@@ -157,7 +157,9 @@ fn tag(it: wire::Tag) -> Result<Tag, ApiError> {
 async fn may_tag(app: &App, who: &SignedIn, it: &wire::Tag) -> Result<(), ApiError> {
     let kind = EntityKind::parse(&it.entity_type);
     match kind.map(|kind| EntityRef::from_parts(kind, &it.entity_id)) {
-        Some(Ok(entity)) if !who.caller.rights.are_everything() => who.on_entity(app, &entity, Action::Deploy).await,
+        Some(Ok(entity)) if !who.caller.rights.are_everything() => {
+            who.on_entity(app, &entity, Action::Deploy).await.map(drop)
+        }
         _ => {
             who.must_administer()?;
             who.about(format!("{} {}", it.entity_type, it.entity_id));

@@ -385,3 +385,62 @@ async fn the_audit_log_says_who_did_what_from_where_and_what_came_of_it() {
         teams.raw.get(&format!("/admin/audit?{bad}")).await.error(400);
     }
 }
+
+/// What is followed ends with the right to see it, as an upload does.
+#[tokio::test]
+async fn what_is_followed_ends_with_the_right_to_see_it() {
+    let mut teams = Teams::full().await;
+    teams.user("second").await;
+    teams.raw.patch("/user/second", &json!({"admin": true})).await.expect(200);
+    let auth = teams.auth("reader").to_owned();
+    let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().expect("a client");
+    let mut streams = Vec::new();
+    for path in [teams.filled("/service/{service}/logs?follow=true"), "/admin/audit?follow=true".to_owned()] {
+        let auth = if path.starts_with("/admin") { teams.auth("second") } else { &auth };
+        let answer = http.get(format!("{}{path}", teams.app.endpoint())).header("authorization", auth).send().await;
+        let answer = answer.expect("the server answers");
+        assert_eq!(answer.status(), 200, "{path}");
+        streams.push(tokio::spawn(answer.bytes()));
+    }
+    assert!(streams.iter().all(|stream| !stream.is_finished()));
+    teams.raw.delete("/user/reader").await.expect(200);
+    teams.raw.patch("/user/second", &json!({"admin": false})).await.expect(200);
+    for stream in streams {
+        tokio::time::timeout(Duration::from_secs(5), stream)
+            .await
+            .expect("it ends at once")
+            .expect("no panic")
+            .expect("whole");
+    }
+}
+
+/// The OAuth2 flow: a refresh token makes registry tokens with all that its user may, until the user is shut out.
+#[tokio::test]
+async fn a_refresh_token_makes_registry_tokens_until_its_user_is_shut_out() {
+    let mut teams = Teams::full().await;
+    teams.user("alice").await;
+    teams.raw.put("/owner/team/member/alice", &json!({"role": "writer"})).await.expect(200);
+    teams.raw.patch("/user/alice", &json!({"password": "correct horse"})).await.expect(200);
+    let nobody = teams.as_("anonymous");
+    let form = async |fields: String| nobody.send(Method::POST, "/auth/token", &[], fields).await;
+    let scope = "service=x&scope=repository:team/app:pull,push,delete";
+    let by = "grant_type=password&username=alice&password=correct+horse";
+    let plain = form(format!("{by}&{scope}")).await.expect(200).json();
+    assert!(plain.get("refresh_token").is_none(), "nobody asked for one");
+    let offline = form(format!("{by}&access_type=offline&{scope}")).await.expect(200).json();
+    let refresh = offline["refresh_token"].as_str().expect("it was asked for").to_owned();
+    // It is no key to anything but the token endpoint.
+    let bearer = teams.raw.as_(Some(&format!("Bearer {refresh}")));
+    bearer.get("/v2/").await.expect(401);
+    bearer.get("/service").await.error(401);
+    let again = async || form(format!("grant_type=refresh_token&refresh_token={refresh}&{scope}")).await;
+    let made = again().await.expect(200).json();
+    let signed = teams.raw.as_(Some(&format!("Bearer {}", made["access_token"].as_str().expect("a token"))));
+    assert_eq!(put(&signed, "team/app", "v1", "x").await, 201);
+    signed.send(Method::DELETE, "/v2/team/app/manifests/v1", &[], "").await.expect(403);
+    form("grant_type=refresh_token&refresh_token=garbage".to_owned()).await.expect(401);
+    form("grant_type=magic".to_owned()).await.expect(400);
+    teams.raw.patch("/user/alice", &json!({"password": "battery staple"})).await.expect(200);
+    again().await.expect(401);
+    assert_eq!(put(&signed, "team/app", "v2", "x").await, 401);
+}
