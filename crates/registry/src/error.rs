@@ -17,8 +17,16 @@ const MISSING_SHOWN: usize = 100;
 /// Why a request was not done. Messages are for the person at the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistryError {
-    #[error("sign in first: docker login, or a token that covers this repository")]
-    Unauthorized { challenge: HeaderValue },
+    #[error("{}", if *.tried {
+        "this user and password or token are not good here, or have expired"
+    } else {
+        "sign in first: docker login, or a token that covers this repository"
+    })]
+    Unauthorized {
+        challenge: HeaderValue,
+        /// Whether the client tried to sign in.
+        tried: bool,
+    },
     #[error("you may not do this in repository {0}")]
     Denied(String),
     #[error("the server can't look up who you are at the moment; try again")]
@@ -131,7 +139,7 @@ impl RegistryError {
             }
         };
         match self {
-            Self::Unauthorized { challenge } => {
+            Self::Unauthorized { challenge, .. } => {
                 headers.insert(WWW_AUTHENTICATE, challenge.clone());
             }
             Self::OutOfOrder { location, range } => {

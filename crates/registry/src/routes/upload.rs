@@ -6,11 +6,11 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, Method, StatusCode};
-use layer0_domain::model::access::RegistryAction;
+use layer0_domain::model::access::{Caller, RegistryAction};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 
-use super::{Ask, created, digest, empty};
+use super::{Ask, created, digest, empty, scope};
 use crate::error::RegistryError;
 use crate::gate::Admission;
 use crate::range;
@@ -25,7 +25,7 @@ const PUSH: [RegistryAction; 2] = [RegistryAction::Pull, RegistryAction::Push];
 /// `POST`: begins an upload, takes a whole blob (`?digest=`), or mounts one (`?mount=`).
 pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str) -> Result<Response, RegistryError> {
     let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
-    let (name, _) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
+    let (name, caller) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
     if ask.method != Method::POST {
         return Err(RegistryError::Method { allow: "POST" });
     }
@@ -33,7 +33,7 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
     if let Some(mount) = ask.param("mount") {
         // What can't be mounted is uploaded: the specification wants a new upload as the answer, whatever the reason.
         if let Ok(digest) = Digest::parse(mount)
-            && let Some(response) = try_mount(registry, ask, &name, &digest, from).await?
+            && let Some(response) = try_mount(registry, ask, &caller, &name, &digest, from).await?
         {
             return Ok(response);
         }
@@ -84,9 +84,13 @@ async fn whole(
 }
 
 /// Mounts, if the caller may read the blob somewhere; `None` when not.
+///
+/// A credential that does not cover the source, of a caller who may read it, is answered with a challenge for both
+/// repositories: some clients (regctl) ask for the second one only then, and would upload what is here already.
 async fn try_mount(
     registry: &Registry,
     ask: &Ask,
+    caller: &Caller,
     to: &RepositoryName,
     digest: &Digest,
     from: Option<RepositoryName>,
@@ -106,8 +110,12 @@ async fn try_mount(
         } else {
             Some(parts.gate.admit(&ask.headers, ask.peer, Some((&from, &[RegistryAction::Pull]))).await)
         };
-        if !matches!(admission, None | Some(Admission::Allowed(_))) {
-            continue;
+        match admission {
+            None | Some(Admission::Allowed(_)) => {}
+            Some(Admission::Challenge) if named && caller.may(RegistryAction::Pull, &from) => {
+                return Err(registry.challenge(ask, Some(&scope(to, &PUSH, Some(&from)))));
+            }
+            Some(_) => continue,
         }
         if parts.blobs.mount(from.clone(), to.clone(), digest.clone(), parts.clock.now()).await? {
             tracing::info!(repository.name = %to, blob.digest = %digest, "mounted blob {digest} from {from} into {to}");

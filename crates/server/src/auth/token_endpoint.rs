@@ -41,7 +41,7 @@ async fn by_basic(State(app): State<App>, RawQuery(query): RawQuery, headers: He
 async fn by_form(State(app): State<App>, body: Body) -> Response {
     let bytes = match extract::form(body).await {
         Ok(bytes) => bytes,
-        Err(error) => return error.into_response(),
+        Err(error) => return error.into_registry_response(),
     };
     let text = String::from_utf8_lossy(&bytes);
     let field = |name: &str| pairs(&text).find(|(key, _)| key == name).map(|(_, value)| value);
@@ -52,18 +52,18 @@ async fn by_form(State(app): State<App>, body: Body) -> Response {
             match token_of(app.store.as_ref(), app.clock.as_ref(), None, &Secret::new(&token)).await {
                 Ok(Some(found)) => answer(&app, found.user.as_str(), &Secret::new(token), &scopes).await,
                 Ok(None) => refused(),
-                Err(error) => ApiError::from(error).into_response(),
+                Err(error) => ApiError::from(error).into_registry_response(),
             }
         }
         _ => ApiError::request("grant_type must be `password` with username and password, or `refresh_token`")
-            .into_response(),
+            .into_registry_response(),
     }
 }
 
 fn refused() -> Response {
     ApiError::new(ErrorCode::Unauthorized, "no valid user and token were given")
         .hint("`l0 token create` makes a token; its secret is the password for `docker login`")
-        .into_response()
+        .into_registry_response()
 }
 
 async fn answer(app: &App, user: &str, secret: &Secret, scopes: &[Access]) -> Response {
@@ -79,7 +79,7 @@ async fn answer(app: &App, user: &str, secret: &Secret, scopes: &[Access]) -> Re
         match token_of(app.store.as_ref(), app.clock.as_ref(), Some(user), secret).await {
             Ok(Some(token)) => Claims { user: Some((token.user, token.id)), access: scopes.to_vec(), expires },
             Ok(None) => return refused(),
-            Err(error) => return ApiError::from(error).into_response(),
+            Err(error) => return ApiError::from(error).into_registry_response(),
         }
     };
     let token = app.keys.sign(&claims);
