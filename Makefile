@@ -1,7 +1,7 @@
-.PHONY: help demo demo-down test check
+.PHONY: help demo demo-down test conformance check
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: ## From nothing to a running service with a private image; needs Rust, installs the rest after saying so
 	@scripts/demo.sh
@@ -11,6 +11,9 @@ demo-down: ## Remove all that `make demo` started
 
 test: ## Every test, with its own set-up
 	@scripts/test.sh
+
+conformance: ## The OCI conformance suite against a real server; needs Go
+	@scripts/conformance.sh
 
 check: ## Format, lints, docs, arrows, generated files and the other rules
 	@cargo xtask check

@@ -60,6 +60,22 @@ need_rust() {
         die "cargo is not on the PATH. Install Rust (rustup, stable toolchain) and try again."
 }
 
+# Go, for the programs under tools/go. Found where its own archive puts it too.
+need_go() {
+    command -v go >/dev/null 2>&1 || PATH=$PATH:/usr/local/go/bin
+    command -v go >/dev/null 2>&1 ||
+        die "go is not on the PATH. \`make conformance\` and \`make clients\` need Go (the version is in tools/go/*/go.mod); \`make test\` does not."
+}
+
+# Builds the programs that a module under tools/go pins: go_tools MODULE DIRECTORY
+# No cgo, so that no C library is needed; nothing of the git checkout goes in, so that an unchanged program is not linked anew.
+go_tools() {
+    local module=$1 directory=$2
+    mkdir -p "$directory"
+    say "building the programs that tools/go/$module pins"
+    (cd "$ROOT/tools/go/$module" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w' -o "$directory/" tool)
+}
+
 engine_answers() { docker info >/dev/null 2>&1; }
 
 # A Docker engine that answers, started when there is none: engine_start STATE_DIR

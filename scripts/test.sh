@@ -18,7 +18,8 @@ run_tests() {
 }
 
 need_rust
-need cc:gcc /usr/include/stdio.h:libc6-dev curl:curl docker:docker.io dockerd:docker.io skopeo:skopeo podman:podman
+need cc:gcc /usr/include/stdio.h:libc6-dev curl:curl docker:docker.io dockerd:docker.io skopeo:skopeo podman:podman \
+    buildah:buildah
 trap 'engine_stop "$state"' EXIT
 engine_start "$state"
 mkdir -p target

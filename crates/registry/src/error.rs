@@ -2,7 +2,7 @@
 //! specification (spec.md, "Error Codes").
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -17,8 +17,16 @@ const MISSING_SHOWN: usize = 100;
 /// Why a request was not done. Messages are for the person at the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistryError {
-    #[error("sign in first: docker login, or a token that covers this repository")]
-    Unauthorized { challenge: HeaderValue },
+    #[error("{}", if *.tried {
+        "this user and password or token are not good here, or have expired"
+    } else {
+        "sign in first: docker login, or a token that covers this repository"
+    })]
+    Unauthorized {
+        challenge: HeaderValue,
+        /// Whether the client tried to sign in.
+        tried: bool,
+    },
     /// The sentence that says what may not be done; docker prints it whole.
     #[error("{0}")]
     Denied(String),
@@ -138,7 +146,7 @@ impl RegistryError {
             }
         };
         match self {
-            Self::Unauthorized { challenge } => {
+            Self::Unauthorized { challenge, .. } => {
                 headers.insert(WWW_AUTHENTICATE, challenge.clone());
             }
             Self::OutOfOrder { location, range } => {
@@ -148,6 +156,8 @@ impl RegistryError {
             Self::RangeUnsatisfiable { size } => text(CONTENT_RANGE, &format!("bytes */{size}")),
             Self::Method { allow } => text(ALLOW, allow),
             Self::Throttled { after_s } => text(RETRY_AFTER, &after_s.to_string()),
+            // What still comes is not wanted, and may come for hours.
+            Self::Ended => text(CONNECTION, "close"),
             _ => {}
         }
         headers

@@ -12,6 +12,8 @@ use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::engine::EngineError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::{Holder, StoreError};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -82,6 +84,28 @@ impl ApiError {
             .hint(hint)
     }
 
+    /// The answer to a registry client: our own form, and beside it the one that such clients read and show.
+    pub(crate) fn into_registry_response(self) -> Response {
+        /// Both forms in one object.
+        #[derive(Serialize)]
+        struct Both {
+            #[serde(flatten)]
+            own: Box<ErrorBody>,
+            errors: [Value; 1],
+        }
+        let code = match self.code {
+            ErrorCode::Unauthorized => "UNAUTHORIZED",
+            ErrorCode::StoreUnavailable => "UNAVAILABLE",
+            _ => "UNSUPPORTED",
+        };
+        let words = match &self.body.hint {
+            Some(hint) => format!("{}; {hint}", self.body.message),
+            None => self.body.message.clone(),
+        };
+        let errors = [json!({ "code": code, "message": words })];
+        answer(self.code, Both { own: self.body, errors })
+    }
+
     fn holders(mut self, holders: &[Holder]) -> Self {
         self.body.holders = holders
             .iter()
@@ -97,14 +121,18 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.body)).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110, section 15.5.2: a 401 names a way to sign in.
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Layer0\""));
-        }
-        response
+        answer(self.code, self.body)
     }
+}
+
+fn answer(code: ErrorCode, body: impl Serialize) -> Response {
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 15.5.2: a 401 names a way to sign in.
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Layer0\""));
+    }
+    response
 }
 
 /// The code for an entity that isn't there.

@@ -16,10 +16,6 @@ use crate::error::ApiError;
 /// The largest request body. A task definition may have 1 MiB, base64 makes 1.4 of it.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
-/// What is read and thrown away of a body that is too large, so that the client gets the answer instead of a broken
-/// connection: a client writes its request before it reads.
-const DRAIN_MAX: usize = 256 * 1024 * 1024;
-
 /// How long a client may be silent in the middle of a body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
@@ -68,25 +64,18 @@ fn without_nulls(value: &mut Value) -> bool {
 async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
-    let mut length = 0_usize;
     loop {
         let Ok(next) = tokio::time::timeout(SILENCE_MAX, stream.next()).await else {
             return Err(ApiError::request("the request's body did not come in time"));
         };
         let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|_| ApiError::request("the request's body broke off"))?;
-        length += chunk.len();
-        if length <= BODY_MAX {
-            bytes.extend_from_slice(&chunk);
-        } else if length > DRAIN_MAX {
-            break;
-        } else {
-            bytes = Vec::new();
+        if bytes.len() + chunk.len() > BODY_MAX {
+            // `unread` sees to the rest.
+            let message = format!("the request has more than {BODY_MAX} bytes");
+            return Err(ApiError::new(ErrorCode::TooLarge, message).hint("a task definition may have up to 1 MiB"));
         }
-    }
-    if length > BODY_MAX {
-        let message = format!("the request has {length} bytes or more; the most is {BODY_MAX}");
-        return Err(ApiError::new(ErrorCode::TooLarge, message).hint("a task definition may have up to 1 MiB"));
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }

@@ -20,6 +20,7 @@ mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text_time;
+mod unread;
 mod wiring;
 
 pub use config::configuration_page;

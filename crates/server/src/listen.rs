@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::Uri;
 use hyper::body::Incoming;
@@ -21,6 +20,7 @@ use tower::ServiceExt as _;
 
 use crate::first_bytes::FirstBytes;
 use crate::stop::Stop;
+use crate::unread;
 
 /// How long a client may take to send the head of a request, and how long a connection may idle before its next one. Who
 /// sends a byte a minute must not hold a connection for ever.
@@ -92,9 +92,12 @@ async fn answer(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
 ) -> Result<axum::response::Response, Infallible> {
-    let mut request = without_trailing_slash(request.map(Body::new));
+    let (request, unread) = unread::lend(request);
+    let mut request = without_trailing_slash(request);
     request.extensions_mut().insert(ConnectInfo(peer));
-    router.oneshot(request).await
+    let mut response = router.oneshot(request).await?;
+    unread.settle(&mut response).await;
+    Ok(response)
 }
 
 /// `/deploy/` is `/deploy`, as it was for the predecessor. The registry's paths mean what they say.
@@ -116,6 +119,7 @@ fn without_trailing_slash(mut request: Request) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
@@ -131,7 +135,9 @@ mod tests {
     async fn listening(head_max: Duration, connections_max: usize) -> Listening {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
-        let router = Router::new().route("/", axum::routing::get(|| async { "here" }));
+        let router = Router::new()
+            .route("/", axum::routing::get(|| async { "here" }))
+            .route("/refuse", axum::routing::post(|| async { axum::http::StatusCode::UNAUTHORIZED }));
         let stop = Stop::new();
         let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), head_max, connections_max));
         Listening { address, stop, server }
@@ -191,6 +197,39 @@ mod tests {
         assert!(early.is_err(), "there was no room for it");
         drop(holder);
         assert!(all_of(waiting).await.ends_with(b"here"));
+        server.ends().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_reads_costs_neither_the_answer_nor_the_next_request() {
+        let server = listening(Duration::from_secs(60), 10).await;
+        let mut client = server.sends(b"").await;
+        let body = vec![b'x'; 8 << 20];
+        let length = format!("content-length: {}", body.len());
+        let chunk = format!("{:x}\r\n", body.len());
+        for (kind, before, after) in [(&*length, "", ""), ("transfer-encoding: chunked", &*chunk, "\r\n0\r\n\r\n")] {
+            let head = format!("POST /refuse HTTP/1.1\r\nhost: x\r\n{kind}\r\n\r\n{before}");
+            client.write_all(&[head.as_bytes(), &body, after.as_bytes()].concat()).await.expect("all of it is taken");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.expect("an answer"));
+            }
+            let head = String::from_utf8(head).expect("text");
+            assert!(head.starts_with("HTTP/1.1 401") && !head.contains("close"), "{head}");
+        }
+        client.write_all(REQUEST).await.expect("sent");
+        assert!(all_of(client).await.ends_with(b"here"));
+        server.ends().await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_leave_to_send_or_sends_too_much_is_answered_at_once() {
+        let server = listening(Duration::from_secs(60), 10).await;
+        for more in ["content-length: 9\r\nexpect: 100-continue", "content-length: 99999999999"] {
+            let client = server.sends(format!("POST /refuse HTTP/1.1\r\nhost: x\r\n{more}\r\n\r\n").as_bytes()).await;
+            let answer = String::from_utf8(all_of(client).await).expect("text");
+            assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{more}: {answer}");
+        }
         server.ends().await;
     }
 

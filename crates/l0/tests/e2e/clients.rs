@@ -1,4 +1,4 @@
-//! docker, skopeo and podman sign in, push and pull against a whole server, asked with Basic and with Bearer.
+//! docker, skopeo, podman and buildah sign in, push and pull against a whole server, asked with Basic and with Bearer.
 
 use crate::common::run::{Said, run};
 use crate::stage::{Stage, split_credential};
@@ -17,15 +17,17 @@ fn skopeo(stage: &Stage, credentials: &str, from: &str, to: &str) -> Said {
     run(command.args([from, to]), b"")
 }
 
-fn podman(stage: &Stage, arguments: &[&str], input: &str) -> Said {
-    let mut command = stage.command("podman");
-    for (flag, name) in [("--root", "podman"), ("--runroot", "podman-run")] {
-        command.arg(flag).arg(stage.path(name));
+/// podman or buildah, which take the same options, with a storage of its own.
+fn with_storage(program: &str, stage: &Stage, arguments: &[&str], input: &str) -> Said {
+    let mut command = stage.command(program);
+    for (flag, name) in [("--root", "storage"), ("--runroot", "storage-run")] {
+        command.arg(flag).arg(stage.path(&format!("{program}-{name}")));
     }
-    command.args(["--storage-driver", "vfs"]).args(arguments);
+    command.args(["--storage-driver", "vfs", arguments[0]]);
     if ["push", "pull", "login"].contains(&arguments[0]) {
-        command.arg("--tls-verify=false").arg("--authfile").arg(stage.path("podman-auth.json"));
+        command.arg("--tls-verify=false").arg("--authfile").arg(stage.path(&format!("{program}-auth.json")));
     }
+    command.args(&arguments[1..]);
     run(&mut command, input.as_bytes())
 }
 
@@ -62,13 +64,21 @@ fn push_and_pull(challenge: &str) {
     refused.says(CREATE_IT);
     stage.l0(&["image", "list", "demo/app"]).ok().says("demo/app:copied").says("demo/app:v1");
 
-    // podman.
-    podman(&stage, &["login", "--username", &user, "--password-stdin", &host], &secret).ok();
-    podman(&stage, &["pull", &image], "").ok();
-    let pushed = format!("{host}/demo/app:podman");
-    podman(&stage, &["tag", &image, &pushed], "").ok();
-    podman(&stage, &["push", &pushed], "").ok();
-    stage.l0(&["image", "get", "demo/app:podman"]).ok().says("sha256:");
+    for program in ["podman", "buildah"] {
+        let act = |arguments: &[&str], input: &str| with_storage(program, &stage, arguments, input);
+        let wrong = act(&["login", "--username", &user, "--password-stdin", &host], "wrong");
+        assert_ne!(wrong.code, Some(0), "{}", wrong.all());
+        act(&["login", "--username", &user, "--password-stdin", &host], &secret).ok();
+        act(&["pull", &image], "").ok();
+        let pushed = format!("{host}/demo/app:{program}");
+        act(&["tag", &image, &pushed], "").ok();
+        act(&["push", &pushed], "").ok();
+        stage.l0(&["image", "get", &format!("demo/app:{program}")]).ok().says("sha256:");
+        act(&["tag", &image, &missing], "").ok();
+        let refused = act(&["push", &missing], "");
+        assert_ne!(refused.code, Some(0), "{}", refused.all());
+        refused.says(CREATE_IT);
+    }
 
     // A token that is revoked pulls nothing any more, at once.
     let token = stage.one(&["token", "create", "soon-gone"]);

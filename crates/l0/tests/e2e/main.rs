@@ -1,4 +1,5 @@
-//! The built program on a real Docker engine, driven as a user drives it: with `l0`, docker, skopeo and podman.
+//! The built program on a real Docker engine, driven as a user drives it: with `l0`, docker, skopeo,
+//! podman, buildah and curl.
 
 mod balancers;
 mod clients;
@@ -15,3 +16,4 @@ mod recorder;
 mod second_engine;
 mod stage;
 mod tasks;
+mod uploads;

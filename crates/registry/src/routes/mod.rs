@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::header::{CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use layer0_domain::model::access::{Action, Caller};
@@ -261,14 +261,7 @@ impl Registry {
                 let _ = ask.caller.set(caller.clone());
                 Ok((name, caller))
             }
-            Admission::Challenge => {
-                let words: Vec<&str> = actions.iter().map(|action| action.as_str()).collect();
-                let mut scope = format!("repository:{name}:{}", words.join(","));
-                if let Some(also) = also.filter(|also| **also != name) {
-                    scope.push_str(&format!(" repository:{also}:pull"));
-                }
-                Err(self.challenge(ask, Some(&scope)))
-            }
+            Admission::Challenge => Err(self.challenge(ask, Some(&scope(&name, actions, also)))),
             Admission::Forbidden(caller) => {
                 let denied = denied(&caller, actions, &name);
                 let _ = ask.caller.set(caller);
@@ -304,7 +297,7 @@ impl Registry {
 
     /// The 401 that tells the client how to sign in (distribution project, "Token Authentication Specification"; RFC
     /// 7617 for Basic).
-    fn challenge(&self, ask: &Ask, scope: Option<&str>) -> RegistryError {
+    pub(super) fn challenge(&self, ask: &Ask, scope: Option<&str>) -> RegistryError {
         let config = &self.parts().config;
         let Some(host) = ask.host() else {
             return RegistryError::BadRequest("the Host header is no host".to_owned());
@@ -321,7 +314,7 @@ impl Registry {
             text.push_str(&format!(",scope=\"{scope}\""));
         }
         match HeaderValue::from_str(&text) {
-            Ok(challenge) => RegistryError::Unauthorized { challenge },
+            Ok(challenge) => RegistryError::Unauthorized { challenge, tried: ask.headers.contains_key(AUTHORIZATION) },
             Err(error) => RegistryError::Failed { source: error.into() },
         }
     }
@@ -384,6 +377,16 @@ fn in_words(action: Action) -> &'static str {
         Action::Deploy => "deploy to",
         Action::Admin => "manage",
     }
+}
+
+/// The scope of a challenge: the actions in a repository, and reading from another one.
+pub(super) fn scope(name: &RepositoryName, actions: &[Action], also: Option<&RepositoryName>) -> String {
+    let words: Vec<&str> = actions.iter().map(|action| action.as_str()).collect();
+    let mut scope = format!("repository:{name}:{}", words.join(","));
+    if let Some(also) = also.filter(|also| *also != name) {
+        scope.push_str(&format!(" repository:{also}:pull"));
+    }
+    scope
 }
 
 /// Reads a digest out of a path or parameter.

@@ -11,8 +11,9 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
 
-use super::{Ask, created, digest, empty};
+use super::{Ask, created, digest, empty, scope};
 use crate::error::RegistryError;
+use crate::gate::Admission;
 use crate::range;
 use crate::registry::Registry;
 use crate::uploads::{Held, Upload, UploadId, receive};
@@ -108,6 +109,9 @@ async fn whole(
 }
 
 /// Mounts, if the caller may read the blob somewhere; `None` when not.
+///
+/// A credential that does not cover the source, of a caller who may read it, is answered with a challenge for both
+/// repositories: some clients (regctl) ask for the second one only then, and would upload what is here already.
 async fn try_mount(
     registry: &Registry,
     ask: &Ask,
@@ -129,6 +133,13 @@ async fn try_mount(
         let by_right = from == *to || caller.rights.may(Action::Pull, (&from).into());
         if !by_right && !parts.store.repository_get(&from).await?.is_some_and(|it| it.visibility == Visibility::Public)
         {
+            // Somebody whose token was made for another scope may get one for this.
+            if named
+                && let Admission::Challenge =
+                    parts.gate.admit(&ask.headers, ask.peer, Some((&from, &[Action::Pull]))).await
+            {
+                return Err(registry.challenge(ask, Some(&scope(to, &PUSH, Some(&from)))));
+            }
             continue;
         }
         if parts.blobs.mount(from.clone(), to.clone(), digest.clone(), parts.clock.now()).await? {

@@ -79,6 +79,49 @@ async fn push_and_pull_with_bearer() {
     push_and_pull(Doors::Bearer).await;
 }
 
+async fn an_index(doors: Doors) {
+    let (registry, directory) = set_up(doors).await;
+    let host = registry.address;
+    let work = directory.path().join("image");
+    std::fs::create_dir(&work).unwrap();
+    let config = directory.path().join("config");
+    let mut docker = Docker { config: path(&config), images: Vec::new() };
+    login(&docker, &registry).await;
+    let image = |tag: &str| format!("{host}/team/app:{tag}");
+    for tag in ["amd64", "arm64"] {
+        context(&work, &image(tag));
+        docker.build(path(&work), &image(tag)).await;
+        docker.docker(&["push", &image(tag)], "").await.ok();
+    }
+    let list = image("list");
+    for words in [
+        &["create", "--insecure", &list, &image("amd64"), &image("arm64")][..],
+        &["annotate", "--os", "linux", "--arch", "arm64", "--variant", "v8", &list, &image("arm64")],
+        &["push", "--insecure", "--purge", &list],
+    ] {
+        docker.docker(&[&["manifest"], words].concat(), "").await.ok();
+    }
+    let shown = docker.docker(&["manifest", "inspect", "--insecure", &list], "").await.ok().out;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["manifests"][1]["platform"]["variant"], "v8", "{shown}");
+
+    let id = docker.docker(&["inspect", "--format", "{{.Id}}", &image("amd64")], "").await.ok().out;
+    docker.docker(&["rmi", "--force", &image("amd64"), &image("arm64")], "").await.ok();
+    docker.images.push(list.clone());
+    docker.docker(&["pull", "--platform", "linux/amd64", &list], "").await.ok();
+    assert_eq!(docker.docker(&["inspect", "--format", "{{.Id}}", &list], "").await.ok().out, id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_with_basic() {
+    an_index(Doors::Basic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_with_bearer() {
+    an_index(Doors::Bearer).await;
+}
+
 /// Docker prints our sentences, and prints them at once (it tries five times, for 50 seconds, after errors that it
 /// thinks may pass).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,12 +55,13 @@ pub(crate) async fn set_up(doors: Doors) -> (TestRegistry, tempfile::TempDir) {
     (TestRegistry::with(doors, |_| {}).await, tempfile::tempdir().unwrap())
 }
 
-/// Files for an image: some text and some bytes that do not compress.
+/// Files for an image: some text and some bytes that do not compress. The text comes first and must be no other test's:
+/// the engine shares what begins equally, and one test would take it away while another one builds on it.
 pub(crate) fn context(directory: &Path, text: &str) {
     let noise: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     std::fs::write(directory.join("noise"), noise).unwrap();
     std::fs::write(directory.join("text"), text).unwrap();
-    std::fs::write(directory.join("Dockerfile"), "FROM scratch\nCOPY noise /noise\nCOPY text /text\nCMD [\"/text\"]\n")
+    std::fs::write(directory.join("Dockerfile"), "FROM scratch\nCOPY text /text\nCOPY noise /noise\nCMD [\"/text\"]\n")
         .unwrap();
 }
 

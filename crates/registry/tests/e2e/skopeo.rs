@@ -1,5 +1,7 @@
 //! skopeo: copies between a directory and the registry, in several forms.
 
+use layer0_domain::model::digest::Digest;
+
 use crate::common::{Doors, PASSWORD, USER};
 use crate::run::{path, run, set_up};
 
@@ -37,18 +39,35 @@ mod layout {
         all
     }
 
+    /// Two platforms with one layer.
     pub(crate) fn write(root: &Path, text: &str) {
+        write_with(root, text, None);
+    }
+
+    /// And below it a layer that is elsewhere.
+    pub(crate) fn write_foreign(root: &Path, text: &str, elsewhere: &Digest) {
+        write_with(root, text, Some(elsewhere));
+    }
+
+    fn write_with(root: &Path, text: &str, elsewhere: Option<&Digest>) {
         std::fs::create_dir_all(root.join("blobs/sha256")).unwrap();
         std::fs::write(root.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         let content = tar(text);
-        let diff = Digest::sha256_of(&content).to_string();
-        let layer = blob(root, "application/vnd.oci.image.layer.v1.tar", &content);
+        let mut layers = vec![blob(root, "application/vnd.oci.image.layer.v1.tar", &content)];
+        let mut diffs = vec![Digest::sha256_of(&content).to_string()];
+        if let Some(elsewhere) = elsewhere {
+            layers.insert(0, json!({
+                "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar", "digest": elsewhere.to_string(),
+                "size": 1 << 20, "urls": ["http://layers.example/base"],
+            }));
+            diffs.insert(0, elsewhere.to_string());
+        }
         let children: Vec<Value> = ["amd64", "arm64"]
             .into_iter()
             .map(|architecture| {
-                let config = json!({ "os": "linux", "architecture": architecture, "rootfs": { "type": "layers", "diff_ids": [diff] } });
+                let config = json!({ "os": "linux", "architecture": architecture, "rootfs": { "type": "layers", "diff_ids": diffs } });
                 let config = blob(root, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
-                let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [layer] });
+                let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": layers });
                 let mut child = blob(root, "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
                 child["platform"] = json!({ "os": "linux", "architecture": architecture });
                 child
@@ -112,6 +131,39 @@ async fn copies(doors: Doors) {
     assert!(refused.all.contains("create it: l0 repository create team/new"), "{}", refused.all);
     run("skopeo", &["delete", "--tls-verify=false", "--creds", &credentials, &at("team/other:1")], "").await.ok();
     inspect(at("team/other:1")).await.fails();
+}
+
+/// A layer that may not be handed on stays where it is: its image is pushed, listed and copied without it.
+async fn foreign_layers(doors: Doors) {
+    let (registry, directory) = set_up(doors).await;
+    let host = registry.address;
+    let from = directory.path().join("from");
+    let elsewhere = Digest::sha256_of(b"a base that somebody else hands out");
+    layout::write_foreign(&from, &host.to_string(), &elsewhere);
+    let credentials = format!("{USER}:{PASSWORD}");
+    let push = ["--dest-tls-verify=false", "--dest-creds", &credentials];
+    let pull = ["--src-tls-verify=false", "--src-creds", &credentials];
+    let at = |image: &str| format!("docker://{host}/{image}");
+    let copy = async |options: &[&str], from: &str, to: &str| {
+        run("skopeo", &[&["--insecure-policy", "copy", "--all"], options, &[from, to]].concat(), "").await.ok()
+    };
+    copy(&push, &format!("oci:{}:1", path(&from)), &at("team/app:1")).await;
+    copy(&[&push[..], &pull[..]].concat(), &at("team/app:1"), &at("team/other:1")).await;
+    let of = at("team/other:1");
+    let inspect = ["inspect", "--tls-verify=false", "--creds", &credentials, &of];
+    let inspected = run("skopeo", &inspect, "").await.ok().out;
+    assert!(inspected.contains(&elsewhere.to_string()), "{inspected}");
+    assert!(!registry.blob_files().contains(&elsewhere.hex().to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_layers_with_basic() {
+    foreign_layers(Doors::Basic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_layers_with_bearer() {
+    foreign_layers(Doors::Bearer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,6 +60,31 @@ async fn without_a_credential_every_route_says_how_to_get_one() {
     );
 }
 
+/// A client whose token covers one repository is told to ask for both; one that can't say from where just uploads.
+#[tokio::test]
+async fn a_mount_asks_for_the_repository_that_it_reads_from() {
+    let registry = TestRegistry::with(Doors::Bearer, |_| {}).await;
+    let client = Client::of(&registry);
+    let token = async |scopes: &[&str]| {
+        let query: Vec<String> = scopes.iter().map(|scope| format!("scope=repository:{scope}")).collect();
+        let got = client.ask(Method::GET, &format!("/auth/token?{}", query.join("&")), &[GOOD], "").await.expect(200);
+        format!("Bearer {}", got.json()["token"].as_str().unwrap())
+    };
+    let (source, target) = ("team/other:pull,push", "team/app:pull,push");
+    let digest = Digest::sha256_of(b"layer");
+    let put = format!("/v2/team/other/blobs/uploads/?digest={digest}");
+    client.ask(Method::POST, &put, &[("authorization", &token(&[source]).await)], "layer").await.expect(201);
+
+    let one = token(&[target]).await;
+    let mount = |from: &str| format!("/v2/team/app/blobs/uploads/?mount={digest}{from}");
+    let got = client.ask(Method::POST, &mount("&from=team/other"), &[("authorization", &one)], "").await.expect(401);
+    let scopes = "scope=\"repository:team/app:pull,push repository:team/other:pull\"";
+    assert!(got.header("www-authenticate").ends_with(scopes), "{got:?}");
+    client.ask(Method::POST, &mount(""), &[("authorization", &one)], "").await.expect(202);
+    let both = token(&[target, "team/other:pull"]).await;
+    client.ask(Method::POST, &mount("&from=team/other"), &[("authorization", &both)], "").await.expect(201);
+}
+
 #[tokio::test]
 async fn with_basic_every_route_asks_for_a_password() {
     let registry = TestRegistry::with(Doors::Basic, |_| {}).await;
@@ -69,6 +94,8 @@ async fn with_basic_every_route_asks_for_a_password() {
             let got = client.ask(method.clone(), &path, wrong, "").await;
             assert_eq!(got.status.as_u16(), 401, "{method} {path}");
             assert_eq!(got.header("www-authenticate"), format!("Basic realm=\"{}\"", registry.address));
+            // Who has tried is not told to try.
+            assert!(method == Method::HEAD || got.message().contains("sign in first") == wrong.is_empty(), "{got:?}");
         }
     }
     client.ask(Method::GET, "/v2/", &[GOOD], "").await.expect(200);

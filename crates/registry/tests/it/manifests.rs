@@ -196,6 +196,12 @@ async fn large_and_too_large() {
         .into();
     client.put_manifest("team/app", "large", &manifest).await.expect(201);
     assert_eq!(client.get("/v2/team/app/manifests/large").await.expect(200).body, manifest.to_string());
+    // To the byte.
+    let short = (4 << 20) - manifest.to_string().len() - r#","more":"""#.len();
+    for (length, status) in [(short, 201), (short + 1, 413)] {
+        manifest["annotations"]["more"] = "x".repeat(length).into();
+        client.put_manifest("team/app", "large", &manifest).await.expect(status);
+    }
     manifest["annotations"]["more"] = "x".repeat(1 << 20).into();
     assert_eq!(client.put_manifest("team/app", "large", &manifest).await.error(), (413, "SIZE_INVALID".to_owned()));
 }

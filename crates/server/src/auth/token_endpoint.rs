@@ -46,7 +46,7 @@ async fn by_basic(
             let offline = fields.any(|(key, value)| key == "offline_token" && value == "true");
             answer(&app, verdict, scopes, offline).await
         }
-        Err(error) => ApiError::from(error).into_response(),
+        Err(error) => ApiError::from(error).into_registry_response(),
     }
 }
 
@@ -60,7 +60,7 @@ async fn by_form(
 ) -> Response {
     let bytes = match extract::form(body).await {
         Ok(bytes) => bytes,
-        Err(error) => return error.into_response(),
+        Err(error) => return error.into_registry_response(),
     };
     let text = String::from_utf8_lossy(&bytes);
     let field = |name: &str| pairs(&text).find(|(key, _)| key == name).map(|(_, value)| value);
@@ -72,7 +72,7 @@ async fn by_form(
             (Some("refresh_token"), _, _, Some(token)) => (None, Secret::new(token)),
             _ => {
                 let message = "grant_type must be `password` with username and password, or `refresh_token`";
-                return ApiError::request(message).into_response();
+                return ApiError::request(message).into_registry_response();
             }
         };
     let verdict = match user {
@@ -81,14 +81,14 @@ async fn by_form(
     };
     match verdict {
         Ok(verdict) => answer(&app, verdict, scopes, field("access_type").as_deref() == Some("offline")).await,
-        Err(error) => ApiError::from(error).into_response(),
+        Err(error) => ApiError::from(error).into_registry_response(),
     }
 }
 
 fn refused() -> Response {
     ApiError::new(ErrorCode::Unauthorized, "no valid user and token were given")
         .hint("`l0 token create` makes a token; its secret is the password for `docker login`")
-        .into_response()
+        .into_registry_response()
 }
 
 /// A signed token for what was asked for and is allowed, and with `offline` one to get others with; the rest is left out, as the specification wants it ("Token
@@ -98,7 +98,7 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
     let mut expires = now.plus_ms(REGISTRY_TOKEN_S * 1000);
     let (known, session) = match verdict {
         Verdict::Wrong => return refused(),
-        Verdict::Throttled { after_s } => return ApiError::throttled(after_s).into_response(),
+        Verdict::Throttled { after_s } => return ApiError::throttled(after_s).into_registry_response(),
         Verdict::Nothing => (None, Some(Session::Anonymous)),
         Verdict::Known(known) => {
             // The engine's credential bounds what is made with it.
@@ -117,7 +117,7 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
             match app.registry.repository_get(&repository).await {
                 Ok(Some(found)) if found.visibility == Visibility::Public => allowed.push(Action::Pull),
                 Ok(_) => {}
-                Err(error) => return ApiError::from(error).into_response(),
+                Err(error) => return ApiError::from(error).into_registry_response(),
             }
         }
         if !allowed.is_empty() {

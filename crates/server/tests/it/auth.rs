@@ -269,6 +269,17 @@ async fn what_is_no_credential_opens_nothing() {
     assert_eq!(document.json(), wanted, "it tells nobody anything that is not public");
 }
 
+/// Registry clients show the sentence only where they look for it.
+#[tokio::test]
+async fn the_token_endpoint_refuses_in_the_words_of_the_api_and_of_the_registry() {
+    let app = TestApp::start().await;
+    let refused = Raw::of(&app).as_(Some(&basic("admin", "wrong"))).get("/auth/token").await.expect(401);
+    assert_eq!(refused.error(401).error_code, "Unauthorized");
+    let words = refused.json()["errors"][0].clone();
+    assert_eq!(words["code"], "UNAUTHORIZED");
+    assert!(words["message"].as_str().expect("text").contains("`l0 token create` makes a token"), "{words}");
+}
+
 /// A token for the registry carries what was asked for and no more, and ends with the token that it was made with.
 #[tokio::test]
 async fn a_registry_token_opens_its_scope_until_its_user_is_shut_out() {
