@@ -88,6 +88,12 @@ impl Ask {
             })
     }
 
+    /// Whether the client showed a name and a password or token itself.
+    fn shows_password(&self) -> bool {
+        let scheme = self.header(&AUTHORIZATION).and_then(|value| value.split(' ').next());
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+    }
+
     /// The host as the client named it; `None` when it holds what no host can.
     fn host(&self) -> Option<&str> {
         let host = self.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(&HOST))?;
@@ -314,7 +320,8 @@ impl Registry {
             text.push_str(&format!(",scope=\"{scope}\""));
         }
         match HeaderValue::from_str(&text) {
-            Ok(challenge) => RegistryError::Unauthorized { challenge, tried: ask.headers.contains_key(AUTHORIZATION) },
+            // A signed token that does not cover this was made without signing in, or for something else: no wrong try.
+            Ok(challenge) => RegistryError::Unauthorized { challenge, tried: ask.shows_password() },
             Err(error) => RegistryError::Failed { source: error.into() },
         }
     }

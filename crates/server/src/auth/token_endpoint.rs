@@ -125,7 +125,9 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
         }
     }
     if anonymous && granted.is_empty() {
-        return refused();
+        return ApiError::new(ErrorCode::Unauthorized, "sign in first: nothing of this is public")
+            .hint("`docker login`, with your user name and a token of `l0 token create`")
+            .into_registry_response();
     }
     let refresh = match &session {
         Some(Session::Token(..) | Session::Password(..)) if offline => {
