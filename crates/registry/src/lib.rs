@@ -31,10 +31,13 @@
 //! - A digest mismatch ends the upload; a full disk ends it too, and frees what it had: halves must not keep the disk
 //!   full.
 //! - Blob files are moved into place even when the blob is known: a damaged file is healed by the next push.
+//! - No byte of a blob or manifest goes out that was not compared with a checksum or the digest; what is damaged counts as
+//!   missing (`docs/decisions/0006-damage.md`).
 
 mod blobs;
 mod blocking;
 mod config;
+mod content;
 mod download;
 mod error;
 mod gate;

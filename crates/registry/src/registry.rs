@@ -57,7 +57,7 @@ impl Registry {
         // Private images lie here: nobody but the server's user looks inside.
         DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
         let RegistryPorts { store, clock, gate, minter } = ports;
-        let blobs = Blobs::open(root.join("blobs"), Arc::clone(&store))?;
+        let blobs = Blobs::open(root.join("blobs"), Arc::clone(&store), Arc::clone(&clock))?;
         let uploads = Uploads::open(root.join("uploads"))?;
         Ok(Self { parts: Arc::new(Parts { config, store, clock, gate, minter, blobs, uploads }) })
     }

@@ -1,6 +1,6 @@
 //! Blobs as files: `blobs/<algorithm>/<first two hex digits>/<hex>`. Synchronous; callers are on blocking threads.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,10 +52,10 @@ impl BlobFiles {
         &self.durable[algorithm][fan]
     }
 
-    /// The length of a blob's file; `None` when there is none.
-    pub(crate) fn length(&self, digest: &Digest) -> io::Result<Option<u64>> {
+    /// What the file system says of a blob's file; `None` when there is none.
+    pub(crate) fn metadata(&self, digest: &Digest) -> io::Result<Option<Metadata>> {
         match fs::metadata(self.path(digest)) {
-            Ok(found) => Ok(Some(found.len())),
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

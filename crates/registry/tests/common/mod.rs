@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use layer0_domain::model::access::{Caller, RegistryAction, Secret};
+use layer0_domain::model::digest::Digest;
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
@@ -270,6 +271,11 @@ impl TestRegistry {
     /// The names of the staged files.
     pub(crate) fn staged(&self) -> Vec<String> {
         names(&self.root().join("uploads"))
+    }
+
+    /// Where a blob's file lies.
+    pub(crate) fn blob_file(&self, digest: &Digest) -> PathBuf {
+        self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
     }
 
     /// The names of all blob files.

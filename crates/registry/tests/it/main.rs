@@ -8,6 +8,7 @@ mod common;
 mod access;
 mod blobs;
 mod client;
+mod damage;
 mod faults;
 mod listing;
 mod manifests;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
+use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, Page, Referrer, RegistryStore, RegistryStoreError};
 
 type Result<T> = std::result::Result<T, RegistryStoreError>;
 
@@ -51,9 +51,21 @@ impl RegistryStore for SlowStore {
         orphans
     }
 
-    async fn blob_link(&self, repository: &RepositoryName, digest: &Digest, size: u64, at: Timestamp) -> Result<()> {
+    async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
         self.wait().await;
-        self.inner.blob_link(repository, digest, size, at).await
+        self.inner.blob_link(repository, blob, at).await
+    }
+
+    async fn blob_get(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>> {
+        self.inner.blob_get(repository, digest).await
+    }
+
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<()> {
+        self.inner.blob_prove(digest, sums).await
+    }
+
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool> {
+        self.inner.blob_condemn(digest, at).await
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {

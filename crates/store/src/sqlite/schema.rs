@@ -6,8 +6,11 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x4c30_6462;
 
 /// The step at index N leads from schema N to schema N + 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_init.sql"), include_str!("migrations/0002_operation_log.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_init.sql"),
+    include_str!("migrations/0002_operation_log.sql"),
+    include_str!("migrations/0003_blob_sums.sql"),
+];
 
 /// The schema that this program works with.
 pub(super) fn known() -> i32 {

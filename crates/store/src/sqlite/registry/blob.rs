@@ -2,11 +2,12 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::BlobRecord;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::BlobLeft;
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::repository;
+use super::{content, repository};
 use crate::sqlite::convert::{from_integer, parsed, to_integer};
 use crate::sqlite::fault::RegistryWork;
 
@@ -15,25 +16,50 @@ pub(in crate::sqlite) const HOLDERS: &str = "SELECT repository.name, blob_link.s
      JOIN repository ON repository.number = blob_link.repository \
      WHERE blob_link.digest = ?1 ORDER BY repository.name LIMIT 100";
 
+pub(in crate::sqlite) const SIZE: &str = "SELECT size FROM blob_link \
+     WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1) \
+     AND NOT EXISTS (SELECT 1 FROM blob_damage WHERE digest = ?2)";
+
+/// Length, whether it is damaged, and its sums.
+pub(in crate::sqlite) const RECORD: &str = "SELECT blob_link.size, blob_damage.digest IS NOT NULL, blob_sums.piece, blob_sums.sums FROM blob_link \
+     LEFT JOIN blob_damage ON blob_damage.digest = blob_link.digest \
+     LEFT JOIN blob_sums ON blob_sums.digest = blob_link.digest \
+     WHERE blob_link.digest = ?2 AND blob_link.repository = (SELECT number FROM repository WHERE name = ?1)";
+
 pub(super) fn link_tx(
     db: &Connection,
     repository: &RepositoryName,
-    digest: &Digest,
-    size: u64,
+    blob: &BlobLink,
     at: Timestamp,
 ) -> RegistryWork<()> {
     let repository = repository::demand(db, repository)?;
+    // Whoever links again brings the length along: it is what a damaged row would be healed by.
     let sql = "INSERT INTO blob_link (repository, digest, size, linked) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (repository, digest) DO NOTHING";
-    db.prepare_cached(sql)?.execute(params![repository, digest.to_string(), to_integer("blob size", size)?, at.0])?;
-    Ok(())
+               ON CONFLICT (repository, digest) DO UPDATE SET size = excluded.size";
+    let size = to_integer("blob size", blob.size)?;
+    db.prepare_cached(sql)?.execute(params![repository, blob.digest.to_string(), size, at.0])?;
+    match &blob.sums {
+        Some(sums) => content::prove_tx(db, &blob.digest, sums),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn get_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> RegistryWork<Option<BlobRecord>> {
+    let mut select = db.prepare_cached(RECORD)?;
+    let mut rows = select.query(params![repository.as_str(), digest.to_string()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let size = from_integer("blob size", row.get(0)?)?;
+    let condition = content::condition(size, row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(Some(BlobRecord { size, condition }))
 }
 
 pub(super) fn size_tx(db: &Connection, repository: &RepositoryName, digest: &Digest) -> RegistryWork<Option<u64>> {
-    let sql =
-        "SELECT size FROM blob_link WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
     let size: Option<i64> = db
-        .prepare_cached(sql)?
+        .prepare_cached(SIZE)?
         .query_row(params![repository.as_str(), digest.to_string()], |row| row.get(0))
         .optional()?;
     Ok(match size {
@@ -67,6 +93,14 @@ pub(super) fn unlink_tx(
     if unlinked == 0 {
         return Ok(None);
     }
-    let elsewhere = db.prepare_cached("SELECT 1 FROM blob_link WHERE digest = ?1 LIMIT 1")?.exists([digest])?;
-    Ok(Some(if elsewhere { BlobLeft::Elsewhere } else { BlobLeft::Nowhere }))
+    if is_held(db, &digest)? {
+        return Ok(Some(BlobLeft::Elsewhere));
+    }
+    content::forget(db, &digest)?;
+    Ok(Some(BlobLeft::Nowhere))
+}
+
+/// Whether any repository holds the blob.
+pub(super) fn is_held(db: &Connection, digest: &str) -> RegistryWork<bool> {
+    Ok(db.prepare_cached("SELECT 1 FROM blob_link WHERE digest = ?1 LIMIT 1")?.exists([digest])?)
 }

@@ -26,11 +26,12 @@ pub(super) fn put_tx(
 ) -> RegistryWork<()> {
     let repository = repository::demand(db, repository)?;
     check_content(db, repository, manifest)?;
-    // The same digest again: the same bytes, but perhaps more read out of them by a newer program.
+    // The same digest again: the same bytes, but perhaps more read out of them by a newer program, and whole where those
+    // that were kept are damaged.
     let sql = "INSERT INTO manifest (repository, digest, media_type, subject, artifact_type, pushed, annotations, bytes) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (repository, digest) DO UPDATE SET \
                media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type, \
-               pushed = excluded.pushed, annotations = excluded.annotations RETURNING number";
+               pushed = excluded.pushed, annotations = excluded.annotations, bytes = excluded.bytes RETURNING number";
     let number: i64 = db.prepare_cached(sql)?.query_row(
         params![
             repository,
@@ -122,7 +123,10 @@ pub(super) fn referrers_tx(
 
 /// Demands that every blob and child is in the repository.
 fn check_content(db: &Connection, repository: i64, manifest: &Manifest) -> RegistryWork<()> {
-    let mut blob = db.prepare_cached("SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2")?;
+    let mut blob = db.prepare_cached(
+        "SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2 \
+         AND NOT EXISTS (SELECT 1 FROM blob_damage WHERE digest = ?2)",
+    )?;
     let mut child = db.prepare_cached("SELECT 1 FROM manifest WHERE repository = ?1 AND digest = ?2")?;
     let mut missing: Vec<Digest> = Vec::new();
     for (digest, _) in &manifest.blobs {

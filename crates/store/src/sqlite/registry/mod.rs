@@ -3,19 +3,20 @@
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
+use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, Page, Referrer, RegistryStore, RegistryStoreError};
 
 use super::SqliteStore;
 
 mod blob;
+mod content;
 mod manifest;
 mod repository;
 mod tag;
 
 #[cfg(test)]
-pub(super) use {blob::HOLDERS, manifest::BY_TAG, manifest::REFERRERS, repository::OF_OWNER};
+pub(super) use {blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::REFERRERS, repository::OF_OWNER};
 
 #[async_trait]
 impl RegistryStore for SqliteStore {
@@ -46,17 +47,35 @@ impl RegistryStore for SqliteStore {
     async fn blob_link(
         &self,
         repository: &RepositoryName,
-        digest: &Digest,
-        size: u64,
+        blob: &BlobLink,
         at: Timestamp,
     ) -> Result<(), RegistryStoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.write(move |db| blob::link_tx(db, &repository, &digest, size, at)).await
+        let (repository, blob) = (repository.clone(), blob.clone());
+        self.write(move |db| blob::link_tx(db, &repository, &blob, at)).await
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.read(move |db| blob::size_tx(db, &repository, &digest)).await
+    }
+
+    async fn blob_get(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobRecord>, RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.read(move |db| blob::get_tx(db, &repository, &digest)).await
+    }
+
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError> {
+        let (digest, sums) = (digest.clone(), sums.clone());
+        self.write(move |db| content::prove_tx(db, &digest, &sums)).await
+    }
+
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError> {
+        let digest = digest.clone();
+        self.write(move |db| content::condemn_tx(db, &digest, at)).await
     }
 
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {
