@@ -13,6 +13,7 @@ pub mod service;
 pub mod tag;
 pub mod task;
 pub mod token;
+pub mod verify;
 
 pub use account::*;
 pub use common::*;
@@ -27,3 +28,4 @@ pub use service::*;
 pub use tag::*;
 pub use task::*;
 pub use token::*;
+pub use verify::*;

@@ -96,6 +96,15 @@ impl RegistryError {
         }
     }
 
+    /// In the words of the store, for callers that are no clients of the registry.
+    pub(crate) fn outside(self) -> RegistryStoreError {
+        match self {
+            Self::Full => RegistryStoreError::Full,
+            Self::Failed { source } => RegistryStoreError::Failed { source },
+            error => RegistryStoreError::Failed { source: error.into() },
+        }
+    }
+
     /// The only place that knows statuses and codes.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {

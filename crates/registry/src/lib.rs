@@ -6,7 +6,7 @@
 //!   [`Registry::router`] into the server's; call [`Registry::sweep`] at the start and now and then;
 //! - implement [`Gate`] (who is let in) and [`PullCredentialMinter`] (the credential for one pull); answer
 //!   `/auth/token`, to which the registry's Bearer challenge points;
-//! - `repository_*` and `image_*` on [`Registry`] are for the server's own routes.
+//! - `repository_*`, `image_*` and [`Registry::verify`] are for the server's own routes.
 //!
 //! # Where things are
 //! | what | where |
@@ -49,8 +49,10 @@ mod repositories;
 mod routes;
 mod source;
 mod uploads;
+mod verify;
 
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::gate::{Admission, Gate, PullCredentialMinter};
-pub use crate::registry::{Registry, RegistryPorts};
+pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;
+pub use crate::verify::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};

@@ -169,7 +169,7 @@ impl Registry {
             Stored::Missing => return Ok(None),
         };
         let Summary { platforms, size, missing } =
-            summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(outside)?;
+            summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(RegistryError::outside)?;
         Ok(Some(TaggedImage {
             tag,
             digest: manifest.digest,
@@ -179,14 +179,5 @@ impl Registry {
             platforms: platforms.into_iter().collect(),
             missing,
         }))
-    }
-}
-
-/// A failure of the walk in the words of the store.
-fn outside(error: RegistryError) -> RegistryStoreError {
-    match error {
-        RegistryError::Full => RegistryStoreError::Full,
-        RegistryError::Failed { source } => RegistryStoreError::Failed { source },
-        error => RegistryStoreError::Failed { source: error.into() },
     }
 }

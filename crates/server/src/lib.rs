@@ -19,6 +19,7 @@ mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text_time;
+mod verification;
 mod wiring;
 
 pub use config::configuration_page;

@@ -133,6 +133,16 @@ pub trait RegistryStore: Send + Sync {
     /// The repositories that hold a blob, damaged or not, in byte order, at most 100, and its size; empty when none does.
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError>;
 
+    /// The blobs that repositories hold, damaged ones too, each once, in byte order of their digests: at most `most` of
+    /// those after `after`.
+    async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError>;
+
+    /// Those of these digests that no repository holds as a blob, in the order given.
+    async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>, RegistryStoreError>;
+
+    /// Each repository that holds a blob, in byte order, at most 100, and what needs it there.
+    async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>, RegistryStoreError>;
+
     /// Takes a blob out of a repository. Answers `None` when it was not there, else whether any repository still holds it;
     /// when none does, its sums and a mark of damage go too.
     async fn blob_unlink(
@@ -160,6 +170,22 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<Option<Manifest>, RegistryStoreError>;
+
+    /// The digests of a repository's manifests in byte order: at most `most` of those after `after`. None when the
+    /// repository isn't there.
+    async fn manifest_list(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>, RegistryStoreError>;
+
+    /// What needs a manifest in its repository: itself first of all. `None` when it isn't there.
+    async fn manifest_users(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ContentUser>, RegistryStoreError>;
 
     /// Takes a manifest away, and all tags that point to it; answers whether it was there.
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError>;
@@ -192,6 +218,28 @@ pub struct BlobLink {
     pub size: u64,
     /// Its checksums, when its content was just verified.
     pub sums: Option<BlobSums>,
+}
+
+/// A blob that a repository holds, or several do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBlob {
+    /// Which.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Whether it is marked as damaged.
+    pub damaged: bool,
+}
+
+/// What needs some content in one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentUser {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The manifests that need it, themselves or through another one, in byte order, at most 100.
+    pub manifests: Vec<Digest>,
+    /// The tags that point to any of these manifests, in byte order, at most 100.
+    pub tags: Vec<String>,
 }
 
 /// Whether a blob that was taken out of one repository is still in another.

@@ -29,6 +29,9 @@ use crate::error::RegistryError;
 /// How many repositories the log names for a damaged blob.
 const NAMED: usize = 10;
 
+/// What was read of a whole file: its digest and checksums, or `None` when the disk has lost some of it.
+type Read = Option<(Digest, BlobSums)>;
+
 /// What reading a whole blob showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -40,27 +43,23 @@ pub(crate) enum Verdict {
     Gone,
 }
 
-/// What the hardware says of data that it has lost: the read failed, or the file system's own checksum does not fit.
-fn is_lost(error: &io::Error) -> bool {
+/// Turns the errors by which a disk says that it has lost data (the read failed, or the file system's own checksum does not
+/// fit) into a finding. All others say nothing about the data.
+pub(crate) fn lost(read: io::Result<(Digest, BlobSums)>) -> io::Result<Read> {
     const EIO: i32 = 5;
     const EBADMSG: i32 = 74;
     const EUCLEAN: i32 = 117;
-    matches!(error.raw_os_error(), Some(EIO | EBADMSG | EUCLEAN))
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.raw_os_error(), Some(EIO | EBADMSG | EUCLEAN)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Inner {
     /// Writes down what reading `file` from start to end has shown.
-    pub(super) async fn settle(
-        &self,
-        digest: &Digest,
-        file: File,
-        found: io::Result<(Digest, BlobSums)>,
-    ) -> Result<Verdict, RegistryError> {
-        let sums = match found {
-            Ok((found, sums)) => (found == *digest).then_some(sums),
-            Err(error) if is_lost(&error) => None,
-            Err(error) => return Err(RegistryError::from_io(error)),
-        };
+    async fn settle(&self, digest: &Digest, file: File, read: Read) -> Result<Verdict, RegistryError> {
+        let sums = read.and_then(|(found, sums)| (found == *digest).then_some(sums));
         let _lock = self.locks.lock(digest).await;
         let (files, name) = (Arc::clone(&self.files), digest.clone());
         let is_same = blocking(move || {
@@ -105,7 +104,7 @@ impl Inner {
         let (files, name) = (Arc::clone(&self.files), digest.clone());
         let read = blocking(move || {
             let Some((file, _)) = files.open_blob(&name)? else { return Ok(None) };
-            let found = Survey::new(file.try_clone()?, name.algorithm()).run();
+            let found = lost(Survey::new(file.try_clone()?, name.algorithm()).run())?;
             Ok(Some((file, found)))
         });
         match read.await.map_err(RegistryError::from_io)? {
@@ -158,6 +157,28 @@ impl Inner {
 }
 
 impl Blobs {
+    /// Opens a blob's file to be read from start to end, from the disk and not from memory; `None` when there is none.
+    pub(crate) async fn survey(&self, digest: &Digest) -> io::Result<Option<Survey>> {
+        let (files, name) = (Arc::clone(&self.inner.files), digest.clone());
+        blocking(move || Ok(files.open_uncached(&name)?.map(|file| Survey::new(file, name.algorithm())))).await
+    }
+
+    /// Writes down what a survey, which has come to its end or to data that the disk has lost, has shown.
+    pub(crate) async fn settle(&self, digest: &Digest, file: File, read: Read) -> Result<Verdict, RegistryError> {
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
+        to_the_end(async move { inner.settle(&digest, file, read).await }).await.map_err(RegistryError::from_io)?
+    }
+
+    /// Whether a repository holds a blob that has no file, and none on its way in.
+    pub(crate) async fn is_gone(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        let _lock = self.inner.locks.lock(digest).await;
+        if self.inner.store.blob_holders(digest).await?.is_empty() {
+            return Ok(false);
+        }
+        let (files, name) = (Arc::clone(&self.inner.files), digest.clone());
+        Ok(blocking(move || files.metadata(&name)).await.map_err(RegistryError::from_io)?.is_none())
+    }
+
     /// Reads a blob that has no checksums from start to end, so that it has them or is condemned. Of many who ask at
     /// once, one reads.
     pub(super) async fn prove(&self, repository: RepositoryName, digest: Digest) -> Result<(), RegistryError> {

@@ -10,8 +10,9 @@
 //! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
 //! since the file goes only after another look at the holders under the lock.
 //!
-//! The other direction may be broken by a crash: a file without a link. It costs space and nothing else; a later push
-//! of the same content takes it over. The locks live in this process: one process at a time owns the data directory.
+//! The other direction may be broken by a crash: a file without a link, a stray. It costs space and nothing else; a later
+//! push of the same content replaces it, and the sweep removes it. The locks live in this process: one process at a time
+//! owns the data directory.
 //!
 //! Each change runs in a task of its own to its end, so a client that hangs up never leaves it half done.
 //!
@@ -22,6 +23,7 @@ mod files;
 mod judge;
 mod locks;
 mod reader;
+mod strays;
 
 use std::io;
 use std::path::PathBuf;
@@ -35,8 +37,10 @@ use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
 
 use self::files::BlobFiles;
+pub(crate) use self::judge::{Verdict, lost};
 use self::locks::DigestLocks;
 pub(crate) use self::reader::{BlobReader, ReadError};
+pub(crate) use self::strays::Removal;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 

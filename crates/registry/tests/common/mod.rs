@@ -222,9 +222,14 @@ impl TestRegistry {
 
     /// Ends this registry the hard way and starts another one on what it left behind.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_around(|_| {}, |store| store).await
+    }
+
+    /// The same with another configuration, and something between the registry and its store.
+    pub(crate) async fn restart_around(self, adjust: Adjust, wrap: Wrap) -> Self {
         let (store, clock, directory) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.directory));
         drop(self);
-        Self::launch(Doors::Open, |_| {}, store, |store| store, clock, directory).await
+        Self::launch(Doors::Open, adjust, store, wrap, clock, directory).await
     }
 
     async fn launch(

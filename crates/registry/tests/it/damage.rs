@@ -20,20 +20,20 @@ use crate::common::{TestRegistry, name};
 const PIECE: usize = 64 << 10;
 
 /// Turns one byte of a blob's file into another one; its length stays.
-fn rot(registry: &TestRegistry, digest: &Digest, at: usize) {
+pub(crate) fn rot(registry: &TestRegistry, digest: &Digest, at: usize) {
     let file = File::options().read(true).write(true).open(registry.blob_file(digest)).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at as u64).unwrap();
     file.write_all_at(&[!byte[0]], at as u64).unwrap();
 }
 
-async fn condition(registry: &TestRegistry, digest: &Digest) -> Option<BlobCondition> {
+pub(crate) async fn condition(registry: &TestRegistry, digest: &Digest) -> Option<BlobCondition> {
     let store: &dyn RegistryStore = registry.store.as_ref();
     store.blob_get(&name("team/app"), digest).await.unwrap().map(|record| record.condition)
 }
 
 /// A blob of `team/app` as a version before checksums left it.
-async fn as_before(registry: &TestRegistry, digest: &Digest, size: usize) {
+pub(crate) async fn as_before(registry: &TestRegistry, digest: &Digest, size: usize) {
     let store: &dyn RegistryStore = registry.store.as_ref();
     let app = name("team/app");
     store.blob_unlink(&app, digest).await.unwrap();

@@ -15,4 +15,6 @@ mod manifests;
 mod repositories;
 mod slow_store;
 mod source;
+mod sweep;
 mod uploads;
+mod verify;

@@ -38,9 +38,9 @@ fn entities(seen: &Observed) -> Vec<EntityRef> {
     services.chain(tasks).chain(load_balancers).chain(environments).collect()
 }
 
-/// Sweeps uploads that nobody went on with; the registry itself says how many.
+/// Sweeps uploads that nobody went on with, and files that no repository holds; the registry itself says how many.
 pub(crate) async fn registry(app: &App) {
     if let Err(why) = app.registry.sweep().await {
-        warn!(error = %why, "abandoned uploads could not be swept");
+        warn!(error = super::tell::chain(&why), "the registry could not be swept");
     }
 }

@@ -23,6 +23,7 @@ const OPERATIONS: &[(&str, To)] = &[
     ("index", To::Users),
     ("admin_config", To::Users),
     ("admin_logs", To::Users),
+    ("admin_verify", To::Users),
     ("deploy_list", To::Users),
     ("deploy_create", To::Users),
     ("deploy_get", To::Users),

@@ -16,12 +16,14 @@ mod manifests;
 mod repositories;
 pub mod sample;
 mod tags;
+mod upkeep;
 
 pub use blobs::*;
 pub use content::*;
 pub use manifests::*;
 pub use repositories::*;
 pub use tags::*;
+pub use upkeep::*;
 
 /// One behaviour.
 #[derive(Clone, Copy)]
@@ -63,6 +65,10 @@ pub const ALL: &[Behaviour] = behaviours![
     referrers_are_listed_in_order_of_digest_by_type,
     tags_are_listed_in_byte_order_by_page,
     a_deleted_tag_leaves_the_manifest,
+    blobs_are_listed_once_in_order_by_page,
+    blobs_that_nobody_holds_are_told_apart,
+    manifests_are_listed_in_order_by_page,
+    users_are_found_up_to_their_tags,
     of_many_creates_one_makes_the_repository,
     of_many_unlinks_one_is_told_that_nobody_is_left,
 ];

@@ -4,7 +4,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobRecord;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink};
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, HeldBlob};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{content, repository};
@@ -25,6 +25,11 @@ pub(in crate::sqlite) const RECORD: &str = "SELECT blob_link.size, blob_damage.d
      LEFT JOIN blob_damage ON blob_damage.digest = blob_link.digest \
      LEFT JOIN blob_sums ON blob_sums.digest = blob_link.digest \
      WHERE blob_link.digest = ?2 AND blob_link.repository = (SELECT number FROM repository WHERE name = ?1)";
+
+/// Each blob once. Its links may differ in size only where one of them has rotted.
+pub(in crate::sqlite) const HELD: &str = "SELECT digest, max(size), \
+     EXISTS (SELECT 1 FROM blob_damage WHERE blob_damage.digest = blob_link.digest) FROM blob_link \
+     WHERE digest > ?1 GROUP BY digest ORDER BY digest LIMIT ?2";
 
 pub(super) fn link_tx(
     db: &Connection,
@@ -79,6 +84,34 @@ pub(super) fn holders_tx(db: &Connection, digest: &Digest) -> RegistryWork<Vec<(
             .push((parsed("repository name", RepositoryName::parse(name))?, from_integer("blob size", row.get(1)?)?));
     }
     Ok(holders)
+}
+
+pub(super) fn list_tx(db: &Connection, after: Option<&Digest>, most: u32) -> RegistryWork<Vec<HeldBlob>> {
+    let mut select = db.prepare_cached(HELD)?;
+    // Nothing sorts before the empty text.
+    let after = after.map(Digest::to_string).unwrap_or_default();
+    let mut rows = select.query(params![after, most])?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        let digest = row.get_ref(0)?;
+        let digest = parsed("blob digest", digest.as_str())?;
+        held.push(HeldBlob {
+            digest: parsed("blob digest", Digest::parse(digest))?,
+            size: from_integer("blob size", row.get(1)?)?,
+            damaged: row.get(2)?,
+        });
+    }
+    Ok(held)
+}
+
+pub(super) fn unheld_tx(db: &Connection, digests: Vec<Digest>) -> RegistryWork<Vec<Digest>> {
+    let mut unheld = Vec::new();
+    for digest in digests {
+        if !is_held(db, &digest.to_string())? {
+            unheld.push(digest);
+        }
+    }
+    Ok(unheld)
 }
 
 pub(super) fn unlink_tx(

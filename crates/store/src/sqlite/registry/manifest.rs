@@ -15,6 +15,8 @@ const BY_DIGEST: &str = "SELECT number, digest, media_type, subject, artifact_ty
      FROM manifest WHERE repository = ?1 AND digest = ?2";
 pub(in crate::sqlite) const BY_TAG: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
      FROM manifest WHERE number = (SELECT manifest FROM image_tag WHERE repository = ?1 AND name = ?2)";
+pub(in crate::sqlite) const LIST: &str =
+    "SELECT digest FROM manifest WHERE repository = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
 pub(in crate::sqlite) const REFERRERS: &str = "SELECT digest, media_type, length(bytes), artifact_type, annotations FROM manifest \
      WHERE repository = ?1 AND subject = ?2 ORDER BY digest";
 
@@ -84,6 +86,25 @@ pub(super) fn get_tx(
         blobs: blobs(db, number)?,
         children: children(db, number)?,
     }))
+}
+
+pub(super) fn list_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    after: Option<&Digest>,
+    most: u32,
+) -> RegistryWork<Vec<Digest>> {
+    let Some(repository) = repository::number(db, repository)? else {
+        return Ok(Vec::new());
+    };
+    let mut select = db.prepare_cached(LIST)?;
+    let after = after.map(Digest::to_string).unwrap_or_default();
+    let mut rows = select.query(params![repository, after, most])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(digest(row, 0)?);
+    }
+    Ok(found)
 }
 
 /// The tags that point to it go with it: they refer to it with ON DELETE CASCADE.
@@ -192,7 +213,7 @@ fn children(db: &Connection, number: i64) -> RegistryWork<Vec<ChildManifest>> {
     Ok(children)
 }
 
-fn digest(row: &Row<'_>, column: usize) -> Result<Digest, Fault> {
+pub(super) fn digest(row: &Row<'_>, column: usize) -> Result<Digest, Fault> {
     let text = row.get_ref(column)?;
     let text = parsed("digest", text.as_str())?;
     parsed("digest", Digest::parse(text))
