@@ -16,6 +16,7 @@ pub mod tag;
 pub mod task;
 pub mod token;
 pub mod user;
+pub mod verify;
 
 pub use account::*;
 pub use audit::*;
@@ -33,3 +34,4 @@ pub use tag::*;
 pub use task::*;
 pub use token::*;
 pub use user::*;
+pub use verify::*;

@@ -143,12 +143,14 @@ fn online(
     done
 }
 
-/// Whether a command is meant to go on until somebody ends it: only a limit that was asked for bounds it.
+/// Whether a command is meant to go on for as long as it takes, or until somebody ends it: only a limit that was asked for bounds it.
 fn goes_on(noun: &Noun) -> bool {
     matches!(
         noun,
         Noun::Service(args::service::Service::Logs { follow: true, .. })
             | Noun::Task(args::task::Task::Logs { follow: true, .. })
+            // A terabyte takes hours.
+            | Noun::Admin(args::admin::Admin::Verify { .. })
     )
 }
 

@@ -1,4 +1,5 @@
-//! The steps of an operation as they happen: a line each, the last one alive on a terminal.
+//! The steps of an operation as they happen: a line each, the last one alive on a terminal. And how much of something long
+//! is done.
 //!
 //! Times are those of the server's events, since the operation's first one, so that whoever follows late sees the same. JSON
 //! mode without a terminal shows no steps: its stderr is a stream of JSON values.
@@ -35,13 +36,19 @@ pub(crate) struct Progress<'a> {
     lost: bool,
 }
 
-impl<'a> Progress<'a> {
-    pub(crate) fn new(app: &'a App) -> Self {
-        let style = match (app.terminal, app.settings.output) {
+impl Style {
+    fn of(app: &App) -> Self {
+        match (app.terminal, app.settings.output) {
             (Terminal::Live, _) => Style::Live,
             (Terminal::Plain, Output::Text) => Style::Lines,
             (Terminal::Plain, Output::Json) => Style::Silent,
-        };
+        }
+    }
+}
+
+impl<'a> Progress<'a> {
+    pub(crate) fn new(app: &'a App) -> Self {
+        let style = Style::of(app);
         Self { app, style, start: None, current: None, lost: false }
     }
 
@@ -110,6 +117,62 @@ impl Drop for Progress<'_> {
     /// Ctrl-C and `--timeout` end a command in the middle of a line.
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Shows how much of something is done: one line that is redrawn, or without a terminal a line for each tenth.
+pub(crate) struct Share<'a> {
+    app: &'a App,
+    style: Style,
+    /// The tenth that was said last.
+    said: Option<u64>,
+    drawn: bool,
+    lost: bool,
+}
+
+impl<'a> Share<'a> {
+    pub(crate) fn new(app: &'a App) -> Self {
+        Self { app, style: Style::of(app), said: None, drawn: false, lost: false }
+    }
+
+    /// So much of so much is done.
+    pub(crate) fn show(&mut self, done: u64, of: u64, text: &str) {
+        let percent = u64::try_from(u128::from(done) * 100 / u128::from(of.max(1))).unwrap_or(100).min(100);
+        let text = printable(text);
+        self.lost = false;
+        match self.style {
+            Style::Live => {
+                self.app.printer.talk(&format!("{WRAP_OFF}{ERASE}{percent:>3}%  {text}{WRAP_ON}"));
+                self.drawn = true;
+            }
+            Style::Lines if self.said != Some(percent / 10) => {
+                self.app.printer.talk(&format!("{percent:>3}%  {text}\n"));
+                self.said = Some(percent / 10);
+            }
+            Style::Lines | Style::Silent => {}
+        }
+    }
+
+    /// The server went away, and what was done with it.
+    pub(crate) fn lost(&mut self) {
+        self.clear();
+        self.said = None;
+        if !std::mem::replace(&mut self.lost, true) && self.style != Style::Silent {
+            self.app.printer.talk("connection lost, trying again\n");
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            self.app.printer.talk(ERASE);
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    /// The line was for whoever waited.
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

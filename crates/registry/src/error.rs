@@ -52,6 +52,13 @@ pub(crate) enum RegistryError {
     BlobUnknown(Digest),
     #[error("manifest {0} is not in this repository")]
     ManifestUnknown(String),
+    /// Not in the repository, as far as clients are concerned, so that they push it again; but they are told why.
+    #[error("blob {0} is damaged on the registry's disk: push an image with it again")]
+    BlobDamaged(Digest),
+    #[error("manifest {0} is damaged in the registry's store: push the image again")]
+    ManifestDamaged(Digest),
+    #[error("blob {0} could not be read now; try again")]
+    Unsteady(Digest),
     #[error("there is no such upload: it was finished, cancelled, or has expired")]
     UploadUnknown,
     #[error("another request is writing to this upload; wait for it to end, then ask for the upload's status")]
@@ -102,6 +109,15 @@ impl RegistryError {
         }
     }
 
+    /// In the words of the store, for callers that are no clients of the registry.
+    pub(crate) fn outside(self) -> RegistryStoreError {
+        match self {
+            Self::Full => RegistryStoreError::Full,
+            Self::Failed { source } => RegistryStoreError::Failed { source },
+            error => RegistryStoreError::Failed { source: error.into() },
+        }
+    }
+
     /// The only place that knows statuses and codes.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
@@ -110,11 +126,11 @@ impl RegistryError {
             Self::Ended => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             // Not in the specification's list; the code that the distribution project uses for it.
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Unavailable | Self::Unsteady(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::NameInvalid(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) | Self::NotCreated(_) | Self::NoOwner(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
-            Self::BlobUnknown(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
-            Self::ManifestUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+            Self::BlobUnknown(_) | Self::BlobDamaged(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
+            Self::ManifestUnknown(_) | Self::ManifestDamaged(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
             Self::UploadUnknown => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             Self::UploadBusy => (StatusCode::CONFLICT, "BLOB_UPLOAD_INVALID"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),

@@ -6,7 +6,7 @@
 //!   [`Registry::router`] into the server's; call [`Registry::sweep`] at the start and now and then;
 //! - implement [`Gate`] (who is let in) and [`PullCredentialMinter`] (the credential for one pull); answer
 //!   `/auth/token`, to which the registry's Bearer challenge points;
-//! - `repository_*` and `image_*` on [`Registry`] are for the server's own routes.
+//! - `repository_*`, `image_*` and [`Registry::verify`] are for the server's own routes.
 //!
 //! # Where things are
 //! | what | where |
@@ -31,10 +31,13 @@
 //! - A digest mismatch ends the upload; a full disk ends it too, and frees what it had: halves must not keep the disk
 //!   full.
 //! - Blob files are moved into place even when the blob is known: a damaged file is healed by the next push.
+//! - No byte of a blob or manifest goes out that was not compared with a checksum or the digest; what is damaged counts as
+//!   missing (`docs/decisions/0006-damage.md`).
 
 mod blobs;
 mod blocking;
 mod config;
+mod content;
 mod download;
 mod error;
 mod gate;
@@ -46,8 +49,10 @@ mod repositories;
 mod routes;
 mod source;
 mod uploads;
+mod verify;
 
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
-pub use crate::registry::{Registry, RegistryPorts};
+pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;
+pub use crate::verify::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};

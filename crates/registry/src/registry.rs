@@ -6,11 +6,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use axum::Router;
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
-use layer0_domain::port::registry_store::RegistryStore;
+use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Removal};
 use crate::config::RegistryConfig;
+use crate::error::RegistryError;
 use crate::gate::{Gate, PullCredentialMinter};
 use crate::routes;
 use crate::uploads::Uploads;
@@ -31,6 +33,20 @@ pub(crate) struct Parts {
     pub(crate) minter: Arc<dyn PullCredentialMinter>,
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
+    /// When files without a link were last looked for.
+    strays_swept: tokio::sync::Mutex<Option<Timestamp>>,
+}
+
+/// How long after one search for files without a link the next begins: a day.
+const STRAYS_EVERY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What a sweep has removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Uploads that nobody finished.
+    pub uploads: usize,
+    /// Files of blobs that no repository holds.
+    pub strays: u64,
 }
 
 /// What the registry needs from outside.
@@ -57,9 +73,10 @@ impl Registry {
         // Private images lie here: nobody but the server's user looks inside.
         DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
         let RegistryPorts { store, clock, gate, minter } = ports;
-        let blobs = Blobs::open(root.join("blobs"), Arc::clone(&store))?;
+        let blobs = Blobs::open(root.join("blobs"), Arc::clone(&store), Arc::clone(&clock))?;
         let uploads = Uploads::open(root.join("uploads"))?;
-        Ok(Self { parts: Arc::new(Parts { config, store, clock, gate, minter, blobs, uploads }) })
+        let strays_swept = tokio::sync::Mutex::default();
+        Ok(Self { parts: Arc::new(Parts { config, store, clock, gate, minter, blobs, uploads, strays_swept }) })
     }
 
     /// Everything under `/v2/`, to be merged into the server's router. The peer's address is taken from
@@ -69,16 +86,37 @@ impl Registry {
         routes::router(self.clone())
     }
 
-    /// Removes uploads that nobody touched for the configured time, and answers how many. To be called at the start and
-    /// now and then (once in ten minutes is plenty).
+    /// Removes uploads that nobody touched for the configured time, and files of blobs that no repository holds and that
+    /// are as old. To be called at the start and now and then (once in ten minutes is plenty): uploads are looked at every
+    /// time, all files of blobs at the first and then once a day, since it takes a crash to make such a file.
     ///
     /// # Errors
-    /// The directory of uploads can't be read.
-    pub async fn sweep(&self) -> io::Result<usize> {
+    /// A directory or the store can't be read, or a file not removed. The next call tries again.
+    pub async fn sweep(&self) -> Result<Swept, RegistryStoreError> {
         let parts = self.parts();
-        let swept = parts.uploads.sweep(parts.config.upload_expiry, parts.clock.now()).await?;
-        if swept > 0 {
-            tracing::info!(upload.count = swept, "removed {swept} uploads that nobody finished");
+        let (now, age) = (parts.clock.now(), parts.config.upload_expiry);
+        let uploads = parts.uploads.sweep(age, now).await.map_err(RegistryError::from_io);
+        let uploads = uploads.map_err(RegistryError::outside)?;
+        if uploads > 0 {
+            tracing::info!(upload.count = uploads, "removed {uploads} uploads that nobody finished");
+        }
+        let mut swept = Swept { uploads, strays: 0 };
+        // Two sweeps at once would do nothing wrong, only everything twice.
+        let mut last = parts.strays_swept.lock().await;
+        if last.is_none_or(|last| now.0.saturating_sub(last.0) >= STRAYS_EVERY_MS) {
+            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            let old = Removal::Before(Timestamp(now.0.saturating_sub(age)));
+            let strays = parts.blobs.strays(old).await.map_err(RegistryError::outside)?;
+            if strays.files > 0 {
+                tracing::info!(
+                    blob.count = strays.files,
+                    blob.bytes = strays.bytes,
+                    "removed {} files of blobs that no repository holds",
+                    strays.files
+                );
+            }
+            swept.strays = strays.files;
+            *last = Some(now);
         }
         Ok(swept)
     }

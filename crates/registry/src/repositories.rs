@@ -2,11 +2,12 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository, Visibility};
+use layer0_domain::model::registry::{ManifestRef, Platform, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
 use crate::error::RegistryError;
+use crate::manifest::checked::{self, Stored};
 use crate::manifest::image::{Summary, summarize};
 use crate::registry::Registry;
 
@@ -103,14 +104,15 @@ impl Registry {
         let Some(tags) = self.parts().store.tag_list(name, page).await? else { return Ok(None) };
         let mut images: Vec<TaggedImage> = Vec::with_capacity(tags.len());
         for tag in tags {
-            // Gone between the two reads: not there, then.
-            let Some(manifest) = self.parts().store.manifest_get(name, &ManifestRef::Tag(tag.clone())).await? else {
-                continue;
+            let stored = checked::read(self.parts().store.as_ref(), name, &ManifestRef::Tag(tag.clone())).await?;
+            let known = match &stored {
+                Stored::Whole(manifest) => images.iter().find(|image| image.digest == manifest.digest).cloned(),
+                Stored::Damaged { .. } | Stored::Missing => None,
             };
-            let known = images.iter().find(|image| image.digest == manifest.digest).cloned();
-            images.push(match known {
-                Some(known) => TaggedImage { tag, ..known },
-                None => self.tagged(name, tag, manifest).await?,
+            // A tag that is gone between the two reads is not there.
+            images.extend(match known {
+                Some(known) => Some(TaggedImage { tag, ..known }),
+                None => self.tagged(name, tag, stored).await?,
             });
         }
         Ok(Some(images))
@@ -125,12 +127,12 @@ impl Registry {
         name: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<Option<TaggedImage>, RegistryStoreError> {
-        let Some(manifest) = self.parts().store.manifest_get(name, reference).await? else { return Ok(None) };
+        let stored = checked::read(self.parts().store.as_ref(), name, reference).await?;
         let tag = match reference {
             ManifestRef::Tag(tag) => tag.clone(),
             ManifestRef::Digest(digest) => digest.to_string(),
         };
-        Ok(Some(self.tagged(name, tag, manifest).await?))
+        self.tagged(name, tag, stored).await
     }
 
     /// Takes a tag away (the manifest stays), or a manifest with all its tags. Answers whether it was there.
@@ -173,12 +175,20 @@ impl Registry {
         &self,
         name: &RepositoryName,
         tag: String,
-        manifest: Manifest,
-    ) -> Result<TaggedImage, RegistryStoreError> {
+        stored: Stored,
+    ) -> Result<Option<TaggedImage>, RegistryStoreError> {
         let parts = self.parts();
+        let manifest = match stored {
+            Stored::Whole(manifest) => manifest,
+            Stored::Damaged { digest, media_type, pushed } => {
+                let missing = vec![digest.clone()];
+                return Ok(Some(TaggedImage { tag, digest, media_type, size: 0, pushed, platforms: vec![], missing }));
+            }
+            Stored::Missing => return Ok(None),
+        };
         let Summary { platforms, size, missing } =
-            summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(outside)?;
-        Ok(TaggedImage {
+            summarize(parts.store.as_ref(), &parts.blobs, name, &manifest).await.map_err(RegistryError::outside)?;
+        Ok(Some(TaggedImage {
             tag,
             digest: manifest.digest,
             media_type: manifest.media_type,
@@ -186,15 +196,6 @@ impl Registry {
             pushed: manifest.pushed,
             platforms: platforms.into_iter().collect(),
             missing,
-        })
-    }
-}
-
-/// A failure of the walk in the words of the store.
-fn outside(error: RegistryError) -> RegistryStoreError {
-    match error {
-        RegistryError::Full => RegistryStoreError::Full,
-        RegistryError::Failed { source } => RegistryStoreError::Failed { source },
-        error => RegistryStoreError::Failed { source: error.into() },
+        }))
     }
 }

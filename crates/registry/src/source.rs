@@ -8,6 +8,7 @@ use layer0_domain::model::registry::{ManifestRef, Visibility};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer, SourceImage};
 use layer0_domain::port::registry_store::Page;
 
+use crate::manifest::checked::{self, Stored};
 use crate::manifest::image::summarize;
 use crate::registry::Registry;
 
@@ -45,25 +46,37 @@ impl ImageSource for Registry {
             (None, Some(tag)) => ManifestRef::Tag(tag.to_owned()),
             (None, None) => return Ok(SourceAnswer::NotOurs),
         };
-        let Some(manifest) = parts.store.manifest_get(&name, &reference).await.map_err(failed)? else {
-            let Some(mut tags) =
-                parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)?
-            else {
-                return Ok(SourceAnswer::NoRepository);
-            };
-            tags.sort_by_cached_key(|tag| Reverse(natural(tag)));
-            tags.truncate(TAGS_SHOWN);
-            return Ok(SourceAnswer::NoImage { tags, visibility: self.visibility(&name).await? });
-        };
-        let summary = summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
-        Ok(SourceAnswer::Found(SourceImage {
-            digest: manifest.digest,
-            media_type: manifest.media_type,
-            platforms: summary.platforms.into_iter().collect(),
-            size: summary.size,
-            missing: summary.missing,
-            visibility: self.visibility(&name).await?,
-        }))
+        match checked::read(parts.store.as_ref(), &name, &reference).await.map_err(failed)? {
+            Stored::Missing => {
+                let Some(mut tags) =
+                    parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)?
+                else {
+                    return Ok(SourceAnswer::NoRepository);
+                };
+                tags.sort_by_cached_key(|tag| Reverse(natural(tag)));
+                tags.truncate(TAGS_SHOWN);
+                Ok(SourceAnswer::NoImage { tags, visibility: self.visibility(&name).await? })
+            }
+            Stored::Damaged { digest, media_type, .. } => Ok(SourceAnswer::Found(SourceImage {
+                missing: vec![digest.clone()],
+                digest,
+                media_type,
+                platforms: Vec::new(),
+                size: 0,
+                visibility: self.visibility(&name).await?,
+            })),
+            Stored::Whole(manifest) => {
+                let summary = summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
+                Ok(SourceAnswer::Found(SourceImage {
+                    digest: manifest.digest,
+                    media_type: manifest.media_type,
+                    platforms: summary.platforms.into_iter().collect(),
+                    size: summary.size,
+                    missing: summary.missing,
+                    visibility: self.visibility(&name).await?,
+                }))
+            }
+        }
     }
 
     async fn credential(&self, image: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {

@@ -16,6 +16,7 @@ use crate::auth::{Keys, SignIn};
 use crate::reconcile::Nudge;
 use crate::routes::Rendered;
 use crate::stop::Stop;
+use crate::verification::Verification;
 
 /// The parts of a running instance. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) nudge: Nudge,
     /// Lists as they were last rendered.
     pub(crate) rendered: Rendered,
+    /// The verification of the registry.
+    pub(crate) verification: Verification,
     /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free.
     pub(crate) port_turn: tokio::sync::Mutex<()>,
     /// The wish to stop.

@@ -1,4 +1,5 @@
 //! Between wire types and domain types: free functions, so that neither side knows the other.
 
 pub(crate) mod read;
+pub(crate) mod verify;
 pub(crate) mod write;

@@ -152,7 +152,7 @@ pub(crate) fn missing(entity: &EntityRef) -> ApiError {
 }
 
 /// Every error with its sources, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

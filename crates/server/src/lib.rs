@@ -21,6 +21,7 @@ mod stop;
 pub mod testing;
 mod text_time;
 mod unread;
+mod verification;
 mod wiring;
 
 pub use config::configuration_page;

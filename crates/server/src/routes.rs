@@ -19,6 +19,7 @@ mod tag;
 mod task;
 mod token;
 mod user;
+mod verify;
 mod visible;
 
 pub(crate) use token::basic;
@@ -32,6 +33,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use layer0_api::error::{ErrorBody, ErrorCode};
+use layer0_api::types::{VerifyFinding, VerifyProgress, VerifyReport};
 use layer0_domain::model::entity::EntityKind;
 use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::store::{StoreError, Summary};
@@ -55,7 +57,8 @@ use crate::error::ApiError;
         title = "Layer0",
         description = "Environments, deploys, services, tasks and load balancers, and the registry that their images come from."
     ),
-    components(schemas(ErrorBody, ErrorCode)),
+    // What only streams carry is in no handler's answer.
+    components(schemas(ErrorBody, ErrorCode, VerifyFinding, VerifyProgress, VerifyReport)),
     modifiers(&Security),
     security(("token" = []))
 )]
@@ -95,6 +98,7 @@ impl IntoResponses for Errors {
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(admin::router())
+        .merge(verify::router())
         .merge(deploy::router())
         .merge(environment::router())
         .merge(load_balancer::router())

@@ -26,6 +26,7 @@ use crate::data_dir::DataDir;
 use crate::reconcile::Nudge;
 use crate::routes;
 use crate::stop::Stop;
+use crate::verification::Verification;
 
 /// Why an instance can't be put together.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +129,7 @@ pub(crate) async fn app_with(
         keys,
         nudge: Nudge::new(),
         rendered: routes::Rendered::default(),
+        verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
         stop: Stop::new(),
         identity: Identity {

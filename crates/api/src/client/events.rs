@@ -1,4 +1,4 @@
-//! Server-sent events: operations, logs and the audit log as they happen.
+//! Server-sent events: operations, logs, the audit log and verifications as they happen.
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
@@ -6,7 +6,10 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
-use crate::types::{AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent};
+use crate::types::{
+    AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, VerifyFinding, VerifyProgress, VerifyReport,
+    VerifyRequest,
+};
 
 /// What following an operation yields.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +21,43 @@ pub enum Followed {
     End(Operation),
 }
 
+/// What a verification yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verified {
+    /// It has come so far.
+    Progress(VerifyProgress),
+    /// It has found something.
+    Finding(VerifyFinding),
+    /// It came to its end; nothing follows.
+    End(VerifyReport),
+}
+
 impl Client {
+    /// Begins a verification of the registry, or joins the one that runs, and follows it to its end. Whoever joins hears
+    /// of all findings so far first. The stream may break off (`Err` or an end without [`Verified::End`]) when the server
+    /// restarts, which ends the run: call again to begin another one.
+    ///
+    /// # Errors
+    /// When the server refuses or can't be reached.
+    pub async fn admin_verify(
+        &self,
+        request: &VerifyRequest,
+    ) -> Result<BoxStream<'static, Result<Verified, ClientError>>, ClientError> {
+        let answer = self.send(self.request(Method::POST, "/admin/verify").json(request)).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "progress" => frame.read().map(|it| Ok(Verified::Progress(it))),
+                    Ok(frame) if frame.event == "finding" => frame.read().map(|it| Ok(Verified::Finding(it))),
+                    Ok(frame) if frame.event == "end" => frame.read().map(|it| Ok(Verified::End(it))),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+
     /// Follows an operation from the event after `after` to its end. The stream may break off (`Err` or an end without
     /// [`Followed::End`]) when the server restarts: call again with the last sequence seen.
     ///

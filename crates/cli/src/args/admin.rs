@@ -17,6 +17,17 @@ pub(crate) enum Admin {
         #[command(flatten)]
         window: LogWindow,
     },
+    /// Read all of the registry again and name what is damaged
+    ///
+    /// Every blob and every manifest is compared with its digest. What is damaged counts as missing until it is pushed again.
+    /// The exit code is 5 when something is damaged. One run goes on at a time, at the rate of who began it, and it goes on
+    /// when nobody looks; the same command joins it.
+    #[command(after_help = "Example:\n  l0 admin verify --rate 200")]
+    Verify {
+        /// How much to read a second, in MiB [default: 64]
+        #[arg(long, value_name = "MIB_PER_S")]
+        rate: Option<i64>,
+    },
     /// Print the server's version
     #[command(after_help = "Example:\n  l0 admin version")]
     Version,

@@ -5,7 +5,7 @@ use layer0_api::types::ApiConfig;
 use crate::VERSION;
 use crate::app::App;
 use crate::args::admin::Admin;
-use crate::commands::logs;
+use crate::commands::{logs, verify};
 use crate::error::CliError;
 
 pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
@@ -18,6 +18,7 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
             let files = app.client.admin_logs(&logs::query(&window)?).await.map_err(|why| app.error(why))?;
             logs::print(app, &files)
         }
+        Admin::Verify { rate } => verify::run(app, rate).await,
         Admin::Version => {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.message(&config.version)

@@ -12,6 +12,7 @@ mod repository;
 mod service;
 mod task;
 mod token;
+mod verify;
 
 use crate::app::App;
 use crate::args::Noun;

@@ -2,7 +2,7 @@
 
 use layer0_api::types::{
     Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary,
-    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, TokenSummary,
+    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, TokenSummary, VerifyFinding,
 };
 
 use super::table::Table;
@@ -292,6 +292,26 @@ pub(crate) fn token_table(items: &[TokenSummary]) -> String {
         let expires = if item.expires.is_empty() { "never".to_owned() } else { moment(&item.expires) };
         let used = if item.last_used.is_empty() { "never".to_owned() } else { moment(&item.last_used) };
         table.row([&item.token_id, &item.name, &item.user, &moment(&item.created), &expires, &used]);
+    }
+    table.text()
+}
+
+/// How many tags of a finding stand in a table. The JSON has all.
+const TAGS_SHOWN: usize = 8;
+
+/// Findings of a verification, each with a line for each repository.
+pub(crate) fn finding_table(items: &[VerifyFinding]) -> String {
+    let mut table = Table::new(&["KIND", "DIGEST", "PROBLEM", "REPOSITORY", "TAGS"]);
+    for item in items {
+        let mut first = [item.kind.as_str(), &item.digest, &item.problem];
+        for user in &item.users {
+            let mut tags = user.tags.iter().take(TAGS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            if user.tags.len() > TAGS_SHOWN {
+                tags.push_str(", …");
+            }
+            table.row(first.into_iter().chain([user.repository.as_str(), &tags]));
+            first = [""; 3];
+        }
     }
     table.text()
 }

@@ -8,3 +8,4 @@ mod local;
 mod logs;
 mod registry;
 mod usage;
+mod verify;

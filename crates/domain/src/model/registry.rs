@@ -101,6 +101,45 @@ impl std::fmt::Display for Platform {
     }
 }
 
+/// Checksums of a blob's content, piece by piece: they tell whether a part of it is as it was taken in without reading
+/// the rest. They guard against rot, not against somebody who changes content and sums together; that is what the digest
+/// is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobSums {
+    /// Bytes of each piece; the last one may be shorter. Never 0.
+    pub piece: u32,
+    /// CRC-32C (RFC 3720, section 12.1) of each piece, in order.
+    pub sums: Vec<u32>,
+}
+
+impl BlobSums {
+    /// Whether these can be the sums of a blob of so many bytes: as many as it has pieces.
+    #[must_use]
+    pub fn fit(&self, size: u64) -> bool {
+        self.piece > 0 && usize::try_from(size.div_ceil(u64::from(self.piece))) == Ok(self.sums.len())
+    }
+}
+
+/// What is remembered of a blob in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobRecord {
+    /// Its length in bytes.
+    pub size: u64,
+    /// What is known of its content.
+    pub condition: BlobCondition,
+}
+
+/// What is known of a blob's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobCondition {
+    /// It was verified, and these are its checksums.
+    Proven(BlobSums),
+    /// There are no checksums: it was taken in by a version that made none.
+    Unproven,
+    /// It was read and is not what its digest says. The blob counts as missing until it is pushed again.
+    Damaged,
+}
+
 /// How a manifest is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestRef {
@@ -108,4 +147,26 @@ pub enum ManifestRef {
     Tag(String),
     /// By its digest.
     Digest(Digest),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_fit_a_blob_of_as_many_pieces() {
+        let sums = |piece, count| BlobSums { piece, sums: vec![0; count] };
+        for (piece, count, size, fits) in [
+            (4, 0, 0, true),
+            (4, 1, 1, true),
+            (4, 1, 4, true),
+            (4, 2, 5, true),
+            (4, 1, 5, false),
+            (4, 2, 4, false),
+            (4, 1, 0, false),
+            (0, 0, 0, false),
+        ] {
+            assert_eq!(sums(piece, count).fit(size), fits, "{count} of {piece} for {size}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::BoxError;
 use crate::model::digest::Digest;
 use crate::model::image::RepositoryName;
 use crate::model::owner::{OwnerName, TagRule};
-use crate::model::registry::{Manifest, ManifestRef, Repository, Visibility};
+use crate::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use crate::model::time::Timestamp;
 
 /// What went wrong, by what the caller can do about it.
@@ -126,8 +126,8 @@ pub trait RegistryStore: Send + Sync {
     /// early refusal; what decides is the check in the write.
     async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError>;
 
-    /// Takes a repository away with its tags, manifests and blob links; answers the blobs that are now in no repository.
-    /// With `only_empty` a repository that holds manifests is left alone.
+    /// Takes a repository away with its tags, manifests and blob links; answers the blobs that are now in no repository,
+    /// whose sums and marks of damage go too. With `only_empty` a repository that holds manifests is left alone.
     ///
     /// # Errors
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` (of any of its tags).
@@ -137,33 +137,62 @@ pub trait RegistryStore: Send + Sync {
         only_empty: bool,
     ) -> Result<Vec<Digest>, RegistryStoreError>;
 
-    /// Notes that a blob (already stored) is in a repository. Again is no error.
+    /// Notes that a blob (already stored) is in a repository. Again is no error. With sums the content was just verified:
+    /// they are kept in the place of any that were known, and a mark of damage goes, for all repositories that hold the
+    /// blob. Without, what is known of the content stays as it is.
     ///
     /// # Errors
     /// `RepositoryMissing`, `QuotaExceeded`.
     async fn blob_link(
         &self,
         repository: &RepositoryName,
-        digest: &Digest,
-        size: u64,
+        blob: &BlobLink,
         at: Timestamp,
     ) -> Result<(), RegistryStoreError>;
 
-    /// The size of a blob in a repository; `None` when it isn't there.
+    /// The size of a blob in a repository; `None` when it isn't there, or is marked as damaged.
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError>;
 
-    /// The repositories that hold a blob, in byte order, at most 100, and its size; empty when none does.
+    /// All that is remembered of a blob in a repository; `None` when it isn't there. Sums that can't be those of a blob
+    /// of this size are as good as none.
+    async fn blob_get(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobRecord>, RegistryStoreError>;
+
+    /// Notes that a blob's content was read and is what its digest says: keeps its sums in the place of any that were
+    /// known, and takes a mark of damage away. Does nothing for a blob that no repository holds.
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError>;
+
+    /// Marks a blob as damaged, in all repositories that hold it: its content was read and is not what its digest says.
+    /// Answers whether the mark is new. Does nothing for a blob that no repository holds.
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError>;
+
+    /// The repositories that hold a blob, damaged or not, in byte order, at most 100, and its size; empty when none does.
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError>;
 
-    /// Takes a blob out of a repository. Answers `None` when it was not there, else whether any repository still holds it.
+    /// The blobs that repositories hold, damaged ones too, each once, in byte order of their digests: at most `most` of
+    /// those after `after`.
+    async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError>;
+
+    /// Those of these digests that no repository holds as a blob, in the order given.
+    async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>, RegistryStoreError>;
+
+    /// Each repository that holds a blob, in byte order, at most 100, and what needs it there.
+    async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>, RegistryStoreError>;
+
+    /// Takes a blob out of a repository. Answers `None` when it was not there, else whether any repository still holds it;
+    /// when none does, its sums and a mark of damage go too.
     async fn blob_unlink(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<BlobLeft>, RegistryStoreError>;
 
-    /// Keeps a manifest and points tags at it, together. Every blob and child that it names must be in the repository
-    /// (checked in the same unit). Again with the same digest is no error and moves the tags.
+    /// Keeps a manifest and points tags at it, together. Every blob and child that it names must be in the repository, and
+    /// no blob marked as damaged (checked in the same unit). Again with the same digest is no error, replaces what is
+    /// kept, the bytes included, and moves the tags.
     ///
     /// # Errors
     /// `RepositoryMissing`, `ContentMissing`, `QuotaExceeded`; `TagImmutable` when a tag that may not be moved points to
@@ -181,6 +210,22 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<Option<Manifest>, RegistryStoreError>;
+
+    /// The digests of a repository's manifests in byte order: at most `most` of those after `after`. None when the
+    /// repository isn't there.
+    async fn manifest_list(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>, RegistryStoreError>;
+
+    /// What needs a manifest in its repository: itself first of all. `None` when it isn't there.
+    async fn manifest_users(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ContentUser>, RegistryStoreError>;
 
     /// Takes a manifest away, and all tags that point to it; answers whether it was there.
     ///
@@ -208,6 +253,39 @@ pub trait RegistryStore: Send + Sync {
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Referrer>, RegistryStoreError>;
+}
+
+/// A blob on its way into a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobLink {
+    /// Which.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its checksums, when its content was just verified.
+    pub sums: Option<BlobSums>,
+}
+
+/// A blob that a repository holds, or several do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBlob {
+    /// Which.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Whether it is marked as damaged.
+    pub damaged: bool,
+}
+
+/// What needs some content in one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentUser {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The manifests that need it, themselves or through another one, in byte order, at most 100.
+    pub manifests: Vec<Digest>,
+    /// The tags that point to any of these manifests, in byte order, at most 100.
+    pub tags: Vec<String>,
 }
 
 /// Whether a blob that was taken out of one repository is still in another.

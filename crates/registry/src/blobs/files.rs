@@ -1,6 +1,6 @@
 //! Blobs as files: `blobs/<algorithm>/<first two hex digits>/<hex>`. Synchronous; callers are on blocking threads.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use layer0_domain::model::digest::{Algorithm, Digest};
 
 /// Directories of one algorithm: the first two hex digits.
-const FANS: usize = 256;
+pub(crate) const FANS: usize = 256;
 
 /// The directory of blobs. Every file in it is complete and was on the disk (fsync) before it got its name.
 #[derive(Debug)]
@@ -52,10 +52,10 @@ impl BlobFiles {
         &self.durable[algorithm][fan]
     }
 
-    /// The length of a blob's file; `None` when there is none.
-    pub(crate) fn length(&self, digest: &Digest) -> io::Result<Option<u64>> {
+    /// What the file system says of a blob's file; `None` when there is none.
+    pub(crate) fn metadata(&self, digest: &Digest) -> io::Result<Option<Metadata>> {
         match fs::metadata(self.path(digest)) {
-            Ok(found) => Ok(Some(found.len())),
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -72,6 +72,31 @@ impl BlobFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens a blob so that reading it reads the disk: what the machine has in memory of it is dropped first, where it can
+    /// be.
+    pub(crate) fn open_uncached(&self, digest: &Digest) -> io::Result<Option<File>> {
+        let Some((file, _)) = self.open_blob(digest)? else { return Ok(None) };
+        // Advice is all it is: a file system that keeps its files in memory has no other place to read them from.
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).ok();
+        Ok(Some(file))
+    }
+
+    /// The digests in one of the [`FANS`] directories of an algorithm. What is named otherwise is none of ours.
+    pub(crate) fn list(&self, algorithm: Algorithm, fan: usize) -> io::Result<Vec<Digest>> {
+        let directory = self.root.join(algorithm.as_str()).join(format!("{fan:02x}"));
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(|hex| Digest::parse(&format!("{algorithm}:{hex}")).ok()));
+        }
+        Ok(found)
     }
 
     /// Moves a staged file, verified and synced by the caller, to its place, and returns when its name is on the disk

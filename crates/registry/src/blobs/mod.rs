@@ -10,26 +10,37 @@
 //! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
 //! since the file goes only after another look at the holders under the lock.
 //!
-//! The other direction may be broken by a crash: a file without a link. It costs space and nothing else; a later push
-//! of the same content takes it over. The locks live in this process: one process at a time owns the data directory.
+//! The other direction may be broken by a crash: a file without a link, a stray. It costs space and nothing else; a later
+//! push of the same content replaces it, and the sweep removes it. The locks live in this process: one process at a time
+//! owns the data directory.
 //!
 //! Each change runs in a task of its own to its end, so a client that hangs up never leaves it half done.
+//!
+//! Whether a file is still what its digest says is the business of `judge`; `reader` hands out nothing that it has not
+//! compared with the checksums.
 
 mod files;
+mod judge;
 mod locks;
+mod reader;
+mod strays;
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{BlobCondition, BlobSums};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, RegistryStore, RegistryStoreError};
+use layer0_domain::port::clock::Clock;
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
 
 use self::files::BlobFiles;
+pub(crate) use self::judge::{Verdict, lost};
 use self::locks::DigestLocks;
+pub(crate) use self::reader::{BlobReader, ReadError};
+pub(crate) use self::strays::Removal;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 
@@ -41,8 +52,30 @@ pub(crate) struct Blobs {
 
 struct Inner {
     files: Arc<BlobFiles>,
+    /// Who writes a link or removes a file.
     locks: DigestLocks,
+    /// Who reads a whole blob to judge it. Taken before the other lock, never while it is held.
+    turns: DigestLocks,
     store: Arc<dyn RegistryStore>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A staged file that was verified and synced, on its way in.
+pub(crate) struct Staged {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) sums: BlobSums,
+}
+
+/// What there is to read.
+pub(crate) enum Opened {
+    /// The blob, with its checksums.
+    Whole(BlobReader),
+    /// It is known to be damaged.
+    Damaged,
+    /// The repository does not hold it, or its file is gone or cut off.
+    Missing,
 }
 
 impl Inner {
@@ -55,13 +88,14 @@ impl Inner {
         blocking(move || files.remove(&digest)).await.map_err(RegistryError::from_io)
     }
 
-    /// The blob's size when the repository holds it and its file is whole. A link without its whole file is a damaged
-    /// store: said loudly, and treated as absent, so that the next push brings the content back.
+    /// The blob's size when the repository holds it, it is not known to be damaged, and its file has that length. A link
+    /// without its file is a damaged store: said loudly, and treated as absent, so that the next push brings the content
+    /// back.
     async fn whole(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryError> {
         let Some(size) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
         let (files, wanted) = (Arc::clone(&self.files), digest.clone());
-        let found = blocking(move || files.length(&wanted)).await.map_err(RegistryError::from_io)?;
-        Ok(check_length(repository, digest, size, found).then_some(size))
+        let found = blocking(move || files.metadata(&wanted)).await.map_err(RegistryError::from_io)?;
+        Ok(check_length(repository, digest, size, found.map(|found| found.len())).then_some(size))
     }
 }
 
@@ -79,13 +113,13 @@ fn check_length(repository: &RepositoryName, digest: &Digest, size: u64, found: 
 
 impl Blobs {
     /// Opens the blobs under `root`.
-    pub(crate) fn open(root: PathBuf, store: Arc<dyn RegistryStore>) -> io::Result<Self> {
-        Ok(Self {
-            inner: Arc::new(Inner { files: Arc::new(BlobFiles::open(root)?), locks: DigestLocks::new(), store }),
-        })
+    pub(crate) fn open(root: PathBuf, store: Arc<dyn RegistryStore>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let files = Arc::new(BlobFiles::open(root)?);
+        let (locks, turns) = (DigestLocks::new(), DigestLocks::new());
+        Ok(Self { inner: Arc::new(Inner { files, locks, turns, store, clock }) })
     }
 
-    /// The size of a blob that the repository holds and that is whole on the disk.
+    /// The size of a blob that the repository holds and that is there, as far as is known without reading it.
     pub(crate) async fn size(
         &self,
         repository: &RepositoryName,
@@ -94,17 +128,57 @@ impl Blobs {
         self.inner.whole(repository, digest).await
     }
 
-    /// Opens a blob that the repository holds and that is whole on the disk.
+    /// Opens a blob that the repository holds.
     pub(crate) async fn open_blob(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<(File, u64)>, RegistryError> {
-        let Some(size) = self.inner.store.blob_size(repository, digest).await? else { return Ok(None) };
+    ) -> Result<Opened, RegistryError> {
+        let mut record = self.inner.store.blob_get(repository, digest).await?;
+        if record.as_ref().is_some_and(|record| record.condition == BlobCondition::Unproven) {
+            self.prove(repository.clone(), digest.clone()).await?;
+            record = self.inner.store.blob_get(repository, digest).await?;
+        }
+        let Some(record) = record else { return Ok(Opened::Missing) };
+        let sums = match record.condition {
+            BlobCondition::Damaged => return Ok(Opened::Damaged),
+            BlobCondition::Proven(sums) => Some(sums),
+            // There was no file to read.
+            BlobCondition::Unproven => None,
+        };
         let (files, wanted) = (Arc::clone(&self.inner.files), digest.clone());
         let opened = blocking(move || files.open_blob(&wanted)).await.map_err(RegistryError::from_io)?;
         let found = opened.as_ref().map(|(_, length)| *length);
-        Ok(opened.filter(|_| check_length(repository, digest, size, found)))
+        if !check_length(repository, digest, record.size, found) {
+            return Ok(Opened::Missing);
+        }
+        let reader = opened
+            .zip(sums)
+            .and_then(|((file, _), sums)| BlobReader::new(repository.clone(), digest.clone(), file, record.size, sums));
+        Ok(reader.map_or(Opened::Missing, Opened::Whole))
+    }
+
+    /// All bytes of a small blob; `None` when it isn't there, is damaged, or has more than `most` bytes.
+    pub(crate) async fn read_small(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Opened::Whole(reader) = self.open_blob(repository, digest).await? else { return Ok(None) };
+        if reader.size() > most {
+            return Ok(None);
+        }
+        let reader = Arc::new(reader);
+        let reading = Arc::clone(&reader);
+        match blocking(move || Ok(reading.read_all())).await.map_err(RegistryError::from_io)? {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ReadError::Io(error)) => Err(RegistryError::from_io(error)),
+            Err(ReadError::Damaged { piece }) => match self.suspect(reader, piece).await {
+                RegistryError::BlobDamaged(_) => Ok(None),
+                error => Err(error),
+            },
+        }
     }
 
     /// Takes a staged file in as a blob of a repository; returns when both the file and the link are durable. The
@@ -112,18 +186,18 @@ impl Blobs {
     /// is written.
     pub(crate) async fn take_in(
         &self,
-        staged: PathBuf,
+        staged: Staged,
         repository: RepositoryName,
-        digest: Digest,
-        size: u64,
         at: Timestamp,
     ) -> Result<(), RegistryError> {
         let inner = Arc::clone(&self.inner);
+        let Staged { path, digest, size, sums } = staged;
         to_the_end(async move {
             let _lock = inner.locks.lock(&digest).await;
             let (files, name) = (Arc::clone(&inner.files), digest.clone());
-            blocking(move || files.take_in(&staged, &name)).await.map_err(RegistryError::from_io)?;
-            match inner.store.blob_link(&repository, &digest, size, at).await {
+            blocking(move || files.take_in(&path, &name)).await.map_err(RegistryError::from_io)?;
+            let link = BlobLink { digest: digest.clone(), size, sums: Some(sums) };
+            match inner.store.blob_link(&repository, &link, at).await {
                 Ok(()) => Ok(()),
                 Err(error) => {
                     // The repository went away meanwhile, or the store fails: don't keep what nobody can reach.
@@ -150,7 +224,7 @@ impl Blobs {
         to_the_end(async move {
             let _lock = inner.locks.lock(&digest).await;
             let Some(size) = inner.whole(&from, &digest).await? else { return Ok(false) };
-            inner.store.blob_link(&to, &digest, size, at).await?;
+            inner.store.blob_link(&to, &BlobLink { digest, size, sums: None }, at).await?;
             Ok(true)
         })
         .await

@@ -1,7 +1,6 @@
 //! What an image needs, and whether all of it is here: walks from a manifest down to its blobs.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::Read;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -9,9 +8,9 @@ use layer0_domain::model::registry::{Manifest, ManifestRef, Platform};
 use layer0_domain::port::registry_store::RegistryStore;
 use serde::Deserialize;
 
+use super::checked::{self, Stored};
 use super::document::{Document, Kind};
 use crate::blobs::Blobs;
-use crate::blocking::blocking;
 use crate::error::RegistryError;
 
 /// How deep indexes may be nested before the walk stops counting. Real ones have two levels.
@@ -70,10 +69,10 @@ pub(crate) async fn summarize(
             if !seen.insert(child.digest.clone()) {
                 continue;
             }
-            match store.manifest_get(repository, &ManifestRef::Digest(child.digest.clone())).await? {
-                None => summary.missing.push(child.digest.clone()),
-                Some(found) if depth < DEEPEST => todo.push((found, child.platform.clone(), depth + 1)),
-                Some(_) => {}
+            match checked::read(store, repository, &ManifestRef::Digest(child.digest.clone())).await? {
+                Stored::Damaged { .. } | Stored::Missing => summary.missing.push(child.digest.clone()),
+                Stored::Whole(found) if depth < DEEPEST => todo.push((found, child.platform.clone(), depth + 1)),
+                Stored::Whole(_) => {}
             }
         }
     }
@@ -95,17 +94,7 @@ async fn config_platform(
     }
     let Ok(document) = Document::parse(&manifest.bytes, Some(&manifest.media_type)) else { return Ok(None) };
     let Some(digest) = document.config else { return Ok(None) };
-    let Some((mut file, length)) = blobs.open_blob(repository, &digest).await? else { return Ok(None) };
-    if length > CONFIG_MAX {
-        return Ok(None);
-    }
-    let bytes = blocking(move || {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    })
-    .await
-    .map_err(RegistryError::from_io)?;
+    let Some(bytes) = blobs.read_small(repository, &digest, CONFIG_MAX).await? else { return Ok(None) };
     let Ok(Config { os: Some(os), architecture: Some(architecture), variant }) = serde_json::from_slice(&bytes) else {
         return Ok(None);
     };

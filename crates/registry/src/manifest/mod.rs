@@ -1,5 +1,6 @@
 //! Manifests: what is read out of them, and what must hold before one is kept.
 
+pub(crate) mod checked;
 pub(crate) mod document;
 pub(crate) mod image;
 
@@ -9,6 +10,7 @@ use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::RegistryStore;
 
+use self::checked::Stored;
 use self::document::{Document, Kind};
 use crate::blobs::Blobs;
 use crate::error::RegistryError;
@@ -51,9 +53,9 @@ pub(crate) async fn resolve(
             held.push((child.digest, size));
             continue;
         }
-        match store.manifest_get(repository, &ManifestRef::Digest(child.digest.clone())).await? {
-            Some(_) => children.push(ChildManifest { digest: child.digest, platform: child.platform }),
-            None => missing.push(child.digest),
+        match checked::read(store, repository, &ManifestRef::Digest(child.digest.clone())).await? {
+            Stored::Whole(_) => children.push(ChildManifest { digest: child.digest, platform: child.platform }),
+            Stored::Damaged { .. } | Stored::Missing => missing.push(child.digest),
         }
     }
     if !missing.is_empty() {

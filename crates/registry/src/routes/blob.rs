@@ -8,6 +8,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, not_modified};
+use crate::blobs::Opened;
 use crate::download;
 use crate::error::RegistryError;
 use crate::range::{Wanted, wanted};
@@ -59,9 +60,15 @@ async fn get(
     name: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, RegistryError> {
-    let Some((file, size)) = registry.parts().blobs.open_blob(name, digest).await? else {
-        return Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await);
+    let blobs = &registry.parts().blobs;
+    let reader = match blobs.open_blob(name, digest).await? {
+        Opened::Whole(reader) => reader,
+        Opened::Damaged => return Err(RegistryError::BlobDamaged(digest.clone())),
+        Opened::Missing => {
+            return Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await);
+        }
     };
+    let size = reader.size();
     if ask.has_already(digest) {
         return Ok(not_modified(digest));
     }
@@ -73,16 +80,18 @@ async fn get(
     };
     match range {
         Wanted::Whole => {
+            let body = download::body(blobs, reader, 0, size).await?;
             let mut response = answer(StatusCode::OK, digest, size);
-            *response.body_mut() = registry.while_pulled(ask, name, download::body(file, 0, size));
+            *response.body_mut() = registry.while_pulled(ask, name, body);
             Ok(response)
         }
         Wanted::Part { first, last } => {
             let length = last - first + 1;
+            let body = download::body(blobs, reader, first, length).await?;
             let mut response = answer(StatusCode::PARTIAL_CONTENT, digest, length);
             let range = format!("bytes {first}-{last}/{size}");
             response.headers_mut().insert(CONTENT_RANGE, range.parse().expect("numbers make a header value"));
-            *response.body_mut() = registry.while_pulled(ask, name, download::body(file, first, length));
+            *response.body_mut() = registry.while_pulled(ask, name, body);
             Ok(response)
         }
         Wanted::Unsatisfiable => Err(RegistryError::RangeUnsatisfiable { size }),

@@ -14,6 +14,7 @@ use layer0_domain::model::registry::ManifestRef;
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, not_modified};
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
+use crate::manifest::checked::{self, LARGE, Stored};
 use crate::manifest::document::{Document, MANIFEST_MAX};
 use crate::manifest::resolve;
 use crate::registry::Registry;
@@ -22,8 +23,6 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// At most so many tags in one `PUT`.
 const TAGS_MAX: usize = 100;
-/// From here on a manifest is parsed and hashed on a blocking thread.
-const LARGE: u64 = 32 << 10;
 
 pub(super) async fn serve(
     registry: &Registry,
@@ -84,8 +83,12 @@ async fn get(
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
     // `Accept` is not looked at: a manifest has one form, the one whose digest it is known by.
-    let Some(manifest) = registry.parts().store.manifest_get(name, &reference).await? else {
-        return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
+    let manifest = match checked::read(registry.parts().store.as_ref(), name, &reference).await? {
+        Stored::Whole(manifest) => manifest,
+        Stored::Damaged { digest, .. } => return Err(RegistryError::ManifestDamaged(digest)),
+        Stored::Missing => {
+            return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
+        }
     };
     if ask.has_already(&manifest.digest) {
         return Ok(not_modified(&manifest.digest));

@@ -28,13 +28,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::BlobSums;
 use layer0_domain::model::time::Timestamp;
 
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
 pub(crate) use self::receive::receive;
 use self::writer::Writer;
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Staged};
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 
@@ -164,7 +165,7 @@ impl Uploads {
             .map_err(RegistryError::from_io)?;
             let size = held.offset();
             let result = match verified {
-                Ok(()) => blobs.take_in(held.path(), repository, digest, size, at).await,
+                Ok(sums) => blobs.take_in(Staged { path: held.path(), digest, size, sums }, repository, at).await,
                 Err(error) => Err(error),
             };
             // The file goes before the entry: whoever asks in between finds the entry, and that it is over.
@@ -233,13 +234,14 @@ impl Uploads {
     }
 }
 
-/// Compares the digest and brings the content to the disk.
-fn verify(held: &mut Held, wanted: &Digest) -> Result<(), RegistryError> {
-    let found = held.digest(wanted.algorithm()).map_err(RegistryError::from_io)?;
+/// Compares the digest and brings the content to the disk; answers its checksums.
+fn verify(held: &mut Held, wanted: &Digest) -> Result<BlobSums, RegistryError> {
+    let (found, sums) = held.digest(wanted.algorithm()).map_err(RegistryError::from_io)?;
     if found != *wanted {
         return Err(RegistryError::DigestMismatch { wanted: wanted.clone(), found });
     }
-    held.sync().map_err(RegistryError::from_io)
+    held.sync().map_err(RegistryError::from_io)?;
+    Ok(sums)
 }
 
 async fn discard(mut held: Held) {

@@ -1,60 +1,21 @@
 //! The staged file of one upload and the hash of what is in it. Synchronous; used on blocking threads.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use layer0_domain::model::digest::{Algorithm, Digest};
-use sha2::{Digest as _, Sha256, Sha512};
+use layer0_domain::model::registry::BlobSums;
 
-/// How much is read at once when a file must be hashed again.
-const REREAD: usize = 1 << 20;
-
-/// A running hash.
-#[derive(Clone)]
-pub(crate) enum Hasher {
-    Sha256(Sha256),
-    Sha512(Sha512),
-}
-
-impl Hasher {
-    pub(crate) fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
-            Algorithm::Sha512 => Self::Sha512(Sha512::new()),
-        }
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Sha256(_) => Algorithm::Sha256,
-            Self::Sha512(_) => Algorithm::Sha512,
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hash) => hash.update(bytes),
-            Self::Sha512(hash) => hash.update(bytes),
-        }
-    }
-
-    fn finish(self) -> Digest {
-        match self {
-            Self::Sha256(hash) => Digest::from_hash(Algorithm::Sha256, &hash.finalize()),
-            Self::Sha512(hash) => Digest::from_hash(Algorithm::Sha512, &hash.finalize()),
-        }
-        .expect("a hash has the length of its algorithm")
-    }
-}
+use crate::content::{ContentHash, Survey};
 
 /// Where an upload stood at some moment, to go back to.
 pub(crate) struct Mark {
     offset: u64,
-    hasher: Option<Hasher>,
+    hash: Option<ContentHash>,
 }
 
 /// The one who may write to a staged file. The file's length is the upload's offset: nothing else needs to be
@@ -66,8 +27,8 @@ pub(crate) struct Writer {
     offset: u64,
     /// What the status route shows while somebody writes.
     shown: Arc<AtomicU64>,
-    /// Over all that is in the file; `None` after a restart, when the file is hashed again at the end.
-    hasher: Option<Hasher>,
+    /// Over all that is in the file; `None` after a restart, when the file is read again at the end.
+    hash: Option<ContentHash>,
     /// The file was committed, cancelled or swept.
     gone: bool,
 }
@@ -76,14 +37,14 @@ impl Writer {
     /// Makes a new staged file.
     pub(crate) fn create(path: PathBuf, algorithm: Algorithm, shown: Arc<AtomicU64>) -> io::Result<Self> {
         OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok(Self { path, file: None, offset: 0, shown, hasher: Some(Hasher::new(algorithm)), gone: false })
+        Ok(Self { path, file: None, offset: 0, shown, hash: Some(ContentHash::new(algorithm)), gone: false })
     }
 
     /// Goes on with a staged file that an earlier process left.
     pub(crate) fn resume(path: PathBuf, length: u64, shown: Arc<AtomicU64>) -> Self {
-        let hasher = (length == 0).then(|| Hasher::new(Algorithm::Sha256));
+        let hash = (length == 0).then(|| ContentHash::new(Algorithm::Sha256));
         shown.store(length, Ordering::Release);
-        Self { path, file: None, offset: length, shown, hasher, gone: false }
+        Self { path, file: None, offset: length, shown, hash, gone: false }
     }
 
     pub(crate) fn offset(&self) -> u64 {
@@ -102,12 +63,12 @@ impl Writer {
     /// hashed again at the end.
     pub(crate) fn expect(&mut self, algorithm: Algorithm) {
         if self.offset == 0 {
-            self.hasher = Some(Hasher::new(algorithm));
+            self.hash = Some(ContentHash::new(algorithm));
         }
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { offset: self.offset, hasher: self.hasher.clone() }
+        Mark { offset: self.offset, hash: self.hash.clone() }
     }
 
     fn move_to(&mut self, offset: u64) {
@@ -126,8 +87,8 @@ impl Writer {
             return Err(error);
         }
         self.file = Some(file);
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
         }
         self.move_to(self.offset + u64::try_from(bytes.len()).expect("a length fits in 64 bits"));
         Ok(())
@@ -136,7 +97,7 @@ impl Writer {
     /// Takes everything after the mark back.
     pub(crate) fn rewind(&mut self, mark: Mark) -> io::Result<()> {
         OpenOptions::new().write(true).open(&self.path)?.set_len(mark.offset)?;
-        self.hasher = mark.hasher;
+        self.hash = mark.hash;
         self.move_to(mark.offset);
         Ok(())
     }
@@ -146,22 +107,12 @@ impl Writer {
         self.file = None;
     }
 
-    /// The digest of the whole file by the given algorithm. Uses the running hash where there is one, else reads the
-    /// file.
-    pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<Digest> {
-        if let Some(hasher) = self.hasher.as_ref().filter(|hasher| hasher.algorithm() == algorithm) {
-            return Ok(hasher.clone().finish());
-        }
-        let mut hasher = Hasher::new(algorithm);
-        let mut file = File::open(&self.path)?;
-        let mut buffer = vec![0; REREAD];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(hasher.finish()),
-                Ok(count) => hasher.update(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+    /// The digest of the whole file by the given algorithm, and its checksums. Uses the running hash where there is one,
+    /// and ends it; else reads the file.
+    pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<(Digest, BlobSums)> {
+        match self.hash.take().filter(|hash| hash.algorithm() == algorithm) {
+            Some(hash) => Ok(hash.finish()),
+            None => Survey::new(File::open(&self.path)?, algorithm).run(),
         }
     }
 
@@ -211,8 +162,11 @@ mod tests {
 
         let mut writer = Writer::resume(path.clone(), fs::metadata(&path).unwrap().len(), shown);
         writer.append(b"world").unwrap();
-        assert_eq!(writer.digest(Algorithm::Sha256).unwrap(), Digest::sha256_of(b"hello world"));
-        assert_eq!(writer.digest(Algorithm::Sha512).unwrap(), Algorithm::Sha512.digest_of(b"hello world"));
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let (digest, sums) = writer.digest(algorithm).unwrap();
+            assert_eq!(digest, algorithm.digest_of(b"hello world"));
+            assert_eq!(sums.sums, [crate::content::sum(b"hello world")]);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use layer0_domain::model::access::{Action, Caller, Rights, Scope, Secret, Who};
+use layer0_domain::model::digest::Digest;
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
@@ -241,9 +242,14 @@ impl TestRegistry {
 
     /// Ends this registry the hard way and starts another one on what it left behind.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_around(|_| {}, |store| store).await
+    }
+
+    /// The same with another configuration, and something between the registry and its store.
+    pub(crate) async fn restart_around(self, adjust: Adjust, wrap: Wrap) -> Self {
         let (store, clock, directory) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.directory));
         drop(self);
-        Self::launch(Doors::Open, |_| {}, store, |store| store, clock, directory).await
+        Self::launch(Doors::Open, adjust, store, wrap, clock, directory).await
     }
 
     async fn launch(
@@ -290,6 +296,11 @@ impl TestRegistry {
     /// The names of the staged files.
     pub(crate) fn staged(&self) -> Vec<String> {
         names(&self.root().join("uploads"))
+    }
+
+    /// Where a blob's file lies.
+    pub(crate) fn blob_file(&self, digest: &Digest) -> PathBuf {
+        self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
     }
 
     /// The names of all blob files.

@@ -3,6 +3,7 @@
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::Visibility;
+use layer0_domain::port::registry_store::{BlobLink, RegistryStore};
 
 use crate::client::{Client, noise};
 use crate::common::{Doors, TestRegistry};
@@ -161,8 +162,9 @@ async fn nobody_mounts_what_he_may_not_read() {
     let digest = Digest::sha256_of(b"secret");
     let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
     client.ask(Method::POST, &path, &auth, "secret").await.expect(201);
-    let store: &dyn layer0_domain::port::registry_store::RegistryStore = registry.store.as_ref();
-    store.blob_link(&secret, &digest, 6, registry.clock.now()).await.unwrap();
+    let store: &dyn RegistryStore = registry.store.as_ref();
+    let link = BlobLink { digest: digest.clone(), size: 6, sums: None };
+    store.blob_link(&secret, &link, registry.clock.now()).await.unwrap();
     client.ask(Method::DELETE, &format!("/v2/team/app/blobs/{digest}"), &auth, "").await.expect(202);
 
     for rest in ["", "&from=secret/app"] {
@@ -175,12 +177,12 @@ async fn nobody_mounts_what_he_may_not_read() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_not_served_and_a_push_heals_it() {
+async fn a_file_that_is_cut_off_or_gone_is_not_served_and_a_push_heals_it() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     let digest = client.push("team/app", "content").await;
     let path = format!("/v2/team/app/blobs/{digest}");
-    let file = registry.root().join("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex());
+    let file = registry.blob_file(&digest);
     for damage in [Some("con"), None] {
         match damage {
             Some(rest) => std::fs::write(&file, rest).unwrap(),

@@ -151,39 +151,6 @@ async fn a_full_disk_is_said_and_frees_what_it_had() {
 }
 
 #[tokio::test]
-async fn abandoned_uploads_are_swept() {
-    let registry = TestRegistry::with(Doors::Open, |config| config.upload_expiry = Duration::ZERO).await;
-    let client = Client::of(&registry);
-    let upload = client.begin("team/app").await;
-    let busy = client.begin("team/app").await;
-    let (sender, body) = pieces();
-    let content = noise(1 << 20);
-    let writing = client.send(Method::PATCH, &busy, &[], body);
-    let sweeping = async {
-        sender.send(content.into()).await.unwrap();
-        until_true("the request writes", || async { client.get(&busy).await.header("range") == "0-1048575" }).await;
-        assert_eq!(registry.registry.sweep().await.unwrap(), 1);
-        drop(sender);
-    };
-    let (got, ()) = tokio::join!(writing, sweeping);
-    got.expect(202);
-    client.get(&upload).await.expect(404);
-    client.get(&busy).await.expect(204);
-    assert_eq!(registry.registry.sweep().await.unwrap(), 1);
-    assert_eq!(registry.staged(), [""; 0]);
-}
-
-#[tokio::test]
-async fn fresh_uploads_are_not_swept_even_by_a_new_process() {
-    let registry = TestRegistry::start().await;
-    let upload = Client::of(&registry).begin("team/app").await;
-    assert_eq!(registry.registry.sweep().await.unwrap(), 0);
-    let registry = registry.restart().await;
-    assert_eq!(registry.registry.sweep().await.unwrap(), 0);
-    Client::of(&registry).get(&upload).await.expect(204);
-}
-
-#[tokio::test]
 async fn many_push_the_same_blob() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);

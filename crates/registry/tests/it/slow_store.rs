@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{
+    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, Referrer, RegistryStore, RegistryStoreError,
+};
 
 type Result<T> = std::result::Result<T, RegistryStoreError>;
 
@@ -59,9 +61,21 @@ impl RegistryStore for SlowStore {
         orphans
     }
 
-    async fn blob_link(&self, repository: &RepositoryName, digest: &Digest, size: u64, at: Timestamp) -> Result<()> {
+    async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
         self.wait().await;
-        self.inner.blob_link(repository, digest, size, at).await
+        self.inner.blob_link(repository, blob, at).await
+    }
+
+    async fn blob_get(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>> {
+        self.inner.blob_get(repository, digest).await
+    }
+
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<()> {
+        self.inner.blob_prove(digest, sums).await
+    }
+
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool> {
+        self.inner.blob_condemn(digest, at).await
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {
@@ -76,6 +90,20 @@ impl RegistryStore for SlowStore {
         holders
     }
 
+    async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>> {
+        self.inner.blob_list(after, most).await
+    }
+
+    async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
+        let unheld = self.inner.blob_unheld(digests).await;
+        self.wait().await;
+        unheld
+    }
+
+    async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>> {
+        self.inner.blob_users(digest).await
+    }
+
     async fn blob_unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobLeft>> {
         let left = self.inner.blob_unlink(repository, digest).await;
         self.wait().await;
@@ -88,6 +116,19 @@ impl RegistryStore for SlowStore {
 
     async fn manifest_get(&self, repository: &RepositoryName, reference: &ManifestRef) -> Result<Option<Manifest>> {
         self.inner.manifest_get(repository, reference).await
+    }
+
+    async fn manifest_list(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>> {
+        self.inner.manifest_list(repository, after, most).await
+    }
+
+    async fn manifest_users(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<ContentUser>> {
+        self.inner.manifest_users(repository, digest).await
     }
 
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {

@@ -50,9 +50,9 @@ pub(crate) async fn audit(app: &App) {
     }
 }
 
-/// Sweeps uploads that nobody went on with; the registry itself says how many.
+/// Sweeps uploads that nobody went on with, and files that no repository holds; the registry itself says how many.
 pub(crate) async fn registry(app: &App) {
     if let Err(why) = app.registry.sweep().await {
-        warn!(error = %why, "abandoned uploads could not be swept");
+        warn!(error = super::tell::chain(&why), "the registry could not be swept");
     }
 }

@@ -1,4 +1,4 @@
-//! `/`, `/admin` and `/health`.
+//! `/`, `/admin` and `/health`. `/admin/verify` is in `verify`.
 
 use axum::Json;
 use axum::extract::State;

@@ -34,6 +34,7 @@ const OPERATIONS: &[Row] = &[
     ("admin_config", "22222", "/admin/config", ""),
     ("admin_logs", "33332", "/admin/logs", ""),
     ("admin_audit", "33332", "/admin/audit", ""),
+    ("admin_verify", "33332", "/admin/verify", ""),
     ("deploy_list", "22222", "/deploy", ""),
     ("deploy_create", "32232", "/deploy", DEPLOY),
     ("deploy_get", "22242", "/deploy/{deploy}", ""),

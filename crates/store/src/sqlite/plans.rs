@@ -66,7 +66,19 @@ fn a_log_of_operations_reads_only_what_it_shows() {
 
 #[test]
 fn the_registry_finds_all_by_index() {
-    for sql in [registry::HOLDERS, registry::BY_TAG, registry::REFERRERS, registry::OF_OWNER] {
+    for sql in [
+        registry::HOLDERS,
+        registry::SIZE,
+        registry::RECORD,
+        registry::HELD,
+        registry::HOLDING,
+        registry::BY_TAG,
+        registry::LIST,
+        registry::PARTS,
+        registry::TAGS,
+        registry::REFERRERS,
+        registry::OF_OWNER,
+    ] {
         let plan = plan(sql);
         assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
     }

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_init.sql"),
     include_str!("migrations/0002_operation_log.sql"),
     include_str!("migrations/0003_access.sql"),
+    include_str!("migrations/0004_blob_sums.sql"),
 ];
 
 /// The schema that this program works with.

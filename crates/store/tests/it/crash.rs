@@ -59,7 +59,7 @@ async fn write_one(store: &SqliteStore, word: &str) {
     store.entity_create(&service, &operation).await.expect("the name is free");
     say("service", word);
     let name = registry::name("team/app");
-    store.blob_link(&name, &registry::digest(word), 1, registry::AT).await.expect("the repository is there");
+    registry::link(store, &name, word).await;
     let manifest = registry::manifest_with(&format!("manifest of {word}"), &[word]);
     store.manifest_put(&name, &manifest, &[word.to_owned()]).await.expect("its blob is there");
     say("manifest", word);

@@ -9,7 +9,7 @@ use layer0_domain::port::store::{Entity, StoreError};
 
 use super::Ports;
 use super::sample::{self, glob, member, owner, owner_made, owner_name, robot, user_made};
-use crate::registry_store_suite::sample::{digest, link, manifest, manifest_with, repository};
+use crate::registry_store_suite::sample::{blob, digest, link, manifest, manifest_with, repository};
 use crate::store_suite::sample as entities;
 
 /// `owner_create`, `owner_get`, `owner_list`: made once; a repository makes its owner.
@@ -161,7 +161,7 @@ pub async fn a_quota_is_kept_by_the_write(store: &dyn Ports) {
     link(store, &app, "layer").await;
     link(store, &twin, "layer").await;
     assert_eq!(store.room(&app).await.expect("a read succeeds"), Some(5), "it counts once");
-    match store.blob_link(&app, &digest("sixsix"), 6, Timestamp(1)).await {
+    match store.blob_link(&app, &blob("sixsix"), Timestamp(1)).await {
         Err(RegistryStoreError::QuotaExceeded { quota: 10, used: 5, bytes: 6, .. }) => {}
         other => panic!("it does not fit, but the answer was {other:?}"),
     }

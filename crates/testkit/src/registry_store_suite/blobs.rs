@@ -2,9 +2,9 @@
 
 use futures_util::future::join_all;
 use layer0_domain::model::digest::Algorithm;
-use layer0_domain::port::registry_store::{BlobLeft, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
 
-use super::sample::{AT, digest, link, name, repository};
+use super::sample::{self, AT, digest, link, name, repository};
 
 /// `blob_link`, `blob_size`, `blob_holders`: a blob is where it was linked, with its size; linking again is no error.
 pub async fn a_blob_is_in_the_repositories_it_was_linked_to(store: &dyn RegistryStore) {
@@ -13,8 +13,9 @@ pub async fn a_blob_is_in_the_repositories_it_was_linked_to(store: &dyn Registry
     let blob = digest("blob");
     assert_eq!(store.blob_size(&first, &blob).await.expect("a read succeeds"), None);
     assert_eq!(store.blob_holders(&blob).await.expect("a read succeeds"), []);
+    let large = BlobLink { digest: blob.clone(), size: 5_000_000_000, sums: None };
     for _ in 0..2 {
-        store.blob_link(&first, &blob, 5_000_000_000, AT).await.expect("the repository is there");
+        store.blob_link(&first, &large, AT).await.expect("the repository is there");
     }
     assert_eq!(store.blob_size(&first, &blob).await.expect("a read succeeds"), Some(5_000_000_000));
     assert_eq!(store.blob_size(&second, &blob).await.expect("a read succeeds"), None);
@@ -26,7 +27,7 @@ pub async fn a_blob_is_in_the_repositories_it_was_linked_to(store: &dyn Registry
 /// `blob_link`: `RepositoryMissing`.
 pub async fn a_blob_is_linked_to_no_repository_that_is_not_there(store: &dyn RegistryStore) {
     let unknown = name("team/unknown");
-    let answer = store.blob_link(&unknown, &digest("blob"), 1, AT).await;
+    let answer = store.blob_link(&unknown, &sample::blob("blob"), AT).await;
     assert!(matches!(&answer, Err(RegistryStoreError::RepositoryMissing(name)) if *name == unknown), "{answer:?}");
     assert_eq!(store.blob_holders(&digest("blob")).await.expect("a read succeeds"), []);
 }
@@ -72,7 +73,7 @@ pub async fn the_same_bytes_under_two_algorithms_are_two_blobs(store: &dyn Regis
     link(store, &app, "blob").await;
     let other = Algorithm::Sha512.digest_of(b"blob");
     assert_eq!(store.blob_size(&app, &other).await.expect("a read succeeds"), None);
-    store.blob_link(&app, &other, 4, AT).await.expect("the repository is there");
+    store.blob_link(&app, &BlobLink { digest: other.clone(), ..sample::blob("blob") }, AT).await.expect("it is there");
     let left = store.blob_unlink(&app, &digest("blob")).await.expect("a write succeeds");
     assert_eq!(left, Some(BlobLeft::Nowhere));
     assert_eq!(store.blob_size(&app, &other).await.expect("a read succeeds"), Some(4));

@@ -98,6 +98,14 @@ pub async fn a_manifest_put_again_moves_the_tags(store: &dyn RegistryStore) {
     }
 }
 
+/// `manifest_put`: again with the same digest replaces what is kept, the bytes included: so a damaged one is healed.
+pub async fn a_manifest_put_again_replaces_its_bytes(store: &dyn RegistryStore) {
+    let app = repository(store, "team/app").await;
+    put(store, &app, &Manifest { bytes: b"imagf".to_vec(), ..manifest("image") }, &["latest"]).await;
+    put(store, &app, &manifest("image"), &[]).await;
+    assert_eq!(by_tag(store, &app, "latest").await, Some(manifest("image")));
+}
+
 /// `manifest_delete`: the manifest goes with all tags that point to it; blobs and other manifests stay.
 pub async fn a_deleted_manifest_takes_its_tags_along(store: &dyn RegistryStore) {
     let app = repository(store, "team/app").await;

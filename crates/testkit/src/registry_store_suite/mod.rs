@@ -11,15 +11,19 @@ use futures_util::future::BoxFuture;
 use layer0_domain::port::registry_store::RegistryStore;
 
 mod blobs;
+mod content;
 mod manifests;
 mod repositories;
 pub mod sample;
 mod tags;
+mod upkeep;
 
 pub use blobs::*;
+pub use content::*;
 pub use manifests::*;
 pub use repositories::*;
 pub use tags::*;
+pub use upkeep::*;
 
 /// One behaviour.
 #[derive(Clone, Copy)]
@@ -48,14 +52,24 @@ pub const ALL: &[Behaviour] = behaviours![
     the_last_to_unlink_a_blob_is_told,
     holders_are_listed_in_byte_order_up_to_a_hundred,
     the_same_bytes_under_two_algorithms_are_two_blobs,
+    sums_are_kept_with_the_blob,
+    sums_that_do_not_fit_are_none,
+    a_damaged_blob_counts_as_missing_until_it_is_whole_again,
+    only_a_blob_that_is_held_is_proven_or_condemned,
+    what_is_known_of_a_blob_goes_with_its_last_link,
     a_manifest_is_read_back_as_it_was_put,
     a_manifest_is_put_only_where_all_it_names_is,
     a_manifest_put_again_moves_the_tags,
+    a_manifest_put_again_replaces_its_bytes,
     a_deleted_manifest_takes_its_tags_along,
     manifests_of_two_repositories_are_two,
     referrers_are_listed_in_order_of_digest_by_type,
     tags_are_listed_in_byte_order_by_page,
     a_deleted_tag_leaves_the_manifest,
+    blobs_are_listed_once_in_order_by_page,
+    blobs_that_nobody_holds_are_told_apart,
+    manifests_are_listed_in_order_by_page,
+    users_are_found_up_to_their_tags,
     of_many_creates_one_makes_the_repository,
     of_many_unlinks_one_is_told_that_nobody_is_left,
 ];

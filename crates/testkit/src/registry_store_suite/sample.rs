@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, Repository, Visibility};
+use layer0_domain::model::registry::{BlobSums, Manifest, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::RegistryStore;
+use layer0_domain::port::registry_store::{BlobLink, RegistryStore};
 
 /// When samples are made.
 pub const AT: Timestamp = Timestamp(1_700_000_000_000);
@@ -55,9 +55,29 @@ pub async fn repository(store: &dyn RegistryStore, text: &str) -> RepositoryName
     name
 }
 
+/// A blob whose size is its word's length, as a mount links it: without sums.
+#[must_use]
+pub fn blob(word: &str) -> BlobLink {
+    BlobLink { digest: digest(word), size: word.len() as u64, sums: None }
+}
+
+/// Sums for the blob of a word: two pieces, or as many as a byte each leaves.
+#[must_use]
+pub fn sums(word: &str) -> BlobSums {
+    let piece = u32::try_from(word.len().div_ceil(2).max(1)).expect("a word is short");
+    let count = u32::try_from(word.len()).expect("a word is short").div_ceil(piece);
+    BlobSums { piece, sums: (0..count).map(|at| 0xfedc_ba90 + at).collect() }
+}
+
 /// Links a blob whose size is its word's length.
 pub async fn link(store: &dyn RegistryStore, repository: &RepositoryName, word: &str) {
-    store.blob_link(repository, &digest(word), word.len() as u64, AT).await.expect("the repository is there");
+    store.blob_link(repository, &blob(word), AT).await.expect("the repository is there");
+}
+
+/// Links a blob as a push does: with sums.
+pub async fn push(store: &dyn RegistryStore, repository: &RepositoryName, word: &str) {
+    let link = BlobLink { sums: Some(sums(word)), ..blob(word) };
+    store.blob_link(repository, &link, AT).await.expect("the repository is there");
 }
 
 /// Puts a manifest that is acceptable.

@@ -16,6 +16,8 @@ const BY_DIGEST: &str = "SELECT number, digest, media_type, subject, artifact_ty
      FROM manifest WHERE repository = ?1 AND digest = ?2";
 pub(in crate::sqlite) const BY_TAG: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
      FROM manifest WHERE number = (SELECT manifest FROM image_tag WHERE repository = ?1 AND name = ?2)";
+pub(in crate::sqlite) const LIST: &str =
+    "SELECT digest FROM manifest WHERE repository = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
 pub(in crate::sqlite) const REFERRERS: &str = "SELECT digest, media_type, length(bytes), artifact_type, annotations FROM manifest \
      WHERE repository = ?1 AND subject = ?2 ORDER BY digest";
 
@@ -33,11 +35,12 @@ pub(super) fn put_tx(
     if !db.prepare_cached(IS_THERE)?.exists(params![repository, manifest.digest.to_string()])? {
         usage::add(db, &name.owner_name(), manifest.bytes.len() as u64)?;
     }
-    // The same digest again: the same bytes, but perhaps more read out of them by a newer program.
+    // The same digest again: the same bytes, but perhaps more read out of them by a newer program, and whole where those
+    // that were kept are damaged.
     let sql = "INSERT INTO manifest (repository, digest, media_type, subject, artifact_type, pushed, annotations, bytes) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (repository, digest) DO UPDATE SET \
                media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type, \
-               pushed = excluded.pushed, annotations = excluded.annotations RETURNING number";
+               pushed = excluded.pushed, annotations = excluded.annotations, bytes = excluded.bytes RETURNING number";
     let number: i64 = db.prepare_cached(sql)?.query_row(
         params![
             repository,
@@ -92,6 +95,25 @@ pub(super) fn get_tx(
     }))
 }
 
+pub(super) fn list_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    after: Option<&Digest>,
+    most: u32,
+) -> RegistryWork<Vec<Digest>> {
+    let Some(repository) = repository::number(db, repository)? else {
+        return Ok(Vec::new());
+    };
+    let mut select = db.prepare_cached(LIST)?;
+    let after = after.map(Digest::to_string).unwrap_or_default();
+    let mut rows = select.query(params![repository, after, most])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(digest(row, 0)?);
+    }
+    Ok(found)
+}
+
 /// The tags that point to it go with it: they refer to it with ON DELETE CASCADE.
 pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, digest: &Digest) -> RegistryWork<bool> {
     let Some(number) = repository::number(db, repository)? else { return Ok(false) };
@@ -136,7 +158,10 @@ pub(super) fn referrers_tx(
 
 /// Demands that every blob and child is in the repository.
 fn check_content(db: &Connection, repository: i64, manifest: &Manifest) -> RegistryWork<()> {
-    let mut blob = db.prepare_cached("SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2")?;
+    let mut blob = db.prepare_cached(
+        "SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2 \
+         AND NOT EXISTS (SELECT 1 FROM blob_damage WHERE digest = ?2)",
+    )?;
     let mut child = db.prepare_cached(IS_THERE)?;
     let mut missing: Vec<Digest> = Vec::new();
     for (digest, _) in &manifest.blobs {
@@ -202,7 +227,7 @@ fn children(db: &Connection, number: i64) -> RegistryWork<Vec<ChildManifest>> {
     Ok(children)
 }
 
-fn digest(row: &Row<'_>, column: usize) -> Result<Digest, Fault> {
+pub(super) fn digest(row: &Row<'_>, column: usize) -> Result<Digest, Fault> {
     let text = row.get_ref(column)?;
     let text = parsed("digest", text.as_str())?;
     parsed("digest", Digest::parse(text))

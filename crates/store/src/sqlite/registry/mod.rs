@@ -3,20 +3,27 @@
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{
+    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, Referrer, RegistryStore, RegistryStoreError,
+};
 
 use super::SqliteStore;
 
 mod blob;
+mod content;
 mod manifest;
 mod repository;
 mod tag;
 mod usage;
+mod users;
 
 #[cfg(test)]
-pub(super) use {blob::HOLDERS, manifest::BY_TAG, manifest::REFERRERS, repository::OF_OWNER};
+pub(super) use {
+    blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::LIST, manifest::REFERRERS,
+    repository::OF_OWNER, users::HOLDING, users::PARTS, users::TAGS,
+};
 
 #[async_trait]
 impl RegistryStore for SqliteStore {
@@ -61,12 +68,11 @@ impl RegistryStore for SqliteStore {
     async fn blob_link(
         &self,
         repository: &RepositoryName,
-        digest: &Digest,
-        size: u64,
+        blob: &BlobLink,
         at: Timestamp,
     ) -> Result<(), RegistryStoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.write(move |db| blob::link_tx(db, &repository, &digest, size, at)).await
+        let (repository, blob) = (repository.clone(), blob.clone());
+        self.write(move |db| blob::link_tx(db, &repository, &blob, at)).await
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError> {
@@ -74,9 +80,43 @@ impl RegistryStore for SqliteStore {
         self.read(move |db| blob::size_tx(db, &repository, &digest)).await
     }
 
+    async fn blob_get(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobRecord>, RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.read(move |db| blob::get_tx(db, &repository, &digest)).await
+    }
+
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError> {
+        let (digest, sums) = (digest.clone(), sums.clone());
+        self.write(move |db| content::prove_tx(db, &digest, &sums)).await
+    }
+
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError> {
+        let digest = digest.clone();
+        self.write(move |db| content::condemn_tx(db, &digest, at)).await
+    }
+
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {
         let digest = digest.clone();
         self.read(move |db| blob::holders_tx(db, &digest)).await
+    }
+
+    async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError> {
+        let after = after.cloned();
+        self.read(move |db| blob::list_tx(db, after.as_ref(), most)).await
+    }
+
+    async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>, RegistryStoreError> {
+        let digests = digests.to_vec();
+        self.read(move |db| blob::unheld_tx(db, digests)).await
+    }
+
+    async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>, RegistryStoreError> {
+        let digest = digest.clone();
+        self.read(move |db| users::of_blob_tx(db, &digest)).await
     }
 
     async fn blob_unlink(
@@ -105,6 +145,25 @@ impl RegistryStore for SqliteStore {
     ) -> Result<Option<Manifest>, RegistryStoreError> {
         let (repository, reference) = (repository.clone(), reference.clone());
         self.read(move |db| manifest::get_tx(db, &repository, &reference)).await
+    }
+
+    async fn manifest_list(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>, RegistryStoreError> {
+        let (repository, after) = (repository.clone(), after.cloned());
+        self.read(move |db| manifest::list_tx(db, &repository, after.as_ref(), most)).await
+    }
+
+    async fn manifest_users(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ContentUser>, RegistryStoreError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.read(move |db| users::of_manifest_tx(db, &repository, &digest)).await
     }
 
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError> {

@@ -7,7 +7,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{tag, usage};
+use super::{content, tag, usage};
 use crate::sqlite::convert::{from_integer, parsed};
 use crate::sqlite::fault::{Fault, RegistryWork};
 
@@ -140,5 +140,8 @@ pub(super) fn delete_tx(db: &Connection, name: &RepositoryName, only_empty: bool
     };
     // Tags, manifests and blob links go with it: all of them refer to it with ON DELETE CASCADE.
     db.prepare_cached("DELETE FROM repository WHERE number = ?1")?.execute([repository])?;
+    for digest in &freed {
+        content::forget(db, &digest.to_string())?;
+    }
     Ok(freed)
 }

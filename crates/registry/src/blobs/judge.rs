@@ -1,0 +1,220 @@
+//! Whether blobs are what their digests say, and what is written down about it.
+//!
+//! ```text
+//!             pushed (verified)                 a piece or the whole is wrong
+//!   (none) ──────────────────▶ proven ─────────────────────────────────▶ damaged
+//!                               ▲  ▲                                        │
+//!                 read whole ───┘  └──────── pushed again, or read right ───┘
+//!                  unproven (from before there were checksums)
+//! ```
+//! A blob is condemned under the lock of its digest, on the file and the checksums that belong together at that moment:
+//! a push that puts a new file in the place of a damaged one holds the same lock, so the new one is never condemned for
+//! the old one's bytes.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{BlobCondition, BlobSums};
+
+use super::reader::{BlobReader, ReadError};
+use super::{Blobs, Inner};
+use crate::blocking::{blocking, to_the_end};
+use crate::content::Survey;
+use crate::error::RegistryError;
+
+/// How many repositories the log names for a damaged blob.
+const NAMED: usize = 10;
+
+/// What was read of a whole file: its digest and checksums, or `None` when the disk has lost some of it.
+type Read = Option<(Digest, BlobSums)>;
+
+/// What reading a whole blob showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is what its digest says.
+    Whole,
+    /// It is not.
+    Damaged,
+    /// It has no file, or another one by now.
+    Gone,
+}
+
+/// Turns the errors by which a disk says that it has lost data (the read failed, or the file system's own checksum does not
+/// fit) into a finding. All others say nothing about the data.
+pub(crate) fn lost(read: io::Result<(Digest, BlobSums)>) -> io::Result<Read> {
+    const EIO: i32 = 5;
+    const EBADMSG: i32 = 74;
+    const EUCLEAN: i32 = 117;
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.raw_os_error(), Some(EIO | EBADMSG | EUCLEAN)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Inner {
+    /// Writes down what reading `file` from start to end has shown.
+    async fn settle(&self, digest: &Digest, file: File, read: Read) -> Result<Verdict, RegistryError> {
+        let sums = read.and_then(|(found, sums)| (found == *digest).then_some(sums));
+        let _lock = self.locks.lock(digest).await;
+        let (files, name) = (Arc::clone(&self.files), digest.clone());
+        let is_same = blocking(move || {
+            let read = file.metadata()?;
+            Ok(files.metadata(&name)?.is_some_and(|now| (now.dev(), now.ino()) == (read.dev(), read.ino())))
+        });
+        if !is_same.await.map_err(RegistryError::from_io)? {
+            return Ok(Verdict::Gone);
+        }
+        match sums {
+            Some(sums) => {
+                self.store.blob_prove(digest, &sums).await?;
+                Ok(Verdict::Whole)
+            }
+            None => {
+                self.condemn(digest).await?;
+                Ok(Verdict::Damaged)
+            }
+        }
+    }
+
+    /// Marks a blob as damaged and says so. The caller has the digest's lock.
+    async fn condemn(&self, digest: &Digest) -> Result<(), RegistryError> {
+        if !self.store.blob_condemn(digest, self.clock.now()).await? {
+            return Ok(());
+        }
+        let holders = self.store.blob_holders(digest).await?;
+        let mut names: Vec<&str> = holders.iter().take(NAMED).map(|(name, _)| name.as_str()).collect();
+        if holders.len() > NAMED {
+            names.push("…");
+        }
+        let names = names.join(", ");
+        tracing::error!(
+            blob.digest = %digest, blob.repositories = names,
+            "blob {digest} is damaged on disk; it is held by {names}, and counts as missing until an image with it is pushed again"
+        );
+        Ok(())
+    }
+
+    /// Reads a blob's file from start to end and writes down what that shows.
+    async fn judge(&self, digest: &Digest) -> Result<Verdict, RegistryError> {
+        let (files, name) = (Arc::clone(&self.files), digest.clone());
+        let read = blocking(move || {
+            let Some((file, _)) = files.open_blob(&name)? else { return Ok(None) };
+            let found = lost(Survey::new(file.try_clone()?, name.algorithm()).run())?;
+            Ok(Some((file, found)))
+        });
+        match read.await.map_err(RegistryError::from_io)? {
+            Some((file, found)) => self.settle(digest, file, found).await,
+            None => Ok(Verdict::Gone),
+        }
+    }
+
+    /// Reads all of a blob that was condemned for one piece.
+    async fn double_check(&self, digest: &Digest) {
+        let _turn = self.turns.lock(digest).await;
+        match self.judge(digest).await {
+            Ok(Verdict::Whole) => tracing::warn!(
+                blob.digest = %digest, "blob {digest} is whole: its checksums were damaged, and are made anew"
+            ),
+            Ok(Verdict::Damaged | Verdict::Gone) => {}
+            Err(error) => tracing::warn!(
+                blob.digest = %digest, error = %error, "damaged blob {digest} could not be read to its end"
+            ),
+        }
+    }
+
+    /// Looks once more at a piece that was read as damaged, and condemns the blob when it still is. Answers whether it
+    /// counts as damaged.
+    async fn suspect(&self, suspect: &BlobReader, piece: usize) -> Result<bool, RegistryError> {
+        let (repository, digest) = (&suspect.repository, &suspect.digest);
+        let _lock = self.locks.lock(digest).await;
+        let Some(record) = self.store.blob_get(repository, digest).await? else { return Ok(false) };
+        let sums = match record.condition {
+            BlobCondition::Damaged => return Ok(true),
+            BlobCondition::Unproven => return Ok(false),
+            BlobCondition::Proven(sums) => sums,
+        };
+        let (files, name, of) = (Arc::clone(&self.files), digest.clone(), repository.clone());
+        let damaged = blocking(move || {
+            let Some((file, _)) = files.open_blob(&name)? else { return Ok(false) };
+            let reader = BlobReader::new(of, name, file, record.size, sums);
+            match reader.map(|reader| reader.check(piece)) {
+                Some(Err(ReadError::Damaged { .. })) => Ok(true),
+                Some(Err(ReadError::Io(error))) => Err(error),
+                Some(Ok(())) | None => Ok(false),
+            }
+        });
+        let damaged = damaged.await.map_err(RegistryError::from_io)?;
+        if damaged {
+            self.condemn(digest).await?;
+        }
+        Ok(damaged)
+    }
+}
+
+impl Blobs {
+    /// Opens a blob's file to be read from start to end, from the disk and not from memory; `None` when there is none.
+    pub(crate) async fn survey(&self, digest: &Digest) -> io::Result<Option<Survey>> {
+        let (files, name) = (Arc::clone(&self.inner.files), digest.clone());
+        blocking(move || Ok(files.open_uncached(&name)?.map(|file| Survey::new(file, name.algorithm())))).await
+    }
+
+    /// Writes down what a survey, which has come to its end or to data that the disk has lost, has shown.
+    pub(crate) async fn settle(&self, digest: &Digest, file: File, read: Read) -> Result<Verdict, RegistryError> {
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
+        to_the_end(async move { inner.settle(&digest, file, read).await }).await.map_err(RegistryError::from_io)?
+    }
+
+    /// Whether a repository holds a blob that has no file, and none on its way in.
+    pub(crate) async fn is_gone(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        let _lock = self.inner.locks.lock(digest).await;
+        if self.inner.store.blob_holders(digest).await?.is_empty() {
+            return Ok(false);
+        }
+        let (files, name) = (Arc::clone(&self.inner.files), digest.clone());
+        Ok(blocking(move || files.metadata(&name)).await.map_err(RegistryError::from_io)?.is_none())
+    }
+
+    /// Reads a blob that has no checksums from start to end, so that it has them or is condemned. Of many who ask at
+    /// once, one reads.
+    pub(super) async fn prove(&self, repository: RepositoryName, digest: Digest) -> Result<(), RegistryError> {
+        let inner = Arc::clone(&self.inner);
+        to_the_end(async move {
+            let _turn = inner.turns.lock(&digest).await;
+            match inner.store.blob_get(&repository, &digest).await? {
+                Some(record) if record.condition == BlobCondition::Unproven => inner.judge(&digest).await.map(drop),
+                _ => Ok(()),
+            }
+        })
+        .await
+        .map_err(RegistryError::from_io)?
+    }
+
+    /// A reader came upon a damaged piece: the blob is condemned when a second look says the same. Answers what the client
+    /// is told, if it was told nothing yet.
+    ///
+    /// Afterwards the whole blob is read in the background: when it is what its digest says, it is the checksums that have
+    /// rotted, and they are made anew.
+    pub(crate) async fn suspect(&self, reader: Arc<BlobReader>, piece: usize) -> RegistryError {
+        let inner = Arc::clone(&self.inner);
+        let digest = reader.digest.clone();
+        let judged = to_the_end(async move {
+            let damaged = inner.suspect(&reader, piece).await;
+            if matches!(damaged, Ok(true)) {
+                tokio::spawn(async move { inner.double_check(&reader.digest).await });
+            }
+            damaged
+        });
+        match judged.await {
+            Ok(Ok(true)) => RegistryError::BlobDamaged(digest),
+            // Another file took its place meanwhile, or what was read wrong is read right now.
+            Ok(Ok(false)) => RegistryError::Unsteady(digest),
+            Ok(Err(error)) => error,
+            Err(error) => RegistryError::from_io(error),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What nobody finished, and what nobody holds, goes after a time; what is in use stays.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::RegistryStore;
+use layer0_registry::Swept;
+use layer0_testkit::clock::FixedClock;
+use layer0_testkit::until::until_true;
+
+use crate::client::{Client, noise, pieces};
+use crate::common::{Doors, TestRegistry, name};
+use crate::slow_store::SlowStore;
+
+#[tokio::test]
+async fn abandoned_uploads_are_swept() {
+    let registry = TestRegistry::with(Doors::Open, |config| config.upload_expiry = Duration::ZERO).await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let busy = client.begin("team/app").await;
+    let (sender, body) = pieces();
+    let content = noise(1 << 20);
+    let writing = client.send(Method::PATCH, &busy, &[], body);
+    let sweeping = async {
+        sender.send(content.into()).await.unwrap();
+        until_true("the request writes", || async { client.get(&busy).await.header("range") == "0-1048575" }).await;
+        assert_eq!(registry.registry.sweep().await.unwrap().uploads, 1);
+        drop(sender);
+    };
+    let (got, ()) = tokio::join!(writing, sweeping);
+    got.expect(202);
+    client.get(&upload).await.expect(404);
+    client.get(&busy).await.expect(204);
+    assert_eq!(registry.registry.sweep().await.unwrap().uploads, 1);
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn fresh_uploads_are_not_swept_even_by_a_new_process() {
+    let registry = TestRegistry::start().await;
+    let upload = Client::of(&registry).begin("team/app").await;
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+    let registry = registry.restart().await;
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+    Client::of(&registry).get(&upload).await.expect(204);
+}
+
+/// A file as a crash leaves it between its new name and its link, last written to so long ago.
+fn stray(registry: &TestRegistry, content: &[u8], age: Duration) -> Digest {
+    let digest = Digest::sha256_of(content);
+    let path = registry.blob_file(&digest);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, content).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+    digest
+}
+
+#[tokio::test]
+async fn files_that_nobody_holds_go_when_they_are_old() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let registry = TestRegistry::start().await;
+    let held = Client::of(&registry).push("team/app", "held").await;
+    File::options().write(true).open(registry.blob_file(&held)).unwrap().set_modified(SystemTime::now() - DAY).unwrap();
+    stray(&registry, b"old", DAY);
+    let fresh = stray(&registry, b"fresh", DAY - Duration::from_secs(60));
+    let foreign = registry.root().join("blobs/sha256/00");
+    std::fs::create_dir_all(&foreign).unwrap();
+    std::fs::write(foreign.join("notes.txt"), "not ours").unwrap();
+
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept { uploads: 0, strays: 1 });
+    let mut left = vec![held.hex().to_owned(), fresh.hex().to_owned(), "notes.txt".to_owned()];
+    left.sort();
+    assert_eq!(registry.blob_files(), left);
+    // Not again before a day has passed.
+    stray(&registry, b"old", DAY);
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+    // A push takes a stray's place.
+    let client = Client::of(&registry);
+    let old = client.push("team/app", "old").await;
+    assert_eq!(client.get(&format!("/v2/team/app/blobs/{old}")).await.expect(200).body, "old");
+}
+
+/// The invariant of links and files with the sweep among those who remove files: a push or mount that was answered has
+/// its file, however the sweep falls between its steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_never_takes_what_is_being_pushed() {
+    let mut registry = TestRegistry::start().await;
+    // Two days from now, every file is old, and an upload that is begun then is not.
+    registry.clock = Arc::new(FixedClock::at(Timestamp(registry.clock.now().0 + 48 * 60 * 60 * 1000)));
+    // One that the sweep comes to early.
+    let content = (0..).map(|number| format!("content {number}"));
+    let content = content.into_iter().find(|text| Digest::sha256_of(text.as_bytes()).hex().starts_with("00")).unwrap();
+    let digest = stray(&registry, content.as_bytes(), Duration::ZERO);
+    let mut swept = 0;
+    for round in 0..40_u64 {
+        // The first sweep of a process looks at all files.
+        registry = registry.restart_around(|_| {}, SlowStore::around).await;
+        let client = Client::of(&registry);
+        let late = |by: u64| tokio::time::sleep(Duration::from_micros(by * 337 % 5_000));
+        let push = async {
+            late(round).await;
+            client.push("team/app", content.clone()).await;
+        };
+        let sweep = async {
+            late(round * 7).await;
+            registry.registry.sweep().await.unwrap()
+        };
+        let ((), done) = tokio::join!(push, sweep);
+        swept += done.strays;
+        assert_eq!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body, content);
+        // Back to a file without a link.
+        let store: &dyn RegistryStore = registry.store.as_ref();
+        store.blob_unlink(&name("team/app"), &digest).await.unwrap();
+    }
+    assert!(swept > 0 && swept < 40, "one of them always came first: {swept}");
+}

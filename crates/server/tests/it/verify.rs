@@ -1,0 +1,131 @@
+//! The verification of the registry, from the front door.
+
+use futures_util::StreamExt;
+use layer0_api::client::{Client, Verified};
+use layer0_api::types::{VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest};
+use layer0_server::testing::TestApp;
+use layer0_testkit::until::ends;
+use serde_json::json;
+
+use crate::support::Raw;
+
+/// Follows a run to its end.
+async fn follow(client: &Client, mib_per_s: Option<i64>) -> (Vec<VerifyFinding>, Vec<VerifyProgress>, VerifyReport) {
+    let (mut findings, mut progress) = (vec![], vec![]);
+    let mut events = client.admin_verify(&VerifyRequest { mib_per_s }).await.expect("it begins");
+    loop {
+        match ends("the next event", events.next()).await.expect("an end comes").expect("the stream holds") {
+            Verified::Progress(it) => progress.push(it),
+            Verified::Finding(it) => findings.push(it),
+            Verified::End(report) => {
+                assert!(events.next().await.is_none(), "nothing follows the end");
+                return (findings, progress, report);
+            }
+        }
+    }
+}
+
+/// Turns a blob's first byte into another one.
+fn rot(app: &TestApp, digest: &str) {
+    let hex = digest.strip_prefix("sha256:").expect("a digest");
+    let path = app.data_dir().join("registry/blobs/sha256").join(&hex[..2]).join(hex);
+    let mut bytes = std::fs::read(&path).expect("it is there");
+    bytes[0] = !bytes[0];
+    std::fs::write(&path, bytes).expect("it is ours");
+}
+
+async fn layer_of(raw: &Raw, repository: &str, tag: &str) -> String {
+    let manifest = raw.get(&format!("/v2/{repository}/manifests/{tag}")).await.expect(200).json();
+    manifest["layers"][0]["digest"].as_str().expect("a layer").to_owned()
+}
+
+#[tokio::test]
+async fn damage_is_found_named_and_healed_by_a_push() {
+    let app = TestApp::start().await;
+    let (raw, client) = (Raw::of(&app), app.client());
+    raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    raw.push("team/app", "1", "amd64", "one").await;
+    raw.push("team/app", "2", "amd64", "two").await;
+    let (findings, _, report) = follow(&client, None).await;
+    assert_eq!((findings, report.findings, report.manifests, report.error.as_deref()), (vec![], 0, 2, None));
+    assert!(report.blobs >= 3 && report.bytes > 0, "{report:?}");
+
+    let layer = layer_of(&raw, "team/app", "1").await;
+    rot(&app, &layer);
+    for _ in 0..2 {
+        let (findings, _, report) = follow(&client, Some(1000)).await;
+        assert_eq!((findings.len(), report.findings), (1, 1), "{findings:?}");
+        assert_eq!(
+            (findings[0].kind.as_str(), findings[0].digest.as_str(), findings[0].problem.as_str()),
+            ("blob", layer.as_str(), "damaged")
+        );
+        assert_eq!(
+            (findings[0].users[0].repository.as_str(), &findings[0].users[0].tags[..]),
+            ("team/app", &["1".to_owned()][..])
+        );
+    }
+    raw.get(&format!("/v2/team/app/blobs/{layer}")).await.expect(404);
+    // The pull check has heard of it.
+    let resolved = raw.get(&format!("/image/resolve?image={}/team/app:1", app.registry_address())).await.expect(200);
+    let problem = resolved.json()["problem"].clone();
+    assert!(problem["message"].as_str().is_some_and(|text| text.contains("not complete")), "{problem}");
+    assert_eq!(problem["hint"], "push the image again");
+
+    raw.push("team/app", "1", "amd64", "one").await;
+    assert_eq!(follow(&client, None).await.2.findings, 0);
+    raw.get(&format!("/v2/team/app/blobs/{layer}")).await.expect(200);
+}
+
+#[tokio::test]
+async fn one_run_goes_on_at_a_time_and_others_join_it() {
+    let mut app = TestApp::start().await;
+    let (raw, client) = (Raw::of(&app), app.client());
+    raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    let filler = "x".repeat(1 << 20);
+    raw.push("team/app", "1", "amd64", &filler).await;
+    rot(&app, &layer_of(&raw, "team/app", "1").await);
+
+    // Slow enough that the second comes in the middle of it.
+    let mut first = client.admin_verify(&VerifyRequest { mib_per_s: Some(1) }).await.expect("it begins");
+    assert!(matches!(first.next().await, Some(Ok(Verified::Progress(it))) if it.mib_per_s == 1));
+    let mut second = client.admin_verify(&VerifyRequest { mib_per_s: Some(1000) }).await.expect("it joins");
+    assert!(matches!(second.next().await, Some(Ok(Verified::Progress(it))) if it.mib_per_s == 1), "no run of its own");
+    // The one who began it leaves; it goes on.
+    drop(first);
+    let mut found = 0;
+    let report = loop {
+        match ends("an event", second.next()).await.expect("an end comes").expect("the stream holds") {
+            Verified::Progress(_) => {}
+            Verified::Finding(_) => found += 1,
+            Verified::End(report) => break report,
+        }
+    };
+    assert_eq!((found, report.findings), (1, 1));
+
+    // A stop of the server ends a run and tells its listeners.
+    let mut last = client.admin_verify(&VerifyRequest { mib_per_s: Some(1) }).await.expect("it begins");
+    assert!(matches!(last.next().await, Some(Ok(Verified::Progress(_)))));
+    app.stop().await;
+    let mut end = None;
+    while let Some(event) = ends("an event", last.next()).await {
+        if let Ok(Verified::End(report)) = event {
+            end = report.error;
+        }
+    }
+    assert_eq!(end.as_deref(), Some("the server is stopping"));
+}
+
+#[tokio::test]
+async fn rates_that_are_none() {
+    let app = TestApp::start().await;
+    let raw = Raw::of(&app);
+    for rate in [json!(0), json!(-1), json!(100_001), json!(5_000_000_000_i64)] {
+        let refused = raw.post("/admin/verify", &json!({"mib_per_s": rate})).await.error(422);
+        assert_eq!(refused.error_code, "InvalidValue");
+        assert!(refused.message.contains("mib_per_s"), "{}", refused.message);
+    }
+    raw.post("/admin/verify", &json!({"mib_per_s": "fast"})).await.error(400);
+    let all = raw.post("/admin/verify", &json!({"mib_per_s": null})).await.expect(200);
+    assert_eq!(all.header("content-type"), "text/event-stream");
+    assert!(all.text().contains("event: end"), "{}", all.text());
+}
