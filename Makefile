@@ -1,4 +1,4 @@
-.PHONY: help demo demo-down test conformance check
+.PHONY: help demo demo-down test conformance clients check
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -14,6 +14,9 @@ test: ## Every test, with its own set-up
 
 conformance: ## The OCI conformance suite against a real server; needs Go
 	@scripts/conformance.sh
+
+clients: ## crane, oras, regctl and cosign against a real server, and a blob of 10 GiB; needs Go
+	@scripts/clients.sh
 
 check: ## Format, lints, docs, arrows, generated files and the other rules
 	@cargo xtask check

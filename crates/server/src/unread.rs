@@ -115,7 +115,7 @@ async fn read_to_its_end<B: HttpBody + Unpin>(mut body: B) -> bool {
                 Ok(None) => return true,
                 Ok(Some(Err(_))) | Err(_) => return false,
             };
-            let length = frame.data_ref().map_or(0, |data| hyper::body::Buf::remaining(data));
+            let length = frame.data_ref().map_or(0, hyper::body::Buf::remaining);
             let Some(less) = u64::try_from(length).ok().and_then(|length| left.checked_sub(length)) else {
                 return false;
             };

@@ -80,6 +80,17 @@ impl Instance {
         &self.credential
     }
 
+    /// The first token, apart.
+    #[track_caller]
+    pub(crate) fn user_and_secret(&self) -> (String, String) {
+        split_credential(self.credential())
+    }
+
+    /// The server's process.
+    pub(crate) fn server_id(&self) -> u32 {
+        self.server.as_ref().expect("a running server").id()
+    }
+
     /// A command in the instance's own surroundings: nothing of this user's configuration, nothing of this shell's.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
@@ -205,6 +216,14 @@ impl Instance {
         std::fs::write(&path, text).expect("a file of our own");
         path.to_str().expect("a path in text").to_owned()
     }
+}
+
+/// User and secret of a token in the API's form.
+#[track_caller]
+pub(crate) fn split_credential(credential: &str) -> (String, String) {
+    let said = run(Command::new("base64").arg("--decode"), credential.as_bytes()).ok();
+    let (user, secret) = said.out.split_once(':').expect("user:secret");
+    (user.to_owned(), secret.to_owned())
 }
 
 impl Drop for Instance {

@@ -1,4 +1,6 @@
-//! What both suites share: the built program, run as a user runs it, and instances of their own.
+//! What the suites share: the built program, run as a user runs it, and instances of their own.
+
+#![allow(dead_code, reason = "each suite uses its own part of it")]
 
 pub(crate) mod http;
 pub(crate) mod instance;

@@ -1,7 +1,8 @@
 //! docker, skopeo, podman and buildah sign in, push and pull against a whole server, asked with Basic and with Bearer.
 
+use crate::common::instance::split_credential;
 use crate::common::run::{Said, run};
-use crate::stage::{Stage, split_credential};
+use crate::stage::Stage;
 
 /// The sentence that a push to a missing repository ends with.
 const CREATE_IT: &str = "l0 repository create demo/new";

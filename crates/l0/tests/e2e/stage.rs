@@ -103,11 +103,6 @@ impl Stage {
         run(&mut command, secret.as_bytes())
     }
 
-    /// The first token, apart.
-    pub(crate) fn user_and_secret(&self) -> (String, String) {
-        split_credential(self.credential())
-    }
-
     /// Makes the image `localhost:PORT/repository:version` on the engine; its content differs from every other image's.
     #[track_caller]
     pub(crate) fn import(&self, repository: &str, version: &str) -> String {
@@ -284,13 +279,6 @@ pub(crate) fn container(name: &str, version: &str, steps: &[&str], more: &Value)
         one.extend(more.clone());
     }
     one
-}
-
-/// A credential of the API's form, apart: base64 of `user:secret`.
-pub(crate) fn split_credential(credential: &str) -> (String, String) {
-    let said = run(Command::new("base64").arg("--decode"), credential.as_bytes()).ok();
-    let (user, secret) = said.out.split_once(':').expect("user:secret");
-    (user.to_owned(), secret.to_owned())
 }
 
 impl Drop for Stage {
