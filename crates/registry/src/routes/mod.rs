@@ -88,10 +88,10 @@ impl Ask {
             })
     }
 
-    /// Whether the client showed a name and a password or token itself.
-    fn shows_password(&self) -> bool {
+    /// Whether the client showed a credential of its own, not one that was signed for it.
+    fn shows_credential(&self) -> bool {
         let scheme = self.header(&AUTHORIZATION).and_then(|value| value.split(' ').next());
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+        scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("bearer"))
     }
 
     /// The host as the client named it; `None` when it holds what no host can.
@@ -321,7 +321,7 @@ impl Registry {
         }
         match HeaderValue::from_str(&text) {
             // A signed token that does not cover this was made without signing in, or for something else: no wrong try.
-            Ok(challenge) => RegistryError::Unauthorized { challenge, tried: ask.shows_password() },
+            Ok(challenge) => RegistryError::Unauthorized { challenge, tried: ask.shows_credential() },
             Err(error) => RegistryError::Failed { source: error.into() },
         }
     }
