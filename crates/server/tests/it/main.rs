@@ -12,4 +12,4 @@ mod stop;
 mod support;
 mod takeover;
 mod trouble;
-mod verify;
+mod upkeep;
