@@ -38,6 +38,7 @@ mod blobs;
 mod blocking;
 mod config;
 mod content;
+pub mod disk;
 mod download;
 mod error;
 mod gate;

@@ -1,8 +1,6 @@
 //! The registry itself: its parts and how it is built.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +10,7 @@ use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 
 use crate::blobs::{Blobs, Removal};
 use crate::config::RegistryConfig;
+use crate::disk::{Disk, OsDisk};
 use crate::error::RegistryError;
 use crate::gate::{Gate, PullCredentialMinter};
 use crate::routes;
@@ -69,12 +68,25 @@ impl Registry {
     /// # Errors
     /// The directory can't be made or written to.
     pub fn open(config: RegistryConfig, ports: RegistryPorts) -> io::Result<Self> {
+        Self::open_on(config, ports, Arc::new(OsDisk))
+    }
+
+    /// The same on another disk than the machine's; the data directory must be there. For tests.
+    ///
+    /// # Errors
+    /// The directory can't be made or written to.
+    pub fn open_on(config: RegistryConfig, ports: RegistryPorts, disk: Arc<dyn Disk>) -> io::Result<Self> {
         let root = config.data_dir.join("registry");
-        // Private images lie here: nobody but the server's user looks inside.
-        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        let (blobs, uploads) = (root.join("blobs"), root.join("uploads"));
+        // All of it is synced at every start: the process that made it may have ended before it was.
+        disk.directory_make(&root)?;
+        disk.directory_sync(&config.data_dir)?;
+        disk.directory_make(&blobs)?;
+        disk.directory_make(&uploads)?;
+        disk.directory_sync(&root)?;
         let RegistryPorts { store, clock, gate, minter } = ports;
-        let blobs = Blobs::open(root.join("blobs"), Arc::clone(&store), Arc::clone(&clock))?;
-        let uploads = Uploads::open(root.join("uploads"))?;
+        let blobs = Blobs::open(blobs, Arc::clone(&disk), Arc::clone(&store), Arc::clone(&clock))?;
+        let uploads = Uploads::open(uploads, disk);
         let strays_swept = tokio::sync::Mutex::default();
         Ok(Self { parts: Arc::new(Parts { config, store, clock, gate, minter, blobs, uploads, strays_swept }) })
     }

@@ -94,8 +94,7 @@ impl DataDir {
         if path.is_dir() {
             is_for_us(path)?;
         } else {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-            made.map_err(|why| unusable("can't create", path, why))?;
+            make(path).map_err(|why| unusable("can't create", path, why))?;
         }
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
@@ -109,7 +108,7 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => {
                 let held = Self { path: path.to_owned(), lock };
-                held.say("starting")?;
+                held.say("starting");
                 Ok(held)
             }
             Err(TryLockError::WouldBlock) => {
@@ -123,8 +122,9 @@ impl DataDir {
         }
     }
 
-    /// Writes into the lock file who holds it, for the one that comes second.
-    pub(crate) fn say(&self, where_: &str) -> Result<(), DataDirError> {
+    /// Writes into the lock file who holds it, for the one that comes second. It holds without the words too: a full disk
+    /// must not keep the server from coming back.
+    pub(crate) fn say(&self, where_: &str) {
         let text = format!("l0 server, process {}, {where_}\n", std::process::id());
         let mut lock = &self.lock;
         let write = |lock: &mut &File| {
@@ -132,7 +132,9 @@ impl DataDir {
             lock.rewind()?;
             lock.write_all(text.as_bytes())
         };
-        write(&mut lock).map_err(|why| unusable("can't write", &self.path.join("lock"), why))
+        if let Err(why) = write(&mut lock) {
+            tracing::warn!(error = %why, "the lock of the data directory does not say who holds it: {why}");
+        }
     }
 
     /// The directory.
@@ -155,6 +157,26 @@ impl DataDir {
         let text = std::fs::read_to_string(self.path.join("admin-token")).ok()?;
         Some(Secret::new(text.trim()))
     }
+}
+
+/// Makes a directory and those above it that are missing, for their owner only, and makes their names durable: what is kept
+/// inside would go with them.
+fn make(path: &Path) -> std::io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/")).to_owned();
+    DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    for above in path.ancestors().skip(1) {
+        match File::open(above) {
+            Ok(directory) => directory.sync_all()?,
+            // We may pass through it and make names in it, but not read it: the system writes it when it will.
+            Err(why) if why.kind() == ErrorKind::PermissionDenied => {}
+            Err(why) => return Err(why),
+        }
+        if above == there {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file for its owner only, whole or not at all, and durably.
@@ -194,7 +216,7 @@ mod tests {
     fn the_second_is_told_who_is_first() {
         let dir = tempfile::tempdir().expect("a directory");
         let first = DataDir::open(dir.path()).expect("the first gets it");
-        first.say("listening on 127.0.0.1:9090").expect("it can say so");
+        first.say("listening on 127.0.0.1:9090");
         let Err(DataDirError::Held { holder, .. }) = DataDir::open(dir.path()) else { panic!("the second got it too") };
         assert_eq!(holder, format!("l0 server, process {}, listening on 127.0.0.1:9090", std::process::id()));
         drop(first);

@@ -94,7 +94,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
         format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)
     })?;
     let address = listener.local_addr()?;
-    data_dir.say(&format!("listening on {address}"))?;
+    data_dir.say(&format!("listening on {address}"));
     let app = wiring::app(config, &data_dir, address, Arc::new(SystemClock)).await?;
     greet(config, &data_dir, &app, address).await?;
 
@@ -161,7 +161,10 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         address.to_string()
     };
     let endpoint = format!("http://{host}/");
-    data_dir.write_endpoint(&endpoint)?;
+    if let Err(why) = data_dir.write_endpoint(&endpoint) {
+        // Nothing that anybody has stored depends on it: a full disk must not keep the server from coming back.
+        tracing::warn!(error = crate::error::chain(&why), "`l0 endpoint` may not find this server");
+    }
     let first = wiring::first_token(app).await?;
     let shown = match &first {
         None if config.new_admin_token => Some(wiring::another_token(app).await?),

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::common::http::Connection;
 use crate::common::instance::Instance;
 use crate::common::run::run;
@@ -154,4 +156,100 @@ fn a_full_disk_loses_nothing() {
     }
     assert!(!there.contains(" during "), "what was refused is there:\n{there}");
     assert_eq!((exists(&instance, &small), exists(&instance, &other)), (200, 200));
+}
+
+/// Asks the registry; status and body.
+fn registry(instance: &Instance, method: &str, path: &str, body: &str) -> (u16, String) {
+    let headers =
+        format!("Authorization: Basic {}\r\nContent-Type: {MANIFEST}\r\nConnection: close\r\n", instance.credential());
+    let mut connection = Connection::open(&instance.address()).expect("a connection");
+    let answer = connection.request(method, path, &headers, body.as_bytes()).expect("an answer");
+    (answer.status, answer.body)
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Mounts, manifests, tags and deletes write to the store only: what it has no room for is refused as a whole.
+#[test]
+fn a_full_disk_refuses_mounts_manifests_and_deletes_as_a_whole() {
+    let disk = SmallDisk::new(24);
+    let mut instance = Instance::prepared(&["--engine", "fake"]).with_data(&disk.path().join("data"));
+    instance.server_start();
+    for name in ["demo/app", "demo/other"] {
+        instance.l0(&["repository", "create", name]).ok();
+    }
+    let (config, layer) = (b"{}".to_vec(), noise(100_000, 7));
+    for content in [&config, &layer] {
+        assert_eq!(upload(&instance, content).0, 201);
+    }
+    let part = |content: &[u8]| json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest(content), "size": content.len() });
+    let image = |annotation: &str| {
+        json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": part(&config), "layers": [part(&layer)],
+            "annotations": { "filler": annotation } })
+        .to_string()
+    };
+    let put = |instance: &Instance, tag: &str, manifest: &str| {
+        registry(instance, "PUT", &format!("/v2/demo/app/manifests/{tag}"), manifest)
+    };
+    assert_eq!(put(&instance, "first", &image("first")).0, 201);
+    let filler = disk.fill();
+    // Room for a few.
+    let file = std::fs::File::options().write(true).open(&filler).expect("our own file");
+    file.set_len(file.metadata().expect("it is there").len() - 512 * 1024).expect("it gets shorter");
+    drop(file);
+
+    // Large manifests until there is no room for one, then small ones, then tags.
+    let mut certain = vec![("/v2/demo/app/manifests/first".to_owned(), Some(image("first")))];
+    let mut refused = Vec::new();
+    for (kind, size) in [("large", 60_000), ("small", 100), ("tag", 0)] {
+        for number in 0.. {
+            assert!(number < 20_000, "there is always room for a {kind} one");
+            let text = format!("{kind}{number}").repeat(1 + size / 8);
+            let manifest = if kind == "tag" { image("first") } else { image(&text) };
+            let path = format!("/v2/demo/app/manifests/{kind}{number}");
+            let (status, body) = put(&instance, &format!("{kind}{number}"), &manifest);
+            if status == 201 {
+                certain.push((path, Some(manifest)));
+                continue;
+            }
+            assert!(status == 507 && body.contains("\"errors\"") && body.contains("full"), "{status} {body}");
+            refused.push((path, None));
+            break;
+        }
+    }
+    assert!(refused.len() == 3 && certain.len() > 2, "{} were taken", certain.len());
+    // What comes to be and what goes: done, or refused and nothing of it.
+    let mounted = format!("/v2/demo/other/blobs/{}", digest(&layer));
+    let mount = format!("/v2/demo/other/blobs/uploads/?mount={}&from=demo/app", digest(&layer));
+    let (status, body) = registry(&instance, "POST", &mount, "");
+    assert!(status == 201 || (status == 507 && body.contains("full")), "{status} {body}");
+    let is_mounted = status == 201;
+    let (tag, there) = certain.pop().expect("the last one");
+    let (status, body) = registry(&instance, "DELETE", &tag, "");
+    assert!(status == 202 || (status == 507 && body.contains("full")), "{status} {body}");
+    certain.push((tag.clone(), if status == 202 { None } else { there }));
+
+    let check = |instance: &Instance| {
+        for (path, wanted) in certain.iter().chain(&refused) {
+            let (status, body) = registry(instance, "GET", path, "");
+            let found = (status == 200).then_some(body);
+            assert!([200, 404].contains(&status) && found == *wanted, "{path}: {status}");
+        }
+        assert_eq!(registry(instance, "GET", &mounted, "").0, if is_mounted { 200 } else { 404 });
+    };
+    check(&instance);
+    // A full disk does not keep the server from coming back.
+    instance.server_kill();
+    instance.server_start();
+    check(&instance);
+    std::fs::remove_file(filler).expect("our own file");
+    instance.server_kill();
+    instance.server_start();
+    check(&instance);
+
+    // With room, all of it works.
+    assert_eq!(put(&instance, "after", &image("after")).0, 201);
+    assert_eq!(registry(&instance, "POST", &mount, "").0, 201);
+    assert!([202, 404].contains(&registry(&instance, "DELETE", &tag, "").0));
+    instance.l0(&["admin", "verify"]).ok();
 }

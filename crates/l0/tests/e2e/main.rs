@@ -13,6 +13,7 @@ mod environments;
 mod faults;
 mod main_path;
 mod recorder;
+mod registry_kill;
 mod second_engine;
 mod stage;
 mod tasks;

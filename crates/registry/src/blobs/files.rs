@@ -3,16 +3,19 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 
+use crate::disk::{Disk, found};
+
 /// Directories of one algorithm: the first two hex digits.
-pub(crate) const FANS: usize = 256;
+const FANS: usize = 256;
 
 /// The directory of blobs. Every file in it is complete and was on the disk (fsync) before it got its name.
-#[derive(Debug)]
 pub(crate) struct BlobFiles {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
     /// Per algorithm and fan-out directory: whether this process has seen to it that the directory's own entry is on
     /// the disk.
@@ -20,17 +23,14 @@ pub(crate) struct BlobFiles {
 }
 
 impl BlobFiles {
-    /// Opens the directory, making it where it is missing.
-    pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
+    /// Opens the directory, which is there, and makes what is missing in it.
+    pub(crate) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Self> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            fs::create_dir_all(root.join(algorithm.as_str()))?;
+            disk.directory_make(&root.join(algorithm.as_str()))?;
         }
-        sync_directory(&root)?;
-        if let Some(parent) = root.parent() {
-            sync_directory(parent)?;
-        }
+        disk.directory_sync(&root)?;
         let unknown = || (0..FANS).map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { root, durable: [unknown(), unknown()] })
+        Ok(Self { disk, root, durable: [unknown(), unknown()] })
     }
 
     /// Where a blob lies, whether it is there or not. A [`Digest`] holds nothing but an algorithm and hex, so no path
@@ -54,24 +54,15 @@ impl BlobFiles {
 
     /// What the file system says of a blob's file; `None` when there is none.
     pub(crate) fn metadata(&self, digest: &Digest) -> io::Result<Option<Metadata>> {
-        match fs::metadata(self.path(digest)) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        found(self.disk.file_metadata(&self.path(digest)))
     }
 
     /// Opens a blob for reading, with its length; `None` when there is none. The open file stays readable when the blob
     /// is deleted.
     pub(crate) fn open_blob(&self, digest: &Digest) -> io::Result<Option<(File, u64)>> {
-        match File::open(self.path(digest)) {
-            Ok(file) => {
-                let length = file.metadata()?.len();
-                Ok(Some((file, length)))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let Some(file) = found(self.disk.file_read(&self.path(digest)))? else { return Ok(None) };
+        let length = file.metadata()?.len();
+        Ok(Some((file, length)))
     }
 
     /// Opens a blob so that reading it reads the disk: what the machine has in memory of it is dropped first, where it can
@@ -83,20 +74,24 @@ impl BlobFiles {
         Ok(Some(file))
     }
 
-    /// The digests in one of the [`FANS`] directories of an algorithm. What is named otherwise is none of ours.
-    pub(crate) fn list(&self, algorithm: Algorithm, fan: usize) -> io::Result<Vec<Digest>> {
-        let directory = self.root.join(algorithm.as_str()).join(format!("{fan:02x}"));
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut found = Vec::new();
-        for entry in entries {
+    /// The directories of an algorithm that are there.
+    pub(crate) fn fans(&self, algorithm: Algorithm) -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.root.join(algorithm.as_str()))?;
+        let mut fans = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+        fans.retain(|path| path.is_dir());
+        fans.sort();
+        Ok(fans)
+    }
+
+    /// The digests in one of these directories. What is named otherwise, or lies where it does not belong, is none of ours.
+    pub(crate) fn list(&self, algorithm: Algorithm, fan: &Path) -> io::Result<Vec<Digest>> {
+        let mut digests = Vec::new();
+        for entry in fs::read_dir(fan)? {
             let name = entry?.file_name();
-            found.extend(name.to_str().and_then(|hex| Digest::parse(&format!("{algorithm}:{hex}")).ok()));
+            let digest = name.to_str().and_then(|hex| Digest::parse(&format!("{algorithm}:{hex}")).ok());
+            digests.extend(digest.filter(|digest| self.directory(digest) == fan));
         }
-        Ok(found)
+        Ok(digests)
     }
 
     /// Moves a staged file, verified and synced by the caller, to its place, and returns when its name is on the disk
@@ -107,25 +102,17 @@ impl BlobFiles {
         let directory = self.directory(digest);
         let durable = self.durable(digest);
         if !durable.load(Ordering::Acquire) {
-            fs::create_dir_all(&directory)?;
-            sync_directory(directory.parent().expect("the fan-out directory lies in the algorithm's"))?;
+            self.disk.directory_make(&directory)?;
+            self.disk.directory_sync(directory.parent().expect("the fan-out directory lies in the algorithm's"))?;
             durable.store(true, Ordering::Release);
         }
-        fs::rename(staged, directory.join(digest.hex()))?;
-        sync_directory(&directory)
+        self.disk.file_rename(staged, &directory.join(digest.hex()))?;
+        self.disk.directory_sync(&directory)
     }
 
     /// Removes a blob's file; a missing one is no error. Not synced: a file that comes back after a power cut is only
     /// space.
     pub(crate) fn remove(&self, digest: &Digest) -> io::Result<()> {
-        match fs::remove_file(self.path(digest)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        found(self.disk.file_remove(&self.path(digest))).map(drop)
     }
-}
-
-/// Writes a directory's entries to the disk.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

@@ -42,6 +42,7 @@ use self::locks::DigestLocks;
 pub(crate) use self::reader::{BlobReader, ReadError};
 pub(crate) use self::strays::Removal;
 use crate::blocking::{blocking, to_the_end};
+use crate::disk::Disk;
 use crate::error::RegistryError;
 
 /// The blobs of an instance. Clones are the same.
@@ -111,10 +112,20 @@ fn check_length(repository: &RepositoryName, digest: &Digest, size: u64, found: 
     false
 }
 
+/// A blob is gone from its repository, but its file could not be removed: a stray.
+fn left_behind(digest: &Digest, error: &RegistryError) {
+    tracing::warn!(blob.digest = %digest, error = %error, "the file of blob {digest} could not be removed; the sweep tries again");
+}
+
 impl Blobs {
-    /// Opens the blobs under `root`.
-    pub(crate) fn open(root: PathBuf, store: Arc<dyn RegistryStore>, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let files = Arc::new(BlobFiles::open(root)?);
+    /// Opens the blobs under `root`, a directory that is there.
+    pub(crate) fn open(
+        root: PathBuf,
+        disk: Arc<dyn Disk>,
+        store: Arc<dyn RegistryStore>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let files = Arc::new(BlobFiles::open(root, disk)?);
         let (locks, turns) = (DigestLocks::new(), DigestLocks::new());
         Ok(Self { inner: Arc::new(Inner { files, locks, turns, store, clock }) })
     }
@@ -182,8 +193,8 @@ impl Blobs {
     }
 
     /// Takes a staged file in as a blob of a repository; returns when both the file and the link are durable. The
-    /// caller has verified and synced the file. On an error the staged file is gone or stays where it was, and no link
-    /// is written.
+    /// caller has verified and synced the file. On an error the staged file is gone or stays where it was, and no client
+    /// was told of a link.
     pub(crate) async fn take_in(
         &self,
         staged: Staged,
@@ -197,16 +208,22 @@ impl Blobs {
             let (files, name) = (Arc::clone(&inner.files), digest.clone());
             blocking(move || files.take_in(&path, &name)).await.map_err(RegistryError::from_io)?;
             let link = BlobLink { digest: digest.clone(), size, sums: Some(sums) };
-            match inner.store.blob_link(&repository, &link, at).await {
-                Ok(()) => Ok(()),
-                Err(error) => {
-                    // The repository went away meanwhile, or the store fails: don't keep what nobody can reach.
+            let linked = inner.store.blob_link(&repository, &link, at).await;
+            match &linked {
+                Ok(()) => {}
+                // Whether the link was written is not known for certain before the store is opened again: the file must be
+                // there if it was. The sweep removes it if it was not.
+                Err(RegistryStoreError::Failed { .. }) => {
+                    tracing::warn!(blob.digest = %digest, "the file of blob {digest} stays: the store failed over its link");
+                }
+                // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the file.
+                Err(_) => {
                     if let Err(error) = inner.remove_unheld(&digest).await {
-                        tracing::warn!(blob.digest = %digest, error = %error, "blob {digest} has no repository and its file could not be removed");
+                        left_behind(&digest, &error);
                     }
-                    Err(error.into())
                 }
             }
+            Ok(linked?)
         })
         .await
         .map_err(RegistryError::from_io)?
@@ -240,7 +257,9 @@ impl Blobs {
                 None => Ok(false),
                 Some(BlobLeft::Elsewhere) => Ok(true),
                 Some(BlobLeft::Nowhere) => {
-                    inner.remove_unheld(&digest).await?;
+                    if let Err(error) = inner.remove_unheld(&digest).await {
+                        left_behind(&digest, &error);
+                    }
                     Ok(true)
                 }
             }
@@ -261,8 +280,7 @@ impl Blobs {
             for digest in orphans {
                 let _lock = inner.locks.lock(&digest).await;
                 if let Err(error) = inner.remove_unheld(&digest).await {
-                    // The repository is gone all the same; what stays is a file without a link.
-                    tracing::warn!(blob.digest = %digest, error = %error, "the file of blob {digest} could not be removed");
+                    left_behind(&digest, &error);
                 }
             }
             Ok(())

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobSums;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use crate::content;
 
@@ -92,15 +93,19 @@ impl BlobReader {
     fn pieces(&self, start: u64, stop: u64) -> Result<Bytes, ReadError> {
         let length = usize::try_from(stop - start).expect("a batch is small");
         let first = usize::try_from(start / u64::from(self.sums.piece)).expect("there is a sum for it");
-        let mut bytes = vec![0; length];
-        match self.file.read_exact_at(&mut bytes, start) {
-            Ok(()) => {}
-            // Cut off since it was opened.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(ReadError::Damaged { piece: first });
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let offset = start + u64::try_from(bytes.len()).expect("a length fits in 64 bits");
+            // Into room that is not filled with zeros first: that would cost as much as the checksums.
+            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), offset) {
+                // Cut off since it was opened.
+                Ok(0) => return Err(ReadError::Damaged { piece: first }),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(ReadError::Io(error.into())),
             }
-            Err(error) => return Err(ReadError::Io(error)),
         }
+        // An allocation may have more room than was asked for, and the file more bytes than are looked at.
+        bytes.truncate(length);
         let piece = usize::try_from(self.sums.piece).expect("a piece fits into memory");
         for ((index, sum), piece) in self.sums.sums.iter().enumerate().skip(first).zip(bytes.chunks(piece)) {
             if content::sum(piece) != *sum {
@@ -115,6 +120,7 @@ impl BlobReader {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
     use std::io::Write;
+    use std::os::unix::fs::FileExt;
 
     use super::*;
 

@@ -7,7 +7,6 @@ use std::time::UNIX_EPOCH;
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::time::Timestamp;
 
-use super::files::FANS;
 use super::{Blobs, Inner};
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
@@ -59,12 +58,10 @@ impl Blobs {
     pub(crate) async fn strays(&self, removal: Removal) -> Result<Strays, RegistryError> {
         let mut strays = Strays::default();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            for fan in 0..FANS {
+            let files = Arc::clone(&self.inner.files);
+            for fan in blocking(move || files.fans(algorithm)).await.map_err(RegistryError::from_io)? {
                 let files = Arc::clone(&self.inner.files);
-                let found = blocking(move || files.list(algorithm, fan)).await.map_err(RegistryError::from_io)?;
-                if found.is_empty() {
-                    continue;
-                }
+                let found = blocking(move || files.list(algorithm, &fan)).await.map_err(RegistryError::from_io)?;
                 for digest in self.inner.store.blob_unheld(&found).await? {
                     let inner = Arc::clone(&self.inner);
                     let dealt = to_the_end(async move { inner.stray(&digest, removal).await });

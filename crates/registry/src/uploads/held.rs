@@ -40,6 +40,7 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use axum::body::{Body, Bytes};
@@ -50,6 +51,7 @@ mod tests {
     use layer0_testkit::until::until_true;
 
     use super::super::{UploadId, Uploads, receive};
+    use crate::disk::OsDisk;
 
     /// Whether this process has a file open below a directory.
     fn has_open(below: &Path) -> bool {
@@ -61,7 +63,7 @@ mod tests {
     async fn a_request_that_is_dropped_in_the_middle_leaves_no_file_open() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().canonicalize().expect("it is there");
-        let uploads = Uploads::open(root.clone()).expect("it opens");
+        let uploads = Uploads::open(root.clone(), Arc::new(OsDisk));
         let id = UploadId::new([7; 32], &RepositoryName::parse("team/app").expect("a name"));
         let upload = uploads.begin(id, Algorithm::Sha256, Timestamp(0)).await.expect("it begins");
         // More than one batch, and then nothing for ever.

@@ -37,6 +37,7 @@ pub(crate) use self::receive::receive;
 use self::writer::Writer;
 use crate::blobs::{Blobs, Staged};
 use crate::blocking::{blocking, to_the_end};
+use crate::disk::Disk;
 use crate::error::RegistryError;
 
 /// One upload.
@@ -68,6 +69,7 @@ pub(crate) struct Uploads {
 }
 
 struct Inner {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
     open: Mutex<HashMap<UploadId, Arc<Upload>>>,
 }
@@ -101,10 +103,9 @@ impl Inner {
 }
 
 impl Uploads {
-    /// Opens the directory of staged files.
-    pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
-        std::fs::create_dir_all(&root)?;
-        Ok(Self { inner: Arc::new(Inner { root, open: Mutex::default() }) })
+    /// Opens the directory of staged files, which is there.
+    pub(crate) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { inner: Arc::new(Inner { disk, root, open: Mutex::default() }) }
     }
 
     /// Begins an upload. Content will be hashed by `algorithm` as it comes.
@@ -116,8 +117,8 @@ impl Uploads {
     ) -> Result<Arc<Upload>, RegistryError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
-            let path = inner.path(&id);
-            inner.keep(id, |offset| Writer::create(path, algorithm, offset), at)
+            let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
+            inner.keep(id, |offset| Writer::create(disk, path, algorithm, offset), at)
         })
         .await
         .map_err(RegistryError::from_io)
@@ -131,9 +132,9 @@ impl Uploads {
         }
         let (inner, id) = (Arc::clone(&self.inner), id.clone());
         let found = blocking(move || {
-            let path = inner.path(&id);
-            let length = std::fs::metadata(&path)?.len();
-            inner.keep(id, |offset| Ok(Writer::resume(path, length, offset)), at)
+            let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
+            let length = disk.file_metadata(&path)?.len();
+            inner.keep(id, |offset| Ok(Writer::resume(disk, path, length, offset)), at)
         })
         .await;
         match found {
@@ -214,12 +215,12 @@ impl Uploads {
                 }
                 // Through the same door as every request: an upload that somebody found in this moment is either held,
                 // and stays, or is gone when he asks for it.
-                let path = inner.path(&id);
+                let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
                 let upload = match known {
                     Some(upload) => upload,
                     None => {
                         let length = entry.metadata()?.len();
-                        inner.keep(id.clone(), |offset| Ok(Writer::resume(path, length, offset)), now)?
+                        inner.keep(id.clone(), |offset| Ok(Writer::resume(disk, path, length, offset)), now)?
                     }
                 };
                 if let Ok(mut held) = upload.hold() {

@@ -1,8 +1,6 @@
 //! The staged file of one upload and the hash of what is in it. Synchronous; used on blocking threads.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +9,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::BlobSums;
 
 use crate::content::{ContentHash, Survey};
+use crate::disk::{Disk, DiskFile, found};
 
 /// Where an upload stood at some moment, to go back to.
 pub(crate) struct Mark {
@@ -21,9 +20,10 @@ pub(crate) struct Mark {
 /// The one who may write to a staged file. The file's length is the upload's offset: nothing else needs to be
 /// remembered over a restart.
 pub(crate) struct Writer {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     /// Open only while a request writes: an upload that waits costs no descriptor.
-    file: Option<File>,
+    file: Option<Box<dyn DiskFile>>,
     offset: u64,
     /// What the status route shows while somebody writes.
     shown: Arc<AtomicU64>,
@@ -35,16 +35,21 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Makes a new staged file.
-    pub(crate) fn create(path: PathBuf, algorithm: Algorithm, shown: Arc<AtomicU64>) -> io::Result<Self> {
-        OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok(Self { path, file: None, offset: 0, shown, hash: Some(ContentHash::new(algorithm)), gone: false })
+    pub(crate) fn create(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        algorithm: Algorithm,
+        shown: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
+        disk.file_make(&path)?;
+        Ok(Self { disk, path, file: None, offset: 0, shown, hash: Some(ContentHash::new(algorithm)), gone: false })
     }
 
     /// Goes on with a staged file that an earlier process left.
-    pub(crate) fn resume(path: PathBuf, length: u64, shown: Arc<AtomicU64>) -> Self {
+    pub(crate) fn resume(disk: Arc<dyn Disk>, path: PathBuf, length: u64, shown: Arc<AtomicU64>) -> Self {
         let hash = (length == 0).then(|| ContentHash::new(Algorithm::Sha256));
         shown.store(length, Ordering::Release);
-        Self { path, file: None, offset: length, shown, hash, gone: false }
+        Self { disk, path, file: None, offset: length, shown, hash, gone: false }
     }
 
     pub(crate) fn offset(&self) -> u64 {
@@ -78,12 +83,9 @@ impl Writer {
 
     /// Adds bytes at the end. After an error the file is as long as before the call, as far as the file system lets us.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => OpenOptions::new().write(true).open(&self.path)?,
-        };
-        if let Err(error) = file.write_all_at(bytes, self.offset) {
-            file.set_len(self.offset).ok();
+        let mut file = self.opened()?;
+        if let Err(error) = file.write_at(bytes, self.offset) {
+            file.truncate(self.offset).ok();
             return Err(error);
         }
         self.file = Some(file);
@@ -96,7 +98,7 @@ impl Writer {
 
     /// Takes everything after the mark back.
     pub(crate) fn rewind(&mut self, mark: Mark) -> io::Result<()> {
-        OpenOptions::new().write(true).open(&self.path)?.set_len(mark.offset)?;
+        self.disk.file_open(&self.path)?.truncate(mark.offset)?;
         self.hash = mark.hash;
         self.move_to(mark.offset);
         Ok(())
@@ -112,17 +114,21 @@ impl Writer {
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<(Digest, BlobSums)> {
         match self.hash.take().filter(|hash| hash.algorithm() == algorithm) {
             Some(hash) => Ok(hash.finish()),
-            None => Survey::new(File::open(&self.path)?, algorithm).run(),
+            None => Survey::new(self.disk.file_read(&self.path)?, algorithm).run(),
         }
     }
 
     /// Returns when the content is on the disk.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => OpenOptions::new().write(true).open(&self.path)?,
-        };
-        file.sync_data()
+        self.opened()?.sync()
+    }
+
+    /// The open file; whoever keeps it open puts it back.
+    fn opened(&mut self) -> io::Result<Box<dyn DiskFile>> {
+        match self.file.take() {
+            Some(file) => Ok(file),
+            None => self.disk.file_open(&self.path),
+        }
     }
 
     /// Notes that the staged file was moved away.
@@ -134,9 +140,7 @@ impl Writer {
     /// Removes the staged file; the upload is over.
     pub(crate) fn discard(&mut self) {
         self.taken();
-        if let Err(error) = fs::remove_file(&self.path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = found(self.disk.file_remove(&self.path)) {
             tracing::warn!(error = %error, "a staged upload could not be removed; the sweep tries again");
         }
     }
@@ -146,13 +150,14 @@ impl Writer {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
     use super::*;
+    use crate::disk::OsDisk;
 
     #[test]
     fn a_writer_can_go_back_and_be_resumed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("staged");
         let shown = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::create(path.clone(), Algorithm::Sha256, Arc::clone(&shown)).unwrap();
+        let mut writer = Writer::create(Arc::new(OsDisk), path.clone(), Algorithm::Sha256, Arc::clone(&shown)).unwrap();
         writer.append(b"hello ").unwrap();
         let mark = writer.mark();
         writer.append(b"nobody").unwrap();
@@ -160,7 +165,7 @@ mod tests {
         assert_eq!((writer.offset(), shown.load(Ordering::Acquire)), (6, 6));
         drop(writer);
 
-        let mut writer = Writer::resume(path.clone(), fs::metadata(&path).unwrap().len(), shown);
+        let mut writer = Writer::resume(Arc::new(OsDisk), path.clone(), std::fs::metadata(&path).unwrap().len(), shown);
         writer.append(b"world").unwrap();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let (digest, sums) = writer.digest(algorithm).unwrap();
@@ -174,7 +179,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("staged");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut writer = Writer::resume(path, 0, Arc::default());
+        let mut writer = Writer::resume(Arc::new(OsDisk), path, 0, Arc::default());
         assert_eq!(writer.append(b"some").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(writer.offset(), 0);
     }

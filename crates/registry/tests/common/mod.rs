@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test target uses its own part of it")]
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,7 @@ use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::RegistryStore;
+use layer0_registry::disk::{Disk, OsDisk};
 use layer0_registry::{Admission, Challenge, Gate, PullCredentialMinter, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
 use layer0_testkit::clock::RunningClock;
@@ -197,7 +199,7 @@ pub(crate) struct TestRegistry {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) address: SocketAddr,
-    directory: Arc<tempfile::TempDir>,
+    pub(crate) directory: Arc<tempfile::TempDir>,
     server: JoinHandle<()>,
 }
 
@@ -212,6 +214,34 @@ pub(crate) type Adjust = fn(&mut RegistryConfig);
 /// What a test puts around the store.
 pub(crate) type Wrap = fn(Arc<dyn RegistryStore>) -> Arc<dyn RegistryStore>;
 
+/// What a registry is started on.
+pub(crate) struct Ground {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) directory: Arc<tempfile::TempDir>,
+}
+
+impl Ground {
+    /// Nothing yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::in_directory(tempfile::tempdir().expect("a temporary directory"), clock)
+    }
+
+    /// Nothing yet, in this directory.
+    pub(crate) fn in_directory(directory: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
+        Self { store: Arc::new(SqliteStore::in_memory()), clock, directory: Arc::new(directory) }
+    }
+
+    /// With these repositories.
+    pub(crate) async fn with_repositories(self, names: &[&str]) -> Self {
+        for repository in names {
+            let made = Repository { name: name(repository), created: self.clock.now() };
+            self.store.repository_create(&made).await.expect("a new store takes a repository");
+        }
+        self
+    }
+}
+
 impl TestRegistry {
     /// With repositories `team/app` and `team/other`, everybody let in.
     pub(crate) async fn start() -> Self {
@@ -224,20 +254,9 @@ impl TestRegistry {
 
     /// With something between the registry and its store.
     pub(crate) async fn around(doors: Doors, adjust: Adjust, wrap: Wrap) -> Self {
-        let store = Arc::new(SqliteStore::in_memory());
-        let clock: Arc<dyn Clock> = Arc::new(RunningClock::default());
-        for repository in ["team/app", "team/other"] {
-            store
-                .repository_create(&Repository {
-                    name: name(repository),
-                    created: clock.now(),
-                    visibility: Visibility::Private,
-                })
-                .await
-                .expect("a new store takes a repository");
-        }
-        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Self::launch(doors, adjust, store, wrap, clock, directory).await
+        let ground =
+            Ground::new(Arc::new(RunningClock::default())).with_repositories(&["team/app", "team/other"]).await;
+        Self::launch(doors, adjust, ground, wrap).await
     }
 
     /// Ends this registry the hard way and starts another one on what it left behind.
@@ -249,17 +268,22 @@ impl TestRegistry {
     pub(crate) async fn restart_around(self, adjust: Adjust, wrap: Wrap) -> Self {
         let (store, clock, directory) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.directory));
         drop(self);
-        Self::launch(Doors::Open, adjust, store, wrap, clock, directory).await
+        Self::launch(Doors::Open, adjust, Ground { store, clock, directory }, wrap).await
     }
 
-    async fn launch(
+    async fn launch(doors: Doors, adjust: Adjust, ground: Ground, wrap: Wrap) -> Self {
+        let store = wrap(Arc::clone(&ground.store) as Arc<dyn RegistryStore>);
+        Self::on(doors, adjust, ground, store, Arc::new(OsDisk)).await.expect("a writable directory")
+    }
+
+    /// Starts a registry on this store and this disk.
+    pub(crate) async fn on(
         doors: Doors,
         adjust: Adjust,
-        store: Arc<SqliteStore>,
-        wrap: Wrap,
-        clock: Arc<dyn Clock>,
-        directory: Arc<tempfile::TempDir>,
-    ) -> Self {
+        Ground { store, clock, directory }: Ground,
+        seen: Arc<dyn RegistryStore>,
+        disk: Arc<dyn Disk>,
+    ) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let mut config = RegistryConfig::new(directory.path());
@@ -275,17 +299,12 @@ impl TestRegistry {
             Doors::Bearer => Arc::clone(&bearer) as Arc<dyn Gate>,
         };
         adjust(&mut config);
-        let ports = RegistryPorts {
-            store: wrap(Arc::clone(&store) as Arc<dyn RegistryStore>),
-            clock: Arc::clone(&clock),
-            gate,
-            minter: Arc::new(Minter),
-        };
-        let registry = Registry::open(config, ports).expect("a writable directory");
+        let ports = RegistryPorts { store: seen, clock: Arc::clone(&clock), gate, minter: Arc::new(Minter) };
+        let registry = Registry::open_on(config, ports, disk)?;
         let app = registry.router().merge(bearer.router()).into_make_service_with_connect_info::<SocketAddr>();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
-        Self { registry, store, clock, address, directory, server }
+        Ok(Self { registry, store, clock, address, directory, server })
     }
 
     /// Where the registry keeps its files.

@@ -8,6 +8,7 @@ mod common;
 mod access;
 mod blobs;
 mod client;
+mod crash;
 mod damage;
 mod faults;
 mod listing;

@@ -49,6 +49,30 @@ async fn fresh_uploads_are_not_swept_even_by_a_new_process() {
     Client::of(&registry).get(&upload).await.expect(204);
 }
 
+#[tokio::test]
+async fn an_upload_expires_a_day_after_somebody_last_named_it() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let mut registry = TestRegistry::start().await;
+    let clock = Arc::new(FixedClock::at(registry.clock.now()));
+    registry.clock = clock.clone();
+    let registry = registry.restart().await;
+    let client = Client::of(&registry);
+    let (forgotten, kept) = (client.begin("team/app").await, client.begin("team/app").await);
+    client.ask(Method::PATCH, &forgotten, &[], "half").await.expect(202);
+    let sweep = async || registry.registry.sweep().await.unwrap().uploads;
+    clock.advance_ms(DAY - 1);
+    client.get(&kept).await.expect(204);
+    assert_eq!((sweep().await, registry.staged().len()), (0, 2));
+    clock.advance_ms(1);
+    assert_eq!((sweep().await, registry.staged().len()), (1, 1));
+    assert_eq!(client.get(&forgotten).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
+    assert_eq!(client.ask(Method::PATCH, &forgotten, &[], "more").await.error().0, 404);
+    let digest = Digest::sha256_of(b"content");
+    client.ask(Method::PUT, &format!("{kept}?digest={digest}"), &[], "content").await.expect(201);
+    clock.advance_ms(DAY);
+    assert_eq!((sweep().await, registry.staged().len()), (0, 0));
+}
+
 /// A file as a crash leaves it between its new name and its link, last written to so long ago.
 fn stray(registry: &TestRegistry, content: &[u8], age: Duration) -> Digest {
     let digest = Digest::sha256_of(content);

@@ -15,4 +15,4 @@ mod support;
 mod takeover;
 mod teams;
 mod trouble;
-mod verify;
+mod upkeep;

@@ -1,10 +1,17 @@
-//! The verification of the registry, from the front door.
+//! How the registry looks after what it keeps, from the front door: verification and sweep.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use layer0_api::client::{Client, Verified};
 use layer0_api::types::{VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest};
-use layer0_server::testing::TestApp;
-use layer0_testkit::until::ends;
+use layer0_domain::model::time::Timestamp;
+use layer0_server::testing::{TestApp, TestOptions};
+use layer0_testkit::clock::FixedClock;
+use layer0_testkit::until::{ends, until_true};
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::Raw;
@@ -113,6 +120,40 @@ async fn one_run_goes_on_at_a_time_and_others_join_it() {
         }
     }
     assert_eq!(end.as_deref(), Some("the server is stopping"));
+}
+
+/// The sweep at the start of a server takes what an earlier one left, by the clock.
+#[tokio::test]
+async fn abandoned_uploads_and_strays_go_when_they_are_a_day_old() {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let now = SystemTime::now();
+    let ms = now.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
+    let clock = Arc::new(FixedClock::at(Timestamp(i64::try_from(ms).expect("not so late"))));
+    let mut app = TestApp::with(TestOptions { clock, ..TestOptions::default() }).await;
+    let raw = Raw::of(&app);
+    raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    let registry = app.data_dir().join("registry");
+    let mut uploads = vec![];
+    for age in [23, 25] {
+        let begun = raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+        let upload = begun.header("location").to_owned();
+        raw.send(Method::PATCH, &upload, &[], "half").await.expect(202);
+        let file = registry.join("uploads").join(upload.rsplit('/').next().expect("an id"));
+        File::options().write(true).open(file).expect("there").set_modified(now - age * HOUR).expect("ours");
+        uploads.push(upload);
+    }
+    raw.push("team/app", "1", "amd64", "one").await;
+    let stray = registry.join("blobs/sha256/00").join("0".repeat(64));
+    std::fs::create_dir_all(stray.parent().expect("in a directory")).expect("ours");
+    std::fs::write(&stray, "left by a crash").expect("ours");
+    File::options().write(true).open(&stray).expect("there").set_modified(now - 25 * HOUR).expect("ours");
+
+    app.restart().await;
+    until_true("the old upload goes", || async { raw.get(&uploads[1]).await.status == 404 }).await;
+    until_true("the stray goes", || async { !stray.exists() }).await;
+    raw.get(&uploads[0]).await.expect(204);
+    raw.get("/v2/team/app/manifests/1").await.expect(200);
+    assert_eq!(follow(&app.client(), None).await.2.findings, 0);
 }
 
 #[tokio::test]

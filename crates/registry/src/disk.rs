@@ -1,0 +1,152 @@
+//! The file system, as far as the registry writes to it: the few operations that decide what is left after a crash.
+//!
+//! Uploads and blobs write through [`Disk`] and through nothing else, so that a test can stop, break or forget at every
+//! one of them (`tests/it/crash`). It is no abstraction over places to keep blobs in: paths are paths, and whoever reads a
+//! file gets the system's own.
+//!
+//! What the registry relies on, and what it does not:
+//! - a file's bytes are on the disk when [`DiskFile::sync`] has returned, and not before;
+//! - a new, renamed or removed name is on the disk when [`Disk::directory_sync`] of its directory has returned, and not
+//!   before; a rename may be lost on one side and kept on the other;
+//! - a name that is there leads to the old file or to the new one, whole, never to a mixture.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::Path;
+
+/// What the registry does to directories and names. Calls may block.
+pub trait Disk: Send + Sync + 'static {
+    /// Makes a directory, for its owner only, in one that is there. One that is there already is no error.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn directory_make(&self, path: &Path) -> io::Result<()>;
+
+    /// Returns when the directory's entries, as they are now, are on the disk.
+    ///
+    /// # Errors
+    /// What the system says. It is not known then what is on the disk.
+    fn directory_sync(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes an empty file.
+    ///
+    /// # Errors
+    /// What the system says; `AlreadyExists` when it is there.
+    fn file_make(&self, path: &Path) -> io::Result<()>;
+
+    /// Opens a file that is there for writing.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file that is there for reading.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_read(&self, path: &Path) -> io::Result<File>;
+
+    /// Gives a file another name, in the place of what has that name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Takes a file's name away. Whoever has it open can go on reading.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_remove(&self, path: &Path) -> io::Result<()>;
+
+    /// What the system says of a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file_metadata(&self, path: &Path) -> io::Result<fs::Metadata>;
+}
+
+/// A file that is open for writing.
+pub trait DiskFile: Send {
+    /// Writes all these bytes at an offset.
+    ///
+    /// # Errors
+    /// What the system says. Some of the bytes may have been written.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts the file off, or fills it up with zeros.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+
+    /// Returns when the file's bytes and length are on the disk.
+    ///
+    /// # Errors
+    /// What the system says. It is not known then what is on the disk, and another call does not tell.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The machine's own file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsDisk;
+
+impl Disk for OsDisk {
+    fn directory_make(&self, path: &Path) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made,
+        }
+    }
+
+    fn directory_sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn file_make(&self, path: &Path) -> io::Result<()> {
+        OpenOptions::new().write(true).create_new(true).open(path).map(drop)
+    }
+
+    fn file_open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+    }
+
+    fn file_read(&self, path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    fn file_rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn file_remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn file_metadata(&self, path: &Path) -> io::Result<fs::Metadata> {
+        fs::metadata(path)
+    }
+}
+
+impl DiskFile for File {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// `None` for what isn't there.
+pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,149 @@
+//! A store with faults. Each write is two steps: the commit, and the answer that tells of it.
+//!
+//! What SQLite promises is taken from its documentation and not shown here: a commit that was answered survives
+//! everything, one that was not is there or not, as a whole. So the store under this one is a real one in memory, which
+//! survives the registry, and a fault falls before a commit or between it and its answer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::{
+    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, Referrer, RegistryStore, RegistryStoreError,
+};
+
+use super::faults::{Faults, Kind, Outcome};
+
+type Result<T> = std::result::Result<T, RegistryStoreError>;
+
+pub(crate) struct FaultyStore {
+    pub(crate) inner: Arc<dyn RegistryStore>,
+    pub(crate) faults: Faults,
+}
+
+fn failed(outcome: Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Go => Ok(()),
+        Outcome::Refused(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(RegistryStoreError::Full),
+        Outcome::Refused(error) => Err(RegistryStoreError::Failed { source: error.into() }),
+        Outcome::Dies | Outcome::Dead => Err(RegistryStoreError::Failed { source: "the process has ended".into() }),
+    }
+}
+
+impl FaultyStore {
+    async fn change<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        failed(self.faults.step(Kind::Change, true, format!("commit {what}")))?;
+        let done = work.await?;
+        failed(self.faults.step(Kind::Answer, false, format!("answer {what}")))?;
+        Ok(done)
+    }
+
+    async fn look<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        failed(self.faults.step(Kind::Look, false, what))?;
+        work.await
+    }
+}
+
+#[async_trait]
+impl RegistryStore for FaultyStore {
+    async fn repository_create(&self, repository: &Repository) -> Result<()> {
+        self.change("repository_create", self.inner.repository_create(repository)).await
+    }
+
+    async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>> {
+        self.look("repository_get", self.inner.repository_get(name)).await
+    }
+
+    async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>> {
+        self.look("repository_list", self.inner.repository_list(owner, page)).await
+    }
+
+    async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<Vec<Digest>> {
+        self.change("repository_delete", self.inner.repository_delete(name, only_empty)).await
+    }
+
+    async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
+        self.change("blob_link", self.inner.blob_link(repository, blob, at)).await
+    }
+
+    async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {
+        self.look("blob_size", self.inner.blob_size(repository, digest)).await
+    }
+
+    async fn blob_get(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>> {
+        self.look("blob_get", self.inner.blob_get(repository, digest)).await
+    }
+
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<()> {
+        self.change("blob_prove", self.inner.blob_prove(digest, sums)).await
+    }
+
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool> {
+        self.change("blob_condemn", self.inner.blob_condemn(digest, at)).await
+    }
+
+    async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>> {
+        self.look("blob_holders", self.inner.blob_holders(digest)).await
+    }
+
+    async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>> {
+        self.look("blob_list", self.inner.blob_list(after, most)).await
+    }
+
+    async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
+        self.look("blob_unheld", self.inner.blob_unheld(digests)).await
+    }
+
+    async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>> {
+        self.look("blob_users", self.inner.blob_users(digest)).await
+    }
+
+    async fn blob_unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobLeft>> {
+        self.change("blob_unlink", self.inner.blob_unlink(repository, digest)).await
+    }
+
+    async fn manifest_put(&self, repository: &RepositoryName, manifest: &Manifest, tags: &[String]) -> Result<()> {
+        self.change("manifest_put", self.inner.manifest_put(repository, manifest, tags)).await
+    }
+
+    async fn manifest_get(&self, repository: &RepositoryName, reference: &ManifestRef) -> Result<Option<Manifest>> {
+        self.look("manifest_get", self.inner.manifest_get(repository, reference)).await
+    }
+
+    async fn manifest_list(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>> {
+        self.look("manifest_list", self.inner.manifest_list(repository, after, most)).await
+    }
+
+    async fn manifest_users(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<ContentUser>> {
+        self.look("manifest_users", self.inner.manifest_users(repository, digest)).await
+    }
+
+    async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
+        self.change("manifest_delete", self.inner.manifest_delete(repository, digest)).await
+    }
+
+    async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool> {
+        self.change("tag_delete", self.inner.tag_delete(repository, tag)).await
+    }
+
+    async fn tag_list(&self, repository: &RepositoryName, page: Page) -> Result<Option<Vec<String>>> {
+        self.look("tag_list", self.inner.tag_list(repository, page)).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Referrer>> {
+        self.look("referrers", self.inner.referrers(repository, subject, artifact_type)).await
+    }
+}
