@@ -9,7 +9,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{BlobLeft, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError};
 
 type Result<T> = std::result::Result<T, RegistryStoreError>;
 
@@ -99,7 +99,8 @@ impl RegistryStore for SlowStore {
         repository: &RepositoryName,
         subject: &Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>> {
-        self.inner.referrers(repository, subject, artifact_type).await
+        page: ReferrerPage,
+    ) -> Result<Referrers> {
+        self.inner.referrers(repository, subject, artifact_type, page).await
     }
 }

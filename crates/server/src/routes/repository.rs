@@ -133,8 +133,8 @@ async fn get(
             Ok(Json(repository(&app, &found)).into_response())
         }
         Below::Images(name) => {
-            let all = app.registry.image_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
-            Ok(Json(wire::ImageList { images: all.into_iter().map(|it| it.tag).collect() }).into_response())
+            let images = app.registry.tag_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
+            Ok(Json(wire::ImageList { images }).into_response())
         }
         Below::Image(name, reference, text) => match app.registry.image_get(&name, &reference).await? {
             Some(found) => Ok(Json(image(&found)).into_response()),

@@ -70,5 +70,11 @@ fn the_registry_finds_all_by_index() {
         let plan = plan(sql);
         assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
     }
-    expect(registry::REFERRERS, "SEARCH manifest USING INDEX manifest_by_subject (repository=? AND subject=?)");
+    // In the order of the list, from where the page begins: however many there are, a page reads what it shows.
+    expect(registry::LIST, "SEARCH image_tag USING PRIMARY KEY (repository=? AND name>?)");
+    expect(registry::ALL, "SEARCH repository USING INDEX sqlite_autoindex_repository_1 (name>?)");
+    expect(
+        registry::REFERRERS,
+        "SEARCH manifest USING INDEX manifest_by_subject (repository=? AND subject=? AND digest>?)",
+    );
 }

@@ -5,7 +5,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{Manifest, ManifestRef, Repository};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{BlobLeft, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError};
 
 use super::SqliteStore;
 
@@ -15,7 +15,9 @@ mod repository;
 mod tag;
 
 #[cfg(test)]
-pub(super) use {blob::HOLDERS, manifest::BY_TAG, manifest::REFERRERS, repository::OF_OWNER};
+pub(super) use {
+    blob::HOLDERS, manifest::BY_TAG, manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST,
+};
 
 #[async_trait]
 impl RegistryStore for SqliteStore {
@@ -116,9 +118,10 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         subject: &Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>, RegistryStoreError> {
+        page: ReferrerPage,
+    ) -> Result<Referrers, RegistryStoreError> {
         let (repository, subject) = (repository.clone(), subject.clone());
         let artifact_type = artifact_type.map(str::to_owned);
-        self.read(move |db| manifest::referrers_tx(db, &repository, &subject, artifact_type.as_deref())).await
+        self.read(move |db| manifest::referrers_tx(db, &repository, &subject, artifact_type.as_deref(), &page)).await
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::convert::{from_integer, parsed};
 use crate::sqlite::fault::RegistryWork;
 
-const ALL: &str = "SELECT name, created FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
+pub(in crate::sqlite) const ALL: &str = "SELECT name, created FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
 pub(in crate::sqlite) const OF_OWNER: &str =
     "SELECT name, created FROM repository WHERE name > ?1 AND owner = ?3 ORDER BY name LIMIT ?2";
 
