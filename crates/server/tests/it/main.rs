@@ -12,3 +12,4 @@ mod stop;
 mod support;
 mod takeover;
 mod trouble;
+mod wire;
