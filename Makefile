@@ -1,4 +1,4 @@
-.PHONY: help demo demo-down test check
+.PHONY: help demo demo-down test fuzz check
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -11,6 +11,9 @@ demo-down: ## Remove all that `make demo` started
 
 test: ## Every test, with its own set-up
 	@scripts/test.sh
+
+fuzz: ## Fuzz every target for a while (LAYER0_FUZZ_SECONDS=20 each)
+	@scripts/fuzz.sh
 
 check: ## Format, lints, docs, arrows, generated files and the other rules
 	@cargo xtask check

@@ -21,6 +21,9 @@ pub mod testing;
 mod text_time;
 mod wiring;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use auth::fuzzing;
 pub use config::configuration_page;
 pub use routes::openapi_json;
 pub use run::run;

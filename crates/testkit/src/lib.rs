@@ -2,6 +2,7 @@
 //! broken.
 
 pub mod clock;
+pub mod corpus;
 pub mod engine_suite;
 pub mod registry_store_suite;
 pub mod store_suite;

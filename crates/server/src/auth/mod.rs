@@ -7,6 +7,8 @@
 //! - a signed pull credential (Basic, user `l0-pull`): one repository, pull only, for minutes. The engine gets a new one
 //!   for each pull.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gate;
 mod signed;
 mod token_endpoint;
