@@ -1,4 +1,4 @@
-.PHONY: help demo demo-down test conformance clients check
+.PHONY: help demo demo-down test conformance clients fuzz check
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -17,6 +17,9 @@ conformance: ## The OCI conformance suite against a real server; needs Go
 
 clients: ## crane, oras, regctl and cosign against a real server, and a blob of 10 GiB; needs Go
 	@scripts/clients.sh
+
+fuzz: ## Fuzz every target for a while (LAYER0_FUZZ_SECONDS=20 each)
+	@scripts/fuzz.sh
 
 check: ## Format, lints, docs, arrows, generated files and the other rules
 	@cargo xtask check

@@ -5,6 +5,9 @@
 //! It knows no other crate of the workspace and touches no clock, randomness, environment, file or socket: time,
 //! random bytes and everything else come in through a port, so that every decision can be tested as a value.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod model;
 pub mod ops;
 pub mod plan;

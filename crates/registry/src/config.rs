@@ -28,7 +28,8 @@ pub struct RegistryConfig {
     pub trusted_proxy: bool,
     /// An upload that nobody touched for so long is taken away by `Registry::sweep`.
     pub upload_expiry: Duration,
-    /// A request body that brings no byte for so long is given up. What came before stays, and can be continued.
+    /// A request body that brings nothing, or next to nothing (4 KiB), for so long is given up. What came before stays, and
+    /// can be continued.
     pub body_idle: Duration,
     /// Hosts (with ports where there are any) under which clients know this registry: `localhost:9090`. For
     /// `ImageSource`.

@@ -10,9 +10,13 @@ use layer0_domain::port::BoxError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use serde_json::json;
 
-/// At most so many `MANIFEST_BLOB_UNKNOWN` entries in one answer: a manifest can name 40,000 blobs, and nobody reads
+/// At most so many `MANIFEST_BLOB_UNKNOWN` entries in one answer: a manifest can name 37,000 blobs, and nobody reads
 /// that.
-const MISSING_SHOWN: usize = 100;
+pub(crate) const MISSING_SHOWN: usize = 100;
+
+/// At most so many characters in one message. Some repeat what the client wrote, which can be all of a manifest: whatever it
+/// was, the answer stays short.
+const MESSAGE_SHOWN: usize = 400;
 
 /// Why a request was not done. Messages are for the person at the client.
 #[derive(Debug, thiserror::Error)]
@@ -215,6 +219,14 @@ fn log(error: &RegistryError) {
     }
 }
 
+/// A message as it is sent: cut where it is too long.
+fn shown(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE_SHOWN) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
 impl IntoResponse for RegistryError {
     fn into_response(self) -> Response {
         log(&self);
@@ -225,11 +237,24 @@ impl IntoResponse for RegistryError {
                 .take(MISSING_SHOWN)
                 .map(|digest| json!({ "code": code, "message": format!("{self}: {digest}"), "detail": { "digest": digest.to_string() } }))
                 .collect(),
-            _ => vec![json!({ "code": code, "message": self.to_string() })],
+            _ => vec![json!({ "code": code, "message": shown(&self.to_string()) })],
         };
         let mut response = (status, json!({ "errors": errors }).to_string()).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().extend(self.headers());
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        assert_eq!(shown("short"), "short");
+        let long = "é".repeat(MESSAGE_SHOWN);
+        assert_eq!(shown(&long), long);
+        assert_eq!(shown(&format!("{long}x")), format!("{long}…"));
     }
 }

@@ -30,6 +30,10 @@
 //!   allows such a name, and for `NAME_INVALID` docker tries five times, for 50 seconds, before it prints them.
 //! - A digest mismatch ends the upload; a full disk ends it too, and frees what it had: halves must not keep the disk
 //!   full.
+//! - Every answer has a largest size: lists of tags and repositories come in pages of 10,000 names, referrers in pages that
+//!   clients read as a manifest, each with a link to the next, also for who asked for no page; messages are cut.
+//! - A manifest that one client could read as an image and another as an index is refused, and so is one that is nested
+//!   deeper than any reader goes.
 //! - Blob files are moved into place even when the blob is known: a damaged file is healed by the next push.
 //! - No byte of a blob or manifest goes out that was not compared with a checksum or the digest; what is damaged counts as
 //!   missing (`docs/decisions/0006-damage.md`).
@@ -41,6 +45,9 @@ mod content;
 pub mod disk;
 mod download;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod manifest;
 mod path;

@@ -83,6 +83,19 @@ pub(crate) mod percent {
         }
         String::from_utf8(bytes).ok().map(Cow::Owned)
     }
+
+    /// Encodes a text for a query: all but the unreserved characters.
+    pub(crate) fn encode(text: &str) -> String {
+        let mut encoded = String::with_capacity(text.len());
+        for byte in text.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        encoded
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +134,13 @@ mod tests {
             Target::parse("/v2/t/a/blobs/..%2F..%2Fx"),
             Some(Target::Blob { name: "t/a".into(), digest: "../../x".into() })
         );
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        assert_eq!(percent::encode("application/x+é"), "application%2Fx%2B%C3%A9");
+        let text = "a b/&=?#%+\0é";
+        assert_eq!(decode(&percent::encode(text)).as_deref(), Some(text));
     }
 
     #[test]

@@ -91,6 +91,14 @@ impl Registry {
         Ok(())
     }
 
+    /// Tags in byte order; `None` when the repository isn't there. Reads no manifest.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn tag_list(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<String>>, RegistryStoreError> {
+        self.parts().store.tag_list(name, page).await
+    }
+
     /// Tags in byte order with what they point to; `None` when the repository isn't there. Reads every manifest of the
     /// page: ask for pages.
     ///

@@ -19,6 +19,10 @@ const BODY_MAX: usize = 4 * 1024 * 1024;
 /// How long a client may be silent in the middle of a body.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// How long a body may take in all, so that a byte now and then holds no connection for ever. The largest body comes in that
+/// time over a line of 112 kbit/s.
+const BODY_TIME_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// A JSON body. An empty one counts as `{}`. The `Content-Type` is not looked at: the predecessor's client sends none.
 /// A member that is `null` counts as absent, at every depth: that client writes so what it has no value for (`"ports":
 /// null`).
@@ -28,7 +32,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body()).await?;
+        let bytes = read(request.into_body(), BODY_TIME_MAX).await?;
         let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         match json(bytes) {
             Ok(value) => Ok(Self(value)),
@@ -61,12 +65,20 @@ fn without_nulls(value: &mut Value) -> bool {
     }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(body: Body, limit: Duration) -> Result<Vec<u8>, ApiError> {
+    tokio::time::timeout(limit, read_all(body)).await.map_err(|_| late())?
+}
+
+fn late() -> ApiError {
+    ApiError::request("the request's body did not come in time")
+}
+
+async fn read_all(body: Body) -> Result<Vec<u8>, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     loop {
         let Ok(next) = tokio::time::timeout(SILENCE_MAX, stream.next()).await else {
-            return Err(ApiError::request("the request's body did not come in time"));
+            return Err(late());
         };
         let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|_| ApiError::request("the request's body broke off"))?;
@@ -122,6 +134,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
 mod tests {
     use std::collections::BTreeMap;
 
+    use axum::response::IntoResponse as _;
     use serde::Deserialize;
 
     use super::*;
@@ -136,6 +149,17 @@ mod tests {
         map: BTreeMap<String, String>,
         #[serde(default)]
         maybe: Option<i64>,
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_given_up() {
+        let ticks = futures_util::stream::unfold(tokio::time::interval(Duration::from_millis(5)), |mut tick| async {
+            tick.tick().await;
+            Some((Ok::<_, std::convert::Infallible>("{"), tick))
+        });
+        let error = read(Body::from_stream(ticks), Duration::from_millis(100)).await.expect_err("it never ends");
+        assert_eq!(error.into_response().status().as_u16(), 400);
+        assert_eq!(read(Body::from("{}"), Duration::from_secs(60)).await.expect("it is there at once"), b"{}");
     }
 
     #[test]

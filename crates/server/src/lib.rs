@@ -24,6 +24,9 @@ mod unread;
 mod verification;
 mod wiring;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use auth::fuzzing;
 pub use config::configuration_page;
 pub use routes::openapi_json;
 pub use run::run;

@@ -26,6 +26,11 @@ use crate::unread;
 /// sends a byte a minute must not hold a connection for ever.
 const HEAD_MAX: Duration = Duration::from_secs(60);
 
+/// The most bytes of a request's head, and of what is read ahead of a body. The largest head of ours is a push's, with a
+/// token for sixteen repositories: some 8 KiB. What is larger is answered 431. The library's own limit is 400 KiB, which all
+/// connections together could make more than a gigabyte of before anybody has signed in.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// The most connections at a time; who comes then waits until another one ends. Each costs a descriptor and some tens of
 /// KiB; a thousand clients at once are far more than an instance on one machine is asked by.
 const CONNECTIONS_MAX: usize = 4096;
@@ -48,7 +53,7 @@ async fn bounded_requests(
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(connections_max));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max).max_buf_size(HEAD_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max);
     let running = GracefulShutdown::new();
     loop {

@@ -3,6 +3,7 @@
 
 pub mod access_store_suite;
 pub mod clock;
+pub mod corpus;
 pub mod engine_suite;
 pub mod registry_store_suite;
 pub mod store_suite;

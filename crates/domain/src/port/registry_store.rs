@@ -79,6 +79,25 @@ pub struct Page {
     pub most: Option<u32>,
 }
 
+/// What a list of referrers begins after, and how much it may hold.
+#[derive(Debug, Clone)]
+pub struct ReferrerPage {
+    /// Only those whose digest comes after this one.
+    pub after: Option<Digest>,
+    /// The list ends before the entry that would bring it above so many bytes, counted by [`Referrer::weight`]; but it
+    /// has one entry at least, where there is one. Their number is no measure: one entry's annotations can fill a manifest.
+    pub most_bytes: usize,
+}
+
+/// A part of the referrers list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Referrers {
+    /// In the order of their digests.
+    pub entries: Vec<Referrer>,
+    /// Whether there are more after these.
+    pub more: bool,
+}
+
 /// One entry of the referrers list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {
@@ -92,6 +111,15 @@ pub struct Referrer {
     pub artifact_type: Option<String>,
     /// Its annotations.
     pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+impl Referrer {
+    /// About how many bytes it takes, in memory and in an answer: its texts, and a little for each.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let annotations = self.annotations.iter().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>();
+        self.media_type.len() + self.artifact_type.as_ref().map_or(0, String::len) + annotations + 256
+    }
 }
 
 /// What the registry remembers.
@@ -252,7 +280,8 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         subject: &Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>, RegistryStoreError>;
+        page: ReferrerPage,
+    ) -> Result<Referrers, RegistryStoreError>;
 }
 
 /// A blob on its way into a repository.

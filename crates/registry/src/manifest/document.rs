@@ -13,6 +13,10 @@ use crate::error::RegistryError;
 /// read.
 pub(crate) const MANIFEST_MAX: usize = 4 << 20;
 
+/// The deepest nesting. Real manifests have five levels. What we read ourselves ends here anyway; fields that we only keep
+/// may not go deeper either: clients in Go refuse the whole document when they do (at 10,000 levels).
+const DEEPEST: usize = 128;
+
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -116,6 +120,9 @@ struct WirePlatform {
 impl Document {
     /// Reads a manifest that came with `content_type` (already without parameters; `None` when there was none).
     pub(crate) fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self, RegistryError> {
+        if is_deeper_than(bytes, DEEPEST) {
+            return Err(invalid(format!("the manifest is nested deeper than {DEEPEST} levels")));
+        }
         let wire: Wire =
             serde_json::from_slice(bytes).map_err(|error| invalid(format!("the manifest can't be read: {error}")))?;
         let media_type = match (content_type, &wire.media_type) {
@@ -139,6 +146,17 @@ impl Document {
         // The artefact manifest had no such field.
         if kind != Kind::Artifact && wire.schema_version != Some(2) {
             return Err(invalid("schemaVersion must be 2".to_owned()));
+        }
+        // One digest may not be an image to one client and an index to another (CVE-2021-41190): a document that could be
+        // read as either is refused, as the distribution project and containerd refuse it.
+        let foreign = match kind {
+            Kind::Image | Kind::Artifact if wire.manifests.is_some() => Some("manifests"),
+            Kind::Index if wire.layers.is_some() => Some("layers"),
+            Kind::Index if wire.config.is_some() => Some("config"),
+            Kind::Image | Kind::Artifact | Kind::Index => None,
+        };
+        if let Some(field) = foreign {
+            return Err(invalid(format!("{field:?} has no place in a manifest of the type {media_type}")));
         }
         let config = match (kind, wire.config) {
             (Kind::Image, None) => return Err(invalid("an image manifest needs a config".to_owned())),
@@ -175,6 +193,29 @@ impl Document {
             config: config_digest,
         })
     }
+}
+
+/// Whether brackets outside strings nest deeper than `limit`. What is no JSON may be judged wrongly: it is refused anyway.
+fn is_deeper_than(bytes: &[u8], limit: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    bytes.iter().any(|byte| {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            return false;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > limit
+    })
 }
 
 fn invalid(text: String) -> RegistryError {
@@ -314,6 +355,38 @@ mod tests {
             assert!(matches!(Document::parse(bytes, Some(OCI_MANIFEST)), Err(RegistryError::ManifestInvalid(_))));
         }
         assert!(matches!(Document::parse(b"{}", Some("text/plain")), Err(RegistryError::ManifestInvalid(_))));
+    }
+
+    #[test]
+    fn nesting_has_an_end_and_brackets_in_strings_are_text() {
+        let nested = |levels: usize| {
+            let mut value = image();
+            value["x"] = json!("LISTS");
+            let lists = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            Document::parse(value.to_string().replace("\"LISTS\"", &lists).as_bytes(), Some(OCI_MANIFEST))
+        };
+        assert!(nested(DEEPEST - 1).is_ok());
+        assert!(matches!(nested(DEEPEST), Err(RegistryError::ManifestInvalid(_))));
+        let mut value = image();
+        value["annotations"] = json!({ "a\"\\": "[".repeat(1000), "b": "{\"".repeat(1000) });
+        assert!(parse(&value).is_ok());
+    }
+
+    #[test]
+    fn what_could_be_an_image_or_an_index_is_refused() {
+        let mut both = image();
+        both["manifests"] = json!([]);
+        assert!(matches!(parse(&both), Err(RegistryError::ManifestInvalid(_))));
+        let index = |field: &str, value: serde_json::Value| {
+            let mut index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [] });
+            index[field] = value;
+            Document::parse(index.to_string().as_bytes(), Some(OCI_INDEX))
+        };
+        for (field, value) in [("layers", json!([])), ("config", image()["config"].clone())] {
+            assert!(matches!(index(field, value), Err(RegistryError::ManifestInvalid(_))), "{field}");
+            // Some clients write what they have nothing for.
+            assert!(index(field, json!(null)).is_ok(), "{field}");
+        }
     }
 
     #[test]

@@ -37,49 +37,74 @@ struct Config {
     variant: Option<String>,
 }
 
-/// Walks an image. Only reads.
+/// Walks an image. Only reads, and holds one manifest at a time: an index may name thousands of large ones.
 pub(crate) async fn summarize(
     store: &dyn RegistryStore,
     blobs: &Blobs,
     repository: &RepositoryName,
     manifest: &Manifest,
 ) -> Result<Summary, RegistryError> {
-    let mut summary = Summary::default();
-    let mut seen: HashSet<Digest> = HashSet::new();
-    let mut todo: Vec<(Manifest, Option<Platform>, usize)> = vec![(manifest.clone(), None, 0)];
-    seen.insert(manifest.digest.clone());
-    while let Some((manifest, platform, depth)) = todo.pop() {
-        summary.size += u64::try_from(manifest.bytes.len()).expect("a length fits in 64 bits");
+    let mut walk = Walk { blobs, repository, summary: Summary::default(), seen: HashSet::new(), todo: Vec::new() };
+    walk.seen.insert(manifest.digest.clone());
+    walk.visit(manifest, None, 0).await?;
+    while let Some((digest, platform, depth)) = walk.todo.pop() {
+        match checked::read(store, repository, &ManifestRef::Digest(digest.clone())).await? {
+            Stored::Damaged { .. } | Stored::Missing => walk.summary.missing.push(digest),
+            Stored::Whole(found) if depth <= DEEPEST => walk.visit(&found, platform, depth).await?,
+            Stored::Whole(_) => {}
+        }
+    }
+    let mut summary = walk.summary;
+    // Attestations in an index carry this instead of a platform; nothing can run on it.
+    summary.platforms.retain(|platform| platform.os != "unknown" && platform.architecture != "unknown");
+    summary.missing.sort();
+    Ok(summary)
+}
+
+/// A walk that is under way.
+struct Walk<'a> {
+    blobs: &'a Blobs,
+    repository: &'a RepositoryName,
+    summary: Summary,
+    /// What was counted, or will be.
+    seen: HashSet<Digest>,
+    /// The manifests to go to, each with the platform that its index gives it and its depth.
+    todo: Vec<(Digest, Option<Platform>, usize)>,
+}
+
+impl Walk<'_> {
+    /// Counts a manifest and its blobs, and notes its children.
+    async fn visit(
+        &mut self,
+        manifest: &Manifest,
+        platform: Option<Platform>,
+        depth: usize,
+    ) -> Result<(), RegistryError> {
+        let summary = &mut self.summary;
+        let length = u64::try_from(manifest.bytes.len()).expect("a length fits in 64 bits");
+        summary.size = summary.size.saturating_add(length);
         for (digest, size) in &manifest.blobs {
-            if !seen.insert(digest.clone()) {
+            if !self.seen.insert(digest.clone()) {
                 continue;
             }
             summary.size = summary.size.saturating_add(*size);
-            if blobs.size(repository, digest).await? != Some(*size) {
+            if self.blobs.size(self.repository, digest).await? != Some(*size) {
                 summary.missing.push(digest.clone());
             }
         }
         if manifest.children.is_empty() {
             match platform {
                 Some(platform) => drop(summary.platforms.insert(platform)),
-                None => summary.platforms.extend(config_platform(blobs, repository, &manifest).await?),
+                None => summary.platforms.extend(config_platform(self.blobs, self.repository, manifest).await?),
             }
         }
         for child in &manifest.children {
-            if !seen.insert(child.digest.clone()) {
-                continue;
-            }
-            match checked::read(store, repository, &ManifestRef::Digest(child.digest.clone())).await? {
-                Stored::Damaged { .. } | Stored::Missing => summary.missing.push(child.digest.clone()),
-                Stored::Whole(found) if depth < DEEPEST => todo.push((found, child.platform.clone(), depth + 1)),
-                Stored::Whole(_) => {}
+            if self.seen.insert(child.digest.clone()) {
+                self.todo.push((child.digest.clone(), child.platform.clone(), depth + 1));
             }
         }
+        Ok(())
     }
-    // Attestations in an index carry this instead of a platform; nothing can run on it.
-    summary.platforms.retain(|platform| platform.os != "unknown" && platform.architecture != "unknown");
-    summary.missing.sort();
-    Ok(summary)
 }
 
 /// The platform that an image's config names; `None` when the manifest is no image, or its config is not here or says

@@ -13,14 +13,14 @@ use layer0_domain::port::registry_store::RegistryStore;
 use self::checked::Stored;
 use self::document::{Document, Kind};
 use crate::blobs::Blobs;
-use crate::error::RegistryError;
+use crate::error::{MISSING_SHOWN, RegistryError};
 
 /// Compares a manifest with what the repository holds and makes the record for the store, which checks once more, and
 /// for good, that nothing is missing.
 ///
 /// Every blob must be there with the size that the manifest says, else no client could pull the image. Foreign layers
 /// need not be there; one that is there is kept with the image. An index's entry of an unknown media type may be a
-/// blob.
+/// blob. When as much is missing as an answer shows, the rest is not looked for: each look is a read of the store.
 pub(crate) async fn resolve(
     store: &dyn RegistryStore,
     blobs: &Blobs,
@@ -33,6 +33,9 @@ pub(crate) async fn resolve(
     let mut held = Vec::with_capacity(document.blobs.len());
     let mut missing = Vec::new();
     for blob in document.blobs {
+        if missing.len() == MISSING_SHOWN {
+            break;
+        }
         match blobs.size(repository, &blob.digest).await? {
             Some(size) if size == blob.size => held.push((blob.digest, size)),
             None if blob.is_foreign() => {}
@@ -47,6 +50,9 @@ pub(crate) async fn resolve(
     }
     let mut children = Vec::with_capacity(document.children.len());
     for child in document.children {
+        if missing.len() == MISSING_SHOWN {
+            break;
+        }
         if Kind::of(&child.media_type).is_none()
             && let Some(size) = blobs.size(repository, &child.digest).await?
         {

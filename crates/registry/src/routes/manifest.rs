@@ -49,7 +49,7 @@ pub(super) async fn serve(
 }
 
 /// Reads a reference: with a colon it is a digest, else a tag.
-fn parse(reference: &str) -> Result<ManifestRef, RegistryError> {
+pub(crate) fn parse(reference: &str) -> Result<ManifestRef, RegistryError> {
     if reference.contains(':') {
         return digest(reference).map(ManifestRef::Digest);
     }

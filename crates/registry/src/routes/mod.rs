@@ -31,7 +31,10 @@ use crate::gate::{Admission, Audited};
 use crate::path::Target;
 use crate::registry::Registry;
 
-pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::manifest::parse as reference;
+
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

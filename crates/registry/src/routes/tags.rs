@@ -12,17 +12,17 @@ use super::{Ask, json as answer, read_only};
 use crate::error::RegistryError;
 use crate::registry::Registry;
 
-/// The largest page. A client that asks for more gets so many and a link to the rest.
+/// The largest page. A client that asks for more, or for no number, gets so many and a link to the rest.
 const PAGE_MAX: u32 = 10_000;
 /// How many repositories are read at a time when the caller may not see all of them.
 const LOOK: u32 = 1_000;
 
-/// Reads `n`; `None` when the client wants everything.
-fn page_size(ask: &Ask) -> Result<Option<u32>, RegistryError> {
+/// Reads `n`.
+fn page_size(ask: &Ask) -> Result<u32, RegistryError> {
     match ask.param("n") {
-        None => Ok(None),
+        None => Ok(PAGE_MAX),
         Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok(Some(text.parse().unwrap_or(u32::MAX).min(PAGE_MAX)))
+            Ok(text.parse().unwrap_or(u32::MAX).min(PAGE_MAX))
         }
         Some(_) => Err(RegistryError::PageInvalid("n must be a number of entries".to_owned())),
     }
@@ -40,16 +40,14 @@ pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str) -> Result<R
     read_only(ask)?;
     let size = page_size(ask)?;
     // One more than asked for tells whether there is a next page.
-    let page = Page { after: ask.param("last").map(str::to_owned), most: size.map(|size| size + 1) };
+    let page = Page { after: ask.param("last").map(str::to_owned), most: Some(size + 1) };
     let Some(mut tags) = registry.parts().store.tag_list(&name, page).await? else {
         return Err(RegistryError::NameUnknown(name));
     };
-    let more = size.filter(|size| tags.len() > *size as usize);
-    if let Some(size) = more {
-        tags.truncate(size as usize);
-    }
+    let more = tags.len() > size as usize;
+    tags.truncate(size as usize);
     let mut response = answer(StatusCode::OK, json!({ "name": name.as_str(), "tags": tags }).to_string());
-    if let (Some(size), Some(last)) = (more, tags.last()) {
+    if let Some(last) = tags.last().filter(|_| more) {
         link(&mut response, &format!("/v2/{name}/tags/list"), size, last);
     }
     Ok(response)
@@ -62,9 +60,8 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
     let size = page_size(ask)?;
     let mut after = ask.param("last").map(str::to_owned);
     let mut names: Vec<String> = Vec::new();
-    let enough = |names: &Vec<String>| size.is_some_and(|size| names.len() > size as usize);
-    while !enough(&names) {
-        let most = size.map_or(LOOK, |size| size.saturating_add(1).clamp(100, LOOK));
+    while names.len() <= size as usize {
+        let most = size.saturating_add(1).clamp(100, LOOK);
         let found = registry.parts().store.repository_list(None, Page { after, most: Some(most) }).await?;
         let full = found.len() >= most as usize;
         after = found.last().map(|repository| repository.name.to_string());
@@ -78,12 +75,10 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
             break;
         }
     }
-    let more = size.filter(|size| names.len() > *size as usize);
-    if let Some(size) = more {
-        names.truncate(size as usize);
-    }
+    let more = names.len() > size as usize;
+    names.truncate(size as usize);
     let mut response = answer(StatusCode::OK, json!({ "repositories": names }).to_string());
-    if let (Some(size), Some(last)) = (more, names.last()) {
+    if let Some(last) = names.last().filter(|_| more) {
         link(&mut response, "/v2/_catalog", size, last);
     }
     Ok(response)

@@ -11,6 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::held::Held;
 use crate::blocking::blocking;
@@ -20,6 +21,33 @@ use crate::error::RegistryError;
 const BATCH: usize = 1 << 20;
 /// How much memory a batch starts with when the client does not say how much will come.
 const FIRST: usize = 64 << 10;
+
+/// What a client must bring in the time that it may be silent for, unless it ends first. Without that, a byte now and then
+/// would hold a connection for ever; 4 KiB a minute are slower than any line that a push could end on.
+const LEAST: usize = 4 << 10;
+
+/// The wait for a client's bytes.
+struct Patience {
+    idle: Duration,
+    /// When it ends.
+    until: Instant,
+    /// What came since it began.
+    came: usize,
+}
+
+impl Patience {
+    fn new(idle: Duration) -> Self {
+        Self { idle, until: Instant::now() + idle, came: 0 }
+    }
+
+    /// Notes that bytes came; enough of them begin it anew.
+    fn came(&mut self, bytes: usize) {
+        self.came += bytes;
+        if self.came >= LEAST {
+            *self = Self::new(self.idle);
+        }
+    }
+}
 
 /// Why gathering stopped.
 enum End {
@@ -37,7 +65,7 @@ type Writing = JoinHandle<(Held, Vec<u8>, io::Result<()>)>;
 /// many.
 ///
 /// What happens to the upload when it goes wrong:
-/// - the client goes away or silent: what has come is kept, so that it can go on from there;
+/// - the client goes away, or brings next to nothing for `idle`: what has come is kept, so that it can go on from there;
 /// - the body is longer or shorter than announced: everything of this request is taken back;
 /// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody
 ///   will finish.
@@ -130,6 +158,8 @@ async fn join(task: Writing) -> (Held, Vec<u8>, io::Result<()>) {
 
 /// Fills a batch from the body.
 async fn gather(body: &mut Body, rest: &mut Bytes, mut batch: Vec<u8>, idle: Duration) -> (Vec<u8>, End) {
+    // New for every batch: the time that the disk took is not the client's.
+    let mut patience = Patience::new(idle);
     loop {
         let room = BATCH - batch.len();
         let take = rest.len().min(room);
@@ -137,9 +167,10 @@ async fn gather(body: &mut Body, rest: &mut Bytes, mut batch: Vec<u8>, idle: Dur
         if batch.len() == BATCH {
             return (batch, End::Full);
         }
-        match tokio::time::timeout(idle, body.frame()).await {
+        match tokio::time::timeout_at(patience.until, body.frame()).await {
             Ok(Some(Ok(frame))) => {
                 if let Ok(data) = frame.into_data() {
+                    patience.came(data.len());
                     *rest = data;
                 }
             }

@@ -235,7 +235,8 @@ impl Ground {
     /// With these repositories.
     pub(crate) async fn with_repositories(self, names: &[&str]) -> Self {
         for repository in names {
-            let made = Repository { name: name(repository), created: self.clock.now() };
+            let made =
+                Repository { name: name(repository), created: self.clock.now(), visibility: Visibility::Private };
             self.store.repository_create(&made).await.expect("a new store takes a repository");
         }
         self

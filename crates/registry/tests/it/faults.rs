@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::port::registry_store::RegistryStore;
-use layer0_testkit::until::until_true;
-use tokio::io::AsyncWriteExt;
+use layer0_testkit::until::{ends, until_true};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Client, noise, pieces};
 use crate::common::{Doors, TestRegistry, name};
@@ -89,6 +89,46 @@ async fn half_a_blob_in_one_request_leaves_nothing() {
     Client::of(&registry).head(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
 }
 
+/// What ends before its time is never taken for the whole, whether its length was announced or not.
+#[tokio::test]
+async fn half_a_request_stores_nothing() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    client.push("team/app", "{}").await;
+    let manifest = crate::client::image("{}", &[]).to_string();
+    let content = "content";
+    let digest = Digest::sha256_of(content.as_bytes());
+    let length = |body: &str, more: usize| format!("Content-Length: {}\r\n\r\n{body}", body.len() + more);
+    // The body's own end is missing, and nothing else.
+    let chunked = |body: &str| format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len());
+    for (what, end) in [("announced", length(content, 1)), ("in chunks", chunked(content))] {
+        let upload = client.begin("team/app").await;
+        let put = format!("PUT {upload}?digest={digest} HTTP/1.1\r\nHost: x\r\n{end}");
+        let mut socket = tokio::net::TcpStream::connect(registry.address).await.unwrap();
+        socket.write_all(put.as_bytes()).await.unwrap();
+        drop(socket);
+        until_true(what, || async { client.get(&upload).await.header("range") == "0-6" }).await;
+        client.head(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
+        // Nobody writes to it any more: it can be finished, or given up.
+        until_true("the request is over", || async { client.delete(&upload).await.status.as_u16() == 204 }).await;
+    }
+    for (what, end) in [("announced", length(&manifest, 1)), ("in chunks", chunked(&manifest))] {
+        let media_type = crate::client::OCI_MANIFEST;
+        let put = format!(
+            "PUT /v2/team/app/manifests/{} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n{end}",
+            &what[..2]
+        );
+        let mut socket = tokio::net::TcpStream::connect(registry.address).await.unwrap();
+        socket.write_all(put.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        socket.shutdown().await.unwrap();
+        ends("the connection's end", socket.read_to_end(&mut answer)).await.unwrap();
+        assert!(!String::from_utf8_lossy(&answer).contains("201"), "{what}");
+    }
+    assert_eq!(client.get("/v2/team/app/tags/list").await.json()["tags"], serde_json::json!([]));
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_client_that_goes_silent_is_given_up() {
     let registry = TestRegistry::with(Doors::Open, |config| config.body_idle = Duration::from_millis(100)).await;
@@ -104,6 +144,60 @@ async fn a_client_that_goes_silent_is_given_up() {
         .send(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", crate::client::OCI_MANIFEST)], body)
         .await;
     assert_eq!(got.status.as_u16(), 408);
+}
+
+/// A byte now and then is as good as silence: it would hold the connection, and the upload, for ever.
+#[tokio::test]
+async fn a_client_that_trickles_is_given_up_and_others_are_served() {
+    let registry = TestRegistry::with(Doors::Open, |config| config.body_idle = Duration::from_millis(300)).await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    for (method, path) in [
+        (Method::PATCH, upload.clone()),
+        (Method::PUT, "/v2/team/app/manifests/1".to_owned()),
+        (Method::POST, format!("/v2/team/app/blobs/uploads/?digest={}", Digest::sha256_of(b"x"))),
+    ] {
+        let (sender, body) = pieces();
+        let trickle = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(10));
+            // Ends when the server has hung up; else the test fails after ten seconds.
+            for _ in 0..1_000 {
+                tick.tick().await;
+                if sender.send("x".into()).await.is_err() {
+                    return;
+                }
+            }
+            panic!("the server takes it all");
+        };
+        let slow = client.send(method.clone(), &path, &[("content-type", crate::client::OCI_MANIFEST)], body);
+        let quick = client.push("team/other", "content");
+        let (got, (), _) = tokio::join!(slow, trickle, quick);
+        assert_eq!(got.error(), (408, "BLOB_UPLOAD_INVALID".to_owned()), "{method} {path}");
+    }
+    // What had come to the upload is there, and it goes on.
+    let had = client.get(&upload).await.expect(204).header("range").to_owned();
+    assert!(had.starts_with("0-") && had != "0-0", "{had}");
+    client.ask(Method::PATCH, &upload, &[], "more").await.expect(202);
+    assert_eq!(registry.staged().len(), 1, "what came in one request is gone");
+}
+
+/// A client that is slow, but brings something, is waited for.
+#[tokio::test]
+async fn a_slow_client_that_brings_enough_is_not_given_up() {
+    let registry = TestRegistry::with(Doors::Open, |config| config.body_idle = Duration::from_secs(2)).await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let (sender, body) = pieces();
+    let slow = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        for _ in 0..12 {
+            tick.tick().await;
+            sender.send(noise(4 << 10).into()).await.unwrap();
+        }
+        drop(sender);
+    };
+    let (got, ()) = tokio::join!(client.send(Method::PATCH, &upload, &[], body), slow);
+    assert_eq!(got.expect(202).header("range"), format!("0-{}", 12 * (4 << 10) - 1));
 }
 
 #[tokio::test]

@@ -259,3 +259,107 @@ async fn deletes_are_seen_at_once() {
     client.delete(&format!("/v2/team/app/blobs/{}", layer.as_str().unwrap())).await.expect(202);
     assert_eq!(manifest["layers"][0]["mediaType"], LAYER);
 }
+
+/// What JSON allows and no manifest needs. What two readers could read in two ways is refused.
+#[tokio::test]
+async fn odd_json() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    client.push("team/app", "{}").await;
+    client.push("team/app", "layer").await;
+    let put = async |body: String| {
+        client.ask(Method::PUT, "/v2/team/app/manifests/1", &[("content-type", OCI_MANIFEST)], body).await
+    };
+    let good = image("{}", &["layer"]).to_string();
+    let with = |more: &str| format!("{},{more}}}", &good[..good.len() - 1]);
+    let config = image("{}", &[])["config"].to_string();
+    for (what, body) in [
+        ("a key twice", with(&format!("\"config\":{config}"))),
+        ("a key twice, the first of them null", good.replacen('{', "{\"layers\":null,", 1)),
+        ("a key twice inside", good.replacen("\"size\":2", "\"size\":2,\"size\":2", 1)),
+        ("the type twice, once escaped", with(&format!("\"media\\u0054ype\":\"{OCI_INDEX}\""))),
+        ("an index inside", with("\"manifests\":[]")),
+        ("a size beyond all numbers", good.replace("\"size\":2", "\"size\":1e999")),
+        ("a size beyond 64 bits", good.replace("\"size\":2", "\"size\":99999999999999999999999999")),
+        ("a size beyond what Go holds", good.replace("\"size\":2", "\"size\":9223372036854775808")),
+        ("a size in a fraction", good.replace("\"size\":2", "\"size\":2.0")),
+        ("a size in quotes", good.replace("\"size\":2", "\"size\":\"2\"")),
+        ("a size of a megabyte", good.replace("\"size\":2", &format!("\"size\":\"{}\"", "2".repeat(1 << 20)))),
+        ("a number of a megabyte", good.replace("\"size\":2", &format!("\"size\":{}", "2".repeat(1 << 20)))),
+        ("a type of a megabyte", good.replace(OCI_MANIFEST, &"x".repeat(1 << 20))),
+        ("a digest of a megabyte", good.replacen("sha256:", &"x".repeat(1 << 20), 1)),
+        ("lists without end", "[".repeat(1 << 20)),
+        ("objects without end", "{\"a\":".repeat(1 << 18)),
+        ("lists without end inside", with(&format!("\"x\":{}{}", "[".repeat(100_000), "]".repeat(100_000)))),
+        ("more after the end", format!("{good}{good}")),
+        ("a NUL after the end", format!("{good}\0")),
+        ("half a surrogate", with("\"artifactType\":\"\\ud800\"")),
+        ("a list as annotations", with("\"annotations\":[]")),
+        ("a number as an annotation", with("\"annotations\":{\"a\":1}")),
+        ("a text as the subject", with("\"subject\":\"sha256:00\"")),
+    ] {
+        let got = put(body).await;
+        assert_eq!(got.status.as_u16(), 400, "{what}");
+        assert_eq!(got.error(), (400, "MANIFEST_INVALID".to_owned()), "{what}");
+        assert!(got.body.len() < 3_000, "{what}: an answer of {} bytes", got.body.len());
+    }
+    client.get("/v2/team/app/manifests/1").await.expect(404);
+    // What is not ours is kept as it is.
+    for body in [with("\"x\":1,\"x\":2"), with("\"x\":1e999"), with("\"\\u0000\":null")] {
+        put(body.clone()).await.expect(201);
+        assert_eq!(client.get("/v2/team/app/manifests/1").await.expect(200).body, body);
+    }
+}
+
+/// What a manifest is comes from its `Content-Type` and its `mediaType`, which must be one, and one of ours.
+#[tokio::test]
+async fn media_types() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    client.push("team/app", "{}").await;
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    let put = async |content_type: Option<&str>, media_type: Option<&str>| {
+        let mut manifest = image("{}", &[]);
+        match media_type {
+            Some(media_type) => manifest["mediaType"] = media_type.into(),
+            None => drop(manifest.as_object_mut().unwrap().remove("mediaType")),
+        }
+        let headers: Vec<(&str, &str)> =
+            content_type.map(|content_type| ("content-type", content_type)).into_iter().collect();
+        client.ask(Method::PUT, "/v2/team/app/manifests/1", &headers, manifest.to_string()).await
+    };
+    let longest = format!("application/{}", "x".repeat(20_000));
+    for (content_type, media_type) in [
+        (Some(docker), Some(OCI_MANIFEST)),
+        (Some(OCI_MANIFEST), Some(docker)),
+        (Some(OCI_INDEX), Some(OCI_INDEX)),
+        (Some("text/plain"), None),
+        (Some("text/plain"), Some("text/plain")),
+        (Some("application/json"), Some(OCI_MANIFEST)),
+        (Some("application/octet-stream"), None),
+        (Some(""), Some(OCI_MANIFEST)),
+        (Some("*/*"), None),
+        (Some("nonsense"), None),
+        (Some(&longest), None),
+        (None, Some("text/plain")),
+        (None, Some("")),
+        (None, Some("Application/vnd.oci.image.manifest.v1+json")),
+        (Some(OCI_MANIFEST), Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")),
+    ] {
+        let got = put(content_type, media_type).await;
+        assert_eq!(got.error(), (400, "MANIFEST_INVALID".to_owned()), "{content_type:.80?} {media_type:?}");
+        assert!(got.body.len() < 3_000, "an answer of {} bytes", got.body.len());
+    }
+    client.get("/v2/team/app/manifests/1").await.expect(404);
+    for (content_type, media_type) in [
+        (None, None),
+        (None, Some(OCI_MANIFEST)),
+        (Some(OCI_MANIFEST), None),
+        (Some(docker), Some(docker)),
+        (Some("Application/Vnd.OCI.Image.Manifest.v1+JSON"), Some(OCI_MANIFEST)),
+    ] {
+        put(content_type, media_type).await.expect(201);
+        let got = client.get("/v2/team/app/manifests/1").await.expect(200);
+        assert_eq!(got.header("content-type"), media_type.unwrap_or(OCI_MANIFEST), "{content_type:?} {media_type:?}");
+    }
+}

@@ -10,7 +10,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, Referrer, RegistryStore, RegistryStoreError,
+    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
 };
 
 type Result<T> = std::result::Result<T, RegistryStoreError>;
@@ -148,7 +148,8 @@ impl RegistryStore for SlowStore {
         repository: &RepositoryName,
         subject: &Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>> {
-        self.inner.referrers(repository, subject, artifact_type).await
+        page: ReferrerPage,
+    ) -> Result<Referrers> {
+        self.inner.referrers(repository, subject, artifact_type, page).await
     }
 }

@@ -186,6 +186,78 @@ async fn wrong_digests() {
 }
 
 #[tokio::test]
+async fn the_same_blob_twice_is_there_once() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let digest = client.push("team/app", "content").await;
+    assert_eq!(client.push("team/app", "content").await, digest);
+    for chunked in [false, true] {
+        let upload = client.begin("team/app").await;
+        if chunked {
+            client.ask(Method::PATCH, &upload, &[], "content").await.expect(202);
+        }
+        let rest = if chunked { "" } else { "content" };
+        client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], rest).await.expect(201);
+    }
+    assert_eq!((registry.blob_files(), registry.staged()), (vec![digest.hex().to_owned()], vec![]));
+    // A wrong copy does the right one no harm.
+    let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
+    assert_eq!(client.ask(Method::POST, &path, &[], "other").await.error(), (400, "DIGEST_INVALID".to_owned()));
+    is_there(&client, &digest, b"content").await;
+}
+
+#[tokio::test]
+async fn an_upload_is_finished_once() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let digest = Digest::sha256_of(b"content");
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "content").await.expect(202);
+    let finish = || client.ask(Method::PUT, &upload, &[], "");
+    assert_eq!(finish().await.error(), (400, "DIGEST_INVALID".to_owned()), "a missing digest ends nothing");
+    let path = format!("{upload}?digest={digest}");
+    client.ask(Method::PUT, &path, &[], "").await.expect(201);
+    for method in [Method::PUT, Method::PATCH, Method::GET, Method::DELETE] {
+        assert_eq!(
+            client.ask(method.clone(), &path, &[], "").await.error(),
+            (404, "BLOB_UPLOAD_UNKNOWN".to_owned()),
+            "{method}"
+        );
+    }
+    is_there(&client, &digest, b"content").await;
+
+    // Many at once: one of them ends it, and the others are told.
+    for _ in 0..20 {
+        client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+        let upload = client.begin("team/app").await;
+        client.ask(Method::PATCH, &upload, &[], "content").await.expect(202);
+        let path = format!("{upload}?digest={digest}");
+        let all = futures_util::future::join_all((0..8).map(|_| client.ask(Method::PUT, &path, &[], ""))).await;
+        let (done, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(|got| got.status.as_u16() == 201);
+        assert_eq!(done.len(), 1);
+        for got in refused {
+            let told = [(404, "BLOB_UPLOAD_UNKNOWN".to_owned()), (409, "BLOB_UPLOAD_INVALID".to_owned())];
+            assert!(told.contains(&got.error()), "{got:?}");
+        }
+        is_there(&client, &digest, b"content").await;
+    }
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_chunk_sent_twice_is_refused_with_what_is_held() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    let chunk = || client.ask(Method::PATCH, &upload, &[("content-range", "0-6")], "content");
+    chunk().await.expect(202);
+    let got = chunk().await;
+    assert_eq!((got.error(), got.header("range")), ((416, "BLOB_UPLOAD_INVALID".to_owned()), "0-6"));
+    let digest = Digest::sha256_of(b"content");
+    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+}
+
+#[tokio::test]
 async fn cancelled() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);

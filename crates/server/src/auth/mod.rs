@@ -9,6 +9,8 @@
 //!   for each pull.
 
 mod announcing;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gate;
 mod password;
 mod sign_in;

@@ -25,7 +25,7 @@ use crate::text_time::rfc3339;
 
 /// The most repositories that one registry token speaks of. A push names its own and those that it mounts from; the
 /// token is sent with every request, in a header that proxies bound to a few KiB.
-const REPOSITORIES_MAX: usize = 16;
+pub(super) const REPOSITORIES_MAX: usize = 16;
 
 /// The endpoint.
 pub(crate) fn router() -> Router<App> {
@@ -154,7 +154,7 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
 /// One repository named several times has one entry with all that is asked for there: containerd asks for
 /// `repository:x:pull` and `repository:x:pull,push` at once. What is no scope of a repository, and what is beyond
 /// [`REPOSITORIES_MAX`], is left out, as the specification wants it.
-fn scopes(text: &str) -> Vec<Access> {
+pub(super) fn scopes(text: &str) -> Vec<Access> {
     let mut found: Vec<Access> = Vec::new();
     for (_, value) in pairs(text).filter(|(key, _)| key == "scope") {
         for scope in value.split(' ') {

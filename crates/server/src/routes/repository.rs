@@ -142,8 +142,8 @@ async fn get(
         Below::Repository(name) => Ok(Json(repository(&app, &seen(&app, &who, &name).await?)).into_response()),
         Below::Images(name) => {
             seen(&app, &who, &name).await?;
-            let all = app.registry.image_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
-            Ok(Json(wire::ImageList { images: all.into_iter().map(|it| it.tag).collect() }).into_response())
+            let images = app.registry.tag_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
+            Ok(Json(wire::ImageList { images }).into_response())
         }
         Below::Image(name, reference, text) => {
             seen(&app, &who, &name).await?;

@@ -16,3 +16,4 @@ mod takeover;
 mod teams;
 mod trouble;
 mod upkeep;
+mod wire;

@@ -73,7 +73,7 @@ fn the_registry_finds_all_by_index() {
         registry::HELD,
         registry::HOLDING,
         registry::BY_TAG,
-        registry::LIST,
+        registry::MANIFESTS,
         registry::PARTS,
         registry::TAGS,
         registry::REFERRERS,
@@ -82,5 +82,11 @@ fn the_registry_finds_all_by_index() {
         let plan = plan(sql);
         assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
     }
-    expect(registry::REFERRERS, "SEARCH manifest USING INDEX manifest_by_subject (repository=? AND subject=?)");
+    // In the order of the list, from where the page begins: however many there are, a page reads what it shows.
+    expect(registry::TAG_PAGE, "SEARCH image_tag USING PRIMARY KEY (repository=? AND name>?)");
+    expect(registry::ALL, "SEARCH repository USING INDEX sqlite_autoindex_repository_1 (name>?)");
+    expect(
+        registry::REFERRERS,
+        "SEARCH manifest USING INDEX manifest_by_subject (repository=? AND subject=? AND digest>?)",
+    );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef, Platform};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{Page, Referrer, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Page, Referrer, ReferrerPage, Referrers, RegistryStore, RegistryStoreError};
 
 use super::sample::{digest, link, manifest, manifest_with, name, put, repository};
 
@@ -165,15 +165,49 @@ pub async fn referrers_are_listed_in_order_of_digest_by_type(store: &dyn Registr
         })
         .collect();
     expected.sort_by_key(|referrer| referrer.digest.to_string());
-    let all = store.referrers(&app, &subject, None).await.expect("a read succeeds");
-    assert_eq!(all, expected);
-    let sboms = store.referrers(&app, &subject, Some("sbom/json")).await.expect("a read succeeds");
+    let all = store.referrers(&app, &subject, None, whole()).await.expect("a read succeeds");
+    assert_eq!((all.entries, all.more), (expected.clone(), false));
+    let sboms = store.referrers(&app, &subject, Some("sbom/json"), whole()).await.expect("a read succeeds");
     expected.retain(|referrer| referrer.artifact_type.as_deref() == Some("sbom/json"));
-    assert_eq!(sboms, expected);
+    assert_eq!((sboms.entries, sboms.more), (expected, false));
     for (repository, subject) in [(&name("team/unknown"), &subject), (&app, &digest("nobody's"))] {
-        assert_eq!(store.referrers(repository, subject, None).await.expect("a read succeeds"), []);
+        let none = store.referrers(repository, subject, None, whole()).await.expect("a read succeeds");
+        assert_eq!(none, Referrers::default());
     }
 
     assert!(store.manifest_delete(&app, &digest("sbom")).await.expect("a write succeeds"));
-    assert_eq!(store.referrers(&app, &subject, Some("sbom/json")).await.expect("a read succeeds"), []);
+    let gone = store.referrers(&app, &subject, Some("sbom/json"), whole()).await.expect("a read succeeds");
+    assert_eq!(gone, Referrers::default());
+}
+
+/// `referrers`: a page holds what it may, goes on after its last one, and says whether there is more; one that is too heavy
+/// by itself is a page of its own.
+pub async fn referrers_come_in_pages_by_their_weight(store: &dyn RegistryStore) {
+    let app = repository(store, "team/app").await;
+    let subject = digest("subject");
+    let mut digests = Vec::new();
+    for word in ["a", "b", "c", "d", "e"] {
+        let annotations = BTreeMap::from([("word".to_owned(), "x".repeat(1_000))]);
+        let manifest = Manifest { subject: Some(subject.clone()), annotations, ..manifest(word) };
+        put(store, &app, &manifest, &[]).await;
+        digests.push(manifest.digest);
+    }
+    digests.sort_by_key(ToString::to_string);
+    for (most_bytes, sizes) in [(1, vec![1; 5]), (3_000, vec![2, 2, 1]), (usize::MAX, vec![5])] {
+        let (mut found, mut found_sizes) = (Vec::new(), Vec::new());
+        loop {
+            let page = ReferrerPage { after: found.last().cloned(), most_bytes };
+            let part = store.referrers(&app, &subject, None, page).await.expect("a read succeeds");
+            found_sizes.push(part.entries.len());
+            found.extend(part.entries.into_iter().map(|referrer| referrer.digest));
+            if !part.more {
+                break;
+            }
+        }
+        assert_eq!((&found, found_sizes), (&digests, sizes), "{most_bytes} bytes a page");
+    }
+}
+
+fn whole() -> ReferrerPage {
+    ReferrerPage { after: None, most_bytes: usize::MAX }
 }

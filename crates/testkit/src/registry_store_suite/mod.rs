@@ -64,6 +64,7 @@ pub const ALL: &[Behaviour] = behaviours![
     a_deleted_manifest_takes_its_tags_along,
     manifests_of_two_repositories_are_two,
     referrers_are_listed_in_order_of_digest_by_type,
+    referrers_come_in_pages_by_their_weight,
     tags_are_listed_in_byte_order_by_page,
     a_deleted_tag_leaves_the_manifest,
     blobs_are_listed_once_in_order_by_page,

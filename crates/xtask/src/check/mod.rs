@@ -102,7 +102,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "fmt",
         about: "the code is formatted",
-        mend: "Run `cargo fmt --all` and `cargo fmt --manifest-path examples/guestbook/Cargo.toml`.",
+        mend: "Run `cargo fmt --all`, and `cargo fmt --manifest-path` with examples/guestbook/Cargo.toml and fuzz/Cargo.toml.",
         check: tools::fmt,
     },
     Rule {

@@ -12,12 +12,17 @@ const EXAMPLE: &[&str] = &["--manifest-path", "examples/guestbook/Cargo.toml"];
 /// Where the example is built: the same place as the scripts use, so that nothing is built twice.
 const EXAMPLE_TARGET: &[&str] = &["--target-dir", "examples/guestbook/target"];
 
+/// The fuzz targets are one too. Only their form is checked here: to lint them is to build the server once more, and
+/// `make fuzz` builds them anyway.
+const FUZZ: &[&str] = &["--manifest-path", "fuzz/Cargo.toml"];
+
 /// `cargo fmt --check`.
 pub(crate) fn fmt(project: &Project) -> Result<Findings> {
     let mut findings = Findings::default();
     // `-l`: the names of the files are enough here; `cargo fmt` mends them.
     run(&mut findings, cargo(project).args(["fmt", "--all", "--check", "--", "-l"]))?;
     run(&mut findings, cargo(project).args(["fmt", "--check"]).args(EXAMPLE).args(["--", "-l"]))?;
+    run(&mut findings, cargo(project).args(["fmt", "--check"]).args(FUZZ).args(["--", "-l"]))?;
     Ok(findings)
 }
 

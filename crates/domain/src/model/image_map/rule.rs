@@ -13,6 +13,9 @@ use crate::model::image::{
 /// Docker Hub's owner of images whose name has one component.
 const OFFICIAL_OWNER: &str = "library";
 
+/// The longest rule: two sides of the longest name, what separates them, and some white space.
+const RULE_MAX: usize = 2 * NAME_MAX + 32;
+
 /// A rule `prefix|target`: images under `prefix` are pulled from under `target`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -32,6 +35,10 @@ impl MapRule {
         let text = text.trim();
         if text.is_empty() {
             return Err(MapRuleError::Empty);
+        }
+        // Before every colon is tried: of a megabyte of them, each would be.
+        if text.len() > RULE_MAX {
+            return Err(MapRuleError::TooLong { found: text.chars().count() });
         }
         let mut sides = text.split('|');
         match (sides.next(), sides.next(), sides.next()) {
@@ -279,6 +286,12 @@ pub enum MapRuleError {
     /// Nothing was written.
     #[error("the rule is empty; write prefix|target")]
     Empty,
+    /// Longer than two names can be.
+    #[error("the rule has {found} characters; each of its sides may have {NAME_MAX}")]
+    TooLong {
+        /// Characters found.
+        found: usize,
+    },
     /// There is more than one bar.
     #[error("rule {0:?} has more than one \"|\"; write prefix|target, and separate rules by commas")]
     ManyBars(String),

@@ -143,6 +143,10 @@ fn malformed_rules_are_refused_with_the_reason() {
         let error = chain(&MapRule::parse(text).expect_err(text));
         assert!(error.contains(expected), "{text}: {error}");
     }
+    // Of a megabyte of colons each would be tried, and each try looks at the whole.
+    for text in [":".repeat(1 << 20), "a:".repeat(1 << 20), format!("a|{}", "b".repeat(1 << 20))] {
+        assert!(matches!(MapRule::parse(&text), Err(MapRuleError::TooLong { .. })));
+    }
     for (text, expected) in [
         ("a|b,", "entry 2 of the image map is malformed: the rule is empty"),
         ("a|b,,c|d", "entry 2"),

@@ -1,5 +1,6 @@
 //! What is wrong with a document, and where.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::digest::shorten;
@@ -19,20 +20,49 @@ impl fmt::Display for Problem {
     }
 }
 
+/// The most problems that are told of one document. Who has more of them mends these first; a list of a hundred thousand would
+/// help nobody, and be far larger than the document.
+const TOLD: usize = 100;
+
+/// The most characters of one message. Only the names of a long cycle come near it.
+const MESSAGE: usize = 1_000;
+
 /// Where problems are gathered while a document is read.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    seen: BTreeSet<Problem>,
+    more: bool,
+}
 
 impl Problems {
-    /// Notes one problem.
+    /// Notes one problem; again is no other one. Beyond [`TOLD`] only that there are more.
     pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), message: message.into() });
+        if self.found.len() >= TOLD {
+            self.more = true;
+            return;
+        }
+        let mut message: String = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
+        let problem = Problem { path: path.into(), message };
+        if self.seen.insert(problem.clone()) {
+            self.found.push(problem);
+        }
     }
 
     /// All of them in the order found, each once.
     pub(super) fn into_vec(self) -> Vec<Problem> {
-        let mut seen = std::collections::BTreeSet::new();
-        self.0.into_iter().filter(|problem| seen.insert(problem.clone())).collect()
+        let mut found = self.found;
+        if self.more {
+            found.push(Problem {
+                path: String::new(),
+                message: format!("there are more than these {TOLD} problems; mend them first"),
+            });
+        }
+        found
     }
 }
 

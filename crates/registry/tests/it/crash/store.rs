@@ -9,10 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository};
+use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, Referrer, RegistryStore, RegistryStoreError,
+    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
 };
 
 use super::faults::{Faults, Kind, Outcome};
@@ -51,6 +51,14 @@ impl FaultyStore {
 impl RegistryStore for FaultyStore {
     async fn repository_create(&self, repository: &Repository) -> Result<()> {
         self.change("repository_create", self.inner.repository_create(repository)).await
+    }
+
+    async fn repository_update(&self, name: &RepositoryName, visibility: Visibility) -> Result<Repository> {
+        self.change("repository_update", self.inner.repository_update(name, visibility)).await
+    }
+
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>> {
+        self.look("room", self.inner.room(repository)).await
     }
 
     async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>> {
@@ -143,7 +151,8 @@ impl RegistryStore for FaultyStore {
         repository: &RepositoryName,
         subject: &Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>> {
-        self.look("referrers", self.inner.referrers(repository, subject, artifact_type)).await
+        page: ReferrerPage,
+    ) -> Result<Referrers> {
+        self.look("referrers", self.inner.referrers(repository, subject, artifact_type, page)).await
     }
 }

@@ -4,7 +4,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef, Platform};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{Referrer, RegistryStoreError};
+use layer0_domain::port::registry_store::{Referrer, ReferrerPage, Referrers, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{repository, tag, usage};
@@ -19,7 +19,7 @@ pub(in crate::sqlite) const BY_TAG: &str = "SELECT number, digest, media_type, s
 pub(in crate::sqlite) const LIST: &str =
     "SELECT digest FROM manifest WHERE repository = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
 pub(in crate::sqlite) const REFERRERS: &str = "SELECT digest, media_type, length(bytes), artifact_type, annotations FROM manifest \
-     WHERE repository = ?1 AND subject = ?2 ORDER BY digest";
+     WHERE repository = ?1 AND subject = ?2 AND digest > ?3 ORDER BY digest";
 
 pub(super) fn put_tx(
     db: &Connection,
@@ -133,25 +133,35 @@ pub(super) fn referrers_tx(
     repository: &RepositoryName,
     subject: &Digest,
     artifact_type: Option<&str>,
-) -> RegistryWork<Vec<Referrer>> {
+    page: &ReferrerPage,
+) -> RegistryWork<Referrers> {
+    let mut referrers = Referrers::default();
     let Some(repository) = repository::number(db, repository)? else {
-        return Ok(Vec::new());
+        return Ok(referrers);
     };
+    // Nothing sorts before the empty text.
+    let after = page.after.as_ref().map(Digest::to_string).unwrap_or_default();
     let mut select = db.prepare_cached(REFERRERS)?;
-    let mut rows = select.query(params![repository, subject.to_string()])?;
-    let mut referrers = Vec::new();
+    let mut rows = select.query(params![repository, subject.to_string(), after])?;
+    let mut weight = 0_usize;
     while let Some(row) = rows.next()? {
         let kind: Option<String> = row.get(3)?;
         if artifact_type.is_some() && artifact_type != kind.as_deref() {
             continue;
         }
-        referrers.push(Referrer {
+        let referrer = Referrer {
             digest: digest(row, 0)?,
             media_type: row.get(1)?,
             size: from_integer("manifest size", row.get(2)?)?,
             artifact_type: kind,
             annotations: from_json("manifest annotations", &row.get::<_, String>(4)?)?,
-        });
+        };
+        weight = weight.saturating_add(referrer.weight());
+        if weight > page.most_bytes && !referrers.entries.is_empty() {
+            referrers.more = true;
+            break;
+        }
+        referrers.entries.push(referrer);
     }
     Ok(referrers)
 }

@@ -6,7 +6,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, Referrer, RegistryStore, RegistryStoreError,
+    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
 };
 
 use super::SqliteStore;
@@ -21,8 +21,9 @@ mod users;
 
 #[cfg(test)]
 pub(super) use {
-    blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::LIST, manifest::REFERRERS,
-    repository::OF_OWNER, users::HOLDING, users::PARTS, users::TAGS,
+    blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::LIST as MANIFESTS,
+    manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST as TAG_PAGE, users::HOLDING, users::PARTS,
+    users::TAGS,
 };
 
 #[async_trait]
@@ -190,9 +191,10 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         subject: &Digest,
         artifact_type: Option<&str>,
-    ) -> Result<Vec<Referrer>, RegistryStoreError> {
+        page: ReferrerPage,
+    ) -> Result<Referrers, RegistryStoreError> {
         let (repository, subject) = (repository.clone(), subject.clone());
         let artifact_type = artifact_type.map(str::to_owned);
-        self.read(move |db| manifest::referrers_tx(db, &repository, &subject, artifact_type.as_deref())).await
+        self.read(move |db| manifest::referrers_tx(db, &repository, &subject, artifact_type.as_deref(), &page)).await
     }
 }

@@ -11,7 +11,8 @@ use super::{content, tag, usage};
 use crate::sqlite::convert::{from_integer, parsed};
 use crate::sqlite::fault::{Fault, RegistryWork};
 
-const ALL: &str = "SELECT name, created, visibility FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
+pub(in crate::sqlite) const ALL: &str =
+    "SELECT name, created, visibility FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
 pub(in crate::sqlite) const OF_OWNER: &str =
     "SELECT name, created, visibility FROM repository WHERE name > ?1 AND owner = ?3 ORDER BY name LIMIT ?2";
 

@@ -10,6 +10,10 @@ use super::repository;
 use crate::sqlite::fault::{RegistryWork, Stop};
 use crate::sqlite::owner;
 
+/// A page of a list: as many rows are read as are shown, however many there are.
+pub(in crate::sqlite) const LIST: &str =
+    "SELECT name FROM image_tag WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
+
 /// Points a tag at a manifest, wherever it pointed before.
 pub(super) fn put(db: &Connection, repository: i64, tag: &str, manifest: i64) -> RegistryWork<()> {
     let sql = "INSERT INTO image_tag (repository, name, manifest) VALUES (?1, ?2, ?3) \
@@ -81,8 +85,7 @@ pub(super) fn list_tx(db: &Connection, repository: &RepositoryName, page: &Page)
     let Some(repository) = repository::number(db, repository)? else {
         return Ok(None);
     };
-    let sql = "SELECT name FROM image_tag WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
-    let mut select = db.prepare_cached(sql)?;
+    let mut select = db.prepare_cached(LIST)?;
     let tags =
         select.query_map(params![repository, repository::after(page), repository::limit(page)], |row| row.get(0))?;
     Ok(Some(tags.collect::<Result<_, _>>()?))

@@ -271,6 +271,19 @@ fn a_long_chain_of_dependencies_is_no_danger() {
         .collect();
     let found = problems(&json!({"containerDefinitions": containers}));
     assert_eq!(found.len(), 1);
+    assert!(found[0].len() < 2_000 && found[0].ends_with('…'), "{} bytes about one cycle", found[0].len());
+}
+
+#[test]
+fn a_document_of_nothing_but_problems_is_told_a_hundred() {
+    let command: Vec<_> = (0..100_000).collect();
+    let found = problems(&one(json!({"command": command})));
+    assert_eq!(found.len(), 101);
+    assert_eq!(found[0], "containerDefinitions[0].command[0]: must be a string, not a number; put it in quotes");
+    assert_eq!(found[100], "there are more than these 100 problems; mend them first");
+    // The same problem again is not another one.
+    let twice: Vec<_> = (0..200).map(|_| json!({"name": "a", "image": "x"})).collect();
+    assert!(problems(&json!({"containerDefinitions": twice})).len() <= 101);
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! `Authorization` headers.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| layer0_fuzz::bounded(2, || layer0_server::fuzzing::authorization(input)));

@@ -1,0 +1,4 @@
+//! Manifests with their `Content-Type`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| layer0_fuzz::bounded(16, || layer0_registry::fuzzing::manifest(input)));

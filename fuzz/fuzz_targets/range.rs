@@ -1,0 +1,4 @@
+//! `Range` headers of downloads.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| layer0_fuzz::bounded(1, || layer0_registry::fuzzing::range(input)));

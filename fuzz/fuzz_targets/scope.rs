@@ -1,0 +1,4 @@
+//! Scopes in a request for a token.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| layer0_fuzz::bounded(2, || layer0_server::fuzzing::scope(input)));
