@@ -69,14 +69,30 @@ impl Results {
         fs::write(&file, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// Writes `docs/benchmarks.md`.
+    /// Writes `docs/benchmarks.md`. In a checkout that has measured nothing of the rows, or nothing of the registry, what
+    /// the page says of them stays.
     pub(crate) fn write(&self, root: &Path, facts: &[String]) -> Result<()> {
         let file = root.join("docs/benchmarks.md");
-        fs::write(&file, self.document(facts)).with_context(|| format!("writing {}", file.display()))
+        let old = fs::read_to_string(&file).unwrap_or_default();
+        fs::write(&file, self.document(facts, &old)).with_context(|| format!("writing {}", file.display()))
     }
 
-    fn document(&self, facts: &[String]) -> String {
+    fn document(&self, facts: &[String], old: &str) -> String {
         let mut text = String::from(INTRODUCTION);
+        match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, LIMITS_BEGIN]) {
+            Some(rows) if self.rows.is_empty() => text.push_str(rows),
+            _ => self.rows_section(&mut text, facts),
+        }
+        match (&self.registry, between(old, REGISTRY_BEGINS, &[LIMITS_BEGIN])) {
+            (None, Some(registry)) => text.push_str(registry),
+            (registry, _) => registry_section(&mut text, registry.as_ref()),
+        }
+        text.push('\n');
+        text.push_str(LIMITS);
+        text
+    }
+
+    fn rows_section(&self, text: &mut String, facts: &[String]) {
         text.push_str("\n| row | what | bound | measured | |\n|---|---|---|---|---|\n");
         for row in ROWS {
             let (figure, verdict) = match self.rows.get(row.name) {
@@ -101,40 +117,48 @@ impl Results {
                 text.push_str(&format!("- {}\n", wrapped(&sentence(note))));
             }
         }
-        self.registry_section(&mut text);
-        text.push('\n');
-        text.push_str(LIMITS);
-        text
     }
+}
 
-    fn registry_section(&self, text: &mut String) {
-        text.push_str(REGISTRY);
-        let Some(it) = &self.registry else {
-            text.push_str("\nNot measured yet.\n");
-            return;
-        };
-        text.push_str(&format!(
-            "\n{} UTC, {}; right before, others kept {:.0} % of the machine busy; load average at the end: {}.\n\n",
-            it.at, it.source, it.busy_percent, it.load
-        ));
-        let verdict = match it.comparison.faults.len() {
-            0 => "clean: nothing corrupt was served, nothing that was acknowledged is lost".to_owned(),
-            count => format!("**not clean**, faults: {count}"),
-        };
-        text.push_str(&format!("Layer0 is {verdict}.\n\n"));
-        for fault in &it.comparison.faults {
-            text.push_str(&format!("- {}\n", wrapped(&format!("Fault: {fault}"))));
-        }
-        if !it.comparison.faults.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&it.comparison.tables());
-        text.push('\n');
-        for note in &it.comparison.notes {
-            text.push_str(&format!("- {}\n", wrapped(&sentence(note))));
-        }
-        text.push_str(HOW_THE_REGISTRY);
+fn registry_section(text: &mut String, measured: Option<&registry::Measured>) {
+    text.push_str(REGISTRY);
+    let Some(it) = measured else {
+        text.push_str("\nNot measured yet.\n");
+        return;
+    };
+    text.push_str(&format!(
+        "\n{} UTC, {}; right before, others kept {:.0} % of the machine busy; load average at the end: {}.\n\n",
+        it.at, it.source, it.busy_percent, it.load
+    ));
+    let verdict = match it.comparison.faults.len() {
+        0 => "clean: nothing corrupt was served, nothing that was acknowledged is lost".to_owned(),
+        count => format!("**not clean**, faults: {count}"),
+    };
+    text.push_str(&format!("Layer0 is {verdict}.\n\n"));
+    for fault in &it.comparison.faults {
+        text.push_str(&format!("- {}\n", wrapped(&format!("Fault: {fault}"))));
     }
+    if !it.comparison.faults.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&it.comparison.tables());
+    text.push('\n');
+    for note in &it.comparison.notes {
+        text.push_str(&format!("- {}\n", wrapped(&sentence(note))));
+    }
+    text.push_str(HOW_THE_REGISTRY);
+}
+
+/// How the parts of the page begin.
+const ROWS_BEGIN: &str = "\n| row | what |";
+const REGISTRY_BEGINS: &str = "\n## Registry\n";
+const LIMITS_BEGIN: &str = "\n## What this does not show\n";
+
+/// The part of a page from where one begins up to the first of the others that follows.
+fn between<'a>(text: &'a str, begin: &str, ends: &[&str]) -> Option<&'a str> {
+    let part = &text[text.find(begin)?..];
+    let end = ends.iter().filter_map(|end| part.find(end)).min()?;
+    Some(&part[..end])
 }
 
 /// With a capital letter where it begins with a letter, and a full stop.
@@ -227,7 +251,7 @@ mod tests {
         let mut results = Results::default();
         results.rows.insert("create".to_owned(), measured(true));
         results.rows.insert("crash".to_owned(), measured(false));
-        let text = results.document(&["a fact".to_owned()]);
+        let text = results.document(&["a fact".to_owned()], "");
         let line = |name: &str| text.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_default();
         assert!(line("create").ends_with("| 1.0× | met |"));
         assert!(line("crash").ends_with("| 1.0× | **missed** |"));
@@ -238,7 +262,7 @@ mod tests {
     #[test]
     fn the_registry_comes_after_the_rows_and_says_when_it_is_not_clean() {
         let section = |results: &Results| {
-            let text = results.document(&[]);
+            let text = results.document(&[], "");
             let after = text.split_once("\n## Registry\n").map(|(_, after)| after.to_owned()).unwrap_or_default();
             assert!(after.contains("\n## What this does not show\n"));
             after
@@ -265,6 +289,37 @@ mod tests {
             it.comparison.faults.clear();
         }
         assert!(section(&results).contains("Layer0 is clean:"));
+    }
+
+    #[test]
+    fn what_was_measured_elsewhere_stays_on_the_page() {
+        let row = Measured {
+            figure: "1.0×".to_owned(),
+            met: true,
+            notes: Vec::new(),
+            at: "2026-01-01 00:00".to_owned(),
+            source: "commit 0".to_owned(),
+            busy_percent: 0.0,
+            load: unknown(),
+        };
+        let nothing = serde_json::Value::Null;
+        let registry = registry::Measured {
+            comparison: registry::Comparison::of(&nothing, &nothing, &nothing),
+            at: "2026-02-02 00:00".to_owned(),
+            source: "commit 1".to_owned(),
+            busy_percent: 0.0,
+            load: unknown(),
+        };
+        let rows = Results { rows: [("create".to_owned(), row)].into(), registry: None };
+        let alone = Results { rows: BTreeMap::new(), registry: Some(registry) };
+        let facts = ["a fact".to_owned()];
+        let both = alone.document(&["another fact".to_owned()], &rows.document(&facts, ""));
+        assert!(both.contains("2026-01-01") && both.contains("2026-02-02"));
+        assert!(both.contains("- a fact\n") && !both.contains("another fact"));
+        assert_eq!(rows.document(&facts, &both), both);
+        // Each still replaces its own.
+        assert!(!rows.document(&[], &both).contains("- a fact\n"));
+        assert_eq!(both.matches(REGISTRY_BEGINS).count(), 1);
     }
 
     #[test]

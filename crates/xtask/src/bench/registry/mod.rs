@@ -126,9 +126,12 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
 
     let busy_percent = if options.quick { machine::busy_percent()? } else { machine::quiet()? };
     let at = run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
+    let facts = machine::facts(&docker)?;
     let instance = Instance::new(&l0.path, &notes, &docker)?;
     let mut bench = Bench { script, out, instance, size: if options.quick { QUICK } else { FULL } };
-    let comparison = bench.measure()?;
+    let mut comparison = bench.measure()?;
+    // The page may tell of rows that were measured elsewhere.
+    comparison.notes.push(facts.join("; "));
     let measured = Measured { comparison, at, source: l0.source, busy_percent, load: machine::load_average()? };
 
     print!("{}", measured.comparison.tables());
@@ -154,7 +157,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let mut results = Results::load(&project.root);
     results.put_registry(&project.root, measured)?;
     if options.write {
-        results.write(&project.root, &machine::facts(&docker)?)?;
+        results.write(&project.root, &facts)?;
         println!("written: docs/benchmarks.md");
     }
     Ok(clean)

@@ -290,12 +290,13 @@ fn others(runs: &[(&str, &Value)]) -> Option<String> {
     })
 }
 
-/// Three digits that count, or all before the point.
+/// About three digits that count, or all before the point.
 fn number(value: f64) -> String {
     let places = match value.abs() {
         large if large >= 100.0 => 0,
         middle if middle >= 10.0 => 1,
-        _ => 2,
+        small if small >= 0.1 || small == 0.0 => 2,
+        _ => 3,
     };
     format!("{value:.places$}")
 }

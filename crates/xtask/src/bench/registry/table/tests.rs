@@ -157,5 +157,8 @@ fn what_the_crashes_showed_is_told() {
 
 #[test]
 fn three_digits_count() {
-    assert_eq!([1234.5, 99.94, 9.994, 0.126].map(number), ["1234", "99.9", "9.99", "0.13"]);
+    assert_eq!(
+        [1234.5, 99.94, 9.994, 0.126, 0.0049, 0.0].map(number),
+        ["1234", "99.9", "9.99", "0.13", "0.005", "0.00"]
+    );
 }
