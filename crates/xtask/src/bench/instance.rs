@@ -34,7 +34,7 @@ pub(crate) struct Instance {
     pub(crate) dir: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) docker: Docker,
-    l0: PathBuf,
+    pub(crate) l0: PathBuf,
     note: PathBuf,
     server: Option<Child>,
 }
@@ -95,7 +95,7 @@ impl Instance {
     }
 
     /// Nothing of the user's own settings may play a part.
-    fn own_settings(&self, command: &mut Command) {
+    pub(crate) fn own_settings(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LAYER0_") {
                 command.env_remove(name);
@@ -104,7 +104,8 @@ impl Instance {
         command.env("XDG_CONFIG_HOME", self.dir.join("config")).env("DOCKER_CONFIG", self.dir.join("docker"));
     }
 
-    fn data_dir(&self) -> PathBuf {
+    /// Where the server keeps what it has.
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
     }
 
@@ -311,9 +312,11 @@ impl Api {
     }
 }
 
+/// The alphabet of RFC 4648, section 4.
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// RFC 4648, section 4.
 pub(crate) fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
         let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
@@ -326,6 +329,22 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// The other way round; none when it is no base64.
+pub(crate) fn base64_decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut count) = (0_u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        let place = LETTERS.iter().position(|it| *it == letter)?;
+        bits = bits << 6 | u32::try_from(place).ok()?;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,7 +354,9 @@ mod tests {
         let vectors = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (plain, encoded) in vectors {
             assert_eq!(base64(plain.as_bytes()), encoded);
+            assert_eq!(base64_decoded(encoded).as_deref(), Some(plain.as_bytes()));
         }
+        assert_eq!(base64_decoded("Zm 9v"), None);
     }
 
     #[test]

@@ -21,12 +21,12 @@ const QUIET: f64 = 0.10;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Programs that the rows need, and the Debian packages they are in.
-const NEEDED: &[(&str, &str)] =
+pub(crate) const NEEDED: &[(&str, &str)] =
     &[("docker", "docker.io"), ("nginx", "nginx-light"), ("wrk", "wrk"), ("ldd", "libc-bin")];
 
-/// What is missing here: a line that says how to get it.
-pub(crate) fn missing() -> Option<String> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| which(program).is_none()).collect();
+/// Which of these programs are missing here: a line that says how to get them.
+pub(crate) fn missing(needed: &[(&str, &str)]) -> Option<String> {
+    let missing: Vec<_> = needed.iter().filter(|(program, _)| which(program).is_none()).collect();
     let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
     let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
     if missing.is_empty() {
@@ -63,6 +63,11 @@ pub(crate) fn facts(docker: &Docker) -> Result<Vec<String>> {
         format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?),
         format!("`cargo build --release`, {}", run(Command::new("rustc").arg("--version"))?),
     ])
+}
+
+/// Which part of the machine is busy now, in per cent.
+pub(crate) fn busy_percent() -> Result<f64> {
+    Ok(busy()? * 100.0)
 }
 
 /// Which part of all cores is busy, over two seconds.

@@ -3,6 +3,8 @@
 //! Each row starts instances of its own, in temporary directories and on free ports, and removes all that they made by its
 //! label, after a failure too. What a killed bench leaves behind the next one removes.
 //!
+//! The registry is no row: it is measured by itself, when it is asked for by name ([`registry`]).
+//!
 //! It links nothing of what it measures: it runs the release build of `l0`, the Docker client, nginx and wrk, and speaks
 //! HTTP by itself.
 
@@ -13,6 +15,7 @@ mod http;
 mod instance;
 mod load;
 mod machine;
+mod registry;
 mod report;
 mod rows;
 mod stats;
@@ -132,16 +135,49 @@ impl Bench {
     }
 }
 
+/// What the registry's own bench is asked for by.
+const REGISTRY: &str = "registry";
+
+/// The release build of `l0` that is measured.
+struct L0 {
+    path: PathBuf,
+    /// What it was built from.
+    source: String,
+}
+
+impl L0 {
+    /// Builds it, or takes what was built last, and sets a copy aside.
+    fn prepare(project: &Project, no_build: bool) -> Result<Self> {
+        if !no_build {
+            println!("building l0 (release)");
+            let words = ["build", "--release", "--quiet", "--locked", "--package", "l0"];
+            run_command(project.command(env!("CARGO")).args(words))?;
+        }
+        // A copy, so that a build that goes on beside the bench changes nothing in the middle of it.
+        let path = project.root.join("target/bench/l0");
+        std::fs::create_dir_all(project.root.join("target/bench"))?;
+        drop(std::fs::remove_file(&path));
+        std::fs::copy(project.root.join("target/release/l0"), &path)?;
+        let source = if no_build { built_earlier(&path)? } else { checked_out(project)? };
+        Ok(Self { path, source })
+    }
+}
+
 /// Prints the rows.
 pub(crate) fn list() {
     for row in ROWS {
         println!("{:<10}{:<32}{}", row.name, row.bound, row.what);
     }
+    println!("{REGISTRY:<10}{:<32}the registry beside docker-registry and the machine; only when it is named", "clean");
 }
 
 /// Measures the named rows, or all, and with `--write` writes `docs/benchmarks.md`; with `--no-build` the `l0` that was built
-/// last. `Ok(false)` when a bound is missed or a row could not be measured.
+/// last. `Ok(false)` when a bound is missed or a row could not be measured. `registry` has options of its own.
 pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
+    if words.contains(&REGISTRY) {
+        let words: Vec<&str> = words.iter().copied().filter(|word| *word != REGISTRY).collect();
+        return registry::run(project, &words);
+    }
     let (options, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
     if let Some(unknown) = options.iter().find(|option| !["--write", "--no-build"].contains(*option)) {
         bail!("there is no option `{unknown}`; there are --list, --write and --no-build");
@@ -149,23 +185,13 @@ pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     if let Some(unknown) = names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
         bail!("there is no row `{unknown}`; `cargo xtask bench --list` names them");
     }
-    if let Some(missing) = machine::missing() {
+    if let Some(missing) = machine::missing(machine::NEEDED) {
         bail!("{missing}");
     }
     let docker = Docker::find()?;
     let notes = project.root.join("target/bench/instances");
     instance::sweep_leftovers(&notes, &docker)?;
-    if !options.contains(&"--no-build") {
-        println!("building l0 (release)");
-        let words = ["build", "--release", "--quiet", "--locked", "--package", "l0"];
-        run_command(project.command(env!("CARGO")).args(words))?;
-    }
-    // A copy, so that a build that goes on beside the bench changes nothing in the middle of it.
-    let l0 = project.root.join("target/bench/l0");
-    std::fs::create_dir_all(project.root.join("target/bench"))?;
-    drop(std::fs::remove_file(&l0));
-    std::fs::copy(project.root.join("target/release/l0"), &l0)?;
-    let source = if options.contains(&"--no-build") { built_earlier(&l0)? } else { checked_out(project)? };
+    let L0 { path: l0, source } = L0::prepare(project, options.contains(&"--no-build"))?;
     let bench = Bench { root: project.root.clone(), l0, source, docker, notes, filled: RefCell::default() };
 
     let mut results = Results::load(&project.root);

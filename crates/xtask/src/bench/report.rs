@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use super::registry;
 use super::{ROWS, Row};
 
 /// What became of a row.
@@ -36,6 +37,8 @@ fn unknown() -> String {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
     rows: BTreeMap<String, Measured>,
+    #[serde(default)]
+    registry: Option<registry::Measured>,
 }
 
 fn file(root: &Path) -> PathBuf {
@@ -51,19 +54,45 @@ impl Results {
     /// Adds a row's result and keeps it.
     pub(crate) fn put(&mut self, root: &Path, row: &Row, measured: Measured) -> Result<()> {
         self.rows.insert(row.name.to_owned(), measured);
+        self.keep(root)
+    }
+
+    /// Adds the registry's result and keeps it.
+    pub(crate) fn put_registry(&mut self, root: &Path, measured: registry::Measured) -> Result<()> {
+        self.registry = Some(measured);
+        self.keep(root)
+    }
+
+    fn keep(&self, root: &Path) -> Result<()> {
         let file = file(root);
         fs::create_dir_all(file.parent().context("the file has a directory")?)?;
         fs::write(&file, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// Writes `docs/benchmarks.md`.
+    /// Writes `docs/benchmarks.md`. In a checkout that has measured nothing of the rows, or nothing of the registry, what
+    /// the page says of them stays.
     pub(crate) fn write(&self, root: &Path, facts: &[String]) -> Result<()> {
         let file = root.join("docs/benchmarks.md");
-        fs::write(&file, self.document(facts)).with_context(|| format!("writing {}", file.display()))
+        let old = fs::read_to_string(&file).unwrap_or_default();
+        fs::write(&file, self.document(facts, &old)).with_context(|| format!("writing {}", file.display()))
     }
 
-    fn document(&self, facts: &[String]) -> String {
+    fn document(&self, facts: &[String], old: &str) -> String {
         let mut text = String::from(INTRODUCTION);
+        match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, LIMITS_BEGIN]) {
+            Some(rows) if self.rows.is_empty() => text.push_str(rows),
+            _ => self.rows_section(&mut text, facts),
+        }
+        match (&self.registry, between(old, REGISTRY_BEGINS, &[LIMITS_BEGIN])) {
+            (None, Some(registry)) => text.push_str(registry),
+            (registry, _) => registry_section(&mut text, registry.as_ref()),
+        }
+        text.push('\n');
+        text.push_str(LIMITS);
+        text
+    }
+
+    fn rows_section(&self, text: &mut String, facts: &[String]) {
         text.push_str("\n| row | what | bound | measured | |\n|---|---|---|---|---|\n");
         for row in ROWS {
             let (figure, verdict) = match self.rows.get(row.name) {
@@ -88,10 +117,48 @@ impl Results {
                 text.push_str(&format!("- {}\n", wrapped(&sentence(note))));
             }
         }
-        text.push('\n');
-        text.push_str(LIMITS);
-        text
     }
+}
+
+fn registry_section(text: &mut String, measured: Option<&registry::Measured>) {
+    text.push_str(REGISTRY);
+    let Some(it) = measured else {
+        text.push_str("\nNot measured yet.\n");
+        return;
+    };
+    text.push_str(&format!(
+        "\n{} UTC, {}; right before, others kept {:.0} % of the machine busy; load average at the end: {}.\n\n",
+        it.at, it.source, it.busy_percent, it.load
+    ));
+    let verdict = match it.comparison.faults.len() {
+        0 => "clean: nothing corrupt was served, nothing that was acknowledged is lost".to_owned(),
+        count => format!("**not clean**, faults: {count}"),
+    };
+    text.push_str(&format!("Layer0 is {verdict}.\n\n"));
+    for fault in &it.comparison.faults {
+        text.push_str(&format!("- {}\n", wrapped(&format!("Fault: {fault}"))));
+    }
+    if !it.comparison.faults.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&it.comparison.tables());
+    text.push('\n');
+    for note in &it.comparison.notes {
+        text.push_str(&format!("- {}\n", wrapped(&sentence(note))));
+    }
+    text.push_str(HOW_THE_REGISTRY);
+}
+
+/// How the parts of the page begin.
+const ROWS_BEGIN: &str = "\n| row | what |";
+const REGISTRY_BEGINS: &str = "\n## Registry\n";
+const LIMITS_BEGIN: &str = "\n## What this does not show\n";
+
+/// The part of a page from where one begins up to the first of the others that follows.
+fn between<'a>(text: &'a str, begin: &str, ends: &[&str]) -> Option<&'a str> {
+    let part = &text[text.find(begin)?..];
+    let end = ends.iter().filter_map(|end| part.find(end)).min()?;
+    Some(&part[..end])
 }
 
 /// With a capital letter where it begins with a letter, and a full stop.
@@ -123,10 +190,32 @@ const INTRODUCTION: &str = "# Benchmarks
 
 What Layer0 must reach on one machine, and what it does. Written by `cargo xtask bench --write`; nothing here is typed in by
 hand. `cargo xtask bench` measures every row, `cargo xtask bench ROW...` those named, `--list` names them. It drives the
-release build of `l0`, a real Docker engine and the real `docker` client, and cleans up behind itself.
+release build of `l0`, a real Docker engine and the real `docker` client, and cleans up behind itself. `cargo xtask bench
+registry` measures the registry, which has a section of its own below.
 
 Ratios are taken within one run, pair by pair, so that they say something on a slower or faster machine too. The absolute
 figures hold for the machine below only.
+";
+
+const REGISTRY: &str = "
+## Registry
+
+Layer0's registry with authentication on, Debian's docker-registry without, and what the machine itself can do, one after the
+other in one run of `cargo xtask bench registry`. How fast Layer0's registry must be is not settled yet: the bounds come with
+the work on its speed, and until then the ratios only say where it stands, in one run on this machine. What must hold already
+is in the second table: nothing corrupt is served, and nothing that was acknowledged is lost.
+";
+
+const HOW_THE_REGISTRY: &str = "- More is better in what is counted per second; less is better in times, memory and processor time.
+- Nothing of the durability is switched off: Layer0 runs as it comes, with every blob, manifest and tag on the disk before it
+  is acknowledged. Whether docker-registry syncs what it acknowledges is up to docker-registry.
+- Layer0 checks the admin's token (Basic) in every request, in its first answer after a start too; docker-registry asks for no
+  name, keeps no access log, and has the cache in memory that Debian's configuration turns on.
+- The limits: nginx with static files for what is read; for pushes of a big blob the disk, written and synced in turns with
+  Layer0's uploads; for small images and tags an nginx that says yes to everything, so what the client can send at most.
+- In the checks, statuses must be 400 to 499, and a digest gives nothing (`absent`) or the right bytes (`ok`). What is not as
+  it must be is **bold**.
+- The script's own files stay in `target/bench/registry/`: every percentile, and what else was noted.
 ";
 
 const LIMITS: &str = "## What this does not show
@@ -138,7 +227,7 @@ const LIMITS: &str = "## What this does not show
   worse than they need be.
 - The containers are small: images of a megabyte or a few, which start in milliseconds. With slow programs the ratio of
   `create` tends to 1, and the updates take as long as those programs do.
-- Images are on the engine already, so no pull is measured; the registry's own figures are not in this table.
+- Images are on the engine already, so the rows measure no pull; the registry alone has a section of its own.
 - Nothing runs longer than some minutes, so nothing is said about growth over days.
 - Requests of the CLI's other commands, TLS, HTTP/2, WebSockets, large bodies and raw TCP through the load balancer are not
   measured here.
@@ -162,12 +251,81 @@ mod tests {
         let mut results = Results::default();
         results.rows.insert("create".to_owned(), measured(true));
         results.rows.insert("crash".to_owned(), measured(false));
-        let text = results.document(&["a fact".to_owned()]);
+        let text = results.document(&["a fact".to_owned()], "");
         let line = |name: &str| text.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_default();
         assert!(line("create").ends_with("| 1.0× | met |"));
         assert!(line("crash").ends_with("| 1.0× | **missed** |"));
         assert!(line("idle").ends_with("| not yet |  |"));
         assert!(text.contains("- A note.\n") && text.contains("- a fact\n"));
+    }
+
+    #[test]
+    fn the_registry_comes_after_the_rows_and_says_when_it_is_not_clean() {
+        let section = |results: &Results| {
+            let text = results.document(&[], "");
+            let after = text.split_once("\n## Registry\n").map(|(_, after)| after.to_owned()).unwrap_or_default();
+            assert!(after.contains("\n## What this does not show\n"));
+            after
+        };
+        let mut results = Results::default();
+        assert!(section(&results).contains("\nNot measured yet.\n"));
+
+        let nothing = serde_json::Value::Null;
+        let mut comparison = registry::Comparison::of(&nothing, &nothing, &nothing);
+        comparison.notes = vec!["a note".to_owned()];
+        comparison.faults = vec!["one blob lost".to_owned()];
+        results.registry = Some(registry::Measured {
+            comparison,
+            at: "2026-01-01 00:00".to_owned(),
+            source: "commit 0".to_owned(),
+            busy_percent: 3.2,
+            load: "1.0".to_owned(),
+        });
+        let text = section(&results);
+        assert!(text.contains("2026-01-01 00:00 UTC, commit 0; right before, others kept 3 %"));
+        assert!(text.contains("Layer0 is **not clean**, faults: 1.\n\n- Fault: one blob lost\n\n"));
+        assert!(text.contains("\n\n| measure | limit |") && text.contains("- A note.\n"));
+        if let Some(it) = &mut results.registry {
+            it.comparison.faults.clear();
+        }
+        assert!(section(&results).contains("Layer0 is clean:"));
+    }
+
+    #[test]
+    fn what_was_measured_elsewhere_stays_on_the_page() {
+        let row = Measured {
+            figure: "1.0×".to_owned(),
+            met: true,
+            notes: Vec::new(),
+            at: "2026-01-01 00:00".to_owned(),
+            source: "commit 0".to_owned(),
+            busy_percent: 0.0,
+            load: unknown(),
+        };
+        let nothing = serde_json::Value::Null;
+        let registry = registry::Measured {
+            comparison: registry::Comparison::of(&nothing, &nothing, &nothing),
+            at: "2026-02-02 00:00".to_owned(),
+            source: "commit 1".to_owned(),
+            busy_percent: 0.0,
+            load: unknown(),
+        };
+        let rows = Results { rows: [("create".to_owned(), row)].into(), registry: None };
+        let alone = Results { rows: BTreeMap::new(), registry: Some(registry) };
+        let facts = ["a fact".to_owned()];
+        let both = alone.document(&["another fact".to_owned()], &rows.document(&facts, ""));
+        assert!(both.contains("2026-01-01") && both.contains("2026-02-02"));
+        assert!(both.contains("- a fact\n") && !both.contains("another fact"));
+        assert_eq!(rows.document(&facts, &both), both);
+        // Each still replaces its own.
+        assert!(!rows.document(&[], &both).contains("- a fact\n"));
+        assert_eq!(both.matches(REGISTRY_BEGINS).count(), 1);
+    }
+
+    #[test]
+    fn results_without_the_registry_can_still_be_read() {
+        let old: Results = serde_json::from_str(r#"{ "rows": {} }"#).expect("what earlier runs kept");
+        assert!(old.registry.is_none());
     }
 
     #[test]

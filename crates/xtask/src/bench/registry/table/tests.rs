@@ -1,0 +1,164 @@
+use serde_json::{Value, json};
+
+use super::{CHECKS, Comparison, Must, SECTIONS, number};
+
+/// What the script writes for the machine.
+fn limits() -> Value {
+    json!({ "results": { "limits": {
+        "nginx_get_small": { "req_s": 20000.0, "p99_ms": 5.0 }, "nginx_get_big_mib_s": 1000, "other_cpu_share": 0.02
+    } } })
+}
+
+/// What it writes for a registry of which nothing bad can be said.
+fn clean() -> Value {
+    let mut document = json!({
+        "settings": { "seconds": 8, "conns": 64, "reps": 3, "blob_mib": 512, "images": 200, "concurrency": 16,
+                      "tags": 10000, "repos": 10000, "crash_rounds": 15 },
+        "results": { "peak_rss_mib": 40.5 },
+    });
+    let results = &mut document["results"];
+    for section in SECTIONS {
+        results[section] = json!({ "other_cpu_share": 0.01 });
+    }
+    for (_, path, must) in CHECKS {
+        let good = match must {
+            Must::Refuse => json!(400),
+            Must::BeHarmless => json!("absent"),
+            Must::BeZero => json!(0),
+            Must::BeSome => json!(15),
+            Must::BeTrue => json!(true),
+        };
+        put(results, path, good);
+    }
+    put(results, "manifest.get_by_tag", json!({ "req_s": 10000.0, "p99_ms": 12.5, "errors": 0 }));
+    put(results, "push.monolithic.mib_s", json!(100));
+    put(results, "push.raw_write_fsync_mib_s", json!(400));
+    document
+}
+
+fn put(results: &mut Value, path: &str, value: Value) {
+    let place = path.split('.').fold(results, |place, name| &mut place[name]);
+    *place = value;
+}
+
+/// A clean registry with one figure changed.
+fn with(path: &str, value: Value) -> Value {
+    let mut document = clean();
+    put(&mut document["results"], path, value);
+    document
+}
+
+fn row<'a>(text: &'a str, begins: &str) -> &'a str {
+    text.lines().find(|line| line.starts_with(&format!("| {begins}"))).unwrap_or_default()
+}
+
+#[test]
+fn a_measure_is_set_against_docker_registry_and_against_the_limit() {
+    let theirs = with("manifest.get_by_tag.req_s", json!(5000.0));
+    let text = Comparison::of(&limits(), &theirs, &clean()).tables();
+    assert_eq!(
+        row(&text, "GET of a manifest by tag"),
+        "| GET of a manifest by tag, requests/s | 20000 | 5000 | 10000 | 2.00× | 0.50× |"
+    );
+}
+
+#[test]
+fn the_disks_limit_is_the_one_that_was_measured_beside_ours() {
+    let theirs = with("push.raw_write_fsync_mib_s", json!(50));
+    let text = Comparison::of(&limits(), &theirs, &clean()).tables();
+    assert_eq!(
+        row(&text, "push of a big blob in one request"),
+        "| push of a big blob in one request, MiB/s | 400 | 100 | 100 | 1.00× | 0.25× |"
+    );
+}
+
+#[test]
+fn without_a_figure_there_is_no_ratio() {
+    let text = Comparison::of(&Value::Null, &Value::Null, &clean()).tables();
+    assert_eq!(row(&text, "GET of a manifest by tag"), "| GET of a manifest by tag, requests/s |  |  | 10000 |  |  |");
+    assert!(row(&text, "list of all tags").contains("| not measured |"));
+    let zero = with("manifest.get_by_tag.req_s", json!(0.0));
+    let text = Comparison::of(&limits(), &zero, &clean()).tables();
+    assert!(row(&text, "GET of a manifest by tag").ends_with("| 10000 |  | 0.50× |"));
+}
+
+#[test]
+fn a_clean_run_has_no_faults_and_says_how_it_was_made() {
+    let seen = Comparison::of(&limits(), &clean(), &clean());
+    assert_eq!(seen.faults, Vec::<String>::new());
+    assert!(!seen.tables().contains("**"));
+    assert!(seen.notes[0].contains("blob of 512 MiB"), "{:?}", seen.notes);
+    assert!(seen.notes[1].contains("the limits 2 % (`limits`)"), "{:?}", seen.notes);
+}
+
+#[test]
+fn every_check_can_fail() {
+    for (what, path, must) in CHECKS {
+        let bad = match must {
+            Must::Refuse => json!(201),
+            Must::BeHarmless => json!("CORRUPT 12 bytes"),
+            Must::BeZero => json!(1),
+            Must::BeSome => json!(0),
+            Must::BeTrue => json!(false),
+        };
+        let seen = Comparison::of(&limits(), &clean(), &with(path, bad));
+        assert_eq!(seen.faults.len(), 1, "{what}: {:?}", seen.faults);
+        assert!(seen.tables().contains("**"), "{what}");
+        let seen = Comparison::of(&limits(), &clean(), &with(path, Value::Null));
+        assert_eq!(seen.faults.len(), 1, "{what}, without a figure");
+    }
+}
+
+#[test]
+fn a_server_error_is_no_refusal_and_other_bytes_are_no_good_bytes() {
+    let faults = |path, value| Comparison::of(&limits(), &clean(), &with(path, value)).faults;
+    assert_eq!(
+        faults("integrity.wrong_digest_status", json!(500)),
+        ["upload that is closed with a wrong digest: status: 500"]
+    );
+    assert_eq!(faults("integrity.client_gone_then_get", json!("ok")), Vec::<String>::new());
+    assert_eq!(
+        faults("crash.acked_lost", json!(2)),
+        ["crashes (`kill -9`) in the middle of uploads; acknowledged blobs lost: 2"]
+    );
+}
+
+#[test]
+fn what_docker_registry_does_wrong_is_shown_and_is_no_fault_of_ours() {
+    let seen = Comparison::of(&limits(), &with("crash.acked_lost", json!(7)), &clean());
+    assert_eq!(seen.faults, Vec::<String>::new());
+    assert!(seen.tables().contains("| — acknowledged blobs lost | **7** | 0 |"));
+}
+
+#[test]
+fn failed_requests_of_every_load_are_added_up() {
+    let mut ours = with("manifest.get_by_tag.errors", json!(2));
+    put(&mut ours["results"], "blobget.small_64x1mib", json!({ "errors": 3 }));
+    let seen = Comparison::of(&limits(), &clean(), &ours);
+    assert_eq!(seen.faults, ["answers other than 200 and broken connections under load: 5"]);
+}
+
+#[test]
+fn a_section_that_is_missing_or_left_out_is_a_fault() {
+    let mut ours = clean();
+    let results = ours["results"].as_object_mut().expect("an object");
+    results.remove("push");
+    let seen = Comparison::of(&limits(), &clean(), &ours);
+    assert_eq!(seen.faults, ["section push: not measured"]);
+    let seen = Comparison::of(&limits(), &clean(), &with("push.skipped", json!("no room")));
+    assert_eq!(seen.faults, ["section push: left out: no room"]);
+}
+
+#[test]
+fn what_the_crashes_showed_is_told() {
+    let seen = Comparison::of(&limits(), &clean(), &with("crash.samples", json!(["round 0 bench/x: CORRUPT"])));
+    assert_eq!(seen.faults, ["crash: round 0 bench/x: CORRUPT"]);
+}
+
+#[test]
+fn three_digits_count() {
+    assert_eq!(
+        [1234.5, 99.94, 9.994, 0.126, 0.0049, 0.0].map(number),
+        ["1234", "99.9", "9.99", "0.13", "0.005", "0.00"]
+    );
+}
