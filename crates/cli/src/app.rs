@@ -1,6 +1,7 @@
 //! What every command that speaks to a server has at hand.
 
 use std::cell::RefCell;
+use std::io::BufRead;
 use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -16,6 +17,13 @@ use crate::settings::Settings;
 /// How many entities are read at a time; more would only queue at the server.
 const READS_AT_A_TIME: usize = 16;
 
+/// Standard input.
+pub(crate) struct Input {
+    pub(crate) stdin: RefCell<Box<dyn BufRead>>,
+    /// Whether people type it.
+    pub(crate) is_terminal: bool,
+}
+
 /// One command's surroundings.
 pub(crate) struct App {
     pub(crate) client: Client,
@@ -23,6 +31,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) printer: Rc<Printer>,
     pub(crate) terminal: Terminal,
+    pub(crate) input: Input,
     /// The operation that is followed now: whoever ends the command early says how to follow it on.
     pub(crate) watching: RefCell<Option<String>>,
 }

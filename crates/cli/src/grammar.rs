@@ -109,6 +109,46 @@ pub(crate) fn image(text: &str) -> Result<(RepositoryName, String), CliError> {
     Ok((repository(name)?, reference.to_owned()))
 }
 
+/// Reads `OWNER/PATTERN`, the repositories of a rule: the owner itself, and a pattern for the names behind it.
+pub(crate) fn repositories(text: &str) -> Result<RepositoryName, CliError> {
+    let unfit = |why: &str| CliError::usage(format!("'{text}' names no repositories: {why}"));
+    let Some((owner, pattern)) = text.split_once('/') else {
+        return Err(unfit("the format is OWNER/PATTERN").hint("OWNER/* means all repositories of an owner"));
+    };
+    if owner.contains('*') {
+        return Err(unfit("a rule is one owner's, so only what follows the owner may be a pattern"));
+    }
+    if owner.contains(['.', ':']) || owner == "localhost" {
+        return Err(unfit("give OWNER/PATTERN without the registry's host"));
+    }
+    if pattern.contains([':', '@']) {
+        return Err(unfit("give the tags as --tags"));
+    }
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/' | '*');
+    if owner.is_empty() || pattern.is_empty() || !text.chars().all(legal) {
+        return Err(unfit("it is made of lower-case letters, digits, `.`, `_`, `-`, `/` and `*`"));
+    }
+    Ok(RepositoryName { owner: owner.to_owned(), name: pattern.to_owned() })
+}
+
+/// Looks whether a text has the form of a scope, `ACTIONS:OWNER/NAME[:TAGS]` or `ACTIONS:*`, and passes it on as it is. Which
+/// actions there are is the server's business.
+pub(crate) fn scope(text: &str) -> Result<String, String> {
+    let formed = text.split_once(':').is_some_and(|(actions, what)| {
+        let (name, tags) = match what.split_once('/') {
+            Some((owner, rest)) if !owner.is_empty() => rest.split_once(':').unwrap_or((rest, "*")),
+            Some(_) => ("", ""),
+            None => (if what == "*" { what } else { "" }, "*"),
+        };
+        actions.split(',').all(|action| !action.trim().is_empty()) && !name.is_empty() && !tags.is_empty()
+    });
+    if formed {
+        Ok(text.to_owned())
+    } else {
+        Err("the format is ACTIONS:OWNER/NAME[:TAGS], as in pull,push:team/* or push:team/app:v*".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +238,57 @@ mod tests {
         }
         for text in ["team/app", "team/app:", "app:1", "host:80/team/app:1", "team/app@"] {
             assert!(image(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_repositories_of_a_rule_are_read() {
+        for (text, pattern) in [("team/*", "*"), ("team/app", "app"), ("team/app/web-*", "app/web-*")] {
+            let read = repositories(text).expect(text);
+            assert_eq!((read.owner.as_str(), read.name.as_str()), ("team", pattern));
+        }
+        for (text, why) in [
+            ("team", "OWNER/PATTERN"),
+            ("*/app", "one owner's"),
+            ("localhost:9090/team/*", "without the registry's host"),
+            ("registry.example.com/team/*", "without the registry's host"),
+            ("team/app:v*", "--tags"),
+            ("team/", "lower-case"),
+            ("/app", "lower-case"),
+            ("Team/app", "lower-case"),
+            ("team/a?b", "lower-case"),
+        ] {
+            let error = repositories(text).expect_err(text);
+            assert!(error.exit.code() == 2 && error.message.contains(why), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn scopes_pass_as_they_are() {
+        for text in [
+            "pull:team/app",
+            "pull,push:team/*",
+            "push,delete:team/app:v*",
+            "pull, push:team/a/b",
+            "admin:*",
+            "fly:team/*:a:b",
+        ] {
+            assert_eq!(scope(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "pull",
+            "team/app",
+            ":team/app",
+            "pull:",
+            "pull:team",
+            "pull:team/",
+            "pull:/app",
+            "pull,:team/app",
+            "push:team/app:",
+            "pull:*:v",
+        ] {
+            assert!(scope(text).is_err(), "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufRead, IsTerminal as _, Write};
 
 /// Whether people watch, and what their terminal can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +13,16 @@ pub enum Terminal {
     Live,
 }
 
-/// Arguments, environment and the two outputs.
+/// Arguments, environment, the input and the two outputs.
 pub struct Host {
     /// The program's name first.
     pub args: Vec<OsString>,
     /// The environment variables that are text.
     pub env: BTreeMap<String, String>,
+    /// Where a password comes from.
+    pub stdin: Box<dyn BufRead>,
+    /// Whether stdin is typed by people.
+    pub stdin_is_terminal: bool,
     /// Where results go.
     pub stdout: Box<dyn Write>,
     /// Where talk goes.
@@ -41,6 +45,9 @@ impl Host {
         Self {
             args,
             env,
+            // Not its lock: who reads a task definition from `-` takes that.
+            stdin: Box::new(io::BufReader::new(io::stdin())),
+            stdin_is_terminal: io::stdin().is_terminal(),
             stdout: Box::new(io::stdout()),
             stderr: Box::new(io::stderr()),
             terminal,

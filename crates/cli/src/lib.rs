@@ -16,6 +16,7 @@ mod host;
 mod printer;
 mod progress;
 mod settings;
+mod size;
 mod target;
 mod usage;
 mod value;
@@ -31,7 +32,7 @@ use layer0_api::client::{Client, ClientError, ClientOptions};
 use layer0_api::types::ApiConfig;
 use tokio::task::JoinHandle;
 
-use app::App;
+use app::{App, Input};
 use args::{Cli, Noun};
 use error::{CliError, Exit};
 use printer::Printer;
@@ -58,7 +59,8 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 /// Runs one command line on a given host and returns its exit code.
 #[must_use]
 pub fn run_on(host: Host) -> u8 {
-    let Host { args, env, stdout, stderr, terminal, stdout_is_terminal } = host;
+    let Host { args, env, stdin, stdin_is_terminal, stdout, stderr, terminal, stdout_is_terminal } = host;
+    let input = Input { stdin: RefCell::new(stdin), is_terminal: stdin_is_terminal };
     let printer = Rc::new(Printer::new(stdout, stderr));
     let done = parse(&printer, args).and_then(|cli| {
         let Some(cli) = cli else { return Ok(()) };
@@ -71,7 +73,7 @@ pub fn run_on(host: Host) -> u8 {
             Noun::Server(_) => Err(CliError::usage("`server` must be the first argument: l0 server --data-dir DIR")),
             _ => {
                 let connection = Connection::read(&cli.globals, &env)?;
-                online(&printer, cli.noun, settings, connection, terminal)
+                online(&printer, cli.noun, settings, connection, terminal, input)
             }
         }
     });
@@ -106,6 +108,7 @@ fn online(
     settings: Settings,
     connection: Connection,
     terminal: Terminal,
+    input: Input,
 ) -> Result<(), CliError> {
     let begun = Instant::now();
     let limit = settings.timeout.filter(|_| settings.timeout_given || !goes_on(&noun));
@@ -131,6 +134,7 @@ fn online(
             settings,
             printer: Rc::clone(printer),
             terminal,
+            input,
             watching: RefCell::new(None),
         };
         let done = bounded(&app, noun, limit).await;
@@ -147,7 +151,8 @@ fn online(
 fn goes_on(noun: &Noun) -> bool {
     matches!(
         noun,
-        Noun::Service(args::service::Service::Logs { follow: true, .. })
+        Noun::Admin(args::admin::Admin::Audit { follow: true, .. })
+            | Noun::Service(args::service::Service::Logs { follow: true, .. })
             | Noun::Task(args::task::Task::Logs { follow: true, .. })
             // A terabyte takes hours.
             | Noun::Admin(args::admin::Admin::Verify { .. })

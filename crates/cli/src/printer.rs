@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::error::{CliError, Exit};
 use crate::settings::Output;
 
+pub(crate) mod access_rows;
 pub(crate) mod lines;
 pub(crate) mod rows;
 pub(crate) mod table;
@@ -61,6 +62,13 @@ impl Printer {
             Output::Text => self.data(&text(value)),
             Output::Json => self.data(&pretty(value)),
         }
+    }
+
+    /// Prints one value of a stream of results as a line of JSON.
+    pub(crate) fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CliError> {
+        // As in `pretty`, only what has no JSON could fail.
+        let line = serde_json::to_string(value).unwrap_or_else(|why| Value::String(why.to_string()).to_string());
+        self.data(&format!("{line}\n"))
     }
 
     /// Prints a plain message as a result.

@@ -26,6 +26,11 @@ pub(crate) fn judge(printer: &Printer, why: &clap::Error) -> Result<(), CliError
                     error = error.hint(format!("did you mean `{closest}`?"));
                 }
             }
+            if let Some(ContextValue::Strings(known)) = why.get(ContextKind::ValidValue)
+                && !known.is_empty()
+            {
+                error = error.hint(format!("known are `{}`", known.join("`, `")));
+            }
             Err(with_usage(error, why))
         }
     }
@@ -45,7 +50,9 @@ fn with_usage(error: CliError, why: &clap::Error) -> CliError {
 
 /// The label of the first argument that is missing.
 fn first_missing(why: &clap::Error) -> String {
-    why.get(ContextKind::InvalidArg).and_then(first_of).unwrap_or_default().trim_matches(['<', '>']).to_owned()
+    let label = why.get(ContextKind::InvalidArg).and_then(first_of).unwrap_or_default();
+    // A flag keeps the angle brackets around its value.
+    if label.starts_with('-') { label } else { label.trim_matches(['<', '>']).to_owned() }
 }
 
 fn first_of(value: &ContextValue) -> Option<String> {

@@ -17,6 +17,30 @@ pub(crate) enum Admin {
         #[command(flatten)]
         window: LogWindow,
     },
+    /// Show who changed what, from where, and what came of it
+    ///
+    /// The newest entries, or with --start all since then, the oldest first. JSON has one object a line, so that a log that is
+    /// followed and one that is not can be read alike.
+    #[command(
+        after_help = "Example:\n  l0 admin audit --tail 20\n  l0 admin audit --follow --who alice\n  l0 admin audit --start '2026-01-01 00:00' -o json > audit.jsonl"
+    )]
+    Audit {
+        /// The newest so many entries, 10000 at most [default: 100; all with --start]
+        #[arg(long, value_name = "N")]
+        tail: Option<String>,
+        /// Of this one only: a user, OWNER+NAME for a robot, l0-pull for the engine
+        #[arg(long, value_name = "NAME")]
+        who: Option<String>,
+        /// From this minute on, UTC: YYYY-MM-DD HH:MM
+        #[arg(long, value_name = "TIME")]
+        start: Option<String>,
+        /// Up to this minute, UTC: YYYY-MM-DD HH:MM
+        #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+        end: Option<String>,
+        /// Go on as entries are written; without --timeout until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
+    },
     /// Read all of the registry again and name what is damaged
     ///
     /// Every blob and every manifest is compared with its digest. What is damaged counts as missing until it is pushed again.

@@ -9,7 +9,9 @@ use clap::Subcommand;
 #[command(after_help = "Example:\n  l0 deploy create Dockerrun.aws.json app")]
 pub(crate) enum Deploy {
     /// Make the next version of a deploy from a task definition file
-    #[command(after_help = "Example:\n  l0 deploy create Dockerrun.aws.json app")]
+    #[command(
+        after_help = "Example:\n  l0 deploy create Dockerrun.aws.json app\n  l0 deploy create Dockerrun.aws.json app --owner team"
+    )]
     Create {
         /// The task definition (Dockerrun.aws.json); `-` reads standard input
         #[arg(value_name = "PATH")]
@@ -17,6 +19,10 @@ pub(crate) enum Deploy {
         /// The name that its versions share
         #[arg(value_name = "DEPLOY_NAME")]
         name: String,
+        /// Whose it is to be [default: whose its versions are; else the only owner in which you may make one; the instance's
+        /// own for an admin]
+        #[arg(long, value_name = "OWNER")]
+        owner: Option<String>,
     },
     /// Delete one version of a deploy; services that run it go on
     #[command(after_help = "Example:\n  l0 deploy delete app:1")]

@@ -13,7 +13,7 @@ use crate::value::parse_bool;
 pub(crate) enum Environment {
     /// Make an environment
     #[command(
-        after_help = "Example:\n  l0 environment create dev\n  l0 environment create big --type m5.large --scale 2"
+        after_help = "Example:\n  l0 environment create dev\n  l0 environment create big --type m5.large --scale 2\n  l0 environment create dev --owner team"
     )]
     Create {
         /// Its name
@@ -34,6 +34,9 @@ pub(crate) enum Environment {
         /// Image of its machines
         #[arg(long, value_name = "AMI", default_value = "", hide_default_value = true)]
         ami: String,
+        /// Whose it is to be [default: the only owner in which you may make one; the instance's own for an admin]
+        #[arg(long, value_name = "OWNER")]
+        owner: Option<String>,
     },
     /// Delete an environment
     #[command(after_help = "Example:\n  l0 environment delete dev\n  l0 environment delete -r dev")]

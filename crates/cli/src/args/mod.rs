@@ -8,11 +8,14 @@ pub(crate) mod environment;
 pub(crate) mod image;
 pub(crate) mod load_balancer;
 pub(crate) mod local;
+pub(crate) mod member;
 pub(crate) mod operation;
+pub(crate) mod owner;
 pub(crate) mod repository;
 pub(crate) mod service;
 pub(crate) mod task;
 pub(crate) mod token;
+pub(crate) mod user;
 
 use crate::settings::Secret;
 use crate::value::parse_bool;
@@ -100,7 +103,16 @@ pub(crate) enum Noun {
     #[command(subcommand)]
     Map(image::Map),
     #[command(subcommand)]
+    User(user::User),
+    #[command(subcommand)]
+    Owner(owner::Owner),
+    #[command(subcommand)]
+    Member(member::Member),
+    #[command(subcommand)]
     Token(token::Token),
+    /// Show who you are to the server, and what your credential is good for
+    #[command(after_help = "Example:\n  l0 whoami")]
+    Whoami,
     Endpoint(local::Endpoint),
     Completion(local::Completion),
     Server(Box<local::Server>),

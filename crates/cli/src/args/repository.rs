@@ -1,17 +1,20 @@
 //! `l0 repository`.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 
 /// Repositories of the private registry
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  l0 repository create team/app")]
 pub(crate) enum Repository {
     /// Make a repository, to push images to
-    #[command(after_help = "Example:\n  l0 repository create team/app")]
+    #[command(after_help = "Example:\n  l0 repository create team/app\n  l0 repository create team/tools --public")]
     Create {
         /// OWNER/NAME
         #[arg(value_name = "REPOSITORY")]
         name: String,
+        /// Everybody may pull from it, without signing in
+        #[arg(long)]
+        public: bool,
     },
     /// List repositories
     #[command(after_help = "Example:\n  l0 repository list\n  l0 repository list team")]
@@ -27,6 +30,22 @@ pub(crate) enum Repository {
         #[arg(value_name = "REPOSITORY")]
         name: String,
     },
+    /// Change who may pull from a repository
+    #[command(
+        group(ArgGroup::new("visibility").args(["public", "private"]).required(true)),
+        after_help = "Example:\n  l0 repository update team/app --public\n  l0 repository update team/app --private"
+    )]
+    Update {
+        /// OWNER/NAME
+        #[arg(value_name = "REPOSITORY")]
+        name: String,
+        /// Everybody may, without signing in
+        #[arg(long)]
+        public: bool,
+        /// Only who has the right to
+        #[arg(long)]
+        private: bool,
+    },
     /// Delete a repository
     #[command(after_help = "Example:\n  l0 repository delete team/app --force")]
     Delete {
@@ -36,5 +55,47 @@ pub(crate) enum Repository {
         /// Delete the images in it too
         #[arg(long)]
         force: bool,
+    },
+    #[command(subcommand)]
+    Immutable(Immutable),
+}
+
+/// Tags that, once pushed, can be neither moved nor deleted
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  l0 repository immutable add 'team/*' --tags 'v*'")]
+pub(crate) enum Immutable {
+    /// Make tags immutable; a rule with the same repositories and tags is replaced
+    #[command(
+        after_help = "Example:\n  l0 repository immutable add 'team/*' --except latest --except 'dev-*'\n  l0 repository immutable add team/app --tags 'v*'"
+    )]
+    Add {
+        /// OWNER/PATTERN; in PATTERN `*` stands for any characters
+        #[arg(value_name = "REPOSITORIES")]
+        repositories: String,
+        /// Which tags
+        #[arg(long, value_name = "PATTERN", default_value = "*")]
+        tags: String,
+        /// Which of them not; may be given several times
+        #[arg(long, value_name = "PATTERN")]
+        except: Vec<String>,
+    },
+    /// List the rules of an owner
+    #[command(after_help = "Example:\n  l0 repository immutable list team")]
+    List {
+        /// The owner's name
+        #[arg(value_name = "OWNER")]
+        owner: String,
+    },
+    /// Take a rule away: its tags can be moved and deleted again
+    #[command(
+        after_help = "Example:\n  l0 repository immutable remove 'team/*'\n  l0 repository immutable remove team/app --tags 'v*'"
+    )]
+    Remove {
+        /// OWNER/PATTERN, as the rule has it
+        #[arg(value_name = "REPOSITORIES")]
+        repositories: String,
+        /// Its tags, as the rule has them
+        #[arg(long, value_name = "PATTERN", default_value = "*")]
+        tags: String,
     },
 }

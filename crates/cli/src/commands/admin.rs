@@ -5,6 +5,7 @@ use layer0_api::types::ApiConfig;
 use crate::VERSION;
 use crate::app::App;
 use crate::args::admin::Admin;
+use crate::commands::audit::{self, Wanted};
 use crate::commands::{logs, verify};
 use crate::error::CliError;
 
@@ -19,6 +20,9 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
             logs::print(app, &files)
         }
         Admin::Verify { rate } => verify::run(app, rate).await,
+        Admin::Audit { tail, who, start, end, follow } => {
+            audit::run(app, Wanted { tail, who, start, end }, follow).await
+        }
         Admin::Version => {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.message(&config.version)

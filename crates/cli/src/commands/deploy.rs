@@ -20,7 +20,7 @@ const FILE_MAX: u64 = 64 * 1024 * 1024;
 
 pub(crate) async fn run(app: &App, verb: Deploy) -> Result<(), CliError> {
     match verb {
-        Deploy::Create { path, name } => create(app, &path, name).await,
+        Deploy::Create { path, name, owner } => create(app, &path, name, owner).await,
         Deploy::Delete { target } => {
             let found = target::one(app, Kind::Deploy, &target).await?;
             let change = app.client.deploy_delete(&found.id).await.map_err(|why| app.error(why))?;
@@ -39,8 +39,8 @@ pub(crate) async fn run(app: &App, verb: Deploy) -> Result<(), CliError> {
     }
 }
 
-async fn create(app: &App, path: &Path, name: String) -> Result<(), CliError> {
-    let request = CreateDeployRequest { deploy_name: name, deploy_file: read_base64(path)?, owner_name: None };
+async fn create(app: &App, path: &Path, name: String, owner: Option<String>) -> Result<(), CliError> {
+    let request = CreateDeployRequest { deploy_name: name, deploy_file: read_base64(path)?, owner_name: owner };
     let change = app.client.deploy_create(&request).await.map_err(|why| app.error(why))?;
     app.settle_then_print(&change).await?;
     let deploy = app.client.deploy_get(&change.entity_id).await.map_err(|why| app.error(why))?;
@@ -98,11 +98,11 @@ mod tests {
     #[test]
     fn the_newest_version_counts_as_a_number_and_the_nameless_drop() {
         let deploy = |name: &str, version: &str| DeploySummary {
-            owner_name: None,
             compatibilities: Vec::new(),
             deploy_id: format!("{name}.{version}"),
             deploy_name: name.to_owned(),
             version: version.to_owned(),
+            owner_name: None,
         };
         let ids: Vec<String> = newest(vec![deploy("b", "1"), deploy("a", "9"), deploy("", "3"), deploy("a", "10")])
             .into_iter()

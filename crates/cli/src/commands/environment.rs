@@ -16,10 +16,10 @@ use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
     match verb {
-        Environment::Create { name, instance_type, scale, user_data, os, ami } => {
+        Environment::Create { name, instance_type, scale, user_data, os, ami, owner } => {
             let request = CreateEnvironmentRequest {
                 environment_name: name,
-                owner_name: None,
+                owner_name: owner,
                 operating_system: os,
                 scale: integer("--scale", &scale)?,
                 instance_type,

@@ -1,17 +1,21 @@
 //! What the commands do, a file for each noun.
 
 mod admin;
+mod audit;
 mod deploy;
 mod environment;
 mod image;
 mod load_balancer;
 pub(crate) mod local;
 mod logs;
+mod member;
 mod operation;
+mod owner;
 mod repository;
 mod service;
 mod task;
 mod token;
+mod user;
 mod verify;
 
 use crate::app::App;
@@ -32,6 +36,10 @@ pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
         Noun::Repository(verb) => repository::run(app, verb).await,
         Noun::Image(verb) => image::run(app, verb).await,
         Noun::Map(verb) => image::map(app, verb).await,
+        Noun::User(verb) => user::run(app, verb).await,
+        Noun::Whoami => user::whoami(app).await,
+        Noun::Owner(verb) => owner::run(app, verb).await,
+        Noun::Member(verb) => member::run(app, verb).await,
         Noun::Token(verb) => token::run(app, verb).await,
         // These speak to no server and were run before a connection was looked for.
         Noun::Endpoint(_) | Noun::Completion(_) | Noun::Server(_) | Noun::Version => Ok(()),

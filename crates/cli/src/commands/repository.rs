@@ -1,18 +1,26 @@
 //! `l0 repository`.
 
-use layer0_api::types::{CreateRepositoryRequest, Repository as Entity};
+use layer0_api::types::{
+    AddTagRuleRequest, CreateRepositoryRequest, Repository as Entity, TagRule, UpdateRepositoryRequest,
+};
 
 use crate::app::App;
-use crate::args::repository::Repository;
+use crate::args::repository::{Immutable, Repository};
 use crate::error::CliError;
-use crate::grammar::repository;
-use crate::printer::rows;
+use crate::grammar::{repositories, repository};
+use crate::printer::{access_rows, rows};
+
+/// As the wire spells it.
+const PUBLIC: &str = "public";
+/// As the wire spells it.
+const PRIVATE: &str = "private";
 
 pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
     match verb {
-        Repository::Create { name } => {
+        Repository::Create { name, public } => {
             let name = repository(&name)?;
-            let request = CreateRepositoryRequest { name: name.name, visibility: None };
+            let visibility = public.then(|| PUBLIC.to_owned());
+            let request = CreateRepositoryRequest { name: name.name, visibility };
             let made = app.client.repository_create(&name.owner, &request).await.map_err(|why| app.error(why))?;
             print(app, &made)
         }
@@ -31,9 +39,38 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
             let found = app.client.repository_get(&name.owner, &name.name).await.map_err(|why| app.error(why))?;
             print(app, &found)
         }
+        Repository::Update { name, public, private: _ } => {
+            let name = repository(&name)?;
+            let visibility = if public { PUBLIC } else { PRIVATE }.to_owned();
+            let request = UpdateRepositoryRequest { visibility };
+            let changed =
+                app.client.repository_update(&name.owner, &name.name, &request).await.map_err(|why| app.error(why))?;
+            print(app, &changed)
+        }
         Repository::Delete { name, force } => {
             let name = repository(&name)?;
             app.client.repository_delete(&name.owner, &name.name, force).await.map_err(|why| app.error(why))?;
+            Ok(())
+        }
+        Repository::Immutable(verb) => immutable(app, verb).await,
+    }
+}
+
+async fn immutable(app: &App, verb: Immutable) -> Result<(), CliError> {
+    match verb {
+        Immutable::Add { repositories: text, tags, except } => {
+            let name = repositories(&text)?;
+            let request = AddTagRuleRequest { repositories: Some(name.name), tags: Some(tags), except };
+            let rule = app.client.tag_rule_add(&name.owner, &request).await.map_err(|why| app.error(why))?;
+            print_rules(app, &name.owner, &[rule])
+        }
+        Immutable::List { owner } => {
+            let found = app.client.owner_get(&owner).await.map_err(|why| app.error(why))?;
+            print_rules(app, &owner, &found.immutable)
+        }
+        Immutable::Remove { repositories: text, tags } => {
+            let name = repositories(&text)?;
+            app.client.tag_rule_remove(&name.owner, &name.name, &tags).await.map_err(|why| app.error(why))?;
             Ok(())
         }
     }
@@ -41,4 +78,8 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
 
 fn print(app: &App, repository: &Entity) -> Result<(), CliError> {
     app.printer.result(std::slice::from_ref(repository), rows::repository_table)
+}
+
+fn print_rules(app: &App, owner: &str, rules: &[TagRule]) -> Result<(), CliError> {
+    app.printer.result(rules, |rules| access_rows::tag_rule_table(owner, rules))
 }

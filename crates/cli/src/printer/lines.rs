@@ -3,6 +3,7 @@
 use layer0_api::types::{Deployment, Failure, ImageResolution, ImageUse, LogFile, OperationEvent, Service, Task};
 
 use super::rows::{deploy_cell, moment};
+use crate::size;
 
 /// Log files: the container's name, a line below it, its lines, an empty line.
 pub(crate) fn log_files(files: &[LogFile]) -> String {
@@ -130,24 +131,10 @@ pub(crate) fn resolution(item: &ImageResolution) -> String {
         ("pinned", item.pinned.clone().unwrap_or_else(unknown)),
         ("platforms", platforms),
         ("engine", if item.engine_platform.is_empty() { unknown() } else { item.engine_platform.clone() }),
-        ("size", item.size_bytes.map_or_else(unknown, size)),
+        ("size", item.size_bytes.map_or_else(unknown, size::rounded)),
         ("pull", verdict),
     ];
     steps.iter().map(|(step, value)| format!("{step:<9}  {value}\n")).collect()
-}
-
-/// Bytes as people read them, in powers of 1000 as registries print them.
-fn size(bytes: u64) -> String {
-    let mut units = ["B", "kB", "MB", "GB", "TB"].iter();
-    let (mut whole, mut tenths) = (bytes, 0);
-    let mut unit = units.next().copied().unwrap_or_default();
-    for next in units {
-        if whole < 1000 {
-            break;
-        }
-        (whole, tenths, unit) = (whole / 1000, whole % 1000 / 100, next);
-    }
-    if unit == "B" { format!("{whole} B") } else { format!("{whole}.{tenths} {unit}") }
 }
 
 #[cfg(test)]
@@ -161,15 +148,6 @@ mod tests {
             LogFile { container_name: "side".to_owned(), lines: vec![] },
         ];
         assert_eq!(log_files(&files), "app\n---\none\ntwo\n\nside\n----\n\n");
-    }
-
-    #[test]
-    fn sizes_are_readable() {
-        for (bytes, text) in
-            [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (12_345_678, "12.3 MB"), (5_000_000_000, "5.0 GB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use layer0_api::types::{
     Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary,
-    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, TokenSummary, VerifyFinding,
+    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, VerifyFinding,
 };
 
 use super::table::Table;
@@ -12,35 +12,52 @@ fn or_id<'a>(name: &'a str, id: &'a str) -> &'a str {
     if name.is_empty() { id } else { name }
 }
 
-fn deploys(rows: impl IntoIterator<Item = (String, String, String, Vec<String>)>) -> String {
-    let mut table = Table::new(&["DEPLOY ID", "DEPLOY NAME", "VERSION", "COMPATIBILITIES"]);
-    for (id, name, version, compatibilities) in rows {
-        let mut compatibilities = compatibilities.into_iter();
-        table.row([id, name, version, compatibilities.next().unwrap_or_default()]);
+/// Deploys with all they have. Further compatibilities stand under the first one.
+pub(crate) fn deploy_table(items: &[Deploy]) -> String {
+    let mut table = Table::new(&["DEPLOY ID", "DEPLOY NAME", "VERSION", "COMPATIBILITIES", "OWNER"]);
+    for item in items {
+        let mut compatibilities = item.compatibilities.iter();
+        table.row([
+            item.deploy_id.as_str(),
+            &item.deploy_name,
+            &item.version,
+            compatibilities.next().map_or("", String::as_str),
+            item.owner_name.as_deref().unwrap_or_default(),
+        ]);
         for more in compatibilities {
-            table.below(3, &more);
+            table.below(3, more);
         }
     }
     table.text()
 }
 
-/// Deploys with all they have.
-pub(crate) fn deploy_table(items: &[Deploy]) -> String {
-    deploys(items.iter().cloned().map(|d| (d.deploy_id, d.deploy_name, d.version, d.compatibilities)))
-}
-
 /// Deploys of a list.
 pub(crate) fn deploy_list_table(items: &[DeploySummary]) -> String {
-    deploys(items.iter().cloned().map(|d| (d.deploy_id, d.deploy_name, d.version, d.compatibilities)))
+    let mut table = Table::new(&["DEPLOY ID", "DEPLOY NAME", "VERSION", "COMPATIBILITIES"]);
+    for item in items {
+        let mut compatibilities = item.compatibilities.iter();
+        let first = compatibilities.next().map_or("", String::as_str);
+        table.row([item.deploy_id.as_str(), &item.deploy_name, &item.version, first]);
+        for more in compatibilities {
+            table.below(3, more);
+        }
+    }
+    table.text()
 }
 
 /// Environments with all they have.
 pub(crate) fn environment_table(items: &[Environment]) -> String {
-    let mut table = Table::new(&["ENVIRONMENT ID", "ENVIRONMENT NAME", "OS", "LINKS"]);
+    let mut table = Table::new(&["ENVIRONMENT ID", "ENVIRONMENT NAME", "OS", "LINKS", "OWNER"]);
     for item in items {
         let mut links = item.links.iter();
         let first = links.next().map_or("", String::as_str);
-        table.row([item.environment_id.as_str(), &item.environment_name, &item.operating_system, first]);
+        table.row([
+            item.environment_id.as_str(),
+            &item.environment_name,
+            &item.operating_system,
+            first,
+            item.owner_name.as_deref().unwrap_or_default(),
+        ]);
         for link in links {
             table.below(3, link);
         }
@@ -251,9 +268,15 @@ pub(crate) fn operation_table(items: &[Operation]) -> String {
 
 /// Repositories with all they have.
 pub(crate) fn repository_table(items: &[Repository]) -> String {
-    let mut table = Table::new(&["REPOSITORY", "URI", "BACKING URI", "CREATED"]);
+    let mut table = Table::new(&["REPOSITORY", "URI", "BACKING URI", "CREATED", "VISIBILITY"]);
     for item in items {
-        table.row([&format!("{}/{}", item.owner, item.name), &item.uri, &item.backing_uri, &moment(&item.created_at)]);
+        table.row([
+            &format!("{}/{}", item.owner, item.name),
+            &item.uri,
+            &item.backing_uri,
+            &moment(&item.created_at),
+            &item.visibility,
+        ]);
     }
     table.text()
 }
@@ -281,17 +304,6 @@ pub(crate) fn map_table(items: &[MapRule]) -> String {
     let mut table = Table::new(&["PREFIX", "TARGET", "SOURCE"]);
     for item in items {
         table.row([&item.prefix, &item.target, &item.source]);
-    }
-    table.text()
-}
-
-/// Tokens.
-pub(crate) fn token_table(items: &[TokenSummary]) -> String {
-    let mut table = Table::new(&["TOKEN ID", "NAME", "USER", "CREATED", "EXPIRES", "LAST USED"]);
-    for item in items {
-        let expires = if item.expires.is_empty() { "never".to_owned() } else { moment(&item.expires) };
-        let used = if item.last_used.is_empty() { "never".to_owned() } else { moment(&item.last_used) };
-        table.row([&item.token_id, &item.name, &item.user, &moment(&item.created), &expires, &used]);
     }
     table.text()
 }

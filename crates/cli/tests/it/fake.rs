@@ -121,6 +121,11 @@ impl Fake {
         run(args, &self.env())
     }
 
+    /// Runs a command line that reads standard input against this server.
+    pub(crate) fn run_with(&self, args: &[&str], stdin: Stdin) -> Ran {
+        run_with(args, &self.env(), Terminal::Plain, stdin)
+    }
+
     /// The environment that connects to this server.
     pub(crate) fn env(&self) -> BTreeMap<String, String> {
         env(&[
@@ -266,10 +271,30 @@ pub(crate) fn run(args: &[&str], env: &BTreeMap<String, String>) -> Ran {
 
 /// Runs a command line on this kind of terminal.
 pub(crate) fn run_on(args: &[&str], env: &BTreeMap<String, String>, terminal: Terminal) -> Ran {
+    run_with(args, env, terminal, Stdin::Piped(b""))
+}
+
+/// What a command line reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stdin {
+    /// From a file or a pipe.
+    Piped(&'static [u8]),
+    /// As it is typed.
+    Typed(&'static [u8]),
+}
+
+/// Runs a command line that reads standard input.
+pub(crate) fn run_with(args: &[&str], env: &BTreeMap<String, String>, terminal: Terminal, stdin: Stdin) -> Ran {
+    let (stdin, stdin_is_terminal) = match stdin {
+        Stdin::Piped(bytes) => (bytes, false),
+        Stdin::Typed(bytes) => (bytes, true),
+    };
     let (stdout, stderr) = (Captured::default(), Captured::default());
     let code = layer0_cli::run_on(Host {
         args: std::iter::once("l0").chain(args.iter().copied()).map(Into::into).collect(),
         env: env.clone(),
+        stdin: Box::new(stdin),
+        stdin_is_terminal,
         stdout: Box::new(stdout.clone()),
         stderr: Box::new(stderr.clone()),
         terminal,

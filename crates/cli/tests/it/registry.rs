@@ -1,9 +1,9 @@
-//! Repositories, images, map rules, tokens.
+//! Repositories, immutable tags, images, map rules.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply, error};
+use crate::fake::{Fake, Reply, env, error, run};
 
 fn repository() -> Value {
     json!({
@@ -35,6 +35,54 @@ fn repositories() {
         "exit code 0\n--- stdout\n--- stderr\n"
     );
     assert_snapshot!("repository_with_host", fake.run(&["repository", "delete", "other.example.com/team/app"]).text());
+}
+
+#[test]
+fn a_repository_is_public_or_private() {
+    let fake = Fake::start();
+    let mut public = repository();
+    public["visibility"] = json!("public");
+    fake.on("POST /repository/team", [Reply::Json(201, public.clone())])
+        .on("PATCH /repository/team/app/web", [Reply::Json(200, public), Reply::Json(200, repository())]);
+    assert_eq!(fake.run(&["repository", "create", "--public", "team/app/web"]).code, 0);
+    assert_eq!(fake.body("POST /repository/team"), json!({ "name": "app/web", "visibility": "public" }));
+    assert_snapshot!("repository_update", fake.run(&["repository", "update", "team/app/web", "--public"]).text());
+    assert_eq!(fake.run(&["repository", "update", "team/app/web", "--private"]).code, 0);
+    let bodies: Vec<Value> =
+        fake.requests().into_iter().filter(|it| it.line.starts_with("PATCH")).map(|it| it.body).collect();
+    assert_eq!(bodies, [json!({ "visibility": "public" }), json!({ "visibility": "private" })]);
+    let text = |args: &[&str]| run(args, &env(&[])).text();
+    assert_snapshot!("repository_update_nothing", text(&["repository", "update", "team/app"]));
+    assert_snapshot!("repository_update_both", text(&["repository", "update", "team/app", "--public", "--private"]));
+}
+
+#[test]
+fn immutable_tags() {
+    let fake = Fake::start();
+    let rule = json!({ "repositories": "app-*", "tags": "v*", "except": ["*-rc", "v0"] });
+    let all = json!({ "repositories": "*", "tags": "*", "except": [] });
+    let owner = json!({
+        "owner_name": "team", "created_at": "2026-01-02T03:04:05Z", "used_bytes": 0, "repositories": 0, "immutable": [rule, all],
+    });
+    fake.on("POST /owner/team/immutable", [Reply::Json(201, rule.clone())])
+        .json("GET /owner/team", owner)
+        .json("DELETE /owner/team/immutable?repositories=*&tags=*", all.clone())
+        .json("DELETE /owner/team/immutable?repositories=app-*&tags=v*", rule.clone())
+        .on("GET /owner/none", [error(404, "OwnerDoesNotExist", "owner `none` does not exist")]);
+    let add = ["repository", "immutable", "add", "team/app-*", "--tags", "v*", "--except", "*-rc", "--except=v0"];
+    assert_snapshot!("immutable_add", fake.run(&add).text());
+    assert_eq!(
+        fake.body("POST /owner/team/immutable"),
+        json!({ "repositories": "app-*", "tags": "v*", "except": ["*-rc", "v0"] })
+    );
+    assert_snapshot!("immutable_list", fake.run(&["repository", "immutable", "list", "team"]).text());
+    assert_eq!(fake.run(&["repository", "immutable", "list", "team", "-o", "json"]).json(), json!([rule, all]));
+    assert_eq!(fake.run(&["repository", "immutable", "list", "none"]).code, 3);
+    let silent = "exit code 0\n--- stdout\n--- stderr\n";
+    assert_eq!(fake.run(&["repository", "immutable", "remove", "team/*"]).text(), silent);
+    assert_eq!(fake.run(&["repository", "immutable", "remove", "team/app-*", "-tags=v*"]).text(), silent);
+    assert_snapshot!("immutable_without_pattern", fake.run(&["repository", "immutable", "add", "team"]).text());
+    assert_eq!(fake.run(&["repository", "immutable", "remove", "team/app:v*"]).code, 2);
 }
 
 #[test]
@@ -86,26 +134,4 @@ fn map_rules() {
     assert_eq!(fake.run(&["map", "add", "hub.test/team|reg.test/team"]).code, 0);
     assert_eq!(fake.body("POST /map"), json!({ "rule": "hub.test/team|reg.test/team" }));
     assert_eq!(fake.run(&["map", "remove", "hub.test/team"]).text(), "exit code 0\n--- stdout\n--- stderr\n");
-}
-
-#[test]
-fn tokens() {
-    let fake = Fake::start();
-    let made = json!({ "token": "YTpi", "token_id": "t1", "user": "admin", "secret": "b", "name": "laptop", "expires": "2026-04-02T03:04:05Z" });
-    fake.on("POST /token", [Reply::Json(201, made)])
-        .json(
-            "GET /token",
-            json!([{ "token_id": "t1", "name": "laptop", "user": "admin", "created": "2026-01-02T03:04:05Z", "expires": "", "last_used": "" }]),
-        )
-        .json("DELETE /token/t1", json!({ "token_id": "t1", "name": "laptop", "user": "admin", "created": "", "expires": "", "last_used": "" }));
-    assert_snapshot!("token_create", fake.run(&["token", "create", "laptop"]).text());
-    assert_eq!(fake.body("POST /token"), json!({ "name": "laptop" }));
-    assert_snapshot!("token_list", fake.run(&["token", "list"]).text());
-    assert_eq!(fake.run(&["token", "revoke", "t1"]).code, 0);
-    assert_eq!(fake.run(&["token", "create", "--expires-days", "0"]).code, 2);
-    assert_eq!(fake.run(&["token", "create", "--never"]).code, 0);
-    assert_eq!(
-        fake.requests().iter().filter(|r| r.line == "POST /token").map(|r| r.body.clone()).next_back(),
-        Some(json!({ "expires_days": 0 }))
-    );
 }

@@ -24,6 +24,11 @@ fn a_missing_argument_is_named() {
         (&["task", "create", "dev", "job"], "DEPLOY"),
         (&["operation", "follow"], "ID"),
         (&["image", "resolve"], "IMAGE"),
+        (&["member", "add", "team"], "USER"),
+        (&["user", "create"], "NAME"),
+        (&["owner", "update", "team"], "--quota <SIZE>"),
+        (&["repository", "immutable", "add"], "REPOSITORIES"),
+        (&["token", "rotate"], "ID"),
     ] {
         let ran = run(args, &env(&[]));
         assert_eq!(ran.code, 2, "{args:?}");
@@ -58,6 +63,9 @@ fn help_is_data_and_a_missing_command_is_not() {
     assert_eq!(run(&["service", "create", "-h"], &env(&[])).code, 0);
     assert_eq!(run(&["h", "service", "create"], &env(&[])), ran);
     assert_snapshot!("help_service_create", run(&["service", "create", "--help"], &env(&[])).text());
+    assert_snapshot!("help_token_create", run(&["token", "create", "--help"], &env(&[])).text());
+    assert_snapshot!("help_member_add", run(&["member", "add", "--help"], &env(&[])).text());
+    assert_snapshot!("help_admin_audit", run(&["admin", "audit", "--help"], &env(&[])).text());
     assert_snapshot!("help", run(&["--help"], &env(&[])).text());
 
     let ran = run(&["service"], &env(&[]));

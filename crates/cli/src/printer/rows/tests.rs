@@ -1,6 +1,8 @@
 //! The contract's golden tables.
 
-use layer0_api::types::{Deployment, Environment, HealthCheck, LoadBalancer, Port, Service, Task};
+use layer0_api::types::{
+    Deploy, DeploySummary, Deployment, Environment, HealthCheck, LoadBalancer, Port, Service, Task,
+};
 
 use super::*;
 
@@ -157,9 +159,9 @@ fn load_balancers_have_their_further_ports_under_the_first() {
 #[test]
 fn environments() {
     let item = Environment {
-        owner_name: None,
         environment_id: "id2".to_owned(),
         environment_name: "name2".to_owned(),
+        owner_name: None,
         current_size: 0,
         desired_size: 0,
         instance_type: String::new(),
@@ -168,11 +170,14 @@ fn environments() {
         ami_id: String::new(),
         links: vec!["id1".to_owned(), "api".to_owned()],
     };
+    let owned = Environment { owner_name: Some("team".to_owned()), links: Vec::new(), ..item.clone() };
+    // OWNER is ours, at the end, where it moves none of the contract's columns.
     assert_eq!(
-        environment_table(&[item]),
-        "ENVIRONMENT ID  ENVIRONMENT NAME  OS     LINKS\n\
+        environment_table(&[item, owned]),
+        "ENVIRONMENT ID  ENVIRONMENT NAME  OS     LINKS  OWNER\n\
          id2             name2             linux  id1\n\
-         \x20                                        api\n"
+         \x20                                        api\n\
+         id2             name2             linux         team\n"
     );
 }
 
@@ -205,16 +210,32 @@ fn tasks() {
 #[test]
 fn deploys_have_a_row_for_each_further_compatibility() {
     let item = DeploySummary {
-        owner_name: None,
         compatibilities: vec!["stateful".to_owned(), "stateless".to_owned()],
         deploy_id: "app.1".to_owned(),
         deploy_name: "app".to_owned(),
         version: "1".to_owned(),
+        owner_name: Some("team".to_owned()),
     };
     assert_eq!(
         deploy_list_table(&[item]),
         "DEPLOY ID  DEPLOY NAME  VERSION  COMPATIBILITIES\n\
          app.1      app          1        stateful\n\
+         \x20                                stateless\n"
+    );
+    let item = Deploy {
+        compatibilities: vec!["stateful".to_owned(), "stateless".to_owned()],
+        deploy_file: String::new(),
+        deploy_id: "app.1".to_owned(),
+        deploy_name: "app".to_owned(),
+        version: "1".to_owned(),
+        owner_name: Some("team".to_owned()),
+        images: Vec::new(),
+        created: String::new(),
+    };
+    assert_eq!(
+        deploy_table(&[item]),
+        "DEPLOY ID  DEPLOY NAME  VERSION  COMPATIBILITIES  OWNER\n\
+         app.1      app          1        stateful         team\n\
          \x20                                stateless\n"
     );
 }

@@ -1,0 +1,97 @@
+//! `l0 user` and `l0 whoami`.
+
+use std::io::{BufRead as _, Read as _};
+
+use layer0_api::types::{CreateUserRequest, UpdateUserRequest, User as Entity};
+
+use crate::app::App;
+use crate::args::user::User;
+use crate::error::CliError;
+use crate::printer::access_rows as rows;
+use crate::settings::Secret;
+
+/// The server refuses much shorter ones with words of its own; this keeps `/dev/zero` out of memory.
+const PASSWORD_MAX: u64 = 64 * 1024;
+
+pub(crate) async fn run(app: &App, verb: User) -> Result<(), CliError> {
+    match verb {
+        User::Create { name, admin, password_stdin } => {
+            let request = CreateUserRequest {
+                user_name: name,
+                admin: admin.then_some(true),
+                password: password_if(app, password_stdin)?,
+            };
+            let made = app.client.user_create(&request).await.map_err(|why| app.error(why))?;
+            print(app, &made)?;
+            if !made.has_password {
+                app.printer.note(&format!(
+                    "User `{0}` has no password: `l0 token create --user {0}` makes a token to sign in with.",
+                    made.user_name
+                ));
+            }
+            Ok(())
+        }
+        User::List => {
+            let all = app.client.user_list().await.map_err(|why| app.error(why))?;
+            app.printer.result(&all[..], rows::user_table)
+        }
+        User::Get { name } => {
+            let found = app.client.user_get(&name).await.map_err(|why| app.error(why))?;
+            print(app, &found)
+        }
+        User::Update { name, admin, password_stdin, no_password } => {
+            if admin.is_none() && !password_stdin && !no_password {
+                return Err(CliError::usage("there is nothing to change")
+                    .hint("give --admin, --admin=false, --password-stdin or --no-password"));
+            }
+            let request = UpdateUserRequest {
+                admin,
+                password: password_if(app, password_stdin)?,
+                remove_password: no_password.then_some(true),
+            };
+            let changed = app.client.user_update(&name, &request).await.map_err(|why| app.error(why))?;
+            print(app, &changed)
+        }
+        User::Delete { name } => {
+            app.client.user_delete(&name).await.map_err(|why| app.error(why))?;
+            Ok(())
+        }
+        User::Whoami => whoami(app).await,
+    }
+}
+
+pub(crate) async fn whoami(app: &App) -> Result<(), CliError> {
+    let who = app.client.whoami().await.map_err(|why| app.error(why))?;
+    app.printer.result(&[who][..], rows::whoami_table)
+}
+
+fn print(app: &App, user: &Entity) -> Result<(), CliError> {
+    app.printer.result(std::slice::from_ref(user), rows::user_table)
+}
+
+fn password_if(app: &App, asked: bool) -> Result<Option<String>, CliError> {
+    if asked { password(app).map(|password| Some(password.reveal().to_owned())) } else { Ok(None) }
+}
+
+/// Reads one line of standard input, without its line break. There is no flag for a password: a command line is in the
+/// shell's history and in everybody's list of processes.
+fn password(app: &App) -> Result<Secret, CliError> {
+    if app.input.is_terminal {
+        app.printer.note("reading the password from standard input; what is typed is shown");
+    }
+    let mut line = Vec::new();
+    let mut stdin = app.input.stdin.borrow_mut();
+    stdin
+        .by_ref()
+        .take(PASSWORD_MAX)
+        .read_until(b'\n', &mut line)
+        .map_err(|why| CliError::usage(format!("standard input can't be read: {why}")))?;
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(CliError::usage("there is no password on standard input")
+            .hint("it is the first line there, as in `l0 user update alice --password-stdin < password.txt`"));
+    }
+    let text = std::str::from_utf8(line).map_err(|_| CliError::usage("the password is not UTF-8 text"))?;
+    Ok(Secret::new(text))
+}
