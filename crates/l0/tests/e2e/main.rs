@@ -17,4 +17,5 @@ mod registry_kill;
 mod second_engine;
 mod stage;
 mod tasks;
+mod teams;
 mod uploads;
