@@ -43,7 +43,9 @@ fuzz() {
     local target=$1 log=$work/logs/$1.log dictionary=() status=0
     mkdir -p "$work/corpus/$target" "$work/artifacts/$target" "$work/logs"
     [ ! -f "fuzz/dictionaries/$target.dict" ] || dictionary=(-dict="fuzz/dictionaries/$target.dict")
-    "$bin/$target" -max_total_time="$seconds" -max_len="${longest[$target]}" -timeout=10 -rss_limit_mb=1024 -use_value_profile=1 \
+    # Without a backtrace, which takes seconds on a busy machine and would then be reported as a slow input: the line of the
+    # panic says enough, and the input can be run again with one.
+    RUST_BACKTRACE=0 "$bin/$target" -max_total_time="$seconds" -max_len="${longest[$target]}" -timeout=25 -rss_limit_mb=1024 -use_value_profile=1 \
         -artifact_prefix="$work/artifacts/$target/" "${dictionary[@]}" "$work/corpus/$target" "fuzz/corpus/$target" >"$log" 2>&1 ||
         status=$?
     if [ "$status" = 0 ]; then

@@ -168,7 +168,8 @@ impl World {
     async fn nothing_leaked(&self) {
         let secret = name(REPOSITORIES[2]);
         let holders = self.store.blob_holders(&Digest::sha256_of(HIDDEN)).await.expect("the store answers");
-        assert_eq!(holders.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), [secret.clone()]);
+        let holders: Vec<&RepositoryName> = holders.iter().map(|(name, _)| name).collect();
+        assert_eq!(holders, [&secret]);
         let tags = self.store.tag_list(&secret, Page::default()).await.expect("the store answers");
         assert_eq!(tags, Some(vec![]));
     }

@@ -214,3 +214,51 @@ async fn half_requests_of_many_keep_nobody_waiting() {
         assert!(early.is_err(), "a half request is answered, or cut off long before its time");
     }
 }
+
+/// However much is asked for, a token fits in a header; what can't be read is refused, and what is no scope left out.
+#[tokio::test]
+async fn tokens_asked_for_without_measure() {
+    let app = TestApp::start().await;
+    let raw = Raw::of(&app);
+    let token = |answer: &crate::support::Answer| answer.json()["token"].as_str().expect("a token").to_owned();
+    let many: Vec<String> = (0..1_500).map(|number| format!("scope=repository:team/r{number}:pull,push")).collect();
+    let actions = format!("scope=repository:team/app:{}", "pull,".repeat(10_000));
+    let names = format!("scope=repository:{}:pull", "a/".repeat(25_000));
+    let spaces = format!("scope={}", "+".repeat(50_000));
+    let nonsense = "scope=%&scope=%zz&scope=%ff%fe&scope=repository:&scope=:::&scope=registry:catalog:*&scope=repository:../x:pull";
+    for query in [&many.join("&"), &actions, &names, &spaces, nonsense] {
+        let answer = raw.get(&format!("/auth/token?{query}")).await.expect(200);
+        let token = token(&answer);
+        assert!(token.len() < 8_000, "a token of {} bytes for {query:.40}", token.len());
+        raw.as_(Some(&format!("Bearer {token}"))).get("/v2/").await.expect(200);
+    }
+    let form = async |body: String| {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        raw.as_(None).send(reqwest::Method::POST, "/auth/token", &headers, body).await
+    };
+    form(format!("grant_type=password&username=admin&password={}", "x".repeat(1 << 20))).await.error(413);
+    form("grant_type=password&username=admin&password=wrong".to_owned()).await.error(401);
+    for body in ["", "&&&&", "grant_type", "grant_type=%00", "\u{0}", "{\"grant_type\":\"password\"}"] {
+        form(body.to_owned()).await.error(400);
+    }
+    // What stands in the header where a credential should, opens nothing and breaks nothing.
+    for credential in [
+        "",
+        "Basic",
+        "Basic ",
+        "Basic !!!!",
+        "Basic Og==",
+        "Bearer",
+        "Bearer .",
+        "Bearer e30.e30",
+        "Digest username=\"admin\"",
+        &format!("Basic {}", "A".repeat(40_000)),
+        &format!("Bearer {}.{}", "A".repeat(20_000), "A".repeat(20_000)),
+    ] {
+        let answer = raw.as_(Some(credential)).get("/v2/").await.expect(401);
+        assert_eq!(answer.json()["errors"][0]["code"], "UNAUTHORIZED", "{credential:.40}");
+        raw.as_(Some(credential)).get("/auth/token?scope=repository:team/app:pull").await.error(401);
+        raw.as_(Some(credential)).get("/environment").await.error(401);
+    }
+    serves(&raw).await;
+}
