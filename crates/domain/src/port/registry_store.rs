@@ -56,7 +56,7 @@ pub enum RegistryStoreError {
         /// Which.
         tag: String,
         /// The rule that makes it so.
-        rule: TagRule,
+        rule: Box<TagRule>,
     },
     /// No more can be written: free some disk.
     #[error("the disk is full")]

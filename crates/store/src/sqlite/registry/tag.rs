@@ -71,7 +71,7 @@ fn rule_for(db: &Connection, name: &RepositoryName, tag: &str) -> RegistryWork<O
 }
 
 fn immutable(name: &RepositoryName, tag: &str, rule: TagRule) -> Stop<RegistryStoreError> {
-    RegistryStoreError::TagImmutable { repository: name.clone(), tag: tag.to_owned(), rule }.into()
+    RegistryStoreError::TagImmutable { repository: name.clone(), tag: tag.to_owned(), rule: Box::new(rule) }.into()
 }
 
 pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, tag: &str) -> RegistryWork<bool> {
