@@ -1,4 +1,5 @@
-//! Where an instance of kind `local` keeps its state: the ports `Store` and `RegistryStore` on one SQLite file.
+//! Where an instance of kind `local` keeps its state: the ports `Store`, `AccessStore` and `RegistryStore` on one SQLite
+//! file.
 //!
 //! # For whom
 //! The server opens one [`SqliteStore`] at its start and hands clones of it out as `&dyn Store` and
@@ -40,7 +41,9 @@
 //! | `deploy`, `deploy_version` | documents; the last version of each name | `deploy_summary` covers lists |
 //! | `operation`, `operation_event` | operations as JSON, their events | partial indexes on the running ones |
 //! | `entity_tag` | tags that users add | |
-//! | `token` | access tokens, by hash | |
+//! | `user`, `owner`, `member` | who there is, and who is what where | `member_by_user` |
+//! | `token` | tokens of users and robots, by hash | go with their user or owner |
+//! | `audit` | who did what | by sequence, by time |
 //! | `map_rule`, `setting` | the image map; instance-wide values | |
 //! | `repository`, `blob_link` | which blob is in which repository | `(digest, repository)` for mounts |
 //! | `blob_sums`, `blob_damage` | checksums of blobs; those that are damaged | by digest; gone with the last link |
