@@ -41,11 +41,9 @@ async fn by_basic(
     let scopes = scopes(query.as_deref().unwrap_or_default());
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     match app.sign_in.who(&headers, peer, Signed::Accepted).await {
-        Ok(verdict) => {
-            let mut fields = pairs(query.as_deref().unwrap_or_default());
-            let offline = fields.any(|(key, value)| key == "offline_token" && value == "true");
-            answer(&app, verdict, scopes, offline).await
-        }
+        // No refresh token here, though `docker login` asks for one (`offline_token`): it would keep that in place of the
+        // password, and podman and buildah refuse to work with a file that holds such a thing.
+        Ok(verdict) => answer(&app, verdict, scopes, false).await,
         Err(error) => ApiError::from(error).into_registry_response(),
     }
 }
