@@ -20,7 +20,7 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision, Scope,
+    CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, Launch, LoadBalancerSeen, Observed, Removed, Revision, Scope,
     ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
 
@@ -276,6 +276,7 @@ impl Subject {
             revision: self.revision(role),
             mode: ServiceMode::Run,
             load_balancer: None,
+            launch: Launch::Serverless,
             generation: Generation(1),
         }
     }
@@ -298,6 +299,7 @@ impl Subject {
             copies,
             definition: self.definition(role),
             run: TaskRun::Once,
+            launch: Launch::Serverless,
             generation: Generation(1),
         }
     }
@@ -351,7 +353,7 @@ fn identity(seen: &ServiceSeen) -> Vec<(String, Option<Timestamp>)> {
 /// The wish for an environment.
 fn wish(environment: &Environment, linked: &[&Environment]) -> Want {
     let linked = linked.iter().map(|other| other.id.clone()).collect();
-    Want::Environment { environment: environment.clone(), linked }
+    Want::Environment { environment: environment.clone(), reachable_from: linked }
 }
 
 /// The wish for a load balancer that only its own environment may reach, when it is private.

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 mod amount;
 mod canonical;
@@ -66,6 +67,21 @@ pub struct TaskDefinition {
     pub containers: Vec<ContainerDefinition>,
     /// JSON paths of keys that ECS knows and the document sets, but that this type does not carry.
     pub not_modelled: Vec<String>,
+    /// The document that it was read from, for engines that pass on what this type does not carry. `None` in what was stored
+    /// before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+}
+
+/// A document with known keys in ECS's spelling. `Debug` shows nothing of it, since values are often secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Written(pub Value);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written(…)")
+    }
 }
 
 impl TaskDefinition {

@@ -93,7 +93,7 @@ pub async fn deploy_pin(ctx: &Ctx<'_>, deploy: &Deploy) -> Result<(Vec<PinnedIma
     if !failures.is_empty() {
         return Err(OpsError::PullCheck { failures });
     }
-    let mut definition = deploy.document.definition().clone();
+    let mut definition = deploy.document.definition_with_document();
     for container in &mut definition.containers {
         if let Some(image) = pinned.iter().find(|image| image.container == container.name) {
             container.image = image.pinned.to_string();

@@ -37,12 +37,13 @@ pub struct Capabilities {
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Want {
-    /// An environment, with the environments that it is linked with, in either direction.
+    /// An environment.
     Environment {
         /// The environment.
         environment: Environment,
-        /// Those it is linked with.
-        linked: Vec<EnvironmentId>,
+        /// Those whose services may reach the services in it; sorted. Where links have no direction, those that it is linked
+        /// with from either side.
+        reachable_from: Vec<EnvironmentId>,
     },
     /// A load balancer.
     LoadBalancer {
@@ -88,8 +89,19 @@ pub struct ServiceSpec {
     pub mode: ServiceMode,
     /// The load balancer that the copies stand behind.
     pub load_balancer: Option<LoadBalancerId>,
+    /// On what the copies run.
+    pub launch: Launch,
     /// The store's generation of the service; the engine refuses an older one than it has.
     pub generation: Generation,
+}
+
+/// On what copies run. Means nothing to an engine with one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Launch {
+    /// On capacity that the engine finds by itself (Fargate).
+    Serverless,
+    /// On machines of the environment (EC2).
+    Machines,
 }
 
 /// Whether a service's copies are replaced.
@@ -127,6 +139,8 @@ pub struct TaskSpec {
     pub definition: TaskDefinition,
     /// Whether it should run or be stopped.
     pub run: TaskRun,
+    /// On what the copies run.
+    pub launch: Launch,
     /// The store's generation of the task.
     pub generation: Generation,
 }
@@ -169,8 +183,12 @@ pub struct EnvironmentSeen {
     pub id: EnvironmentId,
     /// What stands for it in the engine (network id, cluster's security group).
     pub engine_id: String,
-    /// Those it is linked with.
-    pub linked: Vec<EnvironmentId>,
+    /// Those whose services may reach the services in it.
+    pub reachable_from: Vec<EnvironmentId>,
+    /// What is still being made or changed of it, in words; `None` when it is as wanted.
+    pub waiting_for: Option<String>,
+    /// Why it can't be made or changed as wanted; `None` when all is well or goes on.
+    pub problem: Option<Failure>,
 }
 
 /// A load balancer as seen.
@@ -204,6 +222,8 @@ pub struct ServiceSeen {
     pub waiting_for: Option<String>,
     /// What the user should know (a field that this engine can't honour).
     pub warnings: Vec<String>,
+    /// Why it can't be done as asked: the engine tries no more until it is told something else.
+    pub problem: Option<Failure>,
 }
 
 /// A deployment's failed starts.

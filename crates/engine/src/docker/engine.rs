@@ -40,7 +40,9 @@ impl Engine for DockerEngine {
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
         let shared = &self.shared;
         match want {
-            Want::Environment { environment, linked } => shared.environment_ensure(environment, linked).await?,
+            Want::Environment { environment, reachable_from } => {
+                shared.environment_ensure(environment, reachable_from).await?;
+            }
             Want::LoadBalancer { load_balancer, reachable_from } => {
                 shared.known_or_down()?;
                 shared.balancers.ensure(load_balancer, reachable_from).await?;
@@ -366,7 +368,8 @@ impl Shared {
                 _ => None,
             });
             let linked = linked.collect();
-            seen.push(EnvironmentSeen { id, engine_id: network.id.clone(), linked });
+            let engine_id = network.id.clone();
+            seen.push(EnvironmentSeen { id, engine_id, reachable_from: linked, waiting_for: None, problem: None });
         }
         seen
     }

@@ -182,7 +182,7 @@ impl Follower {
 fn ensure(state: &mut State, want: Want) -> Result<(), EngineError> {
     let entity = want.entity();
     let outdated = match want {
-        Want::Environment { environment, linked } => state.environment_ensure(&environment, linked),
+        Want::Environment { environment, reachable_from } => state.environment_ensure(&environment, reachable_from),
         Want::LoadBalancer { load_balancer, .. } => {
             state.environment_required(&load_balancer.environment)?;
             let (stale, changed) = state.load_balancers.ensure(load_balancer);

@@ -210,7 +210,9 @@ impl State {
         self.environments.get(id).map(|here| EnvironmentSeen {
             id: id.clone(),
             engine_id: format!("fake-network-{id}"),
-            linked: here.linked.clone(),
+            reachable_from: here.linked.clone(),
+            waiting_for: None,
+            problem: None,
         })
     }
 }

@@ -86,7 +86,7 @@ async fn an_absent_docker_is_said_so_quickly_and_found_when_it_comes() {
     let engine = instance.start();
     let environment = environment(&instance, "one");
     let began = Instant::now();
-    let want = Want::Environment { environment, linked: Vec::new() };
+    let want = Want::Environment { environment, reachable_from: Vec::new() };
     let refused = engine.ensure(want.clone()).await.expect_err("there is no Docker");
     assert!(matches!(refused, EngineError::Unavailable { .. }), "{refused}");
     assert!(refused.to_string().contains(name), "{refused}");

@@ -18,7 +18,7 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
+    CopyState, Engine, Launch, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
     TaskSpec, Want,
 };
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
@@ -227,7 +227,7 @@ impl Stage {
         let engine = instance.connected().await;
         let environment = environment(&instance, "one");
         let stage = Self { instance, engine, environment };
-        stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+        stage.ensure(Want::Environment { environment: stage.environment.clone(), reachable_from: Vec::new() }).await;
         stage
     }
 
@@ -256,6 +256,7 @@ impl Stage {
             revision: revision(&format!("{name}-1"), definition(containers)),
             mode: ServiceMode::Run,
             load_balancer: None,
+        launch: Launch::Serverless,
             generation: Generation(1),
         }
     }
@@ -268,6 +269,7 @@ impl Stage {
             copies,
             definition,
             run: TaskRun::Once,
+        launch: Launch::Serverless,
             generation: Generation(1),
         }
     }

@@ -11,7 +11,7 @@ use layer0_domain::model::service::Service;
 use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::environment::{linked_with, reachable_from};
-use layer0_domain::port::engine::{EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
+use layer0_domain::port::engine::{EngineError, Launch, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
 use layer0_domain::port::store::{Entity, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
@@ -89,13 +89,14 @@ fn want(app: &App, entity: &Entity, all: &[Environment]) -> Option<Want> {
     if entity.deleting() {
         return None;
     }
+    let one_way = app.engine.capabilities().one_way_links;
     match entity {
         Entity::Environment(it) => {
-            Some(Want::Environment { environment: it.clone(), linked: linked_with(&it.id, all) })
+            Some(Want::Environment { environment: it.clone(), reachable_from: reachable_from(&it.id, all, one_way) })
         }
         Entity::LoadBalancer(it) => Some(Want::LoadBalancer {
             load_balancer: it.clone(),
-            reachable_from: reachable_from(&it.environment, all, app.engine.capabilities().one_way_links),
+            reachable_from: reachable_from(&it.environment, all, one_way),
         }),
         Entity::Service(it) => Some(Want::Service(service(app, it))),
         Entity::Task(it) if it.outcome.is_some() => None,
@@ -114,6 +115,10 @@ fn present(app: &App, definition: &TaskDefinition) -> TaskDefinition {
     definition
 }
 
+fn launch(stateful: bool) -> Launch {
+    if stateful { Launch::Machines } else { Launch::Serverless }
+}
+
 fn service(app: &App, it: &Service) -> ServiceSpec {
     let wanted = it.wanted();
     ServiceSpec {
@@ -128,6 +133,7 @@ fn service(app: &App, it: &Service) -> ServiceSpec {
         },
         mode: if it.halted() { ServiceMode::Halted } else { ServiceMode::Run },
         load_balancer: it.load_balancer.clone(),
+        launch: launch(it.stateful),
         generation: it.generation,
     }
 }
@@ -143,6 +149,7 @@ fn task(app: &App, it: &Task) -> TaskSpec {
             TaskWanted::Run => TaskRun::Once,
             TaskWanted::Stop => TaskRun::Stop,
         },
+        launch: launch(it.stateful),
         generation: it.generation,
     }
 }
@@ -174,10 +181,10 @@ async fn linked_before(told: &Told, of: &EntityRef) -> BTreeSet<EnvironmentId> {
     let wants = told.wants.lock().await;
     let mut found = BTreeSet::new();
     for want in wants.values() {
-        if let Want::Environment { environment, linked } = want {
+        if let Want::Environment { environment, reachable_from } = want {
             if environment.id == *of {
-                found.extend(linked.iter().cloned());
-            } else if linked.contains(of) {
+                found.extend(reachable_from.iter().cloned());
+            } else if reachable_from.contains(of) {
                 found.insert(environment.id.clone());
             }
         }

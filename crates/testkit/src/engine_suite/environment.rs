@@ -27,7 +27,7 @@ pub async fn links_are_made_and_cut(mut subject: Subject) {
     other.generation = other.generation.next();
     subject.ensure(wish(&one, &[&other])).await;
     subject.ensure(wish(&other, &[&one])).await;
-    let linked = |seen: Option<super::EnvironmentSeen>| seen.expect("it was ensured").linked;
+    let linked = |seen: Option<super::EnvironmentSeen>| seen.expect("it was ensured").reachable_from;
     assert_eq!(linked(subject.environment_seen(&one.id).await), [other.id.clone()]);
     assert_eq!(linked(subject.environment_seen(&other.id).await), [one.id.clone()]);
     one.generation = one.generation.next();

@@ -13,7 +13,7 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, EngineError, LogQuery, RemoteImage, Removed, Revision, Scope, ServiceMode, ServiceSeen,
+    CopyState, Engine, EngineError, Launch, LogQuery, RemoteImage, Removed, Revision, Scope, ServiceMode, ServiceSeen,
     ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
 use layer0_engine::fake::{Behaviour, FakeEngine, Fault, Op, Pace};
@@ -43,7 +43,7 @@ fn environment(id: &str) -> Want {
         generation: Generation(1),
         deleting: false,
     };
-    Want::Environment { environment, linked: Vec::new() }
+    Want::Environment { environment, reachable_from: Vec::new() }
 }
 
 fn service(id: &str, copies: u32, definition: TaskDefinition) -> ServiceSpec {
@@ -59,6 +59,7 @@ fn service(id: &str, copies: u32, definition: TaskDefinition) -> ServiceSpec {
         },
         mode: ServiceMode::Run,
         load_balancer: None,
+        launch: Launch::Serverless,
         generation: Generation(1),
     }
 }
@@ -71,6 +72,7 @@ fn task(id: &str, definition: TaskDefinition) -> TaskSpec {
         copies: 1,
         definition,
         run: TaskRun::Once,
+        launch: Launch::Serverless,
         generation: Generation(1),
     }
 }
