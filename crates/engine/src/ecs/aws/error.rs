@@ -76,6 +76,11 @@ impl AwsError {
         }
     }
 
+    /// The same error, as something else can be done about it than its code says.
+    pub(super) fn with_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// An answer that lacks what it must have.
     pub(super) fn incomplete(op: &'static str, what: &str) -> Self {
         Self {

@@ -19,10 +19,11 @@ use layer0_domain::model::time::Timestamp;
 
 pub(super) use self::balancers::TargetHealth;
 pub(super) use self::ecs::{
-    EcsContainer, EcsDeployment, EcsService, EcsTask, Network, ServiceTarget, ServiceWanted, TaskFilter, TaskWanted,
+    EcsContainer, EcsDeployment, EcsService, EcsTask, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetOf,
+    TaskFilter, TaskWanted,
 };
 pub(super) use self::error::{AwsError, Kind};
-pub(super) use self::logs::{LogEvent, Span, Stream};
+pub(super) use self::logs::{LogEvent, Span};
 pub use self::pace::{Rate, Rates};
 pub(super) use self::stacks::{Stack, StackWanted};
 

@@ -75,7 +75,7 @@ impl Aws {
             }
             // A stack that is being changed is refused with the same code as a wrong template.
             Err(error) if error.code == VALIDATION && error.message.contains("_IN_PROGRESS") => {
-                Err(AwsError { kind: Kind::Busy, ..error })
+                Err(error.with_kind(Kind::Busy))
             }
             Err(error) => Err(gone(error)),
         }
@@ -148,7 +148,7 @@ const VALIDATION: &str = "ValidationError";
 /// A stack that isn't there has no code of its own: `ValidationError: Stack with id … does not exist`.
 fn gone(error: AwsError) -> AwsError {
     if error.code == VALIDATION && error.message.contains("does not exist") {
-        return AwsError { kind: Kind::Missing, ..error };
+        return error.with_kind(Kind::Missing);
     }
     error
 }
