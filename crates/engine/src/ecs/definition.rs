@@ -57,8 +57,7 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
     let mut body: Map<String, Value> = written.clone();
     body.retain(|key, _| !NOT_ASKED.iter().any(|dropped| dropped.eq_ignore_ascii_case(key)));
     body.insert("family".to_owned(), json!(registration.family));
-    let tags: Vec<Value> =
-        registration.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+    let tags: Vec<Value> = registration.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
     body.insert("tags".to_owned(), json!(tags));
     if let Some(role) = &registration.config.execution_role {
         body.entry("executionRoleArn").or_insert_with(|| json!(role));

@@ -11,7 +11,7 @@ use super::aws::{AwsError, Stack, StackWanted};
 use super::names::{ENTITY, ENVIRONMENT, KIND};
 use super::stacks::{self, Going, Progress, StackState};
 use super::state::{BalancerState, EnvironmentState, Shared};
-use super::template::{self, ADDRESS, EnvironmentParts, LoadBalancerParts, SECURITY_GROUP};
+use super::template::{self, ADDRESS, EnvironmentParts, LoadBalancerParts, MEMBERS, SECURITY_GROUP};
 
 impl Shared {
     /// Takes a wish down and goes a step towards it.
@@ -50,7 +50,7 @@ impl Shared {
         let mut groups = Vec::new();
         let mut unknown = Vec::new();
         for other in &told.reachable_from {
-            match self.security_group(other).await? {
+            match self.members_group(other).await? {
                 Some(group) => groups.push((other.clone(), group)),
                 None => unknown.push(other.clone()),
             }
@@ -74,13 +74,13 @@ impl Shared {
         stacks::advance(&self.aws, |stack: &Stack| self.is_ours(stack), wanted, state).await
     }
 
-    /// The security group of an environment, told of or not; `None` while it has none.
-    async fn security_group(&self, id: &EnvironmentId) -> Result<Option<String>, AwsError> {
-        if let Some(group) = self.environment_output(id, SECURITY_GROUP) {
+    /// The members group of an environment, told of or not; `None` while it has none.
+    async fn members_group(&self, id: &EnvironmentId) -> Result<Option<String>, AwsError> {
+        if let Some(group) = self.environment_output(id, MEMBERS) {
             return Ok(Some(group));
         }
         let stack = self.aws.stack_describe(&self.names.environment(id)).await?;
-        Ok(stack.filter(|stack| self.is_ours(stack)).and_then(|stack| stack.outputs.get(SECURITY_GROUP).cloned()))
+        Ok(stack.filter(|stack| self.is_ours(stack)).and_then(|stack| stack.outputs.get(MEMBERS).cloned()))
     }
 
     /// Takes an environment away, or goes on with that.
@@ -119,8 +119,7 @@ impl Shared {
         let id = load_balancer.id.clone();
         {
             let mut state = self.state();
-            let mut new =
-                BalancerState { load_balancer, reachable_from, stack: StackState::default(), in_force: None };
+            let mut new = BalancerState { load_balancer, reachable_from, stack: StackState::default(), in_force: None };
             if let Some(known) = state.balancers.get(&id) {
                 if known.load_balancer.generation > new.load_balancer.generation {
                     return Err(EngineError::Outdated { entity });
@@ -142,18 +141,18 @@ impl Shared {
     /// Goes a step towards what is wanted. Whoever calls has the load balancer's turn.
     pub(super) async fn load_balancer_advance(&self, id: &LoadBalancerId) -> Result<(), AwsError> {
         let Some(told) = self.state().balancers.get(id).cloned() else { return Ok(()) };
-        let Some(environment_group) = self.security_group(&told.load_balancer.environment).await? else {
+        let Some(members) = self.members_group(&told.load_balancer.environment).await? else {
             return Ok(());
         };
         let mut groups = Vec::new();
         for other in &told.reachable_from {
-            groups.extend(self.security_group(other).await?);
+            groups.extend(self.members_group(other).await?);
         }
         let wanted = template::load_balancer(&LoadBalancerParts {
             config: &self.config,
             names: &self.names,
             load_balancer: &told.load_balancer,
-            environment_group: &environment_group,
+            members: &members,
             reachable_from: &groups,
         });
         let mut stack = told.stack;

@@ -16,6 +16,7 @@ use super::names::Names;
 use super::services::ServiceState;
 use super::stacks::StackState;
 use super::tasks::TaskState;
+use super::template::{MEMBERS, SECURITY_GROUP};
 
 /// An environment that the engine was told of.
 #[derive(Debug, Clone)]
@@ -114,7 +115,12 @@ impl Shared {
         self.names.is_ours(|key| stack.tags.get(key).cloned())
     }
 
-    /// The security group of an environment; `None` while it is not known.
+    /// The security groups of what stands in an environment; `None` while they are not known.
+    pub(super) fn environment_groups(&self, id: &EnvironmentId) -> Option<Vec<String>> {
+        [MEMBERS, SECURITY_GROUP].into_iter().map(|key| self.environment_output(id, key)).collect()
+    }
+
+    /// An output of an environment's stack; `None` while it is not known.
     pub(super) fn environment_output(&self, id: &EnvironmentId, key: &str) -> Option<String> {
         self.state().environments.get(id).and_then(|it| it.stack.output(key)).map(str::to_owned)
     }

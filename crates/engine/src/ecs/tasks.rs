@@ -17,7 +17,7 @@ use super::definition::{self, Registration};
 use super::names::{self, Names};
 use super::services;
 use super::state::Shared;
-use super::template::{CAPACITY_PROVIDER, SECURITY_GROUP};
+use super::template::CAPACITY_PROVIDER;
 
 /// The most copies that one `RunTask` starts.
 const COPIES_A_CALL: u32 = 10;
@@ -130,7 +130,7 @@ impl Shared {
         if failed || started >= spec.copies {
             return Ok(());
         }
-        let Some(group) = self.environment_output(&spec.environment, SECURITY_GROUP) else {
+        let Some(security_groups) = self.environment_groups(&spec.environment) else {
             self.task_waits(&spec.id, Some("its environment to be ready"));
             return Ok(());
         };
@@ -147,7 +147,7 @@ impl Shared {
         let Some(definition) = self.task_register(spec, cluster).await? else { return Ok(()) };
         let network = definition::has_own_address(&spec.definition, spec.launch).then(|| Network {
             subnets: self.config.private_subnets.clone(),
-            security_groups: vec![group],
+            security_groups,
             public_ip: self.config.public_ip && provider.is_none(),
         });
         let mut first = started;

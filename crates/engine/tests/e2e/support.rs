@@ -18,8 +18,8 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, Launch, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
-    TaskSpec, Want,
+    CopyState, Engine, Launch, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
+    TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
@@ -256,7 +256,7 @@ impl Stage {
             revision: revision(&format!("{name}-1"), definition(containers)),
             mode: ServiceMode::Run,
             load_balancer: None,
-        launch: Launch::Serverless,
+            launch: Launch::Serverless,
             generation: Generation(1),
         }
     }
@@ -269,7 +269,7 @@ impl Stage {
             copies,
             definition,
             run: TaskRun::Once,
-        launch: Launch::Serverless,
+            launch: Launch::Serverless,
             generation: Generation(1),
         }
     }

@@ -347,7 +347,10 @@ async fn what_runs_is_adopted_and_strays_are_swept() {
         generation: Generation(1),
         deleting: false,
     };
-    app.fake().ensure(Want::Environment { environment: stray, reachable_from: vec![] }).await.expect("the engine takes it");
+    app.fake()
+        .ensure(Want::Environment { environment: stray, reachable_from: vec![] })
+        .await
+        .expect("the engine takes it");
     app.restart().await;
     until("the stray to be swept and everything to be adopted", || async {
         let now = settled(&app).await;

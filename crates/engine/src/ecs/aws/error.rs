@@ -116,7 +116,9 @@ impl AwsError {
             }
             Kind::Throttled => Failure::new(FailureClass::Throttled, String::new()),
             Kind::Unreachable => Failure::new(FailureClass::EngineUnavailable, String::new()),
-            Kind::Missing | Kind::Exists | Kind::Busy | Kind::Refused => Failure::new(FailureClass::Other, String::new()),
+            Kind::Missing | Kind::Exists | Kind::Busy | Kind::Refused => {
+                Failure::new(FailureClass::Other, String::new())
+            }
         };
         if self.kind == Kind::Unreachable {
             failure.hint = Some("nothing: it is tried again".to_owned());

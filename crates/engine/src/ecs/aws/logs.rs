@@ -49,11 +49,7 @@ impl Span {
 
 impl Aws {
     /// All streams of a group whose name begins with `prefix`; `None` when the group isn't there.
-    pub(in crate::ecs) async fn log_streams(
-        &self,
-        group: &str,
-        prefix: &str,
-    ) -> Result<Option<Vec<Stream>>, AwsError> {
+    pub(in crate::ecs) async fn log_streams(&self, group: &str, prefix: &str) -> Result<Option<Vec<Stream>>, AwsError> {
         let mut streams = Vec::new();
         let mut token = None;
         loop {

@@ -13,15 +13,15 @@ use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
 use tokio::time::Instant;
 
-pub(super) use self::seen::containers;
 use self::plan::{Place, Step};
+pub(super) use self::seen::containers;
 use super::aws::{
     AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetHealth, TargetOf,
 };
 use super::definition::{self, Registration};
 use super::names::{self, Names};
 use super::state::Shared;
-use super::template::{BalancerKind, CAPACITY_PROVIDER, SECURITY_GROUP, balancer_kind, target_output};
+use super::template::{BalancerKind, CAPACITY_PROVIDER, balancer_kind, target_output};
 
 /// Seconds in which failing checks of the load balancer do not count against a new copy.
 const GRACE_S: u16 = 60;
@@ -153,8 +153,9 @@ impl Shared {
 
     /// Where a service's tasks are to stand; the error is what has to be there first.
     fn place_of(&self, spec: &ServiceSpec) -> Result<Place, String> {
-        let group = self.environment_output(&spec.environment, SECURITY_GROUP);
-        let Some(group) = group else { return Err("its environment to be ready".to_owned()) };
+        let Some(security_groups) = self.environment_groups(&spec.environment) else {
+            return Err("its environment to be ready".to_owned());
+        };
         let provider = match spec.launch {
             layer0_domain::port::engine::Launch::Serverless => None,
             layer0_domain::port::engine::Launch::Machines => {
@@ -166,7 +167,7 @@ impl Shared {
         };
         let network = definition::has_own_address(&spec.revision.definition, spec.launch).then(|| Network {
             subnets: self.config.private_subnets.clone(),
-            security_groups: vec![group],
+            security_groups,
             public_ip: self.config.public_ip && provider.is_none(),
         });
         Ok(Place { provider, network, targets: self.targets_of(spec)? })

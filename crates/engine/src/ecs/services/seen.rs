@@ -91,7 +91,9 @@ impl ServiceState {
                 if self.healthy_once.insert(task.id.clone()) {
                     self.failures.retain(|known| known.deployment != deployment);
                 }
-            } else if task.is_stopped() && !self.healthy_once.contains(&task.id) && self.counted.insert(task.id.clone())
+            } else if task.is_stopped()
+                && !self.healthy_once.contains(&task.id)
+                && self.counted.insert(task.id.clone())
                 && let Some(failure) = cause::failed_start(&task)
             {
                 self.failure_count(deployment, failure);
@@ -163,4 +165,5 @@ impl ServiceState {
     fn target_trouble(&self) -> Option<String> {
         let target = self.targets.iter().find(|target| target.state == "unhealthy" && !target.reason.is_empty())?;
         Some(format!("the load balancer to find {}:{} healthy ({})", target.address, target.port, target.reason))
-    }}
+    }
+}

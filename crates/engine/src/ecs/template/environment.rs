@@ -1,5 +1,10 @@
-//! An environment: cluster, security group, log group; with machines of its own also launch template, auto scaling group and
+//! An environment: cluster, security groups, log group; with machines of its own also launch template, auto scaling group and
 //! capacity provider.
+//!
+//! All that stands in an environment is in two security groups: `Members`, which has no rule and says who belongs to the
+//! environment, and `SecurityGroup`, which lets members in, and members of the environments that are linked to this one. So
+//! all rules are in one resource, which CloudFormation changes as a whole; a group that lets itself in would need a resource
+//! of its own for each rule.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -7,7 +12,7 @@ use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::EnvironmentId;
 use serde_json::{Value, json};
 
-use super::{CAPACITY_PROVIDER, SECURITY_GROUP, Template, attribute, reference};
+use super::{CAPACITY_PROVIDER, MEMBERS, SECURITY_GROUP, Template, attribute, reference};
 use crate::ecs::aws::StackWanted;
 use crate::ecs::config::EcsConfig;
 use crate::ecs::names::{self, Names};
@@ -30,7 +35,7 @@ pub(in crate::ecs) struct EnvironmentParts<'a> {
     pub(in crate::ecs) names: &'a Names,
     /// The environment.
     pub(in crate::ecs) environment: &'a Environment,
-    /// The security groups of the environments that may reach it.
+    /// The members groups of the environments that may reach it.
     pub(in crate::ecs) reachable_from: &'a [(EnvironmentId, String)],
 }
 
@@ -55,19 +60,27 @@ pub(in crate::ecs) fn environment(parts: &EnvironmentParts<'_>) -> StackWanted {
         json!({ "LogGroupName": name, "RetentionInDays": config.log_days }),
     );
     template.resource(
+        MEMBERS,
+        "AWS::EC2::SecurityGroup",
+        json!({
+            "GroupName": format!("{name}-members"),
+            "GroupDescription": format!("Members of Layer0 environment {}", environment.name),
+            "VpcId": config.vpc,
+        }),
+    );
+    let mut rules = vec![ingress(attribute(MEMBERS, "GroupId"))];
+    rules.extend(reachable_from.iter().map(|(_, members)| ingress(json!(members))));
+    template.resource(
         SECURITY_GROUP,
         "AWS::EC2::SecurityGroup",
         json!({
             "GroupName": format!("{name}-env"),
             "GroupDescription": format!("Layer0 environment {}", environment.name),
             "VpcId": config.vpc,
+            "SecurityGroupIngress": rules,
         }),
     );
-    template.resource("SelfIngress", "AWS::EC2::SecurityGroupIngress", ingress(attribute(SECURITY_GROUP, "GroupId")));
-    for (from, group) in reachable_from {
-        let logical: String = from.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
-        template.resource(format!("LinkFrom{logical}"), "AWS::EC2::SecurityGroupIngress", ingress(json!(group)));
-    }
+    template.output(MEMBERS, attribute(MEMBERS, "GroupId"));
     template.output(SECURITY_GROUP, attribute(SECURITY_GROUP, "GroupId"));
     if has_machines {
         machines(&mut template, parts, &name);
@@ -78,13 +91,9 @@ pub(in crate::ecs) fn environment(parts: &EnvironmentParts<'_>) -> StackWanted {
 /// The capacity providers that every cluster may use.
 const FARGATE: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 
-/// All traffic from a security group.
-fn ingress(from: Value) -> Value {
-    json!({
-        "GroupId": attribute(SECURITY_GROUP, "GroupId"),
-        "IpProtocol": "-1",
-        "SourceSecurityGroupId": from,
-    })
+/// All traffic from the members of an environment.
+fn ingress(members: Value) -> Value {
+    json!({ "IpProtocol": "-1", "SourceSecurityGroupId": members })
 }
 
 fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
@@ -115,7 +124,7 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
                 "ImageId": ami,
                 "InstanceType": kind,
                 "IamInstanceProfile": { "Arn": attribute("MachineProfile", "Arn") },
-                "SecurityGroupIds": [attribute(SECURITY_GROUP, "GroupId")],
+                "SecurityGroupIds": [attribute(MEMBERS, "GroupId"), attribute(SECURITY_GROUP, "GroupId")],
                 "MetadataOptions": { "HttpTokens": "required" },
                 "UserData": user_data(environment, name),
             },
@@ -147,8 +156,7 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
             },
         }),
     );
-    let providers: Vec<Value> =
-        FARGATE.iter().map(|it| json!(it)).chain([reference(CAPACITY_PROVIDER)]).collect();
+    let providers: Vec<Value> = FARGATE.iter().map(|it| json!(it)).chain([reference(CAPACITY_PROVIDER)]).collect();
     template.resource(
         "Providers",
         "AWS::ECS::ClusterCapacityProviderAssociations",

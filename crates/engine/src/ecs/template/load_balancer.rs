@@ -53,9 +53,9 @@ pub(in crate::ecs) struct LoadBalancerParts<'a> {
     pub(in crate::ecs) names: &'a Names,
     /// The load balancer.
     pub(in crate::ecs) load_balancer: &'a LoadBalancer,
-    /// The security group of its environment.
-    pub(in crate::ecs) environment_group: &'a str,
-    /// The security groups of the other environments that may reach it, when it is private.
+    /// The members group of its environment.
+    pub(in crate::ecs) members: &'a str,
+    /// The members groups of the other environments that may reach it, when it is private.
     pub(in crate::ecs) reachable_from: &'a [String],
 }
 
@@ -94,7 +94,7 @@ fn ingress(parts: &LoadBalancerParts<'_>) -> Vec<Value> {
         match parts.load_balancer.visibility {
             Visibility::Public => rules.push(with("CidrIp", "0.0.0.0/0")),
             Visibility::Private => {
-                rules.push(with("SourceSecurityGroupId", parts.environment_group));
+                rules.push(with("SourceSecurityGroupId", parts.members));
                 rules.extend(parts.reachable_from.iter().map(|group| with("SourceSecurityGroupId", group)));
             }
         }
@@ -109,8 +109,7 @@ fn scheme_and_subnets<'a>(parts: &'a LoadBalancerParts<'_>) -> (&'static str, &'
     }
 }
 
-/// An ALB or NLB. It is in the environment's security group too, which lets its members reach each other: that is its way to
-/// the tasks.
+/// An ALB or NLB. It is a member of the environment, which is its way to the tasks.
 fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, kind: BalancerKind) {
     let wanted = parts.load_balancer;
     let (scheme, subnets) = scheme_and_subnets(parts);
@@ -135,7 +134,7 @@ fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, kind: Balancer
             "Type": kind_word,
             "Scheme": scheme,
             "Subnets": subnets,
-            "SecurityGroups": [attribute("SecurityGroup", "GroupId"), parts.environment_group],
+            "SecurityGroups": [attribute("SecurityGroup", "GroupId"), parts.members],
             "LoadBalancerAttributes": attributes,
         }),
     );
@@ -185,7 +184,8 @@ fn target_group(parts: &LoadBalancerParts<'_>, kind: BalancerKind, port: &Port, 
         ],
     });
     let probe = wanted.probe();
-    let asked_port = |asked: u16| if asked == port.container_port { json!("traffic-port") } else { json!(asked.to_string()) };
+    let asked_port =
+        |asked: u16| if asked == port.container_port { json!("traffic-port") } else { json!(asked.to_string()) };
     match (kind, probe) {
         (_, Some(Probe::Http { port: asked, path })) => {
             group["HealthCheckProtocol"] = json!("HTTP");
@@ -247,7 +247,7 @@ fn classic(template: &mut Template, parts: &LoadBalancerParts<'_>) {
             "LoadBalancerName": parts.names.balancer(&wanted.id),
             "Scheme": scheme,
             "Subnets": subnets,
-            "SecurityGroups": [attribute("SecurityGroup", "GroupId"), parts.environment_group],
+            "SecurityGroups": [attribute("SecurityGroup", "GroupId"), parts.members],
             "Listeners": listeners,
             "CrossZone": wanted.cross_zone,
             "ConnectionDrainingPolicy": { "Enabled": true, "Timeout": DRAIN_S },

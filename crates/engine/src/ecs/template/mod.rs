@@ -17,8 +17,10 @@ use super::aws::StackWanted;
 /// The parameter that holds the fingerprint.
 pub(super) const FINGERPRINT: &str = "Fingerprint";
 
-/// Output of an environment's stack: its security group.
+/// Output of an environment's stack: the group that lets its members in.
 pub(super) const SECURITY_GROUP: &str = "SecurityGroup";
+/// Output of an environment's stack: the group of its members.
+pub(super) const MEMBERS: &str = "Members";
 /// Output of an environment's stack: the capacity provider of its machines, where it has some.
 pub(super) const CAPACITY_PROVIDER: &str = "CapacityProvider";
 /// Output of a load balancer's stack: its address.

@@ -1,8 +1,6 @@
 //! Task definitions.
 
-use aws_sdk_ecs::types::{
-    ContainerDefinition, TaskDefinitionFamilyStatus, TaskDefinitionField, TaskDefinitionStatus,
-};
+use aws_sdk_ecs::types::{ContainerDefinition, TaskDefinitionFamilyStatus, TaskDefinitionField, TaskDefinitionStatus};
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
@@ -40,8 +38,7 @@ impl Aws {
         &self,
         family: &str,
     ) -> Result<Option<(String, Vec<(String, String)>)>, AwsError> {
-        let call =
-            self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags);
+        let call = self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags);
         match self.send("ecs:DescribeTaskDefinition", Family::EcsRead, call.send()).await {
             Ok(answer) => {
                 let tags = answer.tags.unwrap_or_default().into_iter();

@@ -150,8 +150,7 @@ impl Aws {
         let mut ids = Vec::new();
         let mut token = None;
         loop {
-            let mut call =
-                self.ecs.list_tasks().cluster(cluster).desired_status(status.clone()).set_next_token(token);
+            let mut call = self.ecs.list_tasks().cluster(cluster).desired_status(status.clone()).set_next_token(token);
             call = match filter {
                 TaskFilter::All => call,
                 TaskFilter::Service(name) => call.service_name(name),
@@ -189,9 +188,8 @@ impl Aws {
 
 fn task(from: Task) -> Option<EcsTask> {
     let details = from.attachments.unwrap_or_default().into_iter().flat_map(|it| it.details.unwrap_or_default());
-    let address = details
-        .filter(|detail| detail.name.as_deref() == Some("privateIPv4Address"))
-        .find_map(|detail| detail.value);
+    let address =
+        details.filter(|detail| detail.name.as_deref() == Some("privateIPv4Address")).find_map(|detail| detail.value);
     Some(EcsTask {
         id: last_part(from.task_arn.as_deref()?).to_owned(),
         family: definitions::family(from.task_definition_arn.as_deref().unwrap_or_default()).to_owned(),
