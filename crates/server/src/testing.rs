@@ -130,6 +130,7 @@ impl TestApp {
             engine: EngineKind::Fake,
             docker_host: None,
             public_address: None,
+            aws: crate::config::AwsConfig::default(),
             log: "off".to_owned(),
             log_format: LogFormat::Text,
         };

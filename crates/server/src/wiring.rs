@@ -14,6 +14,8 @@ use layer0_domain::port::engine::Engine;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
+#[cfg(feature = "aws")]
+use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
 use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
@@ -62,7 +64,8 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let store = store(data_dir)?;
-    let engine = |instance_id: String, registry: &Registry| engine(config, instance_id, registry, &clock);
+    let aws = Aws::connect(config).await?;
+    let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), store, &engine).await
 }
 
@@ -155,9 +158,52 @@ async fn registry_addresses(store: &dyn Store, current: String) -> Result<Regist
     Ok(RegistryAddresses { current, former })
 }
 
+/// The way to AWS, for an instance that needs it.
+#[cfg(feature = "aws")]
+struct Aws(Option<layer0_engine::ecs::Connection>);
+
+/// There is none in this executable.
+#[cfg(not(feature = "aws"))]
+struct Aws;
+
+#[cfg(feature = "aws")]
+impl Aws {
+    async fn connect(config: &Config) -> Result<Self, WiringError> {
+        if config.engine != EngineKind::Ecs {
+            return Ok(Self(None));
+        }
+        let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
+        let connection = layer0_engine::ecs::connect(region, endpoint).await;
+        Ok(Self(Some(connection.map_err(cant("AWS can't be worked with"))?)))
+    }
+
+    fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
+        let connection = self.0.as_ref().ok_or("it was not asked for at the start").map_err(cant("there is no AWS"))?;
+        let mut ecs = EcsConfig::new(config.instance.clone(), instance_id, connection.region.clone());
+        ecs.vpc.clone_from(&config.aws.vpc);
+        ecs.private_subnets.clone_from(&config.aws.private_subnets);
+        ecs.public_subnets.clone_from(&config.aws.public_subnets);
+        ecs.execution_role.clone_from(&config.aws.execution_role);
+        ecs.public_ip = config.aws.public_ip;
+        Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+impl Aws {
+    async fn connect(_config: &Config) -> Result<Self, WiringError> {
+        Ok(Self)
+    }
+
+    fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
+        Err(cant("the engine `ecs` is not built into this executable")("build it with `--features aws`"))
+    }
+}
+
 /// The engine that the configuration asks for.
 fn engine(
     config: &Config,
+    aws: &Aws,
     instance_id: String,
     registry: &Registry,
     clock: &Arc<dyn Clock>,
@@ -172,6 +218,7 @@ fn engine(
             let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
             Arc::new(started.map_err(cant("the load balancers can't be started"))?)
         }
+        EngineKind::Ecs => aws.engine(config, instance_id)?,
         EngineKind::Fake => Arc::new(FakeEngine::with_pace(clock.clone(), Pace::lifelike())),
     })
 }

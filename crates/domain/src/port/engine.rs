@@ -32,6 +32,8 @@ pub struct Capabilities {
     pub tls: bool,
     /// Whether a link between environments can open one direction only.
     pub one_way_links: bool,
+    /// Whether it is asked over a network, so that an answer may take seconds.
+    pub is_remote: bool,
 }
 
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.

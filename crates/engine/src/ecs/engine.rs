@@ -51,7 +51,7 @@ impl Drop for EcsEngine {
 #[async_trait]
 impl Engine for EcsEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "ecs", shared_host_ports: false, tls: true, one_way_links: true }
+        Capabilities { name: "ecs", shared_host_ports: false, tls: true, one_way_links: true, is_remote: true }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
