@@ -283,6 +283,9 @@ fn what_is_no_policy_is_refused_with_its_place() {
     }
 }
 
+/// Identity policies, boundary, resource policies, the resource's account, what comes of it.
+type TwoSides<'a> = (&'a [&'a Document], Option<&'a Document>, &'a [&'a Document], &'a str, Is);
+
 /// One statement for everybody, one for the account, one for the role, on either side of a request.
 #[test]
 fn one_account_takes_one_side_and_two_accounts_take_both() {
@@ -298,7 +301,7 @@ fn one_account_takes_one_side_and_two_accounts_take_both() {
     let named = allow(&format!(r#"{{"AWS": "{ROLE}"}}"#));
     let (same, other) = ("111122223333", "444455556666");
     let none: &[&Document] = &[];
-    let cases: [(&[&Document], Option<&Document>, &[&Document], &str, Is); 19] = [
+    let cases: [TwoSides<'_>; 19] = [
         (&[&own], None, none, same, Is::Allowed),
         (none, None, none, same, Is::NotAllowed),
         (none, None, &[&everyone], same, Is::Allowed),
