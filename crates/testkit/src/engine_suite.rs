@@ -20,9 +20,10 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, Launch, LoadBalancerSeen, Observed, Removed, Revision,
-    Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
+    CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision, Scope,
+    ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
+use layer0_domain::port::pull::Launch;
 
 use crate::until::{ends, until};
 
@@ -288,7 +289,7 @@ impl Subject {
             revision: self.revision(role),
             mode: ServiceMode::Run,
             load_balancer: None,
-            launch: Launch::Serverless,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }
@@ -311,7 +312,7 @@ impl Subject {
             copies,
             definition: self.definition(role),
             run: TaskRun::Once,
-            launch: Launch::Serverless,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }

@@ -13,6 +13,8 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::registry::Platform;
+
 mod amount;
 mod canonical;
 mod check;
@@ -112,6 +114,22 @@ pub struct RuntimePlatform {
     pub cpu_architecture: Option<String>,
     /// `LINUX` or one of ECS's Windows families.
     pub operating_system_family: Option<String>,
+}
+
+impl RuntimePlatform {
+    /// As images name it. What is left out is ECS's default: Linux on `X86_64`.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        let os = match self.operating_system_family.as_deref() {
+            Some(family) if family.to_ascii_uppercase().starts_with("WINDOWS") => "windows",
+            _ => "linux",
+        };
+        let architecture = match self.cpu_architecture.as_deref() {
+            Some("ARM64") => "arm64",
+            _ => "amd64",
+        };
+        Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
 }
 
 /// A volume of the task.

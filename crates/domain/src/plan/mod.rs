@@ -3,7 +3,9 @@
 
 pub mod environment;
 pub mod load_balancer;
+pub mod policy;
 pub mod pull_check;
 pub mod service;
+pub mod stop_reason;
 pub mod task;
 pub mod verdict;

@@ -9,14 +9,13 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::BoxError;
+use super::pull::{Launch, PullEvidence, PullQuestion};
 use crate::model::entity::EntityRef;
 use crate::model::environment::Environment;
 use crate::model::failure::{Failure, LogLine};
 use crate::model::id::{CopyId, DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId};
-use crate::model::image::ImageRef;
 use crate::model::load_balancer::LoadBalancer;
 use crate::model::name::Name;
-use crate::model::registry::Platform;
 use crate::model::task::ContainerOutcome;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::{Generation, Timestamp};
@@ -95,15 +94,6 @@ pub struct ServiceSpec {
     pub launch: Launch,
     /// The store's generation of the service; the engine refuses an older one than it has.
     pub generation: Generation,
-}
-
-/// On what copies run. Means nothing to an engine with one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Launch {
-    /// On capacity that the engine finds by itself (Fargate).
-    Serverless,
-    /// On machines of the environment (EC2).
-    Machines,
 }
 
 /// Whether a service's copies are replaced.
@@ -327,49 +317,6 @@ pub struct LogQuery {
 /// Lines as they come, those of one container in order.
 pub type LogStream = BoxStream<'static, Result<LogLine, EngineError>>;
 
-/// Facts about whether the engine will be able to pull an image. Judged by `plan::pull_check`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullEvidence {
-    /// What the engine runs.
-    pub platform: Platform,
-    /// The image as it lies on the engine already; `None` when it does not.
-    pub local: Option<LocalImage>,
-    /// What the image's registry told the engine; `None` when it was not asked (a registry of ours).
-    pub remote: Option<RemoteImage>,
-}
-
-/// An image that lies on the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalImage {
-    /// The engine's id of it.
-    pub id: String,
-    /// Its platform.
-    pub platform: Platform,
-    /// The digests that it was pulled by.
-    pub repo_digests: Vec<ImageRef>,
-}
-
-/// What a registry told the engine about an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemoteImage {
-    /// It can be pulled.
-    Found {
-        /// The digest behind the reference.
-        digest: crate::model::digest::Digest,
-        /// Its platforms, where the registry said.
-        platforms: Vec<Platform>,
-    },
-    /// The registry says that there is none.
-    NotFound,
-    /// The registry does not let the engine in.
-    Denied,
-    /// The registry can't be reached.
-    Unreachable {
-        /// What the engine said.
-        message: String,
-    },
-}
-
 /// What went wrong in an engine, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -454,9 +401,9 @@ pub trait Engine: Send + Sync {
     /// `Missing` when the engine has nothing of it.
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError>;
 
-    /// Facts about whether an image can be pulled. Pulls nothing. `ours` when Layer0 itself answers for its registry
-    /// (then no registry is asked by the engine).
-    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError>;
+    /// Facts about whether an image can be pulled as it is asked. Pulls nothing. What could not be found out is among the facts
+    /// as such; an error means that the engine could not be asked at all.
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError>;
 
     /// Which fields of a definition this engine can't honour, one sentence each. Pure.
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String>;

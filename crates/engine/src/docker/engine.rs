@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{EnvironmentId, ServiceId, TaskId};
-use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
-    Capabilities, Engine, EngineError, EnvironmentSeen, LogQuery, LogStream, Observed, PullEvidence, Removed, Scope,
-    ServiceSpec, TaskSpec, Want,
+    Capabilities, Engine, EngineError, EnvironmentSeen, LogQuery, LogStream, Observed, Removed, Scope, ServiceSpec,
+    TaskSpec, Want,
 };
+use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
 
 use super::client::DockerError;
 use super::containers::end::volumes_remove;
@@ -133,16 +133,16 @@ impl Engine for DockerEngine {
         logs::read(shared, kind, of.id(), &query).map_err(|error| shared.error("reading a log", error))
     }
 
-    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError> {
-        let shared = &self.shared;
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
+        let (shared, image) = (&self.shared, &question.image);
         let op = "asking for an image";
         let platform = shared.platform().await.map_err(|error| shared.error(op, error))?;
         let local = shared.images.local(image).await.map_err(|error| shared.error(op, error))?;
-        let remote = match ours {
-            true => None,
-            false => Some(shared.images.remote(image).await.map_err(|error| shared.error(op, error))?),
+        let remote = match question.registry {
+            AnsweredBy::Us => None,
+            AnsweredBy::Registry => Some(shared.images.remote(image).await.map_err(|error| shared.error(op, error))?),
         };
-        Ok(PullEvidence { platform, local, remote })
+        Ok(PullEvidence { platform, local, remote, aws: None })
     }
 
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {

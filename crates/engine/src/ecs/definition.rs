@@ -6,7 +6,7 @@
 
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::task_definition::TaskDefinition;
-use layer0_domain::port::engine::Launch;
+use layer0_domain::port::pull::Launch;
 use serde_json::{Map, Value, json};
 
 use super::config::EcsConfig;
@@ -63,11 +63,11 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
         body.entry("executionRoleArn").or_insert_with(|| json!(role));
     }
     match registration.launch {
-        Launch::Serverless => {
+        Launch::Fargate => {
             body.entry("networkMode").or_insert_with(|| json!("awsvpc"));
             body.insert("requiresCompatibilities".to_owned(), json!(["FARGATE"]));
         }
-        Launch::Machines => {
+        Launch::Ec2 => {
             body.insert("requiresCompatibilities".to_owned(), json!(["EC2"]));
         }
     }
@@ -99,8 +99,8 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
 /// Whether the tasks of a definition have an address of their own: always on Fargate, else where the document says so.
 pub(super) fn has_own_address(definition: &TaskDefinition, launch: Launch) -> bool {
     match launch {
-        Launch::Serverless => true,
-        Launch::Machines => definition.network_mode.as_deref() == Some("awsvpc"),
+        Launch::Fargate => true,
+        Launch::Ec2 => definition.network_mode.as_deref() == Some("awsvpc"),
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
             r#"{"AWSEBDockerrunVersion": 2, "ContainerDefinitions": [{"Name": "web", "image": "team/app", "memory": 128,
                "versionConsistency": "disabled", "somethingNew": {"a": [1]}}],
                "proxyConfiguration": {"type": "APPMESH", "containerName": "web"}, "brandNew": true}"#,
-            Launch::Serverless,
+            Launch::Fargate,
         );
         assert_eq!(body["brandNew"], json!(true));
         assert_eq!(body["proxyConfiguration"]["containerName"], json!("web"));
@@ -159,7 +159,7 @@ mod tests {
             r#"{"family": "mine", "executionRoleArn": "arn:aws:iam::1:role/own", "networkMode": "host", "tags": [],
                "containerDefinitions": [{"name": "web", "image": "app", "memory": 128,
                "logConfiguration": {"logDriver": "awsfirelens"}}]}"#,
-            Launch::Machines,
+            Launch::Ec2,
         );
         assert_eq!(body["executionRoleArn"], json!("arn:aws:iam::1:role/own"));
         assert_eq!(body["networkMode"], json!("host"));

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::ServiceId;
-use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
-    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, PullEvidence, Removed, Scope, Want,
+    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
+use layer0_domain::port::pull::{PullEvidence, PullQuestion};
 use tokio::sync::{Mutex, watch};
 
 use super::aws::{Aws, TaskFilter};
@@ -101,9 +101,10 @@ impl Engine for EcsEngine {
         super::logs::read(&self.shared, of, query).await
     }
 
-    async fn pull_evidence(&self, _image: &ImageRef, _ours: bool) -> Result<PullEvidence, EngineError> {
-        let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
-        Ok(PullEvidence { platform, local: None, remote: None })
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
+        let amd64 = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+        let platform = question.platform.clone().unwrap_or_else(amd64);
+        Ok(PullEvidence { platform, local: None, remote: None, aws: None })
     }
 
     fn warnings(&self, _definition: &TaskDefinition) -> Vec<String> {

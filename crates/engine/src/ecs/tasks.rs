@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{CopyId, TaskId};
-use layer0_domain::port::engine::{CopySeen, CopyState, EngineError, Launch, Removed, TaskRun, TaskSeen, TaskSpec};
+use layer0_domain::plan::stop_reason;
+use layer0_domain::port::engine::{CopySeen, CopyState, EngineError, Removed, TaskRun, TaskSeen, TaskSpec};
+use layer0_domain::port::pull::Launch;
 
 use super::aws::{AwsError, EcsTask, Network, TaskFilter, TaskWanted};
 use super::cause;
@@ -135,8 +137,8 @@ impl Shared {
             return Ok(());
         };
         let provider = match spec.launch {
-            Launch::Serverless => None,
-            Launch::Machines => match self.environment_output(&spec.environment, CAPACITY_PROVIDER) {
+            Launch::Fargate => None,
+            Launch::Ec2 => match self.environment_output(&spec.environment, CAPACITY_PROVIDER) {
                 Some(provider) => Some(provider),
                 None => {
                     self.task_waits(&spec.id, Some("its environment to have machines (`l0 environment scale`)"));
@@ -163,9 +165,8 @@ impl Shared {
                 tags: self.names.tags(names::TASK, spec.id.as_str(), spec.name.as_str()),
                 token: services::token(&["task", spec.id.as_str(), &first.to_string()]),
             };
-            let refused = self.aws.task_run(&wanted).await?;
-            if !refused.is_empty() {
-                self.task_no_room(&spec.id, &refused.join(", "));
+            if let Some((reason, detail)) = self.aws.task_run(&wanted).await?.into_iter().next() {
+                self.task_no_room(&spec.id, &reason, detail.as_deref());
                 return Ok(());
             }
             first += count;
@@ -232,13 +233,12 @@ impl Shared {
         }
     }
 
-    fn task_no_room(&self, id: &TaskId, why: &str) {
+    fn task_no_room(&self, id: &TaskId, reason: &str, detail: Option<&str>) {
         if let Some(task) = self.state().tasks.get_mut(id) {
             task.no_room += 1;
-            task.waiting_for = Some(format!("ECS to have room ({why})"));
+            task.waiting_for = Some(format!("ECS to have room ({reason})"));
             if task.no_room >= PLACEMENTS {
-                let text = format!("ECS has no room for it: {why}");
-                task.failure.get_or_insert(Failure::new(FailureClass::NoCapacity, text));
+                task.failure.get_or_insert(stop_reason::not_placed(reason, detail));
             }
         }
     }
@@ -249,7 +249,7 @@ impl Shared {
         let Some(task) = state.tasks.get_mut(&spec.id) else { return };
         let broken = task.copies.values().find(|copy| copy.is_stopped() && !has_run(copy));
         let failure = match broken {
-            Some(copy) => Some(cause::end(copy)),
+            Some(copy) => Some(cause::end(copy, Some(&spec.definition))),
             None if task.started.unwrap_or(0) > 0 && task.copies.is_empty() => Some(Failure::new(
                 FailureClass::Other,
                 "it was started and has ended since, while nobody watched; ECS keeps no trace of that for longer than an hour",

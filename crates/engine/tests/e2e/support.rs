@@ -18,10 +18,11 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, Launch, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
-    TaskSeen, TaskSpec, Want,
+    CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
+    TaskSpec, Want,
 };
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
+use layer0_domain::port::pull::Launch;
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_testkit::clock::RunningClock;
 use layer0_testkit::until::until;
@@ -256,7 +257,7 @@ impl Stage {
             revision: revision(&format!("{name}-1"), definition(containers)),
             mode: ServiceMode::Run,
             load_balancer: None,
-            launch: Launch::Serverless,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }
@@ -269,7 +270,7 @@ impl Stage {
             copies,
             definition,
             run: TaskRun::Once,
-            launch: Launch::Serverless,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }

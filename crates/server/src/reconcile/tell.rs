@@ -11,7 +11,8 @@ use layer0_domain::model::service::Service;
 use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::environment::{linked_with, reachable_from};
-use layer0_domain::port::engine::{EngineError, Launch, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
+use layer0_domain::port::engine::{EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
+use layer0_domain::port::pull::Launch;
 use layer0_domain::port::store::{Entity, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
@@ -115,10 +116,6 @@ fn present(app: &App, definition: &TaskDefinition) -> TaskDefinition {
     definition
 }
 
-fn launch(stateful: bool) -> Launch {
-    if stateful { Launch::Machines } else { Launch::Serverless }
-}
-
 fn service(app: &App, it: &Service) -> ServiceSpec {
     let wanted = it.wanted();
     ServiceSpec {
@@ -133,7 +130,7 @@ fn service(app: &App, it: &Service) -> ServiceSpec {
         },
         mode: if it.halted() { ServiceMode::Halted } else { ServiceMode::Run },
         load_balancer: it.load_balancer.clone(),
-        launch: launch(it.stateful),
+        launch: Launch::of_stateful(it.stateful),
         generation: it.generation,
     }
 }
@@ -149,7 +146,7 @@ fn task(app: &App, it: &Task) -> TaskSpec {
             TaskWanted::Run => TaskRun::Once,
             TaskWanted::Stop => TaskRun::Stop,
         },
-        launch: launch(it.stateful),
+        launch: Launch::of_stateful(it.stateful),
         generation: it.generation,
     }
 }

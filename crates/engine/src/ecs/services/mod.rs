@@ -11,6 +11,7 @@ use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
+use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
 use self::plan::{Place, Step};
@@ -157,13 +158,11 @@ impl Shared {
             return Err("its environment to be ready".to_owned());
         };
         let provider = match spec.launch {
-            layer0_domain::port::engine::Launch::Serverless => None,
-            layer0_domain::port::engine::Launch::Machines => {
-                match self.environment_output(&spec.environment, CAPACITY_PROVIDER) {
-                    Some(provider) => Some(provider),
-                    None => return Err("its environment to have machines (`l0 environment scale`)".to_owned()),
-                }
-            }
+            Launch::Fargate => None,
+            Launch::Ec2 => match self.environment_output(&spec.environment, CAPACITY_PROVIDER) {
+                Some(provider) => Some(provider),
+                None => return Err("its environment to have machines (`l0 environment scale`)".to_owned()),
+            },
         };
         let network = definition::has_own_address(&spec.revision.definition, spec.launch).then(|| Network {
             subnets: self.config.private_subnets.clone(),

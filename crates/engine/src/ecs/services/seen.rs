@@ -5,6 +5,7 @@ use std::time::Duration;
 use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{CopyId, DeploymentId, ServiceId};
 use layer0_domain::model::task::ContainerOutcome;
+use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, ServiceSeen, StartFailures};
 use tokio::time::Instant;
 
@@ -94,7 +95,7 @@ impl ServiceState {
             } else if task.is_stopped()
                 && !self.healthy_once.contains(&task.id)
                 && self.counted.insert(task.id.clone())
-                && let Some(failure) = cause::failed_start(&task)
+                && let Some(failure) = cause::failed_start(&task, self.definition_of(&deployment))
             {
                 self.failure_count(deployment, failure);
             }
@@ -103,6 +104,12 @@ impl ServiceState {
         self.running_since.retain(|id, _| here.contains(id));
         self.healthy_once.retain(|id| here.contains(id));
         self.counted.retain(|id| here.contains(id));
+    }
+
+    /// The definition of a deployment, where it is the wanted one.
+    fn definition_of(&self, deployment: &DeploymentId) -> Option<&TaskDefinition> {
+        let revision = &self.spec.as_ref()?.revision;
+        (revision.deployment == *deployment).then_some(&revision.definition)
     }
 
     fn failure_count(&mut self, deployment: DeploymentId, failure: Failure) {

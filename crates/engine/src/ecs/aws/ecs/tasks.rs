@@ -53,6 +53,8 @@ impl EcsTask {
 pub(in crate::ecs) struct EcsContainer {
     /// The name in the task definition.
     pub(in crate::ecs) name: String,
+    /// The image.
+    pub(in crate::ecs) image: String,
     /// `PENDING`, `RUNNING`, `STOPPED`.
     pub(in crate::ecs) status: String,
     /// How it ended.
@@ -96,8 +98,11 @@ pub(in crate::ecs) struct TaskWanted {
 }
 
 impl Aws {
-    /// Runs tasks. Answers why some could not be placed, in ECS's words (`RESOURCE:MEMORY`).
-    pub(in crate::ecs) async fn task_run(&self, wanted: &TaskWanted) -> Result<Vec<String>, AwsError> {
+    /// Runs tasks. Answers why some could not be placed: ECS's reason (`RESOURCE:MEMORY`), and more where it says more.
+    pub(in crate::ecs) async fn task_run(
+        &self,
+        wanted: &TaskWanted,
+    ) -> Result<Vec<(String, Option<String>)>, AwsError> {
         let op = "ecs:RunTask";
         let mut call = self
             .ecs
@@ -119,13 +124,7 @@ impl Aws {
         };
         let answer = self.send(op, Family::EcsWrite, call.send()).await?;
         let failures = answer.failures.unwrap_or_default().into_iter();
-        Ok(failures
-            .map(|it| match (it.reason, it.detail) {
-                (Some(reason), Some(detail)) => format!("{reason} ({detail})"),
-                (Some(reason), None) => reason,
-                (None, detail) => detail.unwrap_or_else(|| "no reason was given".to_owned()),
-            })
-            .collect())
+        Ok(failures.map(|it| (it.reason.unwrap_or_else(|| "no reason was given".to_owned()), it.detail)).collect())
     }
 
     /// Stops a task; one that isn't there any more is stopped.
@@ -210,6 +209,7 @@ fn task(from: Task) -> Option<EcsTask> {
 fn container(from: Container) -> EcsContainer {
     EcsContainer {
         name: from.name.unwrap_or_default(),
+        image: from.image.unwrap_or_default(),
         status: from.last_status.unwrap_or_default(),
         exit_code: from.exit_code,
         reason: from.reason,
