@@ -2,6 +2,8 @@
 //! broken.
 
 pub mod access_store_suite;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod clock;
 pub mod corpus;
 pub mod engine_suite;

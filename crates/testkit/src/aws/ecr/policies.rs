@@ -1,0 +1,83 @@
+//! Repository policies and the registry policy.
+
+use serde_json::{Value, json};
+
+use super::super::wire::{AwsError, Input};
+use super::super::world::World;
+use super::{Repository, no_repository, registry, repository};
+
+/// The longest policy (API reference, RepositoryPolicyText).
+const POLICY_LIMIT: usize = 10_240;
+
+fn no_policy(name: &str, registry: &str) -> AwsError {
+    AwsError::new(
+        "RepositoryPolicyNotFoundException",
+        format!(
+            "Repository policy does not exist for the repository with name '{name}' in the registry with id '{registry}'"
+        ),
+    )
+}
+
+fn answer(world: &World, input: &Value, policy: &str) -> Value {
+    json!({
+        "registryId": registry(world, input),
+        "repositoryName": input.text("repositoryName"),
+        "policyText": policy,
+    })
+}
+
+pub(super) fn get(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let found = repository(world, input, "GetRepositoryPolicy")?;
+    let name = input.text("repositoryName").unwrap_or_default();
+    let policy = found.policy.as_deref().ok_or_else(|| no_policy(name, registry(world, input)))?;
+    Ok(answer(world, input, policy))
+}
+
+fn repository_mut<'a>(world: &'a mut World, input: &Value, action: &str) -> Result<&'a mut Repository, AwsError> {
+    repository(world, input, action)?;
+    let registry = registry(world, input).to_owned();
+    let name = input.required("repositoryName", "InvalidParameterException")?.to_owned();
+    let gone = no_repository(&registry, &name);
+    world.ecr.repositories.get_mut(&(registry, name)).ok_or(gone)
+}
+
+pub(super) fn set(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let text = input.required("policyText", "InvalidParameterException")?;
+    let invalid = || {
+        AwsError::invalid_parameter(
+            "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided'",
+        )
+    };
+    if text.len() > POLICY_LIMIT {
+        return Err(invalid());
+    }
+    let document: Value = serde_json::from_str(text).map_err(|_| invalid())?;
+    let statements = document.list("Statement");
+    let legal = |statement: &Value| {
+        matches!(statement.text("Effect"), Some("Allow" | "Deny")) && statement.member("Resource").is_none()
+    };
+    if statements.is_empty() || !statements.iter().all(legal) {
+        return Err(invalid());
+    }
+    repository_mut(world, input, "SetRepositoryPolicy")?.policy = Some(text.to_owned());
+    Ok(answer(world, input, text))
+}
+
+pub(super) fn delete(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let registry = registry(world, input).to_owned();
+    let name = input.text("repositoryName").unwrap_or_default().to_owned();
+    let policy = repository_mut(world, input, "DeleteRepositoryPolicy")?.policy.take();
+    let policy = policy.ok_or_else(|| no_policy(&name, &registry))?;
+    Ok(answer(world, input, &policy))
+}
+
+pub(super) fn get_registry(world: &World) -> Result<Value, AwsError> {
+    let registry = &world.config.account;
+    let policy = world.ecr.registry_policies.get(registry).ok_or_else(|| {
+        AwsError::new(
+            "RegistryPolicyNotFoundException",
+            format!("Registry policy does not exist in the registry with id '{registry}'"),
+        )
+    })?;
+    Ok(json!({"registryId": registry, "policyText": policy}))
+}

@@ -1,0 +1,492 @@
+//! Services: what is wanted, and the operations that change it. The scheduler does the rest.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::super::elbv2;
+use super::super::wire::input::members;
+use super::super::wire::{AwsError, Input};
+use super::super::world::{Id, World};
+use super::place::{self, Choice};
+use super::rollout::{self, Rollout};
+use super::{
+    Definition, Ids, Tags, cluster, definition, describe_service, keep_token, known_token, last_part, missing, page,
+    scheduler, tags_of, tags_value,
+};
+
+/// The members of a request that a service keeps as they are.
+const SETTINGS: [&str; 17] = [
+    "loadBalancers",
+    "serviceRegistries",
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "deploymentConfiguration",
+    "placementConstraints",
+    "placementStrategy",
+    "networkConfiguration",
+    "healthCheckGracePeriodSeconds",
+    "schedulingStrategy",
+    "enableECSManagedTags",
+    "propagateTags",
+    "enableExecuteCommand",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "availabilityZoneRebalancing",
+];
+
+/// Those of them whose change begins a new deployment (API reference, UpdateService).
+const DEPLOYED: [&str; 7] = [
+    "loadBalancers",
+    "serviceRegistries",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "networkConfiguration",
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+];
+
+/// How many events are kept (API reference, Service).
+const EVENTS: usize = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServiceStatus {
+    Active,
+    Draining,
+    Inactive,
+}
+
+impl ServiceStatus {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Draining => "DRAINING",
+            Self::Inactive => "INACTIVE",
+        }
+    }
+}
+
+/// How far a deployment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RolloutState {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl RolloutState {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// One version of a service: a task definition and how it is run. The first in the list is PRIMARY, the others ACTIVE.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployment {
+    /// `ecs-svc/..`
+    pub(crate) id: Id,
+    pub(crate) definition: Arc<Definition>,
+    /// The service's settings of then.
+    pub(crate) settings: Value,
+    pub(crate) revision: String,
+    pub(crate) created_ms: i64,
+    pub(crate) updated_ms: i64,
+    pub(crate) state: RolloutState,
+    pub(crate) reason: String,
+    pub(crate) failed_tasks: u64,
+    pub(crate) last_failure_ms: i64,
+    /// Whether a task of it was ever healthy: failures are not counted any more then.
+    pub(crate) was_healthy: bool,
+    /// How many tasks it started, for the capacity provider strategy.
+    pub(crate) started: u64,
+}
+
+/// A service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) arn: Id,
+    pub(crate) name: String,
+    pub(crate) cluster: String,
+    pub(crate) status: ServiceStatus,
+    pub(crate) desired: u64,
+    pub(crate) settings: Value,
+    pub(crate) deployments: Vec<Deployment>,
+    /// The deployment that completed last.
+    pub(crate) completed: Option<Deployment>,
+    /// Its service deployments, the newest last.
+    pub(crate) rollouts: Vec<Rollout>,
+    /// Time, id and text, the newest first.
+    pub(crate) events: VecDeque<(i64, String, String)>,
+    /// Its tasks that are not STOPPED, and those that are but can still be described.
+    pub(crate) live: Ids,
+    pub(crate) stopped: Ids,
+    pub(crate) tags: Tags,
+    pub(crate) created_ms: i64,
+    pub(crate) visible_ms: i64,
+    /// When the scheduler is going to look at it.
+    pub(crate) look_ms: Option<i64>,
+    pub(crate) steady: bool,
+    /// The text of the last event about why nothing can be started.
+    pub(crate) stuck: Option<String>,
+    /// Targets registered and deregistered since the scheduler last looked, by target group.
+    pub(crate) registered: BTreeMap<Id, u64>,
+    pub(crate) deregistered: BTreeMap<Id, u64>,
+}
+
+impl Service {
+    pub(crate) fn is_inactive(&self) -> bool {
+        self.status == ServiceStatus::Inactive
+    }
+
+    pub(crate) fn event(&mut self, world_ms: i64, id: String, text: &str) {
+        self.events.push_front((world_ms, id, format!("(service {}) {text}", self.name)));
+        self.events.truncate(EVENTS);
+    }
+
+    /// A number of its deployment configuration.
+    fn percent(&self, key: &str, default: u64) -> u64 {
+        let configuration = self.settings.member("deploymentConfiguration");
+        let number = configuration.and_then(|configuration| configuration.number(key));
+        number.and_then(|number| u64::try_from(number).ok()).unwrap_or(default)
+    }
+
+    /// How many tasks must stay healthy during a deployment: rounded up.
+    pub(crate) fn least(&self) -> u64 {
+        (self.desired * self.percent("minimumHealthyPercent", 100)).div_ceil(100)
+    }
+
+    /// How many tasks may be PENDING or RUNNING during a deployment: rounded down.
+    pub(crate) fn most(&self) -> u64 {
+        self.desired * self.percent("maximumPercent", 200) / 100
+    }
+
+    /// Whether the circuit breaker is on, and whether it rolls back.
+    pub(crate) fn breaker(&self) -> (bool, bool) {
+        let configuration = self.settings.member("deploymentConfiguration");
+        let breaker = configuration.and_then(|configuration| configuration.member("deploymentCircuitBreaker"));
+        breaker.map_or((false, false), |breaker| (breaker.flag("enable"), breaker.flag("rollback")))
+    }
+
+    /// How many failed tasks in a row open the circuit: half of the desired count, at least 3, at most 200.
+    pub(crate) fn threshold(&self) -> u64 {
+        self.desired.div_ceil(2).clamp(3, 200)
+    }
+}
+
+pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let cluster_name = cluster::named(world, input)?;
+    let name = input.required("serviceName", "InvalidParameterException")?;
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if name.len() > 255 || !name.chars().all(legal) {
+        return Err(AwsError::invalid_parameter("Service name contains invalid characters."));
+    }
+    let not_idempotent = || AwsError::invalid_parameter("Creation of service was not idempotent.");
+    if let Some(made) = known_token(world, "CreateService", &cluster_name, input, |_| not_idempotent())?
+        && let Some(service) = made.first().and_then(|arn| world.ecs.services.get(arn)).filter(|s| !s.is_inactive())
+    {
+        return Ok(json!({"service": describe_service(world, service, true)}));
+    }
+    let arn: Id = world.arn("ecs", &format!("service/{cluster_name}/{name}")).into();
+    match world.ecs.services.get(&arn).map(|service| service.status) {
+        Some(ServiceStatus::Active) => return Err(not_idempotent()),
+        Some(ServiceStatus::Draining) => {
+            return Err(AwsError::invalid_parameter("Unable to Start a service that is still Draining."));
+        }
+        Some(ServiceStatus::Inactive) | None => {}
+    }
+    let definition = definition::usable(world, input)?;
+    if input.text("schedulingStrategy").is_some_and(|strategy| strategy != "REPLICA") {
+        return Err(AwsError::new("UnsupportedFeatureException", "the fake schedules REPLICA services only"));
+    }
+    let desired = desired_count(input)?.ok_or_else(|| AwsError::invalid_parameter("desiredCount cannot be empty"))?;
+    let mut settings = Value::Object(members(input, &SETTINGS));
+    check(world, &cluster_name, &definition, &settings)?;
+    complete(&mut settings, &world.ecs.clusters[&cluster_name].default_strategy);
+    let service = Service {
+        arn: arn.clone(),
+        name: name.to_owned(),
+        cluster: cluster_name.clone(),
+        status: ServiceStatus::Active,
+        desired,
+        settings: settings.clone(),
+        deployments: Vec::new(),
+        completed: None,
+        rollouts: Vec::new(),
+        events: VecDeque::new(),
+        live: Ids::new(),
+        stopped: Ids::new(),
+        tags: tags_of(input.list("tags")),
+        created_ms: world.now_ms,
+        visible_ms: world.visible_ms(),
+        look_ms: None,
+        steady: false,
+        stuck: None,
+        registered: BTreeMap::new(),
+        deregistered: BTreeMap::new(),
+    };
+    world.ecs.services.insert(arn.clone(), service);
+    if let Some(cluster) = world.ecs.clusters.get_mut(&cluster_name) {
+        cluster.services.insert(name.to_owned(), arn.clone());
+    }
+    rollout::begin(world, &arn, definition, settings);
+    keep_token(world, "CreateService", &cluster_name, input, vec![arn.clone()]);
+    scheduler::poke(world, &arn);
+    Ok(json!({"service": describe_service(world, &world.ecs.services[&arn], true)}))
+}
+
+/// The desired count of a request.
+fn desired_count(input: &Value) -> Result<Option<u64>, AwsError> {
+    match input.number("desiredCount") {
+        None => Ok(None),
+        Some(count) if (0..=5000).contains(&count) => Ok(u64::try_from(count).ok()),
+        Some(count) => Err(AwsError::invalid_parameter(format!("desiredCount must be between 0 and 5000: {count}"))),
+    }
+}
+
+/// What ECS adds to a new service's settings.
+fn complete(settings: &mut Value, default_strategy: &Value) {
+    let Some(settings) = settings.as_object_mut() else { return };
+    let strategy =
+        settings.get("capacityProviderStrategy").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    if !strategy && !settings.contains_key("launchType") {
+        if default_strategy.as_array().is_some_and(|list| !list.is_empty()) {
+            settings.insert("capacityProviderStrategy".to_owned(), default_strategy.clone());
+        } else {
+            settings.insert("launchType".to_owned(), json!("EC2"));
+        }
+    }
+    for (key, default) in [
+        ("loadBalancers", json!([])),
+        ("serviceRegistries", json!([])),
+        ("placementConstraints", json!([])),
+        ("placementStrategy", json!([])),
+        ("schedulingStrategy", json!("REPLICA")),
+        ("propagateTags", json!("NONE")),
+        ("enableECSManagedTags", json!(false)),
+        ("enableExecuteCommand", json!(false)),
+        ("deploymentConfiguration", json!({})),
+    ] {
+        settings.entry(key).or_insert(default);
+    }
+    if let Some(deployment) = settings.get_mut("deploymentConfiguration").and_then(Value::as_object_mut) {
+        deployment.entry("maximumPercent").or_insert(json!(200));
+        deployment.entry("minimumHealthyPercent").or_insert(json!(100));
+        deployment.entry("strategy").or_insert(json!("ROLLING"));
+        deployment.entry("deploymentCircuitBreaker").or_insert(json!({"enable": false, "rollback": false}));
+    }
+}
+
+/// Checks that a definition can run with a service's settings.
+fn check(world: &World, cluster: &str, definition: &Definition, settings: &Value) -> Result<(), AwsError> {
+    let choice = Choice::of(&world.ecs.clusters[cluster], settings)?;
+    place::check(world, definition, &choice, settings)?;
+    let balancers = settings.list("loadBalancers");
+    if balancers.len() > 5 {
+        return Err(AwsError::invalid_parameter("load balancers can have at most 5 items."));
+    }
+    if settings.member("healthCheckGracePeriodSeconds").is_some() && balancers.is_empty() {
+        return Err(AwsError::invalid_parameter(
+            "Health check grace period is only valid for services configured to use load balancers",
+        ));
+    }
+    for balancer in balancers {
+        check_balancer(world, definition, balancer)?;
+    }
+    let configuration = settings.member("deploymentConfiguration").unwrap_or(&Value::Null);
+    let (least, most) = (configuration.number("minimumHealthyPercent"), configuration.number("maximumPercent"));
+    if least.unwrap_or(100) >= most.unwrap_or(200) {
+        return Err(AwsError::invalid_parameter("maximumPercent must be greater than minimumHealthyPercent."));
+    }
+    Ok(())
+}
+
+/// Checks that a load balancer can have a container of a definition behind it.
+fn check_balancer(world: &World, definition: &Definition, balancer: &Value) -> Result<(), AwsError> {
+    let name = balancer.text("containerName").unwrap_or_default();
+    let container = definition.containers().iter().find(|container| container.text("name") == Some(name));
+    let container = container.ok_or_else(|| {
+        AwsError::invalid_parameter(format!("The container {name} does not exist in the task definition."))
+    })?;
+    let port = balancer.number("containerPort");
+    if !container.list("portMappings").iter().any(|mapping| mapping.number("containerPort") == port) {
+        let port = port.map_or_else(String::new, |port| port.to_string());
+        return Err(AwsError::invalid_parameter(format!(
+            "The container {name} did not have a container port {port} defined."
+        )));
+    }
+    let Some(arn) = balancer.text("targetGroupArn") else {
+        if balancer.text("loadBalancerName").is_none() {
+            return Err(AwsError::invalid_parameter("Missing target group or load balancer name."));
+        }
+        if definition.is_awsvpc() {
+            return Err(AwsError::invalid_parameter(
+                "Classic Load Balancers are not supported for tasks with the networkMode awsvpc.",
+            ));
+        }
+        return Ok(());
+    };
+    let group = elbv2::visible_group(world, arn)
+        .ok_or_else(|| AwsError::invalid_parameter(format!("The specified target group does not exist: {arn}")))?;
+    if definition.is_awsvpc() && group.target_type != "ip" {
+        return Err(AwsError::invalid_parameter(format!(
+            "The provided target group {arn} has target type {}, which is incompatible with the awsvpc network mode specified \
+             in the task definition.",
+            group.target_type
+        )));
+    }
+    if !elbv2::has_balancer(world, arn) {
+        return Err(AwsError::invalid_parameter(format!(
+            "The target group with targetGroupArn {arn} does not have an associated load balancer."
+        )));
+    }
+    Ok(())
+}
+
+/// The ARN of a service by name or ARN, which can be seen.
+pub(super) fn named(world: &World, cluster: &str, name: &str) -> Option<Id> {
+    let arn = world.ecs.clusters.get(cluster)?.services.get(last_part(name))?;
+    world.ecs.services.get(arn).filter(|service| service.visible_ms <= world.now_ms).map(|service| service.arn.clone())
+}
+
+/// The service that a request names, not INACTIVE.
+fn existing(world: &World, input: &Value) -> Result<Id, AwsError> {
+    let cluster = cluster::named(world, input)?;
+    let name = input.required("service", "InvalidParameterException")?;
+    let not_found = || AwsError::new("ServiceNotFoundException", "Service not found.");
+    named(world, &cluster, name).ok_or_else(not_found)
+}
+
+pub(super) fn update(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let arn = existing(world, input)?;
+    let service = &world.ecs.services[&arn];
+    if service.status != ServiceStatus::Active {
+        return Err(AwsError::new("ServiceNotActiveException", "Service was not ACTIVE."));
+    }
+    let primary = service.deployments.first().ok_or_else(|| AwsError::client("the service has no deployment"))?;
+    let definition = match input.text("taskDefinition") {
+        Some(_) => definition::usable(world, input)?,
+        None => primary.definition.clone(),
+    };
+    let desired = desired_count(input)?;
+    let before = service.settings.clone();
+    let mut settings = before.clone();
+    let given: Map<String, Value> = members(input, &SETTINGS);
+    if let Some(settings) = settings.as_object_mut() {
+        if given.contains_key("capacityProviderStrategy") {
+            settings.remove("launchType");
+        }
+        for (key, value) in given {
+            match (settings.get_mut(&key), value) {
+                // What an update leaves out of the configuration stays as it is.
+                (Some(Value::Object(old)), Value::Object(new)) if key == "deploymentConfiguration" => old.extend(new),
+                (_, value) => {
+                    settings.insert(key, value);
+                }
+            }
+        }
+    }
+    check(world, &service.cluster, &definition, &settings)?;
+    let changed =
+        definition.arn != primary.definition.arn || DEPLOYED.iter().any(|key| before.get(key) != settings.get(key));
+    if let Some(service) = world.ecs.services.get_mut(&arn) {
+        service.settings = settings.clone();
+        service.steady = false;
+        if let Some(desired) = desired {
+            service.desired = desired;
+        }
+    }
+    if input.flag("forceNewDeployment") {
+        rollout::begin(world, &arn, definition, settings);
+    } else if changed {
+        rollout::begin_or_return(world, &arn, definition, settings);
+    }
+    scheduler::poke(world, &arn);
+    Ok(json!({"service": describe_service(world, &world.ecs.services[&arn], true)}))
+}
+
+pub(super) fn delete(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let arn = existing(world, input)?;
+    let now_ms = world.now_ms;
+    let service = world.ecs.services.get_mut(&arn).ok_or_else(|| AwsError::client("the service is gone"))?;
+    if service.is_inactive() {
+        return Err(AwsError::new("ServiceNotFoundException", "Service not found."));
+    }
+    if service.desired > 0 && !input.flag("force") {
+        return Err(AwsError::invalid_parameter("The service cannot be stopped while it is scaled above 0."));
+    }
+    service.status = ServiceStatus::Draining;
+    service.desired = 0;
+    for rollout in &mut service.rollouts {
+        rollout.end_if_open("STOPPED", "The service was deleted.", now_ms);
+    }
+    scheduler::poke(world, &arn);
+    Ok(json!({"service": describe_service(world, &world.ecs.services[&arn], false)}))
+}
+
+pub(super) fn describe(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let cluster = cluster::named(world, input)?;
+    let names = input.texts("services");
+    if names.is_empty() {
+        return Err(AwsError::invalid_parameter("Services cannot be empty."));
+    }
+    if names.len() > 10 {
+        return Err(AwsError::invalid_parameter("services cannot have more than 10 elements"));
+    }
+    let with_tags = input.texts("include").contains(&"TAGS");
+    let (mut services, mut failures) = (Vec::new(), Vec::new());
+    for name in names {
+        match named(world, &cluster, name) {
+            Some(arn) => services.push(describe_service(world, &world.ecs.services[&arn], with_tags)),
+            None => failures.push(missing(world.arn("ecs", &format!("service/{cluster}/{}", last_part(name))))),
+        }
+    }
+    Ok(json!({"services": services, "failures": failures}))
+}
+
+pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let cluster = cluster::named(world, input)?;
+    let strategy = input.text("schedulingStrategy").unwrap_or("REPLICA");
+    let launch_type = input.text("launchType");
+    let shown = world.ecs.clusters[&cluster].services.iter().filter(|(_, arn)| {
+        world.ecs.services.get(*arn).is_some_and(|service| {
+            service.visible_ms <= world.now_ms
+                && !service.is_inactive()
+                && strategy == "REPLICA"
+                && launch_type.is_none_or(|wanted| service.settings.text("launchType") == Some(wanted))
+        })
+    });
+    // ListServices gives 10 a page unless it is told otherwise.
+    let mut input = input.clone();
+    if input.number("maxResults").is_none() {
+        input["maxResults"] = json!(10);
+    }
+    let arn = |name: &str| json!(world.arn("ecs", &format!("service/{cluster}/{name}")));
+    page(shown.map(|(name, _)| name.as_str()), &input, "serviceArns", arn)
+}
+
+/// The tags of a new task of a service: its own, or those of its task definition.
+pub(super) fn propagated(world: &World, service: &Service, definition: &Definition) -> Tags {
+    let mut tags = match service.settings.text("propagateTags") {
+        Some("SERVICE") => service.tags.clone(),
+        Some("TASK_DEFINITION") => {
+            definition::registered(world, &definition.arn).map(|found| found.tags.clone()).unwrap_or_default()
+        }
+        _ => Tags::new(),
+    };
+    if service.settings.flag("enableECSManagedTags") {
+        tags.insert("aws:ecs:clusterName".to_owned(), service.cluster.clone());
+        tags.insert("aws:ecs:serviceName".to_owned(), service.name.clone());
+    }
+    tags
+}
+
+/// A service's tags in ECS's form.
+pub(super) fn tags(service: &Service) -> Value {
+    tags_value(&service.tags)
+}

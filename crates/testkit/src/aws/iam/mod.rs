@@ -1,0 +1,173 @@
+//! IAM and STS: roles with their policies as data, and a simulation that evaluates them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::wire::time::iso;
+use super::wire::{AwsError, Input, Service};
+use super::world::{World, unknown_operation};
+
+mod simulate;
+
+/// What IAM holds.
+#[derive(Debug, Default)]
+pub(crate) struct Iam {
+    /// By name.
+    pub(crate) roles: BTreeMap<String, Role>,
+    /// Managed policies by ARN.
+    pub(crate) policies: BTreeMap<String, Value>,
+    /// Instance profiles by name: the roles.
+    pub(crate) profiles: BTreeMap<String, Vec<String>>,
+}
+
+/// A role.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Who may assume it.
+    pub trust: Value,
+    /// Its inline policies by name.
+    pub inline: BTreeMap<String, Value>,
+    /// The ARNs of the policies attached to it.
+    pub attached: Vec<String>,
+    /// Its permissions boundary, by ARN.
+    pub boundary: Option<String>,
+}
+
+impl Role {
+    /// A role that ECS tasks may assume, with one inline policy that allows these actions on everything.
+    #[must_use]
+    pub fn for_tasks(actions: &[&str]) -> Self {
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}],
+        });
+        Self {
+            trust: json!({
+                "Version": "2012-10-17",
+                "Statement": [{
+                    "Effect": "Allow",
+                    "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                }],
+            }),
+            inline: BTreeMap::from([("allow".to_owned(), policy)]),
+            attached: Vec::new(),
+            boundary: None,
+        }
+    }
+}
+
+/// Answers an operation of IAM.
+pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Result<Value, AwsError> {
+    match operation {
+        "GetRole" => {
+            let (name, role) = role_of(world, input)?;
+            Ok(json!({"Role": role_value(world, name, role)}))
+        }
+        "ListAttachedRolePolicies" => {
+            let (_, role) = role_of(world, input)?;
+            let value = |arn: &String| json!({"PolicyName": arn.rsplit('/').next(), "PolicyArn": arn});
+            let attached: Vec<Value> = role.attached.iter().map(value).collect();
+            Ok(json!({"AttachedPolicies": attached, "IsTruncated": false}))
+        }
+        "ListRolePolicies" => {
+            let (_, role) = role_of(world, input)?;
+            Ok(json!({"PolicyNames": role.inline.keys().collect::<Vec<_>>(), "IsTruncated": false}))
+        }
+        "GetRolePolicy" => {
+            let (role_name, role) = role_of(world, input)?;
+            let name = input.required("PolicyName", "ValidationError")?;
+            let document = role
+                .inline
+                .get(name)
+                .ok_or_else(|| no_entity(format!("The role policy with name {name} cannot be found.")))?;
+            Ok(json!({"RoleName": role_name, "PolicyName": name, "PolicyDocument": document_text(document)}))
+        }
+        "GetPolicy" => {
+            let (arn, _) = policy_of(world, input)?;
+            Ok(json!({"Policy": {
+                "PolicyName": arn.rsplit('/').next(),
+                "PolicyId": "ANPAFAKE",
+                "Arn": arn,
+                "Path": "/",
+                "DefaultVersionId": "v1",
+                "AttachmentCount": 1,
+                "IsAttachable": true,
+            }}))
+        }
+        "GetPolicyVersion" => {
+            let (_, document) = policy_of(world, input)?;
+            let version = input.required("VersionId", "ValidationError")?;
+            if version != "v1" {
+                return Err(no_entity(format!("Policy version {version} does not exist.")));
+            }
+            Ok(json!({"PolicyVersion": {
+                "VersionId": "v1", "IsDefaultVersion": true, "Document": document_text(document),
+            }}))
+        }
+        "SimulatePrincipalPolicy" => simulate::answer(world, input),
+        _ => Err(unknown_operation(Service::Iam, operation)),
+    }
+}
+
+/// Answers an operation of STS.
+pub(crate) fn answer_sts(world: &mut World, operation: &str, _: &Value) -> Result<Value, AwsError> {
+    match operation {
+        "GetCallerIdentity" => Ok(json!({
+            "Account": world.config.account,
+            "Arn": format!("arn:aws:sts::{}:assumed-role/layer0/fake", world.config.account),
+            "UserId": "AROAFAKE:fake",
+        })),
+        _ => Err(unknown_operation(Service::Sts, operation)),
+    }
+}
+
+fn no_entity(text: String) -> AwsError {
+    AwsError::new("NoSuchEntity", text).with_status(404)
+}
+
+fn role_of<'a>(world: &'a World, input: &Value) -> Result<(&'a str, &'a Role), AwsError> {
+    let name = input.required("RoleName", "ValidationError")?;
+    let found = world.iam.roles.get_key_value(name).map(|(name, role)| (name.as_str(), role));
+    found.ok_or_else(|| no_entity(format!("The role with name {name} cannot be found.")))
+}
+
+fn policy_of<'a>(world: &'a World, input: &Value) -> Result<(&'a str, &'a Value), AwsError> {
+    let arn = input.required("PolicyArn", "ValidationError")?;
+    let found = world.iam.policies.get_key_value(arn).map(|(arn, document)| (arn.as_str(), document));
+    found.ok_or_else(|| no_entity(format!("Policy {arn} does not exist or is not attachable.")))
+}
+
+/// A role's ARN.
+pub(crate) fn role_arn(world: &World, name: &str) -> String {
+    format!("arn:aws:iam::{}:role/{name}", world.config.account)
+}
+
+fn role_value(world: &World, name: &str, role: &Role) -> Value {
+    let boundary =
+        role.boundary.as_ref().map(|arn| json!({"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}));
+    json!({
+        "Path": "/",
+        "RoleName": name,
+        "RoleId": "AROAFAKE",
+        "Arn": role_arn(world, name),
+        "CreateDate": iso(0),
+        "AssumeRolePolicyDocument": document_text(&role.trust),
+        "MaxSessionDuration": 3600,
+        "PermissionsBoundary": boundary,
+    })
+}
+
+/// Documents travel percent-encoded (RFC 3986).
+fn document_text(document: &Value) -> String {
+    let mut text = String::new();
+    for byte in document.to_string().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, ELBv2, EC2's networks, ECR, IAM
+//! and STS, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency, target health that
+//! gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use layer0_testkit::aws::{Behaviour, Effect, FakeAws, FakeAwsConfig, Fault, Service};
+//!
+//! let aws = FakeAws::start(FakeAwsConfig::default()).await;
+//! aws.behave("team/broken", Behaviour::Exits { code: 3, after_ms: 0 });
+//! aws.fault(Fault::on(Service::Ecs, "RunTask", Effect::LostAnswer));
+//! let endpoint = aws.endpoint(); // for AWS_ENDPOINT_URL
+//! assert_eq!(aws.calls().len(), 0);
+//! # }
+//! ```
+//!
+//! It is scripted from the API reference, not from what Layer0 sends, and is data all the way:
+//! - [`FakeAwsConfig`] says how long things take, what the network looks like and which rates hold;
+//! - [`Fault`] and [`ResourceFault`] say which calls and which resources of stacks go wrong, and how;
+//! - [`Behaviour`] says what the containers of an image do.
+//!
+//! All services are on one endpoint; a request is told by its `X-Amz-Target`, or by the `Version` of its form. A request has
+//! to be signed in form (a credential scope), but signatures are not verified. What the fake does not know it refuses with
+//! an error that names the operation. Time is the machine's; nothing polls, and everything that takes time is a timer, so
+//! that thousands of services cost what their changes cost.
+//!
+//! Not there: placement strategies and constraints, blue/green and other strategies than ROLLING, alarms, daemon services,
+//! service discovery, `dependsOn` between containers, exec, filter patterns of logs, conditions in IAM's policies, classic
+//! load balancers' target health. Container instances are a number, not machines.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+mod behaviour;
+mod cloudformation;
+mod config;
+mod ec2;
+mod ecr;
+mod ecs;
+mod elbv2;
+mod fault;
+mod iam;
+mod inflate;
+mod inspect;
+mod logs;
+pub mod network;
+mod server;
+pub mod throttle;
+mod wildcard;
+mod wire;
+mod world;
+
+pub use behaviour::Behaviour;
+pub use config::FakeAwsConfig;
+pub use ecr::FakeImage;
+pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
+pub use iam::Role;
+pub use inspect::Inspection;
+pub use wire::{AwsError, Protocol, Service};
+pub use world::Call;
+
+use server::Shared;
+
+/// A fake AWS. Stops when it is dropped, with all connections.
+pub struct FakeAws {
+    shared: Arc<Shared>,
+    endpoint: String,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl FakeAws {
+    /// Starts one on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When the machine has no free port.
+    pub async fn start(config: FakeAwsConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a machine has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let endpoint = format!("http://{address}");
+        let shared = Arc::new(Shared::new(config));
+        shared.with(|world| world.ecr.endpoint.clone_from(&endpoint));
+        let driver = shared.clone();
+        let tasks =
+            [tokio::spawn(async move { driver.drive().await }), tokio::spawn(server::serve(shared.clone(), listener))];
+        Self { shared, endpoint, tasks }
+    }
+
+    /// Where it is reached, `http://127.0.0.1:PORT`: for all services.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// All calls since the start or since they were cleared, in their order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.with(|world| world.calls.clone())
+    }
+
+    /// Forgets the calls.
+    pub fn calls_clear(&self) {
+        self.shared.with(|world| world.calls.clear());
+    }
+
+    /// Sets a fault, for calls from now on.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.with(|world| world.faults.add(fault));
+    }
+
+    /// Sets a fault for a resource of a stack.
+    pub fn fault_resource(&self, fault: ResourceFault) {
+        self.shared.with(|world| world.faults.add_resource(fault));
+    }
+
+    /// Takes back all faults that are set.
+    pub fn faults_clear(&self) {
+        self.shared.with(|world| world.faults.clear());
+    }
+
+    /// Changes durations, rates that are not buckets, and visibility from now on.
+    pub fn configure(&self, change: impl FnOnce(&mut FakeAwsConfig)) {
+        self.shared.with(|world| change(&mut world.config));
+    }
+
+    /// Says what the containers do whose image contains a text. The newest rule that fits decides; tasks that were started
+    /// already keep what they do.
+    pub fn behave(&self, image_part: &str, behaviour: Behaviour) {
+        self.shared.with(|world| world.rules.add_image(image_part.to_owned(), behaviour));
+    }
+
+    /// Says what containers do by their definition, with the overrides of the task.
+    pub fn behave_by(&self, rule: impl Fn(&Value) -> Option<Behaviour> + Send + 'static) {
+        self.shared.with(|world| world.rules.add(Box::new(rule)));
+    }
+
+    /// Makes a cluster that no stack made, with both Fargate capacity providers.
+    pub fn cluster(&self, name: &str) {
+        self.shared.with(|world| {
+            let mut cluster = ecs::Cluster::new(world, name);
+            cluster.providers = vec!["FARGATE".to_owned(), "FARGATE_SPOT".to_owned()];
+            world.ecs.clusters.insert(name.to_owned(), cluster);
+        });
+    }
+
+    /// Says how many container instances a cluster has, for the launch type EC2.
+    pub fn container_instances(&self, cluster: &str, count: u64) {
+        self.shared.with(|world| cloudformation::instances_set(world, cluster, count));
+    }
+
+    /// Makes the one essential container of a running task end, as a crash does: with this code.
+    pub fn crash(&self, task_id: &str, code: i64) {
+        self.shared.with(|world| ecs::life::crash(world, task_id, code));
+    }
+
+    /// Changes what the load balancers' health checks of a running task say.
+    pub fn target_health(&self, task_id: &str, passes: bool) {
+        self.shared.with(|world| elbv2::set_health(world, task_id, passes));
+    }
+
+    /// Puts an image into the registry, in place of one with the same tag; makes the repository. Gives its digest.
+    pub fn image(&self, repository: &str, tag: &str, image: FakeImage) -> String {
+        self.shared.with(|world| ecr::put_image(world, repository, tag, &image))
+    }
+
+    /// Sets the policy of a repository, also of one in another account's registry.
+    pub fn repository_policy(&self, registry: &str, repository: &str, policy: Option<&str>) {
+        self.shared.with(|world| {
+            let key = (registry.to_owned(), repository.to_owned());
+            world.ecr.repositories.entry(key).or_default().policy = policy.map(str::to_owned);
+        });
+    }
+
+    /// Sets the policy of a registry.
+    pub fn registry_policy(&self, registry: &str, policy: &str) {
+        self.shared.with(|world| world.ecr.registry_policies.insert(registry.to_owned(), policy.to_owned()));
+    }
+
+    /// Says who may read the registries of other accounts: by the registry's account, the repository and the action.
+    pub fn ecr_access(&self, access: impl Fn(&str, &str, &str) -> bool + Send + 'static) {
+        self.shared.with(|world| world.ecr.access = Some(Box::new(access)));
+    }
+
+    /// Makes a role, or changes it.
+    pub fn role(&self, name: &str, role: Role) {
+        self.shared.with(|world| world.iam.roles.insert(name.to_owned(), role));
+    }
+
+    /// Makes a managed policy.
+    pub fn managed_policy(&self, arn: &str, document: Value) {
+        self.shared.with(|world| world.iam.policies.insert(arn.to_owned(), document));
+    }
+
+    /// Writes a line into a log stream, both made if they are not there.
+    pub fn log(&self, group: &str, stream: &str, at_ms: i64, message: &str) {
+        self.shared.with(|world| {
+            logs::group_ensure(world, group);
+            logs::stream_ensure(world, group, stream);
+            logs::put(world, group, stream, at_ms, message);
+        });
+    }
+
+    /// A look at what there is, for asserts: whole, whatever can be seen from outside.
+    #[must_use]
+    pub fn world(&self) -> Inspection<'_> {
+        Inspection { shared: &self.shared }
+    }
+}
+
+impl Drop for FakeAws {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

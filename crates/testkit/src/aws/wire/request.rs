@@ -1,0 +1,167 @@
+//! Which service and operation a request means.
+
+use http::header::HeaderMap;
+use serde_json::Value;
+
+use super::{AwsError, query};
+
+/// How a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// awsJson 1.0 or 1.1: one JSON document each way, the operation in `X-Amz-Target`.
+    Json,
+    /// awsQuery: a form in, XML out.
+    Query,
+    /// ec2Query: the same with other wrappers.
+    Ec2,
+}
+
+/// A service that the fake knows, or at least the name of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// Elastic Container Service.
+    Ecs,
+    /// CloudWatch Logs.
+    Logs,
+    /// Elastic Container Registry.
+    Ecr,
+    /// CloudFormation.
+    CloudFormation,
+    /// Elastic Load Balancing: application and network load balancers.
+    Elbv2,
+    /// Identity and Access Management.
+    Iam,
+    /// Security Token Service.
+    Sts,
+    /// Elastic Compute Cloud.
+    Ec2,
+}
+
+impl Service {
+    /// The name, as IAM's actions have it before the colon.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ecs => "ecs",
+            Self::Logs => "logs",
+            Self::Ecr => "ecr",
+            Self::CloudFormation => "cloudformation",
+            Self::Elbv2 => "elasticloadbalancing",
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+            Self::Ec2 => "ec2",
+        }
+    }
+
+    /// How it speaks.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Ecs | Self::Logs | Self::Ecr => Protocol::Json,
+            Self::CloudFormation | Self::Elbv2 | Self::Iam | Self::Sts => Protocol::Query,
+            Self::Ec2 => Protocol::Ec2,
+        }
+    }
+
+    /// The namespace of its XML answers.
+    pub(crate) const fn namespace(self) -> &'static str {
+        match self {
+            Self::CloudFormation => "http://cloudformation.amazonaws.com/doc/2010-05-15/",
+            Self::Elbv2 => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+            Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
+            Self::Ecs | Self::Logs | Self::Ecr => "",
+        }
+    }
+
+    /// By the prefix of an `X-Amz-Target`.
+    fn by_target(prefix: &str) -> Option<Self> {
+        match prefix {
+            "AmazonEC2ContainerServiceV20141113" => Some(Self::Ecs),
+            "Logs_20140328" => Some(Self::Logs),
+            "AmazonEC2ContainerRegistry_V20150921" => Some(Self::Ecr),
+            _ => None,
+        }
+    }
+
+    /// By the version of the query API, which no two of them share.
+    fn by_version(version: &str) -> Option<Self> {
+        match version {
+            "2010-05-15" => Some(Self::CloudFormation),
+            "2015-12-01" => Some(Self::Elbv2),
+            "2010-05-08" => Some(Self::Iam),
+            "2011-06-15" => Some(Self::Sts),
+            "2016-11-15" => Some(Self::Ec2),
+            _ => None,
+        }
+    }
+}
+
+/// A request that was understood so far as to know who has to answer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) service: Service,
+    pub(crate) operation: String,
+    pub(crate) input: Value,
+}
+
+/// A request that nobody can answer: in which form, and with what.
+#[derive(Debug)]
+pub(crate) struct Unanswerable {
+    pub(crate) protocol: Protocol,
+    pub(crate) error: AwsError,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// `MissingAuthenticationToken` without a credential scope; `UnknownOperationException`, `InvalidAction` for what the fake
+/// does not know; `SerializationException` for a body that is no JSON.
+pub(crate) fn read(headers: &HeaderMap, body: &str) -> Result<Request, Unanswerable> {
+    match headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+        Some(target) => read_json(headers, target, body),
+        None => read_query(headers, body),
+    }
+}
+
+fn read_json(headers: &HeaderMap, target: &str, body: &str) -> Result<Request, Unanswerable> {
+    let refuse = |error| Unanswerable { protocol: Protocol::Json, error };
+    scope(headers).map_err(refuse)?;
+    let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+    let service = Service::by_target(prefix).ok_or_else(|| {
+        refuse(AwsError::new("UnknownOperationException", format!("the fake has no service with the target {target}")))
+    })?;
+    let body = if body.trim().is_empty() { "{}" } else { body };
+    let input = serde_json::from_str(body)
+        .map_err(|error| refuse(AwsError::new("SerializationException", format!("the body is no JSON: {error}"))))?;
+    Ok(Request { service, operation: operation.to_owned(), input })
+}
+
+fn read_query(headers: &HeaderMap, form: &str) -> Result<Request, Unanswerable> {
+    let input = query::members(form);
+    let text = |key: &str| input.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (operation, version) = (text("Action"), text("Version"));
+    let service = Service::by_version(&version);
+    let refuse = |error| Unanswerable { protocol: service.map_or(Protocol::Query, Service::protocol), error };
+    let signed_for = scope(headers).map_err(refuse)?;
+    let Some(service) = service else {
+        let what =
+            format!("the fake has no service {signed_for} with the action {operation:?} and version {version:?}");
+        return Err(refuse(AwsError::new("InvalidAction", what)));
+    };
+    Ok(Request { service, operation, input })
+}
+
+/// The service that the signature is for: `Credential=KEY/20260101/us-east-1/ecs/aws4_request`. Nothing is verified.
+fn scope(headers: &HeaderMap) -> Result<String, AwsError> {
+    let missing =
+        || AwsError::new("MissingAuthenticationToken", "Request is missing Authentication Token").with_status(403);
+    let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    let credential = header.split("Credential=").nth(1).and_then(|rest| rest.split([',', ' ']).next());
+    let parts: Vec<&str> = credential.ok_or_else(missing)?.split('/').collect();
+    match parts.as_slice() {
+        [_, _, _, service, "aws4_request"] => Ok((*service).to_owned()),
+        _ => Err(missing()),
+    }
+}

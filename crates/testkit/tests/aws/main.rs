@@ -1,0 +1,1 @@
+//! The fake AWS, driven over the wire as an SDK would drive it.
