@@ -139,10 +139,10 @@ impl Shared {
 
     /// The next step, decided from what is known.
     fn service_step(&self, id: &ServiceId) -> Option<(ServiceSpec, Step)> {
-        let place = self.place_of(self.state().services.get(id)?.spec.as_ref()?);
+        let spec = self.state().services.get(id)?.spec.clone()?;
+        let place = self.place_of(&spec);
         let state = self.state();
         let service = state.services.get(id)?;
-        let spec = service.spec.clone()?;
         if service.removing || service.problem.is_some() {
             return None;
         }
