@@ -133,7 +133,7 @@ impl Shared {
             if let Some(service) = self.state().services.get_mut(*id)
                 && (service.is_busy || service.seen != seen)
             {
-                service.seen = seen;
+                service.seen_put(&self.names, seen);
                 restless.push(id);
             }
         }

@@ -72,7 +72,8 @@ fn definition(role: Role) -> TaskDefinition {
         "essential": true,
         "portMappings": [{ "containerPort": 80 }],
     });
-    if role == Role::NeverHealthy {
+    // Without a check ECS takes a copy for healthy as soon as it runs, and lets the old ones go.
+    if matches!(role, Role::NeverHealthy | Role::Serves) {
         container["healthCheck"] = serde_json::json!({ "command": ["CMD", "check"], "interval": 5, "retries": 1 });
     }
     let document = serde_json::json!({ "cpu": "256", "memory": "512", "containerDefinitions": [container] });

@@ -42,8 +42,9 @@ pub(super) struct ServiceState {
     pub(super) targets: Vec<TargetHealth>,
     /// Deployments whose task definition is registered.
     registered: HashSet<DeploymentId>,
-    /// The deployment that ECS was last asked to roll out by us.
-    asked: Option<DeploymentId>,
+    /// The deployment that was last seen to be ECS's primary one, or to be wanted. When ECS then works towards another one
+    /// without being asked, it gave this one up.
+    was_primary: Option<DeploymentId>,
     /// Families whose containers have a health check: a task of theirs is healthy when it has passed, not before.
     checked: HashSet<String>,
     /// Since when a task runs, as far as we saw.
@@ -63,6 +64,16 @@ pub(super) struct ServiceState {
 }
 
 impl ServiceState {
+    /// Takes in how ECS has the service.
+    pub(super) fn seen_put(&mut self, names: &Names, seen: Option<EcsService>) {
+        self.seen = seen.filter(|seen| !seen.is_gone());
+        let Some(wanted) = self.spec.as_ref().map(|spec| &spec.revision.deployment) else { return };
+        let primary = self.seen.iter().flat_map(|seen| &seen.deployments).find(|it| it.is_primary);
+        if primary.and_then(|it| names.deployment_of(&it.family)).is_some_and(|(_, primary)| primary == *wanted) {
+            self.was_primary = Some(wanted.clone());
+        }
+    }
+
     /// A service that we were not told of, as ECS has it.
     pub(super) fn untold(seen: EcsService) -> Self {
         Self { seen: Some(seen), ..Self::default() }
@@ -106,7 +117,7 @@ impl Shared {
     /// Notes how ECS has a service.
     pub(super) fn service_seen_now(&self, id: &ServiceId, seen: Option<EcsService>) {
         if let Some(service) = self.state().services.get_mut(id) {
-            service.seen = seen.filter(|seen| !seen.is_gone());
+            service.seen_put(&self.names, seen);
         }
     }
 
@@ -148,7 +159,7 @@ impl Shared {
         }
         let healthy = service.tasks.iter().filter(|task| service.is_healthy(task, self.config.settle)).count();
         let healthy = u32::try_from(healthy).unwrap_or(u32::MAX);
-        let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), service.asked.as_ref(), healthy);
+        let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), service.was_primary.as_ref(), healthy);
         Some((spec, step))
     }
 
@@ -216,10 +227,7 @@ impl Shared {
             token: token(&[spec.id.as_str(), spec.revision.deployment.as_str(), &spec.generation.0.to_string()]),
         };
         match self.aws.service_create(&wanted).await {
-            Ok(()) => {
-                self.asked(spec);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             // "Creation of service was not idempotent": it is there. The next look sees it and changes what differs.
             Err(error) if error.kind == Kind::Exists => Ok(()),
             Err(error) => Err(error),
@@ -236,17 +244,7 @@ impl Shared {
         };
         let update = ServiceUpdate { definition, desired: change.desired, targets: change.targets.clone() };
         let cluster = self.names.environment(&spec.environment);
-        self.aws.service_update(&cluster, &self.names.service(&spec.id), &update).await?;
-        if change.definition {
-            self.asked(spec);
-        }
-        Ok(())
-    }
-
-    fn asked(&self, spec: &ServiceSpec) {
-        if let Some(service) = self.state().services.get_mut(&spec.id) {
-            service.asked = Some(spec.revision.deployment.clone());
-        }
+        self.aws.service_update(&cluster, &self.names.service(&spec.id), &update).await
     }
 
     /// The task definition of the wanted deployment, by its ARN or its family. `None` when it can't be made; the reason is

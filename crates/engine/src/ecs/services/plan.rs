@@ -47,13 +47,14 @@ pub(super) enum Step {
     RolledBack(StartFailures),
 }
 
-/// Decides the next step. `asked` is the deployment that we last asked ECS for; `healthy` is how many copies are healthy.
+/// Decides the next step. `was_primary` is the wanted deployment when ECS was seen to work towards it; `healthy` is how many
+/// copies are healthy.
 pub(super) fn step(
     spec: &ServiceSpec,
     names: &Names,
     place: Result<Place, String>,
     seen: Option<&EcsService>,
-    asked: Option<&DeploymentId>,
+    was_primary: Option<&DeploymentId>,
     healthy: u32,
 ) -> Step {
     let Some(seen) = seen else {
@@ -81,7 +82,7 @@ pub(super) fn step(
     if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed) {
         return Step::RolledBack(given_up(spec, failed.failed, &failed.reason));
     }
-    if !is_primary && asked == Some(&spec.revision.deployment) {
+    if !is_primary && was_primary == Some(&spec.revision.deployment) {
         return Step::RolledBack(given_up(spec, 0, ""));
     }
     let mut change = Change {
