@@ -2,6 +2,7 @@
 //! that means; acting on it is the reconciler's business.
 
 pub mod environment;
+pub mod fargate;
 pub mod load_balancer;
 pub mod policy;
 pub mod pull_check;

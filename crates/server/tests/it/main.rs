@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod defects;
 mod operations;
+mod pull_check;
 mod review;
 mod scale;
 mod stop;
