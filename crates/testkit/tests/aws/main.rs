@@ -1,1 +1,12 @@
-//! The fake AWS, driven over the wire as an SDK would drive it.
+//! The fake AWS, driven over the wire by plain HTTP, as an SDK would drive it.
+
+mod client;
+mod ecr;
+mod faults;
+mod logs;
+mod networks;
+mod rollouts;
+mod services;
+mod stacks;
+mod tasks;
+mod updates;
