@@ -2,10 +2,11 @@
 //!
 //! What the user wrote goes through as it is, keys included that nobody here reads. Changed is only what has to be: the
 //! images (mapped and pinned), the environment (overrides), the family, the labels; added is what is missing and must not be:
-//! a log configuration, the execution role, and on Fargate the network mode.
+//! a log configuration, the execution role, and on Fargate the network mode and a size.
 
 use layer0_domain::model::failure::{Failure, FailureClass};
-use layer0_domain::model::task_definition::TaskDefinition;
+use layer0_domain::model::task_definition::{Problem, TaskDefinition};
+use layer0_domain::plan::fargate;
 use layer0_domain::port::pull::Launch;
 use serde_json::{Map, Value, json};
 
@@ -47,7 +48,7 @@ pub(super) struct Registration<'a> {
 /// The body of the request.
 ///
 /// # Errors
-/// When the document was not kept (made by an older version).
+/// When Fargate refuses it, or the document was not kept (made by an older version).
 pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>) -> Result<Value, Box<Failure>> {
     let Some(Value::Object(written)) = definition.written.as_ref().map(|written| &written.0) else {
         let mut failure = Failure::new(FailureClass::CannotStart, "the deploy was made before its document was kept");
@@ -64,6 +65,9 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
     }
     match registration.launch {
         Launch::Fargate => {
+            let size = fargate::fit(definition).map_err(|problems| Box::new(refused(&problems)))?.size;
+            body.insert("cpu".to_owned(), json!(size.cpu.to_string()));
+            body.insert("memory".to_owned(), json!(size.memory_mib.to_string()));
             body.entry("networkMode").or_insert_with(|| json!("awsvpc"));
             body.insert("requiresCompatibilities".to_owned(), json!(["FARGATE"]));
         }
@@ -94,6 +98,23 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
         });
     }
     Ok(Value::Object(body))
+}
+
+/// What Fargate refuses of a definition, as one failure.
+fn refused(problems: &[Problem]) -> Failure {
+    let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let mut failure =
+        Failure::new(FailureClass::CannotStart, format!("Fargate can't run the deploy: {}", all.join("; ")));
+    failure.hint = Some("change the deploy, or run it on machines of the environment (`--stateful`)".to_owned());
+    failure
+}
+
+/// What the user should know of a definition: the size that is chosen where it names none, and what Fargate refuses.
+pub(super) fn warnings(definition: &TaskDefinition) -> Vec<String> {
+    match fargate::fit(definition) {
+        Ok(fit) => fit.words,
+        Err(problems) => vec![refused(&problems).message],
+    }
 }
 
 /// Whether the tasks of a definition have an address of their own: always on Fargate, else where the document says so.
@@ -149,6 +170,7 @@ mod tests {
         assert_eq!(container["image"], json!("123456789012.dkr.ecr.us-west-2.amazonaws.com/app@sha256:00"));
         assert!(body.get("AWSEBDockerrunVersion").is_none() && body.get("awsebDockerrunVersion").is_none());
         assert_eq!(body["networkMode"], json!("awsvpc"));
+        assert_eq!((&body["cpu"], &body["memory"]), (&json!("256"), &json!("512")), "the smallest that fits");
         assert_eq!(body["executionRoleArn"], json!("arn:aws:iam::123456789012:role/l0-exec"));
         assert_eq!(container["logConfiguration"]["options"]["awslogs-stream-prefix"], json!("l0/web-1"));
     }

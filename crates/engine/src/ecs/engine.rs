@@ -107,8 +107,13 @@ impl Engine for EcsEngine {
         Ok(PullEvidence { platform, local: None, remote: None, aws: None })
     }
 
-    fn warnings(&self, _definition: &TaskDefinition) -> Vec<String> {
-        Vec::new()
+    fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
+        // What asks for machines alone is not for Fargate.
+        let asked = &definition.requires_compatibilities;
+        if !asked.is_empty() && !asked.iter().any(|name| name == "FARGATE") {
+            return Vec::new();
+        }
+        super::definition::warnings(definition)
     }
 
     async fn changed(&self) {
