@@ -63,6 +63,12 @@
 //! - *Manifests as files beside the blobs*: a tag could then point to a manifest that is not there yet, or no more.
 //! - *An asynchronous SQL library*: it brings its own pools and threads, but no group commit.
 
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::{DynamoStore, TableError};
+#[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, SqliteStore};
