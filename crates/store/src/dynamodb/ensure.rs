@@ -49,7 +49,8 @@ pub enum TableError {
 
 impl DynamoStore {
     /// Makes the table when it isn't there: on demand, with a time to live on `expires_at`; then waits until it can be
-    /// used. Idempotent, and harmless when several servers do it at once.
+    /// used. Deletes of users and owners in whose midst a server died are brought to their end. Idempotent, and harmless
+    /// when several servers do it at once.
     ///
     /// # Errors
     /// [`TableError`].
@@ -73,7 +74,8 @@ impl DynamoStore {
                 return Err(TableError::NotReady { table: self.table.name.to_string(), status });
             }
         }
-        self.time_to_live_ensure().await
+        self.time_to_live_ensure().await?;
+        self.table.gone_finish_all().await.map_err(|fault| self.failed(fault))
     }
 
     fn failed(&self, fault: Fault) -> TableError {

@@ -46,6 +46,12 @@ pub(super) enum Fault {
         /// Which value.
         what: &'static str,
     },
+    /// Something that is to be new has an id or a secret that is in use already.
+    #[error("there is such a {what} already")]
+    Twice {
+        /// What.
+        what: &'static str,
+    },
     /// More would have to change at once than one transaction takes.
     #[error("{count} items would have to change at once, {most} is the most")]
     TooMuch {

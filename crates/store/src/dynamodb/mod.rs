@@ -22,20 +22,27 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
+mod access;
 mod action;
+mod audit;
 mod body;
 mod change;
 mod deploy;
 mod ensure;
 mod entity;
 mod fault;
+mod gone;
 mod item;
+mod member;
 mod operation;
 mod owned;
+mod owner;
 mod setting;
 mod store;
 mod table;
 mod tag;
+mod token;
+mod user;
 
 pub use ensure::TableError;
 use table::Table;
@@ -44,6 +51,8 @@ use table::Table;
 #[derive(Clone)]
 pub struct DynamoStore {
     table: Table,
+    /// Shared by all clones, so that their records of the audit log go together.
+    audit: Arc<audit::Waiting>,
 }
 
 impl DynamoStore {
@@ -53,7 +62,7 @@ impl DynamoStore {
     /// standard ones: what goes wrong between here and DynamoDB is not tried again here.
     #[must_use]
     pub fn new(client: Client, table: &str) -> Self {
-        Self { table: Table { client, name: Arc::from(table), page: None } }
+        Self { table: Table { client, name: Arc::from(table), page: None }, audit: Arc::default() }
     }
 
     /// As this, but no query asks for more than `items` at once. For tests of what happens between two pages; without it a

@@ -3,7 +3,7 @@
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::port::store::StoreError;
 
-use super::action::{Action, PRESENT};
+use super::action::Action;
 use super::fault::Fault;
 use super::item::{Item, Key, parsed};
 
@@ -50,9 +50,4 @@ pub(super) fn owner_of(item: &Item) -> Result<Option<OwnerName>, Fault> {
 /// The error for an owner that isn't there.
 pub(super) fn missing(owner: &OwnerName) -> StoreError {
     StoreError::OwnerMissing { owner: owner.clone() }
-}
-
-/// The action that demands that something is there and changes nothing.
-pub(super) fn demand(key: Key) -> Action {
-    Action::check(key, PRESENT)
 }

@@ -51,8 +51,6 @@ pub(super) enum Range {
     Begin(String),
     /// Sort keys from the first to the second, both included.
     Between(String, String),
-    /// Sort keys behind this one.
-    Behind(String),
     /// Sort keys before this one.
     Before(String),
 }
@@ -205,7 +203,6 @@ impl Table {
             Range::All => ("#p = :p", vec![]),
             Range::Begin(begin) => ("#p = :p AND begins_with(#s, :a)", vec![(":a", text(begin))]),
             Range::Between(a, b) => ("#p = :p AND #s BETWEEN :a AND :b", vec![(":a", text(a)), (":b", text(b))]),
-            Range::Behind(a) => ("#p = :p AND #s > :a", vec![(":a", text(a))]),
             Range::Before(a) => ("#p = :p AND #s < :a", vec![(":a", text(a))]),
         };
         let mut names = names_in(condition);

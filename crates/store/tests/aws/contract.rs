@@ -1,6 +1,6 @@
 //! The contracts of both ports, without faults.
 
-use layer0_testkit::store_suite;
+use layer0_testkit::{access_store_suite, store_suite};
 
 use crate::support::TestTable;
 
@@ -17,6 +17,24 @@ async fn store() {
 #[tokio::test]
 async fn store_in_small_pages() {
     for behaviour in store_suite::ALL {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store().with_page(2)).await;
+        table.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn access_store() {
+    for behaviour in access_store_suite::ALL {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store()).await;
+        table.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn access_store_in_small_pages() {
+    for behaviour in access_store_suite::ALL {
         let table = TestTable::new().await;
         (behaviour.show)(&table.store().with_page(2)).await;
         table.delete().await;
