@@ -3,4 +3,7 @@
 //! `scripts/aws-emulators.sh start` starts one; its `env` sets `LAYER0_TEST_DYNAMODB`, without which every test here fails.
 
 mod contract;
+mod faults;
+mod proxy;
+mod sizes;
 mod support;

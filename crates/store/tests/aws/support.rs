@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use layer0_store::DynamoStore;
@@ -32,6 +32,8 @@ pub(crate) fn client(endpoint: &str, attempts: u32) -> Client {
         .endpoint_url(endpoint)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .retry_config(retries)
+        // Otherwise all clients of this process share what they may spend on retries.
+        .retry_partition(RetryPartition::custom("test").token_bucket(TokenBucket::unlimited()).build())
         .timeout_config(timeouts)
         .build();
     Client::from_conf(config)
@@ -67,15 +69,5 @@ impl TestTable {
     /// Takes the table away.
     pub(crate) async fn delete(self) {
         self.client.delete_table().table_name(&self.name).send().await.expect("the table is there");
-    }
-
-    /// The table's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The client without faults.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
     }
 }

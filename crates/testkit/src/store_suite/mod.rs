@@ -74,6 +74,8 @@ pub const ALL: &[Behaviour] = behaviours![
     of_many_updates_one_wins_each_generation,
     of_many_creates_one_gets_the_name,
     of_many_services_one_gets_the_load_balancer,
+    nothing_comes_into_an_environment_that_goes,
+    no_service_comes_behind_a_load_balancer_that_goes,
     all_deploys_of_a_name_get_numbers_of_their_own,
     all_who_ask_for_a_setting_agree,
     tags_are_kept_by_entity_type_and_key,
