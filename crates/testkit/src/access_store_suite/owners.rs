@@ -93,9 +93,16 @@ pub async fn an_owner_goes_only_when_it_has_nothing(store: &dyn AccessPorts) {
     assert_eq!(store.member_list(&team).await.expect("a read succeeds"), [], "a new one begins with nothing");
 }
 
+/// Waits for so long as so many reads take: those who meet do so in another of their steps each time.
+async fn later(store: &dyn AccessPorts, reads: u32) {
+    for _ in 0..reads {
+        store.setting_get("none").await.expect("a read succeeds");
+    }
+}
+
 /// `owner_delete` against `entity_create` and `deploy_create`: either the owner goes, or something is made for it.
 pub async fn nothing_comes_to_an_owner_that_goes(store: &dyn AccessPorts) {
-    for round in 0..5 {
+    for round in 0..15 {
         let name = format!("team{round}");
         let owner = owner_made(store, &name).await.name;
         let mut environment = entities::environment(&name);
@@ -105,8 +112,14 @@ pub async fn nothing_comes_to_an_owner_that_goes(store: &dyn AccessPorts) {
         let new = NewDeploy { owner: Some(owner.clone()), ..entities::new_deploy(&name) };
         let (gone, made, deployed) = futures_util::join!(
             store.owner_delete(&owner),
-            store.entity_create(&entity, &operation),
-            store.deploy_create(new)
+            async {
+                later(store, round % 5).await;
+                store.entity_create(&entity, &operation).await
+            },
+            async {
+                later(store, round % 3).await;
+                store.deploy_create(new).await
+            }
         );
         assert_ne!(gone.is_ok(), made.is_ok() || deployed.is_ok(), "{gone:?} {made:?} {deployed:?}");
         let left = store.owner_get(&owner).await.expect("a read succeeds");

@@ -84,12 +84,19 @@ pub async fn all_who_ask_for_a_setting_agree(store: &dyn Store) {
     assert_eq!(store.setting_get("instance").await.expect("a read succeeds").as_ref(), answers.first());
 }
 
+/// Waits for so long as so many reads take: the one of two who waits comes to the other in another of its steps each time.
+async fn later(store: &dyn Store, reads: u32) {
+    for _ in 0..reads {
+        store.setting_get("none").await.expect("a read succeeds");
+    }
+}
+
 /// `entity_update` with `deleting` against `entity_create` in it and a new link to it: either the environment goes, or
 /// something comes; never both.
 pub async fn nothing_comes_into_an_environment_that_goes(store: &dyn Store) {
     environment(store, "linking").await;
     let mut generation = Generation(1);
-    for round in 0..10 {
+    for round in 0..18 {
         let word = format!("e{round}");
         let env = environment(store, &word).await;
         let mut linking = sample::environment("linking");
@@ -100,8 +107,14 @@ pub async fn nothing_comes_into_an_environment_that_goes(store: &dyn Store) {
         let service = Entity::Service(sample::service(&format!("s{round}"), &word, None));
         let (gone, linked, made) = futures_util::join!(
             begin_delete(store, &env),
-            store.entity_update(&linking, &operation),
-            attempt(store, &service)
+            async {
+                later(store, round % 3).await;
+                store.entity_update(&linking, &operation).await
+            },
+            async {
+                later(store, round % 6).await;
+                attempt(store, &service).await
+            }
         );
         assert_ne!(gone.is_ok(), linked.is_ok() || made.is_ok(), "{gone:?} {linked:?} {made:?}");
         for refused in [linked.as_ref().map(drop).err(), made.as_ref().err()].into_iter().flatten() {
@@ -116,11 +129,14 @@ pub async fn nothing_comes_into_an_environment_that_goes(store: &dyn Store) {
 /// The same of a load balancer and the service behind it.
 pub async fn no_service_comes_behind_a_load_balancer_that_goes(store: &dyn Store) {
     environment(store, "e").await;
-    for round in 0..10 {
+    for round in 0..12 {
         let word = format!("lb{round}");
         let lb = make(store, Entity::LoadBalancer(sample::load_balancer(&word, "e"))).await;
         let service = Entity::Service(sample::service(&format!("s{round}"), "e", Some(&word)));
-        let (gone, made) = futures_util::join!(begin_delete(store, &lb), attempt(store, &service));
+        let (gone, made) = futures_util::join!(begin_delete(store, &lb), async {
+            later(store, round % 6).await;
+            attempt(store, &service).await
+        });
         assert_ne!(gone.is_ok(), made.is_ok(), "{gone:?} {made:?}");
     }
 }
