@@ -2,6 +2,7 @@
 //! that means; acting on it is the reconciler's business.
 
 pub mod environment;
+pub mod lease;
 pub mod load_balancer;
 pub mod pull_check;
 pub mod service;

@@ -33,6 +33,7 @@ mod entity;
 mod fault;
 mod gone;
 mod item;
+mod lease;
 mod member;
 mod operation;
 mod owned;

@@ -11,7 +11,8 @@ use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::tag::Tag;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::store::{
-    Alongside, Entity, Holder, NewDeploy, OperationLog, OperationLogLine, Store, StoreError, Summary,
+    Alongside, Entity, Holder, Lease, LeaseAnswer, NewDeploy, OperationLog, OperationLogLine, Store, StoreError,
+    Summary,
 };
 
 use super::table::Step;
@@ -124,5 +125,23 @@ impl Store for DynamoStore {
 
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.table.setting(key).await?)
+    }
+
+    async fn lease_take(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<LeaseAnswer, StoreError> {
+        self.table.unit(|| self.table.lease_take_step(name, holder, now, until)).await
+    }
+
+    async fn lease_renew(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
+        self.table.unit(|| self.table.lease_renew_step(lease, now, until)).await
+    }
+
+    async fn lease_release(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
+        self.table.unit(|| self.table.lease_release_step(lease, now)).await
     }
 }
