@@ -10,6 +10,7 @@ mod defects;
 mod operations;
 mod review;
 mod scale;
+mod servers;
 mod stop;
 mod support;
 mod takeover;

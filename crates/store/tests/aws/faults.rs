@@ -123,7 +123,7 @@ async fn a_user_is_deleted_whole_wherever_the_server_dies() {
         if expected == 0 {
             let again = store.user_delete(&name("bob"), Timestamp(1)).await;
             assert!(matches!(again, Err(AccessStoreError::Missing { .. })), "{again:?}");
-            if writes % 2 == 0 {
+            if writes.is_multiple_of(2) {
                 // Otherwise the next one of that name does it.
                 store.table_ensure().await.expect("the next start finishes it");
             }

@@ -45,7 +45,7 @@ async fn a_large_service_is_never_read_in_halves() {
     store.entity_create(&large, &sample::operation("make-s", Verb::Create, &large)).await.expect("it is acceptable");
     assert_eq!(store.entity_get(&large.reference()).await.expect("a read succeeds"), Some(large.clone()));
     let listed = store.entity_list(large.reference().kind()).await.expect("a read succeeds");
-    assert_eq!(listed, [large.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&large));
 
     // Large and small in turn, while others read.
     let writing = async {
@@ -64,7 +64,7 @@ async fn a_large_service_is_never_read_in_halves() {
             };
             assert!(it.generation >= last, "time does not go backwards");
             last = it.generation;
-            let count = if last.0 % 2 == 0 { 1 } else { DEPLOYMENTS_KEPT };
+            let count = if last.0.is_multiple_of(2) { 1 } else { DEPLOYMENTS_KEPT };
             assert_eq!(it.deployments.len(), count, "generation {}", last.0);
         }
     };
