@@ -33,22 +33,27 @@ ready_of() {
     esac
 }
 
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-# The port of an emulator: the one that was asked for, or a free one.
+# The port of an emulator: the one that was asked for, or a free one above the emulator's usual one.
 port_of() {
     local asked=LAYER0_${1^^}_PORT
-    if [ -n "${!asked:-}" ]; then echo "${!asked}"; else free_port; fi
+    if [ -n "${!asked:-}" ]; then
+        echo "${!asked}"
+        return
+    fi
+    case $1 in
+    moto) free_port 15000 ;;
+    ministack) free_port 14566 ;;
+    microburst) free_port 19999 ;;
+    esac
 }
 
 install() {
     local venv=$AWS_DIR/$1 package
     package=$(package_of "$1")
     [ "$(cat "$venv/.installed" 2>/dev/null)" = "$package" ] && return
+    python3 -c 'import ensurepip' 2>/dev/null || need /no/ensurepip:python3-venv
     say "installing $package under target/aws"
-    python3 -m venv --clear "$venv" || die "python3 can't make a virtual environment (Debian: apt-get install python3-venv)"
+    python3 -m venv --clear "$venv" || die "python3 can't make a virtual environment"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$package" || die "$package can't be installed"
     echo "$package" >"$venv/.installed"
 }
@@ -94,9 +99,11 @@ PY
 
 start() {
     mkdir -p "$AWS_DIR"
-    is_here python3 || die "this needs python3"
+    need python3:python3
     local name
     for name in $EMULATORS; do install "$name"; done
+    # It was told where the one before listened.
+    runs ministack || stop_one microburst
     for name in $EMULATORS; do launch "$name"; done
     for name in $EMULATORS; do
         if ! wait_until 60 answers "$(ready_of "$name" "$(cat "$AWS_DIR/$name.port")")"; then
@@ -107,16 +114,19 @@ start() {
 }
 
 stop() {
-    local name pid
-    for name in $EMULATORS; do
-        if runs "$name"; then
-            pid=$(cat "$AWS_DIR/$name.pid")
-            kill "$pid" 2>/dev/null || true
-            wait_until 10 not_runs "$name" || kill -9 "$pid" 2>/dev/null || true
-            say "stopped $name"
-        fi
-        rm -f "$AWS_DIR/$name.pid" "$AWS_DIR/$name.port"
-    done
+    local name
+    for name in $EMULATORS; do stop_one "$name"; done
+}
+
+stop_one() {
+    local pid
+    if runs "$1"; then
+        pid=$(cat "$AWS_DIR/$1.pid")
+        kill "$pid" 2>/dev/null || true
+        wait_until 10 not_runs "$1" || kill -9 "$pid" 2>/dev/null || true
+        say "stopped $1"
+    fi
+    rm -f "$AWS_DIR/$1.pid" "$AWS_DIR/$1.port"
 }
 
 not_runs() { ! runs "$1"; }
