@@ -23,9 +23,10 @@ use layer0_store::SqliteStore;
 use crate::app::{App, Identity, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
+use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind};
 use crate::data_dir::DataDir;
-use crate::reconcile::Nudge;
+use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
 use crate::verification::Verification;
@@ -66,7 +67,7 @@ pub(crate) async fn app(
     let store = store(data_dir)?;
     let aws = Aws::connect(config).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
-    app_with(config, data_dir, address, clock.clone(), store, &engine).await
+    app_with(config, data_dir, address, clock.clone(), store, &engine, LeaseTimes::default()).await
 }
 
 /// Opens the store of a data directory.
@@ -82,6 +83,7 @@ pub(crate) async fn app_with(
     clock: Arc<dyn Clock>,
     store: SqliteStore,
     engine: &EngineMaker<'_>,
+    times: LeaseTimes,
 ) -> Result<App, WiringError> {
     let entities: Arc<dyn Store> = Arc::new(store.clone());
     let changes = Changes::new();
@@ -131,6 +133,7 @@ pub(crate) async fn app_with(
         clock,
         keys,
         nudge: Nudge::new(),
+        leases: Leases { holder: holder(&config.instance), times },
         rendered: routes::Rendered::default(),
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
@@ -142,6 +145,12 @@ pub(crate) async fn app_with(
         },
         fixed_rules,
     }))
+}
+
+/// The name of this life of this server. From the system's randomness, whatever the clock is: two servers with one name
+/// would each take what the other holds.
+fn holder(instance: &str) -> String {
+    layer0_domain::model::id::id_text(instance, u64::from_le_bytes(first8(&SystemClock.random())))
 }
 
 /// Notes where the registry is now, and answers where it was before. Each address that the instance ever had is a setting of

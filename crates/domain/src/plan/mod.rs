@@ -3,6 +3,7 @@
 
 pub mod environment;
 pub mod fargate;
+pub mod lease;
 pub mod load_balancer;
 pub mod policy;
 pub mod pull_check;

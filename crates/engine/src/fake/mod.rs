@@ -106,6 +106,12 @@ impl FakeEngine {
         Self { world: Arc::clone(&self.world), view, told: Arc::default() }
     }
 
+    /// The handle of another server that lives at the same time and works on the same containers.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { world: Arc::clone(&self.world), view: self.view, told: Arc::default() }
+    }
+
     /// Sets how long things take from now on.
     pub fn set_pace(&self, pace: Pace) {
         self.world.with(|state| state.pace = pace);

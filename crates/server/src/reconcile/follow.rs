@@ -292,7 +292,7 @@ impl Follower<'_> {
         };
         if let Err(why) = result {
             warn!(entity = %operation.entity, error = %why, "the engine could not be told yet");
-            told.ask_again();
+            told.ask_again(&operation.entity).await;
         }
     }
 }

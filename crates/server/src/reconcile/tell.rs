@@ -1,6 +1,6 @@
 //! Telling the engine what is wanted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use layer0_domain::model::entity::{EntityKind, EntityRef};
@@ -29,6 +29,7 @@ pub(crate) struct Told {
     topology: Arc<Mutex<()>>,
     turns: Mutex<HashMap<EntityRef, Arc<Mutex<()>>>>,
     refusals: Mutex<HashMap<EntityRef, String>>,
+    again: Mutex<HashSet<EntityRef>>,
     incomplete: Notify,
 }
 
@@ -51,8 +52,10 @@ impl Told {
         self.refusals.lock().await.remove(entity);
     }
 
-    /// Asks for everything to be told again soon: something could not be told, and nobody else will try.
-    pub(crate) fn ask_again(&self) {
+    /// Asks for an entity to be told again soon: it could not be told, and nobody else will try. Whoever resyncs tells
+    /// everything.
+    pub(crate) async fn ask_again(&self, entity: &EntityRef) {
+        self.again.lock().await.insert(entity.clone());
         self.incomplete.notify_one();
     }
 
@@ -216,6 +219,7 @@ async fn neighbours(
 /// all ends the round.
 pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError> {
     let mut complete = true;
+    told.again.lock().await.clear();
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
         for summary in app.store.summary_list(kind).await? {
             let result = ensure_present(app, told, &summary.entity, Anew::Yes).await;
@@ -238,6 +242,23 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
         }
     }
     Ok(complete)
+}
+
+/// Tells the engine of those entities that somebody asked for with [`Told::ask_again`]: for a server that does not resync.
+/// Asks again for those that it does not take now.
+pub(crate) async fn again(app: &App, told: &Told) {
+    let asked = std::mem::take(&mut *told.again.lock().await);
+    for reference in asked {
+        let result = match app.store.entity_get(&reference).await {
+            Ok(Some(it)) => entity(app, told, &it).await,
+            Ok(None) => Ok(()),
+            Err(why) => Err(why.into()),
+        };
+        if let Err(why) = result {
+            tracing::debug!(entity = %reference, error = %why, "the engine could not be told yet");
+            told.ask_again(&reference).await;
+        }
+    }
 }
 
 async fn tell(app: &App, told: &Told, entity: &EntityRef) -> Result<(), TellError> {

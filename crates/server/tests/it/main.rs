@@ -11,6 +11,7 @@ mod operations;
 mod pull_check;
 mod review;
 mod scale;
+mod servers;
 mod stop;
 mod support;
 mod takeover;
