@@ -49,6 +49,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "LAYER0_ENDPOINT_URL",
         "what stands in for all of AWS, else AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> (flag `--endpoint-url`, key `endpoint_url`)",
     ),
+    (
+        "LAYER0_TABLE",
+        "a DynamoDB table for the state in place of the data directory; several servers may share it (flag `--table`, key `table`)",
+    ),
     ("LAYER0_AWS_VPC", "the VPC that everything stands in (flag `--aws-vpc`, key `aws_vpc`)"),
     (
         "LAYER0_AWS_PRIVATE_SUBNETS",

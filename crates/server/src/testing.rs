@@ -205,7 +205,7 @@ impl TestApp {
             }
         };
         let address = self.address();
-        let (fake, opened) = (self.fake.clone(), store.clone());
+        let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()));
         let engine = move |_: String, _: &Registry| Ok(Arc::new(fake.clone()) as Arc<dyn Engine>);
         let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine, times).await;
         let app = app.expect("an instance can be put together");

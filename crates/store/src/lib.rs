@@ -71,6 +71,9 @@ mod dynamodb;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+/// What [`DynamoStore::new`] takes, so that whoever puts an instance together needs no other crate for it.
+#[cfg(feature = "dynamodb")]
+pub use aws_sdk_dynamodb::Client as DynamoClient;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{DynamoStore, TableError};
 #[cfg(feature = "sqlite")]

@@ -42,6 +42,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("public-address", "ADDR", "The address in the URLs of public load balancers [default: this machine's]"),
     ("aws-region", "REGION", "The AWS region [default: AWS_REGION, or the profile's]"),
     ("endpoint-url", "URL", "What stands in for all of AWS: an emulator"),
+    ("table", "NAME", "A DynamoDB table for the state, in place of DIR; several servers may share it"),
     ("aws-vpc", "ID", "The VPC that everything stands in"),
     ("aws-private-subnets", "IDS", "Subnets for tasks, machines and private load balancers, separated by commas"),
     ("aws-public-subnets", "IDS", "Subnets for public load balancers, separated by commas"),

@@ -9,6 +9,8 @@ pub(crate) struct AwsConfig {
     pub(crate) region: Option<String>,
     /// What stands in for all of AWS, for emulators.
     pub(crate) endpoint_url: Option<String>,
+    /// The DynamoDB table that keeps the state; `None` for the data directory.
+    pub(crate) table: Option<String>,
     /// The VPC.
     pub(crate) vpc: String,
     /// Subnets for tasks, machines and private load balancers.
@@ -29,6 +31,16 @@ impl AwsConfig {
             endpoint_url: match find("endpoint_url", &["LAYER0_ENDPOINT_URL"]) {
                 Some(given) if !given.text.starts_with("http://") && !given.text.starts_with("https://") => {
                     return Err(given.wrong("is no URL, such as `http://127.0.0.1:4566`"));
+                }
+                given => given.map(|given| given.text),
+            },
+            table: match find("table", &["LAYER0_TABLE"]) {
+                // `TableName` of the DynamoDB API.
+                Some(given) if !is_table_name(&given.text) => {
+                    return Err(given.wrong("is no table's name: 3 to 255 letters, digits, `_`, `-` and `.`"));
+                }
+                Some(given) if !cfg!(feature = "aws") => {
+                    return Err(given.wrong("needs an executable that is built with `--features aws`"));
                 }
                 given => given.map(|given| given.text),
             },
@@ -57,6 +69,11 @@ impl AwsConfig {
         };
         Err(ConfigError::Flags(format!("the engine `ecs` has to know {missing}")))
     }
+}
+
+fn is_table_name(text: &str) -> bool {
+    (3..=255).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 /// Names separated by commas.
