@@ -125,12 +125,16 @@ impl Shared {
     async fn services_look(&self, cluster: &str, services: &[ServiceId]) -> Result<bool, AwsError> {
         let by_name: HashMap<String, &ServiceId> = services.iter().map(|id| (self.names.service(id), id)).collect();
         let names: Vec<String> = by_name.keys().cloned().collect();
+        let acts = |id: &ServiceId| self.state().services.get(id).map(|service| service.acts);
+        let before: HashMap<&ServiceId, Option<u64>> = services.iter().map(|id| (id, acts(id))).collect();
         let mut found = self.aws.services_describe(cluster, &names).await?;
         let mut restless: Vec<&ServiceId> = Vec::new();
         for (name, id) in &by_name {
             let seen = found.iter().position(|it| it.name == *name).map(|at| found.swap_remove(at));
             let seen = seen.filter(|seen| !seen.is_gone());
+            let _turn = self.turn(&EntityRef::Service((*id).clone())).await;
             if let Some(service) = self.state().services.get_mut(*id)
+                && before.get(*id) == Some(&Some(service.acts))
                 && (service.is_busy || service.seen != seen)
             {
                 service.seen_put(&self.names, seen);

@@ -1,20 +1,19 @@
 //! ECS: the suite that every engine has to pass, on the fake AWS of the testkit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
-use layer0_domain::port::engine::Engine;
-use layer0_engine::ecs::{EcsConfig, EcsEngine, Rate, Rates, connect};
 use layer0_testkit::aws::{Behaviour, FakeAws, FakeAwsConfig};
 use layer0_testkit::engine_suite::{CONTAINER, Role, Subject, TALK};
 
-/// Faster than anything that is looked for.
-const NO_LIMIT: Rate = Rate { burst: 10_000.0, per_second: 10_000.0 };
+mod budget;
+mod faults;
+mod stage;
 
-/// The account that all tests of a process share nothing of: each has a fake of its own.
+use stage::engine;
+
+/// Each test has a world of its own.
 async fn world() -> Arc<FakeAws> {
     let aws = FakeAws::start(FakeAwsConfig { task_start_ms: 20, task_stop_ms: 10, ..FakeAwsConfig::default() }).await;
     aws.behave("suite:serves", Behaviour::Serves);
@@ -26,24 +25,6 @@ async fn world() -> Arc<FakeAws> {
     let lines = TALK.iter().map(|line| (*line).to_owned()).collect();
     aws.behave("suite:talks", Behaviour::Talks { lines, then_code: Some(0) });
     Arc::new(aws)
-}
-
-async fn engine(aws: &FakeAws) -> Arc<dyn Engine> {
-    let connection = connect(Some("us-east-1"), Some(aws.endpoint())).await.expect("a region is given");
-    // The fake checks no signature, but the SDK does not send a request without one.
-    let keys = Credentials::new("test", "test", None, None, "test");
-    let sdk = connection.sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(keys)).build();
-    let mut config = EcsConfig::new("suite".to_owned(), "suite-0123456789".to_owned(), connection.region.clone());
-    config.vpc = "vpc-main".to_owned();
-    config.private_subnets = vec!["subnet-private-a".to_owned(), "subnet-private-b".to_owned()];
-    config.public_subnets = vec!["subnet-public-a".to_owned(), "subnet-public-b".to_owned()];
-    config.execution_role = Some("arn:aws:iam::123456789012:role/l0-execution".to_owned());
-    config.rates =
-        Rates { ecs_read: NO_LIMIT, ecs_write: NO_LIMIT, stacks: NO_LIMIT, logs: NO_LIMIT, balancers: NO_LIMIT };
-    config.settle = Duration::from_millis(150);
-    config.look_busy = Duration::from_millis(20);
-    config.look_quiet = Duration::from_millis(200);
-    Arc::new(EcsEngine::start(config, &sdk))
 }
 
 async fn subject() -> Subject {

@@ -12,7 +12,7 @@ use layer0_domain::model::time::Timestamp;
 
 pub(in crate::ecs) use self::tasks::{EcsContainer, EcsTask, TaskFilter, TaskWanted};
 use super::pace::Family;
-use super::{Aws, AwsError, last_part, moment};
+use super::{Aws, AwsError, Kind, last_part, moment};
 
 /// The most services that one `DescribeServices` takes.
 const SERVICES_A_CALL: usize = 10;
@@ -171,8 +171,15 @@ impl Aws {
                 .set_load_balancers(Some(wanted.targets.iter().map(load_balancer).collect()))
                 .health_check_grace_period_seconds(i32::from(wanted.grace_s));
         }
-        self.send(op, Family::EcsWrite, call.send()).await?;
-        Ok(())
+        match self.send(op, Family::EcsWrite, call.send()).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.lacks_definition() => Err(error.with_kind(Kind::Missing)),
+            // A service of that name is there, made with another wish. There is no code of its own for it.
+            Err(error) if error.code == "InvalidParameterException" && error.message.contains("not idempotent") => {
+                Err(error.with_kind(Kind::Exists))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Changes a service.
@@ -190,8 +197,11 @@ impl Aws {
             .set_task_definition(update.definition.clone())
             .set_desired_count(update.desired.map(count))
             .set_load_balancers(update.targets.as_ref().map(|all| all.iter().map(load_balancer).collect()));
-        self.send("ecs:UpdateService", Family::EcsWrite, call.send()).await?;
-        Ok(())
+        match self.send("ecs:UpdateService", Family::EcsWrite, call.send()).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.lacks_definition() => Err(error.with_kind(Kind::Missing)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a service, whatever it runs: ECS drains its tasks and stops them.

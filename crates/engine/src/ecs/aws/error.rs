@@ -92,6 +92,15 @@ impl AwsError {
         }
     }
 
+    /// Whether ECS does not find a task definition, for which it has no code: one that was just registered becomes visible
+    /// late ("Amazon ECS API … eventual consistency").
+    pub(super) fn lacks_definition(&self) -> bool {
+        let text = self.message.to_ascii_lowercase();
+        matches!(self.code.as_str(), "ClientException" | "InvalidParameterException")
+            && (text.contains("taskdefinition") || text.contains("task definition"))
+            && (text.contains("not found") || text.contains("unable to find") || text.contains("unable to describe"))
+    }
+
     /// Whether it isn't there.
     pub(in crate::ecs) fn is_missing(&self) -> bool {
         self.kind == Kind::Missing

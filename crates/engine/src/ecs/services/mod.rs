@@ -6,6 +6,7 @@ mod remove;
 mod seen;
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
@@ -27,6 +28,9 @@ use super::template::{BalancerKind, CAPACITY_PROVIDER, balancer_kind, target_out
 /// Seconds in which failing checks of the load balancer do not count against a new copy.
 const GRACE_S: u16 = 60;
 
+/// How long what was registered may stay invisible before it is registered once more.
+const VISIBLE_MAX: Duration = Duration::from_secs(60);
+
 /// A service that the engine was told of, or is taking away.
 #[derive(Debug, Default)]
 pub(super) struct ServiceState {
@@ -40,8 +44,10 @@ pub(super) struct ServiceState {
     pub(super) tasks: Vec<EcsTask>,
     /// How its load balancer finds its tasks.
     pub(super) targets: Vec<TargetHealth>,
-    /// Deployments whose task definition is registered.
-    registered: HashSet<DeploymentId>,
+    /// When deployments' task definitions were registered.
+    registered: HashMap<DeploymentId, Instant>,
+    /// Counts what was done to it: what was read of it before it was done to says nothing any more.
+    pub(super) acts: u64,
     /// The deployment that was last seen to be ECS's primary one, or to be wanted. When ECS then works towards another one
     /// without being asked, it gave this one up.
     was_primary: Option<DeploymentId>,
@@ -99,6 +105,7 @@ impl Shared {
                 service.checked.insert(self.names.deployment_family(&spec.id, &spec.revision.deployment));
             }
             service.is_busy = true;
+            service.acts += 1;
             service.spec = Some(spec.clone());
         }
         let cluster = self.names.environment(&spec.environment);
@@ -131,6 +138,7 @@ impl Shared {
         };
         let mut state = self.state();
         let Some(service) = state.services.get_mut(id) else { return Ok(()) };
+        service.acts += 1;
         service.waiting_for = match &step {
             Step::Wait(what) => Some(what.clone()),
             _ => None,
@@ -247,23 +255,23 @@ impl Shared {
         self.aws.service_update(&cluster, &self.names.service(&spec.id), &update).await
     }
 
-    /// The task definition of the wanted deployment, by its ARN or its family. `None` when it can't be made; the reason is
-    /// with the service then.
+    /// The task definition of the wanted deployment, by its family alone, which means its newest revision: so the same wish is
+    /// the same request, whoever registered it and when. `None` when it can't be made; the reason is with the service then.
     async fn deployment_register(&self, spec: &ServiceSpec) -> Result<Option<String>, AwsError> {
         let family = self.names.deployment_family(&spec.id, &spec.revision.deployment);
         let known = self.state().services.get(&spec.id).is_some_and(|service| {
             let deployments = service.seen.iter().flat_map(|seen| &seen.deployments);
-            service.registered.contains(&spec.revision.deployment)
+            let lately = service.registered.get(&spec.revision.deployment);
+            lately.is_some_and(|at| at.elapsed() < VISIBLE_MAX)
                 || deployments.into_iter().any(|deployment| deployment.family == family)
         });
-        // A family's name alone means its newest revision.
         if known {
             return Ok(Some(family));
         }
         let log_group = self.names.environment(&spec.environment);
         let registration = Registration {
             config: &self.config,
-            family,
+            family: family.clone(),
             launch: spec.launch,
             log_group: &log_group,
             log_prefix: Names::streams(spec.id.as_str()).trim_end_matches('/').to_owned(),
@@ -278,11 +286,11 @@ impl Shared {
                 return Ok(None);
             }
         };
-        let arn = self.aws.definition_register(&body).await?;
+        self.aws.definition_register(&body).await?;
         if let Some(service) = self.state().services.get_mut(&spec.id) {
-            service.registered.insert(spec.revision.deployment.clone());
+            service.registered.insert(spec.revision.deployment.clone(), Instant::now());
         }
-        Ok(Some(arn))
+        Ok(Some(family))
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_ecs::types::{CapacityProviderStrategyItem, Container, DesiredStatus,
 use layer0_domain::model::time::Timestamp;
 
 use super::super::pace::Family;
-use super::super::{Aws, AwsError, last_part, moment};
+use super::super::{Aws, AwsError, Kind, last_part, moment};
 use super::{Network, definitions, network, tags};
 
 /// The most tasks that one `DescribeTasks` takes, and that one `ListTasks` answers.
@@ -122,7 +122,11 @@ impl Aws {
                 call.capacity_provider_strategy(item.map_err(|_| AwsError::incomplete(op, "capacity provider"))?)
             }
         };
-        let answer = self.send(op, Family::EcsWrite, call.send()).await?;
+        let answer = match self.send(op, Family::EcsWrite, call.send()).await {
+            Ok(answer) => answer,
+            Err(error) if error.lacks_definition() => return Err(error.with_kind(Kind::Missing)),
+            Err(error) => return Err(error),
+        };
         let failures = answer.failures.unwrap_or_default().into_iter();
         Ok(failures.map(|it| (it.reason.unwrap_or_else(|| "no reason was given".to_owned()), it.detail)).collect())
     }
