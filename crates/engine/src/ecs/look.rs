@@ -131,11 +131,10 @@ impl Shared {
         let mut restless: Vec<&ServiceId> = Vec::new();
         for (name, id) in &by_name {
             let seen = found.iter().position(|it| it.name == *name).map(|at| found.swap_remove(at));
-            let seen = seen.filter(|seen| !seen.is_gone());
             let _turn = self.turn(&EntityRef::Service((*id).clone())).await;
             if let Some(service) = self.state().services.get_mut(*id)
                 && before.get(*id) == Some(&Some(service.acts))
-                && (service.is_busy || service.seen != seen)
+                && (service.is_busy || service.seen.as_ref() != seen.as_ref().filter(|seen| !seen.is_gone()))
             {
                 service.seen_put(&self.names, seen);
                 restless.push(id);

@@ -155,7 +155,7 @@ impl Shared {
         let mut first = started;
         while first < spec.copies {
             let count = COPIES_A_CALL.min(spec.copies - first);
-            let wanted = TaskWanted {
+            let mut wanted = TaskWanted {
                 cluster: cluster.to_owned(),
                 definition: definition.clone(),
                 count,
@@ -163,8 +163,10 @@ impl Shared {
                 network: network.clone(),
                 started_by: spec.id.to_string(),
                 tags: self.names.tags(names::TASK, spec.id.as_str(), spec.name.as_str()),
-                token: services::token(&["task", spec.id.as_str(), &first.to_string()]),
+                token: String::new(),
             };
+            // The same wish has the same token, so that a lost answer starts nothing twice.
+            wanted.token = services::token(&[&format!("{wanted:?} {first}")]);
             if let Some((reason, detail)) = self.aws.task_run(&wanted).await?.into_iter().next() {
                 self.task_no_room(&spec.id, &reason, detail.as_deref());
                 return Ok(());

@@ -24,6 +24,8 @@ pub(in crate::ecs) struct EcsService {
     pub(in crate::ecs) name: String,
     /// `ACTIVE`, `DRAINING` or `INACTIVE`.
     pub(in crate::ecs) status: String,
+    /// When it was made.
+    pub(in crate::ecs) created: Option<Timestamp>,
     /// Tasks wanted.
     pub(in crate::ecs) desired: u32,
     /// Tasks that run.
@@ -143,8 +145,8 @@ pub(in crate::ecs) struct ServiceUpdate {
 }
 
 impl Aws {
-    /// Makes a service.
-    pub(in crate::ecs) async fn service_create(&self, wanted: &ServiceWanted) -> Result<(), AwsError> {
+    /// Makes a service. `false` when the token stands for one that is gone: ECS answers with that one then, and makes none.
+    pub(in crate::ecs) async fn service_create(&self, wanted: &ServiceWanted) -> Result<bool, AwsError> {
         let op = "ecs:CreateService";
         let mut call = self
             .ecs
@@ -172,7 +174,7 @@ impl Aws {
                 .health_check_grace_period_seconds(i32::from(wanted.grace_s));
         }
         match self.send(op, Family::EcsWrite, call.send()).await {
-            Ok(_) => Ok(()),
+            Ok(answer) => Ok(answer.service.is_none_or(|it| it.status.as_deref() == Some("ACTIVE"))),
             Err(error) if error.lacks_definition() => Err(error.with_kind(Kind::Missing)),
             // A service of that name is there, made with another wish. There is no code of its own for it.
             Err(error) if error.code == "InvalidParameterException" && error.message.contains("not idempotent") => {
@@ -319,6 +321,7 @@ fn service(from: Service) -> EcsService {
     EcsService {
         name: from.service_name.unwrap_or_default(),
         status: from.status.unwrap_or_default(),
+        created: moment(from.created_at),
         desired: uncount(from.desired_count),
         running: uncount(from.running_count),
         pending: uncount(from.pending_count),

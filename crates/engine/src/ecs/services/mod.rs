@@ -11,6 +11,7 @@ use std::time::Duration;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{DeploymentId, ServiceId};
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
@@ -44,6 +45,10 @@ pub(super) struct ServiceState {
     pub(super) tasks: Vec<EcsTask>,
     /// How its load balancer finds its tasks.
     pub(super) targets: Vec<TargetHealth>,
+    /// When the service of this name was made that ECS still shows as deleted: another one is another wish.
+    life_before: Option<Timestamp>,
+    /// Services of this name that are gone and whose token we met.
+    lives: u64,
     /// When deployments' task definitions were registered.
     registered: HashMap<DeploymentId, Instant>,
     /// Counts what was done to it: what was read of it before it was done to says nothing any more.
@@ -72,6 +77,9 @@ pub(super) struct ServiceState {
 impl ServiceState {
     /// Takes in how ECS has the service.
     pub(super) fn seen_put(&mut self, names: &Names, seen: Option<EcsService>) {
+        if let Some(gone) = seen.as_ref().filter(|seen| seen.is_gone()) {
+            self.life_before = gone.created;
+        }
         self.seen = seen.filter(|seen| !seen.is_gone());
         let Some(wanted) = self.spec.as_ref().map(|spec| &spec.revision.deployment) else { return };
         let primary = self.seen.iter().flat_map(|seen| &seen.deployments).find(|it| it.is_primary);
@@ -222,7 +230,12 @@ impl Shared {
 
     async fn service_make(&self, spec: &ServiceSpec, place: &Place) -> Result<(), AwsError> {
         let Some(definition) = self.deployment_register(spec).await? else { return Ok(()) };
-        let wanted = ServiceWanted {
+        let lives = {
+            let state = self.state();
+            let service = state.services.get(&spec.id);
+            service.map_or((None, 0), |service| (service.life_before, service.lives))
+        };
+        let mut wanted = ServiceWanted {
             cluster: self.names.environment(&spec.environment),
             name: self.names.service(&spec.id),
             definition,
@@ -232,10 +245,18 @@ impl Shared {
             targets: place.targets.clone(),
             grace_s: GRACE_S,
             tags: self.names.tags(names::SERVICE, spec.id.as_str(), spec.name.as_str()),
-            token: token(&[spec.id.as_str(), spec.revision.deployment.as_str(), &spec.generation.0.to_string()]),
+            token: String::new(),
         };
+        // The same wish has the same token, another wish another one: ECS refuses a token that comes with another wish.
+        wanted.token = token(&[&format!("{wanted:?} {lives:?}")]);
         match self.aws.service_create(&wanted).await {
-            Ok(()) => Ok(()),
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                if let Some(service) = self.state().services.get_mut(&spec.id) {
+                    service.lives += 1;
+                }
+                Ok(())
+            }
             // "Creation of service was not idempotent": it is there. The next look sees it and changes what differs.
             Err(error) if error.kind == Kind::Exists => Ok(()),
             Err(error) => Err(error),
