@@ -54,7 +54,7 @@ mod wire;
 mod world;
 
 pub use behaviour::Behaviour;
-pub use config::FakeAwsConfig;
+pub use config::{FakeAwsConfig, Pulls};
 pub use ecr::FakeImage;
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
 pub use iam::Role;
@@ -148,6 +148,16 @@ impl FakeAws {
     /// Says how many container instances a cluster has, for the launch type EC2.
     pub fn container_instances(&self, cluster: &str, count: u64) {
         self.shared.with(|world| cloudformation::instances_set(world, cluster, count));
+    }
+
+    /// Says whether a launch type (`FARGATE`, `EC2`) or a capacity provider (`FARGATE_SPOT`) has capacity for new tasks.
+    pub fn capacity(&self, of: &str, available: bool) {
+        self.shared.with(|world| ecs::scheduler::capacity_set(world, of, available));
+    }
+
+    /// Interrupts a task, as happens to those on Fargate Spot.
+    pub fn interrupt(&self, task_id: &str) {
+        self.shared.with(|world| ecs::life::interrupt(world, task_id));
     }
 
     /// Makes the one essential container of a running task end, as a crash does: with this code.

@@ -33,14 +33,11 @@ pub(super) fn stuck(world: &mut World, arn: &Id, reason: &str) {
     if known {
         return;
     }
-    tell(
-        world,
-        arn,
-        &format!(
-            "was unable to place a task because no container instance met all of its requirements. Reason: {reason} For more \
-             information, see the Troubleshooting section of the Amazon ECS Developer Guide."
-        ),
+    let text = format!(
+        "was unable to place a task {reason} For more information, see the Troubleshooting section of the Amazon ECS Developer \
+         Guide."
     );
+    tell(world, arn, &text.replace("task Reason", "task. Reason"));
     if let Some(service) = world.ecs.services.get_mut(arn) {
         service.stuck = Some(reason.to_owned());
     }

@@ -10,7 +10,7 @@ use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
 use super::place::{Interface, Launch};
 use super::task::{self, Container, ContainerStatus, Health, Status, Task, Times};
-use super::{Definition, Tags, logging, scheduler};
+use super::{Definition, Tags, logging, pull, scheduler};
 
 /// A step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,7 @@ fn activate(world: &mut World, task: &mut Task) {
     let failing = pull.or_else(|| task.containers.iter().position(|container| refused(container).is_some()));
     let failed = match failing {
         Some(at) => refused(&task.containers[at]).map(|text| (at, text)),
-        None => logging::prepare(world, task).err(),
+        None => pull::problem(world, task).or_else(|| logging::prepare(world, task).err()),
     };
     if let Some((at, text)) = failed {
         fail_start(world, task, at, &text);
@@ -275,6 +275,12 @@ fn run(world: &mut World, task: &mut Task) {
             *service.registered.entry(group.clone()).or_insert(0) += 1;
         }
     }
+}
+
+/// AWS takes a Fargate Spot task's capacity back.
+pub(crate) fn interrupt(world: &mut World, id: &str) {
+    let Some(id) = world.ecs.tasks.get(id).map(|task| task.id.clone()) else { return };
+    stop(world, &id, "SpotInterruption", "Your Spot Task was interrupted.", false);
 }
 
 /// The first essential container that runs ends now, with this code.

@@ -25,9 +25,11 @@ mod fargate;
 pub(crate) mod life;
 mod logging;
 mod place;
+mod pull;
 mod rollout;
 mod run;
 pub(crate) mod scheduler;
+mod service;
 mod services;
 mod tags;
 mod task;
@@ -37,7 +39,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use definition::{Definition, Family, value as definition_value};
 pub(crate) use describe::{describe_service, describe_task};
 pub(crate) use life::Step;
-pub(crate) use services::Service;
+pub(crate) use service::Service;
 pub(crate) use tags::{Tags, tags_of, tags_value};
 pub(crate) use task::Task;
 
@@ -56,6 +58,8 @@ pub(crate) struct Ecs {
     pub(crate) rollouts: HashMap<String, Id>,
     /// By operation, cluster and client token: the request, and what it made.
     pub(crate) tokens: HashMap<(&'static str, String, String), (Value, Vec<Id>)>,
+    /// The launch types and capacity providers that have no capacity right now.
+    pub(crate) without_capacity: BTreeSet<String>,
     /// Counts the addresses given out.
     pub(crate) addresses: u64,
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::super::world::{Id, World};
 use super::Definition;
-use super::services::{Deployment, RolloutState};
+use super::service::{Deployment, RolloutState};
 
 /// A service deployment.
 #[derive(Debug, Clone)]

@@ -12,7 +12,8 @@ use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
 use super::life::{self, Spec};
 use super::place::{self, Choice};
-use super::services::{self, RolloutState, ServiceStatus};
+use super::service::{RolloutState, ServiceStatus};
+use super::services;
 use super::task::{Health, Task};
 use super::{events, rollout};
 
@@ -30,6 +31,19 @@ fn look_after(world: &mut World, arn: &Id, after_ms: u64) {
     }
     service.look_ms = Some(at_ms);
     world.later(after_ms, Due::Service(arn.clone()));
+}
+
+/// Sets whether there is capacity for new tasks; with it, all services are looked at again.
+pub(crate) fn capacity_set(world: &mut World, of: &str, available: bool) {
+    if !available {
+        world.ecs.without_capacity.insert(of.to_owned());
+        return;
+    }
+    world.ecs.without_capacity.remove(of);
+    let services: Vec<Id> = world.ecs.services.keys().cloned().collect();
+    for service in services {
+        poke(world, &service);
+    }
 }
 
 /// A task of a deployment was healthy for the first time: its failures are forgotten and counted no more.
@@ -267,23 +281,30 @@ fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
     }
     let Some(cluster) = world.ecs.clusters.get(&service.cluster) else { return };
     let Ok(choice) = Choice::of(cluster, &primary.settings) else { return };
-    if let Some(reason) = place::no_room(cluster, choice.launch_type()) {
-        events::stuck(world, arn, reason);
+    let rooms = (primary.started..primary.started + missing).map(|number| choice.launch(number));
+    let (launches, refused): (Vec<_>, Vec<_>) =
+        rooms.map(|launch| (place::no_room(world, cluster, &launch), launch)).partition(|(reason, _)| reason.is_none());
+    if let Some((Some(reason), _)) = refused.into_iter().next() {
+        events::stuck(world, arn, &reason);
+    }
+    if launches.is_empty() {
         return;
     }
+    let Some(service) = world.ecs.services.get(arn) else { return };
+    let Some(primary) = service.deployments.first() else { return };
     let primary = primary.clone();
     let (cluster, name) = (service.cluster.clone(), service.name.clone());
     let tags = services::propagated(world, service, &primary.definition);
     let execute_command = service.settings.flag("enableExecuteCommand");
     let mut started = Vec::new();
-    for number in primary.started..primary.started + missing {
+    for (_, launch) in launches {
         let spec = Spec {
             cluster: cluster.clone(),
             definition: primary.definition.clone(),
             service: Some((arn.clone(), primary.id.clone())),
             group: format!("service:{name}"),
             started_by: Some(primary.id.to_string()),
-            launch: choice.launch(number),
+            launch,
             platform_version: primary.settings.text("platformVersion").map(str::to_owned),
             network: primary.settings.member("networkConfiguration").cloned().unwrap_or(Value::Null),
             overrides: Value::Null,
@@ -295,9 +316,8 @@ fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
     events::started(world, arn, &started);
     let Some(service) = world.ecs.services.get_mut(arn) else { return };
     service.steady = false;
-    service.stuck = None;
     if let Some(primary) = service.deployments.first_mut() {
-        primary.started += missing;
+        primary.started += started.len() as u64;
     }
 }
 
@@ -323,6 +343,9 @@ fn settle(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
         rollout::complete(world, arn);
     }
     if !steady_before {
+        if let Some(service) = world.ecs.services.get_mut(arn) {
+            service.stuck = None;
+        }
         events::tell(world, arn, "has reached a steady state.");
         if let Some(service) = world.ecs.services.get_mut(arn) {
             service.steady = true;
