@@ -131,7 +131,7 @@ impl FakeAws {
         self.shared.with(|world| world.rules.add_image(image_part.to_owned(), behaviour));
     }
 
-    /// Says what containers do by their definition, with the overrides of the task.
+    /// Says what containers do by their definition, with the overrides of the task. The rule must not call the fake.
     pub fn behave_by(&self, rule: impl Fn(&Value) -> Option<Behaviour> + Send + 'static) {
         self.shared.with(|world| world.rules.add(Box::new(rule)));
     }
@@ -165,6 +165,11 @@ impl FakeAws {
         self.shared.with(|world| ecs::life::crash(world, task_id, code));
     }
 
+    /// Changes what the container health checks of a running task say.
+    pub fn container_health(&self, task_id: &str, passes: bool) {
+        self.shared.with(|world| ecs::life::set_health(world, task_id, passes));
+    }
+
     /// Changes what the load balancers' health checks of a running task say.
     pub fn target_health(&self, task_id: &str, passes: bool) {
         self.shared.with(|world| elbv2::set_health(world, task_id, passes));
@@ -189,6 +194,7 @@ impl FakeAws {
     }
 
     /// Says who may read the registries of other accounts: by the registry's account, the repository and the action.
+    /// The hook must not call the fake.
     pub fn ecr_access(&self, access: impl Fn(&str, &str, &str) -> bool + Send + 'static) {
         self.shared.with(|world| world.ecr.access = Some(Box::new(access)));
     }

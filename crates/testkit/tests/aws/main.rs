@@ -3,6 +3,7 @@
 mod client;
 mod ecr;
 mod faults;
+mod instances;
 mod logs;
 mod networks;
 mod pulls;

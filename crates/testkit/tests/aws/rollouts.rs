@@ -235,3 +235,34 @@ async fn a_forced_deployment_replaces_all_tasks() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_turns_unhealthy_later_is_replaced() {
+    let client = Client::with_cluster().await;
+    let check = json!({"command": ["CMD-SHELL", "true"], "interval": 5});
+    let definition = client.definition_with("web", json!({"name": "main", "image": "a", "healthCheck": check})).await;
+    client.ecs("CreateService", new_service("web", &definition, 2)).await.expect("it is valid");
+    client.completed("web").await;
+    let before = running(&client);
+    let id = before[0].as_str().and_then(|arn| arn.rsplit('/').next()).expect("an id");
+    client.aws.container_health(id, false);
+    until("another in its place", || async {
+        let now = running(&client);
+        if now.len() == 2 && !now.contains(&before[0]) { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+    assert!(running(&client).contains(&before[1]), "the healthy one stays");
+}
+
+#[tokio::test]
+async fn a_first_rollout_that_is_stopped_starts_nothing_more() {
+    let client = Client::with_cluster().await;
+    client.aws.behave("broken", Behaviour::Exits { code: 1, after_ms: 0 });
+    let broken = client.definition("web", "broken").await;
+    let made = client.ecs("CreateService", new_service("web", &broken, 1)).await.expect("it is valid");
+    let rollout = made["service"]["currentServiceDeployment"].clone();
+    client.ecs("StopServiceDeployment", json!({"serviceDeploymentArn": rollout})).await.expect("it is in progress");
+    let seen = client.service("web").await;
+    assert_eq!(seen["deployments"][0]["rolloutState"], "FAILED");
+    assert_eq!(rollouts(&client, "web").await[0]["status"], "ROLLBACK_FAILED");
+}
