@@ -17,6 +17,9 @@ use super::services;
 use super::task::{Health, Task};
 use super::{events, rollout};
 
+/// After so many failed tasks in a row a service tells that it can't start tasks. AWS does not say how many it takes.
+const IMPAIRED: u64 = 3;
+
 /// Sees to it that a service is looked at soon.
 pub(crate) fn poke(world: &mut World, arn: &Id) {
     look_after(world, arn, world.config.scheduler_ms.max(1));
@@ -75,6 +78,17 @@ pub(super) fn task_over(world: &mut World, arn: &Id, deployment: &Id, task: &Tas
     let id = deployment.id.clone();
     if let Some(rollout) = service.rollouts.last_mut().filter(|rollout| rollout.deployment == id) {
         rollout.failures = failures;
+    }
+    let guarded = service.breaker().0;
+    if let Some(reason) =
+        task.stopped_reason.as_deref().filter(|reason| reason.starts_with("ResourceInitializationError"))
+    {
+        events::tell(world, arn, &format!("was unable to place a task. Reason: {reason}."));
+    }
+    if failures == IMPAIRED && !guarded {
+        let text = "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of \
+                    the Amazon ECS Developer Guide.";
+        events::tell(world, arn, text);
     }
 }
 

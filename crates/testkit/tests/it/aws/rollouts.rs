@@ -193,6 +193,9 @@ async fn an_update_back_takes_the_old_deployment_up_again() {
             seen["deployments"][0]["failedTasks"].as_u64().is_some_and(|failed| failed > 4)
         })
         .await;
+    let impaired = "(service web) is unable to consistently start tasks successfully.";
+    let seen = client.service("web").await;
+    assert_eq!(events(&seen).iter().filter(|text| text.starts_with(impaired)).count(), 1, "told once: {seen:#}");
     let back = update(&client, "web", &first).await;
     assert_eq!(back["deployments"][0]["id"], before["deployments"][0]["id"]);
     client.completed("web").await;
