@@ -6,7 +6,7 @@ use super::super::wire::{AwsError, Input};
 use super::super::world::{Id, World};
 use super::life::{self, Spec};
 use super::place::{self, Choice};
-use super::{Tags, cluster, definition, describe_task, keep_token, known_token, tags_of};
+use super::{Tags, cluster, definition, describe_task, fargate, keep_token, known_token, tags_of};
 
 /// The most tasks of one call.
 const COUNT_LIMIT: i64 = 10;
@@ -41,6 +41,9 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
                 "Override for container named {name} is not a container in the TaskDefinition."
             )));
         }
+    }
+    if choice.launch_type() == "FARGATE" && !fargate::is_size_with(&definition.document, &overrides) {
+        return Err(AwsError::client("No Fargate configuration exists for given values."));
     }
     if choice.launch_type() == "EC2" && world.ecs.clusters[&cluster_name].instances == 0 {
         return Err(AwsError::invalid_parameter(place::NO_INSTANCES));

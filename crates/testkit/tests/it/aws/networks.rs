@@ -93,6 +93,12 @@ async fn a_target_group_in_use_stays() {
     assert_eq!(tag(&xml, "TargetGroupArn"), Some(group.as_str()));
     let xml = client.query(ELB, "DescribeListeners", &[("LoadBalancerArn", balancer)]).await.expect("it is there");
     assert_eq!((tag(&xml, "Port"), tag(&xml, "Protocol")), (Some("80"), Some("HTTP")));
+    let xml =
+        client.query(ELB, "DescribeLoadBalancerAttributes", &[("LoadBalancerArn", balancer)]).await.expect("them");
+    assert!(xml.contains("<Key>idle_timeout.timeout_seconds</Key><Value>60</Value>"), "{xml}");
+    let owner =
+        client.cloudformation("DescribeStackResources", &[("PhysicalResourceId", balancer)]).await.expect("its stack");
+    assert_eq!(tag(&owner, "StackName"), Some("lb"));
     let xml = client.query(ELB, "DescribeTags", &[("ResourceArns.member.1", &group)]).await.expect("it is there");
     assert!(tags(&xml, "Key").contains(&"aws:cloudformation:stack-name"), "{xml}");
     let other = json!({"Resources": {"L": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {

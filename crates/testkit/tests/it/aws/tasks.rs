@@ -151,6 +151,9 @@ async fn overrides_reach_the_container() {
     let task = ended(&client, &started["tasks"][0]["taskArn"]).await;
     assert_eq!(task["containers"][0]["exitCode"], 7);
     assert_eq!(task["overrides"]["containerOverrides"][0]["environment"][0]["value"], "7");
+    wanted["overrides"] = json!({"memory": "4096"});
+    let refused = client.ecs("RunTask", wanted.clone()).await.expect_err("256 units have 2 GB at most");
+    assert_eq!(refused.message, "No Fargate configuration exists for given values.");
     wanted["overrides"] = json!({"containerOverrides": [{"name": "other"}]});
     let refused = client.ecs("RunTask", wanted).await.expect_err("there is no such container");
     assert!(refused.message.contains("is not a container in the TaskDefinition"), "{refused:?}");
