@@ -10,9 +10,14 @@ pub(super) fn tell(world: &mut World, arn: &Id, text: &str) {
     }
 }
 
-pub(super) fn started(world: &mut World, arn: &Id, tasks: &[Id]) {
+/// Tasks were started, so many of them in the place of sick ones.
+pub(super) fn started(world: &mut World, arn: &Id, tasks: &[Id], sick: usize) {
+    let replaced = match sick.min(tasks.len()) {
+        0 => String::new(),
+        count => format!(" Amazon ECS replaced {count} tasks due to an unhealthy status."),
+    };
     for tasks in tasks.chunks(10) {
-        tell(world, arn, &format!("has started {} tasks: {}.", tasks.len(), named(tasks)));
+        tell(world, arn, &format!("has started {} tasks: {}.{replaced}", tasks.len(), named(tasks)));
     }
 }
 

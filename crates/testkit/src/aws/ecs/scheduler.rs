@@ -127,9 +127,10 @@ pub(crate) fn look(world: &mut World, arn: &Id) {
         drain(world, arn, seen);
         return;
     }
-    for (id, event, reason) in seen.values_mut().flat_map(|seen| std::mem::take(&mut seen.sick)) {
-        events::tell(world, arn, &event);
-        life::stop(world, &id, "ServiceSchedulerInitiated", &reason, true);
+    let mut sick = Vec::new();
+    for seen in seen.values_mut() {
+        seen.stopping += seen.sick.len();
+        sick.append(&mut seen.sick);
     }
     let Some(service) = world.ecs.services.get(arn) else { return };
     let Some(primary) = service.deployments.first() else { return };
@@ -141,11 +142,18 @@ pub(crate) fn look(world: &mut World, arn: &Id) {
     if opens {
         rollout::fail(world, arn);
         poke(world, arn);
-        return;
+    } else {
+        retire(world, arn, &mut seen);
+        launch(world, arn, &seen, sick.len());
     }
-    retire(world, arn, &mut seen);
-    launch(world, arn, &seen);
-    settle(world, arn, &seen);
+    // The one that takes a sick task's place is started first.
+    for (id, event, reason) in sick {
+        events::tell(world, arn, &event);
+        life::stop(world, &id, "ServiceSchedulerInitiated", &reason, true);
+    }
+    if !opens {
+        settle(world, arn, &seen);
+    }
 }
 
 /// Sorts a service's tasks by deployment and state.
@@ -272,8 +280,9 @@ fn retire(world: &mut World, arn: &Id, all: &mut HashMap<Id, Seen>) {
     events::stopped(world, arn, &stopped);
 }
 
-/// Starts what is missing of the PRIMARY deployment, as far as the maximum of tasks allows.
-fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
+/// Starts what is missing of the PRIMARY deployment, as far as the maximum of tasks allows; so many of them in the place of
+/// sick ones.
+fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>, sick: usize) {
     let Some(service) = world.ecs.services.get(arn) else { return };
     let Some(primary) = service.deployments.first() else { return };
     if primary.state == RolloutState::Failed {
@@ -327,7 +336,7 @@ fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
         };
         started.push(life::start(world, spec));
     }
-    events::started(world, arn, &started);
+    events::started(world, arn, &started, sick);
     let Some(service) = world.ecs.services.get_mut(arn) else { return };
     service.steady = false;
     if let Some(primary) = service.deployments.first_mut() {

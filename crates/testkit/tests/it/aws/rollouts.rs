@@ -255,6 +255,11 @@ async fn what_turns_unhealthy_later_is_replaced() {
     })
     .await;
     assert!(running(&client).contains(&before[1]), "the healthy one stays");
+    let seen = client.service("web").await;
+    let told = events(&seen);
+    let at =
+        |part: &str| told.iter().position(|text| text.contains(part)).unwrap_or_else(|| panic!("{part}: {told:#?}"));
+    assert!(at("Amazon ECS replaced 1 tasks due to an unhealthy status.") < at("failed container health checks."));
 }
 
 #[tokio::test]
