@@ -127,13 +127,7 @@ pub(crate) fn page<'a>(
     value: impl Fn(&str) -> Value,
 ) -> Result<Value, AwsError> {
     let after = super::world::page_start(input, "nextToken")?;
-    let most = match input.number("maxResults") {
-        None => 100,
-        Some(most) => usize::try_from(most)
-            .ok()
-            .filter(|most| (1..=100).contains(most))
-            .ok_or_else(|| AwsError::invalid_parameter("maxResults must be between 1 and 100"))?,
-    };
+    let most = page_size(input)?;
     let mut names: Vec<&str> =
         names.filter(|name| after.as_deref().is_none_or(|after| *name > after)).take(most + 1).collect();
     let more = names.len() > most;
@@ -144,6 +138,13 @@ pub(crate) fn page<'a>(
     }
     answer.insert(key.to_owned(), names.into_iter().map(value).collect());
     Ok(Value::Object(answer))
+}
+
+/// How many entries a page may have: `maxResults`, or 100.
+pub(crate) fn page_size(input: &Value) -> Result<usize, AwsError> {
+    let Some(most) = input.number("maxResults") else { return Ok(100) };
+    let legal = usize::try_from(most).ok().filter(|most| (1..=100).contains(most));
+    legal.ok_or_else(|| AwsError::invalid_parameter("maxResults must be between 1 and 100"))
 }
 
 /// A failure entry.

@@ -213,6 +213,30 @@ async fn revisions_are_never_used_twice() {
 }
 
 #[tokio::test]
+async fn revisions_are_listed_in_both_orders() {
+    let client = Client::with_cluster().await;
+    for _ in 0..11 {
+        client.definition("job", "team/job:1").await;
+    }
+    for (sort, wanted) in [("ASC", (1..=11).collect::<Vec<u64>>()), ("DESC", (1..=11).rev().collect())] {
+        let mut seen: Vec<u64> = Vec::new();
+        let mut token = Value::Null;
+        loop {
+            let input = json!({"familyPrefix": "job", "sort": sort, "maxResults": 4, "nextToken": token});
+            let page = client.ecs("ListTaskDefinitions", input).await.expect("a page");
+            let arns = page["taskDefinitionArns"].as_array().expect("a list");
+            let revision = |arn: &Value| arn.as_str().and_then(|arn| arn.rsplit(':').next()?.parse::<u64>().ok());
+            seen.extend(arns.iter().filter_map(revision));
+            token = page["nextToken"].clone();
+            if token.is_null() {
+                break;
+            }
+        }
+        assert_eq!(seen, wanted, "{sort}");
+    }
+}
+
+#[tokio::test]
 async fn definitions_are_checked_and_kept() {
     let client = Client::with_cluster().await;
     let good = json!({
