@@ -1,4 +1,4 @@
-.PHONY: help demo demo-down test conformance clients fuzz check
+.PHONY: help demo demo-down test conformance clients fuzz aws check
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -20,6 +20,9 @@ clients: ## crane, oras, regctl and cosign against a real server, and a blob of 
 
 fuzz: ## Fuzz every target for a while (LAYER0_FUZZ_SECONDS=20 each)
 	@scripts/fuzz.sh
+
+aws: ## What needs an emulator of AWS, with its own set-up; needs Python 3
+	@scripts/aws.sh
 
 check: ## Format, lints, docs, arrows, generated files and the other rules
 	@cargo xtask check

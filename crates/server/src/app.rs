@@ -13,7 +13,7 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
-use crate::reconcile::Nudge;
+use crate::reconcile::{Leases, Nudge};
 use crate::routes::Rendered;
 use crate::stop::Stop;
 use crate::verification::Verification;
@@ -42,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     /// Wakes the reconciler.
     pub(crate) nudge: Nudge,
+    /// Who this server is among others on the same store.
+    pub(crate) leases: Leases,
     /// Lists as they were last rendered.
     pub(crate) rendered: Rendered,
     /// The verification of the registry.

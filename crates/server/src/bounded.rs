@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
-    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, PullEvidence, Removed, Scope, Want,
+    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
+use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
 
-/// How long the engine itself may take. It is asked on the same machine, which takes milliseconds.
+/// How long an engine on the same machine may take, which takes milliseconds.
 const ENGINE_MAX: Duration = Duration::from_secs(2);
+
+/// How long an engine far away may take: some calls of a second or two, one after the other, and a wait for its pace.
+const REMOTE_MAX: Duration = Duration::from_secs(25);
 
 /// How long an engine that answers may take to ask a registry out there; longer than the engines' own limits.
 const REGISTRY_MAX: Duration = Duration::from_secs(25);
@@ -28,6 +31,10 @@ impl Bounded {
     /// Puts the limits around an engine.
     pub(crate) fn new(inner: Arc<dyn Engine>) -> Self {
         Self { inner }
+    }
+
+    fn engine_max(&self) -> Duration {
+        if self.inner.capabilities().is_remote { REMOTE_MAX } else { ENGINE_MAX }
     }
 
     async fn within<T>(
@@ -65,16 +72,21 @@ impl Engine for Bounded {
     }
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
-        self.within(ENGINE_MAX, self.inner.logs(of, query)).await
+        self.within(self.engine_max(), self.inner.logs(of, query)).await
     }
 
     /// An image from elsewhere is looked for on the engine first: one that hangs is told from a registry that is slow.
-    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError> {
-        let here = self.within(ENGINE_MAX, self.inner.pull_evidence(image, true)).await?;
-        if ours {
-            return Ok(here);
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
+        // One that is not on this machine is itself asked over the network, in many questions.
+        if self.inner.capabilities().is_remote {
+            return self.within(REGISTRY_MAX, self.inner.pull_evidence(question)).await;
         }
-        self.within(REGISTRY_MAX, self.inner.pull_evidence(image, false)).await
+        let here = PullQuestion { registry: AnsweredBy::Us, ..question.clone() };
+        let here = self.within(ENGINE_MAX, self.inner.pull_evidence(&here)).await?;
+        match question.registry {
+            AnsweredBy::Us => Ok(here),
+            AnsweredBy::Registry => self.within(REGISTRY_MAX, self.inner.pull_evidence(question)).await,
+        }
     }
 
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The configuration: flags, then environment, then the TOML file, then defaults; read once.
 
 mod args;
+mod aws;
 mod file;
 mod page;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 
 pub(crate) use args::{Asked, ParsedArgs, parse};
+pub(crate) use aws::AwsConfig;
 pub use page::configuration_page;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
@@ -36,11 +38,37 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "LAYER0_TRUSTED_PROXY",
         "`true`: a TLS proxy stands in front, its X-Forwarded-Proto and X-Forwarded-For are believed (flag `--trusted-proxy`, key `trusted_proxy`)",
     ),
-    ("LAYER0_ENGINE", "`docker` or `fake` (flag `--engine`, key `engine`)"),
+    ("LAYER0_ENGINE", "`docker`, `ecs` or `fake` (flag `--engine`, key `engine`)"),
     ("LAYER0_DOCKER_HOST", "where the Docker engine is, else DOCKER_HOST (flag `--docker-host`, key `docker_host`)"),
     (
         "LAYER0_PUBLIC_ADDRESS",
         "the address in the URLs of public load balancers (flag `--public-address`, key `public_address`)",
+    ),
+    ("LAYER0_AWS_REGION", "the region, else AWS_REGION or a profile's (flag `--aws-region`, key `aws_region`)"),
+    (
+        "LAYER0_ENDPOINT_URL",
+        "what stands in for all of AWS, else AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> (flag `--endpoint-url`, key `endpoint_url`)",
+    ),
+    (
+        "LAYER0_TABLE",
+        "a DynamoDB table for the state in place of the data directory; several servers may share it (flag `--table`, key `table`)",
+    ),
+    ("LAYER0_AWS_VPC", "the VPC that everything stands in (flag `--aws-vpc`, key `aws_vpc`)"),
+    (
+        "LAYER0_AWS_PRIVATE_SUBNETS",
+        "subnets for tasks, machines and private load balancers, separated by commas (flag `--aws-private-subnets`, key `aws_private_subnets`)",
+    ),
+    (
+        "LAYER0_AWS_PUBLIC_SUBNETS",
+        "subnets for public load balancers, separated by commas (flag `--aws-public-subnets`, key `aws_public_subnets`)",
+    ),
+    (
+        "LAYER0_AWS_EXECUTION_ROLE",
+        "the role that pulls images and writes logs, for deploys that name none (flag `--aws-execution-role`, key `aws_execution_role`)",
+    ),
+    (
+        "LAYER0_AWS_PUBLIC_IP",
+        "`true`: tasks get a public address, their way to ECR without NAT and endpoints (flag `--aws-public-ip`, key `aws_public_ip`)",
     ),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
@@ -52,6 +80,8 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
 pub(crate) enum EngineKind {
     /// A Docker Engine.
     Docker,
+    /// ECS on AWS.
+    Ecs,
     /// The fake: everything as if, nothing runs.
     Fake,
 }
@@ -103,6 +133,9 @@ pub(crate) struct Config {
     pub(crate) docker_host: Option<String>,
     /// The address in the URLs of public load balancers; worked out when not given.
     pub(crate) public_address: Option<String>,
+    /// The account on AWS.
+    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "read when instances on AWS are built in"))]
+    pub(crate) aws: AwsConfig,
     /// What is logged.
     pub(crate) log: String,
     /// How it looks.
@@ -215,6 +248,14 @@ impl Config {
             None => default_data_dir(environment)
                 .ok_or_else(|| ConfigError::Flags("say where everything is to be kept: `--data-dir DIR`".to_owned()))?,
         };
+        let engine = match find("engine", &["LAYER0_ENGINE"]) {
+            None => EngineKind::Docker,
+            Some(given) => engine(&given)?,
+        };
+        let aws = AwsConfig::load(&find)?;
+        if engine == EngineKind::Ecs {
+            aws.complete()?;
+        }
         Ok(Self {
             data_dir,
             listen: listen(find("listen", &["LAYER0_LISTEN"]), find("port", &["LAYER0_PORT"]))?,
@@ -256,10 +297,8 @@ impl Config {
                 Some(given) => given.boolean()?,
                 None => false,
             },
-            engine: match find("engine", &["LAYER0_ENGINE"]) {
-                None => EngineKind::Docker,
-                Some(given) => engine(&given)?,
-            },
+            engine,
+            aws,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,
@@ -354,8 +393,9 @@ fn engine(given: &Given) -> Result<EngineKind, ConfigError> {
     match given.text.as_str() {
         "docker" => Ok(EngineKind::Docker),
         "fake" => Ok(EngineKind::Fake),
-        "ecs" => Err(given.wrong("is not built into this executable yet; `docker` and `fake` are")),
-        _ => Err(given.wrong("is no engine; `docker` and `fake` are")),
+        "ecs" if cfg!(feature = "aws") => Ok(EngineKind::Ecs),
+        "ecs" => Err(given.wrong("is not built into this executable: build it with `--features aws`")),
+        _ => Err(given.wrong("is no engine; `docker`, `ecs` and `fake` are")),
     }
 }
 

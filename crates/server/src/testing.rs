@@ -7,7 +7,7 @@
 //! they wait, nothing is said goodbye to. What the store was given before is written; the containers run on.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use crate::auth::SignedPulls;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, LogFormat};
 use crate::data_dir::DataDir;
+use crate::reconcile::LeaseTimes;
 use crate::run::until_stopped;
 use crate::{routes, wiring};
 
@@ -51,6 +52,9 @@ pub struct TestOptions {
     pub trusted_proxy: bool,
     /// Map rules of the configuration: `prefix|target`, separated by commas.
     pub image_map: String,
+    /// How long leases are, when other servers are to share the store ([`TestApp::beside`]); they are renewed five times in
+    /// that time. `None` for a server that has its store for itself.
+    pub shared: Option<Duration>,
 }
 
 impl Default for TestOptions {
@@ -61,6 +65,7 @@ impl Default for TestOptions {
             create_on_push: false,
             trusted_proxy: false,
             image_map: String::new(),
+            shared: None,
         }
     }
 }
@@ -82,8 +87,10 @@ pub struct TestApp {
     auth: Secret,
     server: Option<Server>,
     leftovers: Leftovers,
-    /// The last to go: everything else works in it.
-    _directory: TempDir,
+    /// The file of the store, when others share it, and how long leases are.
+    shared: Option<(PathBuf, Duration)>,
+    /// The last to go: everything else works in them.
+    directories: Vec<Arc<TempDir>>,
 }
 
 /// One life of the server.
@@ -107,7 +114,7 @@ impl TestApp {
 
     /// An instance to order.
     pub async fn with(options: TestOptions) -> Self {
-        let directory = tempfile::tempdir().expect("a directory can be made");
+        let directory = Arc::new(tempfile::tempdir().expect("a directory can be made"));
         let listener = StdListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let rules = if options.image_map.is_empty() {
@@ -130,10 +137,12 @@ impl TestApp {
             engine: EngineKind::Fake,
             docker_host: None,
             public_address: None,
+            aws: crate::config::AwsConfig::default(),
             log: "off".to_owned(),
             log_format: LogFormat::Text,
         };
         let fake = FakeEngine::with_pace(options.clock.clone(), options.pace);
+        let database = config.data_dir.join(SqliteStore::FILE_NAME);
         let mut this = Self {
             config,
             listener,
@@ -142,12 +151,41 @@ impl TestApp {
             auth: Secret::new(""),
             server: None,
             leftovers: Leftovers::Refused,
-            _directory: directory,
+            shared: options.shared.map(|length| (database, length)),
+            directories: vec![directory],
         };
         this.launch().await;
         let first = wiring::first_token(&this.server().app).await.expect("a new store takes a token");
         this.auth = first.expect("a new instance has no token yet");
         wiring::first_token_shown(&this.server().app).await.expect("a new store takes a setting");
+        this
+    }
+
+    /// Another server on the same store and the same engine, as in an instance that has several. Its registry is its own.
+    ///
+    /// # Panics
+    /// When this one has its store for itself ([`TestOptions::shared`]).
+    pub async fn beside(&self) -> Self {
+        assert!(self.shared.is_some(), "the store of this server is its own");
+        let directory = Arc::new(tempfile::tempdir().expect("a directory can be made"));
+        let listener = StdListener::bind("127.0.0.1:0").expect("a port is free");
+        let mut config = self.config.clone();
+        config.data_dir = directory.path().join("data");
+        config.listen = listener.local_addr().expect("a bound socket has an address");
+        let mut directories = self.directories.clone();
+        directories.push(directory);
+        let mut this = Self {
+            config,
+            listener,
+            clock: self.clock.clone(),
+            fake: self.fake.beside(),
+            auth: self.auth.clone(),
+            server: None,
+            leftovers: Leftovers::Refused,
+            shared: self.shared.clone(),
+            directories,
+        };
+        this.launch().await;
         this
     }
 
@@ -159,11 +197,17 @@ impl TestApp {
             .build()
             .expect("a thread can be started");
         let data_dir = DataDir::open(&self.config.data_dir).expect("the directory is free");
-        let store = wiring::store(&data_dir).expect("the store opens");
+        let (store, times) = match &self.shared {
+            None => (wiring::store(&data_dir).expect("the store opens"), LeaseTimes::default()),
+            Some((database, length)) => {
+                let store = SqliteStore::open(database).expect("the store opens").with_others();
+                (store, LeaseTimes { length: *length, renewal: *length / 5 })
+            }
+        };
         let address = self.address();
-        let (fake, opened) = (self.fake.clone(), store.clone());
+        let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()));
         let engine = move |_: String, _: &Registry| Ok(Arc::new(fake.clone()) as Arc<dyn Engine>);
-        let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine).await;
+        let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine, times).await;
         let app = app.expect("an instance can be put together");
         // The same socket for all lives of the server: who calls in between waits, as with a restart that is quick.
         let listener = self.listener.try_clone().expect("a file descriptor is free");
@@ -196,6 +240,11 @@ impl TestApp {
         self.config.listen = self.listener.local_addr().expect("a bound socket has an address");
         self.fake = self.fake.restart_view();
         self.launch().await;
+    }
+
+    /// Ends the server as a crash would: what it held it still holds, until that runs out.
+    pub async fn kill(&mut self) {
+        self.crash().await;
     }
 
     async fn crash(&mut self) {
@@ -301,6 +350,12 @@ impl TestApp {
     #[must_use]
     pub fn store(&self) -> &SqliteStore {
         &self.server().store
+    }
+
+    /// The name under which the server that runs now holds leases.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.server().app.leases.holder
     }
 
     /// The data directory.

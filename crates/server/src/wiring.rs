@@ -14,16 +14,21 @@ use layer0_domain::port::engine::Engine;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
+#[cfg(feature = "aws")]
+use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
 use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
+#[cfg(feature = "aws")]
+use layer0_store::{DynamoClient, DynamoStore};
 
 use crate::app::{App, Identity, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
+use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind};
 use crate::data_dir::DataDir;
-use crate::reconcile::Nudge;
+use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
 use crate::verification::Verification;
@@ -61,14 +66,29 @@ pub(crate) async fn app(
     address: std::net::SocketAddr,
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
-    let store = store(data_dir)?;
-    let engine = |instance_id: String, registry: &Registry| engine(config, instance_id, registry, &clock);
-    app_with(config, data_dir, address, clock.clone(), store, &engine).await
+    let aws = Aws::connect(config).await?;
+    let stores = aws.stores(config, store(data_dir)?).await?;
+    let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
+    app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }
 
 /// Opens the store of a data directory.
 pub(crate) fn store(data_dir: &DataDir) -> Result<SqliteStore, WiringError> {
     SqliteStore::open(&data_dir.path().join(SqliteStore::FILE_NAME)).map_err(cant("the store can't be opened"))
+}
+
+/// Where everything is kept.
+pub(crate) struct Stores {
+    entities: Arc<dyn Store>,
+    access: Arc<dyn AccessStore>,
+    images: Arc<dyn RegistryStore>,
+}
+
+impl Stores {
+    /// All in one file.
+    pub(crate) fn of(store: SqliteStore) -> Self {
+        Self { entities: Arc::new(store.clone()), access: Arc::new(store.clone()), images: Arc::new(store) }
+    }
 }
 
 /// As [`app`], on a store that is open and with an engine of the caller's making.
@@ -77,13 +97,13 @@ pub(crate) async fn app_with(
     data_dir: &DataDir,
     address: std::net::SocketAddr,
     clock: Arc<dyn Clock>,
-    store: SqliteStore,
+    stores: Stores,
     engine: &EngineMaker<'_>,
+    times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let entities: Arc<dyn Store> = Arc::new(store.clone());
+    let Stores { entities, access, images } = stores;
     let changes = Changes::new();
-    let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(Arc::new(store.clone()), changes.clone()));
-    let images: Arc<dyn RegistryStore> = Arc::new(store);
+    let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
     let key = entities.setting_get_or_put(SIGNING_KEY, &clock.random()).await;
     let keys = Keys::new(&key.map_err(cant("the store can't be read"))?);
@@ -128,6 +148,7 @@ pub(crate) async fn app_with(
         clock,
         keys,
         nudge: Nudge::new(),
+        leases: Leases { holder: holder(&config.instance), times },
         rendered: routes::Rendered::default(),
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
@@ -139,6 +160,12 @@ pub(crate) async fn app_with(
         },
         fixed_rules,
     }))
+}
+
+/// The name of this life of this server. From the system's randomness, whatever the clock is: two servers with one name
+/// would each take what the other holds.
+fn holder(instance: &str) -> String {
+    layer0_domain::model::id::id_text(instance, u64::from_le_bytes(first8(&SystemClock.random())))
 }
 
 /// Notes where the registry is now, and answers where it was before. Each address that the instance ever had is a setting of
@@ -155,9 +182,70 @@ async fn registry_addresses(store: &dyn Store, current: String) -> Result<Regist
     Ok(RegistryAddresses { current, former })
 }
 
+/// The way to AWS, for an instance that needs it.
+#[cfg(feature = "aws")]
+struct Aws(Option<layer0_engine::ecs::Connection>);
+
+/// There is none in this executable.
+#[cfg(not(feature = "aws"))]
+struct Aws;
+
+#[cfg(feature = "aws")]
+impl Aws {
+    async fn connect(config: &Config) -> Result<Self, WiringError> {
+        if config.engine != EngineKind::Ecs && config.aws.table.is_none() {
+            return Ok(Self(None));
+        }
+        let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
+        let connection = layer0_engine::ecs::connect(region, endpoint).await;
+        Ok(Self(Some(connection.map_err(cant("AWS can't be worked with"))?)))
+    }
+
+    fn connection(&self) -> Result<&layer0_engine::ecs::Connection, WiringError> {
+        self.0.as_ref().ok_or("it was not asked for at the start").map_err(cant("there is no AWS"))
+    }
+
+    /// Users, tokens, entities and operations in the table where one is named; what the registry keeps stays in the data
+    /// directory.
+    async fn stores(&self, config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
+        let Some(table) = &config.aws.table else { return Ok(Stores::of(local)) };
+        let client = DynamoClient::new(&self.connection()?.sdk);
+        let store = DynamoStore::new(client, table);
+        store.table_ensure().await.map_err(cant("the table can't be made"))?;
+        Ok(Stores { entities: Arc::new(store.clone()), access: Arc::new(store), images: Arc::new(local) })
+    }
+
+    fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
+        let connection = self.connection()?;
+        let mut ecs = EcsConfig::new(config.instance.clone(), instance_id, connection.region.clone());
+        ecs.vpc.clone_from(&config.aws.vpc);
+        ecs.private_subnets.clone_from(&config.aws.private_subnets);
+        ecs.public_subnets.clone_from(&config.aws.public_subnets);
+        ecs.execution_role.clone_from(&config.aws.execution_role);
+        ecs.public_ip = config.aws.public_ip;
+        Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+impl Aws {
+    async fn connect(_config: &Config) -> Result<Self, WiringError> {
+        Ok(Self)
+    }
+
+    async fn stores(&self, _config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
+        Ok(Stores::of(local))
+    }
+
+    fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
+        Err(cant("the engine `ecs` is not built into this executable")("build it with `--features aws`"))
+    }
+}
+
 /// The engine that the configuration asks for.
 fn engine(
     config: &Config,
+    aws: &Aws,
     instance_id: String,
     registry: &Registry,
     clock: &Arc<dyn Clock>,
@@ -172,6 +260,7 @@ fn engine(
             let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
             Arc::new(started.map_err(cant("the load balancers can't be started"))?)
         }
+        EngineKind::Ecs => aws.engine(config, instance_id)?,
         EngineKind::Fake => Arc::new(FakeEngine::with_pace(clock.clone(), Pace::lifelike())),
     })
 }

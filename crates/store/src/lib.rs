@@ -1,5 +1,7 @@
-//! Where an instance of kind `local` keeps its state: the ports `Store`, `AccessStore` and `RegistryStore` on one SQLite
-//! file.
+//! Where an instance keeps its state. `SqliteStore` (feature `sqlite`): the ports `Store`, `AccessStore` and `RegistryStore`
+//! on one SQLite file, for an instance of kind `local`. `DynamoStore` (feature `dynamodb`): the ports `Store` and
+//! `AccessStore` on one DynamoDB table, for an instance of kind `aws`; its design is in `docs/dynamodb.md`. The rest of this
+//! page is about SQLite.
 //!
 //! # For whom
 //! The server opens one [`SqliteStore`] at its start and hands clones of it out as `&dyn Store` and
@@ -44,6 +46,7 @@
 //! | `user`, `owner`, `member` | who there is, and who is what where | `member_by_user` |
 //! | `token` | tokens of users and robots, by hash | go with their user or owner |
 //! | `audit` | who did what | by sequence, by time |
+//! | `lease` | what one server at a time does | by end, to forget the old |
 //! | `map_rule`, `setting` | the image map; instance-wide values | |
 //! | `repository`, `blob_link` | which blob is in which repository | `(digest, repository)` for mounts |
 //! | `blob_sums`, `blob_damage` | checksums of blobs; those that are damaged | by digest; gone with the last link |
@@ -63,6 +66,15 @@
 //! - *Manifests as files beside the blobs*: a tag could then point to a manifest that is not there yet, or no more.
 //! - *An asynchronous SQL library*: it brings its own pools and threads, but no group commit.
 
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
+/// What [`DynamoStore::new`] takes, so that whoever puts an instance together needs no other crate for it.
+#[cfg(feature = "dynamodb")]
+pub use aws_sdk_dynamodb::Client as DynamoClient;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::{DynamoStore, TableError};
+#[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, SqliteStore};

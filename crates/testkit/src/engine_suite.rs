@@ -23,6 +23,7 @@ use layer0_domain::port::engine::{
     CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision, Scope,
     ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
+use layer0_domain::port::pull::Launch;
 
 use crate::until::{ends, until};
 
@@ -216,11 +217,23 @@ impl Subject {
         assert!(left.is_empty(), "left after all was removed: {left:?}");
     }
 
-    /// Makes an environment.
+    /// Makes an environment, and waits until it is ready.
     async fn environment(&mut self) -> Environment {
         let environment = self.environment_wanted();
         self.ensure(wish(&environment, &[])).await;
+        self.environment_settled(&environment.id).await;
         environment
+    }
+
+    /// Waits until an environment is as it was asked for.
+    async fn environment_settled(&self, id: &EnvironmentId) -> EnvironmentSeen {
+        until(format!("environment {id} to be ready"), || async {
+            match self.environment_seen(id).await {
+                Some(seen) if seen.waiting_for.is_none() && seen.problem.is_none() => Ok(seen),
+                other => Err(format!("{other:#?}")),
+            }
+        })
+        .await
     }
 
     fn environment_wanted(&self) -> Environment {
@@ -276,6 +289,7 @@ impl Subject {
             revision: self.revision(role),
             mode: ServiceMode::Run,
             load_balancer: None,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }
@@ -298,6 +312,7 @@ impl Subject {
             copies,
             definition: self.definition(role),
             run: TaskRun::Once,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }
@@ -348,10 +363,10 @@ fn identity(seen: &ServiceSeen) -> Vec<(String, Option<Timestamp>)> {
     live(seen).into_iter().map(|copy| (copy.id.to_string(), copy.started)).collect()
 }
 
-/// The wish for an environment.
-fn wish(environment: &Environment, linked: &[&Environment]) -> Want {
-    let linked = linked.iter().map(|other| other.id.clone()).collect();
-    Want::Environment { environment: environment.clone(), linked }
+/// The wish for an environment that others may reach.
+fn wish(environment: &Environment, from: &[&Environment]) -> Want {
+    let reachable_from = from.iter().map(|other| other.id.clone()).collect();
+    Want::Environment { environment: environment.clone(), reachable_from }
 }
 
 /// The wish for a load balancer that only its own environment may reach, when it is private.

@@ -38,6 +38,50 @@ pub struct ImageResolution {
     pub warnings: Vec<String>,
 }
 
+/// `GET /image/check`: what the pull check of an image comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageCheck {
+    /// The image as asked.
+    pub image: String,
+    /// What the image map makes of it.
+    pub backing: String,
+    /// What a service would be pinned to; absent when a check failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
+    /// Where it would run; empty when that was not asked.
+    #[serde(default)]
+    pub environment_id: String,
+    /// Whether no check failed.
+    pub passed: bool,
+    /// The checks that apply to the engine, in order.
+    #[serde(default)]
+    pub checks: Vec<PullCheck>,
+    /// Why it could not be pulled; absent when it passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Failure>,
+    /// What the user should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One check of a pull check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PullCheck {
+    /// `image`, `platform`, `access`, `role` or `network`.
+    pub check: String,
+    /// `passed`, `failed` or `unknown`.
+    pub result: String,
+    /// What shows it, or why it is not known.
+    #[serde(default)]
+    pub evidence: String,
+    /// How a start would fail; absent unless it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// What to do about it, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
 /// A map rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MapRule {

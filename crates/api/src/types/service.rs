@@ -26,6 +26,9 @@ pub struct CreateServiceRequest {
     /// Whether it needs machines of its own.
     #[serde(default)]
     pub stateful: bool,
+    /// Whether it is rolled out without the pull check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_pull_check: bool,
 }
 
 /// A service.
@@ -118,4 +121,7 @@ pub struct UpdateServiceRequest {
     /// Copies wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<i64>,
+    /// Whether the deploy is rolled out without the pull check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_pull_check: bool,
 }

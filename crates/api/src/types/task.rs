@@ -28,6 +28,9 @@ pub struct CreateTaskRequest {
     /// How many times, side by side; absent means 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies: Option<i64>,
+    /// Whether it is run without the pull check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_pull_check: bool,
 }
 
 /// Environment variables for one container.

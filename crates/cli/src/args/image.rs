@@ -27,6 +27,18 @@ pub(crate) enum Image {
         #[arg(value_name = "REPOSITORY:TAG")]
         image: String,
     },
+    /// Check that the engine could pull an image, and say what is missing
+    #[command(
+        after_help = "Example:\n  l0 image check registry.example.com/team/app:1\n  l0 image check team/app:1 --environment prod"
+    )]
+    Check {
+        /// The image as a task definition names it
+        #[arg(value_name = "IMAGE")]
+        image: String,
+        /// NAME or id of the environment that it would run in
+        #[arg(long, value_name = "ENVIRONMENT")]
+        environment: Option<String>,
+    },
     /// Show the steps from an image's name to what the engine pulls
     #[command(after_help = "Example:\n  l0 image resolve registry.example.com/team/app:1")]
     Resolve {

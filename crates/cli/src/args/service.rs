@@ -29,6 +29,9 @@ pub(crate) enum Service {
         /// Number of copies
         #[arg(long, value_name = "N", default_value = "1")]
         scale: i64,
+        /// Start without checking first that the engine can pull the images
+        #[arg(long)]
+        skip_pull_check: bool,
     },
     /// Stop a service and delete it
     #[command(after_help = "Example:\n  l0 service delete dev:web")]
@@ -78,5 +81,8 @@ pub(crate) enum Service {
         /// NAME, NAME:VERSION, NAME:latest or an id
         #[arg(value_name = "DEPLOY")]
         deploy: String,
+        /// Start without checking first that the engine can pull the images
+        #[arg(long)]
+        skip_pull_check: bool,
     },
 }

@@ -29,6 +29,9 @@ pub(crate) enum Task {
         /// How many times, side by side
         #[arg(long, value_name = "N", default_value = "1")]
         copies: i64,
+        /// Start without checking first that the engine can pull the images
+        #[arg(long)]
+        skip_pull_check: bool,
     },
     /// Delete a task and its logs
     #[command(after_help = "Example:\n  l0 task delete dev:migrate")]

@@ -1,12 +1,13 @@
 //! `l0 image` and `l0 map`.
 
-use layer0_api::types::{AddMapRuleRequest, MapRule};
+use layer0_api::types::{AddMapRuleRequest, Failure, MapRule};
 
 use crate::app::App;
 use crate::args::image::{Image, Map};
 use crate::error::{CliError, Exit};
 use crate::grammar::{image, repository};
 use crate::printer::{lines, rows};
+use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
     match verb {
@@ -30,6 +31,21 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
             app.client.image_delete(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
             Ok(())
         }
+        Image::Check { image, environment } => {
+            let environment = match environment.as_deref() {
+                Some(target) => target::one(app, Kind::Environment, target).await?.id,
+                None => String::new(),
+            };
+            let found = app.client.image_check(&image, &environment).await.map_err(|why| app.error(why))?;
+            for warning in &found.warnings {
+                app.printer.warn(warning);
+            }
+            app.printer.result(std::slice::from_ref(&found), |all| all.iter().map(lines::pull_check).collect())?;
+            match &found.problem {
+                None => Ok(()),
+                Some(problem) => Err(not_pulled(problem)),
+            }
+        }
         Image::Resolve { image } => {
             let found = app.client.image_resolve(&image).await.map_err(|why| app.error(why))?;
             for warning in &found.warnings {
@@ -38,13 +54,16 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
             app.printer.result(std::slice::from_ref(&found), |all| all.iter().map(lines::resolution).collect())?;
             match &found.problem {
                 None => Ok(()),
-                Some(problem) => {
-                    let exit = if problem.class == "image_not_found" { Exit::NotFound } else { Exit::Refused };
-                    Err(CliError::failure(exit, "the engine could not pull this image", problem))
-                }
+                Some(problem) => Err(not_pulled(problem)),
             }
         }
     }
+}
+
+/// The end of a command that shows why an image could not be pulled.
+fn not_pulled(problem: &Failure) -> CliError {
+    let exit = if problem.class == "image_not_found" { Exit::NotFound } else { Exit::Refused };
+    CliError::failure(exit, "the engine could not pull this image", problem)
 }
 
 pub(crate) async fn map(app: &App, verb: Map) -> Result<(), CliError> {

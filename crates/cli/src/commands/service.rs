@@ -13,7 +13,7 @@ use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
     match verb {
-        Service::Create { environment, name, deploy, loadbalancer, stateful, scale } => {
+        Service::Create { environment, name, deploy, loadbalancer, stateful, scale, skip_pull_check } => {
             let (environment, deploy) =
                 try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy))
                     .await?;
@@ -28,6 +28,7 @@ pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
                 scale: Some(scale),
                 service_name: name,
                 stateful,
+                skip_pull_check,
             };
             let change = app.client.service_create(&request).await.map_err(|why| app.error(why))?;
             settle_and_show(app, &change).await
@@ -57,12 +58,14 @@ pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
         Service::Scale { target, count } => {
             let scale = integer("COUNT", &count)?;
             let found = target::one(app, Kind::Service, &target).await?;
-            update(app, &found.id, UpdateServiceRequest { deploy_id: None, scale: Some(scale) }).await
+            let request = UpdateServiceRequest { scale: Some(scale), ..UpdateServiceRequest::default() };
+            update(app, &found.id, request).await
         }
-        Service::Update { target, deploy } => {
+        Service::Update { target, deploy, skip_pull_check } => {
             let (found, deploy) =
                 try_join(target::one(app, Kind::Service, &target), target::one(app, Kind::Deploy, &deploy)).await?;
-            update(app, &found.id, UpdateServiceRequest { deploy_id: Some(deploy.id), scale: None }).await
+            let request = UpdateServiceRequest { deploy_id: Some(deploy.id), scale: None, skip_pull_check };
+            update(app, &found.id, request).await
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Task) -> Result<(), CliError> {
     match verb {
-        Task::Create { environment, name, deploy, overrides: texts, stateful, copies } => {
+        Task::Create { environment, name, deploy, overrides: texts, stateful, copies, skip_pull_check } => {
             let container_overrides = overrides(&texts)?;
             let (environment, deploy) =
                 try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy))
@@ -25,6 +25,7 @@ pub(crate) async fn run(app: &App, verb: Task) -> Result<(), CliError> {
                 task_name: name,
                 stateful,
                 copies: (copies != 1).then_some(copies),
+                skip_pull_check,
             };
             let change = app.client.task_create(&request).await.map_err(|why| app.error(why))?;
             app.settle_then_print(&change).await?;

@@ -1,6 +1,8 @@
 //! What is printed below the tables and between them: logs, pinned images, causes, the steps of a resolution.
 
-use layer0_api::types::{Deployment, Failure, ImageResolution, ImageUse, LogFile, OperationEvent, Service, Task};
+use layer0_api::types::{
+    Deployment, Failure, ImageCheck, ImageResolution, ImageUse, LogFile, OperationEvent, Service, Task,
+};
 
 use super::rows::{deploy_cell, moment};
 use crate::size;
@@ -135,6 +137,22 @@ pub(crate) fn resolution(item: &ImageResolution) -> String {
         ("pull", verdict),
     ];
     steps.iter().map(|(step, value)| format!("{step:<9}  {value}\n")).collect()
+}
+
+/// What the pull check of an image comes to: a line for each check, and what to do below one that failed.
+pub(crate) fn pull_check(item: &ImageCheck) -> String {
+    let mut out = format!("image     {}\nbacking   {}\n", item.image, item.backing);
+    if let Some(pinned) = &item.pinned {
+        out.push_str(&format!("pinned    {pinned}\n"));
+    }
+    out.push('\n');
+    for check in &item.checks {
+        out.push_str(&format!("{:<9} {:<8} {}\n", check.check, check.result, check.evidence));
+        if let Some(remedy) = &check.remedy {
+            out.push_str(&format!("{:<9} {:<8} {remedy}\n", "", "remedy"));
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -250,7 +250,29 @@ fn a_service_finds_the_load_balancer_of_its_own_environment() {
         .on("POST /service", [error(409, "NameTaken", "a service `web` exists in environment `dev`")]);
     let ran = fake.run(&["service", "create", "--loadbalancer", "web", "dev", "web", "app"]);
     assert_eq!(ran.code, 4);
-    assert_eq!(fake.body("POST /service")["load_balancer_id"], "lb1");
+    let body = fake.body("POST /service");
+    assert_eq!((&body["load_balancer_id"], body.get("skip_pull_check")), (&json!("lb1"), None));
+}
+
+#[test]
+fn the_pull_check_is_left_out_where_that_is_asked() {
+    let fake = Fake::start();
+    let refused = || [error(409, "NameTaken", "as if")];
+    fake.found("type=environment&fuzz=dev", &[("dev1", "dev", "", "")])
+        .found("type=deploy&fuzz=app", &[("app.1", "app", "", "1")])
+        .found("type=service&fuzz=web", &[("web1", "web", "dev1", "")])
+        .on("POST /service", refused())
+        .on("POST /task", refused())
+        .on("PATCH /service/web1", refused());
+    for (args, line) in [
+        (["service", "create", "--skip-pull-check", "dev", "web", "app"], "POST /service"),
+        (["task", "create", "--skip-pull-check", "dev", "job", "app"], "POST /task"),
+    ] {
+        assert_eq!(fake.run(&args).code, 4, "{args:?}");
+        assert_eq!(fake.body(line)["skip_pull_check"], true);
+    }
+    assert_eq!(fake.run(&["service", "update", "web", "app", "--skip-pull-check"]).code, 4);
+    assert_eq!(fake.body("PATCH /service/web1"), json!({ "deploy_id": "app.1", "skip_pull_check": true }));
 }
 
 #[test]

@@ -121,6 +121,38 @@ fn resolution_prints_its_steps() {
 }
 
 #[test]
+fn the_pull_check_prints_each_check_and_its_remedy() {
+    let fake = Fake::start();
+    let passed = |check: &str, evidence: &str| json!({ "check": check, "result": "passed", "evidence": evidence });
+    let good = json!({
+        "image": "registry.layer0.test/team/app:1", "backing": "localhost:9090/team/app:1", "passed": true,
+        "pinned": "localhost:9090/team/app@sha256:ab", "environment_id": "",
+        "checks": [passed("image", "the registry has it whole, as sha256:ab"), passed("platform", "it is for linux/amd64, and runs on linux/amd64"),
+            passed("access", "the engine gets a credential for this pull alone")],
+    });
+    fake.json("GET /image/check?image=registry.layer0.test%2Fteam%2Fapp%3A1&environment_id=", good);
+    assert_snapshot!("check", fake.run(&["image", "check", "registry.layer0.test/team/app:1"]).text());
+    let image = "222222222222.dkr.ecr.us-east-1.amazonaws.com/team/app:1";
+    let bad = json!({
+        "image": image, "backing": image, "passed": false, "environment_id": "e1", "warnings": ["every pull is traffic between regions"],
+        "checks": [
+            passed("image", "account 222222222222 in us-east-1 has it with every layer, as sha256:ab"),
+            { "check": "access", "result": "failed", "class": "pull_denied", "evidence": "repository `team/app` does not let account 111111111111 in",
+              "remedy": "add this statement to the repository's policy: {}" },
+            { "check": "network", "result": "unknown", "evidence": "access denied to ec2:DescribeSubnets" },
+        ],
+        "problem": { "class": "pull_denied", "message": "repository `team/app` does not let account 111111111111 in", "hint": "add this statement" },
+    });
+    fake.found("type=environment&fuzz=prod", &[("e1", "prod", "", "")]);
+    let path = "GET /image/check?image=222222222222.dkr.ecr.us-east-1.amazonaws.com%2Fteam%2Fapp%3A1&environment_id=e1";
+    fake.json(path, bad);
+    let run = fake.run(&["image", "check", image, "--environment", "prod"]);
+    assert_eq!(run.code, 4);
+    assert_snapshot!("check_failed", run.text());
+    assert_eq!(fake.run(&["image", "check", image, "--environment", "prod", "-o", "json"]).code, 4);
+}
+
+#[test]
 fn map_rules() {
     let fake = Fake::start();
     let rule = json!({ "prefix": "hub.test/team", "target": "reg.test/team", "source": "user" });

@@ -6,6 +6,9 @@ use super::time::Timestamp;
 /// The longest text kept of each part of a record.
 pub const PART_MAX: usize = 512;
 
+/// How long a record is kept: a year and a month, so that a yearly look back finds all of it.
+pub const KEPT_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+
 /// One thing that was done, or tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {

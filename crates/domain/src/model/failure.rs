@@ -10,6 +10,8 @@ pub enum FailureClass {
     ImageNotFound,
     /// The engine may not pull the image.
     PullDenied,
+    /// There is no way over the network to what is needed.
+    NoRoute,
     /// The image has no variant for this machine.
     WrongArchitecture,
     /// Not enough memory, CPU or disk.
@@ -47,6 +49,7 @@ impl FailureClass {
             FailureClass::PullDenied => {
                 "`l0 image resolve IMAGE` shows which registry is asked; the engine has no credential for it"
             }
+            FailureClass::NoRoute => "`l0 image check IMAGE --environment ENVIRONMENT` shows which way is missing",
             FailureClass::WrongArchitecture => {
                 "build and push the image for this platform (`docker buildx build --platform …`)"
             }

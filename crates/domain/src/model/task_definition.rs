@@ -11,6 +11,9 @@ use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::registry::Platform;
 
 mod amount;
 mod canonical;
@@ -66,6 +69,21 @@ pub struct TaskDefinition {
     pub containers: Vec<ContainerDefinition>,
     /// JSON paths of keys that ECS knows and the document sets, but that this type does not carry.
     pub not_modelled: Vec<String>,
+    /// The document that it was read from, for engines that pass on what this type does not carry. `None` in what was stored
+    /// before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+}
+
+/// A document with known keys in ECS's spelling. `Debug` shows nothing of it, since values are often secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Written(pub Value);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written(…)")
+    }
 }
 
 impl TaskDefinition {
@@ -96,6 +114,22 @@ pub struct RuntimePlatform {
     pub cpu_architecture: Option<String>,
     /// `LINUX` or one of ECS's Windows families.
     pub operating_system_family: Option<String>,
+}
+
+impl RuntimePlatform {
+    /// As images name it. What is left out is ECS's default: Linux on `X86_64`.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        let os = match self.operating_system_family.as_deref() {
+            Some(family) if family.to_ascii_uppercase().starts_with("WINDOWS") => "windows",
+            _ => "linux",
+        };
+        let architecture = match self.cpu_architecture.as_deref() {
+            Some("ARM64") => "arm64",
+            _ => "amd64",
+        };
+        Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
 }
 
 /// A volume of the task.

@@ -7,14 +7,16 @@ use crate::model::deploy::Deploy;
 use crate::model::digest::Digest;
 use crate::model::entity::EntityKind;
 use crate::model::failure::Failure;
+use crate::model::id::EnvironmentId;
 use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::Mapped;
 use crate::model::registry::Visibility;
 use crate::model::service::PinnedImage;
-use crate::model::task_definition::TaskDefinition;
-use crate::plan::pull_check::{self, Passed};
-use crate::port::engine::{EngineError, PullEvidence};
+use crate::model::task_definition::{RuntimePlatform, TaskDefinition};
+use crate::plan::pull_check::{self, Passed, Report};
+use crate::port::engine::EngineError;
 use crate::port::image_source::SourceAnswer;
+use crate::port::pull::{AnsweredBy, Launch, PullEvidence, PullQuestion, StartUses};
 use crate::port::store::{Entity, Holder};
 
 /// The steps from a friendly name to what the engine pulls.
@@ -27,7 +29,28 @@ pub struct Resolution {
     /// What the engine says; `None` when it does not answer.
     pub evidence: Option<PullEvidence>,
     /// What the pull check comes to.
-    pub check: Result<Passed, Failure>,
+    pub report: Report,
+}
+
+/// Whether what is to run is checked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullCheck {
+    /// It is, and not started when it can't be pulled.
+    #[default]
+    Made,
+    /// The user wants it started without: only rights are looked at, and images of our registry pinned.
+    Skipped,
+}
+
+/// Where and how a deploy is to run, as far as pulling its images is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// Where.
+    pub(super) environment: &'a EnvironmentId,
+    /// On whose machines.
+    pub(super) launch: Launch,
+    /// Whether it is checked first.
+    pub(super) check: PullCheck,
 }
 
 /// Resolves one image by the map in force.
@@ -35,22 +58,61 @@ pub struct Resolution {
 /// # Errors
 /// `Mapping` when the result is no legal image; `Store`, `ImageSource`, `Engine` when they can't be asked.
 pub async fn image_resolve(ctx: &Ctx<'_>, image: &ImageRef) -> Result<Resolution, OpsError> {
-    let mapped = ctx.image_map().await?.apply(image).map_err(OpsError::Mapping)?;
-    check(ctx, mapped).await
+    image_check(ctx, image, None).await
 }
 
-async fn check(ctx: &Ctx<'_>, mapped: Mapped) -> Result<Resolution, OpsError> {
-    let source = ctx.images.describe(&mapped.backing).await?;
-    // Whoever may not pull an image may not run it either, and learns nothing about it.
-    let source = if may_see(ctx, &mapped.backing, &source) { source } else { SourceAnswer::Denied };
-    let ours = source != SourceAnswer::NotOurs;
-    let evidence = match ctx.engine.pull_evidence(&mapped.backing, ours).await {
+/// Makes the pull check of one image by the map in force, for what runs in an environment where one is named.
+///
+/// # Errors
+/// As [`image_resolve`]; `Missing` environment. An image that does not pass is no error; the report says so.
+pub async fn image_check(
+    ctx: &Ctx<'_>,
+    image: &ImageRef,
+    environment: Option<&EnvironmentId>,
+) -> Result<Resolution, OpsError> {
+    if let Some(environment) = environment {
+        ctx.environment(environment).await?;
+    }
+    let mapped = ctx.image_map().await?.apply(image).map_err(OpsError::Mapping)?;
+    let mut question = PullQuestion::about(mapped.backing.clone(), AnsweredBy::Registry);
+    question.environment = environment.cloned();
+    check(ctx, mapped, question).await
+}
+
+async fn check(ctx: &Ctx<'_>, mapped: Mapped, mut question: PullQuestion) -> Result<Resolution, OpsError> {
+    let source = describe(ctx, &mapped.backing).await?;
+    question.registry = match source {
+        SourceAnswer::NotOurs => AnsweredBy::Registry,
+        SourceAnswer::Found(_) | SourceAnswer::NoRepository | SourceAnswer::NoImage { .. } | SourceAnswer::Denied => {
+            AnsweredBy::Us
+        }
+    };
+    let evidence = match ctx.engine.pull_evidence(&question).await {
         Ok(evidence) => Some(evidence),
         Err(EngineError::Unavailable { .. } | EngineError::Throttled { .. }) => None,
         Err(why) => return Err(why.into()),
     };
-    let check = pull_check::judge(&mapped, &source, evidence.as_ref());
-    Ok(Resolution { mapped, source, evidence, check })
+    let report = pull_check::judge(&mapped, &source, &question, evidence.as_ref());
+    Ok(Resolution { mapped, source, evidence, report })
+}
+
+/// What the registry of ours says to the caller: whoever may not pull an image may not run it either, and learns nothing
+/// about it.
+async fn describe(ctx: &Ctx<'_>, image: &ImageRef) -> Result<SourceAnswer, OpsError> {
+    let source = ctx.images.describe(image).await?;
+    Ok(if may_see(ctx, image, &source) { source } else { SourceAnswer::Denied })
+}
+
+/// Pins an image as far as that goes without asking the engine. That the caller may not pull it stays a refusal.
+async fn unchecked(ctx: &Ctx<'_>, mapped: Mapped, question: PullQuestion) -> Result<Result<Passed, Failure>, OpsError> {
+    let source = describe(ctx, &mapped.backing).await?;
+    let pinned = match &source {
+        SourceAnswer::Denied => return Ok(pull_check::judge(&mapped, &source, &question, None).verdict()),
+        SourceAnswer::Found(found) => mapped.backing.with_digest(found.digest.clone()),
+        SourceAnswer::NoRepository | SourceAnswer::NoImage { .. } | SourceAnswer::NotOurs => mapped.backing.clone(),
+    };
+    let warning = format!("`{}` was not checked: the pull check was skipped", mapped.written);
+    Ok(Ok(Passed { pinned, warning: Some(warning) }))
 }
 
 fn may_see(ctx: &Ctx<'_>, image: &ImageRef, source: &SourceAnswer) -> bool {
@@ -71,15 +133,26 @@ fn may_see(ctx: &Ctx<'_>, image: &ImageRef, source: &SourceAnswer) -> bool {
 ///
 /// # Errors
 /// `PullCheck` with every image that did not pass.
-pub async fn deploy_pin(ctx: &Ctx<'_>, deploy: &Deploy) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
-    let checks = deploy.images.iter().map(|image| {
+pub(super) async fn deploy_pin(
+    ctx: &Ctx<'_>,
+    deploy: &Deploy,
+    run: Run<'_>,
+) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
+    let definition = deploy.document.definition();
+    let checks = deploy.images.iter().map(|image| async move {
         let backing = ctx.registry.present(&image.backing);
-        check(ctx, Mapped { written: image.written.clone(), rule: image.rule.clone(), backing })
+        let question = question(definition, &image.container, &backing, run);
+        let mapped = Mapped { written: image.written.clone(), rule: image.rule.clone(), backing };
+        match run.check {
+            PullCheck::Made => Ok(check(ctx, mapped, question).await?.report.verdict()),
+            PullCheck::Skipped => unchecked(ctx, mapped, question).await,
+        }
     });
     let mut pinned = Vec::new();
     let mut failures: Vec<(ImageRef, Failure)> = Vec::new();
-    for (image, resolution) in deploy.images.iter().zip(join_all(checks).await) {
-        match resolution?.check {
+    for (image, verdict) in deploy.images.iter().zip(join_all(checks).await) {
+        let verdict: Result<Passed, Failure> = verdict?;
+        match verdict {
             Ok(passed) => pinned.push(PinnedImage {
                 container: image.container.clone(),
                 written: image.written.clone(),
@@ -93,13 +166,26 @@ pub async fn deploy_pin(ctx: &Ctx<'_>, deploy: &Deploy) -> Result<(Vec<PinnedIma
     if !failures.is_empty() {
         return Err(OpsError::PullCheck { failures });
     }
-    let mut definition = deploy.document.definition().clone();
+    let mut definition = deploy.document.definition_with_document();
     for container in &mut definition.containers {
         if let Some(image) = pinned.iter().find(|image| image.container == container.name) {
             container.image = image.pinned.to_string();
         }
     }
     Ok((pinned, definition))
+}
+
+/// What is asked about the image of one container.
+fn question(definition: &TaskDefinition, container: &str, backing: &ImageRef, run: Run<'_>) -> PullQuestion {
+    PullQuestion {
+        image: backing.clone(),
+        registry: AnsweredBy::Registry,
+        environment: Some(run.environment.clone()),
+        platform: definition.runtime_platform.as_ref().map(RuntimePlatform::platform),
+        execution_role: definition.execution_role_arn.clone(),
+        launch: run.launch,
+        uses: definition.container(container).map(|it| StartUses::of(definition, it)).unwrap_or_default(),
+    }
 }
 
 /// Who runs, or would go back to, images of a repository of ours: services by their wanted and their fallback deployment,

@@ -1,6 +1,6 @@
 //! Services: create, update, scale.
 
-use super::image::deploy_pin;
+use super::image::{PullCheck, Run, deploy_pin};
 use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::EntityRef;
 use crate::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, ServiceId};
@@ -10,6 +10,7 @@ use crate::model::operation::Verb;
 use crate::model::service::{DEPLOYMENTS_KEPT, Deployment, DeploymentState, Service};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::Generation;
+use crate::port::pull::Launch;
 use crate::port::store::{Entity, StoreExt};
 
 /// The most copies of one service or task: more is a slip of the finger on one machine, and the default quota of ECS is
@@ -31,6 +32,8 @@ pub struct NewService {
     pub desired_count: u32,
     /// Whether it needs machines of its own.
     pub stateful: bool,
+    /// Whether it is checked first that its images can be pulled.
+    pub pull_check: PullCheck,
 }
 
 /// Makes a service, after the pull check.
@@ -40,7 +43,8 @@ pub struct NewService {
 /// `Invalid` when no container listens where the load balancer sends to.
 pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, OpsError> {
     ctx.environment(&new.environment).await?;
-    let deployment = deployment(ctx, &new.deploy).await?;
+    let run = Run { environment: &new.environment, launch: Launch::of_stateful(new.stateful), check: new.pull_check };
+    let deployment = deployment(ctx, &new.deploy, run).await?;
     if let Some(id) = &new.load_balancer {
         let load_balancer = ctx.store.load_balancer_get(id).await?;
         let load_balancer = load_balancer.ok_or_else(|| OpsError::missing(EntityRef::LoadBalancer(id.clone())))?;
@@ -71,6 +75,8 @@ pub struct ServiceChange {
     pub deploy: Option<DeployId>,
     /// Copies.
     pub desired_count: Option<u32>,
+    /// Whether it is checked first that the deploy's images can be pulled.
+    pub pull_check: PullCheck,
 }
 
 /// Changes a service: rolls out a deploy after the pull check, or changes the number of copies, or both.
@@ -87,7 +93,12 @@ pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange
                 Entity::Service(service) => service,
                 _ => return Err(OpsError::missing(of)),
             };
-            let deployment = deployment(ctx, deploy).await?;
+            let run = Run {
+                environment: &service.environment,
+                launch: Launch::of_stateful(service.stateful),
+                check: change.pull_check,
+            };
+            let deployment = deployment(ctx, deploy, run).await?;
             if let Some(id) = &service.load_balancer
                 && let Some(load_balancer) = ctx.store.load_balancer_get(id).await?
             {
@@ -136,9 +147,9 @@ fn replace_wanted(service: &mut Service, deployment: Deployment) {
     }
 }
 
-async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId) -> Result<Deployment, OpsError> {
+async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId, run: Run<'_>) -> Result<Deployment, OpsError> {
     let deploy = super::deploy::deploy_get(ctx, deploy).await?;
-    let (images, definition) = deploy_pin(ctx, &deploy).await?;
+    let (images, definition) = deploy_pin(ctx, &deploy, run).await?;
     let now = ctx.clock.now();
     Ok(Deployment {
         id: DeploymentId::parse(&ctx.new_id(deploy.name.as_str())).expect("made of letters, digits and `-`"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::image::deploy_pin;
+use super::image::{PullCheck, Run, deploy_pin};
 use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::EntityRef;
 use crate::model::id::{DeployId, EnvironmentId, TaskId};
@@ -10,6 +10,7 @@ use crate::model::name::Name;
 use crate::model::operation::Verb;
 use crate::model::task::{Task, TaskWanted};
 use crate::model::time::Generation;
+use crate::port::pull::Launch;
 use crate::port::store::Entity;
 
 /// What a new task is to be.
@@ -27,6 +28,8 @@ pub struct NewTask {
     pub overrides: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether it needs machines of its own.
     pub stateful: bool,
+    /// Whether it is checked first that its images can be pulled.
+    pub pull_check: PullCheck,
 }
 
 /// Runs a task, after the pull check.
@@ -44,7 +47,8 @@ pub async fn task_create(ctx: &Ctx<'_>, new: NewTask) -> Result<Accepted, OpsErr
             format!("its containers: {}", names.join(", ")),
         ));
     }
-    let (images, mut definition) = deploy_pin(ctx, &deploy).await?;
+    let run = Run { environment: &new.environment, launch: Launch::of_stateful(new.stateful), check: new.pull_check };
+    let (images, mut definition) = deploy_pin(ctx, &deploy, run).await?;
     for container in &mut definition.containers {
         for (key, value) in new.overrides.get(&container.name).into_iter().flatten() {
             container.environment.insert(key.clone(), value.clone());

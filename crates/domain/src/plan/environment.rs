@@ -1,9 +1,22 @@
-//! Who is linked with whom.
+//! Whether an environment is as it was asked for, and who is linked with whom.
 
 use std::collections::BTreeSet;
 
+use super::verdict::Verdict;
 use crate::model::environment::Environment;
 use crate::model::id::EnvironmentId;
+use crate::port::engine::EnvironmentSeen;
+
+/// What a look at an environment's operation comes to.
+#[must_use]
+pub fn judge(seen: Option<&EnvironmentSeen>) -> Verdict {
+    match seen {
+        None => Verdict::Wait("waiting for its network".to_owned()),
+        Some(EnvironmentSeen { problem: Some(problem), .. }) => Verdict::Failed(problem.clone()),
+        Some(EnvironmentSeen { waiting_for: Some(what), .. }) => Verdict::Wait(format!("waiting for {what}")),
+        Some(_) => Verdict::Done("ready".to_owned()),
+    }
+}
 
 /// The environments that `of` is linked with in either direction, those on their way out left aside.
 #[must_use]

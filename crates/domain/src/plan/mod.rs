@@ -2,8 +2,12 @@
 //! that means; acting on it is the reconciler's business.
 
 pub mod environment;
+pub mod fargate;
+pub mod lease;
 pub mod load_balancer;
+pub mod policy;
 pub mod pull_check;
 pub mod service;
+pub mod stop_reason;
 pub mod task;
 pub mod verdict;

@@ -40,6 +40,9 @@ pub fn judge(service: &Service, seen: Option<&ServiceSeen>, since: Timestamp, no
         let cause = wanted.cause.clone().unwrap_or_else(|| Failure::new(FailureClass::Other, "the deployment failed"));
         return Verdict::Failed(cause);
     }
+    if let Some(problem) = &seen.problem {
+        return ended(service, problem.clone());
+    }
     let failures = seen.failures.iter().find(|failures| failures.deployment == wanted.id);
     if let Some(failures) = failures.filter(|failures| failures.in_a_row >= START_FAILURES) {
         return ended(service, failures.last.clone());

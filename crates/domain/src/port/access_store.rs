@@ -225,6 +225,7 @@ pub trait AccessStore: Send + Sync {
     /// Records that pass the filter, the oldest of them first.
     async fn audit_list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, AccessStoreError>;
 
-    /// Forgets what was done before a moment; answers how many records that were.
+    /// Forgets what was done before a moment; answers how many records that were. A store may forget by itself what is
+    /// older than [`KEPT_MS`](crate::model::audit::KEPT_MS).
     async fn audit_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError>;
 }

@@ -9,14 +9,13 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::BoxError;
+use super::pull::{Launch, PullEvidence, PullQuestion};
 use crate::model::entity::EntityRef;
 use crate::model::environment::Environment;
 use crate::model::failure::{Failure, LogLine};
 use crate::model::id::{CopyId, DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId};
-use crate::model::image::ImageRef;
 use crate::model::load_balancer::LoadBalancer;
 use crate::model::name::Name;
-use crate::model::registry::Platform;
 use crate::model::task::ContainerOutcome;
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::{Generation, Timestamp};
@@ -32,17 +31,20 @@ pub struct Capabilities {
     pub tls: bool,
     /// Whether a link between environments can open one direction only.
     pub one_way_links: bool,
+    /// Whether it is asked over a network, so that an answer may take seconds.
+    pub is_remote: bool,
 }
 
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Want {
-    /// An environment, with the environments that it is linked with, in either direction.
+    /// An environment.
     Environment {
         /// The environment.
         environment: Environment,
-        /// Those it is linked with.
-        linked: Vec<EnvironmentId>,
+        /// Those whose services may reach the services in it; sorted. Where links have no direction, those that it is linked
+        /// with from either side.
+        reachable_from: Vec<EnvironmentId>,
     },
     /// A load balancer.
     LoadBalancer {
@@ -88,6 +90,8 @@ pub struct ServiceSpec {
     pub mode: ServiceMode,
     /// The load balancer that the copies stand behind.
     pub load_balancer: Option<LoadBalancerId>,
+    /// On what the copies run.
+    pub launch: Launch,
     /// The store's generation of the service; the engine refuses an older one than it has.
     pub generation: Generation,
 }
@@ -127,6 +131,8 @@ pub struct TaskSpec {
     pub definition: TaskDefinition,
     /// Whether it should run or be stopped.
     pub run: TaskRun,
+    /// On what the copies run.
+    pub launch: Launch,
     /// The store's generation of the task.
     pub generation: Generation,
 }
@@ -169,8 +175,12 @@ pub struct EnvironmentSeen {
     pub id: EnvironmentId,
     /// What stands for it in the engine (network id, cluster's security group).
     pub engine_id: String,
-    /// Those it is linked with.
-    pub linked: Vec<EnvironmentId>,
+    /// Those whose services may reach the services in it.
+    pub reachable_from: Vec<EnvironmentId>,
+    /// What is still being made or changed of it, in words; `None` when it is as wanted.
+    pub waiting_for: Option<String>,
+    /// Why it can't be made or changed as wanted; `None` when all is well or goes on.
+    pub problem: Option<Failure>,
 }
 
 /// A load balancer as seen.
@@ -204,6 +214,8 @@ pub struct ServiceSeen {
     pub waiting_for: Option<String>,
     /// What the user should know (a field that this engine can't honour).
     pub warnings: Vec<String>,
+    /// Why it can't be done as asked: the engine tries no more until it is told something else.
+    pub problem: Option<Failure>,
 }
 
 /// A deployment's failed starts.
@@ -305,49 +317,6 @@ pub struct LogQuery {
 /// Lines as they come, those of one container in order.
 pub type LogStream = BoxStream<'static, Result<LogLine, EngineError>>;
 
-/// Facts about whether the engine will be able to pull an image. Judged by `plan::pull_check`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullEvidence {
-    /// What the engine runs.
-    pub platform: Platform,
-    /// The image as it lies on the engine already; `None` when it does not.
-    pub local: Option<LocalImage>,
-    /// What the image's registry told the engine; `None` when it was not asked (a registry of ours).
-    pub remote: Option<RemoteImage>,
-}
-
-/// An image that lies on the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalImage {
-    /// The engine's id of it.
-    pub id: String,
-    /// Its platform.
-    pub platform: Platform,
-    /// The digests that it was pulled by.
-    pub repo_digests: Vec<ImageRef>,
-}
-
-/// What a registry told the engine about an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemoteImage {
-    /// It can be pulled.
-    Found {
-        /// The digest behind the reference.
-        digest: crate::model::digest::Digest,
-        /// Its platforms, where the registry said.
-        platforms: Vec<Platform>,
-    },
-    /// The registry says that there is none.
-    NotFound,
-    /// The registry does not let the engine in.
-    Denied,
-    /// The registry can't be reached.
-    Unreachable {
-        /// What the engine said.
-        message: String,
-    },
-}
-
 /// What went wrong in an engine, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -432,9 +401,9 @@ pub trait Engine: Send + Sync {
     /// `Missing` when the engine has nothing of it.
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError>;
 
-    /// Facts about whether an image can be pulled. Pulls nothing. `ours` when Layer0 itself answers for its registry
-    /// (then no registry is asked by the engine).
-    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError>;
+    /// Facts about whether an image can be pulled as it is asked. Pulls nothing. What could not be found out is among the facts
+    /// as such; an error means that the engine could not be asked at all.
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError>;
 
     /// Which fields of a definition this engine can't honour, one sentence each. Pure.
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String>;

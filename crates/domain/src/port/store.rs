@@ -258,6 +258,29 @@ pub struct OperationLogLine {
     pub message: String,
 }
 
+/// Something that one server at a time does, held by it for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What is held: `operation/<id>`, `resync`.
+    pub name: String,
+    /// By whom: one life of one server.
+    pub holder: String,
+    /// Greater than that of every lease of this name that was taken before: of two who both think that they hold it, the one
+    /// with the greater number is right.
+    pub fence: u64,
+    /// Until when, unless it is renewed; at that moment it is held no more.
+    pub until: Timestamp,
+}
+
+/// What came of asking for a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseAnswer {
+    /// The caller holds it now.
+    Taken(Lease),
+    /// Another one holds it.
+    Held(Lease),
+}
+
 /// What `operation_progress` changes together with the operation.
 #[expect(
     clippy::large_enum_variant,
@@ -312,7 +335,8 @@ pub trait Store: Send + Sync {
     async fn entity_list(&self, kind: EntityKind) -> Result<Vec<Entity>, StoreError>;
 
     /// A number that is another one after each write that anybody was told of: what was read after asking for it is still
-    /// true while it stays the same. `None` when the store can't know (others write to it too).
+    /// true while it stays the same. `None` when the store can't know (others write to it too). So a number also says that
+    /// this process is the only one on the store: there is nobody to divide the work with.
     fn version(&self) -> Option<u64>;
 
     /// What lists show of all entities of a kind, deploys included, ordered by name, then version, then id.
@@ -391,6 +415,28 @@ pub trait Store: Send + Sync {
 
     /// The value of an instance-wide setting.
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Takes the lease of this name until `until`, unless another holder has it: one who took it, did not release it, and
+    /// whose lease has not run out at `now`. A holder who asks again for what it holds gets it anew, with another fence;
+    /// what it got before is void then.
+    ///
+    /// Times are the callers': a lease keeps two servers apart as far as their clocks agree. A store may forget a lease a
+    /// day after it ran out; that the fence grows all the same holds as long as no clock is a day behind another.
+    async fn lease_take(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<LeaseAnswer, StoreError>;
+
+    /// Holds a lease on until `until`; answers it with its new end. `None`, and nothing changes, when it is not held any
+    /// more: it was taken anew or released, or had run out at `now`.
+    async fn lease_renew(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError>;
+
+    /// Gives a lease back: from `now` on whoever asks may have it. Answers `false`, and changes nothing, when it is not held
+    /// any more.
+    async fn lease_release(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError>;
 }
 
 /// Typed reads on top of [`Store`].

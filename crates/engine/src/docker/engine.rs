@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{EnvironmentId, ServiceId, TaskId};
-use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
-    Capabilities, Engine, EngineError, EnvironmentSeen, LogQuery, LogStream, Observed, PullEvidence, Removed, Scope,
-    ServiceSpec, TaskSpec, Want,
+    Capabilities, Engine, EngineError, EnvironmentSeen, LogQuery, LogStream, Observed, Removed, Scope, ServiceSpec,
+    TaskSpec, Want,
 };
+use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
 
 use super::client::DockerError;
 use super::containers::end::volumes_remove;
@@ -34,13 +34,15 @@ type Copies = BTreeMap<u32, Vec<Arc<Container>>>;
 #[async_trait]
 impl Engine for DockerEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "docker", shared_host_ports: true, tls: false, one_way_links: false }
+        Capabilities { name: "docker", shared_host_ports: true, tls: false, one_way_links: false, is_remote: false }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
         let shared = &self.shared;
         match want {
-            Want::Environment { environment, linked } => shared.environment_ensure(environment, linked).await?,
+            Want::Environment { environment, reachable_from } => {
+                shared.environment_ensure(environment, reachable_from).await?;
+            }
             Want::LoadBalancer { load_balancer, reachable_from } => {
                 shared.known_or_down()?;
                 shared.balancers.ensure(load_balancer, reachable_from).await?;
@@ -131,16 +133,16 @@ impl Engine for DockerEngine {
         logs::read(shared, kind, of.id(), &query).map_err(|error| shared.error("reading a log", error))
     }
 
-    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError> {
-        let shared = &self.shared;
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
+        let (shared, image) = (&self.shared, &question.image);
         let op = "asking for an image";
         let platform = shared.platform().await.map_err(|error| shared.error(op, error))?;
         let local = shared.images.local(image).await.map_err(|error| shared.error(op, error))?;
-        let remote = match ours {
-            true => None,
-            false => Some(shared.images.remote(image).await.map_err(|error| shared.error(op, error))?),
+        let remote = match question.registry {
+            AnsweredBy::Us => None,
+            AnsweredBy::Registry => Some(shared.images.remote(image).await.map_err(|error| shared.error(op, error))?),
         };
-        Ok(PullEvidence { platform, local, remote })
+        Ok(PullEvidence { platform, local, remote, aws: None })
     }
 
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
@@ -366,7 +368,8 @@ impl Shared {
                 _ => None,
             });
             let linked = linked.collect();
-            seen.push(EnvironmentSeen { id, engine_id: network.id.clone(), linked });
+            let engine_id = network.id.clone();
+            seen.push(EnvironmentSeen { id, engine_id, reachable_from: linked, waiting_for: None, problem: None });
         }
         seen
     }

@@ -286,6 +286,7 @@ fn may_go_away(class: FailureClass) -> bool {
         | FailureClass::Timeout
         | FailureClass::EngineUnavailable
         | FailureClass::PortTaken
+        | FailureClass::NoRoute
         | FailureClass::Other => true,
         FailureClass::ImageNotFound
         | FailureClass::PullDenied

@@ -13,15 +13,16 @@ use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
-    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, PullEvidence, RemoteImage, Removed, Scope, Want,
+    Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
+use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion, RemoteImage};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::behaviour::{self, StartFault};
 use super::fault::{Fault, Op, unavailable};
 use super::logs::Cursor;
 use super::world::{Owner, Stale, State};
-use super::{FakeEngine, World};
+use super::{FakeEngine, World, aws};
 
 /// How long `changed` may wait (contract of the port).
 const CHANGED_LIMIT: Duration = Duration::from_secs(30);
@@ -66,7 +67,7 @@ impl FakeEngine {
 #[async_trait]
 impl Engine for FakeEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "fake", shared_host_ports: true, tls: false, one_way_links: false }
+        Capabilities { name: "fake", shared_host_ports: true, tls: false, one_way_links: false, is_remote: false }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
@@ -111,10 +112,28 @@ impl Engine for FakeEngine {
         Ok(stream::iter(first.lines).chain(later.flatten()).map(Ok).boxed())
     }
 
-    async fn pull_evidence(&self, image: &ImageRef, ours: bool) -> Result<PullEvidence, EngineError> {
+    async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
         self.call(Op::PullEvidence, |state| {
-            let remote = (!ours).then(|| remote_image(state, image));
-            Ok(PullEvidence { platform: platform("amd64"), local: None, remote })
+            let image = &question.image;
+            let set = [image.to_string(), image.repository()].into_iter().find_map(|key| state.evidence.get(&key));
+            if let Some(set) = set {
+                return Ok(set.clone());
+            }
+            let remote = (question.registry == AnsweredBy::Registry).then(|| remote_image(state, image));
+            let aws = match &remote {
+                Some(RemoteImage::Found { platforms, .. }) => aws::evidence(question, platforms),
+                _ => None,
+            };
+            let runs_on = match &aws {
+                Some(_) => question.platform.clone(),
+                None => None,
+            };
+            Ok(PullEvidence {
+                platform: runs_on.unwrap_or_else(|| platform("amd64")),
+                local: None,
+                remote: if aws.is_some() { None } else { remote },
+                aws: aws.map(Box::new),
+            })
         })
         .await
     }
@@ -182,7 +201,7 @@ impl Follower {
 fn ensure(state: &mut State, want: Want) -> Result<(), EngineError> {
     let entity = want.entity();
     let outdated = match want {
-        Want::Environment { environment, linked } => state.environment_ensure(&environment, linked),
+        Want::Environment { environment, reachable_from } => state.environment_ensure(&environment, reachable_from),
         Want::LoadBalancer { load_balancer, .. } => {
             state.environment_required(&load_balancer.environment)?;
             let (stale, changed) = state.load_balancers.ensure(load_balancer);
@@ -216,7 +235,8 @@ fn observe(state: &State, scope: &Scope) -> Observed {
     seen
 }
 
-fn platform(architecture: &str) -> Platform {
+/// Linux on a processor.
+pub(super) fn platform(architecture: &str) -> Platform {
     Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
 }
 

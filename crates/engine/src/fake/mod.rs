@@ -6,7 +6,8 @@
 //! - Time comes from the [`Clock`] that it is made with. Nothing runs in the background; what is due happens when somebody
 //!   looks. At a clock that stands still, [`FakeEngine::advance`] lets time pass.
 //! - Behaviour is data: [`Behaviour`] by image, environment variables in the task definition (see [`behaviour`]), [`Pace`]
-//!   for how long things take, [`Fault`] for calls that fail.
+//!   for how long things take, [`Fault`] for calls that fail. What the pull check meets on AWS can be tried by the names of
+//!   images of ECR (see `aws.rs`), or set whole with [`FakeEngine::set_pull_evidence`].
 //! - No bytes flow: the listeners of load balancers hold their ports against each other, but nobody can connect to them,
 //!   and `dependsOn`, mounts and limits mean nothing.
 
@@ -18,8 +19,10 @@ use layer0_domain::model::id::CopyId;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::CopyState;
+use layer0_domain::port::pull::PullEvidence;
 use tokio::sync::watch;
 
+mod aws;
 pub mod behaviour;
 mod copy;
 mod engine;
@@ -103,6 +106,12 @@ impl FakeEngine {
         Self { world: Arc::clone(&self.world), view, told: Arc::default() }
     }
 
+    /// The handle of another server that lives at the same time and works on the same containers.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { world: Arc::clone(&self.world), view: self.view, told: Arc::default() }
+    }
+
     /// Sets how long things take from now on.
     pub fn set_pace(&self, pace: Pace) {
         self.world.with(|state| state.pace = pace);
@@ -121,6 +130,11 @@ impl FakeEngine {
     /// path components. `host/path:tag` is a prefix of that tag alone. The longest prefix wins.
     pub fn set_image_behaviour(&self, prefix: &str, behaviour: Behaviour) {
         self.world.with(|state| state.behaviours.set(prefix, behaviour));
+    }
+
+    /// What is found out from now on about images whose `host/path`, or `host/path:tag`, is `prefix`, whatever is asked.
+    pub fn set_pull_evidence(&self, prefix: &str, evidence: PullEvidence) {
+        self.world.with(|state| state.evidence.insert(prefix.to_owned(), evidence));
     }
 
     /// Lets the next call of `op` for which nothing else was scripted go wrong.

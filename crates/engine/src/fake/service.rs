@@ -316,6 +316,7 @@ impl State {
             failures: service.failures.clone(),
             waiting_for: told.and_then(|spec| self.service_waiting_for(service, spec)),
             warnings: told.map(|spec| warnings(&spec.revision.definition)).unwrap_or_default(),
+            problem: None,
         })
     }
 

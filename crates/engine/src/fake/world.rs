@@ -10,6 +10,7 @@ use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{CopyId, EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{EnvironmentSeen, Removed};
+use layer0_domain::port::pull::PullEvidence;
 
 use super::behaviour::{Behaviours, Pace};
 use super::copy::Step;
@@ -83,6 +84,8 @@ pub(super) struct State {
     pub(super) services: BTreeMap<ServiceId, Service>,
     pub(super) tasks: BTreeMap<TaskId, Task>,
     pub(super) behaviours: Behaviours,
+    /// What is found out about images, by `host/path` or `host/path:tag`.
+    pub(super) evidence: BTreeMap<String, PullEvidence>,
     pub(super) pace: Pace,
     pub(super) faults: Faults,
     pub(super) available: bool,
@@ -105,6 +108,7 @@ impl State {
             services: BTreeMap::new(),
             tasks: BTreeMap::new(),
             behaviours: Behaviours::default(),
+            evidence: BTreeMap::new(),
             pace,
             faults: Faults::default(),
             available: true,
@@ -210,7 +214,9 @@ impl State {
         self.environments.get(id).map(|here| EnvironmentSeen {
             id: id.clone(),
             engine_id: format!("fake-network-{id}"),
-            linked: here.linked.clone(),
+            reachable_from: here.linked.clone(),
+            waiting_for: None,
+            problem: None,
         })
     }
 }

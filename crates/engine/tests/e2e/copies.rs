@@ -184,7 +184,7 @@ async fn a_task_that_was_made_and_not_started_is_started_once_and_one_that_ran_n
     stage.ensure(Want::Task(spec.clone())).await;
     let first = stage.task_ended(&spec).await;
     stage.restart().await;
-    stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+    stage.ensure(Want::Environment { environment: stage.environment.clone(), reachable_from: Vec::new() }).await;
     stage.ensure(Want::Task(spec.clone())).await;
     // A second task that comes to its end shows that the first had its time.
     let (_, _) = stage.run_task("other", definition(json!([tool("app", &["print", "other"])]))).await;

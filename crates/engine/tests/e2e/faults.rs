@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::port::engine::{CopyState, Engine, EngineError, Scope, Want};
+use layer0_domain::port::pull::{AnsweredBy, PullQuestion};
 use layer0_testkit::until::until;
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
@@ -86,12 +87,15 @@ async fn an_absent_docker_is_said_so_quickly_and_found_when_it_comes() {
     let engine = instance.start();
     let environment = environment(&instance, "one");
     let began = Instant::now();
-    let want = Want::Environment { environment, linked: Vec::new() };
+    let want = Want::Environment { environment, reachable_from: Vec::new() };
     let refused = engine.ensure(want.clone()).await.expect_err("there is no Docker");
     assert!(matches!(refused, EngineError::Unavailable { .. }), "{refused}");
     assert!(refused.to_string().contains(name), "{refused}");
     let image = ImageRef::parse("app:1").expect("legal");
-    assert!(matches!(engine.pull_evidence(&image, true).await, Err(EngineError::Unavailable { .. })));
+    assert!(matches!(
+        engine.pull_evidence(&PullQuestion::about(image.clone(), AnsweredBy::Us)).await,
+        Err(EngineError::Unavailable { .. })
+    ));
     assert!(matches!(engine.observe(Scope::All).await, Err(EngineError::Unavailable { .. })));
     assert!(began.elapsed() < Duration::from_secs(2));
     let door = Door::open(name);
@@ -124,7 +128,7 @@ async fn a_docker_that_hangs_hangs_nobody_and_work_goes_on_when_it_answers_again
     let began = Instant::now();
     stage.service(&spec).await;
     let image = ImageRef::parse("app:1").expect("legal");
-    let refused = stage.engine.pull_evidence(&image, true).await;
+    let refused = stage.engine.pull_evidence(&PullQuestion::about(image.clone(), AnsweredBy::Us)).await;
     assert!(matches!(refused, Err(EngineError::Unavailable { .. })), "{refused:?}");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     let seen = stage
@@ -134,7 +138,7 @@ async fn a_docker_that_hangs_hangs_nobody_and_work_goes_on_when_it_answers_again
         .await;
     assert_eq!(seen.copies[0].state, CopyState::Healthy, "what was known is still shown");
     let began = Instant::now();
-    assert!(stage.engine.pull_evidence(&image, true).await.is_err());
+    assert!(stage.engine.pull_evidence(&PullQuestion::about(image.clone(), AnsweredBy::Us)).await.is_err());
     assert!(began.elapsed() < Duration::from_secs(1), "now it is known, so it is said at once");
 
     door.mode.send_replace(Mode::Cut);

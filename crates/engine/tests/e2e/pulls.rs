@@ -12,8 +12,9 @@ use layer0_domain::model::access::Secret;
 use layer0_domain::model::digest::Algorithm;
 use layer0_domain::model::failure::FailureClass;
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::port::engine::{Engine, RemoteImage, Want};
+use layer0_domain::port::engine::{Engine, Want};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
+use layer0_domain::port::pull::{AnsweredBy, PullQuestion, RemoteImage};
 use layer0_testkit::until::until;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -200,8 +201,11 @@ async fn an_image_is_pulled_once_with_a_credential_of_its_own() {
     stage.service(&more).await;
     stage.steady(&more).await;
     assert_eq!(source.asked.load(Ordering::SeqCst), 1);
-    let evidence =
-        stage.engine.pull_evidence(&ImageRef::parse(&reference).expect("legal"), true).await.expect("Docker answers");
+    let evidence = stage
+        .engine
+        .pull_evidence(&PullQuestion::about(ImageRef::parse(&reference).expect("legal"), AnsweredBy::Us))
+        .await
+        .expect("Docker answers");
     let local = evidence.local.expect("it was pulled");
     assert!(local.repo_digests.iter().any(|digest| digest.to_string() == reference), "{local:?}");
     assert_eq!((local.platform.architecture.as_str(), evidence.remote), (host_architecture(), None));
@@ -298,10 +302,12 @@ async fn a_foreign_registry_is_asked_by_docker() {
     let source = Arc::new(Source { asked: AtomicU32::new(0), password: registry.password });
     let stage = stage(&source).await;
     let denied = ImageRef::parse(&format!("{}/team/app:1", registry.address)).expect("legal");
-    let evidence = stage.engine.pull_evidence(&denied, false).await.expect("Docker answers");
+    let evidence =
+        stage.engine.pull_evidence(&PullQuestion::about(denied, AnsweredBy::Registry)).await.expect("Docker answers");
     assert_eq!((evidence.local, evidence.remote), (None, Some(RemoteImage::Denied)));
     let away = ImageRef::parse("127.0.0.1:1/team/app:1").expect("legal");
-    let evidence = stage.engine.pull_evidence(&away, false).await.expect("Docker answers");
+    let evidence =
+        stage.engine.pull_evidence(&PullQuestion::about(away, AnsweredBy::Registry)).await.expect("Docker answers");
     assert!(matches!(evidence.remote, Some(RemoteImage::Unreachable { .. })), "{:?}", evidence.remote);
     stage.leave().await;
 }

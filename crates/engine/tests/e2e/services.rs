@@ -156,7 +156,7 @@ async fn copies_are_found_again_after_a_restart_and_serve_on() {
     run("docker", &arguments);
 
     stage.restart().await;
-    stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+    stage.ensure(Want::Environment { environment: stage.environment.clone(), reachable_from: Vec::new() }).await;
     stage.service(&spec).await;
     stage.balancer(&balancer, &[]).await;
     let after = stage.steady(&spec).await;
@@ -171,7 +171,7 @@ async fn a_private_load_balancer_answers_its_own_environment_and_linked_ones_onl
     let other = environment(&stage.instance, "other");
     let linked = environment(&stage.instance, "linked");
     for environment in [&other, &linked] {
-        stage.ensure(Want::Environment { environment: environment.clone(), linked: Vec::new() }).await;
+        stage.ensure(Want::Environment { environment: environment.clone(), reachable_from: Vec::new() }).await;
     }
     let mut balancer = stage.balancer_wanted("lb", 8000, 8080);
     balancer.visibility = Visibility::Private;
@@ -201,7 +201,7 @@ async fn environments_are_apart_and_a_link_joins_two_of_them() {
     let mut second = environment(&stage.instance, "second");
     let mut first = stage.environment.clone();
     for environment in [&second, &third] {
-        stage.ensure(Want::Environment { environment: environment.clone(), linked: Vec::new() }).await;
+        stage.ensure(Want::Environment { environment: environment.clone(), reachable_from: Vec::new() }).await;
     }
     let spec = stage.service_wanted("web", 1, json!([tool("web", &["serve", "8080"])]));
     stage.service(&spec).await;
@@ -227,7 +227,7 @@ async fn environments_are_apart_and_a_link_joins_two_of_them() {
     let link = async |environment: &layer0_domain::model::environment::Environment,
                       others: &[&layer0_domain::model::environment::Environment]| {
         let linked = others.iter().map(|other| other.id.clone()).collect();
-        stage.ensure(Want::Environment { environment: environment.clone(), linked }).await;
+        stage.ensure(Want::Environment { environment: environment.clone(), reachable_from: linked }).await;
     };
     link(&first, &[&second]).await;
     link(&second, &[&first, &third]).await;
@@ -267,7 +267,7 @@ async fn no_addresses_left_is_said_so() {
     let pool = "10.215.255.0/24".parse().expect("a network");
     let stage = Stage::of(Instance::new().with(|config| config.subnet_pool = pool)).await;
     let other = environment(&stage.instance, "other");
-    let refused = stage.engine.ensure(Want::Environment { environment: other, linked: Vec::new() }).await;
+    let refused = stage.engine.ensure(Want::Environment { environment: other, reachable_from: Vec::new() }).await;
     let message = refused.expect_err("the pool has one network").to_string();
     assert!(message.contains("no free addresses") && message.contains("10.215.255.0/24"), "{message}");
     stage.leave().await;
@@ -313,7 +313,7 @@ async fn many_services_are_adopted_within_seconds() {
     }
     let began = Instant::now();
     stage.restart().await;
-    stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+    stage.ensure(Want::Environment { environment: stage.environment.clone(), reachable_from: Vec::new() }).await;
     for spec in &specs {
         stage.service(spec).await;
     }

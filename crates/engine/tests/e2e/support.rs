@@ -22,6 +22,7 @@ use layer0_domain::port::engine::{
     TaskSpec, Want,
 };
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
+use layer0_domain::port::pull::Launch;
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_testkit::clock::RunningClock;
 use layer0_testkit::until::until;
@@ -227,7 +228,7 @@ impl Stage {
         let engine = instance.connected().await;
         let environment = environment(&instance, "one");
         let stage = Self { instance, engine, environment };
-        stage.ensure(Want::Environment { environment: stage.environment.clone(), linked: Vec::new() }).await;
+        stage.ensure(Want::Environment { environment: stage.environment.clone(), reachable_from: Vec::new() }).await;
         stage
     }
 
@@ -256,6 +257,7 @@ impl Stage {
             revision: revision(&format!("{name}-1"), definition(containers)),
             mode: ServiceMode::Run,
             load_balancer: None,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }
@@ -268,6 +270,7 @@ impl Stage {
             copies,
             definition,
             run: TaskRun::Once,
+            launch: Launch::Fargate,
             generation: Generation(1),
         }
     }

@@ -1,3 +1,5 @@
-//! The contract of the port `Engine`, and what the fake can do beyond it.
+//! Engines that need nothing outside.
 
+#[cfg(feature = "ecs")]
+mod ecs;
 mod fake;

@@ -12,15 +12,18 @@ use super::{Ask, json as answer, read_only};
 use crate::error::RegistryError;
 use crate::registry::Registry;
 
-/// The largest page. A client that asks for more, or for no number, gets so many and a link to the rest.
+/// The largest page. A client that asks for more gets so many and a link to the rest.
 const PAGE_MAX: u32 = 10_000;
+/// The most tags in a list that was asked for whole (spec.md, "Listing Tags": a number asks for a part). Some clients do not
+/// follow links then. Tags have up to 128 characters, so that the answer has at most 13 MB.
+const WHOLE_MAX: u32 = 100_000;
 /// How many repositories are read at a time when the caller may not see all of them.
 const LOOK: u32 = 1_000;
 
-/// Reads `n`.
-fn page_size(ask: &Ask) -> Result<u32, RegistryError> {
+/// Reads `n`; `whole` counts when it isn't there.
+fn page_size(ask: &Ask, whole: u32) -> Result<u32, RegistryError> {
     match ask.param("n") {
-        None => Ok(PAGE_MAX),
+        None => Ok(whole),
         Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
             Ok(text.parse().unwrap_or(u32::MAX).min(PAGE_MAX))
         }
@@ -38,7 +41,7 @@ fn link(response: &mut Response, path: &str, size: u32, last: &str) {
 pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
     read_only(ask)?;
-    let size = page_size(ask)?;
+    let size = page_size(ask, WHOLE_MAX)?;
     // One more than asked for tells whether there is a next page.
     let page = Page { after: ask.param("last").map(str::to_owned), most: Some(size + 1) };
     let Some(mut tags) = registry.parts().store.tag_list(&name, page).await? else {
@@ -57,7 +60,7 @@ pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str) -> Result<R
 pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, RegistryError> {
     let caller = registry.admit_anyone(ask).await?;
     read_only(ask)?;
-    let size = page_size(ask)?;
+    let size = page_size(ask, PAGE_MAX)?;
     let mut after = ask.param("last").map(str::to_owned);
     let mut names: Vec<String> = Vec::new();
     while names.len() <= size as usize {

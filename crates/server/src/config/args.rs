@@ -37,9 +37,16 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("registry-address", "HOST:PORT", "Where the engine reaches the registry [default: localhost and the port]"),
     ("image-map", "RULES", "More map rules, `prefix|target`, separated by commas"),
     ("registry-challenge", "KIND", "How registry clients are asked to sign in: bearer or basic [default: bearer]"),
-    ("engine", "ENGINE", "What runs containers: docker or fake [default: docker]"),
+    ("engine", "ENGINE", "What runs containers: docker, ecs or fake [default: docker]"),
     ("docker-host", "URL", "Where the Docker engine is [default: unix:///var/run/docker.sock]"),
     ("public-address", "ADDR", "The address in the URLs of public load balancers [default: this machine's]"),
+    ("aws-region", "REGION", "The AWS region [default: AWS_REGION, or the profile's]"),
+    ("endpoint-url", "URL", "What stands in for all of AWS: an emulator"),
+    ("table", "NAME", "A DynamoDB table for the state, in place of DIR; several servers may share it"),
+    ("aws-vpc", "ID", "The VPC that everything stands in"),
+    ("aws-private-subnets", "IDS", "Subnets for tasks, machines and private load balancers, separated by commas"),
+    ("aws-public-subnets", "IDS", "Subnets for public load balancers, separated by commas"),
+    ("aws-execution-role", "ARN", "The role that pulls images and writes logs, for deploys that name none"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];
@@ -48,6 +55,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
 pub(super) const SWITCHES: &[(&str, &str)] = &[
     ("create-on-push", "A push to a repository that does not exist makes it"),
     ("trusted-proxy", "A TLS proxy stands in front: believe its X-Forwarded-Proto and X-Forwarded-For"),
+    ("aws-public-ip", "Tasks get a public address: their way to ECR without NAT and endpoints"),
     ("new-admin-token", "Make another admin token, print it, and keep it in DIR/admin-token: the way back in"),
     ("debug", "As `--log debug`"),
 ];

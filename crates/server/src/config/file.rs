@@ -15,23 +15,40 @@ pub(super) struct FileConfig {
     instance: Option<String>,
     registry_name: Option<String>,
     registry_address: Option<String>,
-    image_map: Option<Rules>,
+    image_map: Option<Several>,
     create_on_push: Option<bool>,
     registry_challenge: Option<String>,
     trusted_proxy: Option<bool>,
     engine: Option<String>,
     docker_host: Option<String>,
     public_address: Option<String>,
+    aws_region: Option<String>,
+    endpoint_url: Option<String>,
+    table: Option<String>,
+    aws_vpc: Option<String>,
+    aws_private_subnets: Option<Several>,
+    aws_public_subnets: Option<Several>,
+    aws_execution_role: Option<String>,
+    aws_public_ip: Option<bool>,
     log: Option<String>,
     log_format: Option<String>,
 }
 
-/// Map rules: one text with commas, or a list.
+/// Several values: one text with commas, or a list.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Rules {
+enum Several {
     One(String),
     Many(Vec<String>),
+}
+
+impl Several {
+    fn text(&self) -> String {
+        match self {
+            Several::One(text) => text.clone(),
+            Several::Many(all) => all.join(","),
+        }
+    }
 }
 
 impl FileConfig {
@@ -43,16 +60,21 @@ impl FileConfig {
             "instance" => self.instance.clone(),
             "registry_name" => self.registry_name.clone(),
             "registry_address" => self.registry_address.clone(),
-            "image_map" => self.image_map.as_ref().map(|rules| match rules {
-                Rules::One(text) => text.clone(),
-                Rules::Many(all) => all.join(","),
-            }),
+            "image_map" => self.image_map.as_ref().map(Several::text),
             "create_on_push" => self.create_on_push.map(|on| on.to_string()),
             "registry_challenge" => self.registry_challenge.clone(),
             "trusted_proxy" => self.trusted_proxy.map(|on| on.to_string()),
             "engine" => self.engine.clone(),
             "docker_host" => self.docker_host.clone(),
             "public_address" => self.public_address.clone(),
+            "aws_region" => self.aws_region.clone(),
+            "endpoint_url" => self.endpoint_url.clone(),
+            "table" => self.table.clone(),
+            "aws_vpc" => self.aws_vpc.clone(),
+            "aws_private_subnets" => self.aws_private_subnets.as_ref().map(Several::text),
+            "aws_public_subnets" => self.aws_public_subnets.as_ref().map(Several::text),
+            "aws_execution_role" => self.aws_execution_role.clone(),
+            "aws_public_ip" => self.aws_public_ip.map(|on| on.to_string()),
             "log" => self.log.clone(),
             "log_format" => self.log_format.clone(),
             _ => None,

@@ -46,7 +46,15 @@ fn an_error_names_its_origin() {
             .starts_with("LAYER0_IMAGE_MAP: `a.example|` is no image map")
     );
     assert!(error(&["--data-dir", &data], &[("LAYER0_PORT", "99999")]).starts_with("LAYER0_PORT: `99999`"));
-    assert!(error(&["--data-dir", &data, "--engine", "ecs"], &[]).contains("not built into"));
+    let ecs = error(&["--data-dir", &data, "--engine", "ecs"], &[]);
+    if cfg!(feature = "aws") {
+        assert!(ecs.contains("--aws-vpc"), "{ecs}");
+        let subnets = error(&["--data-dir", &data, "--engine", "ecs", "--aws-vpc", "vpc-1"], &[]);
+        assert!(subnets.contains("--aws-private-subnets"), "{subnets}");
+    } else {
+        assert!(ecs.contains("not built into"), "{ecs}");
+    }
+    assert!(error(&["--data-dir", &data, "--endpoint-url", "localhost"], &[]).starts_with("--endpoint-url: "));
     assert!(error(&["--data-dri", &data], &[]).contains("'--data-dir'"), "the closest flag");
 
     std::fs::write(dir.path().join("layer0.toml"), "instance = \"x\"\nlisten_on = \"y\"\n").expect("written");

@@ -17,6 +17,7 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry;
 use layer0_domain::ops::environment::{EnvironmentChange, NewEnvironment};
+use layer0_domain::ops::image::PullCheck;
 use layer0_domain::ops::load_balancer::{LoadBalancerChange, NewLoadBalancer};
 use layer0_domain::ops::service::{COPIES_MAX, NewService, ServiceChange};
 use layer0_domain::ops::task::NewTask;
@@ -257,7 +258,12 @@ pub(crate) fn new_service(it: wire::CreateServiceRequest) -> Read<NewService> {
         },
         desired_count: count(it.scale.unwrap_or(1), "Scale", 0, COPIES_MAX)?,
         stateful: it.stateful,
+        pull_check: pull_check(it.skip_pull_check),
     })
+}
+
+fn pull_check(skip: bool) -> PullCheck {
+    if skip { PullCheck::Skipped } else { PullCheck::Made }
 }
 
 /// `PATCH /service/{id}`.
@@ -271,6 +277,7 @@ pub(crate) fn service_change(it: wire::UpdateServiceRequest) -> Read<ServiceChan
     Ok(ServiceChange {
         deploy: it.deploy_id.as_deref().map(deploy_id).transpose()?,
         desired_count: it.scale.map(|scale| count(scale, "Scale", 0, COPIES_MAX)).transpose()?,
+        pull_check: pull_check(it.skip_pull_check),
     })
 }
 
@@ -296,6 +303,7 @@ pub(crate) fn new_task(it: wire::CreateTaskRequest) -> Read<NewTask> {
         copies: count(it.copies.unwrap_or(1), "Copies", 1, COPIES_MAX)?,
         overrides,
         stateful: it.stateful,
+        pull_check: pull_check(it.skip_pull_check),
     })
 }
 

@@ -7,7 +7,8 @@ use layer0_domain::model::access::{Subject, Token};
 use layer0_domain::model::audit::AuditEntry;
 use layer0_domain::model::deploy::{Deploy, DeployImage};
 use layer0_domain::model::environment::Environment;
-use layer0_domain::model::failure::Failure;
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, Port, Protocol, Visibility};
 use layer0_domain::model::operation::{Operation, OperationEvent};
 use layer0_domain::model::owner::{Member, TagRule};
@@ -16,9 +17,11 @@ use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::ops::Accepted;
 use layer0_domain::ops::image::Resolution;
 use layer0_domain::ops::map::ListedRule;
+use layer0_domain::plan::pull_check::{Check, Outcome};
 use layer0_domain::port::access_store::{OwnerUse, UserAccess};
 use layer0_domain::port::engine::{CopyState, EnvironmentSeen, LoadBalancerSeen, ServiceSeen, TaskSeen};
 use layer0_domain::port::image_source::SourceAnswer;
+use layer0_domain::port::pull::RemoteImage;
 
 use crate::text_time::{rfc3339, rfc3339_or_empty};
 
@@ -34,9 +37,8 @@ pub(crate) fn accepted(it: Accepted) -> wire::CreateEntityResponse {
 
 /// A failure with its cause. The class is spelled as it is stored.
 pub(crate) fn failure(it: &Failure) -> wire::Failure {
-    let class = serde_json::to_value(it.class).ok().and_then(|value| value.as_str().map(str::to_owned));
     wire::Failure {
-        class: class.unwrap_or_default(),
+        class: class_word(it.class),
         message: it.message.clone(),
         hint: it.hint.clone(),
         log_tail: it
@@ -45,6 +47,11 @@ pub(crate) fn failure(it: &Failure) -> wire::Failure {
             .map(|line| wire::LogLine { container_name: line.container.clone(), line: line.line.clone() })
             .collect(),
     }
+}
+
+fn class_word(class: FailureClass) -> String {
+    let class = serde_json::to_value(class).ok().and_then(|value| value.as_str().map(str::to_owned));
+    class.unwrap_or_default()
 }
 
 fn pinned(it: &PinnedImage) -> wire::ImageUse {
@@ -353,12 +360,11 @@ pub(crate) fn map_rule(it: &ListedRule) -> wire::MapRule {
 
 /// The steps from a friendly name to what the engine pulls.
 pub(crate) fn resolution(it: &Resolution) -> wire::ImageResolution {
+    let verdict = it.report.verdict();
     let (digest, platforms, size) = match (&it.source, &it.evidence) {
         (SourceAnswer::Found(found), _) => (Some(found.digest.clone()), found.platforms.clone(), Some(found.size)),
         (_, Some(evidence)) => match (&evidence.remote, &evidence.local) {
-            (Some(layer0_domain::port::engine::RemoteImage::Found { digest, platforms }), _) => {
-                (Some(digest.clone()), platforms.clone(), None)
-            }
+            (Some(RemoteImage::Found { digest, platforms }), _) => (Some(digest.clone()), platforms.clone(), None),
             (_, Some(local)) => (None, vec![local.platform.clone()], None),
             _ => (None, vec![], None),
         },
@@ -369,12 +375,50 @@ pub(crate) fn resolution(it: &Resolution) -> wire::ImageResolution {
         rule: it.mapped.rule.as_ref().map(ToString::to_string),
         backing: it.mapped.backing.to_string(),
         digest: digest.map(|digest| digest.to_string()),
-        pinned: it.check.as_ref().ok().map(|passed| passed.pinned.to_string()),
+        pinned: verdict.as_ref().ok().map(|passed| passed.pinned.to_string()),
         platforms: platforms.iter().map(ToString::to_string).collect(),
         engine_platform: it.evidence.as_ref().map(|it| it.platform.to_string()).unwrap_or_default(),
         size_bytes: size,
-        problem: it.check.as_ref().err().map(failure),
-        warnings: it.check.as_ref().ok().and_then(|passed| passed.warning.clone()).into_iter().collect(),
+        problem: verdict.as_ref().err().map(failure),
+        warnings: verdict.as_ref().ok().and_then(|passed| passed.warning.clone()).into_iter().collect(),
+    }
+}
+
+/// What the pull check of an image comes to.
+pub(crate) fn image_check(it: &Resolution, environment: Option<&EnvironmentId>) -> wire::ImageCheck {
+    let verdict = it.report.verdict();
+    wire::ImageCheck {
+        image: it.mapped.written.to_string(),
+        backing: it.mapped.backing.to_string(),
+        pinned: verdict.as_ref().ok().map(|passed| passed.pinned.to_string()),
+        environment_id: environment.map(ToString::to_string).unwrap_or_default(),
+        passed: verdict.is_ok(),
+        checks: it.report.checks.iter().map(pull_check).collect(),
+        problem: verdict.as_ref().err().map(failure),
+        warnings: it.report.warnings.clone(),
+    }
+}
+
+fn pull_check(it: &Check) -> wire::PullCheck {
+    let check = it.what.as_str().to_owned();
+    match &it.outcome {
+        Outcome::Passed { evidence } => wire::PullCheck {
+            check,
+            result: "passed".to_owned(),
+            evidence: evidence.clone(),
+            class: None,
+            remedy: None,
+        },
+        Outcome::Failed { class, evidence, remedy } => wire::PullCheck {
+            check,
+            result: "failed".to_owned(),
+            evidence: evidence.clone(),
+            class: Some(class_word(*class)),
+            remedy: remedy.clone().or_else(|| class.next_step().map(str::to_owned)),
+        },
+        Outcome::Unknown { why } => {
+            wire::PullCheck { check, result: "unknown".to_owned(), evidence: why.clone(), class: None, remedy: None }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use layer0_domain::model::operation::{Operation, OperationState};
 use layer0_domain::model::task::{Task, TaskOutcome};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::plan::verdict::Verdict;
-use layer0_domain::plan::{load_balancer, service, task};
+use layer0_domain::plan::{environment, load_balancer, service, task};
 use layer0_domain::port::engine::{EngineError, Observed, Removed, Scope};
 use layer0_domain::port::store::{Alongside, Entity, StoreError};
 use tracing::{info, warn};
@@ -196,10 +196,9 @@ impl Follower<'_> {
     async fn judge(self, entity: Entity, seen: &Observed, since: Timestamp) -> Result<Step, StoreError> {
         let now = self.app.clock.now();
         let (verdict, outcome): (Verdict, Option<TaskOutcome>) = match &entity {
-            Entity::Environment(it) => match seen.environments.iter().find(|seen| seen.id == it.id) {
-                Some(_) => (Verdict::Done("ready".to_owned()), None),
-                None => (Verdict::Wait("waiting for its network".to_owned()), None),
-            },
+            Entity::Environment(it) => {
+                (environment::judge(seen.environments.iter().find(|seen| seen.id == it.id)), None)
+            }
             Entity::LoadBalancer(it) => {
                 (load_balancer::judge(it, seen.load_balancers.iter().find(|seen| seen.id == it.id)), None)
             }
@@ -293,7 +292,7 @@ impl Follower<'_> {
         };
         if let Err(why) = result {
             warn!(entity = %operation.entity, error = %why, "the engine could not be told yet");
-            told.ask_again();
+            told.ask_again(&operation.entity).await;
         }
     }
 }

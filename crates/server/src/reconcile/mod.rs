@@ -12,8 +12,12 @@
 //! know, but for what the engine was last told.
 //!
 //! At the start, and every [`RESYNC`], the engine is told of everything and strays are swept ([`sweep`]).
+//!
+//! Where several servers share a store, each operation has its follower in one of them, and one of them resyncs: whoever
+//! holds the lease ([`lease`]).
 
 mod follow;
+mod lease;
 mod sweep;
 mod tell;
 
@@ -22,11 +26,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use layer0_domain::model::id::OperationId;
+use layer0_domain::model::operation::Operation;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::app::App;
+pub(crate) use lease::{LeaseTimes, Leases};
+use lease::{Outcome, with_lease};
 use tell::Told;
 
 /// How often everything is told to the engine again, and strays are looked for, though nothing changed.
@@ -43,6 +50,12 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// The least between two tries, however often the engine changes meanwhile.
 const RETRY_LEAST: Duration = Duration::from_millis(10);
+
+/// How often running operations are looked for though nobody nudged.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The lease of whoever resyncs.
+const RESYNC_LEASE: &str = "resync";
 
 /// Wakes the reconciler. Cheap, may be called for no reason.
 #[derive(Clone)]
@@ -97,6 +110,7 @@ async fn followers(app: App, told: Arc<Told>) {
     let followed: Arc<Mutex<HashSet<OperationId>>> = Arc::default();
     let mut running = JoinSet::new();
     let mut nudges = app.nudge.listen();
+    let alone = app.store.version().is_some();
     while !app.stop.asked() {
         match app.store.operation_list_running().await {
             Ok(operations) => {
@@ -106,7 +120,7 @@ async fn followers(app: App, told: Arc<Told>) {
                     if new {
                         let (app, told, followed) = (app.clone(), told.clone(), followed.clone());
                         running.spawn(async move {
-                            follow::follow(&app, &told, operation).await;
+                            divide(&app, &told, operation).await;
                             followed.lock().expect("no holder of this lock panics").remove(&id);
                         });
                     }
@@ -117,11 +131,33 @@ async fn followers(app: App, told: Arc<Told>) {
         while running.try_join_next().is_some() {}
         tokio::select! {
             _ = nudges.changed() => {}
-            () = tokio::time::sleep(Duration::from_secs(30)) => {}
+            // What another server was asked for nudges nobody here.
+            () = tokio::time::sleep(if alone { LOOK } else { app.leases.times.renewal }) => {}
             () = app.stop.wait() => {}
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+/// Follows an operation, unless and until another server does, to its end or until the app stops.
+async fn divide(app: &App, told: &Told, operation: Operation) {
+    let name = format!("operation/{}", operation.id);
+    loop {
+        let pause = match with_lease(app, &name, follow::follow(app, told, operation.clone())).await {
+            Outcome::Done(()) => return,
+            Outcome::Elsewhere(again) => again,
+            Outcome::Lost => Duration::ZERO,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.stop.wait() => return,
+        }
+        match app.store.operation_get(&operation.id).await {
+            Ok(Some(current)) if !current.state.ended() => {}
+            Ok(_) => return,
+            Err(why) => warn!(operation.id = %operation.id, error = %why, "an operation could not be looked at"),
+        }
+    }
 }
 
 /// Sweeps abandoned uploads, whatever the engine does.
@@ -136,16 +172,35 @@ async fn uploads(app: App) {
     }
 }
 
-/// Tells the engine everything at the start and from time to time, and sweeps strays.
+/// Resyncs, unless and until another server does.
 async fn resync(app: App, told: Arc<Told>) {
+    while !app.stop.asked() {
+        let pause = match with_lease(&app, RESYNC_LEASE, rounds(&app, &told)).await {
+            Outcome::Done(()) => return,
+            Outcome::Elsewhere(again) => again,
+            Outcome::Lost => Duration::ZERO,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = told.asked_again() => {
+                tokio::time::sleep(RETRY).await;
+                tell::again(&app, &told).await;
+            }
+            () = app.stop.wait() => {}
+        }
+    }
+}
+
+/// Tells the engine everything at the start and from time to time, and sweeps strays, until the app stops.
+async fn rounds(app: &App, told: &Told) {
     let mut nudges = app.nudge.listen();
     let mut complained = String::new();
     while !app.stop.asked() {
         nudges.mark_unchanged();
-        let pause = match tell::everything(&app, &told).await {
+        let pause = match tell::everything(app, told).await {
             Ok(complete) => {
                 complained.clear();
-                if let Err(why) = sweep::sweep(&app, &told).await {
+                if let Err(why) = sweep::sweep(app, told).await {
                     debug!(error = %why, "strays could not be looked for");
                 }
                 if complete { RESYNC } else { RETRY_REFUSED }

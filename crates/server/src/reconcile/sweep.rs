@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use layer0_domain::model::audit::KEPT_MS;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::port::engine::{Observed, Scope};
 use tracing::{info, warn};
@@ -38,12 +39,9 @@ fn entities(seen: &Observed) -> Vec<EntityRef> {
     services.chain(tasks).chain(load_balancers).chain(environments).collect()
 }
 
-/// How long the audit log is kept: a year and a month, so that a yearly look back finds all of it.
-const AUDIT_KEPT_MS: i64 = 400 * 24 * 60 * 60 * 1000;
-
 /// Forgets what stands in the audit log for longer than it is kept.
 pub(crate) async fn audit(app: &App) {
-    match app.access.audit_prune(app.clock.now().plus_ms(-AUDIT_KEPT_MS)).await {
+    match app.access.audit_prune(app.clock.now().plus_ms(-KEPT_MS)).await {
         Ok(0) => {}
         Ok(records) => info!(audit.records = records, "forgot {records} records of the audit log that were too old"),
         Err(why) => warn!(error = %why, "old records of the audit log could not be forgotten"),

@@ -1,6 +1,6 @@
 //! Telling the engine what is wanted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use layer0_domain::model::entity::{EntityKind, EntityRef};
@@ -12,6 +12,7 @@ use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::environment::{linked_with, reachable_from};
 use layer0_domain::port::engine::{EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
+use layer0_domain::port::pull::Launch;
 use layer0_domain::port::store::{Entity, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
@@ -28,6 +29,7 @@ pub(crate) struct Told {
     topology: Arc<Mutex<()>>,
     turns: Mutex<HashMap<EntityRef, Arc<Mutex<()>>>>,
     refusals: Mutex<HashMap<EntityRef, String>>,
+    again: Mutex<HashSet<EntityRef>>,
     incomplete: Notify,
 }
 
@@ -50,8 +52,10 @@ impl Told {
         self.refusals.lock().await.remove(entity);
     }
 
-    /// Asks for everything to be told again soon: something could not be told, and nobody else will try.
-    pub(crate) fn ask_again(&self) {
+    /// Asks for an entity to be told again soon: it could not be told, and nobody else will try. Whoever resyncs tells
+    /// everything.
+    pub(crate) async fn ask_again(&self, entity: &EntityRef) {
+        self.again.lock().await.insert(entity.clone());
         self.incomplete.notify_one();
     }
 
@@ -89,13 +93,14 @@ fn want(app: &App, entity: &Entity, all: &[Environment]) -> Option<Want> {
     if entity.deleting() {
         return None;
     }
+    let one_way = app.engine.capabilities().one_way_links;
     match entity {
         Entity::Environment(it) => {
-            Some(Want::Environment { environment: it.clone(), linked: linked_with(&it.id, all) })
+            Some(Want::Environment { environment: it.clone(), reachable_from: reachable_from(&it.id, all, one_way) })
         }
         Entity::LoadBalancer(it) => Some(Want::LoadBalancer {
             load_balancer: it.clone(),
-            reachable_from: reachable_from(&it.environment, all, app.engine.capabilities().one_way_links),
+            reachable_from: reachable_from(&it.environment, all, one_way),
         }),
         Entity::Service(it) => Some(Want::Service(service(app, it))),
         Entity::Task(it) if it.outcome.is_some() => None,
@@ -128,6 +133,7 @@ fn service(app: &App, it: &Service) -> ServiceSpec {
         },
         mode: if it.halted() { ServiceMode::Halted } else { ServiceMode::Run },
         load_balancer: it.load_balancer.clone(),
+        launch: Launch::of_stateful(it.stateful),
         generation: it.generation,
     }
 }
@@ -143,6 +149,7 @@ fn task(app: &App, it: &Task) -> TaskSpec {
             TaskWanted::Run => TaskRun::Once,
             TaskWanted::Stop => TaskRun::Stop,
         },
+        launch: Launch::of_stateful(it.stateful),
         generation: it.generation,
     }
 }
@@ -174,10 +181,10 @@ async fn linked_before(told: &Told, of: &EntityRef) -> BTreeSet<EnvironmentId> {
     let wants = told.wants.lock().await;
     let mut found = BTreeSet::new();
     for want in wants.values() {
-        if let Want::Environment { environment, linked } = want {
+        if let Want::Environment { environment, reachable_from } = want {
             if environment.id == *of {
-                found.extend(linked.iter().cloned());
-            } else if linked.contains(of) {
+                found.extend(reachable_from.iter().cloned());
+            } else if reachable_from.contains(of) {
                 found.insert(environment.id.clone());
             }
         }
@@ -212,6 +219,7 @@ async fn neighbours(
 /// all ends the round.
 pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError> {
     let mut complete = true;
+    told.again.lock().await.clear();
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
         for summary in app.store.summary_list(kind).await? {
             let result = ensure_present(app, told, &summary.entity, Anew::Yes).await;
@@ -234,6 +242,23 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
         }
     }
     Ok(complete)
+}
+
+/// Tells the engine of those entities that somebody asked for with [`Told::ask_again`]: for a server that does not resync.
+/// Asks again for those that it does not take now.
+pub(crate) async fn again(app: &App, told: &Told) {
+    let asked = std::mem::take(&mut *told.again.lock().await);
+    for reference in asked {
+        let result = match app.store.entity_get(&reference).await {
+            Ok(Some(it)) => entity(app, told, &it).await,
+            Ok(None) => Ok(()),
+            Err(why) => Err(why.into()),
+        };
+        if let Err(why) = result {
+            tracing::debug!(entity = %reference, error = %why, "the engine could not be told yet");
+            told.ask_again(&reference).await;
+        }
+    }
 }
 
 async fn tell(app: &App, told: &Told, entity: &EntityRef) -> Result<(), TellError> {

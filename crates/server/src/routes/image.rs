@@ -1,10 +1,11 @@
-//! `/image/resolve`: the steps from a friendly name to what the engine pulls.
+//! `/image/resolve` and `/image/check`: the steps from a friendly name to what the engine pulls, and whether it can.
 
 use axum::Json;
 use axum::extract::State;
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::ops::image::image_resolve;
+use layer0_domain::ops::image::{image_check, image_resolve};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,12 +13,12 @@ use utoipa_axum::routes;
 use super::Errors;
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::convert::write;
+use crate::convert::{read, write};
 use crate::error::ApiError;
 use crate::extract::ApiQuery;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(resolve))
+    OpenApiRouter::new().routes(routes!(resolve)).routes(routes!(check))
 }
 
 /// Which image.
@@ -38,4 +39,37 @@ async fn resolve(
 ) -> Result<Json<wire::ImageResolution>, ApiError> {
     let image = ImageRef::parse(&image).map_err(|why| ApiError::value(why.to_string()))?;
     Ok(Json(write::resolution(&image_resolve(&app.ctx(&who.caller), &image).await?)))
+}
+
+/// Which image, and where.
+#[derive(Debug, Deserialize)]
+struct CheckedWhere {
+    image: String,
+    #[serde(default)]
+    environment_id: String,
+}
+
+/// Whether an image could be pulled
+///
+/// The pull check that is made before a service or task starts, each part with its evidence: on AWS the image in ECR, its
+/// platforms, the policies that let the account in, the role that pulls, and the environment's network. What could not be
+/// looked at is `unknown`. Pulls nothing.
+#[utoipa::path(get, path = "/image/check", operation_id = "image_check", tag = "image",
+    params(("image" = String, Query), ("environment_id" = Option<String>, Query)),
+    responses((status = 200, body = wire::ImageCheck, description = "The checks, failed ones too."), Errors))]
+async fn check(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiQuery(CheckedWhere { image, environment_id }): ApiQuery<CheckedWhere>,
+) -> Result<Json<wire::ImageCheck>, ApiError> {
+    let image = ImageRef::parse(&image).map_err(|why| ApiError::value(why.to_string()))?;
+    let environment = match environment_id.as_str() {
+        "" => None,
+        text => Some(read::environment_id(text)?),
+    };
+    if let Some(environment) = &environment {
+        who.on_environment(&app, environment, Action::Pull).await?;
+    }
+    let found = image_check(&app.ctx(&who.caller), &image, environment.as_ref()).await?;
+    Ok(Json(write::image_check(&found, environment.as_ref())))
 }

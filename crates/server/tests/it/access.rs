@@ -262,6 +262,11 @@ async fn nobody_runs_an_image_that_they_may_not_pull() {
         let (status, error) = refused(client.service_create(&service).await);
         assert_eq!((status, error.error_code.as_str()), (422, "PullCheckFailed"));
         assert!(error.message.contains("you may not pull from `team/app`"), "{error:?}");
+        // Leaving out the check leaves out no right.
+        let skipped = layer0_api::types::CreateServiceRequest { skip_pull_check: true, ..service };
+        assert_eq!(refused(client.service_create(&skipped).await).1.error_code, "PullCheckFailed");
+        let checked = stranger.get(&format!("/image/check?image={image}")).await.expect(200).text();
+        assert!(!checked.contains("sha256:") && checked.contains("you may not pull"), "{checked}");
         let resolved = stranger.get(&format!("/image/resolve?image={image}")).await.expect(200).text();
         assert!(!resolved.contains("sha256:") && resolved.contains("you may not pull"), "{resolved}");
     }

@@ -77,6 +77,7 @@ const OPERATIONS: &[Row] = &[
     ("repository_update", "33242", "/repository/team/empty", r#"{"visibility": "private"}"#),
     ("repository_delete", "33242", "/repository/team/empty", ""),
     ("image_resolve", "22222", "/image/resolve?image=registry.layer0.test/team/app:1", ""),
+    ("image_check", "22242", "/image/check?image=registry.layer0.test/team/app:1&environment_id={environment}", ""),
     ("map_list", "22222", "/map", ""),
     ("map_add", "33332", "/map", r#"{"rule": "quay.example.com|localhost:1"}"#),
     ("map_remove", "33332", "/map?prefix=docker.example.com", ""),

@@ -125,7 +125,7 @@ async fn picture(app: &TestApp) -> String {
     }
     let seen = app.fake().observe(Scope::All).await.expect("the engine answers");
     lines.push(format!("engine: {} environments, links {:?}", seen.environments.len(), {
-        let mut links: Vec<usize> = seen.environments.iter().map(|it| it.linked.len()).collect();
+        let mut links: Vec<usize> = seen.environments.iter().map(|it| it.reachable_from.len()).collect();
         links.sort_unstable();
         links
     }));
@@ -347,7 +347,10 @@ async fn what_runs_is_adopted_and_strays_are_swept() {
         generation: Generation(1),
         deleting: false,
     };
-    app.fake().ensure(Want::Environment { environment: stray, linked: vec![] }).await.expect("the engine takes it");
+    app.fake()
+        .ensure(Want::Environment { environment: stray, reachable_from: vec![] })
+        .await
+        .expect("the engine takes it");
     app.restart().await;
     until("the stray to be swept and everything to be adopted", || async {
         let now = settled(&app).await;

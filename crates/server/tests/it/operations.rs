@@ -211,7 +211,7 @@ async fn a_create_that_fails_is_halted() {
     done(&client, client.service_update(&web, &to_scale(0)).await).await;
     // Another version brings it up.
     let good = deploy(&client, "good", &[]).await;
-    let both = wire::UpdateServiceRequest { deploy_id: Some(good), scale: Some(2) };
+    let both = wire::UpdateServiceRequest { deploy_id: Some(good), scale: Some(2), skip_pull_check: false };
     done(&client, client.service_update(&web, &both).await).await;
     assert_eq!(client.service_get(&web).await.expect("it is there").running_count, 2);
 }

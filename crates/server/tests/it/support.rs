@@ -258,11 +258,11 @@ pub(crate) async fn service(client: &Client, name: &str, environment: &str, depl
 }
 
 pub(crate) fn to_deploy(deploy: &str) -> wire::UpdateServiceRequest {
-    wire::UpdateServiceRequest { deploy_id: Some(deploy.to_owned()), scale: None }
+    wire::UpdateServiceRequest { deploy_id: Some(deploy.to_owned()), ..wire::UpdateServiceRequest::default() }
 }
 
 pub(crate) fn to_scale(scale: i64) -> wire::UpdateServiceRequest {
-    wire::UpdateServiceRequest { deploy_id: None, scale: Some(scale) }
+    wire::UpdateServiceRequest { scale: Some(scale), ..wire::UpdateServiceRequest::default() }
 }
 
 pub(crate) fn new_task(name: &str, environment: &str, deploy: &str) -> wire::CreateTaskRequest {

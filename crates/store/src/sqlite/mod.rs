@@ -18,6 +18,7 @@ mod deploy;
 mod entity;
 mod fault;
 mod image_map;
+mod lease;
 mod member;
 mod operation;
 mod owner;
@@ -55,6 +56,14 @@ const WAL_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 #[derive(Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
+    others: Others,
+}
+
+/// Whether other processes write to the database too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    None,
+    Some,
 }
 
 struct Shared {
@@ -175,7 +184,16 @@ impl SqliteStore {
                 threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
             }
         }
-        Self { shared: Arc::new(Shared { writer, readers, commits, threads: Mutex::new(threads) }) }
+        let shared = Arc::new(Shared { writer, readers, commits, threads: Mutex::new(threads) });
+        Self { shared, others: Others::None }
+    }
+
+    /// As this, for a file that other processes write to as well: then it has no version, and servers divide the work by
+    /// lease. SQLite's locks keep the processes apart, on one machine.
+    #[must_use]
+    pub fn with_others(mut self) -> Self {
+        self.others = Others::Some;
+        self
     }
 
     /// Sets the most pages (4,096 bytes each) that the database may have; a write that needs more is answered with

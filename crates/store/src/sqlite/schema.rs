@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_operation_log.sql"),
     include_str!("migrations/0003_access.sql"),
     include_str!("migrations/0004_blob_sums.sql"),
+    include_str!("migrations/0005_lease.sql"),
 ];
 
 /// The schema that this program works with.

@@ -13,11 +13,12 @@ use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::tag::Tag;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::store::{
-    Alongside, Entity, Holder, NewDeploy, OperationLog, OperationLogLine, Store, StoreError, Summary,
+    Alongside, Entity, Holder, Lease, LeaseAnswer, NewDeploy, OperationLog, OperationLogLine, Store, StoreError,
+    Summary,
 };
 
 use super::operation::Change;
-use super::{SqliteStore, deploy, entity, image_map, operation, setting, tag};
+use super::{Others, SqliteStore, deploy, entity, image_map, lease, operation, setting, tag};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -43,7 +44,10 @@ impl Store for SqliteStore {
     }
 
     fn version(&self) -> Option<u64> {
-        Some(self.shared.commits.load(Ordering::Acquire))
+        match self.others {
+            Others::None => Some(self.shared.commits.load(Ordering::Acquire)),
+            Others::Some => None,
+        }
     }
 
     async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError> {
@@ -151,5 +155,26 @@ impl Store for SqliteStore {
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let key = key.to_owned();
         self.read(move |db| setting::get_tx(db, &key)).await
+    }
+
+    async fn lease_take(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<LeaseAnswer, StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        self.write(move |db| lease::take_tx(db, &name, &holder, now, until)).await
+    }
+
+    async fn lease_renew(&self, lease: &Lease, now: Timestamp, until: Timestamp) -> Result<Option<Lease>, StoreError> {
+        let lease = lease.clone();
+        self.write(move |db| lease::renew_tx(db, &lease, now, until)).await
+    }
+
+    async fn lease_release(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
+        let lease = lease.clone();
+        self.write(move |db| lease::release_tx(db, &lease, now)).await
     }
 }

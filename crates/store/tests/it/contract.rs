@@ -54,4 +54,9 @@ async fn access_store_on_disk() {
         (behaviour.show)(&store).await;
         store.close().await;
     }
+    for (number, behaviour) in (1000..).zip(access_store_suite::WITH_REPOSITORIES) {
+        let store = on_disk(&directory, number);
+        (behaviour.show)(&store).await;
+        store.close().await;
+    }
 }

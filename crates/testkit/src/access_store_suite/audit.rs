@@ -4,7 +4,7 @@ use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::time::Timestamp;
 
-use super::Ports;
+use super::AccessPorts;
 
 fn record(at: i64, who: &str) -> AuditRecord {
     AuditRecord {
@@ -18,14 +18,14 @@ fn record(at: i64, who: &str) -> AuditRecord {
     }
 }
 
-async fn shown(store: &dyn Ports, filter: AuditFilter) -> Vec<i64> {
+async fn shown(store: &dyn AccessPorts, filter: AuditFilter) -> Vec<i64> {
     let found = store.audit_list(&filter).await.expect("a read succeeds");
     assert!(found.windows(2).all(|pair| pair[0].sequence < pair[1].sequence), "the oldest first");
     found.into_iter().map(|AuditEntry { record, .. }| record.at.0).collect()
 }
 
 /// `audit_list`: the newest without `after`, the next ones with it; by time and by who.
-pub async fn the_audit_log_is_read_in_both_directions(store: &dyn Ports) {
+pub async fn the_audit_log_is_read_in_both_directions(store: &dyn AccessPorts) {
     for at in 1..=6 {
         store.audit_append(&record(at, if at <= 4 { "alice" } else { "bob" })).await.expect("a write succeeds");
     }
@@ -44,7 +44,7 @@ pub async fn the_audit_log_is_read_in_both_directions(store: &dyn Ports) {
 }
 
 /// `audit_prune`: what is older goes, and no sequence comes twice.
-pub async fn the_audit_log_forgets_what_is_old(store: &dyn Ports) {
+pub async fn the_audit_log_forgets_what_is_old(store: &dyn AccessPorts) {
     for at in 1..=3 {
         store.audit_append(&record(at, "alice")).await.expect("a write succeeds");
     }
@@ -56,4 +56,24 @@ pub async fn the_audit_log_forgets_what_is_old(store: &dyn Ports) {
     store.audit_append(&record(9, "alice")).await.expect("a write succeeds");
     let found = store.audit_list(&all).await.expect("a read succeeds");
     assert!(found[0].sequence > last, "whoever follows must not miss it");
+}
+
+/// `audit_append`: of many at once each is kept once; whoever reads on behind the last one seen misses none.
+pub async fn many_records_at_once_are_kept_in_one_order(store: &dyn AccessPorts) {
+    let append = |at: i64| async move { store.audit_append(&record(at, "alice")).await.expect("a write succeeds") };
+    let mut seen: Vec<AuditEntry> = Vec::new();
+    let mut follow = async || {
+        let after = seen.last().map_or(0, |entry| entry.sequence);
+        let filter = AuditFilter { after: Some(after), most: 7, ..AuditFilter::default() };
+        let next = store.audit_list(&filter).await.expect("a read succeeds");
+        seen.extend(next);
+        seen.len()
+    };
+    // The reader goes on between the writes, so it meets the log in the middle of things.
+    let writing = futures_util::future::join_all((1..=120).map(append));
+    let reading = async { while follow().await < 120 {} };
+    futures_util::join!(writing, reading);
+    let mut times: Vec<i64> = seen.iter().map(|entry| entry.record.at.0).collect();
+    times.sort_unstable();
+    assert_eq!(times, (1..=120).collect::<Vec<_>>());
 }

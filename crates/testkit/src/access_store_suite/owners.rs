@@ -1,64 +1,144 @@
 //! Owners, members, what owners may hold, and which of their tags stay.
 
+use layer0_domain::model::operation::{Operation, Verb};
 use layer0_domain::model::owner::{Owner, Role, TagRule};
 use layer0_domain::model::registry::Manifest;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange};
 use layer0_domain::port::registry_store::{Page, RegistryStore, RegistryStoreError};
-use layer0_domain::port::store::{Entity, StoreError};
+use layer0_domain::port::store::{Alongside, Entity, NewDeploy, StoreError};
 
-use super::Ports;
 use super::sample::{self, glob, member, owner, owner_made, owner_name, robot, user_made};
+use super::{AccessPorts, Ports};
 use crate::registry_store_suite::sample::{blob, digest, link, manifest, manifest_with, repository};
 use crate::store_suite::sample as entities;
 
-/// `owner_create`, `owner_get`, `owner_list`: made once; a repository makes its owner.
-pub async fn an_owner_is_made_once_and_comes_with_its_first_repository(store: &dyn Ports) {
+/// `owner_create`, `owner_get`, `owner_list`, `owner_update`: made once, listed by name, changed.
+pub async fn an_owner_is_made_once_and_changed(store: &dyn AccessPorts) {
     let team = Owner { quota_bytes: Some(1000), ..owner("team") };
     assert_eq!(store.owner_get(&team.name).await.expect("a read succeeds"), None);
     store.owner_create(&team).await.expect("the name is free");
     let again = store.owner_create(&owner("team")).await;
     assert!(matches!(again, Err(AccessStoreError::Exists { .. })), "{again:?}");
-    repository(store, "team/app").await;
-    repository(store, "other/app").await;
+    owner_made(store, "other").await;
     let listed = store.owner_list().await.expect("a read succeeds");
     let names: Vec<&str> = listed.iter().map(|it| it.owner.name.as_str()).collect();
     assert_eq!(names, ["other", "team"]);
-    assert_eq!((&listed[1].owner, listed[1].repositories, listed[1].used_bytes), (&team, 1, 0));
+    assert_eq!((&listed[1].owner, listed[1].repositories, listed[1].used_bytes), (&team, 0, 0));
     let change = OwnerChange { quota_bytes: Some(None) };
     let changed = store.owner_update(&team.name, &change).await.expect("it is there");
     assert_eq!(changed.owner.quota_bytes, None);
+    assert_eq!(store.owner_get(&team.name).await.expect("a read succeeds"), Some(changed));
     let none = store.owner_update(&owner_name("none"), &change).await;
     assert!(matches!(none, Err(AccessStoreError::Missing { .. })), "{none:?}");
 }
 
+/// A repository makes its owner.
+pub async fn an_owner_comes_with_its_first_repository(store: &dyn Ports) {
+    owner_made(store, "team").await;
+    repository(store, "team/app").await;
+    repository(store, "other/app").await;
+    let listed = store.owner_list().await.expect("a read succeeds");
+    let shown: Vec<_> = listed.iter().map(|it| (it.owner.name.as_str(), it.repositories, it.used_bytes)).collect();
+    assert_eq!(shown, [("other", 1, 0), ("team", 1, 0)]);
+}
+
+/// Makes an environment `prod` of the owner `team`; answers it with its operation, which still runs.
+async fn environment_of_team(store: &dyn AccessPorts) -> (Entity, Operation) {
+    let mut environment = entities::environment("prod");
+    environment.owner = Some(owner_name("team"));
+    let entity = Entity::Environment(environment);
+    let operation = entities::operation("o1", Verb::Create, &entity);
+    store.entity_create(&entity, &operation).await.expect("the owner is there");
+    (entity, operation)
+}
+
+fn assert_has<T: std::fmt::Debug>(answer: Result<T, AccessStoreError>, expected: &str) {
+    match answer {
+        Err(AccessStoreError::OwnerInUse { things, .. }) => assert_eq!(things, expected),
+        other => panic!("it has {expected}, but the answer was {other:?}"),
+    }
+}
+
 /// `owner_delete`: refused while something belongs to it; members and robots go with it.
-pub async fn an_owner_goes_only_when_it_has_nothing(store: &dyn Ports) {
+pub async fn an_owner_goes_only_when_it_has_nothing(store: &dyn AccessPorts) {
+    let team = owner_name("team");
     owner_made(store, "team").await;
     user_made(store, "bob").await;
     store.member_put(&member("team", "bob", Role::Writer)).await.expect("both are there");
     store.token_create(&robot("ci", "team", 1)).await.expect("its owner is there");
-    let app = repository(store, "team/app").await;
-    let mut environment = entities::environment("prod");
-    environment.owner = Some(owner_name("team"));
-    let entity = Entity::Environment(environment);
-    let operation = entities::operation("o1", layer0_domain::model::operation::Verb::Create, &entity);
-    store.entity_create(&entity, &operation).await.expect("the owner is there");
-    match store.owner_delete(&owner_name("team")).await {
-        Err(AccessStoreError::OwnerInUse { things, .. }) => assert_eq!(things, "1 repository, 1 environment"),
-        other => panic!("it has things, but the answer was {other:?}"),
+    let (entity, operation) = environment_of_team(store).await;
+    assert_has(store.owner_delete(&team).await, "1 environment");
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let new = NewDeploy { owner: Some(team.clone()), ..entities::new_deploy("web") };
+        made.push(store.deploy_create(new).await.expect("the owner is there"));
     }
-    store.repository_delete(&app, false).await.expect("it is there");
-    let purge = layer0_domain::port::store::Alongside::Purge(entity.reference(), entity.generation());
+    assert_has(store.owner_delete(&team).await, "1 environment, 2 deploys");
+    let purge = Alongside::Purge(entity.reference(), entity.generation());
     assert!(store.operation_progress(&operation, &[], purge).await.expect("it runs"));
-    store.owner_delete(&owner_name("team")).await.expect("it has nothing");
-    assert_eq!(store.owner_get(&owner_name("team")).await.expect("a read succeeds"), None);
+    for deploy in made {
+        assert!(store.owner_delete(&team).await.is_err(), "a deploy is left");
+        store.deploy_delete(&deploy.id).await.expect("it is there");
+    }
+    store.owner_delete(&team).await.expect("it has nothing");
+    assert_eq!(store.owner_get(&team).await.expect("a read succeeds"), None);
+    assert_eq!(store.member_list(&team).await.expect("a read succeeds"), []);
     assert_eq!(store.token_list().await.expect("a read succeeds"), []);
+    assert_eq!(store.token_find(&[1; 32]).await.expect("a read succeeds"), None);
     assert_eq!(store.user_get(&sample::name("bob")).await.expect("a read succeeds").expect("he stays").members, []);
+    let again = store.owner_delete(&team).await;
+    assert!(matches!(again, Err(AccessStoreError::Missing { .. })), "{again:?}");
+    owner_made(store, "team").await;
+    assert_eq!(store.member_list(&team).await.expect("a read succeeds"), [], "a new one begins with nothing");
+}
+
+/// Waits for so long as so many reads take: those who meet do so in another of their steps each time.
+async fn later(store: &dyn AccessPorts, reads: u32) {
+    for _ in 0..reads {
+        store.setting_get("none").await.expect("a read succeeds");
+    }
+}
+
+/// `owner_delete` against `entity_create` and `deploy_create`: either the owner goes, or something is made for it.
+pub async fn nothing_comes_to_an_owner_that_goes(store: &dyn AccessPorts) {
+    for round in 0..15 {
+        let name = format!("team{round}");
+        let owner = owner_made(store, &name).await.name;
+        let mut environment = entities::environment(&name);
+        environment.owner = Some(owner.clone());
+        let entity = Entity::Environment(environment);
+        let operation = entities::operation(&format!("o{round}"), Verb::Create, &entity);
+        let new = NewDeploy { owner: Some(owner.clone()), ..entities::new_deploy(&name) };
+        let (gone, made, deployed) = futures_util::join!(
+            store.owner_delete(&owner),
+            async {
+                later(store, round % 5).await;
+                store.entity_create(&entity, &operation).await
+            },
+            async {
+                later(store, round % 3).await;
+                store.deploy_create(new).await
+            }
+        );
+        assert_ne!(gone.is_ok(), made.is_ok() || deployed.is_ok(), "{gone:?} {made:?} {deployed:?}");
+        let left = store.owner_get(&owner).await.expect("a read succeeds");
+        assert_eq!(left.is_some(), gone.is_err());
+    }
+}
+
+/// `owner_delete`: refused while it has a repository.
+pub async fn an_owner_with_a_repository_stays(store: &dyn Ports) {
+    owner_made(store, "team").await;
+    let app = repository(store, "team/app").await;
+    environment_of_team(store).await;
+    assert_has(store.owner_delete(&owner_name("team")).await, "1 repository, 1 environment");
+    store.repository_delete(&app, false).await.expect("it is there");
+    assert_has(store.owner_delete(&owner_name("team")).await, "1 environment");
 }
 
 /// `member_*`: one place for a user in an owner, changed and taken away.
-pub async fn a_member_is_changed_and_taken_away(store: &dyn Ports) {
+pub async fn a_member_is_changed_and_taken_away(store: &dyn AccessPorts) {
     owner_made(store, "team").await;
     user_made(store, "bob").await;
     user_made(store, "alice").await;
@@ -83,11 +163,11 @@ pub async fn a_member_is_changed_and_taken_away(store: &dyn Ports) {
 }
 
 /// `entity_create`, `deploy_create`: refused for an owner that isn't there; lists say whose something is.
-pub async fn what_is_new_needs_an_owner_that_is_there(store: &dyn Ports) {
+pub async fn what_is_new_needs_an_owner_that_is_there(store: &dyn AccessPorts) {
     let mut environment = entities::environment("prod");
     environment.owner = Some(owner_name("team"));
     let entity = Entity::Environment(environment);
-    let operation = entities::operation("o1", layer0_domain::model::operation::Verb::Create, &entity);
+    let operation = entities::operation("o1", Verb::Create, &entity);
     let answer = store.entity_create(&entity, &operation).await;
     assert!(matches!(answer, Err(StoreError::OwnerMissing { .. })), "{answer:?}");
     let mut deploy = entities::new_deploy("web");
@@ -106,7 +186,7 @@ pub async fn what_is_new_needs_an_owner_that_is_there(store: &dyn Ports) {
 }
 
 /// `deploy_create`, `deploy_owner`: all versions of a name have one owner; with the last of them the name is free.
-pub async fn a_deploys_name_has_one_owner(store: &dyn Ports) {
+pub async fn a_deploys_name_has_one_owner(store: &dyn AccessPorts) {
     owner_made(store, "team").await;
     let mut ours = entities::new_deploy("web");
     ours.owner = Some(owner_name("team"));
@@ -209,7 +289,7 @@ pub async fn an_immutable_tag_is_neither_moved_nor_deleted(store: &dyn Ports) {
 }
 
 /// `tag_rule_put`, `tag_rule_delete`: one rule for the same repositories and tags.
-pub async fn rules_are_replaced_and_taken_away(store: &dyn Ports) {
+pub async fn rules_are_replaced_and_taken_away(store: &dyn AccessPorts) {
     owner_made(store, "team").await;
     let team = owner_name("team");
     let rule = |tags: &str, except: &[&str]| TagRule {

@@ -4,11 +4,11 @@ use layer0_domain::model::owner::Role;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStoreError, TokenAccess, UserAccess};
 
-use super::Ports;
+use super::AccessPorts;
 use super::sample::{admin, member, owner_made, robot, token, user_made};
 
 /// `token_*`: found by hash and id with all that decides what it opens, listed oldest first, gone at once when deleted.
-pub async fn tokens_are_found_by_hash_and_id_until_deleted(store: &dyn Ports) {
+pub async fn tokens_are_found_by_hash_and_id_until_deleted(store: &dyn AccessPorts) {
     let root = admin(store, "root").await;
     owner_made(store, "team").await;
     store.member_put(&member("team", "root", Role::Reader)).await.expect("both are there");
@@ -51,7 +51,7 @@ pub async fn tokens_are_found_by_hash_and_id_until_deleted(store: &dyn Ports) {
 }
 
 /// `token_create`: a token of nobody is refused.
-pub async fn a_token_needs_its_subject(store: &dyn Ports) {
+pub async fn a_token_needs_its_subject(store: &dyn AccessPorts) {
     for orphan in [token("users", "nobody", 1), robot("robots", "nobody", 2)] {
         let answer = store.token_create(&orphan).await;
         assert!(matches!(answer, Err(AccessStoreError::Missing { .. })), "{answer:?}");
@@ -60,7 +60,7 @@ pub async fn a_token_needs_its_subject(store: &dyn Ports) {
 }
 
 /// `token_rotate`: another secret, beginning and end; everything else stays.
-pub async fn a_rotated_token_opens_with_its_new_secret_only(store: &dyn Ports) {
+pub async fn a_rotated_token_opens_with_its_new_secret_only(store: &dyn AccessPorts) {
     user_made(store, "bob").await;
     let mut old = token("it", "bob", 1);
     old.last_used = Some(Timestamp(15));

@@ -6,7 +6,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{AccessStoreError, UserAccess};
 
-use super::Ports;
+use super::AccessPorts;
 use super::sample::{self, admin, member, name, owner_made, password, robot, token, user, user_made};
 
 /// Demands that a change was refused because it would take the last way in.
@@ -15,7 +15,7 @@ pub(super) fn assert_last<T: std::fmt::Debug>(answer: Result<T, AccessStoreError
 }
 
 /// `user_create`, `user_get`, `user_list`: made once, read back as it was made, with its places by owner.
-pub async fn a_user_is_made_once_and_read_with_its_places(store: &dyn Ports) {
+pub async fn a_user_is_made_once_and_read_with_its_places(store: &dyn AccessPorts) {
     let bob = User { password: Some(password("x")), ..user("bob") };
     assert_eq!(store.user_get(&bob.name).await.expect("a read succeeds"), None);
     store.user_create(&bob).await.expect("the name is free");
@@ -33,7 +33,7 @@ pub async fn a_user_is_made_once_and_read_with_its_places(store: &dyn Ports) {
 }
 
 /// `user_update`: what is not named stays.
-pub async fn a_user_is_changed_only_where_it_is_said(store: &dyn Ports) {
+pub async fn a_user_is_changed_only_where_it_is_said(store: &dyn AccessPorts) {
     admin(store, "root").await;
     store.token_create(&token("way-in", "root", 1)).await.expect("its user is there");
     user_made(store, "bob").await;
@@ -50,7 +50,7 @@ pub async fn a_user_is_changed_only_where_it_is_said(store: &dyn Ports) {
 }
 
 /// `user_delete`: tokens and places go with it, and nobody else's.
-pub async fn a_deleted_user_takes_tokens_and_places_along(store: &dyn Ports) {
+pub async fn a_deleted_user_takes_tokens_and_places_along(store: &dyn AccessPorts) {
     admin(store, "root").await;
     user_made(store, "bob").await;
     owner_made(store, "team").await;
@@ -70,8 +70,29 @@ pub async fn a_deleted_user_takes_tokens_and_places_along(store: &dyn Ports) {
     assert!(matches!(again, Err(AccessStoreError::Missing { .. })), "{again:?}");
 }
 
+/// `user_delete`: however much it has, all of it goes, and whoever gets the name begins with nothing.
+pub async fn a_user_with_much_goes_with_all_of_it(store: &dyn AccessPorts) {
+    admin(store, "root").await;
+    user_made(store, "bob").await;
+    for number in 0..40_u8 {
+        let owner = format!("team{number}");
+        owner_made(store, &owner).await;
+        store.member_put(&member(&owner, "bob", Role::Reader)).await.expect("both are there");
+        store.token_create(&token(&format!("t{number}"), "bob", number)).await.expect("its user is there");
+    }
+    store.user_delete(&name("bob"), Timestamp(1)).await.expect("it is there");
+    user_made(store, "bob").await;
+    assert_eq!(store.user_get(&name("bob")).await.expect("a read succeeds").expect("a new one").members, []);
+    assert_eq!(store.token_list().await.expect("a read succeeds"), []);
+    for number in 0..40_u8 {
+        assert_eq!(store.token_find(&[number; 32]).await.expect("a read succeeds"), None);
+        let members = store.member_list(&sample::owner_name(&format!("team{number}"))).await;
+        assert_eq!(members.expect("a read succeeds"), []);
+    }
+}
+
 /// `user_update`, `user_delete`, `token_delete`: an admin with a password, or with a live token without scopes, stays.
-pub async fn the_last_way_in_for_an_admin_stays(store: &dyn Ports) {
+pub async fn the_last_way_in_for_an_admin_stays(store: &dyn AccessPorts) {
     let root = admin(store, "root").await;
     let mut ends = token("ends", "root", 1);
     ends.expires = Some(Timestamp(30));
@@ -103,7 +124,7 @@ pub async fn the_last_way_in_for_an_admin_stays(store: &dyn Ports) {
 }
 
 /// The same of two at the same time: one stays.
-pub async fn of_the_last_two_ways_in_one_stays(store: &dyn Ports) {
+pub async fn of_the_last_two_ways_in_one_stays(store: &dyn AccessPorts) {
     admin(store, "root").await;
     let tokens = [token("one", "root", 1), token("other", "root", 2)];
     for token in &tokens {

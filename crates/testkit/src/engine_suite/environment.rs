@@ -10,10 +10,10 @@ use super::{Subject, entities, wish};
 pub async fn is_made_and_taken_away(mut subject: Subject) {
     let environment = subject.environment().await;
     let entity = EntityRef::Environment(environment.id.clone());
-    let first = subject.environment_seen(&environment.id).await.expect("it was ensured");
+    let first = subject.environment_settled(&environment.id).await;
     assert!(!first.engine_id.is_empty(), "something stands for it in the engine");
     subject.ensure(wish(&environment, &[])).await;
-    assert_eq!(subject.environment_seen(&environment.id).await, Some(first), "a second wish changes nothing");
+    assert_eq!(subject.environment_settled(&environment.id).await, first, "a second wish changes nothing");
     assert!(entities(&subject.observe(Scope::All).await).contains(&entity), "all names it too");
     subject.remove(&entity).await;
     assert_eq!(subject.environment_seen(&environment.id).await, None);
@@ -27,15 +27,14 @@ pub async fn links_are_made_and_cut(mut subject: Subject) {
     other.generation = other.generation.next();
     subject.ensure(wish(&one, &[&other])).await;
     subject.ensure(wish(&other, &[&one])).await;
-    let linked = |seen: Option<super::EnvironmentSeen>| seen.expect("it was ensured").linked;
-    assert_eq!(linked(subject.environment_seen(&one.id).await), [other.id.clone()]);
-    assert_eq!(linked(subject.environment_seen(&other.id).await), [one.id.clone()]);
+    assert_eq!(subject.environment_settled(&one.id).await.reachable_from, [other.id.clone()]);
+    assert_eq!(subject.environment_settled(&other.id).await.reachable_from, [one.id.clone()]);
     one.generation = one.generation.next();
     other.generation = other.generation.next();
     subject.ensure(wish(&one, &[])).await;
     subject.ensure(wish(&other, &[])).await;
-    assert_eq!(linked(subject.environment_seen(&one.id).await), []);
-    assert_eq!(linked(subject.environment_seen(&other.id).await), []);
+    assert_eq!(subject.environment_settled(&one.id).await.reachable_from, []);
+    assert_eq!(subject.environment_settled(&other.id).await.reachable_from, []);
     subject.leave().await;
 }
 

@@ -2,7 +2,8 @@
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
-use layer0_domain::port::engine::{EngineError, LogQuery, RemoteImage, Removed};
+use layer0_domain::port::engine::{EngineError, LogQuery, Removed};
+use layer0_domain::port::pull::{AnsweredBy, PullQuestion, RemoteImage};
 
 use super::{Role, Subject, wish_service};
 use crate::until::ends;
@@ -62,9 +63,13 @@ fn unknown(subject: &Subject) -> [EntityRef; 4] {
     ]
 }
 
+fn missing(subject: &Subject, registry: AnsweredBy) -> PullQuestion {
+    PullQuestion::about(subject.missing_image().clone(), registry)
+}
+
 /// An image that is nowhere is neither on the engine nor found in a registry.
 pub async fn missing_image_is_not_found(subject: Subject) {
-    let evidence = subject.engine().pull_evidence(subject.missing_image(), false).await;
+    let evidence = subject.engine().pull_evidence(&missing(&subject, AnsweredBy::Registry)).await;
     let evidence = evidence.unwrap_or_else(|error| panic!("the engine has to answer: {error}"));
     assert_eq!(evidence.local, None);
     assert_eq!(evidence.platform.os, "linux");
@@ -75,7 +80,7 @@ pub async fn missing_image_is_not_found(subject: Subject) {
 
 /// The engine asks no registry about images of ours.
 pub async fn our_own_registry_is_not_asked(subject: Subject) {
-    let evidence = subject.engine().pull_evidence(subject.missing_image(), true).await;
+    let evidence = subject.engine().pull_evidence(&missing(&subject, AnsweredBy::Us)).await;
     let evidence = evidence.unwrap_or_else(|error| panic!("the engine has to answer: {error}"));
     assert_eq!((evidence.local, evidence.remote), (None, None));
     subject.leave().await;

@@ -13,6 +13,7 @@ use layer0_domain::port::store::Store;
 mod deletes;
 mod deploys;
 mod entities;
+mod leases;
 mod operations;
 mod races;
 pub mod sample;
@@ -21,6 +22,7 @@ mod values;
 pub use deletes::*;
 pub use deploys::*;
 pub use entities::*;
+pub use leases::*;
 pub use operations::*;
 pub use races::*;
 pub use values::*;
@@ -74,11 +76,19 @@ pub const ALL: &[Behaviour] = behaviours![
     of_many_updates_one_wins_each_generation,
     of_many_creates_one_gets_the_name,
     of_many_services_one_gets_the_load_balancer,
+    nothing_comes_into_an_environment_that_goes,
+    no_service_comes_behind_a_load_balancer_that_goes,
     all_deploys_of_a_name_get_numbers_of_their_own,
     all_who_ask_for_a_setting_agree,
     tags_are_kept_by_entity_type_and_key,
     the_map_is_replaced_only_by_who_has_read_it,
     a_setting_keeps_its_first_value,
+    a_lease_is_taken_over_only_when_it_has_run_out,
+    a_lease_is_renewed_only_by_its_holder,
+    a_released_lease_is_free,
+    fences_grow_over_days,
+    of_many_who_ask_for_a_lease_one_gets_it,
+    a_renewal_and_a_takeover_exclude_each_other,
 ];
 
 /// Shows every behaviour, each on a store that `fresh` makes.

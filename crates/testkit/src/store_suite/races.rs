@@ -5,7 +5,7 @@ use layer0_domain::model::operation::Verb;
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::store::{Entity, Store, StoreError};
 
-use super::entities::{attempt, environment, get, make};
+use super::entities::{attempt, begin_delete, environment, get, make};
 use super::sample;
 
 const CALLERS: u32 = 20;
@@ -82,4 +82,61 @@ pub async fn all_who_ask_for_a_setting_agree(store: &dyn Store) {
     .await;
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(store.setting_get("instance").await.expect("a read succeeds").as_ref(), answers.first());
+}
+
+/// Waits for so long as so many reads take: the one of two who waits comes to the other in another of its steps each time.
+async fn later(store: &dyn Store, reads: u32) {
+    for _ in 0..reads {
+        store.setting_get("none").await.expect("a read succeeds");
+    }
+}
+
+/// `entity_update` with `deleting` against `entity_create` in it and a new link to it: either the environment goes, or
+/// something comes; never both.
+pub async fn nothing_comes_into_an_environment_that_goes(store: &dyn Store) {
+    environment(store, "linking").await;
+    let mut generation = Generation(1);
+    for round in 0..18 {
+        let word = format!("e{round}");
+        let env = environment(store, &word).await;
+        let mut linking = sample::environment("linking");
+        linking.generation = generation;
+        linking.links = [sample::environment_id(&word)].into();
+        let linking = Entity::Environment(linking);
+        let operation = sample::operation(&format!("link-{round}"), Verb::Update, &linking);
+        let service = Entity::Service(sample::service(&format!("s{round}"), &word, None));
+        let (gone, linked, made) = futures_util::join!(
+            begin_delete(store, &env),
+            async {
+                later(store, round % 3).await;
+                store.entity_update(&linking, &operation).await
+            },
+            async {
+                later(store, round % 6).await;
+                attempt(store, &service).await
+            }
+        );
+        assert_ne!(gone.is_ok(), linked.is_ok() || made.is_ok(), "{gone:?} {linked:?} {made:?}");
+        for refused in [linked.as_ref().map(drop).err(), made.as_ref().err()].into_iter().flatten() {
+            assert!(matches!(refused, StoreError::Missing { .. }), "{refused:?}");
+        }
+        let holders = store.entity_holders(&env.reference()).await.expect("a read succeeds");
+        assert_eq!(holders.len(), usize::from(linked.is_ok()) + usize::from(made.is_ok()));
+        generation = linked.unwrap_or(generation);
+    }
+}
+
+/// The same of a load balancer and the service behind it.
+pub async fn no_service_comes_behind_a_load_balancer_that_goes(store: &dyn Store) {
+    environment(store, "e").await;
+    for round in 0..12 {
+        let word = format!("lb{round}");
+        let lb = make(store, Entity::LoadBalancer(sample::load_balancer(&word, "e"))).await;
+        let service = Entity::Service(sample::service(&format!("s{round}"), "e", Some(&word)));
+        let (gone, made) = futures_util::join!(begin_delete(store, &lb), async {
+            later(store, round % 6).await;
+            attempt(store, &service).await
+        });
+        assert_ne!(gone.is_ok(), made.is_ok(), "{gone:?} {made:?}");
+    }
 }

@@ -47,6 +47,33 @@ impl EcrHost {
         (legal_region && domains.contains(&domain))
             .then(|| Self { account: account.to_owned(), region: region.to_owned() })
     }
+
+    /// The partition that the registry is in.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        partition_of(&self.region)
+    }
+
+    /// The ARN of a repository there.
+    #[must_use]
+    pub fn repository_arn(&self, path: &str) -> String {
+        format!("arn:{}:ecr:{}:{}:repository/{path}", self.partition(), self.region, self.account)
+    }
+}
+
+/// The partition of a region. By the region's name, as AWS's own `partitions.json` does it (`regionRegex`).
+#[must_use]
+pub fn partition_of(region: &str) -> &'static str {
+    const BY_PREFIX: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-isof-", "aws-iso-f"),
+        ("us-iso-", "aws-iso"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("eusc-", "aws-eusc"),
+    ];
+    BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
 /// Checks what ECR asks of a repository name beyond the reference grammar, whose components are ECR's own: its length

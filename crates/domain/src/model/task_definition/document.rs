@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::canonical::{self, Canonical, key_in_any_case, kind_of};
 use super::problem::{Problem, Problems};
-use super::{TaskDefinition, check, pascal, read};
+use super::{TaskDefinition, Written, check, pascal, read};
 
 /// Largest document: far above any real one (ECS itself refuses more than 64 KiB), far below what could hurt.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -103,6 +103,12 @@ impl Document {
     #[must_use]
     pub fn canonical(&self) -> &Value {
         &self.canonical
+    }
+
+    /// The typed form with the document in it: what a deployment or a task keeps, as the deploy may be deleted before it.
+    #[must_use]
+    pub fn definition_with_document(&self) -> TaskDefinition {
+        TaskDefinition { written: Some(Written(self.canonical.clone())), ..self.definition.clone() }
     }
 
     /// The same document with other images: `image_of` is asked for each container, with its name and its image as written.

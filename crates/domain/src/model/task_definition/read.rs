@@ -58,6 +58,7 @@ pub(super) fn task_definition(
         volumes,
         containers,
         not_modelled,
+        written: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn seen(copies: &[(&str, CopyState)], failures: u32) -> ServiceSeen {
         }],
         waiting_for: None,
         warnings: vec![],
+        problem: None,
     }
 }
 

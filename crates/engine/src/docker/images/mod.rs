@@ -16,8 +16,8 @@ use futures_util::StreamExt;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::Platform;
-use layer0_domain::port::engine::{LocalImage, RemoteImage};
 use layer0_domain::port::image_source::ImageSource;
+use layer0_domain::port::pull::{LocalImage, RemoteImage};
 use tokio::sync::watch;
 
 use super::client::{CALL_LIMIT, Client, DockerError, chain};

@@ -187,6 +187,7 @@ impl Service {
             failures: failures.collect(),
             waiting_for: self.waiting_for(shared),
             warnings: self.warnings.clone(),
+            problem: None,
         }
     }
 
@@ -237,6 +238,7 @@ pub(super) fn no_definition() -> TaskDefinition {
         volumes: Vec::new(),
         containers: Vec::new(),
         not_modelled: Vec::new(),
+        written: None,
     }
 }
 
@@ -271,7 +273,15 @@ pub(super) fn stray_seen(id: ServiceId, containers: &BTreeMap<u32, Vec<Arc<Conta
         .iter()
         .filter_map(|(number, containers)| copy_seen(id.as_str(), *number, containers, None))
         .collect();
-    ServiceSeen { id, generation: None, copies, failures: Vec::new(), waiting_for: None, warnings: Vec::new() }
+    ServiceSeen {
+        id,
+        generation: None,
+        copies,
+        failures: Vec::new(),
+        waiting_for: None,
+        warnings: Vec::new(),
+        problem: None,
+    }
 }
 
 /// One pass over one service; says when the next is due though nothing happens before.

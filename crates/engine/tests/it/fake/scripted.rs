@@ -13,9 +13,10 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, EngineError, LogQuery, RemoteImage, Removed, Revision, Scope, ServiceMode, ServiceSeen,
-    ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
+    CopyState, Engine, EngineError, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
+    TaskSeen, TaskSpec, Want,
 };
+use layer0_domain::port::pull::{AnsweredBy, Launch, PullQuestion, RemoteImage};
 use layer0_engine::fake::{Behaviour, FakeEngine, Fault, Op, Pace};
 use layer0_testkit::clock::FixedClock;
 
@@ -43,7 +44,7 @@ fn environment(id: &str) -> Want {
         generation: Generation(1),
         deleting: false,
     };
-    Want::Environment { environment, linked: Vec::new() }
+    Want::Environment { environment, reachable_from: Vec::new() }
 }
 
 fn service(id: &str, copies: u32, definition: TaskDefinition) -> ServiceSpec {
@@ -59,6 +60,7 @@ fn service(id: &str, copies: u32, definition: TaskDefinition) -> ServiceSpec {
         },
         mode: ServiceMode::Run,
         load_balancer: None,
+        launch: Launch::Fargate,
         generation: Generation(1),
     }
 }
@@ -71,6 +73,7 @@ fn task(id: &str, definition: TaskDefinition) -> TaskSpec {
         copies: 1,
         definition,
         run: TaskRun::Once,
+        launch: Launch::Fargate,
         generation: Generation(1),
     }
 }
@@ -321,14 +324,15 @@ async fn a_task_takes_its_time_and_one_container_ends_the_others() {
 #[tokio::test]
 async fn pull_evidence_tells_what_a_start_would_meet() {
     let fake = fake().await;
-    let image = |text: &str| ImageRef::parse(text).expect("a legal reference");
+    let asked =
+        |text: &str| PullQuestion::about(ImageRef::parse(text).expect("a legal reference"), AnsweredBy::Registry);
     fake.set_image_behaviour("team/gone", Behaviour::cannot_start(FailureClass::ImageNotFound, "no such image"));
     fake.set_image_behaviour("team/secret", Behaviour::cannot_start(FailureClass::PullDenied, "not for you"));
-    let evidence = fake.pull_evidence(&image("team/app:1"), false).await.expect("it answers");
+    let evidence = fake.pull_evidence(&asked("team/app:1")).await.expect("it answers");
     assert_eq!(evidence.platform.to_string(), "linux/amd64");
     assert!(matches!(evidence.remote, Some(RemoteImage::Found { .. })), "{:?}", evidence.remote);
     for (text, expected) in [("team/gone", RemoteImage::NotFound), ("team/secret:2", RemoteImage::Denied)] {
-        let evidence = fake.pull_evidence(&image(text), false).await.expect("it answers");
+        let evidence = fake.pull_evidence(&asked(text)).await.expect("it answers");
         assert_eq!(evidence.remote, Some(expected));
     }
 }

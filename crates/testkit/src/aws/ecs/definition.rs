@@ -254,6 +254,23 @@ pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
     Ok(answer)
 }
 
+/// `ListTaskDefinitionFamilies`: here the prefix is one.
+pub(super) fn list_families(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let prefix = input.text("familyPrefix").unwrap_or_default();
+    let asked = input.text("status").unwrap_or("ACTIVE");
+    let names = world.ecs.families.iter().filter(|(name, family)| {
+        let active = family.revisions.values().any(|found| found.status.text() == "ACTIVE");
+        name.starts_with(prefix)
+            && family.revisions.values().any(|found| found.visible_ms <= world.now_ms)
+            && match asked {
+                "ACTIVE" => active,
+                "INACTIVE" => !active,
+                _ => true,
+            }
+    });
+    page(names.map(|(name, _)| name.as_str()), input, "families", |name| json!(name))
+}
+
 /// The ARN of a padded `family:revision`.
 fn arn_of(world: &World, padded: &str) -> String {
     let (family, revision) = padded.rsplit_once(':').unwrap_or((padded, "0"));

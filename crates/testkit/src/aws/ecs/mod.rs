@@ -74,6 +74,7 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "DeregisterTaskDefinition" => definition::deregister(world, input),
         "DeleteTaskDefinitions" => definition::delete(world, input),
         "ListTaskDefinitions" => definition::list(world, input),
+        "ListTaskDefinitionFamilies" => definition::list_families(world, input),
         "CreateService" => services::create(world, input),
         "UpdateService" => services::update(world, input),
         "DeleteService" => services::delete(world, input),

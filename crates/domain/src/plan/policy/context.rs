@@ -1,0 +1,64 @@
+//! What is known of a request besides who, what and of what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The condition keys of a request. A key that was never spoken of is unknown; one that is known to be missing is said to
+/// be [`without`](Context::without).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// By the key in lower case: names of keys are case-insensitive (IAM user guide, "Condition").
+    keys: BTreeMap<String, Vec<String>>,
+    absent: BTreeSet<String>,
+}
+
+/// What is known of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key<'a> {
+    /// The request has it, with these values.
+    Known(&'a [String]),
+    /// The request does not have it.
+    Absent,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Context {
+    /// Nothing is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The request has this key, with one value.
+    #[must_use]
+    pub fn with(self, key: &str, value: impl Into<String>) -> Self {
+        self.with_all(key, [value.into()])
+    }
+
+    /// The request has this key, with several values.
+    #[must_use]
+    pub fn with_all(mut self, key: &str, values: impl IntoIterator<Item = String>) -> Self {
+        let key = key.to_ascii_lowercase();
+        self.absent.remove(&key);
+        self.keys.insert(key, values.into_iter().collect());
+        self
+    }
+
+    /// The request does not have this key.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        let key = key.to_ascii_lowercase();
+        self.keys.remove(&key);
+        self.absent.insert(key);
+        self
+    }
+
+    pub(super) fn get(&self, key: &str) -> Key<'_> {
+        let key = key.to_ascii_lowercase();
+        match self.keys.get(&key) {
+            Some(values) => Key::Known(values),
+            None if self.absent.contains(&key) => Key::Absent,
+            None => Key::Unknown,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Check 3: whether the registry lets the tasks' account in.
+
+use super::request::{account, context, requester, resource_policies};
+use super::rights::PULL_ACTIONS;
+use crate::model::failure::FailureClass;
+use crate::model::image_map::partition_of;
+use crate::plan::policy::{Answer, Document, Request, Sides, authorise, evaluate};
+use crate::plan::pull_check::Outcome;
+use crate::port::pull::aws::{AwsEvidence, EcrEvidence};
+use crate::port::pull::{Fact, PullEvidence, PullQuestion, RemoteImage};
+
+/// The requester's own side, taken as given here: it is the next check's business.
+const OWN_SIDE: &str = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+
+pub(super) fn check(question: &PullQuestion, evidence: &PullEvidence, aws: &AwsEvidence) -> Outcome {
+    match &aws.ecr {
+        Some(ecr) => ecr_check(question, aws, ecr),
+        None => elsewhere(question, evidence),
+    }
+}
+
+fn elsewhere(question: &PullQuestion, evidence: &PullEvidence) -> Outcome {
+    if let Some(secret) = &question.uses.repository_credentials {
+        return Outcome::unknown(format!("it is pulled with the credential in {secret}, which is not read here"));
+    }
+    let host = question.image.canonical_host();
+    match &evidence.remote {
+        Some(RemoteImage::Found { .. }) => Outcome::passed(format!("{host} lets everybody in")),
+        Some(RemoteImage::Denied) => Outcome::failed(
+            FailureClass::PullDenied,
+            format!("{host} lets nobody in without a credential, and the task has none for it"),
+            "push the image to ECR and map its name (`l0 map add 'PREFIX|ECR'`), or name a secret in the definition's `repositoryCredentials`",
+        ),
+        Some(RemoteImage::NotFound | RemoteImage::Unreachable { .. }) | None => {
+            Outcome::unknown(format!("{host} was not asked"))
+        }
+    }
+}
+
+fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> Outcome {
+    let path = question.image.path();
+    let (theirs, ours) = (ecr.host.partition(), partition_of(&aws.puller.region));
+    if theirs != ours {
+        return Outcome::failed(
+            FailureClass::PullDenied,
+            format!(
+                "`{}` is in {} (partition {theirs}), the tasks run in {} (partition {ours}): no role is good in both",
+                question.image, ecr.host.region, aws.puller.region
+            ),
+            format!(
+                "copy it to a repository in partition {ours} and map its name there: `docker buildx imagetools create -t NEW {}`, `l0 map add 'PREFIX|NEW'`",
+                question.image
+            ),
+        );
+    }
+    let (Some(requester), Some(account)) = (requester(aws), account(aws)) else {
+        let why = aws.puller.account.get().err().unwrap_or_default();
+        return Outcome::unknown(format!("whose tasks they are is not known: {why}"));
+    };
+    let policies = match resource_policies(ecr, path) {
+        Ok(policies) => policies,
+        Err(why) => return Outcome::unknown(why.to_string()),
+    };
+    let is_own = account == ecr.host.account;
+    let own = [Document::parse("the role's own policies", OWN_SIDE).expect("a policy that tests read")];
+    let context = context(aws);
+    let resource = ecr.host.repository_arn(path);
+    let sides =
+        Sides { identity: &own, boundary: None, resource: &policies.documents, resource_account: &ecr.host.account };
+    let answers: Vec<(&str, Answer)> = PULL_ACTIONS
+        .iter()
+        .map(|action| {
+            let request = Request { requester: &requester, action, resource: &resource, context: &context };
+            // Between accounts the repository's side must allow it by itself.
+            let answer = if is_own { authorise(&request, &sides) } else { evaluate(&request, &policies.documents) };
+            (*action, answer)
+        })
+        .collect();
+    if let Some((action, Answer::Denied { statement })) =
+        answers.iter().find(|(_, answer)| matches!(answer, Answer::Denied { .. }))
+    {
+        return Outcome::failed(
+            FailureClass::PullDenied,
+            format!("{statement} denies {action} to account {account}"),
+            format!("change {statement}, so that it does not speak of account {account}"),
+        );
+    }
+    let closed: Vec<&str> =
+        answers.iter().filter(|(_, answer)| *answer == Answer::NotAllowed).map(|(action, _)| *action).collect();
+    if !closed.is_empty() {
+        return match &policies.unread[..] {
+            [] => not_let_in(question, ecr, account, &closed),
+            unread => Outcome::unknown(unread.join("; ")),
+        };
+    }
+    if let Some(why) = answers.iter().find_map(|(_, answer)| match answer {
+        Answer::Unknown { why } => Some(why),
+        Answer::Allowed { .. } | Answer::Denied { .. } | Answer::NotAllowed => None,
+    }) {
+        return Outcome::unknown(why.clone());
+    }
+    let evidence = match (&answers[0].1, is_own) {
+        (Answer::Allowed { statement }, false) => format!("{statement} lets account {account} in"),
+        _ => format!("the repository is of the tasks' own account {account}, and no policy denies it"),
+    };
+    // A look by the tasks' own account that went through shows that nothing unread keeps that account out.
+    let looked = matches!(ecr.image, Fact::Known(_));
+    match &policies.unread[..] {
+        [] => Outcome::passed(evidence),
+        _ if looked && !is_own => {
+            Outcome::passed(format!("{evidence}, and this account's look at the image went through"))
+        }
+        unread => Outcome::unknown(format!("{evidence}, as far as was seen; {}", unread.join("; "))),
+    }
+}
+
+/// The statement names the account alone: that is what works for every role of it, and what no deleted role can break.
+fn not_let_in(question: &PullQuestion, ecr: &EcrEvidence, account: &str, closed: &[&str]) -> Outcome {
+    let (path, owner) = (question.image.path(), &ecr.host.account);
+    let statement = serde_json::json!({
+        "Sid": format!("pull{account}"),
+        "Effect": "Allow",
+        "Principal": { "AWS": format!("arn:{}:iam::{account}:root", ecr.host.partition()) },
+        "Action": PULL_ACTIONS,
+    });
+    Outcome::failed(
+        FailureClass::PullDenied,
+        format!(
+            "repository `{path}` of account {owner} does not let account {account} in: nothing allows {}",
+            closed.join(", ")
+        ),
+        format!(
+            "have account {owner} add this statement to the repository's policy (`aws ecr set-repository-policy --repository-name {path} --region {}`): {statement}",
+            ecr.host.region
+        ),
+    )
+}

@@ -1,0 +1,281 @@
+//! Check 5: whether every subnet has a way to what a start needs.
+//!
+//! A name of AWS is resolved inside the VPC: where an interface endpoint has taken it over by private DNS, or a gateway
+//! endpoint is in the subnet's route table, traffic goes there and nowhere else, NAT or no NAT. So each service is looked
+//! at by itself: first its endpoint, else the way to the internet.
+
+use super::request::account;
+use crate::model::failure::FailureClass;
+use crate::model::image_map::partition_of;
+use crate::plan::policy::{Answer, Context, Document, Request, Requester, evaluate};
+use crate::plan::pull_check::Outcome;
+use crate::port::pull::PullQuestion;
+use crate::port::pull::aws::{AwsEvidence, DefaultRoute, Endpoint, EndpointKind, NetworkEvidence, Subnet};
+
+mod groups;
+
+use groups::Passage;
+
+/// What must be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    /// What an endpoint service's name ends with: `ecr.dkr`; `None` for what no endpoint leads to.
+    service: Option<&'static str>,
+    /// For people.
+    name: String,
+    /// What is asked there, for an endpoint's policy: action and resource.
+    asks: Option<(&'static str, String)>,
+}
+
+/// How one target is reached from one subnet.
+enum Way {
+    Open(String),
+    /// Why not, and what to do.
+    Closed(String, String),
+    Uncertain(String),
+}
+
+pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
+    let network = match aws.network.get() {
+        Ok(network) => network,
+        Err(why) => return Outcome::unknown(why),
+    };
+    if network.subnets.is_empty() {
+        return Outcome::failed(
+            FailureClass::NoRoute,
+            format!("there is no subnet in {} to put a task into", network.vpc),
+            "give the environment subnets",
+        );
+    }
+    let targets = targets(question, aws);
+    let mut open = Vec::new();
+    let mut closed: Vec<(String, String)> = Vec::new();
+    let mut uncertain = Vec::new();
+    for subnet in &network.subnets {
+        let mut ways = Vec::new();
+        for target in &targets {
+            match way(target, subnet, network, aws) {
+                Way::Open(by) => {
+                    if !ways.contains(&by) {
+                        ways.push(by);
+                    }
+                }
+                Way::Closed(why, remedy) => closed.push((format!("{} to {}: {why}", subnet.id, target.name), remedy)),
+                Way::Uncertain(why) => uncertain.push(format!("{} to {}: {why}", subnet.id, target.name)),
+            }
+        }
+        open.push(format!("{} by {}", subnet.id, ways.join(" and ")));
+    }
+    if !closed.is_empty() {
+        let mut remedies: Vec<&str> = Vec::new();
+        for (_, remedy) in &closed {
+            if !remedies.contains(&remedy.as_str()) {
+                remedies.push(remedy);
+            }
+        }
+        let evidence: Vec<&str> = closed.iter().map(|(why, _)| why.as_str()).collect();
+        return Outcome::failed(
+            FailureClass::NoRoute,
+            format!("there is no way from {}", evidence.join("; ")),
+            remedies.join("; "),
+        );
+    }
+    match uncertain.first() {
+        Some(_) => Outcome::unknown(format!("the way from {} is not certain", uncertain.join("; "))),
+        None => Outcome::passed(format!("there is a way from {}", open.join(", "))),
+    }
+}
+
+/// What a start of this image has to reach (ECR user guide, "Amazon ECR interface VPC endpoints"; ECS developer guide,
+/// "Amazon ECS interface VPC endpoints").
+fn targets(question: &PullQuestion, aws: &AwsEvidence) -> Vec<Target> {
+    let region = &aws.puller.region;
+    let of = |service: &'static str, asks: Option<(&'static str, String)>| Target {
+        service: Some(service),
+        name: service.to_owned(),
+        asks,
+    };
+    let mut all = Vec::new();
+    match &aws.ecr {
+        Some(ecr) if ecr.host.region == *region => {
+            let repository = ecr.host.repository_arn(question.image.path());
+            // Layers come from this bucket of ECR's own (ECR user guide, "Minimum Amazon S3 bucket permissions").
+            let layers = format!("arn:{}:s3:::prod-{region}-starport-layer-bucket/any", ecr.host.partition());
+            all.push(of("ecr.api", Some(("ecr:GetAuthorizationToken", "*".to_owned()))));
+            all.push(of("ecr.dkr", Some(("ecr:BatchGetImage", repository))));
+            all.push(of("s3", Some(("s3:GetObject", layers))));
+        }
+        // Endpoints do not lead into another region.
+        Some(ecr) => all.push(Target { service: None, name: format!("ECR in {}", ecr.host.region), asks: None }),
+        None => {
+            all.push(Target { service: None, name: question.image.canonical_host().to_owned(), asks: None });
+        }
+    }
+    let away = question.uses.log_groups.iter().find(|group| group.region.as_ref().is_some_and(|own| own != region));
+    if question.uses.log_groups.iter().any(|group| group.region.as_ref().is_none_or(|own| own == region)) {
+        all.push(of("logs", None));
+    }
+    if let Some(region) = away.and_then(|group| group.region.as_ref()) {
+        all.push(Target { service: None, name: format!("CloudWatch Logs in {region}"), asks: None });
+    }
+    let secrets = || question.uses.secrets.iter().chain(&question.uses.repository_credentials);
+    if secrets().any(|from| from.contains(":secretsmanager:")) {
+        all.push(of("secretsmanager", None));
+    }
+    if secrets().any(|from| !from.contains(":secretsmanager:")) {
+        all.push(of("ssm", None));
+    }
+    all
+}
+
+/// The name of an endpoint service. In China those of ECR bear a prefix of their own.
+fn service_name(service: &str, region: &str) -> String {
+    match (partition_of(region), service) {
+        ("aws-cn", "ecr.api" | "ecr.dkr") => format!("cn.com.amazonaws.{region}.{service}"),
+        _ => format!("com.amazonaws.{region}.{service}"),
+    }
+}
+
+fn way(target: &Target, subnet: &Subnet, network: &NetworkEvidence, aws: &AwsEvidence) -> Way {
+    let region = &aws.puller.region;
+    let Some(service) = target.service else {
+        return internet(subnet, network, |_| None);
+    };
+    let endpoints = match network.endpoints.get() {
+        Ok(endpoints) => endpoints,
+        // A way to the internet is no proof then: an endpoint may have taken over the name, and be shut.
+        Err(why) => return Way::Uncertain(format!("the endpoints of {} could not be listed: {why}", network.vpc)),
+    };
+    let tail = format!(".{region}.{service}");
+    let named: Vec<&Endpoint> = endpoints.iter().filter(|endpoint| endpoint.service.ends_with(&tail)).collect();
+    let route_table = subnet.route_table.known();
+    let gateway = named.iter().find(|endpoint| match &endpoint.kind {
+        EndpointKind::Gateway { route_tables, .. } => route_table.is_some_and(|own| route_tables.contains(own)),
+        EndpointKind::Interface { .. } => false,
+    });
+    let interface =
+        named.iter().find(|endpoint| matches!(endpoint.kind, EndpointKind::Interface { private_dns: true, .. }));
+    if let Some(endpoint) = interface.or(gateway) {
+        return through(endpoint, target, subnet, network, aws);
+    }
+    let is_gateway = |endpoint: &&Endpoint| matches!(endpoint.kind, EndpointKind::Gateway { .. });
+    if route_table.is_none() && named.iter().any(is_gateway) {
+        let why = subnet.route_table.get().err().unwrap_or_default();
+        return Way::Uncertain(format!("its route table could not be read: {why}"));
+    }
+    internet(subnet, network, |vpc| Some(missing(service, region, vpc, subnet, &named)))
+}
+
+/// The remedy for a service without an endpoint.
+fn missing(service: &'static str, region: &str, vpc: &str, subnet: &Subnet, named: &[&Endpoint]) -> String {
+    let full = service_name(service, region);
+    if let Some(endpoint) = named.first() {
+        return match &endpoint.kind {
+            EndpointKind::Interface { .. } => format!(
+                "turn private DNS on: `aws ec2 modify-vpc-endpoint --vpc-endpoint-id {} --private-dns-enabled`",
+                endpoint.id
+            ),
+            EndpointKind::Gateway { .. } => format!(
+                "put {} into the subnet's route table: `aws ec2 modify-vpc-endpoint --vpc-endpoint-id {} --add-route-table-ids {}`",
+                endpoint.id,
+                endpoint.id,
+                subnet.route_table.known().map_or("ROUTE_TABLE", String::as_str)
+            ),
+        };
+    }
+    if service == "s3" {
+        let table = subnet.route_table.known().map_or("ROUTE_TABLE", String::as_str);
+        return format!(
+            "make the gateway endpoint {full}: `aws ec2 create-vpc-endpoint --vpc-id {vpc} --vpc-endpoint-type Gateway --service-name {full} --route-table-ids {table}`"
+        );
+    }
+    format!(
+        "make the interface endpoint {full}: `aws ec2 create-vpc-endpoint --vpc-id {vpc} --vpc-endpoint-type Interface --service-name {full} --private-dns-enabled --subnet-ids {}`",
+        subnet.id
+    )
+}
+
+fn through(endpoint: &Endpoint, target: &Target, subnet: &Subnet, network: &NetworkEvidence, aws: &AwsEvidence) -> Way {
+    let own = match network.security_groups.get() {
+        Ok(own) => own,
+        Err(why) => return Way::Uncertain(format!("the security groups could not be read: {why}")),
+    };
+    let passage = match &endpoint.kind {
+        EndpointKind::Gateway { prefix_list, .. } => groups::out_to_gateway(own, prefix_list.as_deref()),
+        EndpointKind::Interface { security_groups, .. } => match security_groups.get() {
+            Ok(theirs) => groups::out_to_endpoint(own, theirs, endpoint)
+                .and(|| groups::into_endpoint(own, theirs, endpoint, subnet)),
+            Err(why) => Passage::Uncertain(format!("the security groups of {} could not be read: {why}", endpoint.id)),
+        },
+    };
+    match passage {
+        Passage::Open => match lets_through(endpoint, target, aws) {
+            Some(way) => way,
+            None => Way::Open(endpoint.id.clone()),
+        },
+        Passage::Shut { why, remedy } => Way::Closed(why, remedy),
+        Passage::Uncertain(why) => Way::Uncertain(why),
+    }
+}
+
+/// Whether an endpoint's policy stands in the way; `None` when it does not.
+fn lets_through(endpoint: &Endpoint, target: &Target, aws: &AwsEvidence) -> Option<Way> {
+    let (action, resource) = target.asks.as_ref()?;
+    let text = match endpoint.policy.get() {
+        Ok(text) => text.as_ref()?,
+        Err(why) => return Some(Way::Uncertain(format!("the policy of {} could not be read: {why}", endpoint.id))),
+    };
+    let document = match Document::parse(&format!("the policy of {}", endpoint.id), text) {
+        Ok(document) => document,
+        Err(why) => return Some(Way::Uncertain(why.to_string())),
+    };
+    let requester = super::request::requester(aws)
+        .unwrap_or_else(|| Requester::Iam { account: account(aws).unwrap_or_default().to_owned(), arn: None });
+    // Layers are fetched by a signed address, as ECR and not as the role: of those requests nothing is known.
+    let context = if action.starts_with("s3:") { Context::new() } else { super::request::context(aws) };
+    let request = Request { requester: &requester, action, resource, context: &context };
+    match evaluate(&request, std::slice::from_ref(&document)) {
+        Answer::Allowed { .. } => None,
+        Answer::Unknown { why } => Some(Way::Uncertain(why)),
+        answer @ (Answer::Denied { .. } | Answer::NotAllowed) => Some(Way::Closed(
+            format!("the policy of {} does not let {action} on {resource} through ({answer})", endpoint.id),
+            format!("let the policy of {} allow {action} on {}", endpoint.id, resource.replace("/any", "/*")),
+        )),
+    }
+}
+
+/// The way to the internet. `endpoint` tells the remedy that an endpoint would be, by the VPC's id.
+fn internet(subnet: &Subnet, network: &NetworkEvidence, endpoint: impl Fn(&str) -> Option<String>) -> Way {
+    let or = |nat: &str| match endpoint(&network.vpc) {
+        Some(endpoint) => format!("{endpoint}, or {nat}"),
+        None => nat.to_owned(),
+    };
+    let by = match subnet.default_route.get() {
+        Ok(DefaultRoute::Nat(id)) => id,
+        Ok(DefaultRoute::InternetGateway(id)) if network.public_ip => id,
+        Ok(DefaultRoute::InternetGateway(id)) => {
+            return Way::Closed(
+                format!("its default route leads to {id}, which is a way only with a public address"),
+                or("give the tasks public addresses, or route 0.0.0.0/0 of the subnet to a NAT gateway"),
+            );
+        }
+        Ok(DefaultRoute::Nowhere) => {
+            return Way::Closed(
+                "it has no default route and no endpoint for this".to_owned(),
+                or("route 0.0.0.0/0 of the subnet to a NAT gateway"),
+            );
+        }
+        Ok(DefaultRoute::Elsewhere(id)) => {
+            return Way::Uncertain(format!("its default route leads to {id}, and on from there it can't be seen"));
+        }
+        Err(why) => return Way::Uncertain(format!("its routes could not be read: {why}")),
+    };
+    match network.security_groups.get() {
+        Ok(own) => match groups::out_to_internet(own) {
+            Passage::Open => Way::Open(by.clone()),
+            Passage::Shut { why, remedy } => Way::Closed(why, remedy),
+            Passage::Uncertain(why) => Way::Uncertain(why),
+        },
+        Err(why) => Way::Uncertain(format!("the security groups could not be read: {why}")),
+    }
+}

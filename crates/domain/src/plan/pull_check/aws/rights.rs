@@ -1,0 +1,68 @@
+//! What the role that pulls must be allowed.
+
+use crate::model::image_map::{EcrHost, partition_of};
+use crate::port::pull::PullQuestion;
+
+/// One thing that a role must be allowed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NeededRight {
+    /// `service:Action`.
+    pub action: &'static str,
+    /// The ARN that it is done to; `*` for an action that knows none.
+    pub resource: String,
+}
+
+/// What pulling from a repository takes (ECR user guide, "Using Amazon ECR images with Amazon ECS").
+pub(super) const PULL_ACTIONS: [&str; 3] =
+    ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
+
+/// What the role that pulls must be allowed for a start: the ECR actions for an image of ECR, the log groups, the secrets
+/// (ECS developer guide, "Amazon ECS task execution IAM role"). In this order, each once. `account` and `region` are the task's.
+#[must_use]
+pub fn needed_rights(question: &PullQuestion, account: &str, region: &str) -> Vec<NeededRight> {
+    let mut all: Vec<NeededRight> = Vec::new();
+    let mut need = |action: &'static str, resource: String| {
+        let right = NeededRight { action, resource };
+        if !all.contains(&right) {
+            all.push(right);
+        }
+    };
+    if let Some(host) = question.image.host().and_then(EcrHost::parse) {
+        need("ecr:GetAuthorizationToken", "*".to_owned());
+        for action in PULL_ACTIONS {
+            need(action, host.repository_arn(question.image.path()));
+        }
+    }
+    for group in &question.uses.log_groups {
+        let region = group.region.as_deref().unwrap_or(region);
+        // Policies name a group with `:*` behind it for all that concerns streams (CloudWatch Logs user guide, "Overview of
+        // managing access"); which stream it will be is all the same.
+        let stream =
+            format!("arn:{}:logs:{region}:{account}:log-group:{}:log-stream:any", partition_of(region), group.name);
+        if group.is_made {
+            need("logs:CreateLogGroup", stream.clone());
+        }
+        need("logs:CreateLogStream", stream.clone());
+        need("logs:PutLogEvents", stream);
+    }
+    for from in question.uses.secrets.iter().chain(&question.uses.repository_credentials) {
+        let (action, resource) = secret(from, account, region);
+        need(action, resource);
+    }
+    all
+}
+
+/// A reference to a secret is an ARN of Secrets Manager, behind which a key, a stage and a version may follow, an ARN of a
+/// parameter, or a parameter's name in the task's region.
+fn secret(from: &str, account: &str, region: &str) -> (&'static str, String) {
+    let parts: Vec<&str> = from.split(':').collect();
+    match parts[..] {
+        ["arn", _, "secretsmanager", _, _, "secret", _, ..] => ("secretsmanager:GetSecretValue", parts[..7].join(":")),
+        ["arn", ..] => ("ssm:GetParameters", from.to_owned()),
+        _ => {
+            let partition = partition_of(region);
+            let name = from.trim_start_matches('/');
+            ("ssm:GetParameters", format!("arn:{partition}:ssm:{region}:{account}:parameter/{name}"))
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What the pull check asks an engine about an image, and what an engine can say. Judged by `plan::pull_check`.
+
+use crate::model::digest::Digest;
+use crate::model::id::EnvironmentId;
+use crate::model::image::ImageRef;
+use crate::model::registry::Platform;
+use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
+
+pub mod aws;
+
+pub use aws::AwsEvidence;
+
+/// One image that is to be pulled, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullQuestion {
+    /// What is to be pulled.
+    pub image: ImageRef,
+    /// Who answers for it.
+    pub registry: AnsweredBy,
+    /// Where it is to run; `None` when that is open: then nothing is asked about networks.
+    pub environment: Option<EnvironmentId>,
+    /// What it is to run on; `None` for what the engine has, or takes when nothing else is said.
+    pub platform: Option<Platform>,
+    /// The role that the definition names for pulling; `None` for the instance's own.
+    pub execution_role: Option<String>,
+    /// On whose machines.
+    pub launch: Launch,
+    /// What a start needs besides the image, with the same role and over the same network.
+    pub uses: StartUses,
+}
+
+/// Who answers for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// A registry of ours: it was asked already, the engine asks no registry.
+    Us,
+    /// Whoever the reference names: the engine asks it, where it can.
+    Registry,
+}
+
+/// On whose machines something runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Launch {
+    /// Nobody's in particular: Fargate on AWS, the one machine of a local instance.
+    #[default]
+    Fargate,
+    /// The environment's own (EC2 on AWS).
+    Ec2,
+}
+
+impl Launch {
+    /// The launch type of a service or task that is `stateful`, or is not.
+    #[must_use]
+    pub fn of_stateful(stateful: bool) -> Self {
+        if stateful { Launch::Ec2 } else { Launch::Fargate }
+    }
+}
+
+/// What a start needs besides its images. Means something only on AWS, where the role that pulls gets these too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartUses {
+    /// Log groups that are written to.
+    pub log_groups: Vec<LogGroup>,
+    /// References to secrets, as the definition has them (`valueFrom`).
+    pub secrets: Vec<String>,
+    /// The secret with the credential for the image's own registry.
+    pub repository_credentials: Option<String>,
+}
+
+/// A log group in CloudWatch Logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGroup {
+    /// Its name.
+    pub name: String,
+    /// Its region; `None` for the task's.
+    pub region: Option<String>,
+    /// Whether the start makes it when it is not there (`awslogs-create-group`).
+    pub is_made: bool,
+}
+
+impl StartUses {
+    /// What starting a container of `definition` needs.
+    #[must_use]
+    pub fn of(definition: &TaskDefinition, container: &ContainerDefinition) -> Self {
+        let mut uses = Self { repository_credentials: container.repository_credentials.clone(), ..Self::default() };
+        let secret = |uses: &mut Self, from: &str| {
+            if !uses.secrets.iter().any(|known| known == from) {
+                uses.secrets.push(from.to_owned());
+            }
+        };
+        // A task starts as a whole: what any of its containers lacks keeps all from starting.
+        for each in &definition.containers {
+            for one in &each.secrets {
+                secret(&mut uses, &one.value_from);
+            }
+            let Some(log) = &each.log_configuration else { continue };
+            for one in &log.secret_options {
+                secret(&mut uses, &one.value_from);
+            }
+            if log.log_driver != "awslogs" {
+                continue;
+            }
+            let Some(name) = log.options.get("awslogs-group") else { continue };
+            let group = LogGroup {
+                name: name.clone(),
+                region: log.options.get("awslogs-region").cloned(),
+                is_made: log.options.get("awslogs-create-group").is_some_and(|made| made == "true"),
+            };
+            if !uses.log_groups.contains(&group) {
+                uses.log_groups.push(group);
+            }
+        }
+        uses
+    }
+}
+
+impl PullQuestion {
+    /// The question about an image of which nothing else is known: for whatever the engine takes by default.
+    #[must_use]
+    pub fn about(image: ImageRef, registry: AnsweredBy) -> Self {
+        Self {
+            image,
+            registry,
+            environment: None,
+            platform: None,
+            execution_role: None,
+            launch: Launch::default(),
+            uses: StartUses::default(),
+        }
+    }
+}
+
+/// A fact, or why it is not known: the caller's rights do not allow the look, the other side is throttled, …. What is not
+/// known is shown as such; it never counts as good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// It is so.
+    Known(T),
+    /// Not known; a reason in words, such as `access denied to ecr:GetRepositoryPolicy`.
+    Unknown(String),
+}
+
+impl<T> Fact<T> {
+    /// The fact by reference, or the reason.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn get(&self) -> Result<&T, &str> {
+        match self {
+            Fact::Known(value) => Ok(value),
+            Fact::Unknown(why) => Err(why),
+        }
+    }
+
+    /// The fact, when it is known.
+    #[must_use]
+    pub fn known(&self) -> Option<&T> {
+        self.get().ok()
+    }
+}
+
+/// Facts about whether an engine will be able to pull an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullEvidence {
+    /// What the image will run on: the one that was asked for, where the engine has a choice, else what it has.
+    pub platform: Platform,
+    /// The image as it lies on the engine already; `None` when it does not.
+    pub local: Option<LocalImage>,
+    /// What the image's registry told the engine; `None` when it was not asked (a registry of ours, or one of AWS, whose
+    /// answer is among [`aws`](Self::aws)).
+    pub remote: Option<RemoteImage>,
+    /// What an engine found out that pulls with a role and over a network of the user's; `None` for one on this machine.
+    pub aws: Option<Box<AwsEvidence>>,
+}
+
+/// An image that lies on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalImage {
+    /// The engine's id of it.
+    pub id: String,
+    /// Its platform.
+    pub platform: Platform,
+    /// The digests that it was pulled by.
+    pub repo_digests: Vec<ImageRef>,
+}
+
+/// What a registry told the engine about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteImage {
+    /// It can be pulled.
+    Found {
+        /// The digest behind the reference.
+        digest: Digest,
+        /// Its platforms, where the registry said.
+        platforms: Vec<Platform>,
+    },
+    /// The registry says that there is none.
+    NotFound,
+    /// The registry does not let the engine in.
+    Denied,
+    /// The registry can't be reached.
+    Unreachable {
+        /// What the engine said.
+        message: String,
+    },
+}

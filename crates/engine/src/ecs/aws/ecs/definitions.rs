@@ -1,0 +1,111 @@
+//! Task definitions.
+
+use aws_sdk_ecs::types::{ContainerDefinition, TaskDefinitionFamilyStatus, TaskDefinitionField, TaskDefinitionStatus};
+use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
+
+use super::super::pace::Family;
+use super::super::{Aws, AwsError, last_part};
+
+/// The code with which ECS says that there is no such task definition.
+const NO_DEFINITION: &str = "ClientException";
+
+impl Aws {
+    /// Registers a task definition, the request's body given whole.
+    ///
+    /// The SDK's types know the keys of its day; a definition that uses newer ones, or any that we do not read, must reach ECS
+    /// as its user wrote it. So the SDK makes, signs and repeats the request, with this body in it.
+    pub(in crate::ecs) async fn definition_register(&self, body: &Value) -> Result<String, AwsError> {
+        let op = "ecs:RegisterTaskDefinition";
+        let body = body.to_string();
+        let call = self
+            .ecs
+            .register_task_definition()
+            .family("replaced")
+            .container_definitions(ContainerDefinition::builder().build())
+            .customize()
+            .mutate_request(move |request| {
+                request.headers_mut().insert("content-length", body.len().to_string());
+                *request.body_mut() = SdkBody::from(body.clone());
+            });
+        let answer = self.send(op, Family::EcsWrite, call.send()).await?;
+        let arn = answer.task_definition.and_then(|it| it.task_definition_arn);
+        arn.ok_or_else(|| AwsError::incomplete(op, "ARN"))
+    }
+
+    /// The newest active revision of a family, with its labels; `None` when there is none.
+    pub(in crate::ecs) async fn definition_find(
+        &self,
+        family: &str,
+    ) -> Result<Option<(String, Vec<(String, String)>)>, AwsError> {
+        let call = self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags);
+        match self.send("ecs:DescribeTaskDefinition", Family::EcsRead, call.send()).await {
+            Ok(answer) => {
+                let tags = answer.tags.unwrap_or_default().into_iter();
+                let tags = tags.filter_map(|tag| Some((tag.key?, tag.value?))).collect();
+                let active = answer.task_definition.filter(|it| it.status == Some(TaskDefinitionStatus::Active));
+                Ok(active.and_then(|it| it.task_definition_arn).map(|arn| (arn, tags)))
+            }
+            Err(error) if error.code == NO_DEFINITION || error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Labels a task definition.
+    pub(in crate::ecs) async fn definition_tag(&self, arn: &str, tags: &[(String, String)]) -> Result<(), AwsError> {
+        let call = self.ecs.tag_resource().resource_arn(arn).set_tags(Some(super::tags(tags)));
+        self.send("ecs:TagResource", Family::EcsWrite, call.send()).await?;
+        Ok(())
+    }
+
+    /// Takes all active revisions of a family away. Tasks that run go on.
+    pub(in crate::ecs) async fn definition_family_delete(&self, family: &str) -> Result<(), AwsError> {
+        let mut arns = Vec::new();
+        let mut token = None;
+        loop {
+            let call = self.ecs.list_task_definitions().family_prefix(family).set_next_token(token);
+            let answer = self.send("ecs:ListTaskDefinitions", Family::EcsRead, call.send()).await?;
+            arns.extend(answer.task_definition_arns.unwrap_or_default());
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break;
+            }
+        }
+        for arn in &arns {
+            let call = self.ecs.deregister_task_definition().task_definition(arn);
+            self.send("ecs:DeregisterTaskDefinition", Family::EcsWrite, call.send()).await?;
+        }
+        // What is only deregistered is kept for good; ECS takes ten a call.
+        for some in arns.chunks(10) {
+            let call = self.ecs.delete_task_definitions().set_task_definitions(Some(some.to_vec()));
+            self.send("ecs:DeleteTaskDefinitions", Family::EcsWrite, call.send()).await?;
+        }
+        Ok(())
+    }
+
+    /// The families with active revisions whose name begins with `prefix`.
+    pub(in crate::ecs) async fn definition_families(&self, prefix: &str) -> Result<Vec<String>, AwsError> {
+        let mut families = Vec::new();
+        let mut token = None;
+        loop {
+            let call = self
+                .ecs
+                .list_task_definition_families()
+                .family_prefix(prefix)
+                .status(TaskDefinitionFamilyStatus::Active)
+                .set_next_token(token);
+            let answer = self.send("ecs:ListTaskDefinitionFamilies", Family::EcsRead, call.send()).await?;
+            families.extend(answer.families.unwrap_or_default());
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(families);
+            }
+        }
+    }
+}
+
+/// The family in a task definition's ARN, `…:task-definition/family:revision`.
+pub(super) fn family(arn: &str) -> &str {
+    let last = last_part(arn);
+    last.rsplit_once(':').map_or(last, |(family, _)| family)
+}

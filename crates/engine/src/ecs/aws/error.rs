@@ -1,0 +1,241 @@
+//! What AWS answers when it does not do what it was asked, by what a caller can do about it.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::port::BoxError;
+use layer0_domain::port::engine::EngineError;
+
+/// How long to wait after a throttled call that the SDK has already repeated.
+const THROTTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// What can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ecs) enum Kind {
+    /// Slow down.
+    Throttled,
+    /// No answer, or the service is in trouble: the same call may succeed later.
+    Unreachable,
+    /// We may not.
+    Denied,
+    /// It isn't there (yet, or any more).
+    Missing,
+    /// It is there already.
+    Exists,
+    /// It is being changed, or others use it: later.
+    Busy,
+    /// It can't be done as asked.
+    Refused,
+}
+
+/// One call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{op}: {message}")]
+pub(in crate::ecs) struct AwsError {
+    /// The call, as IAM writes it: `ecs:CreateService`.
+    pub(in crate::ecs) op: &'static str,
+    /// What can be done about it.
+    pub(in crate::ecs) kind: Kind,
+    /// AWS's code; empty when AWS did not answer.
+    pub(in crate::ecs) code: String,
+    /// AWS's code and words.
+    pub(in crate::ecs) message: String,
+    #[source]
+    source: Option<BoxError>,
+}
+
+impl AwsError {
+    /// Takes the SDK's error apart.
+    pub(super) fn of<E>(op: &'static str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        if let SdkError::ServiceError(context) = &error {
+            let code = context.err().code().unwrap_or_default();
+            let words = context.err().message().unwrap_or("no more was said");
+            let kind = kind(code, context.raw().status().as_u16());
+            let message = if code.is_empty() { words.to_owned() } else { format!("{code}: {words}") };
+            return Self { op, kind, code: code.to_owned(), message, source: None };
+        }
+        let message = match &error {
+            SdkError::TimeoutError(_) => "no answer in time",
+            SdkError::DispatchFailure(failure) if failure.is_user() => "no credential for AWS could be had",
+            SdkError::DispatchFailure(_) => "AWS could not be reached",
+            SdkError::ResponseError(_) => "the answer could not be read",
+            _ => "the call could not be made",
+        };
+        Self {
+            op,
+            kind: Kind::Unreachable,
+            code: String::new(),
+            message: message.to_owned(),
+            source: Some(Box::new(error)),
+        }
+    }
+
+    /// The same error, as something else can be done about it than its code says.
+    pub(super) fn with_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// An answer that lacks what it must have.
+    pub(super) fn incomplete(op: &'static str, what: &str) -> Self {
+        Self {
+            op,
+            kind: Kind::Unreachable,
+            code: String::new(),
+            message: format!("the answer has no {what}"),
+            source: None,
+        }
+    }
+
+    /// Whether ECS does not find a task definition, for which it has no code: one that was just registered becomes visible
+    /// late ("Amazon ECS API … eventual consistency").
+    pub(super) fn lacks_definition(&self) -> bool {
+        let text = self.message.to_ascii_lowercase();
+        matches!(self.code.as_str(), "ClientException" | "InvalidParameterException")
+            && (text.contains("taskdefinition") || text.contains("task definition"))
+            && (text.contains("not found") || text.contains("unable to find") || text.contains("unable to describe"))
+    }
+
+    /// Whether it isn't there.
+    pub(in crate::ecs) fn is_missing(&self) -> bool {
+        self.kind == Kind::Missing
+    }
+
+    /// Whether the same call may succeed later without anyone changing what is asked.
+    pub(in crate::ecs) fn retryable(&self) -> bool {
+        match self.kind {
+            Kind::Throttled | Kind::Unreachable | Kind::Missing | Kind::Busy => true,
+            Kind::Denied | Kind::Exists | Kind::Refused => false,
+        }
+    }
+
+    /// As the cause of an operation's failure.
+    pub(in crate::ecs) fn failure(&self) -> Failure {
+        let mut failure = match self.kind {
+            Kind::Denied => {
+                let text = format!("AWS does not let this instance call {}: {}", self.op, self.message);
+                let mut failure = Failure::new(FailureClass::Other, text);
+                failure.hint = Some(format!("let the role that this server runs as call {}", self.op));
+                return failure;
+            }
+            Kind::Throttled => Failure::new(FailureClass::Throttled, String::new()),
+            Kind::Unreachable => Failure::new(FailureClass::EngineUnavailable, String::new()),
+            Kind::Missing | Kind::Exists | Kind::Busy | Kind::Refused => {
+                Failure::new(FailureClass::Other, String::new())
+            }
+        };
+        if self.kind == Kind::Unreachable {
+            failure.hint = Some("nothing: it is tried again".to_owned());
+        }
+        failure.message = format!("AWS refused {}: {}", self.op, self.message);
+        failure
+    }
+}
+
+impl From<AwsError> for EngineError {
+    fn from(error: AwsError) -> Self {
+        match error.kind {
+            Kind::Throttled => EngineError::Throttled { after: THROTTLED_AFTER },
+            Kind::Unreachable => EngineError::Unavailable { engine: "AWS".to_owned(), source: Box::new(error) },
+            Kind::Missing | Kind::Busy => EngineError::Failed { op: error.op, source: Box::new(error) },
+            Kind::Denied | Kind::Exists | Kind::Refused => EngineError::Refused { failure: Box::new(error.failure()) },
+        }
+    }
+}
+
+/// The kind of an error code ("Common errors" and the error lists of the API references).
+fn kind(code: &str, status: u16) -> Kind {
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown" => Kind::Throttled,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "UnauthorizedOperation"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "AuthFailure"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "IncompleteSignature"
+        | "ExpiredToken"
+        | "ExpiredTokenException" => Kind::Denied,
+        "ClusterNotFoundException"
+        | "ServiceNotFoundException"
+        | "ServiceNotActiveException"
+        | "ServiceDeploymentNotFoundException"
+        | "ResourceNotFoundException"
+        | "StackNotFoundException"
+        | "TargetGroupNotFound"
+        | "TargetGroupNotFoundException"
+        | "LoadBalancerNotFound"
+        | "LoadBalancerNotFoundException"
+        | "RepositoryNotFoundException"
+        | "RepositoryPolicyNotFoundException"
+        | "RegistryPolicyNotFoundException"
+        | "ImageNotFoundException"
+        | "NoSuchEntity" => Kind::Missing,
+        "AlreadyExistsException" | "ResourceAlreadyExistsException" => Kind::Exists,
+        "UpdateInProgressException"
+        | "OperationInProgressException"
+        | "OperationAbortedException"
+        | "ResourceInUseException"
+        | "ResourceInUse"
+        | "DependencyViolation"
+        | "ClusterContainsServicesException"
+        | "ClusterContainsTasksException"
+        | "ClusterContainsContainerInstancesException" => Kind::Busy,
+        _ if status == 429 => Kind::Throttled,
+        _ if status >= 500 => Kind::Unreachable,
+        _ if status == 403 => Kind::Denied,
+        _ => Kind::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_what_can_be_done() {
+        for (code, status, expected) in [
+            ("ThrottlingException", 400, Kind::Throttled),
+            ("ClusterNotFoundException", 400, Kind::Missing),
+            ("InvalidParameterException", 400, Kind::Refused),
+            ("ServerException", 500, Kind::Unreachable),
+            ("", 503, Kind::Unreachable),
+            ("AccessDeniedException", 400, Kind::Denied),
+            ("SomethingNew", 403, Kind::Denied),
+            ("ClusterContainsServicesException", 400, Kind::Busy),
+        ] {
+            assert_eq!(kind(code, status), expected, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_action_and_who_can_help() {
+        let error = AwsError {
+            op: "ecs:CreateService",
+            kind: Kind::Denied,
+            code: "AccessDeniedException".to_owned(),
+            message: "AccessDeniedException: User: arn:aws:iam::1:role/l0 is not authorized".to_owned(),
+            source: None,
+        };
+        let failure = error.failure();
+        assert!(failure.message.contains("ecs:CreateService"), "{}", failure.message);
+        assert_eq!(failure.hint.as_deref(), Some("let the role that this server runs as call ecs:CreateService"));
+    }
+}

@@ -1,0 +1,63 @@
+//! The way to AWS: region, credentials and HTTP client, from the SDK's default chain alone (environment, profiles, SSO, the
+//! role of a task or machine). Credentials are never written and never logged.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// How long a connection may take to come about.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// How long one try of a call may take.
+const TRY_MAX: Duration = Duration::from_secs(10);
+/// How long a call may take with all its tries.
+const CALL_MAX: Duration = Duration::from_secs(30);
+/// Tries of one call. What still fails then is tried again by whoever wanted it.
+const TRIES: u32 = 4;
+
+/// Why AWS can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody says which region.
+    #[error("no AWS region is set: give one with `--aws-region`, AWS_REGION or a profile")]
+    Region,
+}
+
+/// A way to AWS.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// What the SDK's clients are made from.
+    pub sdk: SdkConfig,
+    /// The region.
+    pub region: String,
+}
+
+/// Finds region, credentials and endpoints. `endpoint` stands in for all services, for emulators; `AWS_ENDPOINT_URL` and
+/// `AWS_ENDPOINT_URL_<SERVICE>` work too.
+///
+/// # Errors
+/// `Region`.
+pub async fn connect(region: Option<&str>, endpoint: Option<&str>) -> Result<Connection, ConnectError> {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_MAX)
+        .operation_attempt_timeout(TRY_MAX)
+        .operation_timeout(CALL_MAX)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::adaptive().with_max_attempts(TRIES));
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let sdk = loader.load().await;
+    let region = sdk.region().map(ToString::to_string).ok_or(ConnectError::Region)?;
+    Ok(Connection { sdk, region })
+}

@@ -1,0 +1,240 @@
+//! The loop that looks: at what is under way often, at the rest now and then, and goes the next steps.
+//!
+//! A quiet service costs a tenth of a call: `DescribeServices` takes ten, and as long as it shows what it showed before, its
+//! tasks are not asked for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::aws::{AwsError, EcsTask, TargetOf, TaskFilter};
+use super::state::Shared;
+
+/// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
+const ALL_AT_ONCE: usize = 5;
+
+/// Runs until the engine is gone.
+pub(super) async fn run(shared: Weak<Shared>) {
+    let mut quiet_due = Instant::now();
+    loop {
+        let Some(here) = shared.upgrade() else { return };
+        let everything = Instant::now() >= quiet_due;
+        let busy = here.pass(everything).await;
+        if everything {
+            quiet_due = Instant::now() + here.config.look_quiet;
+        }
+        let pause = if busy { here.config.look_busy } else { here.config.look_quiet };
+        here.pause(pause).await;
+    }
+}
+
+impl Shared {
+    /// Waits for the next look. A wish wakes the loop early, but never at once again: the wish itself went the first step.
+    async fn pause(self: Arc<Self>, pause: Duration) {
+        let least = self.config.look_busy.min(pause);
+        let woken = tokio::time::timeout(pause, self.wake.notified()).await;
+        if woken.is_ok() {
+            let weak = Arc::downgrade(&self);
+            drop(self);
+            tokio::time::sleep(least).await;
+            drop(weak);
+        }
+    }
+
+    /// One look. `everything`: at what is quiet too. Answers whether something is under way.
+    async fn pass(&self, everything: bool) -> bool {
+        let mut busy = false;
+        for id in self.environments_busy() {
+            busy = true;
+            self.tried(self.environment_turn(&id).await, "an environment");
+        }
+        for id in self.balancers_busy() {
+            busy = true;
+            self.tried(self.balancer_turn(&id).await, "a load balancer");
+        }
+        for (cluster, services) in self.services_due(everything) {
+            match self.services_look(&cluster, &services).await {
+                Ok(restless) => busy |= restless,
+                Err(error) => {
+                    busy = true;
+                    self.tried(Err(error), "services");
+                }
+            }
+        }
+        for id in self.tasks_busy() {
+            busy = true;
+            let _turn = self.turn(&EntityRef::Task(id.clone())).await;
+            self.tried(self.task_advance(&id).await, "a task");
+        }
+        if busy {
+            self.changed();
+        }
+        busy
+    }
+
+    /// What could not be looked at is looked at again; whoever waits for it learns by what it waits for.
+    fn tried(&self, result: Result<(), AwsError>, what: &str) {
+        if let Err(error) = result {
+            debug!(error = %error, "{what} could not be looked at; it is tried again");
+        }
+    }
+
+    fn environments_busy(&self) -> Vec<EnvironmentId> {
+        let state = self.state();
+        let busy = state.environments.iter().filter(|(_, it)| it.stack.is_busy() || !it.unknown.is_empty());
+        busy.map(|(id, _)| id.clone()).collect()
+    }
+
+    async fn environment_turn(&self, id: &EnvironmentId) -> Result<(), AwsError> {
+        let _turn = self.turn(&EntityRef::Environment(id.clone())).await;
+        self.environment_advance(id).await
+    }
+
+    fn balancers_busy(&self) -> Vec<LoadBalancerId> {
+        let state = self.state();
+        state.balancers.iter().filter(|(_, it)| it.stack.is_busy()).map(|(id, _)| id.clone()).collect()
+    }
+
+    async fn balancer_turn(&self, id: &LoadBalancerId) -> Result<(), AwsError> {
+        let _turn = self.turn(&EntityRef::LoadBalancer(id.clone())).await;
+        self.load_balancer_advance(id).await
+    }
+
+    fn tasks_busy(&self) -> Vec<TaskId> {
+        self.state().tasks.iter().filter(|(_, it)| it.is_busy()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The services to look at, by cluster.
+    fn services_due(&self, everything: bool) -> BTreeMap<String, Vec<ServiceId>> {
+        let state = self.state();
+        let mut due: BTreeMap<String, Vec<ServiceId>> = BTreeMap::new();
+        for (id, service) in &state.services {
+            if let Some(spec) = service.spec.as_ref().filter(|_| (everything || service.is_busy) && !service.removing) {
+                due.entry(self.names.environment(&spec.environment)).or_default().push(id.clone());
+            }
+        }
+        due
+    }
+
+    /// Looks at services of one cluster and goes a step with each. Answers whether one of them is under way.
+    async fn services_look(&self, cluster: &str, services: &[ServiceId]) -> Result<bool, AwsError> {
+        let by_name: HashMap<String, &ServiceId> = services.iter().map(|id| (self.names.service(id), id)).collect();
+        let names: Vec<String> = by_name.keys().cloned().collect();
+        let acts = |id: &ServiceId| self.state().services.get(id).map(|service| service.acts);
+        let before: HashMap<&ServiceId, Option<u64>> = services.iter().map(|id| (id, acts(id))).collect();
+        let mut found = self.aws.services_describe(cluster, &names).await?;
+        let mut restless: Vec<&ServiceId> = Vec::new();
+        for (name, id) in &by_name {
+            let seen = found.iter().position(|it| it.name == *name).map(|at| found.swap_remove(at));
+            let seen = seen.filter(|seen| !seen.is_gone());
+            let _turn = self.turn(&EntityRef::Service((*id).clone())).await;
+            if let Some(service) = self.state().services.get_mut(*id)
+                && before.get(*id) == Some(&Some(service.acts))
+                && (service.is_busy || service.seen != seen)
+            {
+                service.seen_put(&self.names, seen);
+                restless.push(id);
+            }
+        }
+        if restless.is_empty() {
+            return Ok(false);
+        }
+        self.tasks_take_in(cluster, &restless).await?;
+        let mut busy = false;
+        for id in restless {
+            self.targets_take_in(id).await?;
+            let _turn = self.turn(&EntityRef::Service(id.clone())).await;
+            let result = self.service_advance(id).await;
+            if let Some(service) = self.state().services.get_mut(id) {
+                service.is_busy = result.is_err() || !service.is_steady(&self.names, self.config.settle);
+                busy |= service.is_busy;
+            }
+            self.tried(result, "a service");
+        }
+        self.changed();
+        Ok(busy)
+    }
+
+    /// Reads the tasks of services: those that run, and those that ended lately.
+    async fn tasks_take_in(&self, cluster: &str, services: &[&ServiceId]) -> Result<(), AwsError> {
+        let mut ids: BTreeSet<String> = BTreeSet::new();
+        if services.len() > ALL_AT_ONCE {
+            for wanted in [true, false] {
+                ids.extend(self.aws.tasks_list(cluster, TaskFilter::All, wanted).await?);
+            }
+        } else {
+            for id in services {
+                let there = self.state().services.get(*id).is_some_and(|it| it.seen.is_some());
+                if !there {
+                    continue;
+                }
+                for wanted in [true, false] {
+                    let name = self.names.service(id);
+                    ids.extend(self.aws.tasks_list(cluster, TaskFilter::Service(&name), wanted).await?);
+                }
+            }
+        }
+        let ids: Vec<String> = ids.into_iter().collect();
+        let mut by_service: HashMap<ServiceId, Vec<EcsTask>> = HashMap::new();
+        for task in self.aws.tasks_describe(cluster, &ids).await? {
+            if let Some((service, _)) = self.names.deployment_of(&task.family) {
+                by_service.entry(service).or_default().push(task);
+            }
+        }
+        let mut state = self.state();
+        for id in services {
+            if let Some(service) = state.services.get_mut(*id) {
+                service.tasks_put(&self.names, by_service.remove(*id).unwrap_or_default(), self.config.settle);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the load balancer of a service how it finds its tasks.
+    async fn targets_take_in(&self, id: &ServiceId) -> Result<(), AwsError> {
+        let groups: Vec<String> = match self.state().services.get(id).and_then(|it| it.seen.as_ref()) {
+            Some(seen) => seen
+                .targets
+                .iter()
+                .filter_map(|target| match &target.of {
+                    TargetOf::Group(arn) => Some(arn.clone()),
+                    TargetOf::Classic(_) => None,
+                })
+                .collect(),
+            None => return Ok(()),
+        };
+        let mut targets = Vec::new();
+        for group in &groups {
+            targets.extend(self.aws.targets_health(group).await?);
+        }
+        let mut state = self.state();
+        if let Some(service) = state.services.get_mut(id) {
+            service.targets = targets;
+            // Whether a task is healthy may have changed with it.
+            let tasks = std::mem::take(&mut service.tasks);
+            service.tasks_put(&self.names, tasks, self.config.settle);
+        }
+        Ok(())
+    }
+
+    /// A service that we were not told of, as it is: three calls.
+    pub(super) async fn service_look_untold(
+        &self,
+        cluster: &str,
+        id: &ServiceId,
+    ) -> Result<Option<super::services::ServiceState>, AwsError> {
+        let name = self.names.service(id);
+        let found = self.aws.services_describe(cluster, std::slice::from_ref(&name)).await?;
+        let Some(seen) = found.into_iter().next().filter(|seen| !seen.is_gone()) else { return Ok(None) };
+        let ids = self.aws.tasks_list(cluster, TaskFilter::Service(&name), true).await?;
+        let tasks = self.aws.tasks_describe(cluster, &ids).await?;
+        let mut service = super::services::ServiceState::untold(seen);
+        service.tasks_put(&self.names, tasks, Duration::ZERO);
+        Ok(Some(service))
+    }
+}

@@ -1,0 +1,117 @@
+//! The next step of a service, from what is wanted and what ECS has. Pure.
+
+use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::model::id::DeploymentId;
+use layer0_domain::port::engine::{ServiceMode, ServiceSpec, StartFailures};
+
+use crate::ecs::aws::{EcsDeployment, EcsService, Network, ServiceTarget};
+use crate::ecs::names::Names;
+
+/// Where the tasks of a service stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The capacity provider; `None` for Fargate.
+    pub(super) provider: Option<String>,
+    /// `None` unless the tasks have an address of their own.
+    pub(super) network: Option<Network>,
+    /// What they are registered in.
+    pub(super) targets: Vec<ServiceTarget>,
+}
+
+/// What is to change of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Roll out the wanted deployment.
+    pub(super) definition: bool,
+    /// Another number of copies.
+    pub(super) desired: Option<u32>,
+    /// Other target groups.
+    pub(super) targets: Option<Vec<ServiceTarget>>,
+}
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// ECS has it as it is wanted.
+    Nothing,
+    /// Something else has to be there first.
+    Wait(String),
+    /// Make it.
+    Create {
+        /// Where.
+        place: Place,
+    },
+    /// Change it.
+    Update(Change),
+    /// ECS gave the wanted deployment up and went back by itself.
+    RolledBack(StartFailures),
+}
+
+/// Decides the next step. `was_primary` is the wanted deployment when ECS was seen to work towards it; `healthy` is how many
+/// copies are healthy.
+pub(super) fn step(
+    spec: &ServiceSpec,
+    names: &Names,
+    place: Result<Place, String>,
+    seen: Option<&EcsService>,
+    was_primary: Option<&DeploymentId>,
+    healthy: u32,
+) -> Step {
+    let Some(seen) = seen else {
+        return match (spec.mode, place) {
+            (ServiceMode::Halted, _) => Step::Nothing,
+            (ServiceMode::Run, Ok(place)) => Step::Create { place },
+            (ServiceMode::Run, Err(what)) => Step::Wait(what),
+        };
+    };
+    if !seen.is_active() {
+        return Step::Wait("what was there before to be taken away".to_owned());
+    }
+    if spec.mode == ServiceMode::Halted {
+        // What runs goes on, nothing more is started: ECS starts nothing when no more copies are wanted than are healthy.
+        let fewer = (seen.desired > healthy).then_some(healthy);
+        return match fewer {
+            Some(_) => Step::Update(Change { desired: fewer, ..Change::default() }),
+            None => Step::Nothing,
+        };
+    }
+    let family = names.deployment_family(&spec.id, &spec.revision.deployment);
+    let primary = seen.deployments.iter().find(|it| it.is_primary);
+    let is_wanted = |deployment: &EcsDeployment| deployment.family == family;
+    let is_primary = primary.is_some_and(is_wanted);
+    if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed) {
+        return Step::RolledBack(given_up(spec, failed.failed, &failed.reason));
+    }
+    if !is_primary && was_primary == Some(&spec.revision.deployment) {
+        return Step::RolledBack(given_up(spec, 0, ""));
+    }
+    let mut change = Change {
+        definition: !is_primary,
+        desired: (seen.desired != spec.desired_count).then_some(spec.desired_count),
+        targets: None,
+    };
+    match place {
+        Ok(place) if place.targets != sorted(&seen.targets) => change.targets = Some(place.targets),
+        // A roll-out to target groups that are not there yet would fail.
+        Err(what) if change.definition => return Step::Wait(what),
+        Ok(_) | Err(_) => {}
+    }
+    if change == Change::default() { Step::Nothing } else { Step::Update(change) }
+}
+
+fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
+    let mut targets = targets.to_vec();
+    targets.sort();
+    targets
+}
+
+/// ECS's circuit breaker gave up, which takes at least three failures ("How the Amazon ECS deployment circuit breaker detects
+/// failures").
+fn given_up(spec: &ServiceSpec, failed: u32, reason: &str) -> StartFailures {
+    let why = if reason.is_empty() { "its copies did not come up" } else { reason };
+    StartFailures {
+        deployment: spec.revision.deployment.clone(),
+        in_a_row: failed.max(layer0_domain::plan::service::START_FAILURES),
+        last: Failure::new(FailureClass::Unhealthy, format!("ECS gave the deployment up: {why}")),
+    }
+}

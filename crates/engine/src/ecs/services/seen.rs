@@ -1,0 +1,176 @@
+//! What is seen of a service, in the words of the port.
+
+use std::time::Duration;
+
+use layer0_domain::model::failure::Failure;
+use layer0_domain::model::id::{CopyId, DeploymentId, ServiceId};
+use layer0_domain::model::task::ContainerOutcome;
+use layer0_domain::model::task_definition::TaskDefinition;
+use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, ServiceSeen, StartFailures};
+use tokio::time::Instant;
+
+use super::ServiceState;
+use crate::ecs::aws::{EcsContainer, EcsTask};
+use crate::ecs::cause;
+use crate::ecs::names::Names;
+
+/// How the containers of a task are, in the words of the port.
+pub(in crate::ecs) fn containers(task: &EcsTask) -> Vec<ContainerSeen> {
+    task.containers.iter().map(container).collect()
+}
+
+fn container(from: &EcsContainer) -> ContainerSeen {
+    let ended = from.status == "STOPPED";
+    ContainerSeen {
+        name: from.name.clone(),
+        status: if from.status.is_empty() { "PENDING".to_owned() } else { from.status.clone() },
+        outcome: ended.then(|| ContainerOutcome {
+            name: from.name.clone(),
+            exit_code: from.exit_code.map(i64::from),
+            reason: from.reason.clone(),
+        }),
+    }
+}
+
+impl ServiceState {
+    /// Whether a task counts as healthy: it runs, its containers' checks pass, and its load balancer finds it healthy. One
+    /// that nobody checks counts when it has run for a while: a program that can't start is gone by then.
+    pub(super) fn is_healthy(&self, task: &EcsTask, settle: Duration) -> bool {
+        self.copy_state(task, settle) == CopyState::Healthy
+    }
+
+    fn copy_state(&self, task: &EcsTask, settle: Duration) -> CopyState {
+        match task.status.as_str() {
+            "STOPPED" => CopyState::Stopped,
+            _ if !task.wanted => CopyState::Draining,
+            "RUNNING" => self.running_state(task, settle),
+            "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => CopyState::Draining,
+            _ => CopyState::Pending,
+        }
+    }
+
+    fn running_state(&self, task: &EcsTask, settle: Duration) -> CopyState {
+        let has_balancer = self.seen.as_ref().is_some_and(|seen| !seen.targets.is_empty());
+        match task.health.as_str() {
+            "UNHEALTHY" => return CopyState::Unhealthy,
+            "HEALTHY" if !has_balancer => return CopyState::Healthy,
+            _ => {}
+        }
+        // Containers whose check has not answered yet.
+        if task.health != "HEALTHY" && task.containers.iter().any(|it| it.health == "UNHEALTHY") {
+            return CopyState::Unhealthy;
+        }
+        if has_balancer {
+            let address = task.address.as_deref();
+            let mut states = self.targets.iter().filter(|it| Some(it.address.as_str()) == address).peekable();
+            if states.peek().is_none() {
+                return CopyState::Starting;
+            }
+            return states.fold(CopyState::Healthy, |state, target| match (target.state.as_str(), state) {
+                ("unhealthy", _) | (_, CopyState::Unhealthy) => CopyState::Unhealthy,
+                ("healthy", state) => state,
+                _ => CopyState::Starting,
+            });
+        }
+        let settled = self.running_since.get(&task.id).is_some_and(|since| since.elapsed() >= settle);
+        let has_checks = self.checked.contains(&task.family);
+        if settled && !has_checks { CopyState::Healthy } else { CopyState::Starting }
+    }
+
+    /// Takes in its tasks as they are now, and counts the starts that failed.
+    pub(in crate::ecs) fn tasks_put(&mut self, names: &Names, tasks: Vec<EcsTask>, settle: Duration) {
+        self.tasks = tasks;
+        self.tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        let now = Instant::now();
+        for at in 0..self.tasks.len() {
+            let task = self.tasks[at].clone();
+            if task.status == "RUNNING" {
+                self.running_since.entry(task.id.clone()).or_insert(now);
+            }
+            let Some((_, deployment)) = names.deployment_of(&task.family) else { continue };
+            if self.is_healthy(&task, settle) {
+                if self.healthy_once.insert(task.id.clone()) {
+                    self.failures.retain(|known| known.deployment != deployment);
+                }
+            } else if task.is_stopped()
+                && !self.healthy_once.contains(&task.id)
+                && self.counted.insert(task.id.clone())
+                && let Some(failure) = cause::failed_start(&task, self.definition_of(&deployment))
+            {
+                self.failure_count(deployment, failure);
+            }
+        }
+        let here: std::collections::HashSet<&String> = self.tasks.iter().map(|task| &task.id).collect();
+        self.running_since.retain(|id, _| here.contains(id));
+        self.healthy_once.retain(|id| here.contains(id));
+        self.counted.retain(|id| here.contains(id));
+    }
+
+    /// The definition of a deployment, where it is the wanted one.
+    fn definition_of(&self, deployment: &DeploymentId) -> Option<&TaskDefinition> {
+        let revision = &self.spec.as_ref()?.revision;
+        (revision.deployment == *deployment).then_some(&revision.definition)
+    }
+
+    fn failure_count(&mut self, deployment: DeploymentId, failure: Failure) {
+        match self.failures.iter_mut().find(|known| known.deployment == deployment) {
+            Some(known) if known.last.class == failure.class => {
+                known.in_a_row += 1;
+                known.last = failure;
+            }
+            Some(known) => *known = StartFailures { deployment, in_a_row: 1, last: failure },
+            None => self.failures.push(StartFailures { deployment, in_a_row: 1, last: failure }),
+        }
+    }
+
+    /// What ECS counted in place of what we did, unless ours says more.
+    pub(super) fn failures_put(&mut self, failures: StartFailures) {
+        match self.failures.iter_mut().find(|known| known.deployment == failures.deployment) {
+            Some(known) => known.in_a_row = known.in_a_row.max(failures.in_a_row),
+            None => self.failures.push(failures),
+        }
+    }
+
+    /// Whether all is as wanted, as far as was seen.
+    pub(in crate::ecs) fn is_steady(&self, names: &Names, settle: Duration) -> bool {
+        let (Some(spec), Some(seen)) = (&self.spec, &self.seen) else { return false };
+        let family = names.deployment_family(&spec.id, &spec.revision.deployment);
+        let live: Vec<&EcsTask> = self.tasks.iter().filter(|task| !task.is_stopped()).collect();
+        seen.desired == spec.desired_count
+            && live.len() == spec.desired_count as usize
+            && live.iter().all(|task| task.family == family && self.is_healthy(task, settle))
+    }
+
+    /// In the words of the port.
+    pub(in crate::ecs) fn seen(&self, id: &ServiceId, names: &Names, settle: Duration) -> ServiceSeen {
+        let copies = self.tasks.iter().filter_map(|task| {
+            Some(CopySeen {
+                id: CopyId::parse(&task.id).ok()?,
+                deployment: names.deployment_of(&task.family).map(|(_, deployment)| deployment),
+                state: self.copy_state(task, settle),
+                started: task.started,
+                containers: containers(task),
+            })
+        });
+        let waiting_for = match (&self.waiting_for, &self.seen) {
+            (Some(what), _) => Some(what.clone()),
+            (None, Some(_)) => self.target_trouble(),
+            (None, None) => self.spec.as_ref().map(|_| "ECS to make the service".to_owned()),
+        };
+        ServiceSeen {
+            id: id.clone(),
+            generation: self.spec.as_ref().map(|spec| spec.generation),
+            copies: copies.collect(),
+            failures: self.failures.clone(),
+            waiting_for,
+            warnings: Vec::new(),
+            problem: self.problem.clone(),
+        }
+    }
+
+    /// What the load balancer says of targets that are not healthy.
+    fn target_trouble(&self) -> Option<String> {
+        let target = self.targets.iter().find(|target| target.state == "unhealthy" && !target.reason.is_empty())?;
+        Some(format!("the load balancer to find {}:{} healthy ({})", target.address, target.port, target.reason))
+    }
+}

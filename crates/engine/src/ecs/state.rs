@@ -1,0 +1,127 @@
+//! What the engine was told and what it saw last.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::environment::Environment;
+use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
+use layer0_domain::model::load_balancer::{LoadBalancer, Port};
+use layer0_domain::model::time::Generation;
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
+
+use super::aws::{Aws, Stack};
+use super::config::EcsConfig;
+use super::names::Names;
+use super::services::ServiceState;
+use super::stacks::StackState;
+use super::tasks::TaskState;
+use super::template::{MEMBERS, SECURITY_GROUP};
+
+/// An environment that the engine was told of.
+#[derive(Debug, Clone)]
+pub(super) struct EnvironmentState {
+    /// As it is wanted.
+    pub(super) environment: Environment,
+    /// Who may reach it.
+    pub(super) reachable_from: Vec<EnvironmentId>,
+    /// Those of them whose security group is not known yet.
+    pub(super) unknown: Vec<EnvironmentId>,
+    /// Its stack.
+    pub(super) stack: StackState,
+}
+
+/// A load balancer that the engine was told of.
+#[derive(Debug, Clone)]
+pub(super) struct BalancerState {
+    /// As it is wanted.
+    pub(super) load_balancer: LoadBalancer,
+    /// The environments, besides its own, that may reach it.
+    pub(super) reachable_from: Vec<EnvironmentId>,
+    /// Its stack.
+    pub(super) stack: StackState,
+    /// What was in force last: a change under way leaves it in force.
+    pub(super) in_force: Option<(Generation, Vec<Port>)>,
+}
+
+/// All that the engine was told.
+#[derive(Default)]
+pub(super) struct State {
+    /// Environments.
+    pub(super) environments: HashMap<EnvironmentId, EnvironmentState>,
+    /// Load balancers.
+    pub(super) balancers: HashMap<LoadBalancerId, BalancerState>,
+    /// Services.
+    pub(super) services: HashMap<ServiceId, ServiceState>,
+    /// Tasks.
+    pub(super) tasks: HashMap<TaskId, TaskState>,
+}
+
+/// What all parts of the engine share.
+pub(super) struct Shared {
+    /// The account.
+    pub(super) config: EcsConfig,
+    /// Names and labels.
+    pub(super) names: Names,
+    /// The calls.
+    pub(super) aws: Aws,
+    /// Wakes the loop.
+    pub(super) wake: Notify,
+    state: Mutex<State>,
+    turns: Mutex<HashMap<EntityRef, Arc<tokio::sync::Mutex<()>>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(super) fn new(config: EcsConfig, aws: Aws) -> Self {
+        let names = Names::new(&config.instance, &config.instance_id);
+        Self {
+            config,
+            names,
+            aws,
+            wake: Notify::new(),
+            state: Mutex::default(),
+            turns: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// What is known. Never held over a call.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turn to act on an entity: `ensure`, `remove` and the loop take turns, so that none acts on what another changes.
+    pub(super) async fn turn(&self, entity: &EntityRef) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.entry(entity.clone()).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+
+    /// Tells those who wait that something may have changed.
+    pub(super) fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// A view of the changes from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whether a stack is this instance's.
+    pub(super) fn is_ours(&self, stack: &Stack) -> bool {
+        self.names.is_ours(|key| stack.tags.get(key).cloned())
+    }
+
+    /// The security groups of what stands in an environment; `None` while they are not known.
+    pub(super) fn environment_groups(&self, id: &EnvironmentId) -> Option<Vec<String>> {
+        [MEMBERS, SECURITY_GROUP].into_iter().map(|key| self.environment_output(id, key)).collect()
+    }
+
+    /// An output of an environment's stack; `None` while it is not known.
+    pub(super) fn environment_output(&self, id: &EnvironmentId, key: &str) -> Option<String> {
+        self.state().environments.get(id).and_then(|it| it.stack.output(key)).map(str::to_owned)
+    }
+}

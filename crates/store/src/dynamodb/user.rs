@@ -1,0 +1,197 @@
+//! Users, and the way in for an admin that must stay.
+
+use layer0_domain::model::name::Name;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::user::{PasswordHash, User, UserChange};
+use layer0_domain::port::access_store::{AccessStoreError, UserAccess};
+
+use super::action::{ABSENT, Action};
+use super::fault::Fault;
+use super::gone::{self, Leaving};
+use super::item::{Item, Key, parsed};
+use super::table::{Query, Range, Step, Table};
+use super::{member, token};
+
+/// What an error calls a user.
+pub(super) const WHAT: &str = "user";
+
+/// Where users are.
+pub(super) const ALL: &str = "user";
+
+/// That a user is there, not on its way out, and as it was read.
+const UNCHANGED: &str = "#changes = :changes AND attribute_not_exists(#gone)";
+
+/// The place of a user.
+pub(super) fn key(name: &Name) -> Key {
+    Key::new(ALL, name.as_str())
+}
+
+/// The partition of what a user has: places in owners, tokens.
+pub(super) fn partition(name: &Name) -> String {
+    format!("{ALL}#{name}")
+}
+
+pub(super) fn missing(name: &Name) -> AccessStoreError {
+    AccessStoreError::Missing { what: WHAT, name: name.to_string() }
+}
+
+fn item_of(user: &User, changes: u64) -> Item {
+    Item::at(&key(&user.name))
+        .with_flag("admin", user.admin)
+        .with_text_if("password", user.password.as_ref().map(PasswordHash::expose))
+        .with_number("created", user.created.0)
+        .with_number("changes", changes)
+}
+
+fn read(item: &Item) -> Result<User, Fault> {
+    Ok(User {
+        name: parsed("user name", Name::parse(item.text("s")?))?,
+        admin: item.flag("admin")?,
+        password: item.text_if("password")?.map(PasswordHash::new),
+        created: item.time("created")?,
+    })
+}
+
+/// One way in for an admin: with the password, or with a token that has no scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) user: String,
+    /// `None` for the password.
+    pub(super) token: Option<String>,
+}
+
+/// The ways in, and the number by which every change that takes one is put behind the others.
+pub(super) struct Ways {
+    ways: Vec<Way>,
+    epoch: Option<u64>,
+}
+
+impl Ways {
+    pub(super) fn has(&self, way: &Way) -> bool {
+        self.ways.contains(way)
+    }
+
+    /// The action to take those ways with that `taken` picks. Refused when it would take the last of them; where there is
+    /// none, nothing is lost.
+    pub(super) fn take(
+        &self,
+        taken: impl Fn(&Way) -> bool,
+        what: &'static str,
+        name: &str,
+    ) -> Result<Action, AccessStoreError> {
+        if !self.ways.is_empty() && self.ways.iter().all(taken) {
+            return Err(AccessStoreError::LastWayIn { what, name: name.to_owned() });
+        }
+        let next = self.epoch.map_or(1, |epoch| epoch + 1);
+        let action = Action::update(ways_key(), "SET #epoch = :next").with_number(":next", next);
+        Ok(match self.epoch {
+            Some(epoch) => action.only_if("#epoch = :epoch").with_number(":epoch", epoch),
+            None => action.only_if(ABSENT),
+        })
+    }
+}
+
+fn ways_key() -> Key {
+    Key::new("access", "ways_in")
+}
+
+impl Table {
+    /// All ways in for an admin at `now`. Two that take one of them each exclude one another: both write the epoch that was
+    /// read here before the ways.
+    pub(super) async fn ways(&self, now: Timestamp) -> Result<Ways, Fault> {
+        let epoch = self.get(&ways_key()).await?.map(|item| item.number("epoch")).transpose()?;
+        let mut ways = Vec::new();
+        for item in self.query(Query::of(ALL)).await? {
+            if item.has("gone") || !item.flag("admin")? {
+                continue;
+            }
+            let name = parsed("user name", Name::parse(item.text("s")?))?;
+            if item.has("password") {
+                ways.push(Way { user: name.to_string(), token: None });
+            }
+            let tokens = Query::of(partition(&name)).within(Range::Begin(token::OF_SUBJECT.to_owned()));
+            for item in self.query(tokens).await? {
+                let token = token::read(&item)?;
+                if token.scopes.is_none() && token.is_live(now) {
+                    ways.push(Way { user: name.to_string(), token: Some(token.id.to_string()) });
+                }
+            }
+        }
+        Ok(Ways { ways, epoch })
+    }
+
+    pub(super) async fn user_create(&self, user: &User) -> Result<(), AccessStoreError> {
+        // A user of that name may be on its way out.
+        self.gone_finish(&Leaving::User(user.name.clone())).await?;
+        self.unit(|| async {
+            if self.get(&key(&user.name)).await?.is_some() {
+                return Err(AccessStoreError::Exists { what: WHAT, name: user.name.to_string() });
+            }
+            Ok(Step::Write(vec![Action::put(item_of(user, 0)).only_if(ABSENT)], ()))
+        })
+        .await
+    }
+
+    /// The item of a user who is there.
+    async fn user_item(&self, name: &Name) -> Result<Option<Item>, Fault> {
+        Ok(self.get(&key(name)).await?.filter(|item| !item.has("gone")))
+    }
+
+    pub(super) async fn user(&self, name: &Name) -> Result<Option<UserAccess>, Fault> {
+        // Side by side: every request that signs in waits for this.
+        let places = Query::of(partition(name)).within(Range::Begin(member::OF.to_owned()));
+        let (item, places, gone) = tokio::try_join!(self.user_item(name), self.query(places), self.gone())?;
+        let Some(item) = item else { return Ok(None) };
+        let members = places.iter().map(member::read).collect::<Result<Vec<_>, Fault>>()?;
+        let members = members.into_iter().filter(|member| !gone.has_owner(&member.owner)).collect();
+        Ok(Some(UserAccess { user: read(&item)?, members }))
+    }
+
+    pub(super) async fn users(&self) -> Result<Vec<User>, Fault> {
+        let items = self.query(Query::of(ALL)).await?;
+        items.iter().filter(|item| !item.has("gone")).map(read).collect()
+    }
+
+    pub(super) async fn user_update_step(
+        &self,
+        name: &Name,
+        change: &UserChange,
+        now: Timestamp,
+    ) -> Result<Step<User>, AccessStoreError> {
+        let item = self.user_item(name).await?.ok_or_else(|| missing(name))?;
+        let (before, changes): (User, u64) = (read(&item)?, item.number("changes")?);
+        let mut user = before.clone();
+        user.admin = change.admin.unwrap_or(user.admin);
+        if let Some(password) = &change.password {
+            user.password.clone_from(password);
+        }
+        let put = Action::put(item_of(&user, changes + 1)).only_if(UNCHANGED).with_number(":changes", changes);
+        let mut actions = vec![put];
+        let demoted = before.admin && !user.admin;
+        let without_password = before.admin && before.password.is_some() && user.password.is_none();
+        if demoted || without_password {
+            let taken = |way: &Way| way.user == name.as_str() && (demoted || way.token.is_none());
+            actions.push(self.ways(now).await?.take(taken, WHAT, name.as_str())?);
+        }
+        Ok(Step::Write(actions, user))
+    }
+
+    pub(super) async fn user_delete(&self, name: &Name, now: Timestamp) -> Result<(), AccessStoreError> {
+        self.unit(|| self.user_leave_step(name, now)).await?;
+        self.gone_finish(&Leaving::User(name.clone())).await?;
+        Ok(())
+    }
+
+    async fn user_leave_step(&self, name: &Name, now: Timestamp) -> Result<Step<()>, AccessStoreError> {
+        let item = self.user_item(name).await?.ok_or_else(|| missing(name))?;
+        let changes: u64 = item.number("changes")?;
+        let leave = Action::update(key(name), gone::LEAVE).with_flag(":true", true);
+        let mut actions =
+            vec![leave.only_if(UNCHANGED).with_number(":changes", changes), gone::note(&Leaving::User(name.clone()))];
+        if item.flag("admin")? {
+            let taken = |way: &Way| way.user == name.as_str();
+            actions.push(self.ways(now).await?.take(taken, WHAT, name.as_str())?);
+        }
+        Ok(Step::Write(actions, ()))
+    }
+}

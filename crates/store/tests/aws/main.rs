@@ -1,0 +1,9 @@
+//! `DynamoStore` on an emulator of DynamoDB: the contracts of both ports, with and without faults on the way.
+//!
+//! `scripts/aws-emulators.sh start` starts one; its `env` sets `LAYER0_TEST_DYNAMODB`, without which every test here fails.
+
+mod contract;
+mod faults;
+mod proxy;
+mod sizes;
+mod support;

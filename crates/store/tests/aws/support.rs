@@ -1,0 +1,73 @@
+//! Clients of the emulator, and tables that live as long as a test.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use layer0_store::DynamoStore;
+
+/// Where the emulator is.
+pub(crate) const ENDPOINT: &str = "LAYER0_TEST_DYNAMODB";
+
+/// The emulator's address.
+pub(crate) fn endpoint() -> String {
+    std::env::var(ENDPOINT)
+        .unwrap_or_else(|_| panic!("{ENDPOINT} is not set: `scripts/aws-emulators.sh start`, then its `env`"))
+}
+
+/// A client of whatever answers at an address. Plain HTTP: it never leaves this machine. Its retries wait for so short that
+/// a test of them is quick.
+pub(crate) fn client(endpoint: &str, attempts: u32) -> Client {
+    let retries = RetryConfig::standard()
+        .with_max_attempts(attempts)
+        .with_initial_backoff(Duration::from_millis(1))
+        .with_max_backoff(Duration::from_millis(20));
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(30)).build();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .retry_config(retries)
+        // Otherwise all clients of this process share what they may spend on retries.
+        .retry_partition(RetryPartition::custom("test").token_bucket(TokenBucket::unlimited()).build())
+        .timeout_config(timeouts)
+        .build();
+    Client::from_conf(config)
+}
+
+/// A table of a test's own, gone at the end.
+pub(crate) struct TestTable {
+    client: Client,
+    name: String,
+}
+
+impl TestTable {
+    /// A new table on the emulator.
+    pub(crate) async fn new() -> Self {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).expect("the system has randomness");
+        let name = format!("layer0-test-{:016x}", u64::from_le_bytes(random));
+        let this = Self { client: client(&endpoint(), 3), name };
+        this.store().table_ensure().await.expect("the table can be made");
+        this
+    }
+
+    /// The store on it, over a way without faults.
+    pub(crate) fn store(&self) -> DynamoStore {
+        self.store_at(self.client.clone())
+    }
+
+    /// The store on it, with a client of the caller's.
+    pub(crate) fn store_at(&self, client: Client) -> DynamoStore {
+        DynamoStore::new(client, &self.name)
+    }
+
+    /// Takes the table away.
+    pub(crate) async fn delete(self) {
+        self.client.delete_table().table_name(&self.name).send().await.expect("the table is there");
+    }
+}
