@@ -33,7 +33,7 @@ pub fn documented() -> Vec<Throttle> {
     vec![
         new(Service::Ecs, &["DescribeClusters", "ListClusters"], 50.0, 20.0),
         new(Service::Ecs, &["RegisterTaskDefinition", "DeregisterTaskDefinition"], 20.0, 1.0),
-        new(Service::Ecs, &["DescribeTaskDefinition", "ListTaskDefinitions"], 50.0, 20.0),
+        new(Service::Ecs, &["DescribeTaskDefinition", "ListTaskDefinitions", "ListTaskDefinitionFamilies"], 50.0, 20.0),
         new(Service::Ecs, &["DeleteTaskDefinitions"], 5.0, 1.0),
         new(Service::Ecs, &["TagResource", "UntagResource"], 20.0, 10.0),
         new(Service::Ecs, &["ListTagsForResource"], 50.0, 20.0),

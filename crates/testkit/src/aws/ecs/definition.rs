@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::wire::time::{seconds, seconds_of};
 use super::super::wire::{AwsError, Input};
 use super::super::world::{World, page_start, page_token};
-use super::{Ecs, Tags, checks, fargate, page_size, tags_of, tags_value};
+use super::{Ecs, Tags, checks, fargate, page, page_size, tags_of, tags_value};
 
 /// What was registered; never changes.
 #[derive(Debug)]

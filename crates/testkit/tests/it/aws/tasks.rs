@@ -234,6 +234,9 @@ async fn revisions_are_listed_in_both_orders() {
         }
         assert_eq!(seen, wanted, "{sort}");
     }
+    client.definition("other", "team/job:1").await;
+    let families = client.ecs("ListTaskDefinitionFamilies", json!({"familyPrefix": "jo"})).await.expect("a list");
+    assert_eq!(families["families"], json!(["job"]));
 }
 
 #[tokio::test]
