@@ -1,5 +1,5 @@
-//! Contract suites for the ports, shared by everything that fulfils one. For tests only: it panics where a promise is
-//! broken.
+//! Contract suites for the ports, shared by everything that fulfils one, and the fake AWS (feature `aws`). For tests
+//! only: it panics where a promise is broken.
 
 pub mod access_store_suite;
 #[cfg(feature = "aws")]

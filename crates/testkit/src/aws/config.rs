@@ -37,8 +37,21 @@ pub struct FakeAwsConfig {
     pub throttles: Vec<Throttle>,
     /// Where ids and latencies come from: the same seed and the same calls give the same ids.
     pub seed: u64,
+    /// Whether images have to be there to be pulled.
+    pub pulls: Pulls,
     /// VPCs, subnets, routes, endpoints.
     pub network: Network,
+}
+
+/// Whether images have to be there to be pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulls {
+    /// Every pull succeeds, unless the image's [`Behaviour`](super::Behaviour) says otherwise.
+    Succeed,
+    /// A pull from a private ECR registry succeeds when all that it needs is so in the fake: the execution role exists and
+    /// is allowed to, the subnet has a way to ECR, the other account's registry is open, the image is there, whole, and for
+    /// the task's platform. Images from elsewhere are pulled as before.
+    Checked,
 }
 
 impl Default for FakeAwsConfig {
@@ -58,6 +71,7 @@ impl Default for FakeAwsConfig {
             timeout_ms: 60_000,
             throttles: Vec::new(),
             seed: 1,
+            pulls: Pulls::Succeed,
             network: Network::default(),
         }
     }

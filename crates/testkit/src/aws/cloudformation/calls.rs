@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::wire::{AwsError, Input};
 use super::super::world::{Due, Id, World};
-use super::stack::{Leftover, OnFailure, Phase, Resource, Stack, Work};
+use super::stack::{Leftover, OnFailure, Phase, Resource, Stack, Wanted, Work};
 use super::{engine, template};
 
 /// The stack that a request names, by name or ARN; a deleted one only by its ARN.
@@ -145,10 +145,11 @@ pub(super) fn update(world: &mut World, input: &Value) -> Result<Value, AwsError
             stack.leftovers.push(Leftover { logical, resource, replaced: false });
         }
     }
-    let before = std::mem::replace(&mut stack.template, template);
-    let parameters_before = std::mem::replace(&mut stack.parameters, parameters);
-    let tags_before = std::mem::replace(&mut stack.tags, tags);
-    stack.before = Some((before, parameters_before, tags_before));
+    stack.before = Some(Wanted {
+        template: std::mem::replace(&mut stack.template, template),
+        parameters: std::mem::replace(&mut stack.parameters, parameters),
+        tags: std::mem::replace(&mut stack.tags, tags),
+    });
     stack.work = Work::Update;
     stack.failed.clear();
     stack.updated_ms = Some(now_ms);

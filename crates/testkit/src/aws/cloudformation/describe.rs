@@ -122,7 +122,15 @@ fn resources_of(stack: &Stack) -> impl Iterator<Item = (&String, &Resource)> {
 }
 
 pub(super) fn resources(world: &World, input: &Value) -> Result<Value, AwsError> {
-    let stack = named(world, input)?;
+    let stack = match input.text("PhysicalResourceId") {
+        Some(physical) => {
+            let has =
+                |stack: &&Stack| stack.resources.values().any(|known| known.physical.as_deref() == Some(physical));
+            let found = visible(world).find(has);
+            found.ok_or_else(|| AwsError::validation(format!("Stack for {physical} does not exist")))?
+        }
+        None => named(world, input)?,
+    };
     let logical = input.text("LogicalResourceId");
     let shown = resources_of(stack).filter(|(name, _)| logical.is_none_or(|logical| logical == name.as_str()));
     let value = |(name, resource): (&String, &Resource)| {

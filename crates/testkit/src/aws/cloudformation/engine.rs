@@ -9,8 +9,9 @@ use super::super::fault::ResourceVerb;
 use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
 use super::resources::{self, Change, Place};
-use super::stack::{Event, Leftover, OnFailure, Output, Phase, Resource, Stack, Work};
+use super::stack::{Event, Leftover, OnFailure, Phase, Resource, Work};
 use super::template::Names;
+use super::{finish, teardown};
 
 /// Sets a stack's status and tells of it.
 pub(super) fn status(world: &mut World, arn: &Id, status: &'static str, reason: Option<&str>) {
@@ -32,7 +33,13 @@ pub(super) fn status(world: &mut World, arn: &Id, status: &'static str, reason: 
 }
 
 /// Sets a resource's status and tells of it.
-fn resource_status(world: &mut World, arn: &Id, logical: &str, status: &'static str, reason: Option<String>) {
+pub(super) fn resource_status(
+    world: &mut World,
+    arn: &Id,
+    logical: &str,
+    status: &'static str,
+    reason: Option<String>,
+) {
     let now_ms = world.now_ms;
     let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
     let Some(resource) = stack.resources.get_mut(logical) else { return };
@@ -45,7 +52,7 @@ fn resource_status(world: &mut World, arn: &Id, logical: &str, status: &'static 
 }
 
 #[expect(clippy::too_many_arguments, reason = "an event has as many parts")]
-fn event(
+pub(super) fn event(
     world: &mut World,
     arn: &Id,
     logical: &str,
@@ -78,9 +85,9 @@ pub(crate) fn look(world: &mut World, arn: &Id) {
     match stack.work {
         Work::None => {}
         Work::Create | Work::Update => forward(world, arn),
-        Work::Rollback | Work::Delete => backward(world, arn),
-        Work::UpdateRollback => undo(world, arn),
-        Work::Cleanup => cleanup(world, arn),
+        Work::Rollback | Work::Delete => teardown::backward(world, arn),
+        Work::UpdateRollback => finish::undo(world, arn),
+        Work::Cleanup => finish::cleanup(world, arn),
     }
 }
 
@@ -123,7 +130,7 @@ fn forward(world: &mut World, arn: &Id) {
     if !stack.failed.is_empty() {
         turn_around(world, arn);
     } else if stack.resources.values().all(|resource| resource.phase == Phase::Done) {
-        finish(world, arn);
+        finish::complete(world, arn);
     }
 }
 
@@ -168,7 +175,7 @@ pub(crate) fn resource_done(world: &mut World, arn: &Id, logical: &str) {
     let place = Place::new(stack, logical);
     let outcome = match resource.status {
         "DELETE_IN_PROGRESS" => {
-            delete_done(world, arn, logical, &resource);
+            teardown::delete_done(world, arn, logical, &resource);
             return;
         }
         "UPDATE_IN_PROGRESS" => changed(world, arn, &place, &resource),
@@ -223,7 +230,7 @@ fn changed(world: &mut World, arn: &Id, place: &Place, resource: &Resource) -> R
 }
 
 /// Something failed: what is under way is cancelled, and the work goes the other way.
-fn turn_around(world: &mut World, arn: &Id) {
+pub(super) fn turn_around(world: &mut World, arn: &Id) {
     let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
     let failed = stack.failed.join(", ");
     let updates = stack.work == Work::Update;
@@ -264,303 +271,5 @@ fn turn_around(world: &mut World, arn: &Id) {
     } else {
         status(world, arn, "ROLLBACK_IN_PROGRESS", Some(&format!("{reason}Rollback requested by user.")));
     }
-    backward(world, arn);
-}
-
-/// Deletes what nothing needs any more.
-fn backward(world: &mut World, arn: &Id) {
-    if let Some((name, importer)) = export_in_use(world, arn) {
-        if let Some(stack) = world.stacks.stacks.get_mut(arn) {
-            stack.work = Work::None;
-        }
-        let reason = format!("Export {name} cannot be deleted as it is in use by {importer}");
-        status(world, arn, "DELETE_FAILED", Some(&reason));
-        return;
-    }
-    loop {
-        let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
-        let needed = |stack: &Stack, name: &str| {
-            let needs = |other: &Resource| other.phase != Phase::Done && other.depends.contains(name);
-            stack.resources.values().any(needs)
-        };
-        // What something needs that could not be deleted is left, too.
-        let stuck = |stack: &Stack, name: &str| {
-            let needs = |other: &Resource| {
-                other.phase == Phase::Done && other.status == "DELETE_FAILED" && other.depends.contains(name)
-            };
-            stack.resources.values().any(needs)
-        };
-        let ready: Vec<(String, bool, bool)> = stack
-            .resources
-            .iter()
-            .filter(|(name, resource)| resource.phase == Phase::Waiting && !needed(stack, name))
-            .map(|(name, resource)| (name.clone(), resource.retain, stuck(stack, name)))
-            .collect();
-        if ready.is_empty() {
-            break;
-        }
-        let mut skipped = false;
-        for (name, retain, stuck) in ready {
-            let Some(resource) = world.stacks.stacks.get_mut(arn).and_then(|stack| stack.resources.get_mut(&name))
-            else {
-                continue;
-            };
-            if stuck || retain {
-                resource.phase = Phase::Done;
-                skipped = true;
-            } else {
-                resource.phase = Phase::Working;
-            }
-            if retain {
-                resource_status(world, arn, &name, "DELETE_SKIPPED", None);
-            } else if !stuck {
-                resource_status(world, arn, &name, "DELETE_IN_PROGRESS", None);
-                world.later(world.config.stack_resource_ms, Due::Resource(arn.clone(), name));
-            }
-        }
-        if !skipped {
-            break;
-        }
-    }
-    let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
-    if stack.resources.values().any(|resource| resource.phase != Phase::Done) {
-        return;
-    }
-    let rolls_back = stack.work == Work::Rollback;
-    stack.work = Work::None;
-    let name = stack.name.clone();
-    if !stack.failed.is_empty() {
-        let reason = format!("The following resource(s) failed to delete: [{}]. ", stack.failed.join(", "));
-        status(world, arn, if rolls_back { "ROLLBACK_FAILED" } else { "DELETE_FAILED" }, Some(&reason));
-    } else if rolls_back {
-        status(world, arn, "ROLLBACK_COMPLETE", None);
-    } else {
-        stack.deleted_ms = Some(world.now_ms);
-        stack.outputs.clear();
-        world.stacks.names.remove(&name);
-        status(world, arn, "DELETE_COMPLETE", None);
-    }
-}
-
-/// An export of a stack that another one imports.
-fn export_in_use(world: &World, arn: &Id) -> Option<(String, String)> {
-    let stack = world.stacks.stacks.get(arn)?;
-    let exports: Vec<&str> = stack.outputs.iter().filter_map(|output| output.export.as_deref()).collect();
-    if exports.is_empty() {
-        return None;
-    }
-    let others = world.stacks.stacks.values().filter(|other| other.arn != *arn && other.status != "DELETE_COMPLETE");
-    others.filter(|other| other.template.to_string().contains("Fn::ImportValue")).find_map(|other| {
-        let names = Names { world, stack: other };
-        let mut imported = Vec::new();
-        imports(&other.template, &names, &mut imported);
-        let name = imported.into_iter().find(|name| exports.contains(&name.as_str()))?;
-        Some((name, other.name.clone()))
-    })
-}
-
-fn imports(value: &Value, names: &Names<'_>, found: &mut Vec<String>) {
-    match value {
-        Value::Array(list) => list.iter().for_each(|value| imports(value, names, found)),
-        Value::Object(members) => {
-            for (key, value) in members {
-                if key == "Fn::ImportValue"
-                    && let Ok(Value::String(name)) = names.resolve(value)
-                {
-                    found.push(name);
-                }
-                imports(value, names, found);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The time that a deletion takes is over.
-fn delete_done(world: &mut World, arn: &Id, logical: &str, resource: &Resource) {
-    let result = deleted(world, resource);
-    let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
-    let Some(known) = stack.resources.get_mut(logical) else { return };
-    known.phase = Phase::Done;
-    match result {
-        Ok(()) => {
-            resource_status(world, arn, logical, "DELETE_COMPLETE", None);
-            let known = world.stacks.stacks.get_mut(arn).and_then(|stack| stack.resources.get_mut(logical));
-            if let Some(known) = known {
-                known.physical = None;
-            }
-        }
-        Err(reason) => {
-            stack.failed.push(logical.to_owned());
-            resource_status(world, arn, logical, "DELETE_FAILED", Some(reason));
-        }
-    }
-    look(world, arn);
-}
-
-fn deleted(world: &mut World, resource: &Resource) -> Result<(), String> {
-    if let Some(reason) = world.faults.hit_resource(&resource.kind, ResourceVerb::Delete) {
-        return Err(reason);
-    }
-    resources::delete(world, &resource.kind, resource.physical.as_deref().unwrap_or_default(), &resource.properties)
-}
-
-/// All is made or changed.
-fn finish(world: &mut World, arn: &Id) {
-    let outputs = world.stacks.stacks.get(arn).map(|stack| outputs(world, stack));
-    let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
-    let updates = stack.work == Work::Update;
-    match outputs.unwrap_or_else(|| Ok(Vec::new())) {
-        Ok(outputs) => stack.outputs = outputs,
-        Err(reason) => {
-            stack.failed.push("Outputs".to_owned());
-            stack.reason = Some(reason);
-            turn_around(world, arn);
-            return;
-        }
-    }
-    if !updates {
-        stack.work = Work::None;
-        status(world, arn, "CREATE_COMPLETE", None);
-        return;
-    }
-    stack.work = Work::Cleanup;
-    for resource in stack.resources.values_mut() {
-        resource.before = None;
-    }
-    stack.before = None;
-    let wait_ms = if stack.leftovers.is_empty() { 0 } else { world.config.stack_resource_ms };
-    status(world, arn, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", None);
-    world.later(wait_ms, Due::Stack(arn.clone()));
-}
-
-fn outputs(world: &World, stack: &Stack) -> Result<Vec<Output>, String> {
-    let names = Names { world, stack };
-    let declared = stack.template.get("Outputs").and_then(Value::as_object);
-    let mut outputs = Vec::new();
-    for (key, declared) in declared.into_iter().flatten() {
-        let text = |value: Option<&Value>| -> Result<Option<String>, String> {
-            let Some(value) = value else { return Ok(None) };
-            Ok(Some(match names.resolve(value)? {
-                Value::String(text) => text,
-                other => other.to_string(),
-            }))
-        };
-        let export = text(declared.get("Export").and_then(|export| export.get("Name")))?;
-        if let Some(name) = &export {
-            let taken =
-                world.stacks.stacks.values().any(|other| other.arn != stack.arn && other.exported(name).is_some());
-            if taken {
-                return Err(format!("Export with name {name} is already exported by another stack"));
-            }
-        }
-        outputs.push(Output {
-            key: key.clone(),
-            value: text(declared.get("Value"))?.unwrap_or_default(),
-            description: declared.text("Description").map(str::to_owned),
-            export,
-        });
-    }
-    Ok(outputs)
-}
-
-/// Deletes what an update left over: in rounds, since one may need another to be gone.
-fn cleanup(world: &mut World, arn: &Id) {
-    let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
-    let mut left = std::mem::take(&mut stack.leftovers);
-    left.retain(|leftover| !leftover.resource.retain);
-    delete_all(world, arn, left);
-    if let Some(stack) = world.stacks.stacks.get_mut(arn) {
-        stack.work = Work::None;
-    }
-    status(world, arn, "UPDATE_COMPLETE", None);
-}
-
-/// Deletes things in rounds; what still fails when a round brings nothing is told of and left. `false` when something was.
-fn delete_all(world: &mut World, arn: &Id, mut left: Vec<Leftover>) -> bool {
-    loop {
-        let before = left.len();
-        let mut failed = Vec::new();
-        for leftover in left {
-            let result = deleted(world, &leftover.resource);
-            let (kind, physical) =
-                (leftover.resource.kind.clone(), leftover.resource.physical.clone().unwrap_or_default());
-            match result {
-                Ok(()) => event(world, arn, &leftover.logical.clone(), kind, physical, "DELETE_COMPLETE", None, None),
-                Err(reason) => failed.push((leftover, reason)),
-            }
-        }
-        if failed.is_empty() {
-            return true;
-        }
-        if failed.len() == before {
-            for (leftover, reason) in failed {
-                let (kind, physical) = (leftover.resource.kind.clone(), leftover.resource.physical.unwrap_or_default());
-                event(world, arn, &leftover.logical, kind, physical, "DELETE_FAILED", Some(reason), None);
-            }
-            return false;
-        }
-        left = failed.into_iter().map(|(leftover, _)| leftover).collect();
-    }
-}
-
-/// Changes back what a failed update changed.
-fn undo(world: &mut World, arn: &Id) {
-    let Some(stack) = world.stacks.stacks.get_mut(arn) else { return };
-    let resources = std::mem::take(&mut stack.resources);
-    let leftovers = std::mem::take(&mut stack.leftovers);
-    if let Some((template, parameters, tags)) = stack.before.take() {
-        stack.template = template;
-        stack.parameters = parameters;
-        stack.tags = tags;
-    }
-    let mut whole = true;
-    let mut gone = Vec::new();
-    for (logical, mut resource) in resources {
-        let place = match world.stacks.stacks.get(arn) {
-            Some(stack) => Place::new(stack, &logical),
-            None => return,
-        };
-        let kept = match resource.before.take() {
-            // Untouched.
-            None => resource,
-            // New.
-            Some(None) => {
-                if resource.physical.is_some() {
-                    gone.push(Leftover { logical, resource, replaced: false });
-                }
-                continue;
-            }
-            Some(Some(before)) => {
-                if resource.physical == before.physical {
-                    let physical = before.physical.clone().unwrap_or_default();
-                    let result = resources::update(
-                        world,
-                        &place,
-                        &before.kind,
-                        &physical,
-                        &resource.properties,
-                        &before.properties,
-                    );
-                    whole &= result.is_ok();
-                } else {
-                    gone.push(Leftover { logical: logical.clone(), resource, replaced: true });
-                }
-                *before
-            }
-        };
-        if let Some(stack) = world.stacks.stacks.get_mut(arn) {
-            stack.resources.insert(logical, Resource { phase: Phase::Done, ..kept });
-        }
-    }
-    if let Some(stack) = world.stacks.stacks.get_mut(arn) {
-        for leftover in leftovers.into_iter().filter(|leftover| !leftover.replaced) {
-            stack.resources.insert(leftover.logical, Resource { phase: Phase::Done, ..leftover.resource });
-        }
-        stack.failed.clear();
-        stack.work = Work::None;
-    }
-    status(world, arn, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", None);
-    delete_all(world, arn, gone);
-    status(world, arn, if whole { "UPDATE_ROLLBACK_COMPLETE" } else { "UPDATE_ROLLBACK_FAILED" }, None);
+    teardown::backward(world, arn);
 }

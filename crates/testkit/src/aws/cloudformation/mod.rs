@@ -8,7 +8,7 @@
 //! DELETE_IN_PROGRESS -> DELETE_COMPLETE | DELETE_FAILED
 //! ```
 //!
-//! [`engine`] walks through a stack, [`template`] resolves what a template says, [`resources`] holds one file for each
+//! [`engine`] walks through a stack ([`teardown`] and [`finish`] are its ends), [`template`] resolves what a template says, [`resources`] holds one file for each
 //! service whose things can be made. Conditions, mappings, macros, nested stacks and change sets are not there.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,10 @@ use super::world::{Id, World, unknown_operation};
 mod calls;
 mod describe;
 pub(crate) mod engine;
+mod finish;
 mod resources;
 mod stack;
+mod teardown;
 mod template;
 
 pub(crate) use resources::instances_set;

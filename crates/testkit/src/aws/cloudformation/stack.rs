@@ -37,7 +37,15 @@ pub(crate) struct Stack {
     /// What an update replaced or removed: to be deleted at its end.
     pub(super) leftovers: Vec<Leftover>,
     /// The template, parameters and tags before the update, for its rollback.
-    pub(super) before: Option<(Value, BTreeMap<String, String>, BTreeMap<String, String>)>,
+    pub(super) before: Option<Wanted>,
+}
+
+/// What a stack was to be before an update.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) template: Value,
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 /// What happens when a creation fails.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::ecs::Tags;
-use super::network::{Network, SecurityGroup, Subnet};
+use super::network::{Network, RouteTable, SecurityGroup, Subnet};
 use super::wire::{AwsError, Service};
 use super::world::{World, unknown_operation};
 
@@ -55,6 +55,13 @@ impl Ec2 {
 
     pub(crate) fn subnet(&self, id: &str) -> Option<&Subnet> {
         self.subnets.get(id)
+    }
+
+    /// The route table that holds for a subnet: its own, or the main one of its VPC.
+    pub(crate) fn route_table(&self, subnet: &Subnet) -> Option<&RouteTable> {
+        let tables = &self.network.route_tables;
+        let own = tables.iter().find(|table| table.subnets.contains(&subnet.id));
+        own.or_else(|| tables.iter().find(|table| table.main && table.vpc == subnet.vpc))
     }
 
     pub(crate) fn has_subnet(&self, id: &str) -> bool {

@@ -34,6 +34,10 @@ pub(crate) struct Stored {
     pub(crate) digest: String,
     pub(crate) media_type: &'static str,
     pub(crate) text: String,
+    /// The platforms that it is for.
+    pub(crate) platforms: Vec<String>,
+    /// The digests of its layers.
+    pub(crate) layers: Vec<String>,
     /// What its layers add up to.
     pub(crate) size: u64,
     pub(crate) pushed_ms: i64,
@@ -72,7 +76,15 @@ pub(super) fn make(image: &FakeImage, name: &str, tag: &str) -> Made {
     if children.len() != 1 {
         let text = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}).to_string();
         made.digest = digest(text.as_bytes());
-        made.manifests.push(Stored { digest: made.digest.clone(), media_type: INDEX, text, size: 0, pushed_ms: 0 });
+        made.manifests.push(Stored {
+            digest: made.digest.clone(),
+            media_type: INDEX,
+            text,
+            platforms: image.platforms.clone(),
+            layers: made.layers.iter().map(|(digest, _)| digest.clone()).collect(),
+            size: 0,
+            pushed_ms: 0,
+        });
     }
     made
 }
@@ -115,7 +127,15 @@ fn of_platform(image: &FakeImage, name: &str, platform: &str, made: &mut Made) -
     })
     .to_string();
     let size = layers.iter().map(|(_, size)| size).sum();
-    Stored { digest: digest(text.as_bytes()), media_type: MANIFEST, text, size, pushed_ms: 0 }
+    Stored {
+        digest: digest(text.as_bytes()),
+        media_type: MANIFEST,
+        text,
+        platforms: vec![platform.to_owned()],
+        layers: layers.into_iter().map(|(digest, _)| digest).collect(),
+        size,
+        pushed_ms: 0,
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::wire::time::{seconds, seconds_of};
 use super::super::wire::{AwsError, Input};
-use super::super::world::World;
-use super::{Ecs, Tags, checks, fargate, page, tags_of, tags_value};
+use super::super::world::{World, page_start, page_token};
+use super::{Ecs, Tags, checks, fargate, page, page_size, tags_of, tags_value};
 
 /// What was registered; never changes.
 #[derive(Debug)]
@@ -238,15 +238,20 @@ pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
         // Padded, so that the order of the texts is that of the numbers.
         arns.extend(shown.map(|found| format!("{name}:{:020}", found.definition.revision)));
     }
-    if input.text("sort") == Some("DESC") {
+    let newest_first = input.text("sort") == Some("DESC");
+    if newest_first {
         arns.reverse();
-        if arns.len() > 100 {
-            return Err(AwsError::invalid_parameter("the fake pages only lists that are sorted ASC"));
-        }
-        let arns: Vec<String> = arns.iter().map(|name| arn_of(world, name)).collect();
-        return Ok(json!({"taskDefinitionArns": arns}));
     }
-    page(arns.iter().map(String::as_str), input, "taskDefinitionArns", |name| json!(arn_of(world, name)))
+    let after = page_start(input, "nextToken")?;
+    let start = after
+        .map_or(0, |after| arns.partition_point(|name| if newest_first { *name >= after } else { *name <= after }));
+    let most = page_size(input)?;
+    let shown: Vec<String> = arns.iter().skip(start).take(most).map(|name| arn_of(world, name)).collect();
+    let mut answer = json!({"taskDefinitionArns": shown});
+    if arns.len() > start + most {
+        answer["nextToken"] = page_token(&arns[start + most - 1]);
+    }
+    Ok(answer)
 }
 
 /// `ListTaskDefinitionFamilies`: here the prefix is one.

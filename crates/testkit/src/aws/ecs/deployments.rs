@@ -6,7 +6,8 @@ use super::super::wire::time::{seconds, seconds_of};
 use super::super::wire::{AwsError, Input};
 use super::super::world::World;
 use super::rollout::{self, Rollout};
-use super::services::{self, Service};
+use super::service::{RolloutState, Service};
+use super::services;
 use super::{cluster, missing, scheduler};
 
 pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
@@ -132,7 +133,7 @@ pub(super) fn stop(world: &mut World, input: &Value) -> Result<Value, AwsError> 
         "ABORT" => {
             if let Some(service) = world.ecs.services.get_mut(&service_arn) {
                 if let Some(primary) = service.deployments.first_mut() {
-                    primary.state = services::RolloutState::Failed;
+                    primary.state = RolloutState::Failed;
                     primary.reason = "ECS deployment was stopped by the user.".to_owned();
                 }
                 for rollout in &mut service.rollouts {

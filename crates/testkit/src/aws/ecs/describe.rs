@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::super::wire::Input;
 use super::super::wire::time::{seconds, seconds_of};
 use super::super::world::{Id, World};
-use super::services::{self, Service};
+use super::service::{Deployment, Service};
+use super::services;
 use super::task::{Container, ContainerStatus, Status, Task};
 use super::{life, tags_value};
 
@@ -73,7 +74,7 @@ pub(crate) fn describe_service(world: &World, service: &Service, with_tags: bool
     Value::Object(members)
 }
 
-fn deployment(world: &World, service: &Service, deployment: &services::Deployment) -> Value {
+fn deployment(world: &World, service: &Service, deployment: &Deployment) -> Value {
     let (running, pending) = counts(world, service, Some(&deployment.id));
     let is_primary = service.deployments.first().is_some_and(|primary| primary.id == deployment.id);
     let mut members = Map::new();

@@ -10,9 +10,14 @@ pub(super) fn tell(world: &mut World, arn: &Id, text: &str) {
     }
 }
 
-pub(super) fn started(world: &mut World, arn: &Id, tasks: &[Id]) {
+/// Tasks were started, so many of them in the place of sick ones.
+pub(super) fn started(world: &mut World, arn: &Id, tasks: &[Id], sick: usize) {
+    let replaced = match sick.min(tasks.len()) {
+        0 => String::new(),
+        count => format!(" Amazon ECS replaced {count} tasks due to an unhealthy status."),
+    };
     for tasks in tasks.chunks(10) {
-        tell(world, arn, &format!("has started {} tasks: {}.", tasks.len(), named(tasks)));
+        tell(world, arn, &format!("has started {} tasks: {}.{replaced}", tasks.len(), named(tasks)));
     }
 }
 
@@ -33,14 +38,11 @@ pub(super) fn stuck(world: &mut World, arn: &Id, reason: &str) {
     if known {
         return;
     }
-    tell(
-        world,
-        arn,
-        &format!(
-            "was unable to place a task because no container instance met all of its requirements. Reason: {reason} For more \
-             information, see the Troubleshooting section of the Amazon ECS Developer Guide."
-        ),
+    let text = format!(
+        "was unable to place a task {reason} For more information, see the Troubleshooting section of the Amazon ECS Developer \
+         Guide."
     );
+    tell(world, arn, &text.replace("task Reason", "task. Reason"));
     if let Some(service) = world.ecs.services.get_mut(arn) {
         service.stuck = Some(reason.to_owned());
     }

@@ -26,6 +26,13 @@ fn is_size(cpu: i64, memory_mib: i64) -> bool {
     })
 }
 
+/// Whether a definition with a task's overrides still has a size that Fargate has.
+pub(super) fn is_size_with(definition: &Value, overrides: &Value) -> bool {
+    let size = |key: &str| overrides.text(key).or_else(|| definition.text(key));
+    let cpu = size("cpu").and_then(cpu_units);
+    cpu.zip(size("memory").and_then(memory_mib)).is_some_and(|(cpu, memory)| is_size(cpu, memory))
+}
+
 /// The size of a whole task: `256`, `.25 vCPU`, `0.25 vcpu`.
 pub(super) fn cpu_units(text: &str) -> Option<i64> {
     sized(text, "vcpu")

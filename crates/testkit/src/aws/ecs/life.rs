@@ -10,7 +10,7 @@ use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
 use super::place::{Interface, Launch};
 use super::task::{self, Container, ContainerStatus, Health, Status, Task, Times};
-use super::{Definition, Tags, logging, scheduler};
+use super::{Definition, Tags, logging, pull, scheduler};
 
 /// A step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,7 @@ fn activate(world: &mut World, task: &mut Task) {
     let failing = pull.or_else(|| task.containers.iter().position(|container| refused(container).is_some()));
     let failed = match failing {
         Some(at) => refused(&task.containers[at]).map(|text| (at, text)),
-        None => logging::prepare(world, task).err(),
+        None => pull::problem(world, task).or_else(|| logging::prepare(world, task).err()),
     };
     if let Some((at, text)) = failed {
         fail_start(world, task, at, &text);
@@ -247,10 +247,12 @@ fn run(world: &mut World, task: &mut Task) {
     for (at, container) in task.containers.iter().enumerate().filter(|(_, container)| container.has_check()) {
         let Some(check) = container.definition.member("healthCheck") else { continue };
         let seconds = |key, default| check.number(key).and_then(|n| u64::try_from(n).ok()).unwrap_or(default);
-        // The first check is one interval after the start; it takes all retries to call a container unhealthy.
-        let times = if container.behaviour == Behaviour::NeverHealthy { seconds("retries", 3) } else { 1 };
-        let start_period = if times == 1 { 0 } else { seconds("startPeriod", 0) };
-        let after_s = start_period + seconds("interval", 30) * times;
+        // The first check is one interval after the start. It takes all retries to call a container unhealthy, and those in
+        // the start period do not count.
+        let after_s = match container.behaviour {
+            Behaviour::NeverHealthy => seconds("startPeriod", 0) + seconds("interval", 30) * seconds("retries", 3),
+            _ => seconds("interval", 30),
+        };
         world.later(after_s * world.config.second_ms, Due::Task(task.id.clone(), Step::Checked(at)));
     }
     let Some((service, _)) = &task.service else { return };
@@ -275,6 +277,22 @@ fn run(world: &mut World, task: &mut Task) {
             *service.registered.entry(group.clone()).or_insert(0) += 1;
         }
     }
+}
+
+/// What the health checks of a running task's containers say from now on.
+pub(crate) fn set_health(world: &mut World, id: &str, passes: bool) {
+    let Some(task) = world.ecs.tasks.get_mut(id) else { return };
+    for container in task.containers.iter_mut().filter(|container| container.has_check()) {
+        container.health = if passes { Health::Healthy } else { Health::Unhealthy };
+    }
+    let id = task.id.clone();
+    target_changed(world, &id);
+}
+
+/// AWS takes a Fargate Spot task's capacity back.
+pub(crate) fn interrupt(world: &mut World, id: &str) {
+    let Some(id) = world.ecs.tasks.get(id).map(|task| task.id.clone()) else { return };
+    stop(world, &id, "SpotInterruption", "Your Spot Task was interrupted.", false);
 }
 
 /// The first essential container that runs ends now, with this code.
@@ -390,7 +408,7 @@ fn refresh(world: &mut World, id: &Id) {
     }
 }
 
-/// A target of a task changed its state.
+/// A target of a task, or a container's health, changed.
 pub(crate) fn target_changed(world: &mut World, id: &Id) {
     refresh(world, id);
     if let Some((service, _)) = world.ecs.tasks.get(id).and_then(|task| task.service.clone()) {

@@ -25,9 +25,11 @@ mod fargate;
 pub(crate) mod life;
 mod logging;
 mod place;
+mod pull;
 mod rollout;
 mod run;
 pub(crate) mod scheduler;
+mod service;
 mod services;
 mod tags;
 mod task;
@@ -37,7 +39,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use definition::{Definition, Family, value as definition_value};
 pub(crate) use describe::{describe_service, describe_task};
 pub(crate) use life::Step;
-pub(crate) use services::Service;
+pub(crate) use service::Service;
 pub(crate) use tags::{Tags, tags_of, tags_value};
 pub(crate) use task::Task;
 
@@ -56,6 +58,8 @@ pub(crate) struct Ecs {
     pub(crate) rollouts: HashMap<String, Id>,
     /// By operation, cluster and client token: the request, and what it made.
     pub(crate) tokens: HashMap<(&'static str, String, String), (Value, Vec<Id>)>,
+    /// The launch types and capacity providers that have no capacity right now.
+    pub(crate) without_capacity: BTreeSet<String>,
     /// Counts the addresses given out.
     pub(crate) addresses: u64,
 }
@@ -124,13 +128,7 @@ pub(crate) fn page<'a>(
     value: impl Fn(&str) -> Value,
 ) -> Result<Value, AwsError> {
     let after = super::world::page_start(input, "nextToken")?;
-    let most = match input.number("maxResults") {
-        None => 100,
-        Some(most) => usize::try_from(most)
-            .ok()
-            .filter(|most| (1..=100).contains(most))
-            .ok_or_else(|| AwsError::invalid_parameter("maxResults must be between 1 and 100"))?,
-    };
+    let most = page_size(input)?;
     let mut names: Vec<&str> =
         names.filter(|name| after.as_deref().is_none_or(|after| *name > after)).take(most + 1).collect();
     let more = names.len() > most;
@@ -141,6 +139,13 @@ pub(crate) fn page<'a>(
     }
     answer.insert(key.to_owned(), names.into_iter().map(value).collect());
     Ok(Value::Object(answer))
+}
+
+/// How many entries a page may have: `maxResults`, or 100.
+pub(crate) fn page_size(input: &Value) -> Result<usize, AwsError> {
+    let Some(most) = input.number("maxResults") else { return Ok(100) };
+    let legal = usize::try_from(most).ok().filter(|most| (1..=100).contains(most));
+    legal.ok_or_else(|| AwsError::invalid_parameter("maxResults must be between 1 and 100"))
 }
 
 /// A failure entry.

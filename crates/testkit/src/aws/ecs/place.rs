@@ -169,6 +169,8 @@ pub(crate) struct Interface {
     pub(crate) address: String,
     pub(crate) mac: String,
     pub(crate) groups: Vec<String>,
+    /// Whether it has a public address too.
+    pub(crate) public: bool,
 }
 
 impl Interface {
@@ -188,6 +190,7 @@ impl Interface {
             attachment: world.uuid(),
             interface: format!("eni-{}", world.hex(17)),
             groups: network.texts("securityGroups").into_iter().map(str::to_owned).collect(),
+            public: network.text("assignPublicIp") == Some("ENABLED"),
             subnet,
             zone,
             address,
@@ -212,10 +215,21 @@ impl Interface {
     }
 }
 
-/// Why no task can be placed on this cluster; `None` when one can. Fargate always has room.
-pub(super) fn no_room(cluster: &Cluster, launch_type: &str) -> Option<&'static str> {
-    (launch_type == "EC2" && cluster.instances == 0).then_some("No Container Instances were found in your cluster.")
+/// Why a task can't be placed on a cluster, in the words of a service's event; `None` when it can.
+pub(super) fn no_room(world: &World, cluster: &Cluster, launch: &Launch) -> Option<String> {
+    if launch.launch_type == "EC2" && cluster.instances == 0 {
+        return Some(format!("because no container instance met all of its requirements. Reason: {NO_INSTANCES}"));
+    }
+    let of = launch.provider.as_deref().unwrap_or(launch.launch_type);
+    world.ecs.without_capacity.contains(of).then(|| format!("Reason: {NO_CAPACITY}"))
 }
+
+/// What is told when a cluster has no container instance.
+pub(super) const NO_INSTANCES: &str = "No Container Instances were found in your cluster.";
+
+/// What is told when a launch type or capacity provider has no capacity (developer guide, "API failure reasons").
+pub(super) const NO_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone.";
 
 #[cfg(test)]
 mod tests {

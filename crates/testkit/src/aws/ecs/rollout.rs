@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::super::world::{Id, World};
 use super::Definition;
-use super::services::{Deployment, RolloutState};
+use super::service::{Deployment, RolloutState};
 
 /// A service deployment.
 #[derive(Debug, Clone)]
@@ -215,12 +215,12 @@ pub(super) fn back(world: &mut World, arn: &Id, who: &str, cause: &str) {
     let failed = service.deployments.first().map(|deployment| deployment.id.clone());
     let completed = service.completed.clone().filter(|completed| Some(&completed.id) != failed.as_ref());
     let Some(completed) = completed else {
+        if let Some(primary) = service.deployments.first_mut() {
+            primary.state = RolloutState::Failed;
+        }
         if let Some(rollout) = service.rollouts.last_mut() {
-            rollout.end(
-                "ROLLBACK_FAILED",
-                Some(&format!("{cause} There is no completed deployment to roll back to.")),
-                now_ms,
-            );
+            let reason = format!("{cause} There is no completed deployment to roll back to.");
+            rollout.end("ROLLBACK_FAILED", Some(&reason), now_ms);
         }
         return;
     };

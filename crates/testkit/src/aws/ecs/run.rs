@@ -6,7 +6,7 @@ use super::super::wire::{AwsError, Input};
 use super::super::world::{Id, World};
 use super::life::{self, Spec};
 use super::place::{self, Choice};
-use super::{Tags, cluster, definition, describe_task, keep_token, known_token, tags_of};
+use super::{Tags, cluster, definition, describe_task, fargate, keep_token, known_token, tags_of};
 
 /// The most tasks of one call.
 const COUNT_LIMIT: i64 = 10;
@@ -42,8 +42,11 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
             )));
         }
     }
-    if let Some(reason) = place::no_room(&world.ecs.clusters[&cluster_name], choice.launch_type()) {
-        return Err(AwsError::invalid_parameter(reason));
+    if choice.launch_type() == "FARGATE" && !fargate::is_size_with(&definition.document, &overrides) {
+        return Err(AwsError::client("No Fargate configuration exists for given values."));
+    }
+    if choice.launch_type() == "EC2" && world.ecs.clusters[&cluster_name].instances == 0 {
+        return Err(AwsError::invalid_parameter(place::NO_INSTANCES));
     }
     let mut tags = match input.text("propagateTags") {
         Some("TASK_DEFINITION") => {
@@ -56,15 +59,20 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     if input.flag("enableECSManagedTags") {
         tags.insert("aws:ecs:clusterName".to_owned(), cluster_name.clone());
     }
-    let mut made = Vec::new();
+    let (mut made, mut failures) = (Vec::new(), Vec::new());
     for number in 0..count.unsigned_abs() {
+        let launch = choice.launch(number);
+        if place::no_room(world, &world.ecs.clusters[&cluster_name], &launch).is_some() {
+            failures.push(json!({"reason": place::NO_CAPACITY}));
+            continue;
+        }
         let spec = Spec {
             cluster: cluster_name.clone(),
             definition: definition.clone(),
             service: None,
             group: input.text("group").map_or_else(|| format!("family:{}", definition.family), str::to_owned),
             started_by: input.text("startedBy").map(str::to_owned),
-            launch: choice.launch(number),
+            launch,
             platform_version: input.text("platformVersion").map(str::to_owned),
             network: input.member("networkConfiguration").cloned().unwrap_or(Value::Null),
             overrides: overrides.clone(),
@@ -75,6 +83,9 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     }
     let tasks: Vec<Value> =
         made.iter().filter_map(|id| world.ecs.tasks.get(id)).map(|task| describe_task(world, task, true)).collect();
-    keep_token(world, "RunTask", &cluster_name, input, made);
-    Ok(json!({"tasks": tasks, "failures": []}))
+    // What started nothing may be tried again with the same token.
+    if !made.is_empty() {
+        keep_token(world, "RunTask", &cluster_name, input, made);
+    }
+    Ok(json!({"tasks": tasks, "failures": failures}))
 }

@@ -12,9 +12,13 @@ use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
 use super::life::{self, Spec};
 use super::place::{self, Choice};
-use super::services::{self, RolloutState, ServiceStatus};
+use super::service::{RolloutState, ServiceStatus};
+use super::services;
 use super::task::{Health, Task};
 use super::{events, rollout};
+
+/// After so many failed tasks in a row a service tells that it can't start tasks. AWS does not say how many it takes.
+const IMPAIRED: u64 = 3;
 
 /// Sees to it that a service is looked at soon.
 pub(crate) fn poke(world: &mut World, arn: &Id) {
@@ -30,6 +34,19 @@ fn look_after(world: &mut World, arn: &Id, after_ms: u64) {
     }
     service.look_ms = Some(at_ms);
     world.later(after_ms, Due::Service(arn.clone()));
+}
+
+/// Sets whether there is capacity for new tasks; with it, all services are looked at again.
+pub(crate) fn capacity_set(world: &mut World, of: &str, available: bool) {
+    if !available {
+        world.ecs.without_capacity.insert(of.to_owned());
+        return;
+    }
+    world.ecs.without_capacity.remove(of);
+    let services: Vec<Id> = world.ecs.services.keys().cloned().collect();
+    for service in services {
+        poke(world, &service);
+    }
 }
 
 /// A task of a deployment was healthy for the first time: its failures are forgotten and counted no more.
@@ -61,6 +78,17 @@ pub(super) fn task_over(world: &mut World, arn: &Id, deployment: &Id, task: &Tas
     let id = deployment.id.clone();
     if let Some(rollout) = service.rollouts.last_mut().filter(|rollout| rollout.deployment == id) {
         rollout.failures = failures;
+    }
+    let guarded = service.breaker().0;
+    if let Some(reason) =
+        task.stopped_reason.as_deref().filter(|reason| reason.starts_with("ResourceInitializationError"))
+    {
+        events::tell(world, arn, &format!("was unable to place a task. Reason: {reason}."));
+    }
+    if failures == IMPAIRED && !guarded {
+        let text = "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of \
+                    the Amazon ECS Developer Guide.";
+        events::tell(world, arn, text);
     }
 }
 
@@ -99,9 +127,10 @@ pub(crate) fn look(world: &mut World, arn: &Id) {
         drain(world, arn, seen);
         return;
     }
-    for (id, event, reason) in seen.values_mut().flat_map(|seen| std::mem::take(&mut seen.sick)) {
-        events::tell(world, arn, &event);
-        life::stop(world, &id, "ServiceSchedulerInitiated", &reason, true);
+    let mut sick = Vec::new();
+    for seen in seen.values_mut() {
+        seen.stopping += seen.sick.len();
+        sick.append(&mut seen.sick);
     }
     let Some(service) = world.ecs.services.get(arn) else { return };
     let Some(primary) = service.deployments.first() else { return };
@@ -113,11 +142,18 @@ pub(crate) fn look(world: &mut World, arn: &Id) {
     if opens {
         rollout::fail(world, arn);
         poke(world, arn);
-        return;
+    } else {
+        retire(world, arn, &mut seen);
+        launch(world, arn, &seen, sick.len());
     }
-    retire(world, arn, &mut seen);
-    launch(world, arn, &seen);
-    settle(world, arn, &seen);
+    // The one that takes a sick task's place is started first.
+    for (id, event, reason) in sick {
+        events::tell(world, arn, &event);
+        life::stop(world, &id, "ServiceSchedulerInitiated", &reason, true);
+    }
+    if !opens {
+        settle(world, arn, &seen);
+    }
 }
 
 /// Sorts a service's tasks by deployment and state.
@@ -244,8 +280,9 @@ fn retire(world: &mut World, arn: &Id, all: &mut HashMap<Id, Seen>) {
     events::stopped(world, arn, &stopped);
 }
 
-/// Starts what is missing of the PRIMARY deployment, as far as the maximum of tasks allows.
-fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
+/// Starts what is missing of the PRIMARY deployment, as far as the maximum of tasks allows; so many of them in the place of
+/// sick ones.
+fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>, sick: usize) {
     let Some(service) = world.ecs.services.get(arn) else { return };
     let Some(primary) = service.deployments.first() else { return };
     if primary.state == RolloutState::Failed {
@@ -267,23 +304,30 @@ fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
     }
     let Some(cluster) = world.ecs.clusters.get(&service.cluster) else { return };
     let Ok(choice) = Choice::of(cluster, &primary.settings) else { return };
-    if let Some(reason) = place::no_room(cluster, choice.launch_type()) {
-        events::stuck(world, arn, reason);
+    let rooms = (primary.started..primary.started + missing).map(|number| choice.launch(number));
+    let (launches, refused): (Vec<_>, Vec<_>) =
+        rooms.map(|launch| (place::no_room(world, cluster, &launch), launch)).partition(|(reason, _)| reason.is_none());
+    if let Some((Some(reason), _)) = refused.into_iter().next() {
+        events::stuck(world, arn, &reason);
+    }
+    if launches.is_empty() {
         return;
     }
+    let Some(service) = world.ecs.services.get(arn) else { return };
+    let Some(primary) = service.deployments.first() else { return };
     let primary = primary.clone();
     let (cluster, name) = (service.cluster.clone(), service.name.clone());
     let tags = services::propagated(world, service, &primary.definition);
     let execute_command = service.settings.flag("enableExecuteCommand");
     let mut started = Vec::new();
-    for number in primary.started..primary.started + missing {
+    for (_, launch) in launches {
         let spec = Spec {
             cluster: cluster.clone(),
             definition: primary.definition.clone(),
             service: Some((arn.clone(), primary.id.clone())),
             group: format!("service:{name}"),
             started_by: Some(primary.id.to_string()),
-            launch: choice.launch(number),
+            launch,
             platform_version: primary.settings.text("platformVersion").map(str::to_owned),
             network: primary.settings.member("networkConfiguration").cloned().unwrap_or(Value::Null),
             overrides: Value::Null,
@@ -292,12 +336,11 @@ fn launch(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
         };
         started.push(life::start(world, spec));
     }
-    events::started(world, arn, &started);
+    events::started(world, arn, &started, sick);
     let Some(service) = world.ecs.services.get_mut(arn) else { return };
     service.steady = false;
-    service.stuck = None;
     if let Some(primary) = service.deployments.first_mut() {
-        primary.started += missing;
+        primary.started += started.len() as u64;
     }
 }
 
@@ -323,6 +366,9 @@ fn settle(world: &mut World, arn: &Id, all: &HashMap<Id, Seen>) {
         rollout::complete(world, arn);
     }
     if !steady_before {
+        if let Some(service) = world.ecs.services.get_mut(arn) {
+            service.stuck = None;
+        }
         events::tell(world, arn, "has reached a steady state.");
         if let Some(service) = world.ecs.services.get_mut(arn) {
             service.steady = true;

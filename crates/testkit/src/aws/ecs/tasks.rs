@@ -1,9 +1,11 @@
 //! StopTask, ListTasks, DescribeTasks.
 
+use std::ops::Bound;
+
 use serde_json::{Value, json};
 
 use super::super::wire::{AwsError, Input};
-use super::super::world::{Id, World};
+use super::super::world::{Id, World, page_start};
 use super::{Ids, Task, cluster, describe_task, last_part, life, missing, page, services};
 
 /// A task of a cluster that can be seen.
@@ -64,7 +66,12 @@ pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
         None => &cluster.running,
     };
     let arn = |id: &str| json!(world.arn("ecs", &format!("task/{cluster_name}/{id}")));
-    page(ids.iter().filter(fits).map(|id| &**id), input, "taskArns", arn)
+    // A page begins where the last one ended, without a walk through all before it.
+    let start = match page_start(input, "nextToken")? {
+        Some(after) => Bound::Excluded(Id::from(after)),
+        None => Bound::Unbounded,
+    };
+    page(ids.range((start, Bound::Unbounded)).filter(fits).map(|id| &**id), input, "taskArns", arn)
 }
 
 pub(super) fn describe(world: &World, input: &Value) -> Result<Value, AwsError> {

@@ -162,6 +162,25 @@ fn load_balancer(world: &World, balancer: &Balancer) -> Value {
     })
 }
 
+pub(super) fn load_balancer_attributes(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let arn = input.required("LoadBalancerArn", "ValidationError")?;
+    let balancer =
+        world.elb.balancers.get(arn).filter(|balancer| balancer.visible_ms <= world.now_ms).ok_or_else(no_balancer)?;
+    let mut attributes = balancer.settings.list("LoadBalancerAttributes").to_vec();
+    let application = balancer.settings.text("Type").unwrap_or("application") == "application";
+    let mut defaults = vec![("deletion_protection.enabled", "false")];
+    if application {
+        defaults.push(("idle_timeout.timeout_seconds", "60"));
+    }
+    defaults.push(("load_balancing.cross_zone.enabled", if application { "true" } else { "false" }));
+    for (key, value) in defaults {
+        if !attributes.iter().any(|entry| entry.text("Key") == Some(key)) {
+            attributes.push(json!({"Key": key, "Value": value}));
+        }
+    }
+    Ok(json!({"Attributes": attributes}))
+}
+
 pub(super) fn listeners(world: &World, input: &Value) -> Result<Value, AwsError> {
     let (arns, balancer) = (input.texts("ListenerArns"), input.text("LoadBalancerArn"));
     if let Some(arn) = balancer

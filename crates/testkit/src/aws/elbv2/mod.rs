@@ -123,6 +123,7 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "DescribeTargetGroups" => describe::target_groups(world, input),
         "DescribeTargetGroupAttributes" => describe::target_group_attributes(world, input),
         "DescribeLoadBalancers" => describe::load_balancers(world, input),
+        "DescribeLoadBalancerAttributes" => describe::load_balancer_attributes(world, input),
         "DescribeListeners" => describe::listeners(world, input),
         "DescribeRules" => describe::rules(world, input),
         "DescribeTags" => describe::tags(world, input),

@@ -8,7 +8,7 @@ use super::wire::time::iso;
 use super::wire::{AwsError, Input, Service};
 use super::world::{World, unknown_operation};
 
-mod simulate;
+pub(crate) mod simulate;
 
 /// What IAM holds.
 #[derive(Debug, Default)]

@@ -34,7 +34,8 @@ pub(super) fn answer(world: &World, input: &Value) -> Result<Value, AwsError> {
     Ok(json!({"EvaluationResults": results, "IsTruncated": false}))
 }
 
-fn decide(world: &World, role: &Role, action: &str, resource: &str) -> &'static str {
+/// `allowed`, `explicitDeny` or `implicitDeny`.
+pub(crate) fn decide(world: &World, role: &Role, action: &str, resource: &str) -> &'static str {
     let attached = role.attached.iter().filter_map(|arn| world.iam.policies.get(arn));
     let documents: Vec<&Value> = role.inline.values().chain(attached).collect();
     let boundary: Option<Vec<&Value>> =

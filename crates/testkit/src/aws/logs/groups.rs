@@ -66,14 +66,13 @@ pub(super) fn describe(world: &World, input: &Value) -> Result<Value, AwsError> 
 
 /// A group as DescribeLogGroups gives it.
 pub(crate) fn value(name: &str, group: &Group) -> Value {
-    let stored: usize = group.streams.values().flat_map(|stream| stream.events.values()).map(super::Event::size).sum();
     let mut value = json!({
         "logGroupName": name,
         "arn": format!("{}:*", group.arn),
         "logGroupArn": group.arn,
         "creationTime": group.created_ms,
         "metricFilterCount": 0,
-        "storedBytes": stored,
+        "storedBytes": group.stored_bytes,
         "logGroupClass": "STANDARD",
     });
     if let Some(days) = group.retention_days {

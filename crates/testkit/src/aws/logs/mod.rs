@@ -33,6 +33,8 @@ pub(crate) struct Group {
     pub(crate) visible_ms: i64,
     pub(crate) retention_days: Option<i64>,
     pub(crate) tags: Value,
+    /// What all its events add up to.
+    pub(crate) stored_bytes: usize,
     /// By name.
     pub(crate) streams: BTreeMap<String, Stream>,
 }
@@ -110,6 +112,7 @@ pub(crate) fn group_ensure(world: &mut World, name: &str) -> bool {
         visible_ms: world.visible_ms(),
         retention_days: None,
         tags: json!({}),
+        stored_bytes: 0,
         streams: BTreeMap::new(),
     };
     world.logs.groups.insert(name.to_owned(), group);
@@ -132,9 +135,10 @@ pub(crate) fn put(world: &mut World, group: &str, stream: &str, at_ms: i64, mess
     world.logs.events += 1;
     let number = world.logs.events;
     let ingestion_ms = world.now_ms.max(at_ms);
-    let stream = world.logs.groups.get_mut(group).and_then(|group| group.streams.get_mut(stream));
-    if let Some(stream) = stream {
-        stream.last_ingestion_ms = Some(ingestion_ms);
-        stream.events.insert((at_ms, number), Event { message: message.to_owned(), ingestion_ms });
-    }
+    let Some(group) = world.logs.groups.get_mut(group) else { return };
+    let Some(stream) = group.streams.get_mut(stream) else { return };
+    let event = Event { message: message.to_owned(), ingestion_ms };
+    group.stored_bytes += event.size();
+    stream.last_ingestion_ms = Some(ingestion_ms);
+    stream.events.insert((at_ms, number), event);
 }

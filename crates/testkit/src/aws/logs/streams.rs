@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::wire::{AwsError, Input};
 use super::super::world::{World, page_start, page_token};
-use super::{Group, Stream, named, no_group, no_stream, stream_ensure};
+use super::{Event, Group, Stream, named, no_group, no_stream, stream_ensure};
 
 pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     let (group, stream) =
@@ -22,7 +22,8 @@ pub(super) fn delete(world: &mut World, input: &Value) -> Result<Value, AwsError
     let name = named(world, input)?.0.to_owned();
     let stream = input.required("logStreamName", "InvalidParameterException")?;
     let group = world.logs.groups.get_mut(&name).ok_or_else(no_group)?;
-    group.streams.remove(stream).ok_or_else(no_stream)?;
+    let removed = group.streams.remove(stream).ok_or_else(no_stream)?;
+    group.stored_bytes -= removed.events.values().map(Event::size).sum::<usize>();
     Ok(json!({}))
 }
 

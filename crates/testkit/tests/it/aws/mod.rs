@@ -3,8 +3,10 @@
 mod client;
 mod ecr;
 mod faults;
+mod instances;
 mod logs;
 mod networks;
+mod pulls;
 mod rollouts;
 mod services;
 mod stacks;

@@ -169,9 +169,13 @@ async fn container_health_gates_a_deployment() {
     let seen = client.service_until("the rollback", "web", |seen| seen["taskDefinition"] == json!(first)).await;
     assert!(events(&seen).iter().any(|text| text.ends_with("failed container health checks.")), "{seen:#}");
     let tasks = client.aws.world().tasks();
-    let failed = tasks.iter().find(|task| task["taskDefinitionArn"] == json!(sick)).expect("a failed task");
-    assert_eq!(failed["stoppedReason"], "Task failed container health checks");
-    assert_eq!(failed["stopCode"], "ServiceSchedulerInitiated");
+    // The one that was on its way when the circuit opened is stopped for another reason.
+    let reasons: Vec<&Value> = tasks
+        .iter()
+        .filter(|task| task["stopCode"] == "ServiceSchedulerInitiated")
+        .map(|task| &task["stoppedReason"])
+        .collect();
+    assert!(reasons.contains(&&json!("Task failed container health checks")), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -189,6 +193,9 @@ async fn an_update_back_takes_the_old_deployment_up_again() {
             seen["deployments"][0]["failedTasks"].as_u64().is_some_and(|failed| failed > 4)
         })
         .await;
+    let impaired = "(service web) is unable to consistently start tasks successfully.";
+    let seen = client.service("web").await;
+    assert_eq!(events(&seen).iter().filter(|text| text.starts_with(impaired)).count(), 1, "told once: {seen:#}");
     let back = update(&client, "web", &first).await;
     assert_eq!(back["deployments"][0]["id"], before["deployments"][0]["id"]);
     client.completed("web").await;
@@ -230,4 +237,40 @@ async fn a_forced_deployment_replaces_all_tasks() {
         if all_new { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_turns_unhealthy_later_is_replaced() {
+    let client = Client::with_cluster().await;
+    let check = json!({"command": ["CMD-SHELL", "true"], "interval": 5});
+    let definition = client.definition_with("web", json!({"name": "main", "image": "a", "healthCheck": check})).await;
+    client.ecs("CreateService", new_service("web", &definition, 2)).await.expect("it is valid");
+    client.completed("web").await;
+    let before = running(&client);
+    let id = before[0].as_str().and_then(|arn| arn.rsplit('/').next()).expect("an id");
+    client.aws.container_health(id, false);
+    until("another in its place", || async {
+        let now = running(&client);
+        if now.len() == 2 && !now.contains(&before[0]) { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+    assert!(running(&client).contains(&before[1]), "the healthy one stays");
+    let seen = client.service("web").await;
+    let told = events(&seen);
+    let at =
+        |part: &str| told.iter().position(|text| text.contains(part)).unwrap_or_else(|| panic!("{part}: {told:#?}"));
+    assert!(at("Amazon ECS replaced 1 tasks due to an unhealthy status.") < at("failed container health checks."));
+}
+
+#[tokio::test]
+async fn a_first_rollout_that_is_stopped_starts_nothing_more() {
+    let client = Client::with_cluster().await;
+    client.aws.behave("broken", Behaviour::Exits { code: 1, after_ms: 0 });
+    let broken = client.definition("web", "broken").await;
+    let made = client.ecs("CreateService", new_service("web", &broken, 1)).await.expect("it is valid");
+    let rollout = made["service"]["currentServiceDeployment"].clone();
+    client.ecs("StopServiceDeployment", json!({"serviceDeploymentArn": rollout})).await.expect("it is in progress");
+    let seen = client.service("web").await;
+    assert_eq!(seen["deployments"][0]["rolloutState"], "FAILED");
+    assert_eq!(rollouts(&client, "web").await[0]["status"], "ROLLBACK_FAILED");
 }

@@ -151,6 +151,9 @@ async fn overrides_reach_the_container() {
     let task = ended(&client, &started["tasks"][0]["taskArn"]).await;
     assert_eq!(task["containers"][0]["exitCode"], 7);
     assert_eq!(task["overrides"]["containerOverrides"][0]["environment"][0]["value"], "7");
+    wanted["overrides"] = json!({"memory": "4096"});
+    let refused = client.ecs("RunTask", wanted.clone()).await.expect_err("256 units have 2 GB at most");
+    assert_eq!(refused.message, "No Fargate configuration exists for given values.");
     wanted["overrides"] = json!({"containerOverrides": [{"name": "other"}]});
     let refused = client.ecs("RunTask", wanted).await.expect_err("there is no such container");
     assert!(refused.message.contains("is not a container in the TaskDefinition"), "{refused:?}");
@@ -207,6 +210,33 @@ async fn revisions_are_never_used_twice() {
     assert!(client.definition("job", "team/job:3").await.ends_with(":3"));
     let listed = client.ecs("ListTaskDefinitions", json!({"familyPrefix": "job"})).await.expect("a list");
     assert_eq!(listed["taskDefinitionArns"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn revisions_are_listed_in_both_orders() {
+    let client = Client::with_cluster().await;
+    for _ in 0..11 {
+        client.definition("job", "team/job:1").await;
+    }
+    for (sort, wanted) in [("ASC", (1..=11).collect::<Vec<u64>>()), ("DESC", (1..=11).rev().collect())] {
+        let mut seen: Vec<u64> = Vec::new();
+        let mut token = Value::Null;
+        loop {
+            let input = json!({"familyPrefix": "job", "sort": sort, "maxResults": 4, "nextToken": token});
+            let page = client.ecs("ListTaskDefinitions", input).await.expect("a page");
+            let arns = page["taskDefinitionArns"].as_array().expect("a list");
+            let revision = |arn: &Value| arn.as_str().and_then(|arn| arn.rsplit(':').next()?.parse::<u64>().ok());
+            seen.extend(arns.iter().filter_map(revision));
+            token = page["nextToken"].clone();
+            if token.is_null() {
+                break;
+            }
+        }
+        assert_eq!(seen, wanted, "{sort}");
+    }
+    client.definition("other", "team/job:1").await;
+    let families = client.ecs("ListTaskDefinitionFamilies", json!({"familyPrefix": "jo"})).await.expect("a list");
+    assert_eq!(families["families"], json!(["job"]));
 }
 
 #[tokio::test]

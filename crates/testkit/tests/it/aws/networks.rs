@@ -70,8 +70,11 @@ async fn target_health_gates_a_deployment() {
         |event: &Value| event["message"].as_str().is_some_and(|text| text.contains("is unhealthy in (target-group"));
     assert!(seen["events"].as_array().expect("events").iter().any(unhealthy), "{seen:#}");
     let tasks = client.aws.world().tasks();
-    let failed = tasks.iter().find(|task| task["taskDefinitionArn"] == json!(second)).expect("a failed task");
-    assert_eq!(failed["stoppedReason"], format!("Task failed ELB health checks in (target-group {group})"));
+    let reason = json!(format!("Task failed ELB health checks in (target-group {group})"));
+    assert!(
+        tasks.iter().any(|task| task["stoppedReason"] == reason && task["taskDefinitionArn"] == json!(second)),
+        "{tasks:#?}"
+    );
     until("the failed targets to be drained", || async {
         let states = states(&client, &group).await;
         if states == ["healthy"] { Ok(()) } else { Err(format!("{states:?}")) }
@@ -90,6 +93,12 @@ async fn a_target_group_in_use_stays() {
     assert_eq!(tag(&xml, "TargetGroupArn"), Some(group.as_str()));
     let xml = client.query(ELB, "DescribeListeners", &[("LoadBalancerArn", balancer)]).await.expect("it is there");
     assert_eq!((tag(&xml, "Port"), tag(&xml, "Protocol")), (Some("80"), Some("HTTP")));
+    let xml =
+        client.query(ELB, "DescribeLoadBalancerAttributes", &[("LoadBalancerArn", balancer)]).await.expect("them");
+    assert!(xml.contains("<Key>idle_timeout.timeout_seconds</Key><Value>60</Value>"), "{xml}");
+    let owner =
+        client.cloudformation("DescribeStackResources", &[("PhysicalResourceId", balancer)]).await.expect("its stack");
+    assert_eq!(tag(&owner, "StackName"), Some("lb"));
     let xml = client.query(ELB, "DescribeTags", &[("ResourceArns.member.1", &group)]).await.expect("it is there");
     assert!(tags(&xml, "Key").contains(&"aws:cloudformation:stack-name"), "{xml}");
     let other = json!({"Resources": {"L": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {

@@ -256,3 +256,42 @@ async fn ec2_needs_an_instance() {
     client.aws.container_instances("c", 1);
     client.completed("db").await;
 }
+
+#[tokio::test]
+async fn without_capacity_nothing_starts() {
+    let client = Client::with_cluster().await;
+    let definition = client.definition("web", "team/web:1").await;
+    client.aws.capacity("FARGATE", false);
+    let text = "Capacity is unavailable at this time. Please try again later or in a different availability zone.";
+    let mut run = new_service("web", &definition, 1);
+    run["clientToken"] = json!("once");
+    let refused = client.ecs("RunTask", run.clone()).await.expect("that is no error");
+    assert_eq!((&refused["tasks"], &refused["failures"][0]["reason"]), (&json!([]), &json!(text)));
+    client.ecs("CreateService", new_service("web", &definition, 1)).await.expect("it waits for capacity");
+    let seen = client.service_until("an event", "web", |seen| seen["events"] != json!([])).await;
+    assert!(
+        events(&seen)[0].starts_with(&format!("(service web) was unable to place a task. Reason: {text}")),
+        "{seen}"
+    );
+    client.aws.capacity("FARGATE", true);
+    client.completed("web").await;
+    let started = client.ecs("RunTask", run).await.expect("the same token, since it started nothing");
+    assert_eq!(started["tasks"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn an_interrupted_task_is_replaced() {
+    let client = Client::with_cluster().await;
+    let definition = client.definition("web", "team/web:1").await;
+    client.ecs("CreateService", new_service("web", &definition, 1)).await.expect("it is valid");
+    client.completed("web").await;
+    let before = running(&client.aws);
+    client.aws.interrupt(before[0].as_str().and_then(|arn| arn.rsplit('/').next()).expect("an id"));
+    client.service_until("another", "web", |seen| seen["runningCount"] == 1 && running(&client.aws) != before).await;
+    let tasks = client.ecs("DescribeTasks", json!({"cluster": "c", "tasks": before})).await.expect("it is still known");
+    let task = &tasks["tasks"][0];
+    assert_eq!(
+        (&task["stopCode"], &task["stoppedReason"]),
+        (&json!("SpotInterruption"), &json!("Your Spot Task was interrupted."))
+    );
+}

@@ -130,6 +130,8 @@ async fn groups_come_and_go() {
     let listed = client.logs("DescribeLogGroups", json!({"logGroupNamePrefix": "l0/"})).await.expect("a list");
     assert_eq!(listed["logGroups"][0]["retentionInDays"], 30);
     client.aws.log("l0/one", "s", 1, "x");
+    let stored = client.logs("DescribeLogGroups", json!({})).await.expect("a list");
+    assert_eq!(stored["logGroups"][0]["storedBytes"], 27, "the message and 26 bytes");
     client.logs("DeleteLogStream", json!({"logGroupName": "l0/one", "logStreamName": "s"})).await.expect("it is there");
     client.logs("DeleteLogGroup", group.clone()).await.expect("it is there");
     let gone = client.logs("DeleteLogGroup", group).await.expect_err("it is gone");

@@ -1,0 +1,3 @@
+//! Integration tests of the fakes that are servers.
+
+mod aws;
