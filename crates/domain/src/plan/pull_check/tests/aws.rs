@@ -5,7 +5,7 @@ use crate::model::digest::Digest;
 use crate::model::image_map::EcrHost;
 use crate::port::image_source::SourceAnswer;
 use crate::port::pull::aws::*;
-use crate::port::pull::{Fact, LogGroup, RemoteImage};
+use crate::port::pull::{Fact, LogGroup, RemoteImage, StartUses};
 
 mod network;
 
@@ -72,6 +72,7 @@ impl Case {
                     }),
                 })),
                 network: Fact::Known(network::nat()),
+                added: StartUses::default(),
             },
             image,
         }
@@ -490,7 +491,7 @@ fn the_role_check_reads_trust_policies_and_boundary() {
                 "none needed",
                 |case| {
                     case.host("nginx:1");
-                    case.question.uses = crate::port::pull::StartUses::default();
+                    case.question.uses = StartUses::default();
                     case.aws.role = Fact::Known(RoleEvidence::NotGiven);
                 },
                 What::Role,
@@ -608,6 +609,17 @@ fn the_role_check_reads_trust_policies_and_boundary() {
                     r#""Resource":["arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf"]"#,
                     "secretsmanager:GetSecretValue",
                 ],
+            ),
+            (
+                "what the engine adds",
+                |case| {
+                    case.policies(&[EXECUTION_ROLE], None);
+                    let group = LogGroup { name: "made".into(), region: None, is_made: true };
+                    case.aws.added = StartUses { log_groups: vec![group], ..StartUses::default() };
+                },
+                What::Role,
+                "failed",
+                &["may not do logs:CreateLogGroup"],
             ),
             (
                 "a parameter that it may not read",
