@@ -48,6 +48,20 @@ fn the_role_check_reads_trust_policies_and_boundary() {
                 ],
             ),
             (
+                "trusts tasks of this account",
+                |case| case.role().trust = Fact::Known(trust_of(OWN)),
+                What::Role,
+                "passed",
+                &[],
+            ),
+            (
+                "trusts tasks of another account",
+                |case| case.role().trust = Fact::Known(trust_of(OTHER)),
+                What::Role,
+                "failed",
+                &["does not trust ecs-tasks.amazonaws.com"],
+            ),
+            (
                 "a machine's role",
                 |case| {
                     case.role().trust = Fact::Known(TRUST.replace("ecs-tasks", "ec2"));
@@ -224,4 +238,14 @@ fn rights_follow_what_a_start_uses() {
             "logs:PutLogEvents arn:aws:logs:eu-central-1:111122223333:log-group:l0:log-stream:any",
         ]
     );
+}
+
+/// The trust policy against a confused deputy (ECS developer guide, "Amazon ECS task IAM role").
+fn trust_of(account: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow",
+            "Principal": {{"Service": ["ecs-tasks.amazonaws.com"]}}, "Action": "sts:AssumeRole", "Condition": {{
+            "ArnLike": {{"aws:SourceArn": "arn:aws:ecs:eu-west-1:{account}:*"}},
+            "StringEquals": {{"aws:SourceAccount": "{account}"}}}}}}]}}"#
+    )
 }
