@@ -7,10 +7,10 @@ use crate::types::{
     AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry, AuditQuery, CreateDeployRequest, CreateEntityResponse,
     CreateEnvironmentRequest, CreateLoadBalancerRequest, CreateOwnerRequest, CreateRepositoryRequest,
     CreateServiceRequest, CreateTaskRequest, CreateTokenRequest, CreateTokenResponse, CreateUserRequest, Deploy,
-    DeploySummary, Environment, EnvironmentSummary, Image, ImageCheck, ImageList, ImageResolution, LoadBalancer,
-    LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner, PutMemberRequest,
-    Repository, RepositoryList, Service, ServiceSummary, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary,
-    UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
+    DeploySummary, Environment, EnvironmentSummary, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
+    LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner,
+    PutMemberRequest, Repository, RepositoryList, Service, ServiceSummary, Tag, TagQuery, TagRule, Task, TaskSummary,
+    TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
     UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
@@ -151,9 +151,8 @@ methods! {
 
     /// What an image name becomes.
     image_resolve(image: &str) -> ImageResolution = GET "/image/resolve", query &[("image", image)];
-    /// Whether an image could be pulled; in an environment, when its id is not empty.
-    image_check(image: &str, environment_id: &str) -> ImageCheck =
-        GET "/image/check", query &[("image", image), ("environment_id", environment_id)];
+    /// Whether an image could be pulled.
+    image_check(query: &ImageCheckQuery) -> ImageCheck = GET "/image/check", query query;
     /// All map rules.
     map_list() -> Vec<MapRule> = GET "/map";
     /// Adds a map rule.

@@ -38,6 +38,22 @@ pub struct ImageResolution {
     pub warnings: Vec<String>,
 }
 
+/// What `GET /image/check` is asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageCheckQuery {
+    /// The image as a task definition names it.
+    pub image: String,
+    /// Where it would run; left out, nothing is looked at of networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_id: Option<String>,
+    /// What it would run on, `os/architecture`; left out, what the engine takes when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Whether it would run on machines of the environment's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stateful: bool,
+}
+
 /// `GET /image/check`: what the pull check of an image comes to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageCheck {

@@ -38,6 +38,12 @@ pub(crate) enum Image {
         /// NAME or id of the environment that it would run in
         #[arg(long, value_name = "ENVIRONMENT")]
         environment: Option<String>,
+        /// What it would run on, such as linux/arm64, where the engine has a choice
+        #[arg(long, value_name = "OS/ARCH")]
+        platform: Option<String>,
+        /// For machines of the environment's own
+        #[arg(long)]
+        stateful: bool,
     },
     /// Show the steps from an image's name to what the engine pulls
     #[command(after_help = "Example:\n  l0 image resolve registry.example.com/team/app:1")]

@@ -1,6 +1,6 @@
 //! `l0 image` and `l0 map`.
 
-use layer0_api::types::{AddMapRuleRequest, Failure, MapRule};
+use layer0_api::types::{AddMapRuleRequest, Failure, ImageCheckQuery, MapRule};
 
 use crate::app::App;
 use crate::args::image::{Image, Map};
@@ -31,19 +31,25 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
             app.client.image_delete(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
             Ok(())
         }
-        Image::Check { image, environment } => {
-            let environment = match environment.as_deref() {
-                Some(target) => target::one(app, Kind::Environment, target).await?.id,
-                None => String::new(),
+        Image::Check { image, environment, platform, stateful } => {
+            let environment_id = match environment.as_deref() {
+                Some(target) => Some(target::one(app, Kind::Environment, target).await?.id),
+                None => None,
             };
-            let found = app.client.image_check(&image, &environment).await.map_err(|why| app.error(why))?;
+            let query = ImageCheckQuery { image, environment_id, platform, stateful };
+            let found = app.client.image_check(&query).await.map_err(|why| app.error(why))?;
             for warning in &found.warnings {
                 app.printer.warn(warning);
             }
             app.printer.result(std::slice::from_ref(&found), |all| all.iter().map(lines::pull_check).collect())?;
+            // What failed, and what to do, stands in the result.
+            let failed: Vec<&str> =
+                found.checks.iter().filter(|it| it.result == "failed").map(|it| it.check.as_str()).collect();
             match &found.problem {
                 None => Ok(()),
-                Some(problem) => Err(not_pulled(problem)),
+                Some(problem) => {
+                    Err(CliError::new(exit_of(problem), format!("the pull check failed: {}", failed.join(", "))))
+                }
             }
         }
         Image::Resolve { image } => {
@@ -54,16 +60,17 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
             app.printer.result(std::slice::from_ref(&found), |all| all.iter().map(lines::resolution).collect())?;
             match &found.problem {
                 None => Ok(()),
-                Some(problem) => Err(not_pulled(problem)),
+                Some(problem) => {
+                    Err(CliError::failure(exit_of(problem), "the engine could not pull this image", problem))
+                }
             }
         }
     }
 }
 
-/// The end of a command that shows why an image could not be pulled.
-fn not_pulled(problem: &Failure) -> CliError {
-    let exit = if problem.class == "image_not_found" { Exit::NotFound } else { Exit::Refused };
-    CliError::failure(exit, "the engine could not pull this image", problem)
+/// How a command ends that shows why an image could not be pulled.
+fn exit_of(problem: &Failure) -> Exit {
+    if problem.class == "image_not_found" { Exit::NotFound } else { Exit::Refused }
 }
 
 pub(crate) async fn map(app: &App, verb: Map) -> Result<(), CliError> {

@@ -130,7 +130,7 @@ fn the_pull_check_prints_each_check_and_its_remedy() {
         "checks": [passed("image", "the registry has it whole, as sha256:ab"), passed("platform", "it is for linux/amd64, and runs on linux/amd64"),
             passed("access", "the engine gets a credential for this pull alone")],
     });
-    fake.json("GET /image/check?image=registry.layer0.test%2Fteam%2Fapp%3A1&environment_id=", good);
+    fake.json("GET /image/check?image=registry.layer0.test%2Fteam%2Fapp%3A1", good);
     assert_snapshot!("check", fake.run(&["image", "check", "registry.layer0.test/team/app:1"]).text());
     let image = "222222222222.dkr.ecr.us-east-1.amazonaws.com/team/app:1";
     let bad = json!({
@@ -145,11 +145,13 @@ fn the_pull_check_prints_each_check_and_its_remedy() {
     });
     fake.found("type=environment&fuzz=prod", &[("e1", "prod", "", "")]);
     let path = "GET /image/check?image=222222222222.dkr.ecr.us-east-1.amazonaws.com%2Fteam%2Fapp%3A1&environment_id=e1";
-    fake.json(path, bad);
+    fake.json(path, bad.clone()).json(&format!("{path}&platform=linux%2Farm64&stateful=true"), bad);
     let run = fake.run(&["image", "check", image, "--environment", "prod"]);
     assert_eq!(run.code, 4);
     assert_snapshot!("check_failed", run.text());
     assert_eq!(fake.run(&["image", "check", image, "--environment", "prod", "-o", "json"]).code, 4);
+    let more = ["image", "check", image, "--environment", "prod", "--platform", "linux/arm64", "--stateful"];
+    assert_eq!(fake.run(&more).text(), run.text());
 }
 
 #[test]

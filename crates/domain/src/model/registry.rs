@@ -91,6 +91,24 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
+impl Platform {
+    /// Reads `os/architecture` or `os/architecture/variant`, as it is shown.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let word = |part: &str| {
+            let legal = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            legal.then(|| part.to_owned())
+        };
+        let mut parts = text.split('/');
+        let (os, architecture) = (word(parts.next()?)?, word(parts.next()?)?);
+        let variant = match parts.next() {
+            Some(part) => Some(word(part)?),
+            None => None,
+        };
+        parts.next().is_none().then_some(Self { os, architecture, variant })
+    }
+}
+
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
@@ -152,6 +170,16 @@ pub enum ManifestRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_platform_is_read_as_it_is_shown() {
+        for text in ["linux/amd64", "linux/arm64/v8", "windows/amd64"] {
+            assert_eq!(Platform::parse(text).map(|it| it.to_string()).as_deref(), Some(text));
+        }
+        for text in ["", "linux", "linux/", "/amd64", "linux/arm64/v8/x", "linux/arm64/", "lin ux/amd64"] {
+            assert_eq!(Platform::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sums_fit_a_blob_of_as_many_pieces() {

@@ -10,7 +10,7 @@ use crate::model::failure::Failure;
 use crate::model::id::EnvironmentId;
 use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::Mapped;
-use crate::model::registry::Visibility;
+use crate::model::registry::{Platform, Visibility};
 use crate::model::service::PinnedImage;
 use crate::model::task_definition::{RuntimePlatform, TaskDefinition};
 use crate::plan::pull_check::{self, Passed, Report};
@@ -30,6 +30,17 @@ pub struct Resolution {
     pub evidence: Option<PullEvidence>,
     /// What the pull check comes to.
     pub report: Report,
+}
+
+/// For what an image is checked. What is left out is what the engine takes when nothing is said.
+#[derive(Debug, Clone, Default)]
+pub struct CheckFor {
+    /// Where it is to run.
+    pub environment: Option<EnvironmentId>,
+    /// On what: a task's `runtimePlatform`.
+    pub platform: Option<Platform>,
+    /// On whose machines.
+    pub launch: Launch,
 }
 
 /// Whether what is to run is checked first.
@@ -58,24 +69,24 @@ pub(super) struct Run<'a> {
 /// # Errors
 /// `Mapping` when the result is no legal image; `Store`, `ImageSource`, `Engine` when they can't be asked.
 pub async fn image_resolve(ctx: &Ctx<'_>, image: &ImageRef) -> Result<Resolution, OpsError> {
-    image_check(ctx, image, None).await
+    image_check(ctx, image, CheckFor::default()).await
 }
 
 /// Makes the pull check of one image by the map in force, for what runs in an environment where one is named.
 ///
 /// # Errors
 /// As [`image_resolve`]; `Missing` environment. An image that does not pass is no error; the report says so.
-pub async fn image_check(
-    ctx: &Ctx<'_>,
-    image: &ImageRef,
-    environment: Option<&EnvironmentId>,
-) -> Result<Resolution, OpsError> {
-    if let Some(environment) = environment {
+pub async fn image_check(ctx: &Ctx<'_>, image: &ImageRef, wanted: CheckFor) -> Result<Resolution, OpsError> {
+    if let Some(environment) = &wanted.environment {
         ctx.environment(environment).await?;
     }
     let mapped = ctx.image_map().await?.apply(image).map_err(OpsError::Mapping)?;
-    let mut question = PullQuestion::about(mapped.backing.clone(), AnsweredBy::Registry);
-    question.environment = environment.cloned();
+    let question = PullQuestion {
+        environment: wanted.environment,
+        platform: wanted.platform,
+        launch: wanted.launch,
+        ..PullQuestion::about(mapped.backing.clone(), AnsweredBy::Registry)
+    };
     check(ctx, mapped, question).await
 }
 

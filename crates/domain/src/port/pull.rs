@@ -83,34 +83,47 @@ impl StartUses {
     #[must_use]
     pub fn of(definition: &TaskDefinition, container: &ContainerDefinition) -> Self {
         let mut uses = Self { repository_credentials: container.repository_credentials.clone(), ..Self::default() };
-        let secret = |uses: &mut Self, from: &str| {
-            if !uses.secrets.iter().any(|known| known == from) {
-                uses.secrets.push(from.to_owned());
-            }
-        };
         // A task starts as a whole: what any of its containers lacks keeps all from starting.
         for each in &definition.containers {
-            for one in &each.secrets {
-                secret(&mut uses, &one.value_from);
-            }
+            uses.add_secrets(each.secrets.iter().map(|it| &it.value_from));
             let Some(log) = &each.log_configuration else { continue };
-            for one in &log.secret_options {
-                secret(&mut uses, &one.value_from);
-            }
+            uses.add_secrets(log.secret_options.iter().map(|it| &it.value_from));
             if log.log_driver != "awslogs" {
                 continue;
             }
             let Some(name) = log.options.get("awslogs-group") else { continue };
-            let group = LogGroup {
+            uses.add_log_groups([&LogGroup {
                 name: name.clone(),
                 region: log.options.get("awslogs-region").cloned(),
                 is_made: log.options.get("awslogs-create-group").is_some_and(|made| made == "true"),
-            };
-            if !uses.log_groups.contains(&group) {
-                uses.log_groups.push(group);
-            }
+            }]);
         }
         uses
+    }
+
+    /// Both together, each thing once. The credential stays this one's.
+    #[must_use]
+    pub fn and(&self, more: &Self) -> Self {
+        let mut both = self.clone();
+        both.add_log_groups(&more.log_groups);
+        both.add_secrets(&more.secrets);
+        both
+    }
+
+    fn add_log_groups<'a>(&mut self, more: impl IntoIterator<Item = &'a LogGroup>) {
+        for one in more {
+            if !self.log_groups.contains(one) {
+                self.log_groups.push(one.clone());
+            }
+        }
+    }
+
+    fn add_secrets<'a>(&mut self, more: impl IntoIterator<Item = &'a String>) {
+        for one in more {
+            if !self.secrets.contains(one) {
+                self.secrets.push(one.clone());
+            }
+        }
     }
 }
 
@@ -203,4 +216,58 @@ pub enum RemoteImage {
         /// What the engine said.
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::task_definition::{Document, RuntimePlatform};
+
+    /// A task starts as a whole: one container's log group and secrets are the start of the other, each once; a credential is
+    /// for one image alone.
+    #[test]
+    fn a_start_uses_what_all_its_containers_use() {
+        let log = |group: &str, more: &str| {
+            format!(
+                r#""logConfiguration": {{"logDriver": "awslogs", "options": {{"awslogs-group": "{group}"{more}}}}}"#
+            )
+        };
+        let document = format!(
+            r#"{{"containerDefinitions": [
+                {{"name": "a", "image": "a", {}, "secrets": [{{"name": "S", "valueFrom": "arn:s"}}],
+                  "repositoryCredentials": {{"credentialsParameter": "arn:hub"}}}},
+                {{"name": "b", "image": "b", {}, "secrets": [{{"name": "T", "valueFrom": "arn:s"}}, {{"name": "U", "valueFrom": "/u"}}]}},
+                {{"name": "c", "image": "c", "logConfiguration": {{"logDriver": "splunk", "options": {{"awslogs-group": "no"}},
+                  "secretOptions": [{{"name": "token", "valueFrom": "arn:splunk"}}]}}}}]}}"#,
+            log("g", ""),
+            log("h", r#", "awslogs-region": "eu-west-1", "awslogs-create-group": "true""#),
+        );
+        let document = Document::parse(document.as_bytes()).expect("legal");
+        let definition = document.definition();
+        let uses = StartUses::of(definition, &definition.containers[0]);
+        let group = |name: &str, region: Option<&str>, is_made: bool| LogGroup {
+            name: name.to_owned(),
+            region: region.map(str::to_owned),
+            is_made,
+        };
+        assert_eq!(uses.log_groups, [group("g", None, false), group("h", Some("eu-west-1"), true)]);
+        assert_eq!(uses.secrets, ["arn:s", "/u", "arn:splunk"]);
+        assert_eq!(uses.repository_credentials.as_deref(), Some("arn:hub"));
+        assert_eq!(StartUses::of(definition, &definition.containers[1]).repository_credentials, None);
+        assert_eq!(uses.and(&uses), uses);
+    }
+
+    #[test]
+    fn a_runtime_platform_is_read_as_images_are_named() {
+        let of = |architecture: Option<&str>, system: Option<&str>| {
+            let platform = RuntimePlatform {
+                cpu_architecture: architecture.map(str::to_owned),
+                operating_system_family: system.map(str::to_owned),
+            };
+            platform.platform().to_string()
+        };
+        assert_eq!(of(None, None), "linux/amd64");
+        assert_eq!(of(Some("ARM64"), Some("LINUX")), "linux/arm64");
+        assert_eq!(of(Some("X86_64"), Some("WINDOWS_SERVER_2022_CORE")), "windows/amd64");
+    }
 }

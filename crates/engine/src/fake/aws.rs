@@ -20,7 +20,7 @@ use layer0_domain::port::pull::aws::{
     ActedBy, AwsEvidence, DefaultRoute, EcrEvidence, EcrImage, Endpoint, EndpointKind, NetworkEvidence, Organization,
     Peer, PolicyText, Puller, Role, RoleEvidence, RoleRights, Rule, SecurityGroup, Subnet,
 };
-use layer0_domain::port::pull::{Fact, PullQuestion};
+use layer0_domain::port::pull::{Fact, PullQuestion, StartUses};
 
 /// Whose tasks they are.
 const ACCOUNT: &str = "111111111111";
@@ -58,6 +58,7 @@ pub(super) fn evidence(question: &PullQuestion, platforms: &[Platform]) -> Optio
         },
         role: Fact::Known(role(case)),
         network,
+        added: StartUses::default(),
         ecr: Some(EcrEvidence {
             image: Fact::Known(image(case, question, platforms)),
             repository_policy: Fact::Known(repository_policy(case, &host)),
@@ -85,6 +86,7 @@ fn unreadable(host: EcrHost) -> AwsEvidence {
         }),
         role: denied("iam:GetRole"),
         network: denied("ec2:DescribeSubnets"),
+        added: StartUses::default(),
     }
 }
 

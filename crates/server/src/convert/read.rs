@@ -17,10 +17,11 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry;
 use layer0_domain::ops::environment::{EnvironmentChange, NewEnvironment};
-use layer0_domain::ops::image::PullCheck;
+use layer0_domain::ops::image::{CheckFor, PullCheck};
 use layer0_domain::ops::load_balancer::{LoadBalancerChange, NewLoadBalancer};
 use layer0_domain::ops::service::{COPIES_MAX, NewService, ServiceChange};
 use layer0_domain::ops::task::NewTask;
+use layer0_domain::port::pull::Launch;
 
 use crate::error::{ApiError, missing};
 
@@ -259,6 +260,20 @@ pub(crate) fn new_service(it: wire::CreateServiceRequest) -> Read<NewService> {
         desired_count: count(it.scale.unwrap_or(1), "Scale", 0, COPIES_MAX)?,
         stateful: it.stateful,
         pull_check: pull_check(it.skip_pull_check),
+    })
+}
+
+/// `GET /image/check`: for what.
+pub(crate) fn check_for(it: &wire::ImageCheckQuery) -> Read<CheckFor> {
+    let platform = |text: &String| {
+        registry::Platform::parse(text)
+            .ok_or_else(|| ApiError::value(format!("platform must be like `linux/amd64`, not `{text}`")))
+    };
+    let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Ok(CheckFor {
+        environment: named(&it.environment_id).map(|text| environment_id(&text)).transpose()?,
+        platform: named(&it.platform).as_ref().map(platform).transpose()?,
+        launch: Launch::of_stateful(it.stateful),
     })
 }
 

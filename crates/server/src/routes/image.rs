@@ -41,35 +41,26 @@ async fn resolve(
     Ok(Json(write::resolution(&image_resolve(&app.ctx(&who.caller), &image).await?)))
 }
 
-/// Which image, and where.
-#[derive(Debug, Deserialize)]
-struct CheckedWhere {
-    image: String,
-    #[serde(default)]
-    environment_id: String,
-}
-
 /// Whether an image could be pulled
 ///
 /// The pull check that is made before a service or task starts, each part with its evidence: on AWS the image in ECR, its
 /// platforms, the policies that let the account in, the role that pulls, and the environment's network. What could not be
 /// looked at is `unknown`. Pulls nothing.
 #[utoipa::path(get, path = "/image/check", operation_id = "image_check", tag = "image",
-    params(("image" = String, Query), ("environment_id" = Option<String>, Query)),
+    params(("image" = String, Query), ("environment_id" = Option<String>, Query), ("platform" = Option<String>, Query),
+        ("stateful" = Option<bool>, Query)),
     responses((status = 200, body = wire::ImageCheck, description = "The checks, failed ones too."), Errors))]
 async fn check(
     who: SignedIn,
     State(app): State<App>,
-    ApiQuery(CheckedWhere { image, environment_id }): ApiQuery<CheckedWhere>,
+    ApiQuery(query): ApiQuery<wire::ImageCheckQuery>,
 ) -> Result<Json<wire::ImageCheck>, ApiError> {
-    let image = ImageRef::parse(&image).map_err(|why| ApiError::value(why.to_string()))?;
-    let environment = match environment_id.as_str() {
-        "" => None,
-        text => Some(read::environment_id(text)?),
-    };
+    let image = ImageRef::parse(&query.image).map_err(|why| ApiError::value(why.to_string()))?;
+    let wanted = read::check_for(&query)?;
+    let environment = wanted.environment.clone();
     if let Some(environment) = &environment {
         who.on_environment(&app, environment, Action::Pull).await?;
     }
-    let found = image_check(&app.ctx(&who.caller), &image, environment.as_ref()).await?;
+    let found = image_check(&app.ctx(&who.caller), &image, wanted).await?;
     Ok(Json(write::image_check(&found, environment.as_ref())))
 }

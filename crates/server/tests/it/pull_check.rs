@@ -11,6 +11,14 @@ fn ecr(account: &str, name: &str) -> String {
     format!("{account}.dkr.ecr.us-east-1.amazonaws.com/team/{name}:1")
 }
 
+fn asked(image: &str, environment: &str) -> wire::ImageCheckQuery {
+    wire::ImageCheckQuery {
+        image: image.to_owned(),
+        environment_id: (!environment.is_empty()).then(|| environment.to_owned()),
+        ..wire::ImageCheckQuery::default()
+    }
+}
+
 fn results(check: &wire::ImageCheck) -> Vec<(&str, &str)> {
     check.checks.iter().map(|it| (it.check.as_str(), it.result.as_str())).collect()
 }
@@ -37,7 +45,7 @@ async fn each_of_the_five_checks_can_fail_and_says_so() {
         ("111111111111", "no-egress", "network", "authorize-security-group-egress"),
     ] {
         let image = ecr(account, name);
-        let check = client.image_check(&image, &env).await.expect("a check that fails is an answer");
+        let check = client.image_check(&asked(&image, &env)).await.expect("a check that fails is an answer");
         assert!(!check.passed && check.pinned.is_none(), "{name}: {check:?}");
         let order: Vec<&str> = check.checks.iter().map(|it| it.check.as_str()).collect();
         assert_eq!(order, ["image", "platform", "access", "role", "network"]);
@@ -64,18 +72,27 @@ async fn what_can_be_pulled_passes_and_what_is_unknown_is_not_called_passed() {
     let client = app.client();
     let env = environment(&client, "dev").await;
     for account in ["111111111111", "222222222222"] {
-        let check = client.image_check(&ecr(account, "app"), &env).await.expect("an answer");
+        let check = client.image_check(&asked(&ecr(account, "app"), &env)).await.expect("an answer");
         assert!(check.passed && check.checks.iter().all(|it| it.result == "passed"), "{check:?}");
         assert!(check.pinned.is_some_and(|pinned| pinned.contains("@sha256:")));
         assert_eq!(check.environment_id, env);
     }
+    let arm = |platform: &str| wire::ImageCheckQuery {
+        platform: Some(platform.to_owned()),
+        ..asked(&ecr("111111111111", "app"), &env)
+    };
+    let check = client.image_check(&arm("linux/arm64")).await.expect("an answer");
+    assert!(check.passed && check.checks[1].evidence.contains("runs on linux/arm64"), "{check:?}");
+    let check = client.image_check(&arm("linux/s390x")).await.expect("an answer");
+    assert_eq!(results(&check)[1], ("platform", "failed"), "{check:?}");
+    assert_eq!(refused(client.image_check(&arm("fast")).await).0, 422);
     // Whose network it would be is open.
-    let check = client.image_check(&ecr("111111111111", "app"), "").await.expect("an answer");
+    let check = client.image_check(&asked(&ecr("111111111111", "app"), "")).await.expect("an answer");
     assert_eq!(results(&check).last(), Some(&("network", "unknown")), "{check:?}");
     assert!(check.passed);
 
     let unreadable = ecr("111111111111", "unreadable");
-    let check = client.image_check(&unreadable, &env).await.expect("an answer");
+    let check = client.image_check(&asked(&unreadable, &env)).await.expect("an answer");
     assert!(check.passed && check.checks.iter().all(|it| it.result == "unknown"), "{check:?}");
     let deploy = deploy_of(&client, "web", &unreadable, &[]).await;
     let made = client.service_create(&new_service("web", &env, &deploy, 1)).await.expect("nothing failed");
@@ -93,16 +110,16 @@ async fn an_image_of_our_own_registry_is_checked_for_what_applies() {
     let digest = raw.push("team/app", "1", "amd64", "x").await;
     raw.push("team/app", "arm", "arm64", "x").await;
     let image = |tag: &str| format!("registry.layer0.test/team/app:{tag}");
-    let good = client.image_check(&image("1"), "").await.expect("an answer");
+    let good = client.image_check(&asked(&image("1"), "")).await.expect("an answer");
     assert_eq!(results(&good), [("image", "passed"), ("platform", "passed"), ("access", "passed")]);
     assert!(good.pinned.is_some_and(|pinned| pinned.ends_with(&digest)));
-    let arm = client.image_check(&image("arm"), "").await.expect("an answer");
+    let arm = client.image_check(&asked(&image("arm"), "")).await.expect("an answer");
     assert_eq!(results(&arm), [("image", "passed"), ("platform", "failed"), ("access", "passed")]);
     assert_eq!(arm.problem.map(|problem| problem.class), Some("wrong_architecture".to_owned()));
-    let none = client.image_check(&image("none"), "").await.expect("an answer");
+    let none = client.image_check(&asked(&image("none"), "")).await.expect("an answer");
     assert_eq!(results(&none), [("image", "failed"), ("platform", "unknown")]);
-    assert_eq!(refused(client.image_check("Not An Image", "").await).0, 422);
-    assert_eq!(refused(client.image_check("app:1", "nowhere").await).0, 404);
+    assert_eq!(refused(client.image_check(&asked("Not An Image", "")).await).0, 422);
+    assert_eq!(refused(client.image_check(&asked("app:1", "nowhere")).await).0, 404);
 }
 
 /// Who wants to start without the check may: what is known is pinned, and it is said.

@@ -367,3 +367,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_region_tells_its_partition() {
+    for (region, partition) in [
+        ("us-east-1", "aws"),
+        ("eu-central-2", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eu-isoe-west-1", "aws-iso-e"),
+        ("us-isof-south-1", "aws-iso-f"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ] {
+        assert_eq!(partition_of(region), partition, "{region}");
+    }
+    let host = EcrHost::parse("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn").expect("a host of ECR");
+    assert_eq!(host.repository_arn("team/app"), "arn:aws-cn:ecr:cn-north-1:111122223333:repository/team/app");
+}

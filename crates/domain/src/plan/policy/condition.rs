@@ -93,6 +93,18 @@ impl Condition {
         }
         let values = match key {
             Key::Known(values) => values,
+            Key::Begins(beginning) => {
+                let unknown = || Truth::Unknown(format!("only the beginning of {} is known beforehand", self.key));
+                let covered = self.values.iter().any(|pattern| match operator.test {
+                    Test::Like => pattern.likes_all_that_begin(beginning, context),
+                    Test::Arn => pattern.likes_all_arns_that_begin(beginning, context),
+                    Test::Text(_) | Test::Bool | Test::Null | Test::Ip | Test::Number(_) | Test::Date(_) => false,
+                });
+                return match (covered, operator.negated) {
+                    (true, negated) => Truth::of(!negated),
+                    (false, _) => unknown(),
+                };
+            }
             Key::Absent | Key::Unknown => {
                 return Truth::of(match operator.over {
                     Over::Any => false,

@@ -119,6 +119,31 @@ impl Pattern {
         Truth::of(pattern.iter().zip(parts).all(|(pattern, part)| matches(pattern, part, Case::Matters)))
     }
 
+    /// Whether it is certain to match every text that begins so: when it ends with a run, and what is before that matches a
+    /// part of the beginning.
+    pub(super) fn likes_all_that_begin(&self, beginning: &str, context: &Context) -> bool {
+        let Ok(units) = self.units(context) else { return false };
+        let Some((Unit::AnyRun, head)) = units.split_last() else { return false };
+        let chars: Vec<char> = beginning.chars().collect();
+        (0..=chars.len()).any(|end| matches(head, &chars[..end], Case::Matters))
+    }
+
+    /// The same of ARNs of which all but the last part is known.
+    pub(super) fn likes_all_arns_that_begin(&self, beginning: &str, context: &Context) -> bool {
+        let Ok(units) = self.units(context) else { return false };
+        if units == [Unit::AnyRun] {
+            return true;
+        }
+        let pattern: Vec<&[Unit]> = units.splitn(6, |unit| *unit == Unit::Char(':')).collect();
+        let known: Vec<&str> = beginning.splitn(6, ':').collect();
+        let (Some((last, front)), Some((&"", known))) = (pattern.split_last(), known.split_last()) else {
+            return false;
+        };
+        let same =
+            |(pattern, part): (&&[Unit], &&str)| matches(pattern, &part.chars().collect::<Vec<_>>(), Case::Matters);
+        **last == [Unit::AnyRun] && front.len() == known.len() && front.iter().zip(known).all(same)
+    }
+
     /// The text with its variables replaced, wildcards being plain characters.
     ///
     /// # Errors

@@ -215,6 +215,31 @@ fn addresses_numbers_dates_and_lists_are_compared() {
 }
 
 #[test]
+fn of_a_beginning_only_what_every_end_has_is_known() {
+    let context = Context::new().with_beginning("aws:SourceArn", "arn:aws:ecs:eu-west-1:111122223333:");
+    for (condition, expected) in [
+        (r#"{"ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:111122223333:*"}}"#, Is::Allowed),
+        (r#"{"ArnLike": {"aws:SourceArn": "arn:aws:ecs:*:111122223333:*"}}"#, Is::Allowed),
+        (r#"{"ArnLike": {"aws:SourceArn": ["arn:aws:s3:::x", "*"]}}"#, Is::Allowed),
+        (r#"{"ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:111122223333:task/*"}}"#, Is::Unknown),
+        (r#"{"ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:999999999999:*"}}"#, Is::Unknown),
+        (r#"{"ArnNotLike": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:111122223333:*"}}"#, Is::NotAllowed),
+        (r#"{"ArnNotLike": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:111122223333:task/*"}}"#, Is::Unknown),
+        (r#"{"StringLike": {"aws:SourceArn": "arn:aws:ecs:*"}}"#, Is::Allowed),
+        (r#"{"StringLike": {"aws:SourceArn": "arn:aws:ecs:*:task/*"}}"#, Is::Unknown),
+        (r#"{"StringEquals": {"aws:SourceArn": "arn:aws:ecs:eu-west-1:111122223333:task/x"}}"#, Is::Unknown),
+        (r#"{"Null": {"aws:SourceArn": "false"}}"#, Is::Allowed),
+        (r#"{"StringEquals": {"aws:PrincipalArn": "${aws:SourceArn}"}}"#, Is::Unknown),
+    ] {
+        let text = statement(&format!(r#"{{"Condition": {condition}}}"#));
+        let requester = Requester::Service("ecs-tasks.amazonaws.com".to_owned());
+        let request = Request { requester: &requester, action: "sts:AssumeRole", resource: ROLE, context: &context };
+        let answer = evaluate(&request, &[document("the policy", &text)]);
+        assert_eq!(is(&answer), expected, "{condition}: {answer}");
+    }
+}
+
+#[test]
 fn a_variable_means_something_in_the_newer_version_only() {
     let with_version = |version: &str| {
         format!(

@@ -25,6 +25,7 @@ pub(super) fn judge(
     evidence: &PullEvidence,
     aws: &AwsEvidence,
 ) -> Report {
+    let question = &PullQuestion { uses: question.uses.and(&aws.added), ..question.clone() };
     let seen = look(image, source, evidence, aws);
     let pinned = match seen.digest {
         Some(digest) => image.backing.with_digest(digest),

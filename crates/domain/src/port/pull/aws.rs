@@ -4,7 +4,7 @@ use crate::model::digest::Digest;
 use crate::model::image_map::EcrHost;
 use crate::model::registry::Platform;
 
-use super::Fact;
+use super::{Fact, StartUses};
 
 /// The facts about one image for one environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct AwsEvidence {
     pub role: Fact<RoleEvidence>,
     /// The network that is pulled over. Unknown also when no environment was asked about.
     pub network: Fact<NetworkEvidence>,
+    /// What a start needs beyond what was asked, for what the engine itself puts into definitions (its log group).
+    pub added: StartUses,
 }
 
 /// Whose tasks they are.

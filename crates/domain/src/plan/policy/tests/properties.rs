@@ -118,6 +118,33 @@ proptest! {
         }
     }
 
+    /// The same for all kinds of policies together, in one account and between two.
+    #[test]
+    fn certain_answers_of_all_policies_stay_whatever_turns_out(
+        identity in prop::collection::vec(any_statement(), 0..4),
+        boundary in prop::option::of(prop::collection::vec(any_statement(), 0..3)),
+        resource in prop::collection::vec(any_statement(), 0..4),
+        truth in knowledge(),
+        told in prop::collection::vec(any::<bool>(), KEYS.len()),
+        role_known in any::<bool>(),
+        same_account in any::<bool>(),
+    ) {
+        let (identity, resource) = ([of(&identity)], [of(&resource)]);
+        let boundary = boundary.map(|statements| of(&statements));
+        let resource_account = if same_account { "111122223333" } else { "444455556666" };
+        let sides = Sides { identity: &identity, boundary: boundary.as_ref(), resource: &resource, resource_account };
+        let answer = |context: &Context, requester: &Requester| {
+            authorise(&Request { requester, action: GET_LAYER, resource: REPOSITORY, context }, &sides)
+        };
+        let told_role = if role_known { role() } else { Requester::Iam { account: "111122223333".into(), arn: None } };
+        let before = answer(&known(&truth, &told), &told_role);
+        let after = answer(&known(&truth, &[true; KEYS.len()]), &role());
+        match rank(&before) {
+            1 => {}
+            certain => prop_assert_eq!(rank(&after), certain, "{} -> {}", before, after),
+        }
+    }
+
     #[test]
     fn a_deny_never_allows_more(
         statements in prop::collection::vec(any_statement(), 0..5),

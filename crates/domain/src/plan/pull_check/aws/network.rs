@@ -30,9 +30,41 @@ struct Target {
 /// How one target is reached from one subnet.
 enum Way {
     Open(String),
-    /// Why not, and what to do.
-    Closed(String, String),
+    Closed(Closed),
     Uncertain(String),
+}
+
+/// Why there is no way, and what makes one.
+struct Closed {
+    why: String,
+    /// What opens this one way; `None` where only `instead` does.
+    remedy: Option<String>,
+    /// What opens every way of the subnet at once.
+    instead: Option<String>,
+}
+
+impl Closed {
+    fn shut(why: String, remedy: String) -> Self {
+        Self { why, remedy: Some(remedy), instead: None }
+    }
+}
+
+/// Subnets and targets that lack a way, put together by what stands in it.
+#[derive(Default)]
+struct Lacking(Vec<(String, Vec<String>, String)>);
+
+impl Lacking {
+    fn add(&mut self, subnet: &str, target: &str, why: String) {
+        match self.0.iter_mut().find(|(known, _, because)| known == subnet && *because == why) {
+            Some((_, targets, _)) => targets.push(target.to_owned()),
+            None => self.0.push((subnet.to_owned(), vec![target.to_owned()], why)),
+        }
+    }
+
+    fn said(&self) -> Option<String> {
+        let each = self.0.iter().map(|(subnet, targets, why)| format!("{subnet} to {}: {why}", targets.join(", ")));
+        (!self.0.is_empty()).then(|| each.collect::<Vec<_>>().join("; "))
+    }
 }
 
 pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
@@ -49,40 +81,41 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
     }
     let targets = targets(question, aws);
     let mut open = Vec::new();
-    let mut closed: Vec<(String, String)> = Vec::new();
-    let mut uncertain = Vec::new();
+    let (mut closed, mut uncertain) = (Lacking::default(), Lacking::default());
+    let (mut remedies, mut instead) = (Vec::new(), Vec::new());
     for subnet in &network.subnets {
         let mut ways = Vec::new();
         for target in &targets {
             match way(target, subnet, network, aws) {
-                Way::Open(by) => {
-                    if !ways.contains(&by) {
-                        ways.push(by);
-                    }
+                Way::Open(by) => put(&mut ways, Some(by)),
+                Way::Closed(found) => {
+                    closed.add(&subnet.id, &target.name, found.why);
+                    put(&mut remedies, found.remedy);
+                    put(&mut instead, found.instead);
                 }
-                Way::Closed(why, remedy) => closed.push((format!("{} to {}: {why}", subnet.id, target.name), remedy)),
-                Way::Uncertain(why) => uncertain.push(format!("{} to {}: {why}", subnet.id, target.name)),
+                Way::Uncertain(why) => uncertain.add(&subnet.id, &target.name, why),
             }
         }
         open.push(format!("{} by {}", subnet.id, ways.join(" and ")));
     }
-    if !closed.is_empty() {
-        let mut remedies: Vec<&str> = Vec::new();
-        for (_, remedy) in &closed {
-            if !remedies.contains(&remedy.as_str()) {
-                remedies.push(remedy);
-            }
-        }
-        let evidence: Vec<&str> = closed.iter().map(|(why, _)| why.as_str()).collect();
-        return Outcome::failed(
-            FailureClass::NoRoute,
-            format!("there is no way from {}", evidence.join("; ")),
-            remedies.join("; "),
-        );
+    if let Some(said) = closed.said() {
+        let remedy = match (remedies.join("; "), instead.join("; ")) {
+            (remedies, instead) if remedies.is_empty() => instead,
+            (remedies, instead) if instead.is_empty() => remedies,
+            (remedies, instead) => format!("{remedies}; or, instead of endpoints, {instead}"),
+        };
+        return Outcome::failed(FailureClass::NoRoute, format!("there is no way from {said}"), remedy);
     }
-    match uncertain.first() {
-        Some(_) => Outcome::unknown(format!("the way from {} is not certain", uncertain.join("; "))),
+    match uncertain.said() {
+        Some(said) => Outcome::unknown(format!("the way from {said}")),
         None => Outcome::passed(format!("there is a way from {}", open.join(", "))),
+    }
+}
+
+/// Puts a text behind the others if it is not there.
+fn put(texts: &mut Vec<String>, text: Option<String>) {
+    if let Some(text) = text.filter(|text| !texts.contains(text)) {
+        texts.push(text);
     }
 }
 
@@ -139,7 +172,7 @@ fn service_name(service: &str, region: &str) -> String {
 fn way(target: &Target, subnet: &Subnet, network: &NetworkEvidence, aws: &AwsEvidence) -> Way {
     let region = &aws.puller.region;
     let Some(service) = target.service else {
-        return internet(subnet, network, |_| None);
+        return internet(subnet, network, None);
     };
     let endpoints = match network.endpoints.get() {
         Ok(endpoints) => endpoints,
@@ -163,12 +196,18 @@ fn way(target: &Target, subnet: &Subnet, network: &NetworkEvidence, aws: &AwsEvi
         let why = subnet.route_table.get().err().unwrap_or_default();
         return Way::Uncertain(format!("its route table could not be read: {why}"));
     }
-    internet(subnet, network, |vpc| Some(missing(service, region, vpc, subnet, &named)))
+    internet(subnet, network, Some(missing(service, region, network, subnet, &named)))
 }
 
-/// The remedy for a service without an endpoint.
-fn missing(service: &'static str, region: &str, vpc: &str, subnet: &Subnet, named: &[&Endpoint]) -> String {
-    let full = service_name(service, region);
+/// The remedy for a service without an endpoint that leads there.
+fn missing(
+    service: &'static str,
+    region: &str,
+    network: &NetworkEvidence,
+    subnet: &Subnet,
+    named: &[&Endpoint],
+) -> String {
+    let (full, vpc) = (service_name(service, region), &network.vpc);
     if let Some(endpoint) = named.first() {
         return match &endpoint.kind {
             EndpointKind::Interface { .. } => format!(
@@ -184,14 +223,19 @@ fn missing(service: &'static str, region: &str, vpc: &str, subnet: &Subnet, name
         };
     }
     if service == "s3" {
-        let table = subnet.route_table.known().map_or("ROUTE_TABLE", String::as_str);
+        let mut tables = Vec::new();
+        for subnet in &network.subnets {
+            put(&mut tables, subnet.route_table.known().cloned());
+        }
         return format!(
-            "make the gateway endpoint {full}: `aws ec2 create-vpc-endpoint --vpc-id {vpc} --vpc-endpoint-type Gateway --service-name {full} --route-table-ids {table}`"
+            "make the gateway endpoint {full}: `aws ec2 create-vpc-endpoint --vpc-id {vpc} --vpc-endpoint-type Gateway --service-name {full} --route-table-ids {}`",
+            tables.join(" ")
         );
     }
+    let subnets: Vec<&str> = network.subnets.iter().map(|subnet| subnet.id.as_str()).collect();
     format!(
         "make the interface endpoint {full}: `aws ec2 create-vpc-endpoint --vpc-id {vpc} --vpc-endpoint-type Interface --service-name {full} --private-dns-enabled --subnet-ids {}`",
-        subnet.id
+        subnets.join(" ")
     )
 }
 
@@ -213,7 +257,7 @@ fn through(endpoint: &Endpoint, target: &Target, subnet: &Subnet, network: &Netw
             Some(way) => way,
             None => Way::Open(endpoint.id.clone()),
         },
-        Passage::Shut { why, remedy } => Way::Closed(why, remedy),
+        Passage::Shut { why, remedy } => Way::Closed(Closed::shut(why, remedy)),
         Passage::Uncertain(why) => Way::Uncertain(why),
     }
 }
@@ -237,33 +281,29 @@ fn lets_through(endpoint: &Endpoint, target: &Target, aws: &AwsEvidence) -> Opti
     match evaluate(&request, std::slice::from_ref(&document)) {
         Answer::Allowed { .. } => None,
         Answer::Unknown { why } => Some(Way::Uncertain(why)),
-        answer @ (Answer::Denied { .. } | Answer::NotAllowed) => Some(Way::Closed(
+        answer @ (Answer::Denied { .. } | Answer::NotAllowed) => Some(Way::Closed(Closed::shut(
             format!("the policy of {} does not let {action} on {resource} through ({answer})", endpoint.id),
             format!("let the policy of {} allow {action} on {}", endpoint.id, resource.replace("/any", "/*")),
-        )),
+        ))),
     }
 }
 
-/// The way to the internet. `endpoint` tells the remedy that an endpoint would be, by the VPC's id.
-fn internet(subnet: &Subnet, network: &NetworkEvidence, endpoint: impl Fn(&str) -> Option<String>) -> Way {
-    let or = |nat: &str| match endpoint(&network.vpc) {
-        Some(endpoint) => format!("{endpoint}, or {nat}"),
-        None => nat.to_owned(),
-    };
+/// The way to the internet. `remedy` is what would do without.
+fn internet(subnet: &Subnet, network: &NetworkEvidence, remedy: Option<String>) -> Way {
+    let nat = || format!("route 0.0.0.0/0 of {} to a NAT gateway", subnet.id);
     let by = match subnet.default_route.get() {
         Ok(DefaultRoute::Nat(id)) => id,
         Ok(DefaultRoute::InternetGateway(id)) if network.public_ip => id,
         Ok(DefaultRoute::InternetGateway(id)) => {
-            return Way::Closed(
-                format!("its default route leads to {id}, which is a way only with a public address"),
-                or("give the tasks public addresses, or route 0.0.0.0/0 of the subnet to a NAT gateway"),
-            );
+            return Way::Closed(Closed {
+                why: format!("its default route leads to {id}, which is a way only with a public address"),
+                remedy,
+                instead: Some(format!("give the tasks public addresses, or {}", nat())),
+            });
         }
         Ok(DefaultRoute::Nowhere) => {
-            return Way::Closed(
-                "it has no default route and no endpoint for this".to_owned(),
-                or("route 0.0.0.0/0 of the subnet to a NAT gateway"),
-            );
+            let why = if remedy.is_some() { "no default route, and no endpoint for it" } else { "no default route" };
+            return Way::Closed(Closed { why: why.to_owned(), remedy, instead: Some(nat()) });
         }
         Ok(DefaultRoute::Elsewhere(id)) => {
             return Way::Uncertain(format!("its default route leads to {id}, and on from there it can't be seen"));
@@ -273,7 +313,7 @@ fn internet(subnet: &Subnet, network: &NetworkEvidence, endpoint: impl Fn(&str) 
     match network.security_groups.get() {
         Ok(own) => match groups::out_to_internet(own) {
             Passage::Open => Way::Open(by.clone()),
-            Passage::Shut { why, remedy } => Way::Closed(why, remedy),
+            Passage::Shut { why, remedy } => Way::Closed(Closed::shut(why, remedy)),
             Passage::Uncertain(why) => Way::Uncertain(why),
         },
         Err(why) => Way::Uncertain(format!("the security groups could not be read: {why}")),

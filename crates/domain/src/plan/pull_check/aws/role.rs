@@ -119,7 +119,13 @@ fn trust(role: &Role, aws: &AwsEvidence) -> Outcome {
     };
     let mut context = Context::new().with("aws:SecureTransport", "true").without("sts:ExternalId");
     if let Some(account) = account(aws) {
+        // Which task it will be is open; that it is one of this account and region is not (ECS developer guide, "Amazon ECS
+        // task IAM role", on the confused deputy).
+        let (region, partition) = (&aws.puller.region, partition_of(&aws.puller.region));
         context = context.with("aws:SourceAccount", account);
+        if role.acted_by == ActedBy::Task {
+            context = context.with_beginning("aws:SourceArn", format!("arn:{partition}:ecs:{region}:{account}:"));
+        }
     }
     let request = Request {
         requester: &Requester::Service(service.to_owned()),

@@ -115,7 +115,7 @@ fn a_way_to_the_internet_is_a_way_to_ecr() {
                 "failed",
                 &[
                     "NoRoute",
-                    "subnet-b to ecr.api",
+                    "subnet-b to ecr.api, ecr.dkr, s3, logs: its default route leads to",
                     "igw-1, which is a way only with a public address",
                     "give the tasks public addresses",
                 ],
@@ -126,10 +126,11 @@ fn a_way_to_the_internet_is_a_way_to_ecr() {
                 What::Network,
                 "failed",
                 &[
-                    "subnet-a to ecr.dkr: it has no default route",
+                    "subnet-a to ecr.api, ecr.dkr, s3, logs: no default route, and no endpoint for it",
                     "make the interface endpoint com.amazonaws.eu-west-1.ecr.dkr: `aws ec2 create-vpc-endpoint --vpc-id vpc-1 --vpc-endpoint-type Interface",
                     "make the gateway endpoint com.amazonaws.eu-west-1.s3",
-                    "NAT gateway",
+                    "--subnet-ids subnet-a subnet-b`",
+                    "; or, instead of endpoints, route 0.0.0.0/0 of subnet-a to a NAT gateway",
                 ],
             ),
             (
