@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
@@ -10,6 +11,11 @@ use layer0_domain::port::engine::Engine;
 use layer0_engine::ecs::{EcsConfig, EcsEngine, Rate, Rates, connect};
 use layer0_testkit::aws::{Behaviour, FakeAws, FakeAwsConfig};
 use layer0_testkit::engine_suite::{CONTAINER, Role, Subject, TALK};
+
+mod pull_check;
+
+/// The region of the fake AWS.
+const REGION: &str = "us-east-1";
 
 /// Faster than anything that is looked for.
 const NO_LIMIT: Rate = Rate { burst: 10_000.0, per_second: 10_000.0 };
@@ -29,11 +35,18 @@ async fn world() -> Arc<FakeAws> {
 }
 
 async fn engine(aws: &FakeAws) -> Arc<dyn Engine> {
-    let connection = connect(Some("us-east-1"), Some(aws.endpoint())).await.expect("a region is given");
+    Arc::new(EcsEngine::start(config(), &sdk(aws).await))
+}
+
+async fn sdk(aws: &FakeAws) -> SdkConfig {
+    let connection = connect(Some(REGION), Some(aws.endpoint())).await.expect("a region is given");
     // The fake checks no signature, but the SDK does not send a request without one.
     let keys = Credentials::new("test", "test", None, None, "test");
-    let sdk = connection.sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(keys)).build();
-    let mut config = EcsConfig::new("suite".to_owned(), "suite-0123456789".to_owned(), connection.region.clone());
+    connection.sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(keys)).build()
+}
+
+fn config() -> EcsConfig {
+    let mut config = EcsConfig::new("suite".to_owned(), "suite-0123456789".to_owned(), REGION.to_owned());
     config.vpc = "vpc-main".to_owned();
     config.private_subnets = vec!["subnet-private-a".to_owned(), "subnet-private-b".to_owned()];
     config.public_subnets = vec!["subnet-public-a".to_owned(), "subnet-public-b".to_owned()];
@@ -51,7 +64,7 @@ async fn engine(aws: &FakeAws) -> Arc<dyn Engine> {
     config.settle = Duration::from_millis(150);
     config.look_busy = Duration::from_millis(20);
     config.look_quiet = Duration::from_millis(200);
-    Arc::new(EcsEngine::start(config, &sdk))
+    config
 }
 
 async fn subject() -> Subject {
