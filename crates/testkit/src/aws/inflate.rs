@@ -45,7 +45,7 @@ impl Bits<'_> {
         Some(value)
     }
 
-    fn to_byte(&mut self) {
+    fn align_to_byte(&mut self) {
         self.at = self.at.div_ceil(8) * 8;
     }
 }
@@ -114,7 +114,7 @@ fn inflate(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
         let last = bits.take(1)? == 1;
         match bits.take(2)? {
             0 => {
-                bits.to_byte();
+                bits.align_to_byte();
                 let length = bits.take(16)?;
                 if bits.take(16)? != length ^ 0xffff {
                     return None;

@@ -1,5 +1,6 @@
 //! ECR, in the region and account that an image's name says.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::PoisonError;
 
@@ -135,7 +136,7 @@ impl Aws {
                 break;
             }
         }
-        images.sort_by(|one, other| other.image_pushed_at.cmp(&one.image_pushed_at));
+        images.sort_by_key(|image| Reverse(image.image_pushed_at));
         Ok(images.into_iter().flat_map(|image| image.image_tags.unwrap_or_default()).take(most).collect())
     }
 

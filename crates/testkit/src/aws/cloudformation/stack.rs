@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::super::world::Id;
 
+/// What a stack was made of: template, parameters, tags.
+pub(super) type Before = (Value, BTreeMap<String, String>, BTreeMap<String, String>);
+
 /// A stack.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -37,7 +40,7 @@ pub(crate) struct Stack {
     /// What an update replaced or removed: to be deleted at its end.
     pub(super) leftovers: Vec<Leftover>,
     /// The template, parameters and tags before the update, for its rollback.
-    pub(super) before: Option<(Value, BTreeMap<String, String>, BTreeMap<String, String>)>,
+    pub(super) before: Option<Before>,
 }
 
 /// What happens when a creation fails.
