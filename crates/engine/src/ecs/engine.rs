@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::ServiceId;
-use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
@@ -102,9 +101,7 @@ impl Engine for EcsEngine {
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
-        let amd64 = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
-        let platform = question.platform.clone().unwrap_or_else(amd64);
-        Ok(PullEvidence { platform, local: None, remote: None, aws: None })
+        super::evidence::gather(&self.shared, question).await
     }
 
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {

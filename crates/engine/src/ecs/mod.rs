@@ -5,6 +5,7 @@
 //! load balancer  a CloudFormation stack: ALB, NLB or classic ELB, target groups, security group         template/load_balancer
 //! service        an ECS service; each deployment has a task definition family of its own                services/
 //! task           ECS tasks, found again by who started them                                             tasks
+//! pull check     what can be found out about image, role and network before a start                      evidence/
 //! ```
 //!
 //! `ensure` takes a wish down and goes one step towards it. What can't be done yet (an environment that is still being made)
@@ -21,6 +22,7 @@ mod connect;
 mod definition;
 mod engine;
 mod environments;
+mod evidence;
 mod logs;
 mod look;
 mod names;

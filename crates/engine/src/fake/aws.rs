@@ -95,7 +95,7 @@ fn image(case: &str, question: &PullQuestion, platforms: &[Platform]) -> EcrImag
     let digest = image.digest().cloned().unwrap_or_else(|| Digest::sha256_of(image.canonical_key().as_bytes()));
     match case {
         "no-repository" => EcrImage::NoRepository,
-        "no-tag" => EcrImage::NoImage { tags: vec!["latest".to_owned()] },
+        "no-tag" => EcrImage::NoImage { tags: Fact::Known(vec!["latest".to_owned()]) },
         _ => EcrImage::Found {
             missing: Fact::Known(if case == "no-layer" { vec![Digest::sha256_of(b"a layer")] } else { Vec::new() }),
             platforms: Fact::Known(if case == "no-platform" {

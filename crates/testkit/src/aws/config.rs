@@ -35,6 +35,8 @@ pub struct FakeAwsConfig {
     /// The account's token buckets; empty: nothing is throttled. [`throttle::documented`](super::throttle::documented) has
     /// those of the API reference.
     pub throttles: Vec<Throttle>,
+    /// How many things a page of EC2 has. AWS may end a page wherever it likes.
+    pub ec2_page: usize,
     /// Where ids and latencies come from: the same seed and the same calls give the same ids.
     pub seed: u64,
     /// Whether images have to be there to be pulled.
@@ -70,6 +72,7 @@ impl Default for FakeAwsConfig {
             latency_ms: (0, 0),
             timeout_ms: 60_000,
             throttles: Vec::new(),
+            ec2_page: 1000,
             seed: 1,
             pulls: Pulls::Succeed,
             network: Network::default(),

@@ -1,5 +1,5 @@
-//! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, ELBv2, EC2's networks, ECR, IAM
-//! and STS, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency, target health that
+//! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, ELBv2, EC2's networks, ECR, IAM,
+//! STS and Organizations, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency, target health that
 //! gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
 //!
 //! ```no_run
@@ -48,6 +48,7 @@ mod inflate;
 mod inspect;
 mod logs;
 pub mod network;
+mod organizations;
 mod server;
 pub mod throttle;
 mod wildcard;
@@ -60,6 +61,7 @@ pub use ecr::FakeImage;
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
 pub use iam::Role;
 pub use inspect::Inspection;
+pub use organizations::Organization;
 pub use wire::{AwsError, Protocol, Service};
 pub use world::Call;
 
@@ -192,6 +194,16 @@ impl FakeAws {
     /// Sets the policy of a registry.
     pub fn registry_policy(&self, registry: &str, policy: &str) {
         self.shared.with(|world| world.ecr.registry_policies.insert(registry.to_owned(), policy.to_owned()));
+    }
+
+    /// Sets an account setting of the registry, such as `REGISTRY_POLICY_SCOPE`.
+    pub fn registry_setting(&self, name: &str, value: &str) {
+        self.shared.with(|world| world.ecr.settings.insert(name.to_owned(), value.to_owned()));
+    }
+
+    /// Says what organization the account is in; without that it is in none.
+    pub fn organization(&self, organization: Organization) {
+        self.shared.with(|world| world.organization = Some(organization));
     }
 
     /// Says who may read the registries of other accounts: by the registry's account, the repository and the action.

@@ -62,6 +62,8 @@ pub struct Endpoint {
     pub route_tables: Vec<String>,
     /// Whether the VPC's DNS answers with it.
     pub private_dns: bool,
+    /// Its policy; `None`: the one that lets everything through.
+    pub policy: Option<String>,
 }
 
 /// A security group.
@@ -99,6 +101,8 @@ pub enum Peer {
     Cidr(String),
     /// A security group.
     Group(String),
+    /// A prefix list.
+    PrefixList(String),
 }
 
 impl SecurityRule {

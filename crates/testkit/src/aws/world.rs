@@ -20,6 +20,7 @@ use super::elbv2::{self, Elb};
 use super::fault::Faults;
 use super::iam::Iam;
 use super::logs::Logs;
+use super::organizations::{self, Organization};
 use super::throttle::Buckets;
 use super::wire::{AwsError, Service};
 use super::{cloudformation, ec2, ecr, iam, logs};
@@ -143,6 +144,7 @@ pub(crate) struct World {
     pub(crate) ec2: Ec2,
     pub(crate) ecr: Ecr,
     pub(crate) iam: Iam,
+    pub(crate) organization: Option<Organization>,
 }
 
 impl World {
@@ -163,6 +165,7 @@ impl World {
             ec2: Ec2::new(&config.network),
             ecr: Ecr::default(),
             iam: Iam::default(),
+            organization: None,
             config,
         }
     }
@@ -204,6 +207,7 @@ impl World {
             Service::Iam => iam::answer(self, operation, input),
             Service::Sts => iam::answer_sts(self, operation, input),
             Service::Ec2 => ec2::answer(self, operation, input),
+            Service::Organizations => organizations::answer(self, operation, input),
         }
     }
 

@@ -3,7 +3,8 @@
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
 use layer0_domain::port::engine::{EngineError, LogQuery, Removed};
-use layer0_domain::port::pull::{AnsweredBy, PullQuestion, RemoteImage};
+use layer0_domain::port::pull::aws::EcrImage;
+use layer0_domain::port::pull::{AnsweredBy, Fact, PullQuestion, RemoteImage};
 
 use super::{Role, Subject, wish_service};
 use crate::until::ends;
@@ -73,8 +74,18 @@ pub async fn missing_image_is_not_found(subject: Subject) {
     let evidence = evidence.unwrap_or_else(|error| panic!("the engine has to answer: {error}"));
     assert_eq!(evidence.local, None);
     assert_eq!(evidence.platform.os, "linux");
-    let remote = evidence.remote.expect("the engine has to ask, it is not our registry");
-    assert!(!matches!(remote, RemoteImage::Found { .. }), "{remote:?}");
+    // An engine on AWS answers for images of ECR, and for those alone, by what ECR says.
+    match evidence.aws.and_then(|aws| aws.ecr) {
+        Some(ecr) => {
+            let says_no = matches!(ecr.image, Fact::Known(EcrImage::NoRepository | EcrImage::NoImage { .. }));
+            assert!(says_no, "{:?}", ecr.image);
+            assert_eq!(evidence.remote, None);
+        }
+        None => {
+            let remote = evidence.remote.expect("the engine has to ask, it is not our registry");
+            assert!(!matches!(remote, RemoteImage::Found { .. }), "{remote:?}");
+        }
+    }
     subject.leave().await;
 }
 
@@ -83,5 +94,6 @@ pub async fn our_own_registry_is_not_asked(subject: Subject) {
     let evidence = subject.engine().pull_evidence(&missing(&subject, AnsweredBy::Us)).await;
     let evidence = evidence.unwrap_or_else(|error| panic!("the engine has to answer: {error}"));
     assert_eq!((evidence.local, evidence.remote), (None, None));
+    assert_eq!(evidence.aws.and_then(|aws| aws.ecr), None);
     subject.leave().await;
 }

@@ -126,12 +126,16 @@ fn no_repository(image: &Mapped, host: &EcrHost, place: &str) -> Outcome {
     )
 }
 
-fn no_image(image: &Mapped, tags: &[String], place: &str) -> Outcome {
+fn no_image(image: &Mapped, tags: &Fact<Vec<String>>, place: &str) -> Outcome {
     let asked = match image.backing.digest() {
         Some(digest) => digest.to_string(),
         None => image.backing.tag().unwrap_or("latest").to_owned(),
     };
-    let has = if tags.is_empty() { "it holds no image".to_owned() } else { format!("it has {}", tags.join(", ")) };
+    let has = match tags {
+        Fact::Known(tags) if tags.is_empty() => "it holds no image with a tag".to_owned(),
+        Fact::Known(tags) => format!("it has {}", tags.join(", ")),
+        Fact::Unknown(why) => format!("what it has is not known: {why}"),
+    };
     Outcome::failed(
         FailureClass::ImageNotFound,
         format!("`{}`: repository `{}` of {place} has no `{asked}` ({has})", image.written, image.backing.path()),

@@ -72,7 +72,7 @@ pub enum EcrImage {
     /// The repository is there, the tag or digest is not.
     NoImage {
         /// Some tags that are, the newest first.
-        tags: Vec<String>,
+        tags: Fact<Vec<String>>,
     },
 }
 

@@ -56,9 +56,7 @@ impl AwsError {
         if let SdkError::ServiceError(context) = &error {
             let code = context.err().code().unwrap_or_default();
             let words = context.err().message().unwrap_or("no more was said");
-            let kind = kind(code, context.raw().status().as_u16());
-            let message = if code.is_empty() { words.to_owned() } else { format!("{code}: {words}") };
-            return Self { op, kind, code: code.to_owned(), message, source: None };
+            return Self::refused(op, code, words, context.raw().status().as_u16());
         }
         let message = match &error {
             SdkError::TimeoutError(_) => "no answer in time",
@@ -73,6 +71,39 @@ impl AwsError {
             code: String::new(),
             message: message.to_owned(),
             source: Some(Box::new(error)),
+        }
+    }
+
+    /// A refusal of a call that no client of the SDK made.
+    pub(super) fn refused(op: &'static str, code: &str, words: &str, status: u16) -> Self {
+        let kind = kind(code, status);
+        let message = if code.is_empty() { words.to_owned() } else { format!("{code}: {words}") };
+        Self { op, kind, code: code.to_owned(), message, source: None }
+    }
+
+    /// A call to which nobody answered.
+    pub(super) fn unanswered(op: &'static str, message: &str, source: BoxError) -> Self {
+        Self { op, kind: Kind::Unreachable, code: String::new(), message: message.to_owned(), source: Some(source) }
+    }
+
+    /// Whether AWS said nothing at all.
+    pub(in crate::ecs) fn is_silence(&self) -> bool {
+        self.kind == Kind::Unreachable && self.source.is_some()
+    }
+
+    /// Why something is not known, in words for people: names the call, and what is to be allowed.
+    pub(in crate::ecs) fn reason(&self) -> String {
+        let op = self.op;
+        match self.kind {
+            Kind::Denied
+                if matches!(self.code.as_str(), "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation") =>
+            {
+                format!("access denied to {op}")
+            }
+            Kind::Denied => format!("access denied to {op} ({})", self.code),
+            Kind::Throttled => format!("{op} is throttled"),
+            Kind::Unreachable => format!("{op} was not answered: {}", self.message),
+            Kind::Missing | Kind::Exists | Kind::Busy | Kind::Refused => format!("{op} was refused: {}", self.message),
         }
     }
 
@@ -198,6 +229,7 @@ fn kind(code: &str, status: u16) -> Kind {
         | "ClusterContainsServicesException"
         | "ClusterContainsTasksException"
         | "ClusterContainsContainerInstancesException" => Kind::Busy,
+        _ if code.ends_with(".NotFound") => Kind::Missing,
         _ if status == 429 => Kind::Throttled,
         _ if status >= 500 => Kind::Unreachable,
         _ if status == 403 => Kind::Denied,

@@ -4,11 +4,19 @@
 mod balancers;
 mod ecs;
 mod error;
+mod identity;
 mod logs;
+mod network;
+mod organizations;
 mod pace;
+mod registry;
+mod signed;
 mod stacks;
+mod xml;
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Mutex;
 
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -23,8 +31,11 @@ pub(super) use self::ecs::{
     TaskFilter, TaskWanted,
 };
 pub(super) use self::error::{AwsError, Kind};
+pub(super) use self::identity::RoleSeen;
 pub(super) use self::logs::{LogEvent, Span};
+pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
+pub(super) use self::registry::{AskedBy, Lookup, Manifest};
 pub(super) use self::stacks::{Stack, StackWanted};
 
 /// The clients and their pace.
@@ -33,19 +44,40 @@ pub(super) struct Aws {
     stacks: aws_sdk_cloudformation::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
     balancers: aws_sdk_elasticloadbalancingv2::Client,
+    iam: aws_sdk_iam::Client,
+    sts: aws_sdk_sts::Client,
+    /// By region: an image lies where its name says.
+    registries: Mutex<HashMap<String, aws_sdk_ecr::Client>>,
+    sdk: SdkConfig,
+    sender: signed::Sender,
+    ec2: signed::Place,
+    organizations: signed::Place,
+    /// The account that the credentials are of; it does not change.
+    account: tokio::sync::OnceCell<String>,
     pace: pace::Pace,
 }
 
 impl Aws {
     pub(super) fn new(sdk: &SdkConfig, rates: Rates) -> Self {
+        let sender = signed::Sender::new(sdk);
+        let region = sdk.region().map(ToString::to_string).unwrap_or_default();
         Self {
             ecs: aws_sdk_ecs::Client::new(sdk),
             stacks: aws_sdk_cloudformation::Client::new(sdk),
             logs: aws_sdk_cloudwatchlogs::Client::new(sdk),
             balancers: aws_sdk_elasticloadbalancingv2::Client::new(sdk),
+            iam: aws_sdk_iam::Client::new(sdk),
+            sts: aws_sdk_sts::Client::new(sdk),
+            registries: Mutex::default(),
+            sdk: sdk.clone(),
+            ec2: sender.place("ec2", "EC2", &region),
+            organizations: organizations::place(&sender, &region),
+            sender,
+            account: tokio::sync::OnceCell::new(),
             pace: pace::Pace::new(rates),
         }
     }
+
     /// Makes a call in its turn.
     async fn send<T, E>(
         &self,

@@ -20,6 +20,12 @@ pub(in crate::ecs) enum Family {
     Logs,
     /// Elastic Load Balancing.
     Balancers,
+    /// ECR.
+    Registry,
+    /// IAM, STS and Organizations.
+    Identity,
+    /// EC2, of which only reads are made.
+    Network,
 }
 
 /// How many calls of a family may be made at once, and how many a second go on.
@@ -35,7 +41,10 @@ pub struct Rate {
 ///
 /// ECS documents buckets for each action and account, the smallest of those used here with a burst of 50 and 20 a second for
 /// reads ("Request throttling for the Amazon ECS API"); half of it is left to others in the account. CloudFormation and Logs
-/// publish few numbers (`DescribeLogStreams`: 25 a second); there the values are careful guesses.
+/// publish few numbers (`DescribeLogStreams`: 25 a second); there the values are careful guesses. EC2 documents 100 at once and
+/// 20 a second for calls that only read ("Request throttling for the Amazon EC2 API"); of that too half is taken. ECR's quotas
+/// for what a pull needs are in the hundreds a second; those for policies, and those of IAM and Organizations, are not
+/// published.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
     /// ECS calls that only read.
@@ -48,6 +57,12 @@ pub struct Rates {
     pub logs: Rate,
     /// Elastic Load Balancing.
     pub balancers: Rate,
+    /// ECR.
+    pub registry: Rate,
+    /// IAM, STS and Organizations.
+    pub identity: Rate,
+    /// EC2.
+    pub network: Rate,
 }
 
 impl Default for Rates {
@@ -58,6 +73,9 @@ impl Default for Rates {
             stacks: Rate { burst: 10.0, per_second: 2.0 },
             logs: Rate { burst: 10.0, per_second: 5.0 },
             balancers: Rate { burst: 20.0, per_second: 5.0 },
+            registry: Rate { burst: 20.0, per_second: 10.0 },
+            identity: Rate { burst: 15.0, per_second: 5.0 },
+            network: Rate { burst: 50.0, per_second: 10.0 },
         }
     }
 }
@@ -70,6 +88,9 @@ pub(in crate::ecs) struct Pace {
     stacks: Bucket,
     logs: Bucket,
     balancers: Bucket,
+    registry: Bucket,
+    identity: Bucket,
+    network: Bucket,
 }
 
 impl Pace {
@@ -80,6 +101,9 @@ impl Pace {
             stacks: Bucket::new(rates.stacks),
             logs: Bucket::new(rates.logs),
             balancers: Bucket::new(rates.balancers),
+            registry: Bucket::new(rates.registry),
+            identity: Bucket::new(rates.identity),
+            network: Bucket::new(rates.network),
         }
     }
 
@@ -91,6 +115,9 @@ impl Pace {
             Family::Stacks => &self.stacks,
             Family::Logs => &self.logs,
             Family::Balancers => &self.balancers,
+            Family::Registry => &self.registry,
+            Family::Identity => &self.identity,
+            Family::Network => &self.network,
         };
         let wait = bucket.take(Instant::now());
         if !wait.is_zero() {

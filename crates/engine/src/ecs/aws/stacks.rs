@@ -114,6 +114,19 @@ impl Aws {
         }
     }
 
+    /// What a part of a stack is called; `None` when stack or part is not there.
+    pub(in crate::ecs) async fn stack_resource(&self, stack: &str, part: &str) -> Result<Option<String>, AwsError> {
+        let call = self.stacks.describe_stack_resources().stack_name(stack).logical_resource_id(part);
+        let op = "cloudformation:DescribeStackResources";
+        let answer = match self.send(op, Family::Stacks, call.send()).await.map_err(gone) {
+            Ok(answer) => answer,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut found = answer.stack_resources.unwrap_or_default().into_iter();
+        Ok(found.find(|it| it.logical_resource_id.as_deref() == Some(part)).and_then(|it| it.physical_resource_id))
+    }
+
     /// The first failure in what a stack last did: which resource, and why. What was cancelled because of it is left out.
     pub(in crate::ecs) async fn stack_failure(&self, id: &str) -> Result<Option<String>, AwsError> {
         let call = self.stacks.describe_stack_events().stack_name(id);

@@ -12,7 +12,7 @@ use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::EnvironmentId;
 use serde_json::{Value, json};
 
-use super::{CAPACITY_PROVIDER, MEMBERS, SECURITY_GROUP, Template, attribute, reference};
+use super::{CAPACITY_PROVIDER, MACHINE_ROLE, MEMBERS, SECURITY_GROUP, Template, attribute, reference};
 use crate::ecs::aws::StackWanted;
 use crate::ecs::config::EcsConfig;
 use crate::ecs::names::{self, Names};
@@ -104,7 +104,7 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
     });
     // The machines pull from ECR and talk to ECS with this role; no Docker credential is ever put on them.
     template.resource(
-        "MachineRole",
+        MACHINE_ROLE,
         "AWS::IAM::Role",
         json!({
             "AssumeRolePolicyDocument": assume,
@@ -113,7 +113,7 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
             ],
         }),
     );
-    template.resource("MachineProfile", "AWS::IAM::InstanceProfile", json!({ "Roles": [reference("MachineRole")] }));
+    template.resource("MachineProfile", "AWS::IAM::InstanceProfile", json!({ "Roles": [reference(MACHINE_ROLE)] }));
     let kind = if environment.instance_type.is_empty() { INSTANCE_TYPE } else { &environment.instance_type };
     let ami = if environment.ami_id.is_empty() { AMI } else { &environment.ami_id };
     template.resource(

@@ -23,6 +23,8 @@ pub(super) const SECURITY_GROUP: &str = "SecurityGroup";
 pub(super) const MEMBERS: &str = "Members";
 /// Output of an environment's stack: the capacity provider of its machines, where it has some.
 pub(super) const CAPACITY_PROVIDER: &str = "CapacityProvider";
+/// Part of an environment's stack: the role of its machines, where it has some.
+pub(super) const MACHINE_ROLE: &str = "MachineRole";
 /// Output of a load balancer's stack: its address.
 pub(super) const ADDRESS: &str = "Address";
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 use layer0_domain::model::entity::EntityRef;
@@ -25,25 +26,43 @@ use layer0_testkit::until::until;
 /// Faster than anything that is looked for.
 const NO_LIMIT: Rate = Rate { burst: 10_000.0, per_second: 10_000.0 };
 
+/// The region of the fake AWS.
+pub(crate) const REGION: &str = "us-east-1";
+
 /// An engine on a fake AWS, quick enough that a workflow takes a fraction of a second.
 pub(crate) async fn engine(aws: &FakeAws) -> Arc<dyn Engine> {
-    let connection = connect(Some("us-east-1"), Some(aws.endpoint())).await.expect("a region is given");
+    Arc::new(EcsEngine::start(config(), &sdk(aws).await))
+}
+
+pub(crate) async fn sdk(aws: &FakeAws) -> SdkConfig {
+    let connection = connect(Some(REGION), Some(aws.endpoint())).await.expect("a region is given");
     // The fake checks no signature, but the SDK does not send a request without one.
     let keys = Credentials::new("test", "test", None, None, "test");
     let retries = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(2));
     let sdk = connection.sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(keys));
-    let sdk = sdk.retry_config(retries).build();
-    let mut config = EcsConfig::new("suite".to_owned(), "suite-0123456789".to_owned(), connection.region.clone());
+    sdk.retry_config(retries).build()
+}
+
+pub(crate) fn config() -> EcsConfig {
+    let mut config = EcsConfig::new("suite".to_owned(), "suite-0123456789".to_owned(), REGION.to_owned());
     config.vpc = "vpc-main".to_owned();
     config.private_subnets = vec!["subnet-private-a".to_owned(), "subnet-private-b".to_owned()];
     config.public_subnets = vec!["subnet-public-a".to_owned(), "subnet-public-b".to_owned()];
     config.execution_role = Some("arn:aws:iam::123456789012:role/l0-execution".to_owned());
-    config.rates =
-        Rates { ecs_read: NO_LIMIT, ecs_write: NO_LIMIT, stacks: NO_LIMIT, logs: NO_LIMIT, balancers: NO_LIMIT };
+    config.rates = Rates {
+        ecs_read: NO_LIMIT,
+        ecs_write: NO_LIMIT,
+        stacks: NO_LIMIT,
+        logs: NO_LIMIT,
+        balancers: NO_LIMIT,
+        registry: NO_LIMIT,
+        identity: NO_LIMIT,
+        network: NO_LIMIT,
+    };
     config.settle = Duration::from_millis(150);
     config.look_busy = Duration::from_millis(20);
     config.look_quiet = Duration::from_millis(200);
-    Arc::new(EcsEngine::start(config, &sdk))
+    config
 }
 
 /// A definition of one container that listens on port 80 and has a check.

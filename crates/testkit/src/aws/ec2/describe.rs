@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::network::{Endpoint, Peer, RouteTable, SecurityRule, Subnet};
 use super::super::wire::{AwsError, Input};
-use super::super::world::World;
+use super::super::world::{World, page_start, page_token};
 use super::{Group, filters, tags_value};
 
 /// The ids that a request names all have to be there.
@@ -13,6 +13,18 @@ fn check_ids<'a>(asked: &[&str], has: impl Fn(&str) -> bool + 'a, code: &str, ki
         None => Ok(()),
         Some(id) => Err(AwsError::new(code, format!("The {kind} ID '{id}' does not exist"))),
     }
+}
+
+/// A page of what a request asks for.
+fn paged(world: &World, input: &Value, list: &str, shown: Vec<Value>) -> Result<Value, AwsError> {
+    let start: usize = page_start(input, "NextToken")?.and_then(|at| at.parse().ok()).unwrap_or(0);
+    let end = start.saturating_add(world.config.ec2_page);
+    let mut answer = json!({});
+    if shown.len() > end {
+        answer["nextToken"] = page_token(&end.to_string());
+    }
+    answer[list] = shown.into_iter().skip(start).take(world.config.ec2_page).collect();
+    Ok(answer)
 }
 
 fn one(text: &str) -> Option<Vec<String>> {
@@ -38,7 +50,7 @@ pub(super) fn vpcs(world: &World, input: &Value) -> Result<Value, AwsError> {
             }));
         }
     }
-    Ok(json!({"vpcSet": shown}))
+    paged(world, input, "vpcSet", shown)
 }
 
 pub(super) fn subnets(world: &World, input: &Value) -> Result<Value, AwsError> {
@@ -59,7 +71,7 @@ pub(super) fn subnets(world: &World, input: &Value) -> Result<Value, AwsError> {
             shown.push(subnet_value(world, subnet));
         }
     }
-    Ok(json!({"subnetSet": shown}))
+    paged(world, input, "subnetSet", shown)
 }
 
 fn subnet_value(world: &World, subnet: &Subnet) -> Value {
@@ -94,7 +106,7 @@ pub(super) fn route_tables(world: &World, input: &Value) -> Result<Value, AwsErr
             shown.push(route_table(world, table));
         }
     }
-    Ok(json!({"routeTableSet": shown}))
+    paged(world, input, "routeTableSet", shown)
 }
 
 fn route_table(world: &World, table: &RouteTable) -> Value {
@@ -161,12 +173,16 @@ pub(super) fn endpoints(world: &World, input: &Value) -> Result<Value, AwsError>
                 "routeTableIdSet": endpoint.route_tables,
                 "groupSet": endpoint.security_groups.iter().map(|id| json!({"groupId": id})).collect::<Vec<_>>(),
                 "privateDnsEnabled": endpoint.private_dns,
+                "policyDocument": endpoint.policy.as_deref().unwrap_or(FULL_ACCESS),
                 "ownerId": world.config.account,
             }));
         }
     }
-    Ok(json!({"vpcEndpointSet": shown}))
+    paged(world, input, "vpcEndpointSet", shown)
 }
+
+/// The policy of an endpoint that was given none (PrivateLink guide, "Default endpoint policy").
+const FULL_ACCESS: &str = r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}"#;
 
 /// An endpoint with route tables is a gateway.
 fn endpoint_type(endpoint: &Endpoint) -> &'static str {
@@ -196,7 +212,7 @@ pub(super) fn security_groups(world: &World, input: &Value) -> Result<Value, Aws
             shown.push(group_value(world, id, group));
         }
     }
-    Ok(json!({"securityGroupInfo": shown}))
+    paged(world, input, "securityGroupInfo", shown)
 }
 
 fn group_value(world: &World, id: &str, group: &Group) -> Value {
@@ -230,6 +246,9 @@ fn permission(world: &World, rule: &SecurityRule) -> Value {
         }
         Peer::Cidr(cidr) if cidr.contains(':') => {
             value["ipv6Ranges"] = json!([{"cidrIpv6": cidr, "description": description}]);
+        }
+        Peer::PrefixList(id) => {
+            value["prefixListIds"] = json!([{"prefixListId": id, "description": description}]);
         }
         Peer::Cidr(cidr) => value["ipRanges"] = json!([{"cidrIp": cidr, "description": description}]),
     }

@@ -33,6 +33,8 @@ pub(crate) struct Ecr {
     pub(crate) repositories: BTreeMap<(String, String), Repository>,
     /// By registry.
     pub(crate) registry_policies: BTreeMap<String, String>,
+    /// The account's own settings.
+    pub(crate) settings: BTreeMap<String, String>,
     pub(crate) access: Option<Access>,
     /// By digest.
     blobs: HashMap<String, Bytes>,
@@ -66,6 +68,7 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "SetRepositoryPolicy" => policies::set(world, input),
         "DeleteRepositoryPolicy" => policies::delete(world, input),
         "GetRegistryPolicy" => policies::get_registry(world),
+        "GetAccountSetting" => policies::get_setting(world, input),
         "GetAuthorizationToken" => Ok(authorization(world)),
         _ => Err(unknown_operation(Service::Ecr, operation)),
     }

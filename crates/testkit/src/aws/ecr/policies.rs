@@ -81,3 +81,15 @@ pub(super) fn get_registry(world: &World) -> Result<Value, AwsError> {
     })?;
     Ok(json!({"registryId": registry, "policyText": policy}))
 }
+
+/// The one setting that has a value before anybody sets it (ECR user guide, "Private registry permissions": the scope V2 is the
+/// default).
+const DEFAULT: (&str, &str) = ("REGISTRY_POLICY_SCOPE", "V2");
+
+pub(super) fn get_setting(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let name = input.required("name", "InvalidParameterException")?;
+    let default = || (name == DEFAULT.0).then(|| DEFAULT.1.to_owned());
+    let value = world.ecr.settings.get(name).cloned().or_else(default);
+    let value = value.ok_or_else(|| AwsError::invalid_parameter(format!("Invalid setting name '{name}'")))?;
+    Ok(json!({"name": name, "value": value}))
+}

@@ -35,6 +35,8 @@ pub enum Service {
     Sts,
     /// Elastic Compute Cloud.
     Ec2,
+    /// Organizations.
+    Organizations,
 }
 
 impl Service {
@@ -50,6 +52,7 @@ impl Service {
             Self::Iam => "iam",
             Self::Sts => "sts",
             Self::Ec2 => "ec2",
+            Self::Organizations => "organizations",
         }
     }
 
@@ -57,7 +60,7 @@ impl Service {
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         match self {
-            Self::Ecs | Self::Logs | Self::Ecr => Protocol::Json,
+            Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations => Protocol::Json,
             Self::CloudFormation | Self::Elbv2 | Self::Iam | Self::Sts => Protocol::Query,
             Self::Ec2 => Protocol::Ec2,
         }
@@ -71,7 +74,7 @@ impl Service {
             Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
-            Self::Ecs | Self::Logs | Self::Ecr => "",
+            Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations => "",
         }
     }
 
@@ -81,6 +84,7 @@ impl Service {
             "AmazonEC2ContainerServiceV20141113" => Some(Self::Ecs),
             "Logs_20140328" => Some(Self::Logs),
             "AmazonEC2ContainerRegistry_V20150921" => Some(Self::Ecr),
+            "AWSOrganizationsV20161128" => Some(Self::Organizations),
             _ => None,
         }
     }

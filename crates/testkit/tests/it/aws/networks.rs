@@ -134,6 +134,7 @@ async fn networks_are_described_and_filtered() {
         security_groups: vec!["sg-default".to_owned()],
         route_tables: Vec::new(),
         private_dns: true,
+        policy: None,
     });
     let client = Client::start(FakeAwsConfig { network, ..FakeAwsConfig::default() }).await;
     let xml = client.query(EC2, "DescribeSubnets", &[("SubnetId.1", "subnet-public-a")]).await.expect("it is there");

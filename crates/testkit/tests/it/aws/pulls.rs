@@ -84,6 +84,7 @@ async fn endpoints_are_a_way_too() {
         subnets: vec!["subnet-isolated-a".to_owned()],
         security_groups: vec!["sg-default".to_owned()],
         route_tables: route_tables.iter().map(|&table| table.to_owned()).collect(),
+        policy: None,
         private_dns: true,
     };
     network.endpoints = vec![endpoint("ecr.api", &[]), endpoint("ecr.dkr", &[])];

@@ -20,7 +20,10 @@ fn the_image_check_looks_for_repository_manifest_and_layers() {
             ),
             (
                 "no tag",
-                |case| case.ecr().image = Fact::Known(EcrImage::NoImage { tags: vec!["2".into(), "3".into()] }),
+                |case| {
+                    case.ecr().image =
+                        Fact::Known(EcrImage::NoImage { tags: Fact::Known(vec!["2".into(), "3".into()]) })
+                },
                 What::Image,
                 "failed",
                 &["has no `1` (it has 2, 3)", "docker push 111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/app:1"],

@@ -1,0 +1,254 @@
+//! EC2: subnets, routes, endpoints and security groups, by its query protocol (EC2 API reference, "Making requests"). Only
+//! what the pull check looks at is read.
+
+use layer0_domain::port::pull::aws::{DefaultRoute, Peer, Rule, SecurityGroup};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::pace::Family;
+use super::signed::Question;
+use super::xml::Element;
+use super::{Aws, AwsError};
+
+/// The version of the API.
+const VERSION: &str = "2016-11-15";
+/// What a form leaves as it is (RFC 3986, "unreserved").
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Values that one filter takes (EC2 user guide, "Filter resources").
+const FILTER_MAX: usize = 200;
+
+/// A subnet as EC2 has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ecs) struct SubnetSeen {
+    /// Its id.
+    pub(in crate::ecs) id: String,
+    /// Its addresses.
+    pub(in crate::ecs) cidr: Option<String>,
+    /// Whether machines get a public address there.
+    pub(in crate::ecs) maps_public_ip: bool,
+}
+
+/// A route table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ecs) struct RouteTable {
+    /// Its id.
+    pub(in crate::ecs) id: String,
+    /// Whether it counts for subnets that have none of their own.
+    pub(in crate::ecs) is_main: bool,
+    /// The subnets whose own it is.
+    pub(in crate::ecs) subnets: Vec<String>,
+    /// Where `0.0.0.0/0` leads to.
+    pub(in crate::ecs) default_route: DefaultRoute,
+    /// Prefix lists with the endpoint that each leads to.
+    pub(in crate::ecs) prefix_lists: Vec<(String, String)>,
+}
+
+/// An endpoint that is available.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ecs) struct EndpointSeen {
+    /// Its id.
+    pub(in crate::ecs) id: String,
+    /// The service's name.
+    pub(in crate::ecs) service: String,
+    /// Its policy.
+    pub(in crate::ecs) policy: Option<String>,
+    /// How it is reached.
+    pub(in crate::ecs) reached: Reached,
+}
+
+/// How an endpoint is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ecs) enum Reached {
+    /// By an address.
+    Interface {
+        /// Whether the service's own name leads to it.
+        private_dns: bool,
+        /// The groups around it.
+        groups: Vec<String>,
+    },
+    /// By routes of these tables.
+    Gateway {
+        /// The tables.
+        route_tables: Vec<String>,
+    },
+}
+
+impl Aws {
+    /// Subnets by their ids.
+    pub(in crate::ecs) async fn subnets(&self, ids: &[String]) -> Result<Vec<SubnetSeen>, AwsError> {
+        let asked = ids.iter().enumerate().map(|(at, id)| (format!("SubnetId.{}", at + 1), id.clone())).collect();
+        let found = self.describe("ec2:DescribeSubnets", "DescribeSubnets", "subnetSet", asked, subnet).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The route tables of a VPC.
+    pub(in crate::ecs) async fn route_tables(&self, vpc: &str) -> Result<Vec<RouteTable>, AwsError> {
+        let asked = filter(1, "vpc-id", &[vpc]);
+        let op = "ec2:DescribeRouteTables";
+        let found = self.describe(op, "DescribeRouteTables", "routeTableSet", asked, route_table).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The endpoints of a VPC that are available.
+    pub(in crate::ecs) async fn endpoints(&self, vpc: &str) -> Result<Vec<EndpointSeen>, AwsError> {
+        let mut asked = filter(1, "vpc-id", &[vpc]);
+        asked.extend(filter(2, "vpc-endpoint-state", &["available"]));
+        let op = "ec2:DescribeVpcEndpoints";
+        let found = self.describe(op, "DescribeVpcEndpoints", "vpcEndpointSet", asked, endpoint).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Those of the security groups that are there.
+    pub(in crate::ecs) async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>, AwsError> {
+        let op = "ec2:DescribeSecurityGroups";
+        let mut all = Vec::new();
+        for some in ids.chunks(FILTER_MAX) {
+            let some: Vec<&str> = some.iter().map(String::as_str).collect();
+            let asked = filter(1, "group-id", &some);
+            let found = self.describe(op, "DescribeSecurityGroups", "securityGroupInfo", asked, group).await?;
+            all.extend(found.into_iter().flatten());
+        }
+        Ok(all)
+    }
+
+    /// All pages of a describe call.
+    async fn describe<T>(
+        &self,
+        op: &'static str,
+        action: &str,
+        list: &str,
+        asked: Vec<(String, String)>,
+        read: fn(&Element) -> T,
+    ) -> Result<Vec<T>, AwsError> {
+        let mut all = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut form = format!("Action={action}&Version={VERSION}");
+            for (key, value) in asked
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .chain(token.as_deref().map(|token| ("NextToken", token)))
+            {
+                form.push_str(&format!("&{key}={}", utf8_percent_encode(value, FORM)));
+            }
+            let question = Question {
+                op,
+                content_type: "application/x-www-form-urlencoded; charset=utf-8",
+                target: None,
+                body: form,
+            };
+            let answer = self.ask(Family::Network, &self.ec2, &question, refusal).await?;
+            let root = Element::parse(&answer, &format!("{action}Response"));
+            let root = root.ok_or_else(|| AwsError::incomplete(op, "readable content"))?;
+            all.extend(root.items(list).map(read));
+            token = root.text("nextToken").map(str::to_owned);
+            if token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// The parameters of one filter.
+fn filter(number: usize, name: &str, values: &[&str]) -> Vec<(String, String)> {
+    let values = values.iter().enumerate();
+    let mut all = vec![(format!("Filter.{number}.Name"), name.to_owned())];
+    all.extend(values.map(|(at, value)| (format!("Filter.{number}.Value.{}", at + 1), (*value).to_owned())));
+    all
+}
+
+/// Code and words of an answer that is an error.
+fn refusal(body: &str) -> (String, String) {
+    let root = Element::parse(body, "Response");
+    let error = root.as_ref().and_then(|root| root.first("Errors", "Error"));
+    let text = |name: &str| error.and_then(|error| error.text(name)).unwrap_or_default().to_owned();
+    (text("Code"), text("Message"))
+}
+
+fn subnet(item: &Element) -> Option<SubnetSeen> {
+    Some(SubnetSeen {
+        id: item.text("subnetId")?.to_owned(),
+        cidr: item.text("cidrBlock").map(str::to_owned),
+        maps_public_ip: item.is("mapPublicIpOnLaunch"),
+    })
+}
+
+fn route_table(item: &Element) -> Option<RouteTable> {
+    let associations: Vec<&Element> = item.items("associationSet").collect();
+    let default = item.items("routeSet").find(|route| route.text("destinationCidrBlock") == Some("0.0.0.0/0"));
+    let leads_to = |route: &Element| {
+        let (list, endpoint) = (route.text("destinationPrefixListId")?, route.text("gatewayId")?);
+        Some((list.to_owned(), endpoint.to_owned()))
+    };
+    Some(RouteTable {
+        id: item.text("routeTableId")?.to_owned(),
+        is_main: associations.iter().any(|association| association.is("main")),
+        subnets: associations.iter().filter_map(|it| it.text("subnetId")).map(str::to_owned).collect(),
+        default_route: default.map_or(DefaultRoute::Nowhere, default_route),
+        prefix_lists: item.items("routeSet").filter_map(leads_to).collect(),
+    })
+}
+
+/// By which member of a route its target stands (EC2 API reference, `Route`).
+fn default_route(route: &Element) -> DefaultRoute {
+    if route.text("state") == Some("blackhole") {
+        return DefaultRoute::Nowhere;
+    }
+    let first = |names: &[&str]| names.iter().find_map(|name| route.text(name)).map(str::to_owned);
+    let gateway = first(&["gatewayId", "egressOnlyInternetGatewayId"]);
+    match gateway {
+        Some(id) if id.starts_with("igw-") || id.starts_with("eigw-") => return DefaultRoute::InternetGateway(id),
+        Some(id) => return DefaultRoute::Elsewhere(id),
+        None => {}
+    }
+    if let Some(id) = first(&["natGatewayId", "instanceId", "networkInterfaceId"]) {
+        return DefaultRoute::Nat(id);
+    }
+    let elsewhere =
+        ["transitGatewayId", "vpcPeeringConnectionId", "localGatewayId", "carrierGatewayId", "coreNetworkArn"];
+    DefaultRoute::Elsewhere(first(&elsewhere).unwrap_or_else(|| "a target that EC2 does not name".to_owned()))
+}
+
+fn endpoint(item: &Element) -> Option<EndpointSeen> {
+    let reached = match item.text("vpcEndpointType")? {
+        kind if kind.eq_ignore_ascii_case("Interface") => Reached::Interface {
+            private_dns: item.is("privateDnsEnabled"),
+            groups: item.items("groupSet").filter_map(|group| group.text("groupId")).map(str::to_owned).collect(),
+        },
+        kind if kind.eq_ignore_ascii_case("Gateway") => {
+            Reached::Gateway { route_tables: item.items("routeTableIdSet").map(|id| id.content().to_owned()).collect() }
+        }
+        // Those for load balancers and lattices lead to none of the services that are asked for.
+        _ => return None,
+    };
+    Some(EndpointSeen {
+        id: item.text("vpcEndpointId")?.to_owned(),
+        service: item.text("serviceName")?.to_owned(),
+        policy: item.text("policyDocument").map(str::to_owned),
+        reached,
+    })
+}
+
+fn group(item: &Element) -> Option<SecurityGroup> {
+    let rules = |list: &str| item.items(list).flat_map(rules).collect();
+    Some(SecurityGroup {
+        id: item.text("groupId")?.to_owned(),
+        ingress: rules("ipPermissions"),
+        egress: rules("ipPermissionsEgress"),
+    })
+}
+
+/// A permission has several other sides; each makes a rule.
+fn rules(permission: &Element) -> Vec<Rule> {
+    let protocol = permission.text("ipProtocol").filter(|protocol| *protocol != "-1").map(str::to_owned);
+    let port = |name: &str| permission.text(name).and_then(|port| port.parse::<u16>().ok());
+    let ports = port("fromPort").zip(port("toPort"));
+    let peers = |list: &'static str, member: &'static str, peer: fn(String) -> Peer| {
+        permission.items(list).filter_map(move |it| it.text(member)).map(move |text| peer(text.to_owned()))
+    };
+    peers("groups", "groupId", Peer::Group)
+        .chain(peers("ipRanges", "cidrIp", Peer::Cidr))
+        .chain(peers("ipv6Ranges", "cidrIpv6", Peer::Cidr))
+        .chain(peers("prefixListIds", "prefixListId", Peer::PrefixList))
+        .map(|peer| Rule { protocol: protocol.clone(), ports, peer })
+        .collect()
+}

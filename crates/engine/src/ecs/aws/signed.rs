@@ -1,0 +1,263 @@
+//! Calls of services whose SDK is not worth its weight: EC2, of which a few reads are wanted (`aws-sdk-ec2` alone takes
+//! eleven minutes to compile), and Organizations. Signed with the same credentials, sent with the same HTTP client, within the
+//! same times and tries as the SDK's own calls.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime::client::auth::no_auth::{NO_AUTH_SCHEME_ID, NoAuthScheme};
+use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::identity::no_auth::NoAuthIdentityResolver;
+use aws_smithy_runtime::client::orchestrator::endpoints::StaticUriEndpointResolver;
+use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
+use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::service_config::ServiceConfigKey;
+use layer0_domain::model::image_map::partition_of;
+use layer0_domain::port::BoxError;
+
+use super::pace::Family;
+use super::{Aws, AwsError, Kind};
+
+/// The longest answer that is read. A VPC with a hundred route tables of a hundred routes stays below it.
+const ANSWER_MAX: usize = 8 * 1024 * 1024;
+/// One try, where the configuration says nothing.
+const TRY_MAX: Duration = Duration::from_secs(10);
+/// Tries of one call, where the configuration says nothing.
+const TRIES: u32 = 4;
+/// The first wait before a repetition; each next one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// A service that is called so.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// Its name in signatures.
+    pub(super) service: &'static str,
+    /// The region of the signature.
+    pub(super) region: String,
+    /// `https://…`
+    pub(super) endpoint: String,
+}
+
+/// A request to be signed: always a POST to `/`.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// The call, as IAM writes it.
+    pub(super) op: &'static str,
+    pub(super) content_type: &'static str,
+    /// `X-Amz-Target`, for the JSON protocols.
+    pub(super) target: Option<&'static str>,
+    pub(super) body: String,
+}
+
+/// What the calls are made with.
+pub(super) struct Sender {
+    sdk: SdkConfig,
+    settings: HttpConnectorSettings,
+    /// The HTTP client takes time and sleep from it; the rest is there because the type demands it.
+    components: Option<RuntimeComponents>,
+    try_max: Duration,
+    tries: u32,
+}
+
+impl Sender {
+    pub(super) fn new(sdk: &SdkConfig) -> Self {
+        let timeouts = sdk.timeout_config();
+        let mut settings = HttpConnectorSettings::builder();
+        settings.set_connect_timeout(timeouts.and_then(TimeoutConfig::connect_timeout));
+        settings.set_read_timeout(timeouts.and_then(TimeoutConfig::read_timeout));
+        Self {
+            settings: settings.build(),
+            components: components(sdk),
+            try_max: timeouts.and_then(TimeoutConfig::operation_attempt_timeout).unwrap_or(TRY_MAX),
+            tries: sdk.retry_config().map_or(TRIES, aws_config::retry::RetryConfig::max_attempts).max(1),
+            sdk: sdk.clone(),
+        }
+    }
+
+    /// Where a service is reached: what is set for it, or for all, else what AWS calls it. By the rule of the SDK's own clients:
+    /// what the program was told goes before what the environment says of one service.
+    pub(super) fn place(&self, service: &'static str, id: &str, region: &str) -> Place {
+        let for_all = || self.sdk.endpoint_url().map(str::to_owned);
+        let for_it = || {
+            let key =
+                ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+            self.sdk.service_config().and_then(|config| config.load_config(key.ok()?))
+        };
+        let given =
+            if self.sdk.get_origin("endpoint_url").is_client_config() { for_all() } else { for_it().or_else(for_all) };
+        let endpoint = given.unwrap_or_else(|| format!("https://{service}.{region}.{}", domain(region)));
+        Place { service, region: region.to_owned(), endpoint }
+    }
+
+    /// Signs a request as of now.
+    async fn signed(&self, place: &Place, question: &Question) -> Result<HttpRequest, BoxError> {
+        let provider = self.sdk.credentials_provider().ok_or("no credentials are set")?;
+        let identity = provider.provide_credentials().await?.into();
+        let url = format!("{}/", place.endpoint.trim_end_matches('/'));
+        let mut headers = vec![("content-type", question.content_type)];
+        headers.extend(question.target.map(|target| ("x-amz-target", target)));
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&place.region)
+            .name(place.service)
+            .time(self.sdk.time_source().map_or_else(SystemTime::now, |source| source.now()))
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let body = SignableBody::Bytes(question.body.as_bytes());
+        let signable = SignableRequest::new("POST", url.as_str(), headers.iter().copied(), body)?;
+        let (signature, _) = sign(signable, &params)?.into_parts();
+        let mut request = HttpRequest::new(SdkBody::from(question.body.as_str()));
+        request.set_method("POST")?;
+        request.set_uri(url)?;
+        for (name, value) in headers {
+            request.headers_mut().try_insert(name, value)?;
+        }
+        for (name, value) in signature.headers() {
+            request.headers_mut().try_insert(name.to_owned(), value.to_owned())?;
+        }
+        Ok(request)
+    }
+
+    /// Sends a request and reads what is answered, in the time of one try.
+    async fn sent(&self, request: HttpRequest, longest: usize) -> Result<(u16, Vec<u8>), BoxError> {
+        let client = self.sdk.http_client().ok_or("no HTTP client is set")?;
+        let components = self.components.as_ref().ok_or("the HTTP client can't be set up")?;
+        let connector = client.http_connector(&self.settings, components);
+        let answer = async {
+            let response = connector.call(request).await?;
+            let status = response.status().as_u16();
+            let mut body = ByteStream::new(response.into_body());
+            let mut bytes = Vec::new();
+            while let Some(chunk) = body.try_next().await? {
+                if bytes.len() + chunk.len() > longest {
+                    return Err(BoxError::from(format!("the answer is longer than {longest} bytes")));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok((status, bytes))
+        };
+        tokio::time::timeout(self.try_max, answer).await.map_err(|_| BoxError::from("no answer in time"))?
+    }
+}
+
+/// All that the type of the components demands. Only the HTTP client, the time and the sleep are ever used.
+fn components(sdk: &SdkConfig) -> Option<RuntimeComponents> {
+    RuntimeComponentsBuilder::new("layer0")
+        .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(vec![NO_AUTH_SCHEME_ID])))
+        .with_auth_scheme(NoAuthScheme::new())
+        .with_identity_cache(Some(IdentityCache::no_cache()))
+        .with_identity_resolver(NO_AUTH_SCHEME_ID, NoAuthIdentityResolver::new())
+        .with_endpoint_resolver(Some(StaticUriEndpointResolver::uri("http://localhost")))
+        .with_retry_strategy(Some(NeverRetryStrategy::new()))
+        .with_http_client(sdk.http_client())
+        .with_time_source(sdk.time_source())
+        .with_sleep_impl(sdk.sleep_impl())
+        .build()
+        .ok()
+}
+
+/// The domain of a region's services (`dnsSuffix` in AWS's `partitions.json`).
+fn domain(region: &str) -> &'static str {
+    match partition_of(region) {
+        "aws-cn" => "amazonaws.com.cn",
+        "aws-iso" => "c2s.ic.gov",
+        "aws-iso-b" => "sc2s.sgov.gov",
+        "aws-iso-e" => "cloud.adc-e.uk",
+        "aws-iso-f" => "csp.hci.ic.gov",
+        "aws-eusc" => "amazonaws.eu",
+        _ => "amazonaws.com",
+    }
+}
+
+impl Aws {
+    /// Makes a call, each try in its turn: repeated while AWS is in trouble or throttles. Gives the answer's body; `refusal` reads
+    /// code and words of an answer that is no success.
+    pub(super) async fn ask(
+        &self,
+        family: Family,
+        place: &Place,
+        question: &Question,
+        refusal: fn(&str) -> (String, String),
+    ) -> Result<String, AwsError> {
+        let mut wait = FIRST_WAIT;
+        let mut tried = 0;
+        loop {
+            self.pace.turn(family).await;
+            tried += 1;
+            let error = match self.ask_once(place, question, refusal).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let again = matches!(error.kind, Kind::Throttled | Kind::Unreachable) && tried < self.sender.tries;
+            if !again {
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        place: &Place,
+        question: &Question,
+        refusal: fn(&str) -> (String, String),
+    ) -> Result<String, AwsError> {
+        let request = self.sender.signed(place, question).await;
+        let request =
+            request.map_err(|why| AwsError::unanswered(question.op, "no credential for AWS could be had", why))?;
+        let sent = self.sender.sent(request, ANSWER_MAX).await;
+        let (status, body) = sent.map_err(|why| AwsError::unanswered(question.op, "AWS could not be reached", why))?;
+        let body = String::from_utf8(body).map_err(|_| AwsError::incomplete(question.op, "readable text"))?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let (code, words) = refusal(&body);
+        Err(AwsError::refused(question.op, &code, &words, status))
+    }
+
+    /// Fetches a presigned URL: at most `longest` bytes of it. Neither the URL nor the content is in any message or log.
+    pub(super) async fn fetch(&self, op: &'static str, url: &str, longest: usize) -> Result<Vec<u8>, AwsError> {
+        // The errors of URLs and connectors may have the URL in them.
+        let unreachable = || AwsError::unanswered(op, "the content could not be fetched", "no more is shown".into());
+        let request = HttpRequest::get(url).map_err(|_| unreachable())?;
+        let (status, bytes) = self.sender.sent(request, longest).await.map_err(|_| unreachable())?;
+        if status == 200 {
+            return Ok(bytes);
+        }
+        Err(AwsError::refused(op, "", "the content could not be fetched", status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_reached_where_it_is_set_or_in_its_partition() {
+        let sender = |endpoint: Option<&str>| {
+            let mut sdk = SdkConfig::builder();
+            sdk.set_endpoint_url(endpoint.map(str::to_owned));
+            Sender::new(&sdk.build())
+        };
+        for (endpoint, region, expected) in [
+            (None, "eu-central-1", "https://ec2.eu-central-1.amazonaws.com"),
+            (None, "cn-north-1", "https://ec2.cn-north-1.amazonaws.com.cn"),
+            (None, "us-gov-west-1", "https://ec2.us-gov-west-1.amazonaws.com"),
+            (None, "eusc-de-east-1", "https://ec2.eusc-de-east-1.amazonaws.eu"),
+            (Some("http://127.0.0.1:5000"), "us-east-1", "http://127.0.0.1:5000"),
+        ] {
+            assert_eq!(sender(endpoint).place("ec2", "EC2", region).endpoint, expected);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The facts behind the pull check, gathered from AWS ([`AwsEvidence`]; judged by `plan::pull_check`).
+//!
+//! ```text
+//! puller    whose tasks they are           STS, Organizations           here
+//! ecr       the image and its policies     ECR                          image, manifest
+//! role      who pulls, and may what        IAM, CloudFormation          role
+//! network   over what                      EC2, CloudFormation          network
+//! ```
+//!
+//! All are asked for side by side, and each by itself: what can't be looked up is unknown, with the call that failed, and takes
+//! nothing else with it. Only when AWS answers to nothing at all there is an error. Nothing is kept but the account's number:
+//! the check is there to see what is so now.
+
+mod image;
+mod manifest;
+mod network;
+mod role;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use layer0_domain::model::image_map::{EcrHost, partition_of};
+use layer0_domain::model::registry::Platform;
+use layer0_domain::port::engine::EngineError;
+use layer0_domain::port::pull::aws::{AwsEvidence, EcrEvidence, Organization, Puller};
+use layer0_domain::port::pull::{AnsweredBy, Fact, LogGroup, PullEvidence, PullQuestion, StartUses};
+
+use super::aws::AwsError;
+use super::state::Shared;
+
+/// One gathering.
+struct Gathering<'a> {
+    shared: &'a Shared,
+    question: &'a PullQuestion,
+    /// What the image will run on.
+    platform: Platform,
+    /// Whether AWS answered to anything.
+    answered: AtomicBool,
+    /// How it failed to answer first.
+    silence: Mutex<Option<AwsError>>,
+}
+
+/// What can be found out about a pull.
+///
+/// # Errors
+/// `Unavailable` when AWS answers to nothing.
+pub(super) async fn gather(shared: &Shared, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
+    let default = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+    let gathering = Gathering {
+        shared,
+        question,
+        platform: question.platform.clone().unwrap_or_else(default),
+        answered: AtomicBool::new(false),
+        silence: Mutex::default(),
+    };
+    let aws = gathering.all().await;
+    let silence = gathering.silence.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match silence {
+        Some(error) if !gathering.answered.into_inner() => Err(error.into()),
+        // The registries of others ask for credentials that are the tasks', not this server's; from here nobody asks them.
+        _ => Ok(PullEvidence { platform: gathering.platform, local: None, remote: None, aws: Some(Box::new(aws)) }),
+    }
+}
+
+impl Gathering<'_> {
+    async fn all(&self) -> AwsEvidence {
+        let account = async { self.fact(self.shared.aws.account().await) }.shared();
+        let host = match self.question.registry {
+            AnsweredBy::Registry => self.question.image.host().and_then(EcrHost::parse),
+            AnsweredBy::Us => None,
+        };
+        let policy = async {
+            match &host {
+                Some(host) if self.is_within_reach(host) => {
+                    self.fact(self.shared.aws.repository_policy(host, self.question.image.path()).await)
+                }
+                Some(host) => Fact::Unknown(out_of_reach(host)),
+                None => Fact::Known(None),
+            }
+        }
+        .shared();
+        let ecr = async {
+            match &host {
+                Some(host) => Some(self.ecr(host, account.clone(), policy.clone()).await),
+                None => None,
+            }
+        };
+        let organization = self.organization(host.is_some(), account.clone());
+        let role = self.role(host.as_ref(), account.clone(), policy.clone());
+        let (owner, organization, ecr, role, network) =
+            futures_util::join!(account.clone(), organization, ecr, role, self.network());
+        let puller = Puller { account: owner, organization, region: self.shared.config.region.clone() };
+        AwsEvidence { puller, ecr, role, network, added: self.added() }
+    }
+
+    /// The log group that containers write to whose definition says nothing of logs.
+    fn added(&self) -> StartUses {
+        let group = self.question.environment.as_ref().map(|id| LogGroup {
+            name: self.shared.names.environment(id),
+            region: None,
+            is_made: false,
+        });
+        StartUses { log_groups: group.into_iter().collect(), ..StartUses::default() }
+    }
+
+    /// What came of a look, or why it is not known.
+    fn fact<T>(&self, looked: Result<T, AwsError>) -> Fact<T> {
+        match looked {
+            Ok(value) => {
+                self.answered.store(true, Ordering::Relaxed);
+                Fact::Known(value)
+            }
+            Err(error) => Fact::Unknown(self.reason(error)),
+        }
+    }
+
+    /// Why something is not known.
+    fn reason(&self, error: AwsError) -> String {
+        let reason = error.reason();
+        if error.is_silence() {
+            self.silence.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        } else {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        reason
+    }
+
+    /// Credentials are good in one partition only.
+    fn is_within_reach(&self, host: &EcrHost) -> bool {
+        host.partition() == partition_of(&self.shared.config.region)
+    }
+
+    async fn ecr(
+        &self,
+        host: &EcrHost,
+        account: impl Future<Output = Fact<String>>,
+        policy: impl Future<Output = Fact<Option<String>>>,
+    ) -> EcrEvidence {
+        if !self.is_within_reach(host) {
+            let why = out_of_reach(host);
+            return EcrEvidence {
+                host: host.clone(),
+                image: Fact::Unknown(why.clone()),
+                repository_policy: Fact::Unknown(why.clone()),
+                registry_policy: Fact::Unknown(why),
+            };
+        }
+        let (image, repository_policy, registry_policy) =
+            futures_util::join!(self.image(host), policy, self.registry_policy(host, account));
+        EcrEvidence { host: host.clone(), image, repository_policy, registry_policy }
+    }
+
+    /// Where the account stands. Only policies of repositories ask for it.
+    async fn organization(
+        &self,
+        is_wanted: bool,
+        account: impl Future<Output = Fact<String>>,
+    ) -> Fact<Option<Organization>> {
+        if !is_wanted {
+            return Fact::Unknown("nothing hangs on it".to_owned());
+        }
+        let (account, id) = futures_util::join!(account, self.shared.aws.organization());
+        let id = match self.fact(id) {
+            Fact::Known(Some(id)) => id,
+            Fact::Known(None) => return Fact::Known(None),
+            Fact::Unknown(why) => return Fact::Unknown(why),
+        };
+        let path = match account {
+            Fact::Known(account) => match self.fact(self.shared.aws.organization_units(&account).await) {
+                Fact::Known(units) => Some(format!("{id}/{}/", units.join("/"))),
+                Fact::Unknown(_) => None,
+            },
+            Fact::Unknown(_) => None,
+        };
+        Fact::Known(Some(Organization { id, path }))
+    }
+}
+
+fn out_of_reach(host: &EcrHost) -> String {
+    format!(
+        "{} is in another partition ({}), where this account's credentials are not good",
+        host.region,
+        host.partition()
+    )
+}
