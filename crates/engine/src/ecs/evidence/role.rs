@@ -4,7 +4,7 @@
 use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::plan::pull_check::{NeededRight, needed_rights};
 use layer0_domain::port::pull::aws::{ActedBy, Decision, Role, RoleEvidence, RoleRights, Simulated};
-use layer0_domain::port::pull::{Fact, Launch};
+use layer0_domain::port::pull::{Fact, Launch, PullQuestion};
 
 use super::Gathering;
 use crate::ecs::aws::{AwsError, Kind, RoleSeen};
@@ -50,7 +50,9 @@ impl Gathering<'_> {
         let arn = seen.known().map_or(named, |seen| seen.arn.clone());
         let owner = account.known().cloned().or(owner).or_else(|| arn.split(':').nth(4).map(str::to_owned));
         let owner = owner.unwrap_or_default();
-        let needed = needed_rights(self.question, &owner, &self.shared.config.region);
+        let uses = self.question.uses.and(&self.added());
+        let question = PullQuestion { uses, ..self.question.clone() };
+        let needed = needed_rights(&question, &owner, &self.shared.config.region);
         let is_own = host.is_some_and(|host| host.account == owner);
         let rights = match self.rights(&arn, &seen, &needed).await {
             Rights::Fact(rights) => rights,

@@ -10,13 +10,14 @@ use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{DeploymentId, EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::name::Name;
+use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
     CopyState, Engine, EngineError, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
     TaskSeen, TaskSpec, Want,
 };
-use layer0_domain::port::pull::{AnsweredBy, Launch, PullQuestion, RemoteImage};
+use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, PullEvidence, PullQuestion, RemoteImage};
 use layer0_engine::fake::{Behaviour, FakeEngine, Fault, Op, Pace};
 use layer0_testkit::clock::FixedClock;
 
@@ -335,6 +336,38 @@ async fn pull_evidence_tells_what_a_start_would_meet() {
         let evidence = fake.pull_evidence(&asked(text)).await.expect("it answers");
         assert_eq!(evidence.remote, Some(expected));
     }
+}
+
+/// Images of ECR are looked at as on AWS; what is found out about an image can be set whole.
+#[tokio::test]
+async fn pull_evidence_of_ecr_is_as_on_aws_or_as_it_was_set() {
+    let fake = fake().await;
+    let image = |name: &str| {
+        ImageRef::parse(&format!("111111111111.dkr.ecr.us-east-1.amazonaws.com/team/{name}"))
+            .expect("a legal reference")
+    };
+    let asked = |name: &str| PullQuestion {
+        environment: Some(EnvironmentId::parse("dev").expect("an id")),
+        platform: Some(Platform { os: "linux".to_owned(), architecture: "arm64".to_owned(), variant: None }),
+        ..PullQuestion::about(image(name), AnsweredBy::Registry)
+    };
+    let evidence = fake.pull_evidence(&asked("app:1")).await.expect("it answers");
+    assert_eq!((evidence.remote, evidence.platform.to_string()), (None, "linux/arm64".to_owned()));
+    let aws = evidence.aws.expect("as on AWS");
+    assert!(matches!(aws.network, Fact::Known(_)), "{aws:?}");
+    let open = PullQuestion { environment: None, ..asked("app:1") };
+    let aws = fake.pull_evidence(&open).await.expect("it answers").aws.expect("as on AWS");
+    assert!(matches!(aws.network, Fact::Unknown(_)), "whose network it would be is open");
+
+    let set = PullEvidence { aws: None, remote: Some(RemoteImage::NotFound), ..evidence_here() };
+    fake.set_pull_evidence(&image("app").to_string(), set.clone());
+    assert_eq!(fake.pull_evidence(&asked("app:1")).await.expect("it answers"), set);
+    assert_ne!(fake.pull_evidence(&asked("other:1")).await.expect("it answers"), set);
+}
+
+fn evidence_here() -> PullEvidence {
+    let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+    PullEvidence { platform, local: None, remote: None, aws: None }
 }
 
 #[tokio::test]
