@@ -4,6 +4,7 @@
 
 mod contract;
 mod faults;
+mod litter;
 mod proxy;
 mod sizes;
 mod support;
