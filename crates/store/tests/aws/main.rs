@@ -6,5 +6,6 @@ mod contract;
 mod faults;
 mod litter;
 mod proxy;
+mod servers;
 mod sizes;
 mod support;
