@@ -5,8 +5,8 @@
 //! server that takes it over then does not meet this one. What was under way may still reach the engine: every verb may
 //! be repeated, and carries a generation.
 //!
-//! A store that this process has for itself ([`Store::version`](layer0_domain::port::store::Store::version)) knows of nobody
-//! to divide with: then there is no lease, no write and no wait.
+//! A store that this process has for itself ([`Store::version`]) knows of nobody to divide with: then there is no lease, no
+//! write and no wait.
 //!
 //! Two servers are kept apart as far as their clocks agree: they may differ by a fifth of a lease.
 

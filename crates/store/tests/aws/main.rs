@@ -4,6 +4,8 @@
 
 mod contract;
 mod faults;
+mod litter;
 mod proxy;
+mod servers;
 mod sizes;
 mod support;

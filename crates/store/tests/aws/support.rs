@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
 use layer0_store::DynamoStore;
 
 /// Where the emulator is.
@@ -64,6 +65,16 @@ impl TestTable {
     /// The store on it, with a client of the caller's.
     pub(crate) fn store_at(&self, client: Client) -> DynamoStore {
         DynamoStore::new(client, &self.name)
+    }
+
+    /// The keys of all items in the table.
+    pub(crate) async fn keys(&self) -> Vec<(String, String)> {
+        let pages = self.client.scan().table_name(&self.name).consistent_read(true).into_paginator().items().send();
+        let items = pages.collect::<Result<Vec<_>, _>>().await.expect("the table can be read");
+        let text = |item: &std::collections::HashMap<String, AttributeValue>, name: &str| {
+            item.get(name).and_then(|value| value.as_s().ok()).cloned().expect("both keys are text")
+        };
+        items.iter().map(|item| (text(item, "p"), text(item, "s"))).collect()
     }
 
     /// Takes the table away.

@@ -72,7 +72,7 @@ pub async fn many_records_at_once_are_kept_in_one_order(store: &dyn AccessPorts)
     // The reader goes on between the writes, so it meets the log in the middle of things.
     let writing = futures_util::future::join_all((1..=120).map(append));
     let reading = async { while follow().await < 120 {} };
-    futures_util::join!(writing, reading);
+    crate::until::ends("the reader to see all records", async { futures_util::join!(writing, reading) }).await;
     let mut times: Vec<i64> = seen.iter().map(|entry| entry.record.at.0).collect();
     times.sort_unstable();
     assert_eq!(times, (1..=120).collect::<Vec<_>>());

@@ -130,7 +130,21 @@ pub async fn of_the_last_two_ways_in_one_stays(store: &dyn AccessPorts) {
     for token in &tokens {
         store.token_create(token).await.expect("its user is there");
     }
-    let answers = join_all(tokens.iter().map(|token| store.token_delete(&token.id, Timestamp(1)))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
-    assert_eq!(store.token_list().await.expect("a read succeeds").len(), 1);
+    for _ in 0..4 {
+        let answers = join_all(tokens.iter().map(|token| store.token_delete(&token.id, Timestamp(1)))).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        assert_eq!(store.token_list().await.expect("a read succeeds").len(), 1);
+        let gone = answers.into_iter().find_map(Result::ok).expect("one went");
+        store.token_create(&gone).await.expect("its user is there");
+    }
+    // Of different kinds: a user who is no admin any more, and another one's token.
+    let other = admin(store, "other").await;
+    store.token_create(&token("third", "other", 3)).await.expect("its user is there");
+    store.token_delete(&tokens[0].id, Timestamp(1)).await.expect("two are left");
+    let demoted = UserChange { admin: Some(false), password: None };
+    let (deleted, changed) = futures_util::join!(
+        store.token_delete(&tokens[1].id, Timestamp(1)),
+        store.user_update(&other.name, &demoted, Timestamp(1))
+    );
+    assert_ne!(deleted.is_ok(), changed.is_ok(), "{deleted:?} {changed:?}");
 }
