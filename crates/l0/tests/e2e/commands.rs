@@ -169,6 +169,8 @@ fn older_names_and_new_nouns() {
     ok("image list demo/app").says("demo/app:v1");
     ok("image get demo/app:v1").says("sha256:").says("linux/");
     ok("image resolve registry.layer0.test/demo/app:v1").says(&stage.address()).says("sha256:");
+    ok("image check registry.layer0.test/demo/app:v1").says("image     passed").says("access    passed");
+    l0(&stage, "image check registry.layer0.test/demo/app:none").exits(3).says("image     failed").says("docker push");
     ok("map list").says("registry.layer0.test").says("instance");
     stage.l0(&["map", "add", &format!("hub.example.com/team|{}/demo", stage.address())]).ok();
     ok("image resolve hub.example.com/team/app:v1").says(&format!("{}/demo/app", stage.address())).says("sha256:");

@@ -426,6 +426,7 @@ fn secrets_are_taken_out_of_addresses() {
         ("…ws.com/key?x-amz-security-token=abc", "…ws.com/key…"),
         ("https://b.s3.amazonaws.com/k?AWSAccessKeyId=AKIA&Signature=abc", "https://b.s3.amazonaws.com/k…"),
         ("is it there? no: a@b", "is it there? no: a@b"),
+        ("https://b.s3.amazonaws.com/k?token=abc&X-Amz-Signature=abc", "https://b.s3.amazonaws.com/k…"),
         ("", ""),
     ] {
         assert_eq!(scrub(text), expected);

@@ -100,6 +100,9 @@ fn joined(identity: &Document, resource: &Document, account: &str, context: &Con
 }
 
 proptest! {
+    // Few random policies let anything through, and the rules are about those that do.
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
     /// The property that the pull check stands on: what is not known never turns out to matter for what was said for certain.
     #[test]
     fn certain_answers_stay_whatever_turns_out(
