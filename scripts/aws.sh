@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests that need an emulator of AWS: starts the emulators, runs the tests, stops what it started.
+# What concerns AWS: the engine on the loopback fake, and the state, the engine and the built program on emulators. Starts the
+# emulators and, where there is none, a Docker engine; stops what it started.
 #
 # Emulators that run already (scripts/aws-emulators.sh start) are used and left running.
 set -euo pipefail
@@ -8,15 +9,29 @@ set -euo pipefail
 cd "$ROOT"
 
 need_rust
-need cc:gcc /usr/include/stdio.h:libc6-dev
+need cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
 
+state=$ROOT/target/aws-engine
 emulators=scripts/aws-emulators.sh
+started=no
+finish() {
+    if [ "$started" = yes ]; then "$emulators" stop; fi
+    engine_stop "$state"
+}
+trap finish EXIT
+engine_start "$state"
 if ! "$emulators" env >/dev/null 2>&1; then
-    trap '"$emulators" stop' EXIT
+    started=yes
     "$emulators" start
 fi
 variables=$("$emulators" env)
 eval "$variables"
 
+say "the engine, on the fake AWS"
+cargo test --locked --package layer0-engine --features ecs --lib --test it
+say "the configuration of a server that knows AWS"
+cargo test --locked --package layer0-server --features aws --lib config
 say "the state in DynamoDB"
 cargo test --locked --package layer0-store --features aws-e2e --test aws
+say "the built program, with real containers"
+cargo test --locked --package l0 --features aws-e2e --test aws

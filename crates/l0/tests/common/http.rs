@@ -38,6 +38,11 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), host: host.to_owned() })
     }
 
+    /// Connects to `host:port` and asks for another name there.
+    pub(crate) fn open_as(host: &str, name: &str) -> Result<Self, String> {
+        Ok(Self { host: name.to_owned(), ..Self::open(host)? })
+    }
+
     /// Sends a request and reads the whole answer.
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer, String> {
         let head = format!(

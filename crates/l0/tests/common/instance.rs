@@ -54,6 +54,11 @@ impl Instance {
         Self { name, port: free_port(), root, data, flags, server: None, credential: String::new() }
     }
 
+    /// More flags for its server.
+    pub(crate) fn flags_add(&mut self, flags: &[String]) {
+        self.flags.extend_from_slice(flags);
+    }
+
     /// Another place for the data directory.
     pub(crate) fn with_data(mut self, data: &Path) -> Self {
         self.data = data.to_owned();
@@ -111,6 +116,22 @@ impl Instance {
     /// Starts the server and waits until it answers.
     #[track_caller]
     pub(crate) fn server_start(&mut self) {
+        self.server_up();
+        let lines = run(self.command(L0).args(["endpoint", "--data-dir"]).arg(&self.data), b"").ok();
+        let token =
+            lines.out.lines().find_map(|line| line.strip_prefix("export LAYER0_AUTH_TOKEN=")).expect("a token line");
+        self.credential = token.trim_matches('"').to_owned();
+    }
+
+    /// As [`server_start`](Self::server_start), for one that shares its state with others: it makes no token of its own.
+    #[track_caller]
+    pub(crate) fn server_start_with(&mut self, credential: &str) {
+        self.server_up();
+        credential.clone_into(&mut self.credential);
+    }
+
+    #[track_caller]
+    fn server_up(&mut self) {
         self.server_spawn();
         until("the server to answer", || {
             if let Some(status) = self.server.as_mut().expect("just spawned").try_wait().expect("our own child") {
@@ -119,10 +140,6 @@ impl Instance {
             http::get(&self.address(), "/health")
                 .and_then(|answer| if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) })
         });
-        let lines = run(self.command(L0).args(["endpoint", "--data-dir"]).arg(&self.data), b"").ok();
-        let token =
-            lines.out.lines().find_map(|line| line.strip_prefix("export LAYER0_AUTH_TOKEN=")).expect("a token line");
-        self.credential = token.trim_matches('"').to_owned();
     }
 
     /// Starts the server and does not wait.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each suite uses its own part of it")]
 
+pub(crate) mod archive;
 pub(crate) mod http;
 pub(crate) mod instance;
 pub(crate) mod port;
