@@ -5,6 +5,7 @@ mod ecr;
 mod faults;
 mod logs;
 mod networks;
+mod organizations;
 mod rollouts;
 mod services;
 mod stacks;
