@@ -10,6 +10,15 @@
 //! All are asked for side by side, and each by itself: what can't be looked up is unknown, with the call that failed, and takes
 //! nothing else with it. Only when AWS answers to nothing at all there is an error. Nothing is kept but the account's number:
 //! the check is there to see what is so now.
+//!
+//! The rights that the server's role needs for all of it; each that is lacking leaves its facts unknown:
+//! - `sts:GetCallerIdentity` (everybody has it), `organizations:DescribeOrganization`, `organizations:ListParents`;
+//! - `ecr:BatchGetImage`, `ecr:BatchCheckLayerAvailability`, `ecr:GetDownloadUrlForLayer`, `ecr:DescribeImages`,
+//!   `ecr:GetRepositoryPolicy`, `ecr:GetRegistryPolicy`, `ecr:GetAccountSetting`;
+//! - `iam:GetRole`, `iam:SimulatePrincipalPolicy`, or instead of that `iam:ListAttachedRolePolicies`, `iam:GetPolicy`,
+//!   `iam:GetPolicyVersion`, `iam:ListRolePolicies`, `iam:GetRolePolicy`;
+//! - `ec2:DescribeSubnets`, `ec2:DescribeRouteTables`, `ec2:DescribeVpcEndpoints`, `ec2:DescribeSecurityGroups`;
+//! - `cloudformation:DescribeStacks`, `cloudformation:DescribeStackResources`.
 
 mod image;
 mod manifest;
