@@ -34,7 +34,7 @@ fn three_servers_share_the_work_and_one_may_die() {
     // One dies in the middle of it; a client of its own may notice, the work does not.
     first.server_kill();
     for mut create in creates {
-        drop(create.wait().expect("our own child"));
+        create.wait().expect("our own child");
     }
     let third = &others[1];
     until("all that was asked for to run, once", || {

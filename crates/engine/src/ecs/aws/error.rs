@@ -86,6 +86,11 @@ impl AwsError {
         Self { op, kind: Kind::Unreachable, code: String::new(), message: message.to_owned(), source: Some(source) }
     }
 
+    /// Something that took too long; `op` in words.
+    pub(in crate::ecs) fn late(op: &'static str, source: tokio::time::error::Elapsed) -> Self {
+        Self::unanswered(op, "it took too long", Box::new(source))
+    }
+
     /// Whether AWS said nothing at all.
     pub(in crate::ecs) fn is_silence(&self) -> bool {
         self.kind == Kind::Unreachable && self.source.is_some()

@@ -19,6 +19,7 @@ use std::future::Future;
 use std::sync::Mutex;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
@@ -46,7 +47,7 @@ pub(super) struct Aws {
     balancers: aws_sdk_elasticloadbalancingv2::Client,
     iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
-    /// By region: an image lies where its name says.
+    /// By region: an image lies where its name says. Made from `sdk` when one is asked for first.
     registries: Mutex<HashMap<String, aws_sdk_ecr::Client>>,
     sdk: SdkConfig,
     sender: signed::Sender,
@@ -60,16 +61,17 @@ pub(super) struct Aws {
 impl Aws {
     pub(super) fn new(sdk: &SdkConfig, rates: Rates) -> Self {
         let sender = signed::Sender::new(sdk);
+        let looks = looks(sdk);
         let region = sdk.region().map(ToString::to_string).unwrap_or_default();
         Self {
             ecs: aws_sdk_ecs::Client::new(sdk),
             stacks: aws_sdk_cloudformation::Client::new(sdk),
             logs: aws_sdk_cloudwatchlogs::Client::new(sdk),
             balancers: aws_sdk_elasticloadbalancingv2::Client::new(sdk),
-            iam: aws_sdk_iam::Client::new(sdk),
-            sts: aws_sdk_sts::Client::new(sdk),
+            iam: aws_sdk_iam::Client::new(&looks),
+            sts: aws_sdk_sts::Client::new(&looks),
             registries: Mutex::default(),
-            sdk: sdk.clone(),
+            sdk: looks,
             ec2: sender.place("ec2", "EC2", &region),
             organizations: organizations::place(&sender, &region),
             sender,
@@ -91,6 +93,14 @@ impl Aws {
         self.pace.turn(family).await;
         call.await.map_err(|error| AwsError::of(op, error))
     }
+}
+
+/// For clients that make a few calls now and then. The adaptive retry takes the rate at which it was calling for the one that
+/// AWS bears: of a client that hardly calls it makes one that waits eight seconds after a single throttle. Here the pace alone
+/// keeps the rate.
+fn looks(sdk: &SdkConfig) -> SdkConfig {
+    let tries = sdk.retry_config().map_or(signed::TRIES, RetryConfig::max_attempts).max(1);
+    sdk.to_builder().retry_config(RetryConfig::standard().with_max_attempts(tries)).build()
 }
 
 /// A moment as AWS writes it.

@@ -32,7 +32,7 @@ const ANSWER_MAX: usize = 8 * 1024 * 1024;
 /// One try, where the configuration says nothing.
 const TRY_MAX: Duration = Duration::from_secs(10);
 /// Tries of one call, where the configuration says nothing.
-const TRIES: u32 = 4;
+pub(super) const TRIES: u32 = 4;
 /// The first wait before a repetition; each next one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
@@ -229,13 +229,16 @@ impl Aws {
     /// Fetches a presigned URL: at most `longest` bytes of it. Neither the URL nor the content is in any message or log.
     pub(super) async fn fetch(&self, op: &'static str, url: &str, longest: usize) -> Result<Vec<u8>, AwsError> {
         // The errors of URLs and connectors may have the URL in them.
-        let unreachable = || AwsError::unanswered(op, "the content could not be fetched", "no more is shown".into());
+        let unreachable =
+            || AwsError::unanswered(op, "what it leads to could not be fetched", "no more is shown".into());
         let request = HttpRequest::get(url).map_err(|_| unreachable())?;
         let (status, bytes) = self.sender.sent(request, longest).await.map_err(|_| unreachable())?;
         if status == 200 {
             return Ok(bytes);
         }
-        Err(AwsError::refused(op, "", "the content could not be fetched", status))
+        // A refusal is not the call's: that gave the URL.
+        let words = format!("what it leads to could not be fetched (HTTP status {status})");
+        Err(AwsError::refused(op, "", &words, status).with_kind(Kind::Refused))
     }
 }
 

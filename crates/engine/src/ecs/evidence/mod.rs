@@ -10,6 +10,15 @@
 //! All are asked for side by side, and each by itself: what can't be looked up is unknown, with the call that failed, and takes
 //! nothing else with it. Only when AWS answers to nothing at all there is an error. Nothing is kept but the account's number:
 //! the check is there to see what is so now.
+//!
+//! The rights that the server's role needs for all of it; each that is lacking leaves its facts unknown:
+//! - `sts:GetCallerIdentity` (everybody has it), `organizations:DescribeOrganization`, `organizations:ListParents`;
+//! - `ecr:BatchGetImage`, `ecr:BatchCheckLayerAvailability`, `ecr:GetDownloadUrlForLayer`, `ecr:DescribeImages`,
+//!   `ecr:GetRepositoryPolicy`, `ecr:GetRegistryPolicy`, `ecr:GetAccountSetting`;
+//! - `iam:GetRole`, `iam:SimulatePrincipalPolicy`, or instead of that `iam:ListAttachedRolePolicies`, `iam:GetPolicy`,
+//!   `iam:GetPolicyVersion`, `iam:ListRolePolicies`, `iam:GetRolePolicy`;
+//! - `ec2:DescribeSubnets`, `ec2:DescribeRouteTables`, `ec2:DescribeVpcEndpoints`, `ec2:DescribeSecurityGroups`;
+//! - `cloudformation:DescribeStacks`, `cloudformation:DescribeStackResources`.
 
 mod image;
 mod manifest;
@@ -18,6 +27,7 @@ mod role;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use layer0_domain::model::image_map::{EcrHost, partition_of};
@@ -28,6 +38,9 @@ use layer0_domain::port::pull::{AnsweredBy, Fact, LogGroup, PullEvidence, PullQu
 
 use super::aws::AwsError;
 use super::state::Shared;
+
+/// How long each look may take, with all that it asks and repeats: whoever starts something waits for it.
+const LOOK_MAX: Duration = Duration::from_secs(20);
 
 /// One gathering.
 struct Gathering<'a> {
@@ -47,25 +60,30 @@ struct Gathering<'a> {
 /// `Unavailable` when AWS answers to nothing.
 pub(super) async fn gather(shared: &Shared, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
     let default = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
-    let gathering = Gathering {
-        shared,
-        question,
-        platform: question.platform.clone().unwrap_or_else(default),
-        answered: AtomicBool::new(false),
-        silence: Mutex::default(),
-    };
+    let platform = question.platform.clone().unwrap_or_else(default);
+    let gathering = Gathering::new(shared, question, platform);
     let aws = gathering.all().await;
-    let silence = gathering.silence.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match silence {
-        Some(error) if !gathering.answered.into_inner() => Err(error.into()),
+    match gathering.silence() {
+        Some(error) => Err(error.into()),
         // The registries of others ask for credentials that are the tasks', not this server's; from here nobody asks them.
-        _ => Ok(PullEvidence { platform: gathering.platform, local: None, remote: None, aws: Some(Box::new(aws)) }),
+        None => Ok(PullEvidence { platform: gathering.platform, local: None, remote: None, aws: Some(Box::new(aws)) }),
     }
 }
 
-impl Gathering<'_> {
+impl<'a> Gathering<'a> {
+    fn new(shared: &'a Shared, question: &'a PullQuestion, platform: Platform) -> Self {
+        Self { shared, question, platform, answered: AtomicBool::new(false), silence: Mutex::default() }
+    }
+
+    /// How AWS failed to answer, when it answered to nothing.
+    fn silence(&self) -> Option<AwsError> {
+        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner).take();
+        silence.filter(|_| !self.answered.load(Ordering::Relaxed))
+    }
+
     async fn all(&self) -> AwsEvidence {
-        let account = async { self.fact(self.shared.aws.account().await) }.shared();
+        let account = async { self.fact(self.shared.aws.account().await) };
+        let account = self.within(LOOK_MAX, "the look at the account", account).shared();
         let host = match self.question.registry {
             AnsweredBy::Registry => self.question.image.host().and_then(EcrHost::parse),
             AnsweredBy::Us => None,
@@ -78,8 +96,8 @@ impl Gathering<'_> {
                 Some(host) => Fact::Unknown(out_of_reach(host)),
                 None => Fact::Known(None),
             }
-        }
-        .shared();
+        };
+        let policy = self.within(LOOK_MAX, "the look at the repository's policy", policy).shared();
         let ecr = async {
             match &host {
                 Some(host) => Some(self.ecr(host, account.clone(), policy.clone()).await),
@@ -88,8 +106,13 @@ impl Gathering<'_> {
         };
         let organization = self.organization(host.is_some(), account.clone());
         let role = self.role(host.as_ref(), account.clone(), policy.clone());
-        let (owner, organization, ecr, role, network) =
-            futures_util::join!(account.clone(), organization, ecr, role, self.network());
+        let (owner, organization, ecr, role, network) = futures_util::join!(
+            account.clone(),
+            self.within(LOOK_MAX, "the look at the organization", organization),
+            ecr,
+            self.within(LOOK_MAX, "the look at the role", role),
+            self.within(LOOK_MAX, "the look at the network", self.network()),
+        );
         let puller = Puller { account: owner, organization, region: self.shared.config.region.clone() };
         AwsEvidence { puller, ecr, role, network, added: self.added() }
     }
@@ -102,6 +125,14 @@ impl Gathering<'_> {
             is_made: false,
         });
         StartUses { log_groups: group.into_iter().collect(), ..StartUses::default() }
+    }
+
+    /// A look, unless it takes too long.
+    async fn within<T>(&self, limit: Duration, look: &'static str, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
+        match tokio::time::timeout(limit, fact).await {
+            Ok(fact) => fact,
+            Err(late) => Fact::Unknown(self.reason(AwsError::late(look, late))),
+        }
     }
 
     /// What came of a look, or why it is not known.
@@ -146,8 +177,11 @@ impl Gathering<'_> {
                 registry_policy: Fact::Unknown(why),
             };
         }
-        let (image, repository_policy, registry_policy) =
-            futures_util::join!(self.image(host), policy, self.registry_policy(host, account));
+        let (image, repository_policy, registry_policy) = futures_util::join!(
+            self.within(LOOK_MAX, "the look at the image", self.image(host)),
+            policy,
+            self.within(LOOK_MAX, "the look at the registry's policy", self.registry_policy(host, account)),
+        );
         EcrEvidence { host: host.clone(), image, repository_policy, registry_policy }
     }
 
@@ -183,4 +217,33 @@ fn out_of_reach(host: &EcrHost) -> String {
         host.region,
         host.partition()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use layer0_domain::model::image::ImageRef;
+
+    use super::*;
+    use crate::ecs::aws::{Aws, Rates};
+    use crate::ecs::{EcsConfig, connect};
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_unknown_and_counts_as_no_answer() {
+        let connection = connect(Some("us-east-1"), Some("http://127.0.0.1:1")).await.expect("a region is given");
+        let config = EcsConfig::new("it".to_owned(), "it-1".to_owned(), connection.region);
+        let shared = Shared::new(config, Aws::new(&connection.sdk, Rates::default()));
+        let image = ImageRef::parse("docker.io/library/nginx:1").expect("a reference");
+        let question = PullQuestion::about(image, AnsweredBy::Registry);
+        let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+        let gathering = Gathering::new(&shared, &question, platform);
+        let never = std::future::pending::<Fact<()>>();
+        let fact = gathering.within(Duration::ZERO, "the look at the role", never).await;
+        assert_eq!(fact, Fact::Unknown("the look at the role was not answered: it took too long".to_owned()));
+        assert!(gathering.silence().is_some());
+
+        let never = std::future::pending::<Fact<()>>();
+        gathering.within(Duration::ZERO, "the look at the role", never).await;
+        assert_eq!(gathering.fact(Ok(1)), Fact::Known(1));
+        assert!(gathering.silence().is_none(), "something was answered");
+    }
 }

@@ -149,7 +149,7 @@ type Row = (&'static str, fn(&mut Case), What, &'static str, &'static [&'static 
 /// Looks at each row in an AWS of its own. What is wrong with one check leaves those that don't hang on it as they were.
 async fn assert_rows(rows: &[Row], others: &[What]) {
     for (name, change, what, expected, words) in rows {
-        let mut case = Case::good(with_endpoints_in_isolated).await;
+        let mut case = Case::good(with_closed_vpc).await;
         change(&mut case);
         let (evidence, report) = case.looked().await;
         assert_eq!(outcome(&report, *what), *expected, "{name}: {report:#?}\n{evidence:#?}");
@@ -164,8 +164,8 @@ async fn assert_rows(rows: &[Row], others: &[What]) {
     }
 }
 
-/// The isolated subnets have a way by endpoints: `subnet-isolated-a`, `-b`.
-fn with_endpoints_in_isolated(fake: &mut FakeAwsConfig) {
+/// `vpc-closed`: one subnet, `subnet-closed`, over the main route table, with no way but endpoints.
+fn with_closed_vpc(fake: &mut FakeAwsConfig) {
     let network = &mut fake.network;
     network.security_groups.push(SecurityGroup {
         id: "sg-endpoints".to_owned(),

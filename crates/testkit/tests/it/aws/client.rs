@@ -82,6 +82,10 @@ impl Client {
         self.json("Logs_20140328", operation, body).await
     }
 
+    pub(crate) async fn organizations(&self, operation: &str, body: Value) -> Result<Value, Refusal> {
+        self.json("AWSOrganizationsV20161128", operation, body).await
+    }
+
     pub(crate) async fn ecr(&self, operation: &str, body: Value) -> Result<Value, Refusal> {
         self.json("AmazonEC2ContainerRegistry_V20150921", operation, body).await
     }

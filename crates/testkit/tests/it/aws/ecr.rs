@@ -128,3 +128,14 @@ async fn policies_are_kept() {
         assert_eq!(set(bad).await.expect_err("it is not").code, "InvalidParameterException");
     }
 }
+
+#[tokio::test]
+async fn a_setting_has_a_default_and_can_be_set() {
+    let client = with_images().await;
+    let scope = json!({"name": "REGISTRY_POLICY_SCOPE"});
+    assert_eq!(client.ecr("GetAccountSetting", scope.clone()).await.expect("a default")["value"], "V2");
+    client.aws.registry_setting("REGISTRY_POLICY_SCOPE", "V1");
+    assert_eq!(client.ecr("GetAccountSetting", scope).await.expect("it is set")["value"], "V1");
+    let refusal = client.ecr("GetAccountSetting", json!({"name": "NONE"})).await.expect_err("there is no such setting");
+    assert_eq!(refusal.code, "InvalidParameterException");
+}

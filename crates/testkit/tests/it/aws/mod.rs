@@ -6,6 +6,7 @@ mod faults;
 mod instances;
 mod logs;
 mod networks;
+mod organizations;
 mod pulls;
 mod rollouts;
 mod services;

@@ -156,6 +156,16 @@ async fn networks_are_described_and_filtered() {
 }
 
 #[tokio::test]
+async fn descriptions_come_in_pages() {
+    let client = Client::start(FakeAwsConfig { ec2_page: 4, ..FakeAwsConfig::default() }).await;
+    let first = client.query(EC2, "DescribeSubnets", &[]).await.expect("a page");
+    let token = tag(&first, "nextToken").expect("there are six").to_owned();
+    let second = client.query(EC2, "DescribeSubnets", &[("NextToken", &token)]).await.expect("a page");
+    assert_eq!((tags(&first, "subnetId").len(), tags(&second, "subnetId").len()), (4, 2));
+    assert_eq!(tag(&second, "nextToken"), None);
+}
+
+#[tokio::test]
 async fn policies_are_read_and_simulated() {
     let client = Client::start(FakeAwsConfig::default()).await;
     let managed = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";

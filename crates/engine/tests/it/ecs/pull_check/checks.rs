@@ -298,7 +298,7 @@ async fn every_subnet_needs_a_way() {
 #[tokio::test]
 async fn pages_are_read_to_their_end() {
     let mut case = Case::good(|fake| {
-        with_endpoints_in_isolated(fake);
+        with_closed_vpc(fake);
         fake.ec2_page = 1;
     })
     .await;

@@ -163,10 +163,13 @@ async fn a_throttle_is_waited_for_and_one_that_lasts_makes_unknown() {
         case.aws.fault(Fault::on(service, operation, Effect::Throttle));
     }
     case.aws.fault(Fault::on(Service::Ec2, "DescribeRouteTables", Effect::ServerError));
+    case.aws.fault(Fault::on(Service::Ec2, "DescribeVpcEndpoints", Effect::LostAnswer));
     let (evidence, _) = case.looked().await;
     assert_eq!(unknown(&evidence), BTreeMap::new());
     let tries = |operation: &str| case.aws.calls().iter().filter(|call| call.operation == operation).count();
-    assert_eq!((tries("DescribeSubnets"), tries("DescribeRouteTables"), tries("GetRole")), (2, 2, 2));
+    for operation in ["BatchGetImage", "GetRole", "DescribeSubnets", "DescribeRouteTables", "DescribeVpcEndpoints"] {
+        assert_eq!(tries(operation), 2, "{operation}");
+    }
 
     let mut case = Case::good(|_| {}).await;
     case.aws.fault(Fault::on(Service::Ec2, "DescribeVpcEndpoints", Effect::Throttle).times(u64::MAX));
