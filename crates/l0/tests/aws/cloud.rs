@@ -106,12 +106,10 @@ impl Cloud {
     /// Makes a deploy of one container that does these steps, by the image's friendly name.
     #[track_caller]
     pub(crate) fn deploy(&self, name: &str, version: &str, steps: &[&str], port: Option<u16>) -> Said {
-        // The emulator runs the command in place of the image's entry point.
-        let command = [&["/tool"], steps].concat();
         let mut container = serde_json::json!({
             "name": name,
             "image": format!("registry.example.com/{}:{version}", self.repository),
-            "command": command,
+            "command": steps,
         });
         if let Some(port) = port {
             container["portMappings"] = serde_json::json!([{ "containerPort": port }]);
