@@ -100,6 +100,8 @@ PY
 start() {
     mkdir -p "$AWS_DIR"
     need python3:python3
+    # Debian keeps a part of Python's own library in a package beside it; where Python is another one, it has it.
+    python3 -c 'import ensurepip' 2>/dev/null || need /usr/share/doc/python3-venv:python3-venv
     local name
     for name in $EMULATORS; do install "$name"; done
     # It was told where the one before listened.

@@ -8,15 +8,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::aws::{AwsError, EcsTask, TargetOf, TaskFilter};
+use super::aws::{AwsError, EcsTask, Span, TargetOf, TaskFilter};
+use super::names::Names;
 use super::state::Shared;
 
 /// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
 const ALL_AT_ONCE: usize = 5;
+
+/// How many of the last lines of each container of a failed copy are kept with the failure.
+const LAST_WORDS: u32 = 20;
 
 /// Runs until the engine is gone.
 pub(super) async fn run(shared: Weak<Shared>) {
@@ -185,13 +190,40 @@ impl Shared {
                 by_service.entry(service).or_default().push(task);
             }
         }
-        let mut state = self.state();
-        for id in services {
-            if let Some(service) = state.services.get_mut(*id) {
-                service.tasks_put(&self.names, by_service.remove(*id).unwrap_or_default(), self.config.settle);
+        let mut failed = Vec::new();
+        {
+            let mut state = self.state();
+            for id in services {
+                if let Some(service) = state.services.get_mut(*id) {
+                    let tasks = by_service.remove(*id).unwrap_or_default();
+                    let new = service.tasks_put(&self.names, tasks, self.config.settle).into_iter();
+                    failed.extend(new.map(|(deployment, task)| ((*id).clone(), deployment, task)));
+                }
+            }
+        }
+        for (id, deployment, task) in failed {
+            let words = self.last_words(cluster, id.as_str(), &task).await;
+            if let Some(service) = self.state().services.get_mut(&id) {
+                service.last_words_put(&deployment, words);
             }
         }
         Ok(())
+    }
+
+    /// The last lines of each container of a task that failed. A copy that never ran wrote none; what can't be read is left
+    /// out: the failure has its cause without it.
+    async fn last_words(&self, cluster: &str, entity: &str, task: &EcsTask) -> Vec<LogLine> {
+        let mut words = Vec::new();
+        for container in task.containers.iter().filter(|it| it.exit_code.is_some()) {
+            let stream = format!("{}{}/{}", Names::streams(entity), container.name, task.id);
+            match self.aws.log_newest(cluster, &stream, Span::default(), LAST_WORDS).await {
+                Ok(events) => words.extend(
+                    events.into_iter().map(|event| LogLine { container: container.name.clone(), line: event.line }),
+                ),
+                Err(error) => debug!(error = %error, "the last lines of a failed copy could not be read"),
+            }
+        }
+        words
     }
 
     /// Asks the load balancer of a service how it finds its tasks.
@@ -216,7 +248,8 @@ impl Shared {
             service.targets = targets;
             // Whether a task is healthy may have changed with it.
             let tasks = std::mem::take(&mut service.tasks);
-            service.tasks_put(&self.names, tasks, self.config.settle);
+            // What failed was counted when its tasks were read.
+            let _ = service.tasks_put(&self.names, tasks, self.config.settle);
         }
         Ok(())
     }
@@ -233,7 +266,8 @@ impl Shared {
         let ids = self.aws.tasks_list(cluster, TaskFilter::Service(&name), true).await?;
         let tasks = self.aws.tasks_describe(cluster, &ids).await?;
         let mut service = super::services::ServiceState::untold(seen);
-        service.tasks_put(&self.names, tasks, Duration::ZERO);
+        // Nobody who only looks counts failures.
+        let _ = service.tasks_put(&self.names, tasks, Duration::ZERO);
         Ok(Some(service))
     }
 }

@@ -221,6 +221,37 @@ async fn a_running_upload_ends_with_the_right_to_it() {
     }
 }
 
+/// Far more than the buffers between a server and a client that does not read hold.
+const LARGE: usize = 48 << 20;
+
+/// A download breaks off when the right to it ends: what its client has not got by then, it does not get.
+#[tokio::test]
+async fn a_running_download_ends_with_the_right_to_it() {
+    let teams = Teams::full().await;
+    let content = vec![7; LARGE];
+    let digest = crate::support::digest(&content);
+    let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
+    teams.as_("writer").send(Method::POST, &path, &[], content).await.expect(201);
+
+    let (auth, id) = token(&teams.as_("reader"), &json!({"name": "short-lived"})).await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let blob =
+        client.get(format!("{}/v2/team/app/blobs/{digest}", teams.app.endpoint())).header("authorization", &auth);
+    let mut answer = blob.send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let mut got = answer.chunk().await.expect("it goes on").expect("its beginning").len();
+    teams.raw.delete(&format!("/token/{id}")).await.expect(200);
+    // What is on its way still comes, and then the connection ends before the body does.
+    let broken = loop {
+        match answer.chunk().await {
+            Ok(Some(bytes)) => got += bytes.len(),
+            Ok(None) => break false,
+            Err(_) => break true,
+        }
+    };
+    assert!(broken && got < LARGE, "{got} bytes of {LARGE} came");
+}
+
 #[tokio::test]
 async fn what_a_member_may_ends_with_the_membership() {
     let teams = Teams::full().await;

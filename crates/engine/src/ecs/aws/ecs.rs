@@ -157,7 +157,7 @@ impl Aws {
             .desired_count(count(wanted.desired))
             .client_token(&wanted.token)
             .deployment_controller(rolling(op)?)
-            .deployment_configuration(deployment_configuration(op)?)
+            .deployment_configuration(deployment_configuration())
             .set_network_configuration(wanted.network.as_ref().map(|it| network(op, it)).transpose()?)
             .set_tags(Some(tags(&wanted.tags)))
             .propagate_tags(PropagateTags::Service);
@@ -275,13 +275,13 @@ fn rolling(op: &'static str) -> Result<DeploymentController, AwsError> {
 
 /// New tasks come up before old ones go, and ECS itself goes back when they do not: the safety net for when no server of
 /// ours is there to do it.
-fn deployment_configuration(_op: &'static str) -> Result<DeploymentConfiguration, AwsError> {
+fn deployment_configuration() -> DeploymentConfiguration {
     let breaker = DeploymentCircuitBreaker::builder().enable(true).rollback(true).build();
-    let configuration = DeploymentConfiguration::builder()
+    DeploymentConfiguration::builder()
         .deployment_circuit_breaker(breaker)
         .minimum_healthy_percent(100)
-        .maximum_percent(200);
-    Ok(configuration.build())
+        .maximum_percent(200)
+        .build()
 }
 
 pub(super) fn network(op: &'static str, wanted: &Network) -> Result<NetworkConfiguration, AwsError> {

@@ -39,9 +39,10 @@ pub struct Rate {
 
 /// The rates of all families.
 ///
-/// ECS documents buckets for each action and account, the smallest of those used here with a burst of 50 and 20 a second for
-/// reads ("Request throttling for the Amazon ECS API"); half of it is left to others in the account. CloudFormation and Logs
-/// publish few numbers (`DescribeLogStreams`: 25 a second); there the values are careful guesses. EC2 documents 100 at once and
+/// ECS documents a bucket for each kind of resource and account ("Request throttling for the Amazon ECS API"): reads 50 to 100
+/// at once and 20 a second, changes of services 50 and 5, of task definitions 20 and 1, tasks started or stopped 100 and 40.
+/// About half is left to others in the account; where a bucket is smaller (task definitions), the SDK's retries wait.
+/// CloudFormation, ELB, EC2 and IAM publish no numbers; there the values are careful guesses. EC2 documents 100 at once and
 /// 20 a second for calls that only read ("Request throttling for the Amazon EC2 API"); of that too half is taken. ECR's quotas
 /// for what a pull needs are in the hundreds a second; those for policies, and those of IAM and Organizations, are not
 /// published.

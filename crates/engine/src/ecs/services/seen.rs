@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use layer0_domain::model::failure::Failure;
+use layer0_domain::model::failure::{Failure, LogLine};
 use layer0_domain::model::id::{CopyId, DeploymentId, ServiceId};
 use layer0_domain::model::task::ContainerOutcome;
 use layer0_domain::model::task_definition::TaskDefinition;
@@ -77,8 +77,15 @@ impl ServiceState {
         if settled && !has_checks { CopyState::Healthy } else { CopyState::Starting }
     }
 
-    /// Takes in its tasks as they are now, and counts the starts that failed.
-    pub(in crate::ecs) fn tasks_put(&mut self, names: &Names, tasks: Vec<EcsTask>, settle: Duration) {
+    /// Takes in its tasks as they are now, and counts the starts that failed. Answers the newest of those for each deployment
+    /// that had some: its last words are worth asking for.
+    pub(in crate::ecs) fn tasks_put(
+        &mut self,
+        names: &Names,
+        tasks: Vec<EcsTask>,
+        settle: Duration,
+    ) -> Vec<(DeploymentId, EcsTask)> {
+        let mut failed: Vec<(DeploymentId, EcsTask)> = Vec::new();
         self.tasks = tasks;
         self.tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         let now = Instant::now();
@@ -97,6 +104,8 @@ impl ServiceState {
                 && self.counted.insert(task.id.clone())
                 && let Some(failure) = cause::failed_start(&task, self.definition_of(&deployment))
             {
+                failed.retain(|(of, _)| *of != deployment);
+                failed.push((deployment.clone(), task));
                 self.failure_count(deployment, failure);
             }
         }
@@ -104,6 +113,14 @@ impl ServiceState {
         self.running_since.retain(|id, _| here.contains(id));
         self.healthy_once.retain(|id| here.contains(id));
         self.counted.retain(|id| here.contains(id));
+        failed
+    }
+
+    /// Keeps the last words of a deployment's newest failed start.
+    pub(in crate::ecs) fn last_words_put(&mut self, deployment: &DeploymentId, words: Vec<LogLine>) {
+        if let Some(known) = self.failures.iter_mut().find(|known| known.deployment == *deployment) {
+            known.last.log_tail = words;
+        }
     }
 
     /// The definition of a deployment, where it is the wanted one.

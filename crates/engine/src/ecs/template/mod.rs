@@ -6,6 +6,8 @@
 
 mod environment;
 mod load_balancer;
+#[cfg(test)]
+mod tests;
 
 use layer0_domain::model::digest::Digest;
 use serde_json::{Map, Value, json};
