@@ -72,6 +72,22 @@ server_flags! {
     docker_host = "URL",
     /// The address in the URLs of public load balancers
     public_address = "ADDR",
+    /// The AWS region
+    aws_region = "REGION",
+    /// What stands in for all of AWS: an emulator
+    endpoint_url = "URL",
+    /// A DynamoDB table for the state
+    table = "NAME",
+    /// The VPC that everything stands in
+    aws_vpc = "ID",
+    /// Subnets for tasks, machines and private load balancers
+    aws_private_subnets = "IDS",
+    /// Subnets for public load balancers
+    aws_public_subnets = "IDS",
+    /// The role that pulls images and writes logs
+    aws_execution_role = "ARN",
+    /// Tasks get a public address
+    aws_public_ip = "BOOL",
     /// What is logged
     log = "FILTER",
     /// text or json
