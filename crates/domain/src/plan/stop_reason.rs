@@ -5,7 +5,7 @@
 //! containerd's; which of them mean what is one table (`words`), and the words in its tests are real ones.
 //!
 //! What is shown to a user keeps ECS's own text behind ours, so that it can be searched for, without the signatures of
-//! presigned addresses and the passwords that stand in addresses ([`scrub`]).
+//! presigned addresses and the passwords that stand in addresses ([`scrub()`]).
 
 use crate::model::failure::{Failure, FailureClass, LogLine};
 
