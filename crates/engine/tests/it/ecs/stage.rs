@@ -70,6 +70,7 @@ pub(crate) fn definition(image: &str) -> TaskDefinition {
     let document = serde_json::json!({ "containerDefinitions": [{
         "name": "web",
         "image": format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/{image}"),
+        "memory": 64,
         "portMappings": [{ "containerPort": 80 }],
         "healthCheck": { "command": ["CMD", "check"], "interval": 5, "retries": 1 },
     }] });
