@@ -93,6 +93,7 @@ impl Shared {
             Going::On(waiting_for) => Removed::Going { waiting_for },
             Going::Gone => {
                 self.state().environments.remove(id);
+                self.turn_forget(&EntityRef::Environment(id.clone()));
                 Removed::Gone
             }
         })
@@ -176,6 +177,7 @@ impl Shared {
             Going::On(waiting_for) => Removed::Going { waiting_for },
             Going::Gone => {
                 self.state().balancers.remove(id);
+                self.turn_forget(&EntityRef::LoadBalancer(id.clone()));
                 Removed::Gone
             }
         })

@@ -4,7 +4,7 @@
 //! tasks are not asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
@@ -39,15 +39,10 @@ pub(super) async fn run(shared: Weak<Shared>) {
 }
 
 impl Shared {
-    /// Waits for the next look. A wish wakes the loop early, but never at once again: the wish itself went the first step.
-    async fn pause(self: Arc<Self>, pause: Duration) {
-        let least = self.config.look_busy.min(pause);
-        let woken = tokio::time::timeout(pause, self.wake.notified()).await;
-        if woken.is_ok() {
-            let weak = Arc::downgrade(&self);
-            drop(self);
-            tokio::time::sleep(least).await;
-            drop(weak);
+    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step.
+    async fn pause(&self, pause: Duration) {
+        if tokio::time::timeout(pause, self.wake.notified()).await.is_ok() {
+            tokio::time::sleep(self.config.look_busy.min(pause)).await;
         }
     }
 

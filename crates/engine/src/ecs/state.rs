@@ -100,6 +100,15 @@ impl Shared {
         turn.lock_owned().await
     }
 
+    /// Forgets the turns of an entity that is gone, unless somebody waits for one. Whoever calls has the turn.
+    pub(super) fn turn_forget(&self, entity: &EntityRef) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own, and that of the turn.
+        if turns.get(entity).is_some_and(|turn| Arc::strong_count(turn) <= 2) {
+            turns.remove(entity);
+        }
+    }
+
     /// Tells those who wait that something may have changed.
     pub(super) fn changed(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));

@@ -270,6 +270,7 @@ impl Shared {
         let removed = self.task_remove_step(id).await?;
         if removed == Removed::Gone {
             self.state().tasks.remove(id);
+            self.turn_forget(&EntityRef::Task(id.clone()));
         }
         self.changed();
         Ok(removed)

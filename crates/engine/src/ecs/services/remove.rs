@@ -19,6 +19,7 @@ impl Shared {
         let removed = self.service_remove_step(id).await?;
         if removed == Removed::Gone {
             self.state().services.remove(id);
+            self.turn_forget(&EntityRef::Service(id.clone()));
         }
         self.changed();
         Ok(removed)
