@@ -141,10 +141,15 @@ async fn picture(app: &TestApp) -> String {
     lines.join("\n")
 }
 
-/// Waits until nothing is on its way out any more.
+/// Waits until nothing is on its way out any more, and every load balancer listens: listeners are part of the server, so
+/// that after a kill they are back a moment later than an operation that had ended before it.
 async fn settled(app: &TestApp) -> String {
     until("the engine to come to rest", || async {
+        let wanted = app.client().load_balancer_list().await.expect("a list").len();
         let now = picture(app).await;
+        if now.matches("engine: listens on").count() < wanted {
+            return Err(now);
+        }
         if now.contains("Draining") || now.contains("Starting") || now.contains("Pending") { Err(now) } else { Ok(now) }
     })
     .await
