@@ -9,6 +9,7 @@ pub mod entity;
 pub mod environment;
 pub mod failure;
 pub mod glob;
+pub mod grant;
 pub mod id;
 pub mod image;
 pub mod image_map;

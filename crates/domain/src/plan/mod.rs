@@ -3,6 +3,7 @@
 
 pub mod environment;
 pub mod fargate;
+pub mod grants;
 pub mod lease;
 pub mod load_balancer;
 pub mod policy;
