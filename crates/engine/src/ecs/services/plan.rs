@@ -68,8 +68,10 @@ pub(super) fn step(
         return Step::Wait("what was there before to be taken away".to_owned());
     }
     if spec.mode == ServiceMode::Halted {
-        // What runs goes on, nothing more is started: ECS starts nothing when no more copies are wanted than are healthy.
-        let fewer = (seen.desired > healthy).then_some(healthy);
+        // What runs goes on, as far as it is wanted, and nothing more is started: ECS starts nothing when no more copies are
+        // wanted than are healthy.
+        let most = healthy.min(spec.desired_count);
+        let fewer = (seen.desired > most).then_some(most);
         return match fewer {
             Some(_) => Step::Update(Change { desired: fewer, ..Change::default() }),
             None => Step::Nothing,
