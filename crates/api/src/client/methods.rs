@@ -9,9 +9,9 @@ use crate::types::{
     CreateServiceRequest, CreateTaskRequest, CreateTokenRequest, CreateTokenResponse, CreateUserRequest, Deploy,
     DeploySummary, Environment, EnvironmentSummary, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
     LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner,
-    PutMemberRequest, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, Tag, TagQuery, TagRule, Task, TaskSummary,
-    TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    PutMemberRequest, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, Tag, TagQuery,
+    TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest,
+    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;

@@ -222,8 +222,7 @@ fn a_roll_out_is_aborted_and_rolled_back() {
         .on("POST /service/web1/abort", [accepted("op1", json!(["no deployment was healthy before"]))])
         .on("POST /service/web1/rollback", [accepted("op2", json!([]))]);
     for id in ["op1", "op2"] {
-        let events =
-            step(1, "2026-01-02T03:04:05Z", "the service is back") + &end(&operation(id, "succeeded", None));
+        let events = step(1, "2026-01-02T03:04:05Z", "the service is back") + &end(&operation(id, "succeeded", None));
         fake.on(&format!("GET /operation/{id}/events?after=0"), [Reply::Events(events)]);
     }
     assert_snapshot!("service_abort", fake.run(&["service", "abort", "web"]).text());

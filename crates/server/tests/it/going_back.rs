@@ -165,7 +165,7 @@ async fn a_rollback_that_does_not_come_up_is_rolled_back() {
     let web = service(&client, "web", &env, &old, 1).await;
     done(&client, client.service_update(&web, &to_deploy(&new)).await).await;
     let before = copies(&app).await;
-    app.fake().set_image_behaviour("docker.io/library/old", Behaviour::exits(3));
+    app.fake().set_image_behaviour("old", Behaviour::exits(3));
     let rollback = client.service_rollback(&web, &wire::RollbackServiceRequest::default()).await.expect("accepted");
     let end = end_of(&client, &rollback).await;
     assert_eq!((end.state.as_str(), end.cause.map(|it| it.class)), ("rolled_back", Some("exited".to_owned())));
