@@ -277,7 +277,7 @@ pub(crate) fn check_for(it: &wire::ImageCheckQuery) -> Read<CheckFor> {
     })
 }
 
-fn pull_check(skip: bool) -> PullCheck {
+pub(crate) fn pull_check(skip: bool) -> PullCheck {
     if skip { PullCheck::Skipped } else { PullCheck::Made }
 }
 

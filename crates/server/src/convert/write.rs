@@ -204,7 +204,10 @@ pub(crate) fn service(it: &Service, around: ServiceAround, seen: Option<&Service
     let mut failed_shown = false;
     for (at, deployment) in it.deployments.iter().enumerate() {
         let (running, pending) = counted(Some(deployment));
-        let failed = matches!(deployment.state, DeploymentState::Failed | DeploymentState::RolledBack);
+        let failed = matches!(
+            deployment.state,
+            DeploymentState::Failed | DeploymentState::RolledBack | DeploymentState::Aborted
+        );
         let status = if at == 0 {
             "PRIMARY"
         } else if running + pending > 0 {

@@ -125,10 +125,10 @@ fn service(app: &App, it: &Service) -> ServiceSpec {
         id: it.id.clone(),
         name: it.name.clone(),
         environment: it.environment.clone(),
-        desired_count: it.desired_count,
+        desired_count: it.copies_wanted(),
         revision: Revision {
             deployment: wanted.id.clone(),
-            label: format!("{}:{}", wanted.deploy_name, wanted.deploy_version),
+            label: wanted.label(),
             definition: present(app, &wanted.definition),
         },
         mode: if it.halted() { ServiceMode::Halted } else { ServiceMode::Run },

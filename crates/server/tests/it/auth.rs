@@ -54,6 +54,9 @@ const OPERATIONS: &[Row] = &[
     ("service_create", "32242", "/service", SERVICE),
     ("service_get", "22242", "/service/{service}", ""),
     ("service_update", "32242", "/service/{service}", r#"{"scale": 2}"#),
+    // It has none under way, or none before it, which is said to whoever may.
+    ("service_abort", "3++4+", "/service/{service}/abort", ""),
+    ("service_rollback", "3++4+", "/service/{service}/rollback", ""),
     ("service_delete", "33242", "/service/{service}", ""),
     ("service_logs", "22242", "/service/{service}/logs", ""),
     ("task_list", "22222", "/task", ""),

@@ -1,6 +1,7 @@
 //! ECS: services. Task definitions and tasks are in the files beside.
 
 mod definitions;
+mod rollouts;
 mod tasks;
 
 use aws_sdk_ecs::types::{
@@ -32,12 +33,21 @@ pub(in crate::ecs) struct EcsService {
     pub(in crate::ecs) running: u32,
     /// Tasks that are on their way up.
     pub(in crate::ecs) pending: u32,
+    /// The ARN of the service deployment that is under way, where ECS says.
+    pub(in crate::ecs) rollout: Option<String>,
     /// Its deployments, the primary one first.
     pub(in crate::ecs) deployments: Vec<EcsDeployment>,
     /// What ECS said of it, the newest first.
     pub(in crate::ecs) events: Vec<(Timestamp, String)>,
     /// Target groups it registers its tasks in.
     pub(in crate::ecs) targets: Vec<ServiceTarget>,
+}
+
+impl EcsDeployment {
+    /// Whether ECS works at it.
+    pub(in crate::ecs) fn is_in_progress(&self) -> bool {
+        !self.has_failed && !self.is_completed
+    }
 }
 
 impl EcsService {
@@ -325,6 +335,7 @@ fn service(from: Service) -> EcsService {
         desired: uncount(from.desired_count),
         running: uncount(from.running_count),
         pending: uncount(from.pending_count),
+        rollout: from.current_service_deployment.filter(|arn| !arn.is_empty()),
         deployments,
         events: events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).collect(),
         targets: from.load_balancers.unwrap_or_default().into_iter().filter_map(service_target).collect(),

@@ -16,7 +16,7 @@ use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
-use self::plan::{Place, Step};
+use self::plan::{Ended, Known, Place, Step};
 pub(super) use self::seen::containers;
 use super::aws::{
     AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetHealth, TargetOf,
@@ -31,6 +31,9 @@ const GRACE_S: u16 = 60;
 
 /// How long what was registered may stay invisible before it is registered once more.
 const VISIBLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long ECS may take to begin to go back after a roll-out was ended, before the service is updated instead.
+const GOES_BACK_MAX: Duration = Duration::from_secs(120);
 
 /// A service that the engine was told of, or is taking away.
 #[derive(Debug, Default)]
@@ -56,6 +59,8 @@ pub(super) struct ServiceState {
     /// The deployment that was last seen to be ECS's primary one, or to be wanted. When ECS then works towards another one
     /// without being asked, it gave this one up.
     was_primary: Option<DeploymentId>,
+    /// The service deployment that was ended last, when, and what came of it.
+    ended: Option<(String, Instant, Ended)>,
     /// Families whose containers have a health check: a task of theirs is healthy when it has passed, not before.
     checked: HashSet<String>,
     /// Since when a task runs, as far as we saw.
@@ -109,6 +114,11 @@ impl Shared {
             if service.spec.as_ref().is_none_or(|known| known.generation != spec.generation) {
                 service.problem = None;
             }
+            let before = service.spec.as_ref().map(|known| &known.revision.deployment);
+            if before.is_some_and(|before| *before != spec.revision.deployment) {
+                // What ECS worked towards before says nothing about whether it gives up what is wanted now.
+                service.was_primary = None;
+            }
             if spec.revision.definition.containers.iter().any(|it| it.health_check.is_some()) {
                 service.checked.insert(self.names.deployment_family(&spec.id, &spec.revision.deployment));
             }
@@ -143,6 +153,7 @@ impl Shared {
             Step::Nothing | Step::Wait(_) | Step::RolledBack(_) => Ok(()),
             Step::Create { place } => self.service_make(&spec, place).await,
             Step::Update(update) => self.service_change(&spec, update).await,
+            Step::GoBack(rollout) => self.service_go_back(&spec, rollout).await,
         };
         let mut state = self.state();
         let Some(service) = state.services.get_mut(id) else { return Ok(()) };
@@ -175,7 +186,13 @@ impl Shared {
         }
         let healthy = service.tasks.iter().filter(|task| service.is_healthy(task, self.config.settle)).count();
         let healthy = u32::try_from(healthy).unwrap_or(u32::MAX);
-        let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), service.was_primary.as_ref(), healthy);
+        let ended = service.ended.as_ref().map(|(rollout, at, ended)| {
+            // ECS answered that it goes back, and does not.
+            let late = at.elapsed() >= GOES_BACK_MAX;
+            (rollout.as_str(), if late { Ended::Refused } else { *ended })
+        });
+        let known = Known { was_primary: service.was_primary.as_ref(), healthy, ended };
+        let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), known);
         Some((spec, step))
     }
 
@@ -261,6 +278,16 @@ impl Shared {
             Err(error) if error.kind == Kind::Exists => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends the roll-out that is under way.
+    async fn service_go_back(&self, spec: &ServiceSpec, rollout: &str) -> Result<(), AwsError> {
+        let taken = self.aws.rollout_stop(rollout).await?;
+        if let Some(service) = self.state().services.get_mut(&spec.id) {
+            let ended = if taken { Ended::Taken } else { Ended::Refused };
+            service.ended = Some((rollout.to_owned(), Instant::now(), ended));
+        }
+        Ok(())
     }
 
     async fn service_change(&self, spec: &ServiceSpec, change: &plan::Change) -> Result<(), AwsError> {
