@@ -26,8 +26,10 @@ pub(in crate::ecs) enum Family {
     DefinitionsDelete,
     /// ECS calls that write tags.
     Tags,
-    /// CloudFormation.
+    /// CloudFormation calls that change stacks.
     Stacks,
+    /// CloudFormation calls that only read.
+    StacksRead,
     /// CloudWatch Logs.
     Logs,
     /// Elastic Load Balancing.
@@ -80,8 +82,10 @@ pub struct Rates {
     pub definitions_delete: Rate,
     /// ECS calls that write tags.
     pub tags: Rate,
-    /// CloudFormation.
+    /// CloudFormation calls that change stacks.
     pub stacks: Rate,
+    /// CloudFormation calls that only read.
+    pub stacks_read: Rate,
     /// CloudWatch Logs.
     pub logs: Rate,
     /// Elastic Load Balancing.
@@ -107,6 +111,7 @@ impl Default for Rates {
             definitions_delete: rate(2.0, 0.5),
             tags: rate(10.0, 5.0),
             stacks: rate(10.0, 2.0),
+            stacks_read: rate(20.0, 5.0),
             logs: rate(10.0, 5.0),
             balancers: rate(20.0, 5.0),
             registry: rate(20.0, 10.0),
@@ -130,6 +135,7 @@ impl Rates {
             definitions_delete: rate,
             tags: rate,
             stacks: rate,
+            stacks_read: rate,
             logs: rate,
             balancers: rate,
             registry: rate,
@@ -153,6 +159,7 @@ impl Rates {
             definitions_delete: rate(self.definitions_delete),
             tags: rate(self.tags),
             stacks: rate(self.stacks),
+            stacks_read: rate(self.stacks_read),
             logs: rate(self.logs),
             balancers: rate(self.balancers),
             registry: rate(self.registry),
@@ -172,6 +179,7 @@ impl Rates {
             Family::DefinitionsDelete => self.definitions_delete,
             Family::Tags => self.tags,
             Family::Stacks => self.stacks,
+            Family::StacksRead => self.stacks_read,
             Family::Logs => self.logs,
             Family::Balancers => self.balancers,
             Family::Registry => self.registry,
@@ -188,7 +196,7 @@ pub(in crate::ecs) struct Pace {
 }
 
 /// All of them, each at the place that its number says.
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 15] = [
     Family::EcsRead,
     Family::EcsWrite,
     Family::TasksRead,
@@ -198,6 +206,7 @@ const FAMILIES: [Family; 14] = [
     Family::DefinitionsDelete,
     Family::Tags,
     Family::Stacks,
+    Family::StacksRead,
     Family::Logs,
     Family::Balancers,
     Family::Registry,
