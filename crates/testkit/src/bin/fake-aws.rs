@@ -9,7 +9,7 @@
 //! | `{"ask": "calls"}` | the calls since the last time, as rows: service, operation, status, how many, whether throttled |
 //! | `{"ask": "throttles", "factor": 1}` | takes the limits of the API reference, so many times as high, and says them as rows: service, operations, at once, a second |
 //! | `{"ask": "running"}` | the tasks that run, by service |
-//! | `{"ask": "services"}` | each service: name, status, desired count, its deployments' definitions |
+//! | `{"ask": "services"}` | each service: name, status, desired count, the definitions of which tasks run |
 //! | `{"ask": "crash", "tasks": ["…"]}` | their essential containers end with 1; `{}` |
 //!
 //! Its argument is how it is set up, JSON too: `task_start_ms`, `task_stop_ms`, `stack_resource_ms`, `seed`, and
@@ -128,8 +128,9 @@ fn throttles(aws: &FakeAws, factor: f64) -> Value {
 
 fn service(it: &Value) -> Value {
     let deployments = it["deployments"].as_array().into_iter().flatten();
-    let definitions: Vec<&Value> = deployments.map(|deployment| &deployment["taskDefinition"]).collect();
-    json!({
-        "name": it["serviceName"], "status": it["status"], "desired": it["desiredCount"], "definitions": definitions,
-    })
+    let running: Vec<&Value> = deployments
+        .filter(|deployment| deployment["runningCount"].as_u64().is_some_and(|running| running > 0))
+        .map(|deployment| &deployment["taskDefinition"])
+        .collect();
+    json!({ "name": it["serviceName"], "status": it["status"], "desired": it["desiredCount"], "running": running })
 }

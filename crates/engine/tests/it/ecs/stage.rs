@@ -52,6 +52,7 @@ pub(crate) fn config() -> EcsConfig {
     config.rates = Rates::all(NO_LIMIT);
     config.settle = Duration::from_millis(150);
     config.look_busy = Duration::from_millis(20);
+    config.look_stops = Duration::from_millis(50);
     config.look_quiet = Duration::from_millis(200);
     config
 }

@@ -29,7 +29,7 @@ pub(super) struct Calls {
 pub(super) struct ServiceThere {
     pub(super) name: String,
     pub(super) desired: u64,
-    /// The families of its deployments, the primary one first.
+    /// The families of which tasks run.
     pub(super) families: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ impl Cloud {
         let service = |row: &Value| ServiceThere {
             name: row["name"].as_str().unwrap_or_default().to_owned(),
             desired: row["desired"].as_u64().unwrap_or_default(),
-            families: row["definitions"].as_array().into_iter().flatten().filter_map(family).collect(),
+            families: row["running"].as_array().into_iter().flatten().filter_map(family).collect(),
         };
         Ok(there.map(service).collect())
     }

@@ -29,6 +29,9 @@ use super::report::Results;
 use super::{built_earlier, checked_out, machine, stats};
 use crate::project::Project;
 
+/// After a start copies count as healthy when they have been seen to run for ten seconds; until then they are looked at often.
+const SETTLED: Duration = Duration::from_secs(15);
+
 /// How much there is.
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -230,8 +233,7 @@ fn measure(mut simulation: Simulation) -> Result<(Figures, Vec<String>)> {
     let adopt_s = simulation.adopted()?;
     let adopt_calls = simulation.calls()?;
     said("adopted", adopt_s);
-    // What a start has to do beside showing what there is, it has done by then.
-    stats::pause(size.rest / 4);
+    stats::pause(SETTLED);
     let rest = simulation.rest()?;
     said("rest", rest.seconds);
     let crashes_in_rest = simulation.crashes_in_rest()?;

@@ -307,12 +307,8 @@ impl Simulation {
         let mut families: BTreeMap<&String, usize> = BTreeMap::new();
         for service in &there {
             if service.desired != copies as u64 || service.families.len() != 1 {
-                faults.push(format!(
-                    "{} has {} deployments and wants {}",
-                    service.name,
-                    service.families.len(),
-                    service.desired
-                ));
+                let (name, kinds, desired) = (&service.name, service.families.len(), service.desired);
+                faults.push(format!("{name} runs tasks of {kinds} definitions and wants {desired}"));
             }
             for family in &service.families {
                 *families.entry(family).or_default() += 1;

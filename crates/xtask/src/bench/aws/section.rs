@@ -140,7 +140,7 @@ fn calls_table(text: &mut String, it: &Figures) {
 fn notes(it: &Measured) -> Vec<String> {
     let figures = &it.figures;
     let mut notes = Vec::new();
-    if let Some((limit, seconds)) = &figures.fill_bound {
+    if let Some((limit, seconds)) = figures.fill_bound.as_ref().filter(|(_, seconds)| *seconds >= 1.0) {
         notes.push(format!(
             "what held up the making most is the limit on {limit}: {seconds:.0} of the {:.0} s, at {}× what AWS documents; at \
              the documented limits that alone would be {:.0} minutes",
