@@ -223,6 +223,7 @@ impl Aws {
         ecs.public_subnets.clone_from(&config.aws.public_subnets);
         ecs.execution_role.clone_from(&config.aws.execution_role);
         ecs.public_ip = config.aws.public_ip;
+        ecs.rates = ecs.rates.times(config.aws.rate.unwrap_or(1.0));
         Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
     }
 }

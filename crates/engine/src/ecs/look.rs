@@ -1,12 +1,13 @@
 //! The loop that looks: at what is under way often, at the rest now and then, and goes the next steps.
 //!
 //! A quiet service costs a tenth of a call: `DescribeServices` takes ten, and as long as it shows what it showed before, its
-//! tasks are not asked for.
+//! tasks are not asked for. In between, [`stops`](super::stops) looks which tasks ended, for one call a cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Weak;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
@@ -16,6 +17,7 @@ use tracing::debug;
 use super::aws::{AwsError, EcsTask, Span, TargetOf, TaskFilter};
 use super::names::Names;
 use super::state::Shared;
+use super::stops::{self, Stops};
 
 /// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
 const ALL_AT_ONCE: usize = 5;
@@ -23,19 +25,38 @@ const ALL_AT_ONCE: usize = 5;
 /// How many of the last lines of each container of a failed copy are kept with the failure.
 const LAST_WORDS: u32 = 20;
 
+/// How many clusters are looked at side by side: a look waits for AWS most of the time.
+pub(super) const CLUSTERS_AT_ONCE: usize = 8;
+
 /// Runs until the engine is gone.
 pub(super) async fn run(shared: Weak<Shared>) {
-    let mut quiet_due = Instant::now();
+    let (mut quiet_due, mut stops_due) = (Instant::now(), Instant::now());
+    let mut stops = Stops::default();
     loop {
         let Some(here) = shared.upgrade() else { return };
         let everything = Instant::now() >= quiet_due;
-        let busy = here.pass(everything).await;
+        let mut busy = here.pass(everything).await;
         if everything {
-            quiet_due = Instant::now() + here.config.look_quiet;
+            let calls = stops::calls(&here.services_by_cluster());
+            quiet_due = later(stops::pause(here.config.look_quiet, calls, here.config.rates.ecs_read.per_second));
         }
-        let pause = if busy { here.config.look_busy } else { here.config.look_quiet };
-        here.pause(pause).await;
+        if Instant::now() >= stops_due {
+            let stopped = here.stops_look(&mut stops).await;
+            let rate = here.config.rates.tasks_read.per_second;
+            stops_due = later(stops::pause(here.config.look_stops, stopped.calls, rate));
+            if stopped.found {
+                busy |= here.pass(false).await;
+            }
+        }
+        let next = quiet_due.min(stops_due).saturating_duration_since(Instant::now());
+        here.pause(if busy { here.config.look_busy } else { next.max(here.config.look_busy) }).await;
     }
+}
+
+/// The end of a pause; of one beyond all bounds, in a day.
+fn later(pause: Duration) -> Instant {
+    const DAY: Duration = Duration::from_secs(86_400);
+    Instant::now() + pause.min(DAY)
 }
 
 impl Shared {
@@ -57,8 +78,11 @@ impl Shared {
             busy = true;
             self.tried(self.balancer_turn(&id).await, "a load balancer");
         }
-        for (cluster, services) in self.services_due(everything) {
-            match self.services_look(&cluster, &services).await {
+        let looks = stream::iter(self.services_due(everything))
+            .map(|(cluster, services)| async move { self.services_look(&cluster, &services).await });
+        let looks: Vec<_> = looks.buffer_unordered(CLUSTERS_AT_ONCE).collect().await;
+        for look in looks {
+            match look {
                 Ok(restless) => busy |= restless,
                 Err(error) => {
                     busy = true;

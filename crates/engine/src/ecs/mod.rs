@@ -29,6 +29,7 @@ mod names;
 mod services;
 mod stacks;
 mod state;
+mod stops;
 mod tasks;
 mod template;
 

@@ -1,8 +1,10 @@
 //! Telling the engine what is wanted.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _};
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::EnvironmentId;
@@ -17,6 +19,10 @@ use layer0_domain::port::store::{Entity, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::app::App;
+
+/// How many entities of a kind the engine is told of side by side when it is told of everything: engines that ask a distant
+/// service about each can ask about many at once.
+const AT_ONCE: usize = 64;
 
 /// What the engine was last told of each entity, so that it is told again only what changed, and whose turn it is to tell.
 ///
@@ -221,11 +227,16 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
     let mut complete = true;
     told.again.lock().await.clear();
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
-        for summary in app.store.summary_list(kind).await? {
+        let summaries = app.store.summary_list(kind).await?;
+        let told_of = stream::iter(summaries).map(|summary| async move {
             let result = ensure_present(app, told, &summary.entity, Anew::Yes).await;
+            (summary.entity, result)
+        });
+        let mut told_of = pin!(told_of.buffer_unordered(AT_ONCE));
+        while let Some((entity, result)) = told_of.next().await {
             let mut refusals = told.refusals.lock().await;
             match result {
-                Ok(()) => drop(refusals.remove(&summary.entity)),
+                Ok(()) => drop(refusals.remove(&entity)),
                 Err(TellError::Store(why)) => return Err(why.into()),
                 Err(TellError::Engine(why @ (EngineError::Unavailable { .. } | EngineError::Throttled { .. }))) => {
                     return Err(why.into());
@@ -234,8 +245,8 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
                     complete = false;
                     let text = chain(&why);
                     // Said once, not at every round.
-                    if refusals.insert(summary.entity.clone(), text.clone()).as_ref() != Some(&text) {
-                        tracing::warn!(error = text, "the engine did not take {}", summary.entity);
+                    if refusals.insert(entity.clone(), text.clone()).as_ref() != Some(&text) {
+                        tracing::warn!(error = text, "the engine did not take {entity}");
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! A look into a fake AWS, past eventual consistency, throttles and faults.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::server::Shared;
@@ -37,6 +39,21 @@ impl Inspection<'_> {
             let ids = world.ecs.clusters.values().flat_map(|cluster| cluster.running.union(&cluster.stopped));
             let tasks = ids.filter_map(|id| world.ecs.tasks.get(id));
             tasks.map(|task| ecs::describe_task(world, task, true)).collect()
+        })
+    }
+
+    /// The tasks that run and are wanted to, by the name of their service: without the rest of what is known of them, for
+    /// worlds of many thousands.
+    #[must_use]
+    pub fn running(&self) -> BTreeMap<String, Vec<String>> {
+        self.shared.with(|world| {
+            let mut running: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for service in world.ecs.services.values() {
+                let tasks = service.live.iter().filter_map(|id| world.ecs.tasks.get(id));
+                let tasks = tasks.filter(|task| task.is_running() && task.wanted).map(|task| task.id.to_string());
+                running.entry(service.name.clone()).or_default().extend(tasks);
+            }
+            running
         })
     }
 

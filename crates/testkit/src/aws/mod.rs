@@ -46,6 +46,7 @@ mod fault;
 mod iam;
 mod inflate;
 mod inspect;
+mod latency;
 mod logs;
 pub mod network;
 mod organizations;
@@ -61,6 +62,7 @@ pub use ecr::FakeImage;
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
 pub use iam::Role;
 pub use inspect::Inspection;
+pub use latency::{Delay, Latency};
 pub use organizations::Organization;
 pub use wire::{AwsError, Protocol, Service};
 pub use world::Call;
@@ -103,6 +105,12 @@ impl FakeAws {
         self.shared.with(|world| world.calls.clone())
     }
 
+    /// All calls since then, which are forgotten: none falls between two looks.
+    #[must_use]
+    pub fn calls_take(&self) -> Vec<Call> {
+        self.shared.with(|world| std::mem::take(&mut world.calls))
+    }
+
     /// Forgets the calls.
     pub fn calls_clear(&self) {
         self.shared.with(|world| world.calls.clear());
@@ -123,9 +131,18 @@ impl FakeAws {
         self.shared.with(|world| world.faults.clear());
     }
 
-    /// Changes durations, rates that are not buckets, and visibility from now on.
+    /// Changes durations, latency and visibility from now on; [`throttles`](Self::throttles) changes the buckets.
     pub fn configure(&self, change: impl FnOnce(&mut FakeAwsConfig)) {
         self.shared.with(|world| change(&mut world.config));
+    }
+
+    /// Puts other token buckets in the place of those there are; all begin full.
+    pub fn throttles(&self, throttles: Vec<throttle::Throttle>) {
+        self.shared.with(|world| {
+            let now_ms = world.now_ms;
+            world.buckets = throttle::Buckets::new(throttles.clone(), now_ms);
+            world.config.throttles = throttles;
+        });
     }
 
     /// Says what the containers do whose image contains a text. The newest rule that fits decides; tasks that were started

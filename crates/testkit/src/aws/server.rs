@@ -184,7 +184,13 @@ fn plain(encoding: Option<&str>, body: Bytes) -> Result<String, AwsError> {
 /// Answers what no service can.
 fn refuse(shared: &Shared, protocol: Protocol, error: &AwsError) -> Answer {
     shared.with(|world| {
-        let call = Call { service: None, operation: error.message.clone(), at_ms: world.now_ms, status: error.status };
+        let call = Call {
+            service: None,
+            operation: error.message.clone(),
+            at_ms: world.now_ms,
+            status: error.status,
+            code: error.code.clone(),
+        };
         world.calls.push(call);
         let request_id = world.uuid();
         answer::failure(protocol, &request_id, error)
@@ -202,8 +208,8 @@ struct Done {
 fn act(world: &mut World, request: &request::Request) -> Done {
     let (service, operation) = (request.service, request.operation.as_str());
     let effect = world.faults.hit(service, operation);
-    let (low, high) = world.config.latency_ms;
-    let mut wait_ms = low + if high > low { world.random.next() % (high - low + 1) } else { 0 };
+    let latency = world.config.latency;
+    let mut wait_ms = latency.draw_ms(operation, &mut world.random);
     let account = world.config.account.clone();
     let mut closes = false;
     let refused = match effect {
@@ -218,6 +224,7 @@ fn act(world: &mut World, request: &request::Request) -> Done {
                 operation: operation.to_owned(),
                 at_ms: world.now_ms,
                 status: 0,
+                code: String::new(),
             });
             return Done { wait_ms: world.config.timeout_ms, answer: None };
         }
@@ -246,6 +253,8 @@ fn act(world: &mut World, request: &request::Request) -> Done {
         Err(error) => answer::failure(service.protocol(), &request_id, error),
     };
     let status = if closes { 0 } else { answer.status().as_u16() };
-    world.calls.push(Call { service: Some(service), operation: operation.to_owned(), at_ms: world.now_ms, status });
+    let code = result.as_ref().err().map(|error| error.code.clone()).unwrap_or_default();
+    let (operation, at_ms) = (operation.to_owned(), world.now_ms);
+    world.calls.push(Call { service: Some(service), operation, at_ms, status, code });
     Done { wait_ms, answer: (!closes).then_some(answer) }
 }

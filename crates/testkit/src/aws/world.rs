@@ -102,6 +102,10 @@ pub(crate) struct Random {
 }
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.state;
@@ -122,6 +126,8 @@ pub struct Call {
     pub at_ms: i64,
     /// The HTTP status of the answer; 0 when there was none.
     pub status: u16,
+    /// The code of the error it was refused with; empty when it was not.
+    pub code: String,
 }
 
 /// All that a fake AWS holds.
@@ -151,7 +157,7 @@ impl World {
     pub(crate) fn new(config: FakeAwsConfig, now_ms: i64) -> Self {
         Self {
             now_ms,
-            random: Random { state: config.seed },
+            random: Random::new(config.seed),
             timers: Timers::default(),
             faults: Faults::default(),
             buckets: Buckets::new(config.throttles.clone(), now_ms),

@@ -3,6 +3,7 @@
 mod definitions;
 mod rollouts;
 mod tasks;
+mod together;
 
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, DeploymentCircuitBreaker,
@@ -12,8 +13,13 @@ use aws_sdk_ecs::types::{
 use layer0_domain::model::time::Timestamp;
 
 pub(in crate::ecs) use self::tasks::{EcsContainer, EcsTask, TaskFilter, TaskWanted};
+pub(super) use self::together::Together;
 use super::pace::Family;
 use super::{Aws, AwsError, Kind, last_part, moment};
+
+/// How many of a service's last hundred events are kept: they are what tells that something happened between two looks which
+/// left all counts as they were, and the newest tell that.
+const EVENTS_KEPT: usize = 5;
 
 /// The most services that one `DescribeServices` takes.
 const SERVICES_A_CALL: usize = 10;
@@ -37,7 +43,7 @@ pub(in crate::ecs) struct EcsService {
     pub(in crate::ecs) rollout: Option<String>,
     /// Its deployments, the primary one first.
     pub(in crate::ecs) deployments: Vec<EcsDeployment>,
-    /// What ECS said of it, the newest first.
+    /// What ECS said of it last, the newest first.
     pub(in crate::ecs) events: Vec<(Timestamp, String)>,
     /// Target groups it registers its tasks in.
     pub(in crate::ecs) targets: Vec<ServiceTarget>,
@@ -337,7 +343,7 @@ fn service(from: Service) -> EcsService {
         pending: uncount(from.pending_count),
         rollout: from.current_service_deployment.filter(|arn| !arn.is_empty()),
         deployments,
-        events: events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).collect(),
+        events: events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).take(EVENTS_KEPT).collect(),
         targets: from.load_balancers.unwrap_or_default().into_iter().filter_map(service_target).collect(),
     }
 }

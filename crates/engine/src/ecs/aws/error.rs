@@ -112,6 +112,12 @@ impl AwsError {
         }
     }
 
+    /// The same error once more, for another who asked the same. Without what it came from.
+    pub(super) fn again(&self) -> Self {
+        let (op, kind) = (self.op, self.kind);
+        Self { op, kind, code: self.code.clone(), message: self.message.clone(), source: None }
+    }
+
     /// The same error, as something else can be done about it than its code says.
     pub(super) fn with_kind(self, kind: Kind) -> Self {
         Self { kind, ..self }

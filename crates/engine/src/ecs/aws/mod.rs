@@ -24,6 +24,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::BoxFuture;
 use layer0_domain::model::time::Timestamp;
 
 pub(super) use self::balancers::TargetHealth;
@@ -56,6 +57,8 @@ pub(super) struct Aws {
     /// The account that the credentials are of; it does not change.
     account: tokio::sync::OnceCell<String>,
     pace: pace::Pace,
+    /// Who waits for a look at a service.
+    together: ecs::Together,
 }
 
 impl Aws {
@@ -77,21 +80,29 @@ impl Aws {
             sender,
             account: tokio::sync::OnceCell::new(),
             pace: pace::Pace::new(rates),
+            together: ecs::Together::default(),
         }
     }
 
     /// Makes a call in its turn.
-    async fn send<T, E>(
-        &self,
+    ///
+    /// The SDK's futures are tens of kilobytes each. On the heap they take no room in those who wait for them: a look that
+    /// makes a dozen of them at once would fill a thread's stack.
+    fn send<'a, T, E>(
+        &'a self,
         op: &'static str,
         family: pace::Family,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, AwsError>
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, AwsError>>
     where
+        T: 'a,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        self.pace.turn(family).await;
-        call.await.map_err(|error| AwsError::of(op, error))
+        let call = Box::pin(call);
+        Box::pin(async move {
+            self.pace.turn(family).await;
+            call.await.map_err(|error| AwsError::of(op, error))
+        })
     }
 }
 

@@ -111,6 +111,10 @@ impl Shared {
             if newer || service.removing {
                 return Err(EngineError::Outdated { entity });
             }
+            // Told again, as everything is from time to time: the loop looks at it anyway, ten a call.
+            if service.spec.as_ref() == Some(&spec) && service.seen.is_some() {
+                return Ok(());
+            }
             if service.spec.as_ref().is_none_or(|known| known.generation != spec.generation) {
                 service.problem = None;
             }
@@ -129,7 +133,7 @@ impl Shared {
         let cluster = self.names.environment(&spec.environment);
         let name = self.names.service(&spec.id);
         let result = async {
-            let seen = self.aws.services_describe(&cluster, std::slice::from_ref(&name)).await?.into_iter().next();
+            let seen = self.aws.service_describe(&cluster, &name).await?;
             self.service_seen_now(&spec.id, seen);
             self.service_advance(&spec.id).await
         };

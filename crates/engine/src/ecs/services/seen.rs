@@ -1,6 +1,6 @@
 //! What is seen of a service, in the words of the port.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use layer0_domain::model::failure::{Failure, LogLine};
 use layer0_domain::model::id::{CopyId, DeploymentId, ServiceId};
@@ -13,6 +13,9 @@ use super::ServiceState;
 use crate::ecs::aws::{EcsContainer, EcsTask};
 use crate::ecs::cause;
 use crate::ecs::names::Names;
+
+/// Further than this no two clocks are apart that can speak to AWS at all: it refuses signatures that are five minutes off.
+const LONG_AGO: Duration = Duration::from_secs(300);
 
 /// How the containers of a task are, in the words of the port.
 pub(in crate::ecs) fn containers(task: &EcsTask) -> Vec<ContainerSeen> {
@@ -30,6 +33,14 @@ fn container(from: &EcsContainer) -> ContainerSeen {
             reason: from.reason.clone(),
         }),
     }
+}
+
+/// When a running task that is seen for the first time began to run: now, unless ECS says that it was so long ago that
+/// clocks which differ do not matter. A server that starts does not wait for what runs since yesterday.
+fn running_since(task: &EcsTask, now: Instant, wall: SystemTime) -> Instant {
+    let started = task.started.and_then(|at| u64::try_from(at.0).ok()).map(Duration::from_millis);
+    let age = started.and_then(|started| wall.duration_since(UNIX_EPOCH).ok()?.checked_sub(started));
+    age.filter(|age| *age >= LONG_AGO).and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
 impl ServiceState {
@@ -88,11 +99,11 @@ impl ServiceState {
         let mut failed: Vec<(DeploymentId, EcsTask)> = Vec::new();
         self.tasks = tasks;
         self.tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-        let now = Instant::now();
+        let (now, wall) = (Instant::now(), SystemTime::now());
         for at in 0..self.tasks.len() {
             let task = self.tasks[at].clone();
             if task.status == "RUNNING" {
-                self.running_since.entry(task.id.clone()).or_insert(now);
+                self.running_since.entry(task.id.clone()).or_insert_with(|| running_since(&task, now, wall));
             }
             let Some((_, deployment)) = names.deployment_of(&task.family) else { continue };
             if self.is_healthy(&task, settle) {

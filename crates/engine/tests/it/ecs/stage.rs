@@ -49,18 +49,10 @@ pub(crate) fn config() -> EcsConfig {
     config.private_subnets = vec!["subnet-private-a".to_owned(), "subnet-private-b".to_owned()];
     config.public_subnets = vec!["subnet-public-a".to_owned(), "subnet-public-b".to_owned()];
     config.execution_role = Some("arn:aws:iam::123456789012:role/l0-execution".to_owned());
-    config.rates = Rates {
-        ecs_read: NO_LIMIT,
-        ecs_write: NO_LIMIT,
-        stacks: NO_LIMIT,
-        logs: NO_LIMIT,
-        balancers: NO_LIMIT,
-        registry: NO_LIMIT,
-        identity: NO_LIMIT,
-        network: NO_LIMIT,
-    };
+    config.rates = Rates::all(NO_LIMIT);
     config.settle = Duration::from_millis(150);
     config.look_busy = Duration::from_millis(20);
+    config.look_stops = Duration::from_millis(50);
     config.look_quiet = Duration::from_millis(200);
     config
 }
