@@ -24,7 +24,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
         .holds(&[("/kind", r#""aws""#), ("/engine", r#""ecs""#)]),
     run("admin version").says(&[env!("CARGO_PKG_VERSION")]),
     run("version").says(&[env!("CARGO_PKG_VERSION")]),
-    run("whoami").says(&["admin"]).holds(&[("/name", r#""admin""#)]),
+    run("whoami").says(&["admin"]).holds(&[("/0/who", r#""admin""#)]),
     run("user whoami").says(&["admin"]),
     run("endpoint --data-dir data").says(&["LAYER0_API_ENDPOINT"]),
     run("completion bash").says(&["l0"]),
@@ -70,7 +70,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
         }),
     run("environment create shared --os linux --type m5.large --scale 0 --owner team").says(&["shared"]),
     run("environment create dev").exits(4).says(&["dev"]),
-    run("environment list").says(&["dev", "shared"]).holds(&[("/1/environment_name", r#""shared""#)]),
+    run("environment list").says(&["dev", "shared"]).holds(&[("/1/os", r#""linux""#)]),
     run("environment get 's*'").says(&["shared"]).holds(&[("/0/environment_name", r#""shared""#)]),
     run("environment get nothing").holds(&[("", "[]")]),
     run("environment link dev shared --bi-directional=false").then(|cloud| assert_eq!(doors(cloud), 1)),
@@ -162,7 +162,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
         .says(&["1/1", "was not checked"])
         .then(|cloud| assert_eq!(cloud.containers().len(), 3)),
     // What the service waits for goes on; nobody waits with it.
-    run("service create dev heavy app:latest --stateful --no-wait").says(&["heavy"]).holds(&[("/0/stateful", "true")]),
+    run("service create dev heavy app:latest --stateful --no-wait --skip-pull-check").says(&["heavy"]).holds(&[("/0/stateful", "true")]),
     run("service delete heavy"),
     run("service list").says(&["app", "plain"]).holds(&[("/1/service_name", r#""plain""#)]),
     run("service get dev:app").says(&["app:1 healthy"]).holds(&[("/0/deployments/0/state", r#""healthy""#)]),
@@ -186,7 +186,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
         .says(&["TASK ID", "STOPPED"])
         .holds(&[("/0/status", r#""STOPPED""#), ("/0/containers/0/exit_code", "0")]),
     run("task create dev twice job:1 --copies 2 --skip-pull-check").says(&["STOPPED"]).holds(&[("/0/copies", "2")]),
-    run("task create dev heavy job:1 --stateful --no-wait").says(&["heavy"]).holds(&[("/0/stateful", "true")]),
+    run("task create dev heavy job:1 --stateful --no-wait --skip-pull-check").says(&["heavy"]).holds(&[("/0/stateful", "true")]),
     run("task delete heavy"),
     run("task create dev long long:1 --no-wait").says(&["l0 operation follow"]).then(|cloud| {
         until("the task to run", || match cloud.one(&["task", "get", "long"])["status"].as_str() {

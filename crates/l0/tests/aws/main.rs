@@ -12,5 +12,6 @@ mod line_r;
 mod machines;
 mod main_path;
 mod on_fake;
+mod pull_check;
 mod script;
 mod servers;
