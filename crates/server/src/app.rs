@@ -67,6 +67,19 @@ pub(crate) struct Identity {
     pub(crate) registry_name: String,
     /// Where the registry really listens, as the engine reaches it, and where it did before.
     pub(crate) registry: RegistryAddresses,
+    /// The network on AWS; `None` on one machine.
+    pub(crate) network: Option<Network>,
+}
+
+/// Where an instance on AWS puts what it makes.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    /// The VPC.
+    pub(crate) vpc: String,
+    /// The subnets for public load balancers.
+    pub(crate) public_subnets: Vec<String>,
+    /// The subnets for everything else.
+    pub(crate) private_subnets: Vec<String>,
 }
 
 impl App {

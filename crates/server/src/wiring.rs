@@ -22,7 +22,7 @@ use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
 use layer0_store::{DynamoClient, DynamoStore};
 
-use crate::app::{App, Identity, Parts};
+use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
@@ -157,6 +157,11 @@ pub(crate) async fn app_with(
             instance: config.instance.clone(),
             registry_name: config.registry_name.clone(),
             registry: addresses,
+            network: (config.engine == EngineKind::Ecs).then(|| Network {
+                vpc: config.aws.vpc.clone(),
+                public_subnets: config.aws.public_subnets.clone(),
+                private_subnets: config.aws.private_subnets.clone(),
+            }),
         },
         fixed_rules,
     }))
@@ -285,7 +290,11 @@ fn fixed_rules(config: &Config, registry_address: &str) -> Result<Vec<MapRule>, 
     let mut rules = Vec::new();
     if config.registry_name != registry_address {
         let own = MapRule::parse(&format!("{}|{registry_address}", config.registry_name));
-        rules.push(own.map_err(cant("the registry's name can't be mapped to its address"))?);
+        let own = own.map_err(cant("the registry's name can't be mapped to its address"))?;
+        // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
+        if config.image_map.iter().all(|rule| rule.prefix() != own.prefix()) {
+            rules.push(own);
+        }
     }
     rules.extend(config.image_map.iter().cloned());
     ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;

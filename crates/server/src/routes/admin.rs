@@ -41,13 +41,14 @@ async fn health() -> Json<&'static str> {
 #[utoipa::path(get, path = "/admin/config", operation_id = "admin_config", tag = "admin",
     responses((status = 200, body = wire::ApiConfig, description = "No secret stands in it."), Errors))]
 async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiConfig>, ApiError> {
+    let network = app.identity.network.as_ref();
     Ok(Json(wire::ApiConfig {
         instance: app.identity.instance.clone(),
-        vpc_id: String::new(),
+        vpc_id: network.map(|network| network.vpc.clone()).unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        public_subnets: vec![],
-        private_subnets: vec![],
-        kind: "local".to_owned(),
+        public_subnets: network.map(|network| network.public_subnets.clone()).unwrap_or_default(),
+        private_subnets: network.map(|network| network.private_subnets.clone()).unwrap_or_default(),
+        kind: if network.is_some() { "aws" } else { "local" }.to_owned(),
         engine: app.engine.capabilities().name.to_owned(),
         registry_name: app.identity.registry_name.clone(),
         registry_address: app.identity.registry.current.clone(),

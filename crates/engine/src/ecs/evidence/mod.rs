@@ -100,7 +100,7 @@ impl<'a> Gathering<'a> {
         let policy = self.within(LOOK_MAX, "the look at the repository's policy", policy).shared();
         let ecr = async {
             match &host {
-                Some(host) => Some(self.ecr(host, account.clone(), policy.clone()).await),
+                Some(host) => Some(Box::pin(self.ecr(host, account.clone(), policy.clone())).await),
                 None => None,
             }
         };
@@ -127,9 +127,10 @@ impl<'a> Gathering<'a> {
         StartUses { log_groups: group.into_iter().collect(), ..StartUses::default() }
     }
 
-    /// A look, unless it takes too long.
+    /// A look, unless it takes too long. On the heap: the SDK's futures are large, and several of them in one another took
+    /// more stack than a thread has.
     async fn within<T>(&self, limit: Duration, look: &'static str, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
-        match tokio::time::timeout(limit, fact).await {
+        match tokio::time::timeout(limit, Box::pin(fact)).await {
             Ok(fact) => fact,
             Err(late) => Fact::Unknown(self.reason(AwsError::late(look, late))),
         }

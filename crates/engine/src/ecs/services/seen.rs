@@ -10,7 +10,7 @@ use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, ServiceSee
 use tokio::time::Instant;
 
 use super::ServiceState;
-use crate::ecs::aws::{EcsContainer, EcsTask};
+use crate::ecs::aws::{EcsContainer, EcsTask, ServiceTarget, TargetOf};
 use crate::ecs::cause;
 use crate::ecs::names::Names;
 
@@ -61,7 +61,9 @@ impl ServiceState {
     }
 
     fn running_state(&self, task: &EcsTask, settle: Duration) -> CopyState {
-        let has_balancer = self.seen.as_ref().is_some_and(|seen| !seen.targets.is_empty());
+        // A classic load balancer knows machines and no tasks: what it finds is ECS's to act on.
+        let is_asked = |target: &ServiceTarget| matches!(target.of, TargetOf::Group(_));
+        let has_balancer = self.seen.as_ref().is_some_and(|seen| seen.targets.iter().any(is_asked));
         match task.health.as_str() {
             "UNHEALTHY" => return CopyState::Unhealthy,
             "HEALTHY" if !has_balancer => return CopyState::Healthy,
