@@ -10,6 +10,7 @@ use crate::model::operation::Verb;
 use crate::model::service::{DEPLOYMENTS_KEPT, Deployment, DeploymentState, Service};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::Generation;
+use crate::plan::load_balancer::container_ports_fit;
 use crate::port::pull::Launch;
 use crate::port::store::{Entity, StoreExt};
 
@@ -48,7 +49,7 @@ pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, 
     if let Some(id) = &new.load_balancer {
         let load_balancer = ctx.store.load_balancer_get(id).await?;
         let load_balancer = load_balancer.ok_or_else(|| OpsError::missing(EntityRef::LoadBalancer(id.clone())))?;
-        ports_fit(&load_balancer, &deployment.definition)?;
+        ports_fit(ctx, &load_balancer, &deployment.definition)?;
     }
     let images = deployment.images.clone();
     let warnings = ctx.engine.warnings(&deployment.definition);
@@ -102,7 +103,7 @@ pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange
             if let Some(id) = &service.load_balancer
                 && let Some(load_balancer) = ctx.store.load_balancer_get(id).await?
             {
-                ports_fit(&load_balancer, &deployment.definition)?;
+                ports_fit(ctx, &load_balancer, &deployment.definition)?;
             }
             images.clone_from(&deployment.images);
             warnings = ctx.engine.warnings(&deployment.definition);
@@ -166,21 +167,34 @@ async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId, run: Run<'_>) -> Result<De
     })
 }
 
-/// Every listener must lead to a port that a container of the definition maps. ECS refuses such a service too
+/// Every listener and rule must lead to a port that a container of the definition maps. ECS refuses such a service too
 /// (`CreateService`: "the container does not have a container port … defined"); here it would wait for a health check that can't
 /// pass.
-pub(super) fn ports_fit(load_balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(), OpsError> {
+pub(super) fn ports_fit(
+    ctx: &Ctx<'_>,
+    load_balancer: &LoadBalancer,
+    definition: &TaskDefinition,
+) -> Result<(), OpsError> {
+    container_ports_fit(load_balancer, &ctx.engine.capabilities()).map_err(super::load_balancer::unfit)?;
     let mapped: Vec<u16> =
         definition.containers.iter().flat_map(|it| &it.port_mappings).map(|it| it.container_port).collect();
-    match load_balancer.ports.iter().find(|port| !mapped.contains(&port.container_port)) {
+    let unmapped = |container_port: &u16| !mapped.contains(container_port);
+    let sends = load_balancer.ports.iter().find_map(|port| match port.container_port().filter(unmapped) {
+        Some(container_port) => Some((format!("port {port}"), container_port)),
+        None => {
+            let rule = port.rules().iter().find(|rule| unmapped(&rule.container_port()))?;
+            Some((format!("rule {}:{rule}", port.host_port), rule.container_port()))
+        }
+    });
+    match sends {
         None => Ok(()),
-        Some(port) => {
+        Some((what, container_port)) => {
             let has: Vec<String> = mapped.iter().map(ToString::to_string).collect();
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
             Err(OpsError::invalid_with(
                 format!(
-                    "load balancer `{}` sends port {port} to container port {}, and no container of the deploy maps it (mapped: {has})",
-                    load_balancer.name, port.container_port
+                    "load balancer `{}` sends {what} to container port {container_port}, and no container of the deploy maps it (mapped: {has})",
+                    load_balancer.name
                 ),
                 "add the port to the deploy's `portMappings`, or change the load balancer's ports",
             ))

@@ -61,7 +61,7 @@ pub fn load_balancer(word: &str, environment: &str) -> LoadBalancer {
         environment: environment_id(environment),
         kind: LoadBalancerKind::Classic,
         visibility: Visibility::Public,
-        ports: vec![Port { host_port: 80, container_port: 8080, protocol: Protocol::Http, certificate_arn: None }],
+        ports: vec![Port::forward(80, 8080, Protocol::Http)],
         health_check: HealthCheck {
             target: "TCP:80".to_owned(),
             path: "/".to_owned(),

@@ -12,6 +12,7 @@ use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::plan::load_balancer::{Form, form};
 use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ use super::aws::{
 use super::definition::{self, Registration};
 use super::names::{self, Names};
 use super::state::Shared;
-use super::template::{BalancerKind, CAPACITY_PROVIDER, balancer_kind, target_output};
+use super::template::{CAPACITY_PROVIDER, target_output};
 
 /// Seconds in which failing checks of the load balancer do not count against a new copy.
 const GRACE_S: u16 = 60;
@@ -208,18 +209,18 @@ impl Shared {
         if balancer.in_force.is_none() {
             return Err(waiting());
         }
-        let classic = balancer_kind(&balancer.load_balancer) == BalancerKind::Classic;
+        let classic = form(&balancer.load_balancer) == Form::Classic;
         let mut targets = Vec::new();
-        for port in &balancer.load_balancer.ports {
-            let container = definition::container_with_port(&spec.revision.definition, port.container_port);
+        for port in balancer.load_balancer.container_ports() {
+            let container = definition::container_with_port(&spec.revision.definition, port);
             let Some(container) = container else { continue };
             let of = if classic {
                 TargetOf::Classic(self.names.balancer(id))
             } else {
-                let arn = balancer.stack.output(&target_output(port.host_port)).ok_or_else(waiting)?;
+                let arn = balancer.stack.output(&target_output(port)).ok_or_else(waiting)?;
                 TargetOf::Group(arn.to_owned())
             };
-            targets.push(ServiceTarget { of, container: container.to_owned(), port: port.container_port });
+            targets.push(ServiceTarget { of, container: container.to_owned(), port });
             if classic {
                 break;
             }
