@@ -404,6 +404,7 @@ macro_rules! engine_suite {
             load_balancer [
                 listens
                 port_change_keeps_the_others
+                rules_and_redirects_come_and_go
                 port_conflict_is_named
                 older_is_refused
             ]

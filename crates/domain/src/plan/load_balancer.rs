@@ -186,3 +186,6 @@ pub fn port_conflict<'a>(new: &LoadBalancer, others: &'a [LoadBalancer]) -> Opti
         if apart { None } else { new.ports.iter().find(same).map(|port| (other, port.clone())) }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,8 @@ pub(super) fn step(
     if change == Change::default() { Step::Nothing } else { Step::Update(change) }
 }
 
-fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
+/// In the order of [`Place::targets`].
+pub(super) fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
     let mut targets = targets.to_vec();
     targets.sort();
     targets
