@@ -323,7 +323,7 @@ fn name(text: &str) -> Name {
 }
 
 fn listener(host_port: u16) -> Port {
-    Port { host_port, container_port: 80, protocol: Protocol::Http, certificate_arn: None }
+    Port::forward(host_port, 80, Protocol::Http)
 }
 
 /// A host port that nobody holds right now.
@@ -404,6 +404,7 @@ macro_rules! engine_suite {
             load_balancer [
                 listens
                 port_change_keeps_the_others
+                rules_and_redirects_come_and_go
                 port_conflict_is_named
                 older_is_refused
             ]

@@ -6,6 +6,7 @@ use layer0_api::types::{
 };
 
 use super::table::Table;
+use crate::grammar;
 
 /// A name, or the id where there is none.
 fn or_id<'a>(name: &'a str, id: &'a str) -> &'a str {
@@ -74,11 +75,13 @@ pub(crate) fn environment_list_table(items: &[EnvironmentSummary]) -> String {
     table.text()
 }
 
-fn port_cell(port: &Port) -> String {
-    format!("{}:{}/{}", port.host_port, port.container_port, port.protocol.to_uppercase())
+/// A port, and its rules in the order in which they are asked.
+fn port_cells(port: &Port) -> impl Iterator<Item = String> + '_ {
+    let rules = port.rules.iter().map(|rule| grammar::rule_text(port.host_port, rule));
+    std::iter::once(grammar::port_text(port)).chain(rules)
 }
 
-/// Load balancers with all they have. Further ports stand under the first one.
+/// Load balancers with all they have. Further ports stand under the first one, the rules of a port under it.
 pub(crate) fn load_balancer_table(items: &[LoadBalancer]) -> String {
     let mut table = Table::new(&[
         "LOADBALANCER ID",
@@ -91,7 +94,7 @@ pub(crate) fn load_balancer_table(items: &[LoadBalancer]) -> String {
         "URL",
     ]);
     for item in items {
-        let mut ports = item.ports.iter().map(port_cell);
+        let mut ports = item.ports.iter().flat_map(port_cells);
         table.row([
             item.load_balancer_id.as_str(),
             &item.load_balancer_name,

@@ -11,6 +11,7 @@ use crate::model::service::{DEPLOYMENTS_KEPT, Deployment, DeploymentState, Servi
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::Generation;
 use crate::plan;
+use crate::plan::load_balancer::container_ports_fit;
 use crate::port::pull::Launch;
 use crate::port::store::{Entity, StoreExt};
 
@@ -49,7 +50,7 @@ pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, 
     if let Some(id) = &new.load_balancer {
         let load_balancer = ctx.store.load_balancer_get(id).await?;
         let load_balancer = load_balancer.ok_or_else(|| OpsError::missing(EntityRef::LoadBalancer(id.clone())))?;
-        ports_fit(&load_balancer, &deployment.definition)?;
+        ports_fit(ctx, &load_balancer, &deployment.definition)?;
     }
     let images = deployment.images.clone();
     let warnings = ctx.engine.warnings(&deployment.definition);
@@ -260,28 +261,41 @@ fn deployment_id(ctx: &Ctx<'_>, deploy: &Name) -> DeploymentId {
 async fn ports_fit_behind(ctx: &Ctx<'_>, service: &Service, definition: &TaskDefinition) -> Result<(), OpsError> {
     match &service.load_balancer {
         Some(id) => match ctx.store.load_balancer_get(id).await? {
-            Some(load_balancer) => ports_fit(&load_balancer, definition),
+            Some(load_balancer) => ports_fit(ctx, &load_balancer, definition),
             None => Ok(()),
         },
         None => Ok(()),
     }
 }
 
-/// Every listener must lead to a port that a container of the definition maps. ECS refuses such a service too
+/// Every listener and rule must lead to a port that a container of the definition maps. ECS refuses such a service too
 /// (`CreateService`: "the container does not have a container port … defined"); here it would wait for a health check that can't
 /// pass.
-pub(super) fn ports_fit(load_balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(), OpsError> {
+pub(super) fn ports_fit(
+    ctx: &Ctx<'_>,
+    load_balancer: &LoadBalancer,
+    definition: &TaskDefinition,
+) -> Result<(), OpsError> {
+    container_ports_fit(load_balancer, &ctx.engine.capabilities()).map_err(super::load_balancer::unfit)?;
     let mapped: Vec<u16> =
         definition.containers.iter().flat_map(|it| &it.port_mappings).map(|it| it.container_port).collect();
-    match load_balancer.ports.iter().find(|port| !mapped.contains(&port.container_port)) {
+    let unmapped = |container_port: &u16| !mapped.contains(container_port);
+    let sends = load_balancer.ports.iter().find_map(|port| match port.container_port().filter(unmapped) {
+        Some(container_port) => Some((format!("port {port}"), container_port)),
+        None => {
+            let rule = port.rules().iter().find(|rule| unmapped(&rule.container_port()))?;
+            Some((format!("rule {}:{rule}", port.host_port), rule.container_port()))
+        }
+    });
+    match sends {
         None => Ok(()),
-        Some(port) => {
+        Some((what, container_port)) => {
             let has: Vec<String> = mapped.iter().map(ToString::to_string).collect();
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
             Err(OpsError::invalid_with(
                 format!(
-                    "load balancer `{}` sends port {port} to container port {}, and no container of the deploy maps it (mapped: {has})",
-                    load_balancer.name, port.container_port
+                    "load balancer `{}` sends {what} to container port {container_port}, and no container of the deploy maps it (mapped: {has})",
+                    load_balancer.name
                 ),
                 "add the port to the deploy's `portMappings`, or change the load balancer's ports",
             ))

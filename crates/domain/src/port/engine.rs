@@ -33,6 +33,8 @@ pub struct Capabilities {
     pub one_way_links: bool,
     /// Whether it is asked over a network, so that an answer may take seconds.
     pub is_remote: bool,
+    /// How many container ports of one service a load balancer can lead to; `None` for any number.
+    pub container_ports_max: Option<usize>,
 }
 
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.

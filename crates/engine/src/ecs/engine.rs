@@ -22,6 +22,10 @@ use super::{look, tasks};
 /// How long `changed` may wait (contract of the port).
 const CHANGED_LIMIT: Duration = Duration::from_secs(30);
 
+/// The most target groups of a service ("Registering multiple target groups with an Amazon ECS service": "up to five target
+/// groups"). There is one for each container port.
+const TARGET_GROUPS_MAX: usize = 5;
+
 /// The engine on AWS. Its loop ends when it is dropped.
 pub struct EcsEngine {
     shared: Arc<Shared>,
@@ -50,7 +54,14 @@ impl Drop for EcsEngine {
 #[async_trait]
 impl Engine for EcsEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "ecs", shared_host_ports: false, tls: true, one_way_links: true, is_remote: true }
+        Capabilities {
+            name: "ecs",
+            shared_host_ports: false,
+            tls: true,
+            one_way_links: true,
+            is_remote: true,
+            container_ports_max: Some(TARGET_GROUPS_MAX),
+        }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {

@@ -158,11 +158,17 @@ impl Shared {
         });
         let mut stack = told.stack;
         let result = self.stack_advance(&wanted, &mut stack).await;
-        if let Some(here) = self.state().balancers.get_mut(id) {
-            if stack.progress == Progress::Done {
-                here.in_force = Some((here.load_balancer.generation, here.load_balancer.ports.clone()));
-            }
-            here.stack = stack;
+        let mut state = self.state();
+        let Some(here) = state.balancers.get_mut(id) else { return result };
+        let before = here.in_force.clone();
+        if stack.progress == Progress::Done {
+            here.in_force = Some((here.load_balancer.generation, here.load_balancer.ports.clone()));
+        }
+        here.stack = stack;
+        if here.in_force != before {
+            // Services behind it may have other target groups to be registered in.
+            let behind = state.services.values_mut().filter(|service| service.is_behind(id));
+            behind.for_each(|service| service.is_busy = true);
         }
         result
     }

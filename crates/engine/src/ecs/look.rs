@@ -173,9 +173,14 @@ impl Shared {
             self.targets_take_in(id).await?;
             let _turn = self.turn(&EntityRef::Service(id.clone())).await;
             let result = self.service_advance(id).await;
-            if let Some(service) = self.state().services.get_mut(id) {
-                service.is_busy = result.is_err() || !service.is_steady(&self.names, self.config.settle);
-                busy |= service.is_busy;
+            {
+                // In one turn with the state: a load balancer that changes now marks the service after this.
+                let mut state = self.state();
+                let differs = self.targets_differ(&state, id);
+                if let Some(service) = state.services.get_mut(id) {
+                    service.is_busy = result.is_err() || differs || !service.is_steady(&self.names, self.config.settle);
+                    busy |= service.is_busy;
+                }
             }
             self.tried(result, "a service");
         }

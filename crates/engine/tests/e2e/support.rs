@@ -282,7 +282,7 @@ impl Stage {
             environment: self.environment.id.clone(),
             kind: LoadBalancerKind::Application,
             visibility: Visibility::Public,
-            ports: vec![Port { host_port, container_port, protocol: Protocol::Http, certificate_arn: None }],
+            ports: vec![Port::forward(host_port, container_port, Protocol::Http)],
             health_check: HealthCheck {
                 target: format!("TCP:{container_port}"),
                 path: "/".to_owned(),

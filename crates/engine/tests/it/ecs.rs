@@ -7,6 +7,7 @@ use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_testkit::aws::{Behaviour, FakeAws, FakeAwsConfig};
 use layer0_testkit::engine_suite::{CONTAINER, Role, Subject, TALK};
 
+mod balancers;
 mod budget;
 mod faults;
 mod going_back;

@@ -100,6 +100,35 @@ impl Inspection<'_> {
         self.shared.with(|world| world.ec2.groups.keys().cloned().collect())
     }
 
+    /// All listeners, by port, each with its `ListenerArn`, its settings and its `Rules` by priority.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Value> {
+        self.shared.with(|world| {
+            let mut listeners: Vec<Value> = world
+                .elb
+                .listeners
+                .values()
+                .map(|it| {
+                    let of_it = world.elb.rules.values().filter(|rule| rule.listener == it.arn);
+                    let mut rules: Vec<Value> = of_it
+                        .map(|rule| {
+                            let mut settings = rule.settings.clone();
+                            settings["RuleArn"] = json!(*rule.arn);
+                            settings
+                        })
+                        .collect();
+                    rules.sort_by_key(|rule| rule["Priority"].as_i64());
+                    let mut listener = it.settings.clone();
+                    listener["ListenerArn"] = json!(*it.arn);
+                    listener["Rules"] = json!(rules);
+                    listener
+                })
+                .collect();
+            listeners.sort_by_key(|listener| listener["Port"].as_i64());
+            listeners
+        })
+    }
+
     /// The names of all load balancers and target groups.
     #[must_use]
     pub fn load_balancing(&self) -> Vec<String> {

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
-use layer0_domain::model::id::{DeploymentId, ServiceId};
+use layer0_domain::model::id::{DeploymentId, LoadBalancerId, ServiceId};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
+use layer0_domain::plan::load_balancer::{Form, form};
+use layer0_domain::port::engine::{EngineError, ServiceMode, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
@@ -23,8 +24,8 @@ use super::aws::{
 };
 use super::definition::{self, Registration};
 use super::names::{self, Names};
-use super::state::Shared;
-use super::template::{BalancerKind, CAPACITY_PROVIDER, balancer_kind, target_output};
+use super::state::{Shared, State};
+use super::template::{CAPACITY_PROVIDER, target_output};
 
 /// Seconds in which failing checks of the load balancer do not count against a new copy.
 const GRACE_S: u16 = 60;
@@ -91,6 +92,11 @@ impl ServiceState {
         if primary.and_then(|it| names.deployment_of(&it.family)).is_some_and(|(_, primary)| primary == *wanted) {
             self.was_primary = Some(wanted.clone());
         }
+    }
+
+    /// Whether it is wanted behind a load balancer.
+    pub(super) fn is_behind(&self, id: &LoadBalancerId) -> bool {
+        self.spec.as_ref().is_some_and(|spec| spec.load_balancer.as_ref() == Some(id))
     }
 
     /// A service that we were not told of, as ECS has it.
@@ -217,30 +223,40 @@ impl Shared {
             security_groups,
             public_ip: self.config.public_ip && provider.is_none(),
         });
-        Ok(Place { provider, network, targets: self.targets_of(spec)? })
+        let targets = self.targets_of(&self.state(), spec)?;
+        Ok(Place { provider, network, targets })
     }
 
-    /// What a service's tasks are registered in; the error is what has to be there first.
-    fn targets_of(&self, spec: &ServiceSpec) -> Result<Vec<ServiceTarget>, String> {
+    /// Whether a service has to be registered elsewhere than it is, which a change of its load balancer can cause.
+    pub(super) fn targets_differ(&self, state: &State, id: &ServiceId) -> bool {
+        let Some(service) = state.services.get(id).filter(|it| it.problem.is_none() && !it.removing) else {
+            return false;
+        };
+        let (Some(spec), Some(seen)) = (&service.spec, &service.seen) else { return false };
+        let wanted = self.targets_of(state, spec);
+        spec.mode == ServiceMode::Run && wanted.is_ok_and(|wanted| wanted != plan::sorted(&seen.targets))
+    }
+
+    /// What a service's tasks are registered in, sorted; the error is what has to be there first.
+    fn targets_of(&self, state: &State, spec: &ServiceSpec) -> Result<Vec<ServiceTarget>, String> {
         let Some(id) = &spec.load_balancer else { return Ok(vec![]) };
-        let state = self.state();
         let waiting = || format!("load balancer `{id}` to be ready");
         let balancer = state.balancers.get(id).ok_or_else(waiting)?;
         if balancer.in_force.is_none() {
             return Err(waiting());
         }
-        let classic = balancer_kind(&balancer.load_balancer) == BalancerKind::Classic;
+        let classic = form(&balancer.load_balancer) == Form::Classic;
         let mut targets = Vec::new();
-        for port in &balancer.load_balancer.ports {
-            let container = definition::container_with_port(&spec.revision.definition, port.container_port);
+        for port in balancer.load_balancer.container_ports() {
+            let container = definition::container_with_port(&spec.revision.definition, port);
             let Some(container) = container else { continue };
             let of = if classic {
                 TargetOf::Classic(self.names.balancer(id))
             } else {
-                let arn = balancer.stack.output(&target_output(port.host_port)).ok_or_else(waiting)?;
+                let arn = balancer.stack.output(&target_output(port)).ok_or_else(waiting)?;
                 TargetOf::Group(arn.to_owned())
             };
-            targets.push(ServiceTarget { of, container: container.to_owned(), port: port.container_port });
+            targets.push(ServiceTarget { of, container: container.to_owned(), port });
             if classic {
                 break;
             }

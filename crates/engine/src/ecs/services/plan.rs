@@ -142,7 +142,8 @@ fn go_back(
     }
 }
 
-fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
+/// In the order of [`Place::targets`].
+pub(super) fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
     let mut targets = targets.to_vec();
     targets.sort();
     targets

@@ -89,12 +89,7 @@ fn a_load_balancer(kind: LoadBalancerKind, protocol: Protocol, visibility: Visib
         environment: EnvironmentId::parse("dev-1").expect("an id"),
         kind,
         visibility,
-        ports: vec![Port {
-            host_port: 443,
-            container_port: 8080,
-            protocol,
-            certificate_arn: Some("arn:cert".to_owned()),
-        }],
+        ports: vec![Port { certificate_arn: Some("arn:cert".to_owned()), ..Port::forward(443, 8080, protocol) }],
         health_check: HealthCheck {
             target: "HTTP:8080/health".to_owned(),
             path: "/health".to_owned(),
@@ -136,7 +131,7 @@ fn the_kind_follows_from_what_listeners_speak() {
 fn the_container_port_certificate_check_and_idle_timeout_are_honoured() {
     let wanted = body(&a_load_balancer(LoadBalancerKind::Application, Protocol::Https, Visibility::Public));
     let resources = &wanted["Resources"];
-    let group = &resources[target_output(443)]["Properties"];
+    let group = &resources[target_output(8080)]["Properties"];
     assert_eq!((&group["Port"], &group["TargetType"]), (&Value::from(8080), &Value::from("ip")));
     assert_eq!(
         (&group["HealthCheckPath"], &group["HealthCheckPort"]),

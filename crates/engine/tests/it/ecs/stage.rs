@@ -98,7 +98,7 @@ pub(crate) fn load_balancer() -> Want {
         environment: EnvironmentId::parse("dev-1").expect("an id"),
         kind: LoadBalancerKind::Application,
         visibility: Visibility::Public,
-        ports: vec![Port { host_port: 80, container_port: 80, protocol: Protocol::Http, certificate_arn: None }],
+        ports: vec![Port::forward(80, 80, Protocol::Http)],
         health_check: HealthCheck {
             target: "TCP:80".to_owned(),
             path: "/".to_owned(),
