@@ -77,6 +77,12 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, entity: &EntityRef) -> Result<Removed, EngineError> {
         self.call(Op::Remove, |state| {
+            if let Some(why) = state.hindered.get(entity) {
+                return Ok(Removed::Hindered {
+                    waiting_for: "its parts to be taken away".to_owned(),
+                    why: why.clone(),
+                });
+            }
             Ok(match entity {
                 EntityRef::Environment(id) => state.environment_remove(id),
                 EntityRef::LoadBalancer(id) => {
@@ -258,7 +264,9 @@ fn inventory(state: &State) -> Vec<Thing> {
         .tasks
         .iter()
         .map(|(id, task)| Thing::of("task", id.as_str(), copies(task.copies.len()), EntityRef::Task(id.clone())));
-    environments.chain(load_balancers).chain(services).chain(tasks).collect()
+    let things = environments.chain(load_balancers).chain(services).chain(tasks);
+    let hindrance = |thing: &Thing| thing.made_for.iter().find_map(|of| state.hindered.get(of)).cloned();
+    things.map(|thing| Thing { hindrance: hindrance(&thing), ..thing }).collect()
 }
 
 /// Linux on a processor.
