@@ -13,9 +13,11 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
+use crate::reconcile::tell::Told;
 use crate::reconcile::{Leases, Nudge};
 use crate::routes::Rendered;
 use crate::stop::Stop;
+use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
 /// The parts of a running instance. Cheap to clone.
@@ -50,6 +52,10 @@ pub(crate) struct Parts {
     pub(crate) verification: Verification,
     /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free.
     pub(crate) port_turn: tokio::sync::Mutex<()>,
+    /// What the engine was told, and whose turn it is to tell.
+    pub(crate) told: Arc<Told>,
+    /// The sweep of strays that an admin asked for.
+    pub(crate) sweeping: Sweeping,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// What the instance is called and where it is.

@@ -12,12 +12,16 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
+use layer0_domain::port::thing::Thing;
 
 /// How long an engine on the same machine may take, which takes milliseconds.
 const ENGINE_MAX: Duration = Duration::from_secs(2);
 
 /// How long an engine far away may take: some calls of a second or two, one after the other, and a wait for its pace.
 const REMOTE_MAX: Duration = Duration::from_secs(25);
+
+/// How long an engine may take to list all that it has: far away that is a page of a hundred after another, each in its turn.
+const INVENTORY_MAX: Duration = Duration::from_secs(120);
 
 /// How long an engine that answers may take to ask a registry out there; longer than the engines' own limits.
 const REGISTRY_MAX: Duration = Duration::from_secs(25);
@@ -69,6 +73,10 @@ impl Engine for Bounded {
 
     async fn observe(&self, scope: Scope) -> Result<Observed, EngineError> {
         self.inner.observe(scope).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.within(INVENTORY_MAX, self.inner.inventory()).await
     }
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {

@@ -31,6 +31,7 @@ use crate::data_dir::DataDir;
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
+use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
 /// Why an instance can't be put together.
@@ -152,6 +153,8 @@ pub(crate) async fn app_with(
         rendered: routes::Rendered::default(),
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
+        told: Arc::default(),
+        sweeping: Sweeping::default(),
         stop: Stop::new(),
         identity: Identity {
             instance: config.instance.clone(),

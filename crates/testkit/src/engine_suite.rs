@@ -24,11 +24,13 @@ use layer0_domain::port::engine::{
     ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::pull::Launch;
+use layer0_domain::port::thing::Thing;
 
 use crate::until::{ends, until};
 
 pub mod environment;
 pub mod general;
+pub mod inventory;
 pub mod load_balancer;
 pub mod logs;
 pub mod restart;
@@ -194,12 +196,20 @@ impl Subject {
         self.service_until(&what, &spec.id, |seen| is_steady(seen, spec)).await
     }
 
+    /// The things that were made for an entity.
+    async fn things_of(&self, entity: &EntityRef) -> Vec<Thing> {
+        let all = ends("an inventory", self.engine().inventory()).await;
+        let all = all.unwrap_or_else(|error| panic!("an inventory: {error}"));
+        all.into_iter().filter(|thing| thing.made_for.contains(entity)).collect()
+    }
+
     /// Takes an entity away and waits until it is gone.
     async fn remove(&self, entity: &EntityRef) {
         until(format!("{entity} to be gone"), || async {
             match self.engine().remove(entity).await {
                 Ok(Removed::Gone) => Ok(()),
                 Ok(Removed::Going { waiting_for }) => Err(format!("it waits for {waiting_for}")),
+                Ok(Removed::Hindered { waiting_for, why }) => Err(format!("it waits for {waiting_for}: {why}")),
                 Err(error) if error.retryable() => Err(format!("{error}")),
                 Err(error) => panic!("remove of {entity}: {error}"),
             }
@@ -215,6 +225,11 @@ impl Subject {
         let all = self.observe(Scope::All).await;
         let left: Vec<_> = entities(&all).into_iter().filter(|entity| self.made.contains(entity)).collect();
         assert!(left.is_empty(), "left after all was removed: {left:?}");
+        let things = ends("an inventory", self.engine().inventory()).await;
+        let things = things.unwrap_or_else(|error| panic!("an inventory: {error}"));
+        let left: Vec<_> =
+            things.into_iter().filter(|thing| thing.made_for.iter().any(|entity| self.made.contains(entity))).collect();
+        assert!(left.is_empty(), "listed after all was removed: {left:?}");
     }
 
     /// Makes an environment, and waits until it is ready.
@@ -400,6 +415,10 @@ macro_rules! engine_suite {
                 logs_of_the_unknown_are_missing
                 missing_image_is_not_found
                 our_own_registry_is_not_asked
+            ]
+            inventory [
+                lists_what_was_made_until_it_is_gone
+                strays_are_listed_and_go_with_their_entity
             ]
             load_balancer [
                 listens

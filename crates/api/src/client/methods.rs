@@ -9,9 +9,9 @@ use crate::types::{
     CreateServiceRequest, CreateTaskRequest, CreateTokenRequest, CreateTokenResponse, CreateUserRequest, Deploy,
     DeploySummary, Environment, EnvironmentSummary, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
     LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner,
-    PutMemberRequest, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, Tag, TagQuery,
-    TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest,
-    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    PutMemberRequest, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag,
+    TagQuery, TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest,
+    UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -48,6 +48,8 @@ methods! {
     admin_logs(query: &LogQuery) -> Vec<LogFile> = GET "/admin/logs", query query;
     /// Records of the audit log, the oldest first.
     admin_audit(query: &AuditQuery) -> Vec<AuditEntry> = GET "/admin/audit", query query;
+    /// What a sweep of strays would take away.
+    admin_sweep_plan() -> SweepPlan = GET "/admin/sweep";
 
     /// All deploys.
     deploy_list() -> Vec<DeploySummary> = GET "/deploy";

@@ -52,6 +52,18 @@ pub(crate) enum Admin {
         #[arg(long, value_name = "MIB_PER_S")]
         rate: Option<i64>,
     },
+    /// Show what is left of entities that are gone, or take it away
+    ///
+    /// What the engine has under this instance's label and no entity needs: left by a crash, or by what could not be deleted
+    /// (a stack in DELETE_FAILED). Shows it and changes nothing; with --yes it is taken away and waited for. What the server
+    /// sweeps by itself every five minutes is the same; here what hinders it is said. With --yes the exit code is 5 when
+    /// something is left. What has no label of this instance is never touched.
+    #[command(after_help = "Example:\n  l0 admin sweep\n  l0 admin sweep --yes --timeout 20m")]
+    Sweep {
+        /// Take it away
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Print the server's version
     #[command(after_help = "Example:\n  l0 admin version")]
     Version,

@@ -2,7 +2,8 @@
 
 use layer0_api::types::{
     Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary,
-    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, VerifyFinding,
+    MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task, TaskSummary,
+    VerifyFinding,
 };
 
 use super::table::Table;
@@ -327,6 +328,29 @@ pub(crate) fn finding_table(items: &[VerifyFinding]) -> String {
             table.row(first.into_iter().chain([user.repository.as_str(), &tags]));
             first = [""; 3];
         }
+    }
+    table.text()
+}
+
+/// Strays, each with a line for each thing of it, and what belongs to nobody that is known.
+pub(crate) fn stray_table(strays: &[SweepStray], unclear: &[SweepThing]) -> String {
+    let mut table = Table::new(&["STRAY", "WHAT", "NAME", "STATE", "OUTCOME"]);
+    for stray in strays {
+        let entity = format!("{} {}", stray.entity_type.replace('_', " "), stray.entity_id);
+        let mut first = [
+            entity.as_str(),
+            match stray.outcome.as_str() {
+                "found" => "would be taken away",
+                other => other,
+            },
+        ];
+        for thing in &stray.things {
+            table.row([first[0], &thing.what, &thing.name, &thing.state, first[1]]);
+            first = [""; 2];
+        }
+    }
+    for thing in unclear {
+        table.row(["(unclear)", thing.what.as_str(), &thing.name, &thing.state, "left alone"]);
     }
     table.text()
 }

@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 
 use super::BoxError;
 use super::pull::{Launch, PullEvidence, PullQuestion};
+use super::thing::Thing;
 use crate::model::entity::EntityRef;
 use crate::model::environment::Environment;
 use crate::model::failure::{Failure, LogLine};
@@ -301,6 +302,14 @@ pub enum Removed {
         /// What it waits for: `2 copies to finish their requests`.
         waiting_for: String,
     },
+    /// It could not go the last time, and has been begun again: ask again when the engine changed. Whoever asks without
+    /// end waits until somebody takes away what hinders.
+    Hindered {
+        /// What it waits for now.
+        waiting_for: String,
+        /// What hindered it.
+        why: String,
+    },
 }
 
 /// Which log lines are wanted.
@@ -396,6 +405,13 @@ pub trait Engine: Send + Sync {
 
     /// What there is. Cheap: answered from what the engine already knows where it can be.
     async fn observe(&self, scope: Scope) -> Result<Observed, EngineError>;
+
+    /// Everything that bears this instance's label, thing by thing, whoever it was made for, asked anew of what holds it.
+    /// What was made before the call and is still there is listed; what an engine is only told of, and has not made, is
+    /// not. Data that outlives its makers (a shared volume) is no thing of the instance. Dearer than
+    /// [`observe`](Engine::observe), and for whoever looks for strays: [`remove`](Engine::remove) of each entity that
+    /// a thing was made for takes it away.
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError>;
 
     /// The log of a service's or a task's containers, those that ended included as long as the engine has them.
     ///

@@ -15,6 +15,7 @@ use layer0_domain::port::engine::{
     TaskSpec, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
+use layer0_domain::port::thing::Thing;
 
 use super::client::DockerError;
 use super::containers::end::volumes_remove;
@@ -118,6 +119,12 @@ impl Engine for DockerEngine {
             }
         }
         Ok(observed)
+    }
+
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.shared.known_or_down()?;
+        let things = super::inventory::inventory(&self.shared).await;
+        things.map_err(|error| self.shared.error("listing what it has of this instance", error))
     }
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {

@@ -12,6 +12,7 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
 use layer0_domain::port::pull::{PullEvidence, PullQuestion};
+use layer0_domain::port::thing::Thing;
 use tokio::sync::{Mutex, watch};
 
 use super::aws::{Aws, TaskFilter};
@@ -107,6 +108,10 @@ impl Engine for EcsEngine {
         Ok(observed)
     }
 
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.shared.inventory().await
+    }
+
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         super::logs::read(&self.shared, of, query).await
     }
@@ -193,22 +198,16 @@ impl Shared {
 
     /// Task definitions of tasks that are gone: a crash may have left them.
     async fn stray_definitions(&self, observed: &mut Observed) -> Result<(), EngineError> {
-        for family in self.aws.definition_families(self.names.prefix()).await? {
-            if let Some(id) = self.names.task_of(&family) {
-                let known = observed.tasks.iter().any(|seen| seen.id == id);
-                if !known {
+        for entity in self.families_ours().await?.into_values() {
+            match entity {
+                EntityRef::Task(id) if observed.tasks.iter().all(|seen| seen.id != id) => {
                     observed.tasks.push(tasks::no_copies(&id));
                 }
-            }
-            if let Some((id, _)) = self.names.deployment_of(&family) {
-                let known = observed.services.iter().any(|seen| seen.id == id);
-                if !known {
-                    observed.services.push(super::services::ServiceState::default().seen(
-                        &id,
-                        &self.names,
-                        Duration::ZERO,
-                    ));
+                EntityRef::Service(id) if observed.services.iter().all(|seen| seen.id != id) => {
+                    let nothing = super::services::ServiceState::default();
+                    observed.services.push(nothing.seen(&id, &self.names, Duration::ZERO));
                 }
+                _ => {}
             }
         }
         Ok(())

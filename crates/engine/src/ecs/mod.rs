@@ -23,6 +23,7 @@ mod definition;
 mod engine;
 mod environments;
 mod evidence;
+mod inventory;
 mod logs;
 mod look;
 mod names;

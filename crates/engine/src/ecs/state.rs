@@ -69,6 +69,8 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     state: Mutex<State>,
     turns: Mutex<HashMap<EntityRef, Arc<tokio::sync::Mutex<()>>>>,
+    /// Families of task definitions whose labels were looked at, and whether they are this instance's.
+    families: Mutex<HashMap<String, bool>>,
     changes: watch::Sender<u64>,
 }
 
@@ -82,6 +84,7 @@ impl Shared {
             wake: Notify::new(),
             state: Mutex::default(),
             turns: Mutex::default(),
+            families: Mutex::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -107,6 +110,16 @@ impl Shared {
         if turns.get(entity).is_some_and(|turn| Arc::strong_count(turn) <= 2) {
             turns.remove(entity);
         }
+    }
+
+    /// Whether a family of task definitions is this instance's; `None` while nobody has looked.
+    pub(super) fn family_known(&self, family: &str) -> Option<bool> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner).get(family).copied()
+    }
+
+    /// Notes whose a family of task definitions is.
+    pub(super) fn family_note(&self, family: &str, ours: bool) {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner).insert(family.to_owned(), ours);
     }
 
     /// Tells those who wait that something may have changed.

@@ -16,6 +16,7 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion, RemoteImage};
+use layer0_domain::port::thing::Thing;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::behaviour::{self, StartFault};
@@ -83,6 +84,12 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, entity: &EntityRef) -> Result<Removed, EngineError> {
         self.call(Op::Remove, |state| {
+            if let Some(why) = state.hindered.get(entity) {
+                return Ok(Removed::Hindered {
+                    waiting_for: "its parts to be taken away".to_owned(),
+                    why: why.clone(),
+                });
+            }
             Ok(match entity {
                 EntityRef::Environment(id) => state.environment_remove(id),
                 EntityRef::LoadBalancer(id) => {
@@ -99,6 +106,10 @@ impl Engine for FakeEngine {
 
     async fn observe(&self, scope: Scope) -> Result<Observed, EngineError> {
         self.call(Op::Observe, |state| Ok(observe(state, &scope))).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.call(Op::Inventory, |state| Ok(inventory(state))).await
     }
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
@@ -240,6 +251,29 @@ fn observe(state: &State, scope: &Scope) -> Observed {
         Scope::One(EntityRef::Deploy(_)) => {}
     }
     seen
+}
+
+/// One thing for each entity: that is all a world without machines has.
+fn inventory(state: &State) -> Vec<Thing> {
+    let copies = |count: usize| if count == 1 { "1 copy".to_owned() } else { format!("{count} copies") };
+    let environments = state.environments.keys().map(|id| {
+        let name = format!("fake-network-{id}");
+        Thing::of("network", name, "", EntityRef::Environment(id.clone()))
+    });
+    let load_balancers = state
+        .load_balancers
+        .ids()
+        .map(|id| Thing::of("load balancer", id.as_str(), "listening", EntityRef::LoadBalancer(id.clone())));
+    let services = state.services.iter().map(|(id, service)| {
+        Thing::of("service", id.as_str(), copies(service.copies.len()), EntityRef::Service(id.clone()))
+    });
+    let tasks = state
+        .tasks
+        .iter()
+        .map(|(id, task)| Thing::of("task", id.as_str(), copies(task.copies.len()), EntityRef::Task(id.clone())));
+    let things = environments.chain(load_balancers).chain(services).chain(tasks);
+    let hindrance = |thing: &Thing| thing.made_for.iter().find_map(|of| state.hindered.get(of)).cloned();
+    things.map(|thing| Thing { hindrance: hindrance(&thing), ..thing }).collect()
 }
 
 /// Linux on a processor.

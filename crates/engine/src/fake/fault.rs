@@ -15,6 +15,8 @@ pub enum Op {
     Remove,
     /// `observe`
     Observe,
+    /// `inventory`
+    Inventory,
     /// `logs`
     Logs,
     /// `pull_evidence`

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::CopyId;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
@@ -150,6 +151,14 @@ impl FakeEngine {
     /// Takes back the faults that have not come yet.
     pub fn clear_faults(&self) {
         self.world.lock().faults.clear();
+    }
+
+    /// Lets every removal of an entity end in vain for this reason; `None` takes that back.
+    pub fn hinder(&self, entity: &EntityRef, why: Option<&str>) {
+        self.world.with(|state| match why {
+            Some(why) => drop(state.hindered.insert(entity.clone(), why.to_owned())),
+            None => drop(state.hindered.remove(entity)),
+        });
     }
 
     /// From now on all calls hang, until [`unfreeze`](Self::unfreeze).

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{CopyId, EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::time::{Generation, Timestamp};
@@ -88,6 +89,8 @@ pub(super) struct State {
     pub(super) evidence: BTreeMap<String, PullEvidence>,
     pub(super) pace: Pace,
     pub(super) faults: Faults,
+    /// What can't be taken away, and why.
+    pub(super) hindered: BTreeMap<EntityRef, String>,
     pub(super) available: bool,
     /// Grows with each change that `observe` would show.
     pub(super) version: u64,
@@ -111,6 +114,7 @@ impl State {
             evidence: BTreeMap::new(),
             pace,
             faults: Faults::default(),
+            hindered: BTreeMap::new(),
             available: true,
             version: 0,
             view: 0,

@@ -387,6 +387,7 @@ impl Stage {
             match self.engine.remove(entity).await {
                 Ok(Removed::Gone) => Ok(()),
                 Ok(Removed::Going { waiting_for }) => Err(waiting_for),
+                Ok(Removed::Hindered { waiting_for, why }) => Err(format!("{waiting_for} ({why})")),
                 Err(error) => Err(error.to_string()),
             }
         })

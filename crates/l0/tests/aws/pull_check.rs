@@ -84,7 +84,13 @@ fn what_can_be_pulled_is_shown_whole() {
 fn image_platform_access_and_role() {
     let rows = [
         Row { name: "every layer is there", change: |_| {}, asked: APP, code: 0, says: "image" },
-        Row { name: "no repository", change: |_| {}, asked: "registry.example.com/team/none:1", code: 3, says: "image" },
+        Row {
+            name: "no repository",
+            change: |_| {},
+            asked: "registry.example.com/team/none:1",
+            code: 3,
+            says: "image",
+        },
         Row { name: "no tag", change: |_| {}, asked: "registry.example.com/team/app:9", code: 3, says: "image" },
         Row {
             name: "a layer is missing",

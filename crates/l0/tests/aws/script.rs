@@ -114,9 +114,11 @@ pub(crate) fn walk<P: Place>(script: &[Step<P>], place: &P, form: Form) {
 /// The words of a line.
 fn words(line: &str, instance: &Instance) -> Vec<String> {
     let quoted = line.split('\'').enumerate();
-    let words = quoted.flat_map(|(number, part)| {
-        if number % 2 == 1 { vec![part] } else { part.split_whitespace().collect::<Vec<_>>() }
-    });
+    let words = quoted.flat_map(
+        |(number, part)| {
+            if number % 2 == 1 { vec![part] } else { part.split_whitespace().collect::<Vec<_>>() }
+        },
+    );
     words.map(|word| filled(word, instance)).collect()
 }
 

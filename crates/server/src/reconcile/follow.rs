@@ -178,6 +178,7 @@ impl Follower<'_> {
         let _turn = told.turn(&operation.entity).await;
         match app.engine.remove(&operation.entity).await {
             Ok(Removed::Going { waiting_for }) => Ok(Step::Wait(format!("waiting for {waiting_for}"))),
+            Ok(Removed::Hindered { waiting_for, why }) => Ok(Step::Wait(format!("waiting for {waiting_for} ({why})"))),
             Ok(Removed::Gone) => {
                 let purge = Alongside::Purge(operation.entity.clone(), entity.generation());
                 let step = self.end(OperationState::Succeeded, None, "gone", purge).await;

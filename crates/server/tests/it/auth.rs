@@ -35,6 +35,8 @@ const OPERATIONS: &[Row] = &[
     ("admin_logs", "33332", "/admin/logs", ""),
     ("admin_audit", "33332", "/admin/audit", ""),
     ("admin_verify", "33332", "/admin/verify", ""),
+    ("admin_sweep_plan", "33332", "/admin/sweep", ""),
+    ("admin_sweep", "33332", "/admin/sweep", ""),
     ("deploy_list", "22222", "/deploy", ""),
     ("deploy_create", "32232", "/deploy", DEPLOY),
     ("deploy_get", "22242", "/deploy/{deploy}", ""),

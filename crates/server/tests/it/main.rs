@@ -15,6 +15,7 @@ mod scale;
 mod servers;
 mod stop;
 mod support;
+mod sweep;
 mod takeover;
 mod teams;
 mod trouble;

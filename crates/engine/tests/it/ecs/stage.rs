@@ -188,6 +188,7 @@ pub(crate) async fn remove(engine: &dyn Engine, of: &EntityRef) -> Result<(), Bo
         match engine.remove(of).await {
             Ok(Removed::Gone) => Ok(Ok(())),
             Ok(Removed::Going { waiting_for }) => Err(format!("it waits for {waiting_for}")),
+            Ok(Removed::Hindered { waiting_for, why }) => Err(format!("it waits for {waiting_for}: {why}")),
             Err(EngineError::Refused { failure }) => Ok(Err(failure)),
             Err(error) if error.retryable() => Err(error.to_string()),
             Err(error) => panic!("{of}: {error}"),
