@@ -5,6 +5,7 @@
 #                            all answer
 #   aws-emulators.sh env     prints what tests have to know, as `export NAME=value`
 #   aws-emulators.sh stop    ends those that `start` started, and no others
+#   aws-emulators.sh lint FILE...   checks CloudFormation templates with cfn-lint, installed in the same place
 #
 # LAYER0_MOTO_PORT, LAYER0_MINISTACK_PORT and LAYER0_MICROBURST_PORT choose ports; without them each emulator gets a free
 # one.
@@ -15,12 +16,13 @@ set -euo pipefail
 AWS_DIR=$ROOT/target/aws
 EMULATORS="moto ministack microburst"
 
-# What pip installs for an emulator, pinned: what the tests rely on was looked at in these versions.
+# What pip installs, pinned: what the tests rely on was looked at in these versions.
 package_of() {
     case $1 in
     moto) echo 'moto[server]==5.2.5' ;;
     ministack) echo 'ministack[full]==1.5.33' ;;
     microburst) echo 'microburst==0.10.0' ;;
+    cfn-lint) echo 'cfn-lint==1.58.0' ;;
     esac
 }
 
@@ -133,6 +135,17 @@ stop_one() {
 
 not_runs() { ! runs "$1"; }
 
+lint() {
+    [ $# -gt 0 ] || die "lint: no template is given"
+    mkdir -p "$AWS_DIR"
+    need python3:python3
+    install cfn-lint
+    # W2001, a parameter that no part uses: it holds the fingerprint of the template.
+    "$AWS_DIR/cfn-lint/bin/cfn-lint" --regions us-west-2 --ignore-checks W2001 --non-zero-exit-code warning -- "$@" ||
+        die "cfn-lint has something against a template"
+    say "cfn-lint has nothing against $# templates"
+}
+
 print_env() {
     local name
     for name in $EMULATORS; do
@@ -150,5 +163,6 @@ case ${1:-} in
 start) start ;;
 stop) stop ;;
 env) print_env ;;
-*) die "usage: aws-emulators.sh start|stop|env" ;;
+lint) shift && lint "$@" ;;
+*) die "usage: aws-emulators.sh start|stop|env|lint" ;;
 esac

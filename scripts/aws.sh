@@ -28,7 +28,11 @@ variables=$("$emulators" env)
 eval "$variables"
 
 say "the engine, on the fake AWS"
-cargo test --locked --package layer0-engine --features ecs --lib --test it
+templates=$ROOT/target/templates
+rm -rf "$templates"
+LAYER0_TEMPLATES=$templates cargo test --locked --package layer0-engine --features ecs --lib --test it
+say "its CloudFormation templates"
+"$emulators" lint "$templates"/*.json
 say "the configuration of a server that knows AWS"
 cargo test --locked --package layer0-server --features aws --lib config
 say "the state in DynamoDB"

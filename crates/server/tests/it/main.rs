@@ -4,6 +4,7 @@ mod access;
 mod auth;
 mod auth_registry;
 mod bad_input;
+mod balancers;
 mod contract;
 mod crash;
 mod defects;
