@@ -50,7 +50,14 @@ impl Drop for EcsEngine {
 #[async_trait]
 impl Engine for EcsEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "ecs", shared_host_ports: false, tls: true, one_way_links: true, is_remote: true }
+        Capabilities {
+            name: "ecs",
+            shared_host_ports: false,
+            tls: true,
+            one_way_links: true,
+            is_remote: true,
+            spot: true,
+        }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {

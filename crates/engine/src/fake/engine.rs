@@ -67,7 +67,14 @@ impl FakeEngine {
 #[async_trait]
 impl Engine for FakeEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "fake", shared_host_ports: true, tls: false, one_way_links: false, is_remote: false }
+        Capabilities {
+            name: "fake",
+            shared_host_ports: true,
+            tls: false,
+            one_way_links: false,
+            is_remote: false,
+            spot: false,
+        }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {

@@ -12,6 +12,8 @@ mod faults;
 mod going_back;
 mod machines;
 mod pull_check;
+mod rollouts;
+mod spot;
 mod stage;
 
 use stage::engine;

@@ -11,6 +11,7 @@ use aws_sdk_ecs::types::{
 };
 use layer0_domain::model::time::Timestamp;
 
+pub(in crate::ecs) use self::rollouts::{EcsRollout, RolloutStatus};
 pub(in crate::ecs) use self::tasks::{EcsContainer, EcsTask, TaskFilter, TaskWanted};
 use super::pace::Family;
 use super::{Aws, AwsError, Kind, last_part, moment};
