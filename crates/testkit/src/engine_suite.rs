@@ -20,8 +20,8 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision, Scope,
-    ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
+    Capacity, CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision,
+    Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::pull::Launch;
 use layer0_domain::port::thing::Thing;
@@ -328,6 +328,7 @@ impl Subject {
             definition: self.definition(role),
             run: TaskRun::Once,
             launch: Launch::Fargate,
+            capacity: Capacity::Regular,
             generation: Generation(1),
         }
     }

@@ -36,6 +36,8 @@ pub struct Capabilities {
     pub is_remote: bool,
     /// How many container ports of one service a load balancer can lead to; `None` for any number.
     pub container_ports_max: Option<usize>,
+    /// Whether tasks can run on spare capacity that may be taken back ([`Capacity::Spot`]). One that can't takes no notice.
+    pub spot: bool,
 }
 
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.
@@ -136,8 +138,20 @@ pub struct TaskSpec {
     pub run: TaskRun,
     /// On what the copies run.
     pub launch: Launch,
+    /// On whose terms.
+    pub capacity: Capacity,
     /// The store's generation of the task.
     pub generation: Generation,
+}
+
+/// On what terms a task has its capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Capacity {
+    /// Until it ends.
+    #[default]
+    Regular,
+    /// Spare capacity for less money, which may be taken back at two minutes' notice (AWS: Spot).
+    Spot,
 }
 
 /// Whether a task should run.

@@ -42,6 +42,7 @@ impl Engine for DockerEngine {
             one_way_links: false,
             is_remote: false,
             container_ports_max: None,
+            spot: false,
         }
     }
 

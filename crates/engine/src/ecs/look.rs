@@ -168,6 +168,7 @@ impl Shared {
             return Ok(false);
         }
         self.tasks_take_in(cluster, &restless).await?;
+        self.rollouts_take_in(&restless).await?;
         let mut busy = false;
         for id in restless {
             self.targets_take_in(id).await?;

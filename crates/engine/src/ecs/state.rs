@@ -72,6 +72,8 @@ pub(super) struct Shared {
     /// Families of task definitions whose labels were looked at, and whether they are this instance's.
     families: Mutex<HashMap<String, bool>>,
     changes: watch::Sender<u64>,
+    /// When a call about service deployments was refused last.
+    rollouts_refused: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Shared {
@@ -86,6 +88,7 @@ impl Shared {
             turns: Mutex::default(),
             families: Mutex::default(),
             changes: watch::Sender::new(0),
+            rollouts_refused: Mutex::default(),
         }
     }
 
@@ -130,6 +133,16 @@ impl Shared {
     /// A view of the changes from now on.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// When a call about service deployments was refused last.
+    pub(super) fn rollouts_refused(&self) -> Option<tokio::time::Instant> {
+        *self.rollouts_refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a call about service deployments was refused.
+    pub(super) fn rollouts_refuse(&self, at: tokio::time::Instant) {
+        *self.rollouts_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Whether a stack is this instance's.

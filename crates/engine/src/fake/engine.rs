@@ -75,6 +75,7 @@ impl Engine for FakeEngine {
             one_way_links: false,
             is_remote: false,
             container_ports_max: None,
+            spot: false,
         }
     }
 

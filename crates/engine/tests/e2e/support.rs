@@ -18,8 +18,8 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
-    TaskSpec, Want,
+    Capacity, CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
+    TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_domain::port::pull::Launch;
@@ -271,6 +271,7 @@ impl Stage {
             definition,
             run: TaskRun::Once,
             launch: Launch::Fargate,
+            capacity: Capacity::Regular,
             generation: Generation(1),
         }
     }

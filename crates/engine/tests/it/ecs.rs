@@ -13,6 +13,8 @@ mod faults;
 mod going_back;
 mod machines;
 mod pull_check;
+mod rollouts;
+mod spot;
 mod stage;
 
 use stage::engine;

@@ -369,6 +369,7 @@ pub(crate) fn new_task(it: wire::CreateTaskRequest) -> Read<NewTask> {
         copies: count(it.copies.unwrap_or(1), "Copies", 1, COPIES_MAX)?,
         overrides,
         stateful: it.stateful,
+        spot: it.spot,
         pull_check: pull_check(it.skip_pull_check),
     })
 }

@@ -316,6 +316,7 @@ pub(crate) fn task(it: &Task, environment_name: String, seen: Option<&TaskSeen>)
         task_id: it.id.to_string(),
         task_name: it.name.to_string(),
         stateful: it.stateful,
+        spot: it.spot,
         copies: i64::from(it.copies),
         cause: cause.map(failure),
         images: it.images.iter().map(pinned).collect(),

@@ -13,7 +13,7 @@ use layer0_domain::model::service::Service;
 use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::environment::{linked_with, reachable_from};
-use layer0_domain::port::engine::{EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
+use layer0_domain::port::engine::{Capacity, EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
 use layer0_domain::port::pull::Launch;
 use layer0_domain::port::store::{Entity, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
@@ -156,6 +156,7 @@ fn task(app: &App, it: &Task) -> TaskSpec {
             TaskWanted::Stop => TaskRun::Stop,
         },
         launch: Launch::of_stateful(it.stateful),
+        capacity: if it.spot { Capacity::Spot } else { Capacity::Regular },
         generation: it.generation,
     }
 }

@@ -180,6 +180,11 @@ impl FakeAws {
         self.shared.with(|world| ecs::life::interrupt(world, task_id));
     }
 
+    /// Lets a CloudWatch alarm go off that watches the roll-out of a service (by ARN) which is under way.
+    pub fn alarm(&self, service_arn: &str, name: &str) {
+        self.shared.with(|world| ecs::alarm(world, service_arn, name));
+    }
+
     /// Makes the one essential container of a running task end, as a crash does: with this code.
     pub fn crash(&self, task_id: &str, code: i64) {
         self.shared.with(|world| ecs::life::crash(world, task_id, code));

@@ -142,6 +142,7 @@ pub fn task(word: &str, environment: &str) -> Task {
         definition: document(word).definition().clone(),
         copies: 2,
         stateful: false,
+        spot: false,
         wanted: TaskWanted::Run,
         outcome: None,
         created: CREATED,

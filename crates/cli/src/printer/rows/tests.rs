@@ -194,6 +194,7 @@ fn tasks() {
         task_id: "id1".to_owned(),
         task_name: "tsk1".to_owned(),
         stateful: false,
+        spot: false,
         copies: 1,
         cause: None,
         images: Vec::new(),

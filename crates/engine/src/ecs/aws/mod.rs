@@ -29,8 +29,8 @@ use layer0_domain::model::time::Timestamp;
 
 pub(super) use self::balancers::TargetHealth;
 pub(super) use self::ecs::{
-    EcsContainer, EcsDeployment, EcsService, EcsTask, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetOf,
-    TaskFilter, TaskWanted,
+    EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Network, RolloutStatus, ServiceTarget, ServiceUpdate,
+    ServiceWanted, TargetOf, TaskFilter, TaskWanted,
 };
 pub(super) use self::error::{AwsError, Kind};
 pub(super) use self::identity::RoleSeen;

@@ -3,6 +3,7 @@
 
 mod plan;
 mod remove;
+mod rollout;
 mod seen;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
 use self::plan::{Ended, Known, Place, Step};
+use self::rollout::RolloutKnown;
 pub(super) use self::seen::containers;
 use super::aws::{
     AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetHealth, TargetOf,
@@ -60,6 +62,8 @@ pub(super) struct ServiceState {
     /// The deployment that was last seen to be ECS's primary one, or to be wanted. When ECS then works towards another one
     /// without being asked, it gave this one up.
     was_primary: Option<DeploymentId>,
+    /// ECS's record of the roll-out.
+    rollout: Option<RolloutKnown>,
     /// The service deployment that was ended last, when, and what came of it.
     ended: Option<(String, Instant, Ended)>,
     /// Families whose containers have a health check: a task of theirs is healthy when it has passed, not before.
@@ -110,7 +114,7 @@ impl Shared {
     pub(super) async fn service_ensure(&self, spec: ServiceSpec) -> Result<(), EngineError> {
         let entity = EntityRef::Service(spec.id.clone());
         let _turn = self.turn(&entity).await;
-        {
+        let is_first = {
             let mut state = self.state();
             let service = state.services.entry(spec.id.clone()).or_default();
             let newer = service.spec.as_ref().is_some_and(|known| known.generation > spec.generation);
@@ -134,13 +138,16 @@ impl Shared {
             }
             service.is_busy = true;
             service.acts += 1;
-            service.spec = Some(spec.clone());
-        }
+            service.spec.replace(spec.clone()).is_none()
+        };
         let cluster = self.names.environment(&spec.environment);
         let name = self.names.service(&spec.id);
         let result = async {
             let seen = self.aws.service_describe(&cluster, &name).await?;
             self.service_seen_now(&spec.id, seen);
+            if is_first {
+                self.rollout_recall(&spec).await?;
+            }
             self.service_advance(&spec.id).await
         };
         let result = result.await;
@@ -201,7 +208,8 @@ impl Shared {
             let late = at.elapsed() >= GOES_BACK_MAX;
             (rollout.as_str(), if late { Ended::Refused } else { *ended })
         });
-        let known = Known { was_primary: service.was_primary.as_ref(), healthy, ended };
+        let rollout = service.rollout_wanted();
+        let known = Known { was_primary: service.was_primary.as_ref(), healthy, rollout, ended };
         let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), known);
         Some((spec, step))
     }

@@ -1,10 +1,10 @@
 //! The next step of a service, from what is wanted and what ECS has. Pure.
 
-use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::DeploymentId;
 use layer0_domain::port::engine::{ServiceMode, ServiceSpec, StartFailures};
 
-use crate::ecs::aws::{EcsDeployment, EcsService, Network, ServiceTarget};
+use super::rollout::{given_up, given_up_as_shown};
+use crate::ecs::aws::{EcsDeployment, EcsRollout, EcsService, Network, ServiceTarget};
 use crate::ecs::names::Names;
 
 /// Where the tasks of a service stand.
@@ -56,6 +56,8 @@ pub(super) struct Known<'a> {
     pub(super) was_primary: Option<&'a DeploymentId>,
     /// How many copies are healthy.
     pub(super) healthy: u32,
+    /// The service deployment of the wanted deployment, where ECS lets us read it.
+    pub(super) rollout: Option<&'a EcsRollout>,
     /// The service deployment that was ended, or could not be, and which of the two.
     pub(super) ended: Option<(&'a str, Ended)>,
 }
@@ -101,11 +103,15 @@ pub(super) fn step(
     let primary = seen.deployments.iter().find(|it| it.is_primary);
     let is_wanted = |deployment: &EcsDeployment| deployment.family == family;
     let is_primary = primary.is_some_and(is_wanted);
+    let stands = primary.is_some_and(|it| is_wanted(it) && !it.has_failed);
+    if let Some(failures) = known.rollout.and_then(|rollout| given_up(spec, rollout, stands)) {
+        return Step::RolledBack(failures);
+    }
     if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed) {
-        return Step::RolledBack(given_up(spec, failed.failed, &failed.reason));
+        return Step::RolledBack(given_up_as_shown(spec, seen, failed.failed, &failed.reason));
     }
     if !is_primary && known.was_primary == Some(&spec.revision.deployment) {
-        return Step::RolledBack(given_up(spec, 0, ""));
+        return Step::RolledBack(given_up_as_shown(spec, seen, 0, ""));
     }
     if let Some(step) = go_back(seen, primary, is_wanted, known.ended) {
         return step;
@@ -147,15 +153,4 @@ pub(super) fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
     let mut targets = targets.to_vec();
     targets.sort();
     targets
-}
-
-/// ECS's circuit breaker gave up, which takes at least three failures ("How the Amazon ECS deployment circuit breaker detects
-/// failures").
-fn given_up(spec: &ServiceSpec, failed: u32, reason: &str) -> StartFailures {
-    let why = if reason.is_empty() { "its copies did not come up" } else { reason };
-    StartFailures {
-        deployment: spec.revision.deployment.clone(),
-        in_a_row: failed.max(layer0_domain::plan::service::START_FAILURES),
-        last: Failure::new(FailureClass::Unhealthy, format!("ECS gave the deployment up: {why}")),
-    }
 }

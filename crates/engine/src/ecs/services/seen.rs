@@ -166,24 +166,36 @@ impl ServiceState {
         let (Some(spec), Some(seen)) = (&self.spec, &self.seen) else { return false };
         let family = names.deployment_family(&spec.id, &spec.revision.deployment);
         let live: Vec<&EcsTask> = self.tasks.iter().filter(|task| !task.is_stopped()).collect();
-        seen.desired == spec.desired_count
+        self.alarms_watched().is_empty()
+            && seen.desired == spec.desired_count
             && live.len() == spec.desired_count as usize
             && live.iter().all(|task| task.family == family && self.is_healthy(task, settle))
     }
 
     /// In the words of the port.
     pub(in crate::ecs) fn seen(&self, id: &ServiceId, names: &Names, settle: Duration) -> ServiceSeen {
+        // While ECS may still give a deployment up by an alarm, its copies are not good yet.
+        let wanted = self.spec.as_ref().map(|spec| &spec.revision.deployment);
+        let held = wanted.filter(|_| !self.alarms_watched().is_empty());
+        let state = |task: &EcsTask, deployment: Option<&DeploymentId>| match self.copy_state(task, settle) {
+            CopyState::Healthy if deployment.is_some() && deployment == held => CopyState::Starting,
+            state => state,
+        };
         let copies = self.tasks.iter().filter_map(|task| {
+            let deployment = names.deployment_of(&task.family).map(|(_, deployment)| deployment);
             Some(CopySeen {
                 id: CopyId::parse(&task.id).ok()?,
-                deployment: names.deployment_of(&task.family).map(|(_, deployment)| deployment),
-                state: self.copy_state(task, settle),
+                state: state(task, deployment.as_ref()),
+                deployment,
                 started: task.started,
                 containers: containers(task),
             })
         });
         let waiting_for = match (&self.waiting_for, &self.seen) {
             (Some(what), _) => Some(what.clone()),
+            (None, Some(_)) if held.is_some() => {
+                Some(format!("ECS to watch alarms ({}) to the end of the roll-out", self.alarms_watched().join(", ")))
+            }
             (None, Some(_)) => self.target_trouble(),
             (None, None) => self.spec.as_ref().map(|_| "ECS to make the service".to_owned()),
         };

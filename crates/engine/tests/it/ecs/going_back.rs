@@ -8,7 +8,7 @@ use layer0_testkit::until::until;
 
 use super::stage;
 
-async fn seen(engine: &dyn Engine, spec: &ServiceSpec) -> ServiceSeen {
+pub(super) async fn seen(engine: &dyn Engine, spec: &ServiceSpec) -> ServiceSeen {
     let of = Want::Service(spec.clone()).entity();
     let seen = engine.observe(Scope::One(of)).await.expect("AWS answers");
     seen.services.into_iter().next().expect("it was ensured")
@@ -20,7 +20,7 @@ fn live(seen: &ServiceSeen) -> BTreeSet<String> {
 }
 
 /// How often an operation was called.
-fn called(aws: &FakeAws, operation: &str) -> usize {
+pub(super) fn called(aws: &FakeAws, operation: &str) -> usize {
     aws.calls().iter().filter(|call| call.operation == operation).count()
 }
 
