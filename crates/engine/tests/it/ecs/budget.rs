@@ -176,7 +176,7 @@ async fn being_told_of_many_services_costs_a_tenth_of_a_call_each_and_nothing_ag
     let aws = filled().await;
     let mut config = stage::config();
     // Nobody looks but those who are told.
-    config.look_busy = NEVER;
+    (config.look_busy, config.look_stops) = (NEVER, NEVER);
     let engine = EcsEngine::start(config, &stage::sdk(&aws).await);
     stage::ensure(&engine, &stage::environment()).await.expect("it is there");
     let wants = wants();
