@@ -23,6 +23,9 @@ use super::stops;
 /// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
 const ALL_AT_ONCE: usize = 5;
 
+/// For how many pauses a look waits for wishes that keep coming.
+const WISHES_TOGETHER: u32 = 5;
+
 /// How many of the last lines of each container of a failed copy are kept with the failure.
 const LAST_WORDS: u32 = 20;
 
@@ -47,10 +50,13 @@ pub(super) async fn run(shared: Weak<Shared>) {
 }
 
 impl Shared {
-    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step.
+    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step. Wishes
+    /// that come one upon the other, as when a server starts, are looked at together.
     async fn pause(&self, pause: Duration) {
         if tokio::time::timeout(pause, self.wake.notified()).await.is_ok() {
-            tokio::time::sleep(self.config.look_busy.min(pause)).await;
+            let gap = self.config.look_busy.min(pause);
+            let end = Instant::now() + gap * WISHES_TOGETHER;
+            while tokio::time::timeout_at(end.min(Instant::now() + gap), self.wake.notified()).await.is_ok() {}
         }
     }
 
