@@ -35,6 +35,8 @@ say "its CloudFormation templates"
 "$emulators" lint "$templates"/*.json
 say "the configuration of a server that knows AWS"
 cargo test --locked --package layer0-server --features aws --lib config
+say "the calls that the built program makes, on the fake AWS"
+cargo test --locked --package l0 --features aws --test calls
 say "the state in DynamoDB"
 cargo test --locked --package layer0-store --features aws-e2e --test aws
 say "the built program, with real containers"

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, watch};
 use super::aws::{Aws, TaskFilter};
 use super::config::EcsConfig;
 use super::state::Shared;
-use super::{look, tasks};
+use super::{look, stops, tasks};
 
 /// How long `changed` may wait (contract of the port).
 const CHANGED_LIMIT: Duration = Duration::from_secs(30);
@@ -27,11 +27,11 @@ const CHANGED_LIMIT: Duration = Duration::from_secs(30);
 /// groups"). There is one for each container port.
 const TARGET_GROUPS_MAX: usize = 5;
 
-/// The engine on AWS. Its loop ends when it is dropped.
+/// The engine on AWS. Its loops end when it is dropped.
 pub struct EcsEngine {
     shared: Arc<Shared>,
     changes: Mutex<watch::Receiver<u64>>,
-    looking: tokio::task::JoinHandle<()>,
+    looking: [tokio::task::JoinHandle<()>; 2],
 }
 
 impl EcsEngine {
@@ -41,14 +41,17 @@ impl EcsEngine {
         let aws = Aws::new(sdk, config.rates);
         let shared = Arc::new(Shared::new(config, aws));
         let changes = Mutex::new(shared.changes());
-        let looking = tokio::spawn(look::run(Arc::downgrade(&shared)));
+        let looking =
+            [tokio::spawn(look::run(Arc::downgrade(&shared))), tokio::spawn(stops::run(Arc::downgrade(&shared)))];
         Self { shared, changes, looking }
     }
 }
 
 impl Drop for EcsEngine {
     fn drop(&mut self) {
-        self.looking.abort();
+        for looking in &self.looking {
+            looking.abort();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loop that looks: at what is under way often, at the rest now and then, and goes the next steps.
 //!
 //! A quiet service costs a tenth of a call: `DescribeServices` takes ten, and as long as it shows what it showed before, its
-//! tasks are not asked for. In between, [`stops`](super::stops) looks which tasks ended, for one call a cluster.
+//! tasks are not asked for. Beside it, [`stops`](super::stops) looks which tasks ended, for one call a cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Weak;
@@ -16,11 +16,15 @@ use tracing::debug;
 
 use super::aws::{AwsError, EcsTask, Span, TargetOf, TaskFilter};
 use super::names::Names;
+use super::services::ServiceState;
 use super::state::Shared;
-use super::stops::{self, Stops};
+use super::stops;
 
 /// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
 const ALL_AT_ONCE: usize = 5;
+
+/// For how many pauses a look waits for wishes that keep coming.
+const WISHES_TOGETHER: u32 = 5;
 
 /// How many of the last lines of each container of a failed copy are kept with the failure.
 const LAST_WORDS: u32 = 20;
@@ -30,40 +34,29 @@ pub(super) const CLUSTERS_AT_ONCE: usize = 8;
 
 /// Runs until the engine is gone.
 pub(super) async fn run(shared: Weak<Shared>) {
-    let (mut quiet_due, mut stops_due) = (Instant::now(), Instant::now());
-    let mut stops = Stops::default();
+    let mut quiet_due = Instant::now();
     loop {
         let Some(here) = shared.upgrade() else { return };
         let everything = Instant::now() >= quiet_due;
-        let mut busy = here.pass(everything).await;
+        let busy = here.pass(everything).await;
         if everything {
             let calls = stops::calls(&here.services_by_cluster());
-            quiet_due = later(stops::pause(here.config.look_quiet, calls, here.config.rates.ecs_read.per_second));
+            let pause = stops::pause(here.config.look_quiet, calls, here.config.rates.ecs_read.per_second);
+            quiet_due = Instant::now() + pause;
         }
-        if Instant::now() >= stops_due {
-            let stopped = here.stops_look(&mut stops).await;
-            let rate = here.config.rates.tasks_read.per_second;
-            stops_due = later(stops::pause(here.config.look_stops, stopped.calls, rate));
-            if stopped.found {
-                busy |= here.pass(false).await;
-            }
-        }
-        let next = quiet_due.min(stops_due).saturating_duration_since(Instant::now());
+        let next = quiet_due.saturating_duration_since(Instant::now());
         here.pause(if busy { here.config.look_busy } else { next.max(here.config.look_busy) }).await;
     }
 }
 
-/// The end of a pause; of one beyond all bounds, in a day.
-fn later(pause: Duration) -> Instant {
-    const DAY: Duration = Duration::from_secs(86_400);
-    Instant::now() + pause.min(DAY)
-}
-
 impl Shared {
-    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step.
+    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step. Wishes
+    /// that come one upon the other, as when a server starts, are looked at together.
     async fn pause(&self, pause: Duration) {
         if tokio::time::timeout(pause, self.wake.notified()).await.is_ok() {
-            tokio::time::sleep(self.config.look_busy.min(pause)).await;
+            let gap = self.config.look_busy.min(pause);
+            let end = Instant::now() + gap * WISHES_TOGETHER;
+            while tokio::time::timeout_at(end.min(Instant::now() + gap), self.wake.notified()).await.is_ok() {}
         }
     }
 
@@ -167,7 +160,16 @@ impl Shared {
         if restless.is_empty() {
             return Ok(false);
         }
-        self.tasks_take_in(cluster, &restless).await?;
+        let (due, known): (Vec<&ServiceId>, Vec<&ServiceId>) =
+            restless.iter().partition(|id| self.state().services.get(**id).is_none_or(ServiceState::tasks_due));
+        self.tasks_take_in(cluster, &due).await?;
+        for id in known {
+            // Nothing of them changed but how long they run.
+            if let Some(service) = self.state().services.get_mut(id) {
+                let tasks = std::mem::take(&mut service.tasks);
+                let _ = service.tasks_put(&self.names, tasks, self.config.settle);
+            }
+        }
         self.rollouts_take_in(&restless).await?;
         let mut busy = false;
         for id in restless {
@@ -191,6 +193,9 @@ impl Shared {
 
     /// Reads the tasks of services: those that run, and those that ended lately.
     async fn tasks_take_in(&self, cluster: &str, services: &[&ServiceId]) -> Result<(), AwsError> {
+        if services.is_empty() {
+            return Ok(());
+        }
         let mut ids: BTreeSet<String> = BTreeSet::new();
         if services.len() > ALL_AT_ONCE {
             for wanted in [true, false] {
@@ -221,7 +226,7 @@ impl Shared {
             for id in services {
                 if let Some(service) = state.services.get_mut(*id) {
                     let tasks = by_service.remove(*id).unwrap_or_default();
-                    let new = service.tasks_put(&self.names, tasks, self.config.settle).into_iter();
+                    let new = service.tasks_read(&self.names, tasks, self.config.settle).into_iter();
                     failed.extend(new.map(|(deployment, task)| ((*id).clone(), deployment, task)));
                 }
             }

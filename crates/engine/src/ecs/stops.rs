@@ -5,11 +5,11 @@
 //! nothing happens costs one call, and a crash is seen at the next of these looks. What ECS lists for other reasons, a
 //! roll-out or fewer copies, is looked at no more than that once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Weak;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use layer0_domain::model::id::ServiceId;
 use tracing::debug;
 
 use super::aws::{AwsError, TaskFilter};
@@ -28,18 +28,22 @@ pub(super) struct Stops {
     known: HashMap<String, HashSet<String>>,
 }
 
-/// What a look came to.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stopped {
-    /// Whether a service has to be looked at.
-    pub(super) found: bool,
-    /// The calls that the next such look is going to take.
-    pub(super) calls: usize,
+/// Looks until the engine is gone.
+pub(super) async fn run(shared: Weak<Shared>) {
+    let mut stops = Stops::default();
+    loop {
+        let Some(here) = shared.upgrade() else { return };
+        let calls = here.stops_look(&mut stops).await;
+        let pause = pause(here.config.look_stops, calls, here.config.rates.tasks_read.per_second);
+        drop(here);
+        tokio::time::sleep(pause).await;
+    }
 }
 
 impl Shared {
-    /// Looks which tasks ended since the last time, and has their services looked at.
-    pub(super) async fn stops_look(&self, stops: &mut Stops) -> Stopped {
+    /// Looks which tasks ended since the last time, and has their services looked at. Answers the calls that the next such
+    /// look is going to take.
+    async fn stops_look(&self, stops: &mut Stops) -> usize {
         let clusters = self.services_by_cluster();
         stops.known.retain(|cluster, _| clusters.contains_key(cluster));
         let due: Vec<String> = clusters
@@ -55,7 +59,7 @@ impl Shared {
             (cluster, ids)
         });
         let listed: Vec<_> = listed.buffer_unordered(CLUSTERS_AT_ONCE).collect().await;
-        let mut result = Stopped::default();
+        let (mut found, mut calls) = (false, 0);
         for (cluster, ids) in listed {
             let ids: HashSet<String> = match ids {
                 Ok(ids) => ids.into_iter().collect(),
@@ -64,21 +68,25 @@ impl Shared {
                     continue;
                 }
             };
-            result.calls += ids.len().div_ceil(TASKS_A_CALL).max(1);
+            calls += ids.len().div_ceil(TASKS_A_CALL).max(1);
             let new: Vec<String> = match stops.known.get(&cluster) {
                 Some(known) => ids.difference(known).cloned().collect(),
-                // All services were looked at a moment ago, when the cluster was met first.
+                // The cluster is met for the first time: its services are being read, whatever became of their tasks.
                 None => Vec::new(),
             };
             match self.stops_take_in(&cluster, &new).await {
-                Ok(found) => {
-                    result.found |= found;
+                Ok(some) => {
+                    found |= some;
                     stops.known.insert(cluster, ids);
                 }
                 Err(error) => debug!(error = %error, "ended tasks could not be looked at; it is tried again"),
             }
         }
-        result
+        if found {
+            self.changed();
+            self.wake.notify_one();
+        }
+        calls
     }
 
     /// Has the services of ended tasks looked at. Answers whether there are any.
@@ -86,17 +94,12 @@ impl Shared {
         if new.is_empty() {
             return Ok(false);
         }
-        let tasks = self.aws.tasks_describe(cluster, new).await?;
-        let ended: BTreeSet<ServiceId> = tasks
-            .iter()
-            .filter_map(|task| self.names.deployment_of(&task.family))
-            .map(|(service, _)| service)
-            .collect();
-        let mut state = self.state();
         let mut found = false;
-        for id in ended {
-            if let Some(service) = state.services.get_mut(&id).filter(|service| !service.is_busy) {
+        for task in self.aws.tasks_describe(cluster, new).await? {
+            let Some((id, _)) = self.names.deployment_of(&task.family) else { continue };
+            if let Some(service) = self.state().services.get_mut(&id) {
                 service.is_busy = true;
+                service.task_ended(&self.names, task, self.config.settle);
                 found = true;
             }
         }

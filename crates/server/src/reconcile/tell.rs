@@ -228,7 +228,9 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
     let mut complete = true;
     told.again.lock().await.clear();
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
-        let summaries = app.store.summary_list(kind).await?;
+        let mut summaries = app.store.summary_list(kind).await?;
+        // Neighbours together: an engine may ask about them in one go.
+        summaries.sort_by(|a, b| a.environment.cmp(&b.environment));
         let told_of = stream::iter(summaries).map(|summary| async move {
             let result = ensure_present(app, told, &summary.entity, Anew::Yes).await;
             (summary.entity, result)

@@ -56,6 +56,8 @@ impl Fault {
 pub enum Effect {
     /// Refused as throttled, not executed.
     Throttle,
+    /// The same, with a `Retry-After` of so many seconds.
+    ThrottleFor(u64),
     /// Refused with a 5xx, not executed.
     ServerError,
     /// Refused, not executed.

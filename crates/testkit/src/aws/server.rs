@@ -212,9 +212,14 @@ fn act(world: &mut World, request: &request::Request) -> Done {
     let mut wait_ms = latency.draw_ms(operation, &mut world.random);
     let account = world.config.account.clone();
     let mut closes = false;
+    let mut retry_after_s = None;
     let refused = match effect {
         _ if !world.buckets.take(service, operation, world.now_ms) => Some(fault::throttled(service)),
         Some(Effect::Throttle) => Some(fault::throttled(service)),
+        Some(Effect::ThrottleFor(seconds)) => {
+            retry_after_s = Some(seconds);
+            Some(fault::throttled(service))
+        }
         Some(Effect::ServerError) => Some(fault::server_error(service)),
         Some(Effect::AccessDenied { message }) => Some(fault::denied(service, operation, &account, message)),
         Some(Effect::Error(error)) => Some(error),
@@ -248,10 +253,13 @@ fn act(world: &mut World, request: &request::Request) -> Done {
     };
     world.hidden_ms = None;
     let request_id = world.uuid();
-    let answer = match &result {
+    let mut answer = match &result {
         Ok(output) => answer::success(service, operation, &request_id, output),
         Err(error) => answer::failure(service.protocol(), &request_id, error),
     };
+    if let Some(seconds) = retry_after_s {
+        answer.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    }
     let status = if closes { 0 } else { answer.status().as_u16() };
     let code = result.as_ref().err().map(|error| error.code.clone()).unwrap_or_default();
     let (operation, at_ms) = (operation.to_owned(), world.now_ms);

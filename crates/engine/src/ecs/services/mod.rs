@@ -49,6 +49,8 @@ pub(super) struct ServiceState {
     pub(super) seen: Option<EcsService>,
     /// Its tasks as they were last.
     pub(super) tasks: Vec<EcsTask>,
+    /// Whether its tasks were read since ECS last showed it changed.
+    tasks_current: bool,
     /// How its load balancer finds its tasks.
     pub(super) targets: Vec<TargetHealth>,
     /// When the service of this name was made that ECS still shows as deleted: another one is another wish.
@@ -90,7 +92,9 @@ impl ServiceState {
         if let Some(gone) = seen.as_ref().filter(|seen| seen.is_gone()) {
             self.life_before = gone.created;
         }
-        self.seen = seen.filter(|seen| !seen.is_gone());
+        let seen = seen.filter(|seen| !seen.is_gone());
+        self.tasks_current &= self.seen == seen;
+        self.seen = seen;
         let Some(wanted) = self.spec.as_ref().map(|spec| &spec.revision.deployment) else { return };
         let primary = self.seen.iter().flat_map(|seen| &seen.deployments).find(|it| it.is_primary);
         if primary.and_then(|it| names.deployment_of(&it.family)).is_some_and(|(_, primary)| primary == *wanted) {

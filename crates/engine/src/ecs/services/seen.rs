@@ -90,6 +90,46 @@ impl ServiceState {
         if settled && !has_checks { CopyState::Healthy } else { CopyState::Starting }
     }
 
+    /// Takes in its tasks as they were just read.
+    pub(in crate::ecs) fn tasks_read(
+        &mut self,
+        names: &Names,
+        tasks: Vec<EcsTask>,
+        settle: Duration,
+    ) -> Vec<(DeploymentId, EcsTask)> {
+        self.tasks_current = true;
+        self.tasks_put(names, tasks, settle)
+    }
+
+    /// Takes in one of its tasks that ended. The others are to be read: another one takes its place.
+    pub(in crate::ecs) fn task_ended(&mut self, names: &Names, task: EcsTask, settle: Duration) {
+        self.tasks_current = false;
+        if let Some(known) = self.tasks.iter_mut().find(|known| known.id == task.id) {
+            *known = task;
+            let tasks = std::mem::take(&mut self.tasks);
+            // Failures are counted when all are read, with the last words that go with them.
+            let counted = self.counted.clone();
+            let failures = self.failures.clone();
+            let _ = self.tasks_put(names, tasks, settle);
+            (self.counted, self.failures) = (counted, failures);
+        }
+    }
+
+    /// Whether its tasks have to be read: ECS's counts of it changed since, or differ from what was read, or what is under
+    /// way does not show in them: a container's check, or a task on its way out.
+    pub(in crate::ecs) fn tasks_due(&self) -> bool {
+        let Some(seen) = &self.seen else { return true };
+        let running = self.tasks.iter().filter(|task| task.status == "RUNNING").count();
+        let starting = ["PROVISIONING", "PENDING", "ACTIVATING"];
+        let pending = self.tasks.iter().filter(|task| task.wanted && starting.contains(&task.status.as_str())).count();
+        let unchecked = |task: &EcsTask| task.health != "HEALTHY" && self.checked.contains(&task.family);
+        let under_way = |task: &EcsTask| !task.is_stopped() && (!task.wanted || unchecked(task));
+        !self.tasks_current
+            || running != seen.running as usize
+            || pending != seen.pending as usize
+            || self.tasks.iter().any(under_way)
+    }
+
     /// Takes in its tasks as they are now, and counts the starts that failed. Answers the newest of those for each deployment
     /// that had some: its last words are worth asking for.
     pub(in crate::ecs) fn tasks_put(

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use layer0_domain::port::engine::{CopySeen, CopyState, Engine, Scope, ServiceSpec, Want};
+use layer0_domain::port::engine::{CopySeen, CopyState, Engine, EngineError, Scope, ServiceSpec, Want};
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
-use layer0_testkit::aws::{FakeAws, FakeAwsConfig};
+use layer0_testkit::aws::{Effect, FakeAws, FakeAwsConfig, Fault, Service};
 use layer0_testkit::until::until;
 
 use super::stage;
@@ -176,7 +176,7 @@ async fn being_told_of_many_services_costs_a_tenth_of_a_call_each_and_nothing_ag
     let aws = filled().await;
     let mut config = stage::config();
     // Nobody looks but those who are told.
-    config.look_busy = NEVER;
+    (config.look_busy, config.look_stops) = (NEVER, NEVER);
     let engine = EcsEngine::start(config, &stage::sdk(&aws).await);
     stage::ensure(&engine, &stage::environment()).await.expect("it is there");
     let wants = wants();
@@ -188,4 +188,21 @@ async fn being_told_of_many_services_costs_a_tenth_of_a_call_each_and_nothing_ag
         let total: usize = counts.values().sum();
         assert!(total <= allowed && counts.keys().all(|it| it == "DescribeServices"), "{counts:?}");
     }
+}
+
+/// Who is throttled and told how long is what the caller hears; and a throttle costs the calls that it was tried, no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttle_that_says_how_long_is_told_so() {
+    let aws = world().await;
+    let engine = stage::engine(&aws).await;
+    stage::ensure(engine.as_ref(), &stage::environment()).await.expect("it can be made");
+    aws.fault(Fault::on(Service::Ecs, "DescribeServices", Effect::ThrottleFor(7)).times(2));
+    let want = Want::Service(stage::service(1, "app:1", 1, false));
+    match engine.ensure(want.clone()).await {
+        Err(EngineError::Throttled { after }) => assert_eq!(after, Duration::from_secs(7)),
+        other => panic!("{other:?}"),
+    }
+    stage::settled(engine.as_ref(), &want).await.expect("the loop goes on by itself");
+    let creates: Vec<_> = aws.calls().into_iter().filter(|call| call.operation == "CreateService").collect();
+    assert_eq!(creates.len(), 1, "{creates:?}");
 }

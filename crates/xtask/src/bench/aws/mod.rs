@@ -4,7 +4,7 @@
 //! the latency and the throttles of the real one as far as they are known. Everything goes through the API: what is made,
 //! what is rolled out, what is seen.
 //!
-//! It is asked for by name, since it takes five minutes. `--small` runs the same with a handful of services, to see that it
+//! It is asked for by name, since it takes five minutes. `--kept` writes the page from what was measured last. `--small` runs the same with a handful of services, to see that it
 //! works; its numbers are not kept.
 
 mod arithmetic;
@@ -154,9 +154,9 @@ pub(crate) struct Measured {
 pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     for word in words {
         match *word {
-            "--write" | "--no-build" | "--small" => {}
+            "--write" | "--no-build" | "--small" | "--kept" => {}
             other if other.starts_with('-') => {
-                bail!("there is no option `{other}`; there are --write, --no-build and --small")
+                bail!("there is no option `{other}`; there are --write, --no-build, --small and --kept")
             }
             other => bail!("`aws` is measured alone, without `{other}`"),
         }
@@ -164,6 +164,11 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let given = |option: &str| words.contains(&option);
     if given("--write") && given("--small") {
         bail!("--small is for trying it out: its numbers are not kept, so there is nothing to --write");
+    }
+    if given("--kept") {
+        Results::load(&project.root).write(&project.root, &machine::own_facts()?)?;
+        println!("written: docs/benchmarks.md, from what was measured last");
+        return Ok(true);
     }
     let (l0, fake) = (project.root.join("target/bench/l0-aws"), project.root.join("target/bench/fake-aws"));
     prepare(project, given("--no-build"), &[("l0", &l0), ("fake-aws", &fake)])?;

@@ -172,7 +172,7 @@ check; the images are in ECR.
 ";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     pub(in super::super) fn figures() -> Figures {
