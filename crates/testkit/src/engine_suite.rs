@@ -400,6 +400,7 @@ macro_rules! engine_suite {
                 logs_of_the_unknown_are_missing
                 missing_image_is_not_found
                 our_own_registry_is_not_asked
+                trail_of_the_unknown_is_empty
             ]
             load_balancer [
                 listens

@@ -31,6 +31,7 @@ mod stacks;
 mod state;
 mod tasks;
 mod template;
+mod trail;
 
 pub use self::aws::{Rate, Rates};
 pub use self::config::EcsConfig;

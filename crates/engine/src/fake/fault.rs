@@ -19,6 +19,8 @@ pub enum Op {
     Logs,
     /// `pull_evidence`
     PullEvidence,
+    /// `trail`
+    Trail,
 }
 
 /// What goes wrong with a call.

@@ -26,6 +26,8 @@ pub(in crate::ecs) enum Family {
     Identity,
     /// EC2, of which only reads are made.
     Network,
+    /// CloudTrail.
+    Trail,
 }
 
 /// How many calls of a family may be made at once, and how many a second go on.
@@ -45,7 +47,7 @@ pub struct Rate {
 /// CloudFormation, ELB, EC2 and IAM publish no numbers; there the values are careful guesses. EC2 documents 100 at once and
 /// 20 a second for calls that only read ("Request throttling for the Amazon EC2 API"); of that too half is taken. ECR's quotas
 /// for what a pull needs are in the hundreds a second; those for policies, and those of IAM and Organizations, are not
-/// published.
+/// published. CloudTrail's lookups are two a second for the whole account ("LookupEvents"); half is taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
     /// ECS calls that only read.
@@ -64,6 +66,8 @@ pub struct Rates {
     pub identity: Rate,
     /// EC2.
     pub network: Rate,
+    /// CloudTrail.
+    pub trail: Rate,
 }
 
 impl Default for Rates {
@@ -77,6 +81,7 @@ impl Default for Rates {
             registry: Rate { burst: 20.0, per_second: 10.0 },
             identity: Rate { burst: 15.0, per_second: 5.0 },
             network: Rate { burst: 50.0, per_second: 10.0 },
+            trail: Rate { burst: 2.0, per_second: 1.0 },
         }
     }
 }
@@ -92,6 +97,7 @@ pub(in crate::ecs) struct Pace {
     registry: Bucket,
     identity: Bucket,
     network: Bucket,
+    trail: Bucket,
 }
 
 impl Pace {
@@ -105,6 +111,7 @@ impl Pace {
             registry: Bucket::new(rates.registry),
             identity: Bucket::new(rates.identity),
             network: Bucket::new(rates.network),
+            trail: Bucket::new(rates.trail),
         }
     }
 
@@ -119,6 +126,7 @@ impl Pace {
             Family::Registry => &self.registry,
             Family::Identity => &self.identity,
             Family::Network => &self.network,
+            Family::Trail => &self.trail,
         };
         let wait = bucket.take(Instant::now());
         if !wait.is_zero() {

@@ -58,6 +58,7 @@ pub(crate) fn config() -> EcsConfig {
         registry: NO_LIMIT,
         identity: NO_LIMIT,
         network: NO_LIMIT,
+        trail: NO_LIMIT,
     };
     config.settle = Duration::from_millis(150);
     config.look_busy = Duration::from_millis(20);
