@@ -7,6 +7,7 @@ mod bad_input;
 mod contract;
 mod crash;
 mod defects;
+mod happened;
 mod operations;
 mod pull_check;
 mod review;
