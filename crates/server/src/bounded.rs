@@ -13,6 +13,7 @@ use layer0_domain::port::engine::{
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailQuery};
 
 /// How long an engine on the same machine may take, which takes milliseconds.
 const ENGINE_MAX: Duration = Duration::from_secs(2);
@@ -81,6 +82,10 @@ impl Engine for Bounded {
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         self.within(self.engine_max(), self.inner.logs(of, query)).await
+    }
+
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError> {
+        self.within(self.engine_max(), self.inner.trail(query)).await
     }
 
     /// An image from elsewhere is looked for on the engine first: one that hangs is told from a registry that is slow.

@@ -416,6 +416,7 @@ macro_rules! engine_suite {
                 logs_of_the_unknown_are_missing
                 missing_image_is_not_found
                 our_own_registry_is_not_asked
+                trail_of_the_unknown_is_empty
             ]
             inventory [
                 lists_what_was_made_until_it_is_gone

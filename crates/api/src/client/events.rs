@@ -116,7 +116,7 @@ impl Client {
             .boxed())
     }
 
-    /// Follows the log of a service or a task.
+    /// Follows the log of a service, a task or an environment.
     ///
     /// # Errors
     /// When the entity does not exist or the server can't be reached.
@@ -126,9 +126,27 @@ impl Client {
         id: &str,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
+        self.lines_follow(&format!("/{kind}/{}/logs", segment(id)), query).await
+    }
+
+    /// Follows the log of the instance. It ends only with the server: call again.
+    ///
+    /// # Errors
+    /// When the caller may not read it or the server can't be reached.
+    pub async fn admin_log_follow(
+        &self,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
+        self.lines_follow("/admin/logs", query).await
+    }
+
+    async fn lines_follow(
+        &self,
+        path: &str,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
         let query = LogQuery { follow: Some("true".to_owned()), ..query.clone() };
-        let path = format!("/{kind}/{}/logs", segment(id));
-        let answer = self.send(self.request(Method::GET, &path).query(&query)).await?;
+        let answer = self.send(self.request(Method::GET, path).query(&query)).await?;
         let frames = frames(self.clone(), answer.bytes_stream());
         Ok(frames
             .filter_map(|frame| async move {

@@ -11,11 +11,17 @@ pub(crate) enum Admin {
     /// Show the instance's configuration and this program's
     #[command(after_help = "Example:\n  l0 admin debug")]
     Debug,
-    /// Show the server's own log
-    #[command(after_help = "Example:\n  l0 admin logs --tail 100")]
+    /// Show what happened in the instance
+    ///
+    /// What all operations did, who changed what from where, and, on AWS, what CloudTrail wrote down about what the instance's own
+    /// role did (some minutes late), in the order of time.
+    #[command(after_help = "Example:\n  l0 admin logs --tail 100\n  l0 admin logs -f")]
     Logs {
         #[command(flatten)]
         window: LogWindow,
+        /// Go on as lines are written; without --timeout until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Show who changed what, from where, and what came of it
     ///

@@ -15,8 +15,12 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.result(&config, |config| report(app, config))
         }
-        Admin::Logs { window } => {
-            let files = app.client.admin_logs(&logs::query(&window)?).await.map_err(|why| app.error(why))?;
+        Admin::Logs { window, follow } => {
+            let query = logs::query(&window)?;
+            if follow {
+                return logs::follow(app, logs::Followed::Instance, "", query).await;
+            }
+            let files = app.client.admin_logs(&query).await.map_err(|why| app.error(why))?;
             logs::print(app, &files)
         }
         Admin::Verify { rate } => verify::run(app, rate).await,

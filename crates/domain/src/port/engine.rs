@@ -11,6 +11,7 @@ use futures_util::stream::BoxStream;
 use super::BoxError;
 use super::pull::{Launch, PullEvidence, PullQuestion};
 use super::thing::Thing;
+use super::trail::{Trail, TrailQuery};
 use crate::model::entity::EntityRef;
 use crate::model::environment::Environment;
 use crate::model::failure::{Failure, LogLine};
@@ -432,6 +433,11 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// `Missing` when the engine has nothing of it.
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError>;
+
+    /// What the platform under the engine wrote down about who changed what: the newest records that were asked for, the
+    /// oldest first. What could not be read is said in the answer's `gap`; an error means that the platform could not be asked
+    /// at all. Without such a platform: nothing, and no gap.
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError>;
 
     /// Facts about whether an image can be pulled as it is asked. Pulls nothing. What could not be found out is among the facts
     /// as such; an error means that the engine could not be asked at all.

@@ -8,6 +8,7 @@ pub mod pull;
 pub mod registry_store;
 pub mod store;
 pub mod thing;
+pub mod trail;
 
 /// An error of a library underneath, kept for the log.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

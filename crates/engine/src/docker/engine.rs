@@ -16,6 +16,7 @@ use layer0_domain::port::engine::{
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailQuery};
 
 use super::client::DockerError;
 use super::containers::end::volumes_remove;
@@ -146,6 +147,11 @@ impl Engine for DockerEngine {
             return Ok(logs::follow(shared, kind, of.id(), &query));
         }
         logs::read(shared, kind, of.id(), &query).map_err(|error| shared.error("reading a log", error))
+    }
+
+    /// Docker keeps no such records.
+    async fn trail(&self, _query: &TrailQuery) -> Result<Trail, EngineError> {
+        Ok(Trail::default())
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {

@@ -13,6 +13,7 @@ use layer0_domain::port::engine::{
 };
 use layer0_domain::port::pull::{PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailQuery};
 use tokio::sync::{Mutex, watch};
 
 use super::aws::{Aws, TaskFilter};
@@ -118,6 +119,10 @@ impl Engine for EcsEngine {
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         super::logs::read(&self.shared, of, query).await
+    }
+
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError> {
+        self.shared.trail(query).await
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {

@@ -33,6 +33,7 @@ mod state;
 mod stops;
 mod tasks;
 mod template;
+mod trail;
 
 pub use self::aws::{Rate, Rates};
 pub use self::config::EcsConfig;

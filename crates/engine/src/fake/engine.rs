@@ -17,6 +17,7 @@ use layer0_domain::port::engine::{
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion, RemoteImage};
 use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailAbout, TrailQuery};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::behaviour::{self, StartFault};
@@ -129,6 +130,29 @@ impl Engine for FakeEngine {
             Some((stream::iter(lines), follower))
         });
         Ok(stream::iter(first.lines).chain(later.flatten()).map(Ok).boxed())
+    }
+
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError> {
+        self.call(Op::Trail, |state| {
+            let is_wanted = |about: &Option<EntityRef>| match (&query.about, about) {
+                (TrailAbout::Instance, _) => true,
+                (TrailAbout::Environment { id, members }, Some(about)) => {
+                    matches!(about, EntityRef::Environment(of) if of == id) || members.contains(about)
+                }
+                (TrailAbout::Environment { .. }, None) => false,
+            };
+            let mut records: Vec<_> = state
+                .trail
+                .iter()
+                .filter(|(about, _)| is_wanted(about))
+                .map(|(_, record)| record.clone())
+                .filter(|it| query.start.is_none_or(|start| it.at >= start) && query.end.is_none_or(|end| it.at <= end))
+                .collect();
+            records.sort_by_key(|record| record.at);
+            records.drain(..records.len().saturating_sub(query.most as usize));
+            Ok(Trail { records, gap: state.trail_gap.clone() })
+        })
+        .await
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {

@@ -21,6 +21,8 @@ pub enum Op {
     Logs,
     /// `pull_evidence`
     PullEvidence,
+    /// `trail`
+    Trail,
 }
 
 /// What goes wrong with a call.

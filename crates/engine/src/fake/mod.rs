@@ -21,6 +21,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::CopyState;
 use layer0_domain::port::pull::PullEvidence;
+use layer0_domain::port::trail::{TrailGap, TrailRecord};
 use tokio::sync::watch;
 
 mod aws;
@@ -136,6 +137,16 @@ impl FakeEngine {
     /// What is found out from now on about images whose `host/path`, or `host/path:tag`, is `prefix`, whatever is asked.
     pub fn set_pull_evidence(&self, prefix: &str, evidence: PullEvidence) {
         self.world.with(|state| state.evidence.insert(prefix.to_owned(), evidence));
+    }
+
+    /// Lets the platform have written down something, about something of ours or about nothing in particular.
+    pub fn trail_write(&self, about: Option<EntityRef>, record: TrailRecord) {
+        self.world.with(|state| state.trail.push((about, record)));
+    }
+
+    /// What the platform's records are said to lack from now on.
+    pub fn set_trail_gap(&self, gap: Option<TrailGap>) {
+        self.world.with(|state| state.trail_gap = gap);
     }
 
     /// Lets the next call of `op` for which nothing else was scripted go wrong.

@@ -12,6 +12,7 @@ use layer0_domain::model::id::{CopyId, EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{EnvironmentSeen, Removed};
 use layer0_domain::port::pull::PullEvidence;
+use layer0_domain::port::trail::{TrailGap, TrailRecord};
 
 use super::behaviour::{Behaviours, Pace};
 use super::copy::Step;
@@ -87,6 +88,10 @@ pub(super) struct State {
     pub(super) behaviours: Behaviours,
     /// What is found out about images, by `host/path` or `host/path:tag`.
     pub(super) evidence: BTreeMap<String, PullEvidence>,
+    /// What the platform wrote down, and about what of ours.
+    pub(super) trail: Vec<(Option<EntityRef>, TrailRecord)>,
+    /// What is said to be missing of it.
+    pub(super) trail_gap: Option<TrailGap>,
     pub(super) pace: Pace,
     pub(super) faults: Faults,
     /// What can't be taken away, and why.
@@ -112,6 +117,8 @@ impl State {
             tasks: BTreeMap::new(),
             behaviours: Behaviours::default(),
             evidence: BTreeMap::new(),
+            trail: Vec::new(),
+            trail_gap: None,
             pace,
             faults: Faults::default(),
             hindered: BTreeMap::new(),

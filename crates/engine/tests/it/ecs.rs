@@ -16,6 +16,7 @@ mod pull_check;
 mod rollouts;
 mod spot;
 mod stage;
+mod trail;
 
 use stage::engine;
 

@@ -313,6 +313,7 @@ impl SignIn {
                 action: "sign_in".to_owned(),
                 target: String::new(),
                 status: 401,
+                environment: None,
             };
             if let Err(why) = self.access.audit_append(&record).await {
                 tracing::error!(error = %why, "a refused sign-in could not be written to the audit log");

@@ -40,6 +40,8 @@ pub(crate) struct Note {
     pub(crate) caller: Option<Caller>,
     /// To what.
     pub(crate) target: String,
+    /// In which environment, or to which.
+    pub(crate) environment: Option<EnvironmentId>,
 }
 
 impl Trail {
@@ -93,6 +95,11 @@ impl SignedIn {
     /// Says what the request is about, for the audit log.
     pub(crate) fn about(&self, target: impl ToString) {
         self.trail.with(|note| note.target = target.to_string());
+    }
+
+    /// Says in which environment the request does something, for the audit log.
+    pub(crate) fn within(&self, environment: &EnvironmentId) {
+        self.trail.with(|note| note.environment = Some(environment.clone()));
     }
 
     /// Whether the caller may do something on a place.
@@ -167,6 +174,7 @@ impl SignedIn {
         let found = app.store.environment_get(id).await?.ok_or_else(|| missing(&entity))?;
         let place = OwnedPlace::new(found.owner, found.name.to_string());
         self.about(place.place());
+        self.within(id);
         self.on(action, place.place(), || missing(&entity))?;
         Ok(place)
     }
@@ -193,7 +201,10 @@ impl SignedIn {
             EntityRef::LoadBalancer(_) | EntityRef::Service(_) | EntityRef::Task(_) => {
                 let found: Entity = app.store.entity_get(entity).await?.ok_or_else(gone)?;
                 match found.environment() {
-                    Some(id) => environment_place(app, id).await?,
+                    Some(id) => {
+                        self.within(id);
+                        environment_place(app, id).await?
+                    }
                     None => OwnedPlace::new(None, ""),
                 }
             }

@@ -435,7 +435,12 @@ async fn what_is_followed_ends_with_the_right_to_see_it() {
     let auth = teams.auth("reader").to_owned();
     let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().expect("a client");
     let mut streams = Vec::new();
-    for path in [teams.filled("/service/{service}/logs?follow=true"), "/admin/audit?follow=true".to_owned()] {
+    for path in [
+        teams.filled("/service/{service}/logs?follow=true"),
+        teams.filled("/environment/{environment}/logs?follow=true"),
+        "/admin/audit?follow=true".to_owned(),
+        "/admin/logs?follow=true".to_owned(),
+    ] {
         let auth = if path.starts_with("/admin") { teams.auth("second") } else { &auth };
         let answer = http.get(format!("{}{path}", teams.app.endpoint())).header("authorization", auth).send().await;
         let answer = answer.expect("the server answers");

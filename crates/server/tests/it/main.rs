@@ -9,6 +9,7 @@ mod contract;
 mod crash;
 mod defects;
 mod going_back;
+mod happened;
 mod operations;
 mod pull_check;
 mod review;

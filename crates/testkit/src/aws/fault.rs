@@ -170,6 +170,7 @@ pub(crate) fn server_error(service: Service) -> AwsError {
         Service::Logs => ("ServiceUnavailableException", "The service cannot complete the request."),
         Service::Ecs | Service::Ecr => ("ServerException", "Service Unavailable. Please try again later."),
         Service::Ec2 => ("InternalError", "An internal error has occurred"),
+        Service::CloudTrail => ("InternalFailure", "We encountered an internal error. Please try again."),
         Service::Organizations => ("ServiceException", "AWS Organizations can't complete your request."),
         Service::CloudFormation | Service::Elbv2 | Service::Iam | Service::Sts => {
             ("InternalFailure", "We encountered an internal error. Please try again.")

@@ -1,6 +1,6 @@
 //! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, ELBv2, EC2's networks, ECR, IAM,
-//! STS and Organizations, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency, target health that
-//! gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
+//! STS, Organizations and CloudTrail, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency,
+//! target health that gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -37,6 +37,7 @@ use tokio::task::JoinHandle;
 
 mod behaviour;
 mod cloudformation;
+mod cloudtrail;
 mod config;
 mod ec2;
 mod ecr;
@@ -57,6 +58,7 @@ mod wire;
 mod world;
 
 pub use behaviour::Behaviour;
+pub use cloudtrail::TrailEvent;
 pub use config::{FakeAwsConfig, Pulls};
 pub use ecr::FakeImage;
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
@@ -232,6 +234,11 @@ impl FakeAws {
     /// The hook must not call the fake.
     pub fn ecr_access(&self, access: impl Fn(&str, &str, &str) -> bool + Send + 'static) {
         self.shared.with(|world| world.ecr.access = Some(Box::new(access)));
+    }
+
+    /// Lets CloudTrail have written down a call of somebody else.
+    pub fn trail(&self, event: TrailEvent) {
+        self.shared.with(|world| cloudtrail::write(world, event));
     }
 
     /// Makes a role, or changes it.

@@ -18,7 +18,7 @@ use super::fault::{self, Effect};
 use super::wire::answer::{self, Answer};
 use super::wire::{AwsError, Protocol, request};
 use super::world::{Call, World};
-use super::{ecr, inflate};
+use super::{cloudtrail, ecr, inflate};
 
 /// The largest body that is read: more than any of the operations takes.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -247,11 +247,13 @@ fn act(world: &mut World, request: &request::Request) -> Done {
         }
         None => None,
     };
+    let at_ms = world.now_ms;
     let result = match refused {
         Some(error) => Err(error),
         None => world.execute(service, operation, &request.input),
     };
     world.hidden_ms = None;
+    cloudtrail::note(world, at_ms, request, result.as_ref().err());
     let request_id = world.uuid();
     let mut answer = match &result {
         Ok(output) => answer::success(service, operation, &request_id, output),

@@ -5,13 +5,14 @@
 //! a world without work costs nothing.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::behaviour::Rules;
 use super::cloudformation::Stacks;
+use super::cloudtrail::TrailEvent;
 use super::config::FakeAwsConfig;
 use super::ec2::Ec2;
 use super::ecr::Ecr;
@@ -23,7 +24,7 @@ use super::logs::Logs;
 use super::organizations::{self, Organization};
 use super::throttle::Buckets;
 use super::wire::{AwsError, Service};
-use super::{cloudformation, ec2, ecr, iam, logs};
+use super::{cloudformation, cloudtrail, ec2, ecr, iam, logs};
 
 /// An id that many things hold.
 pub(crate) type Id = Arc<str>;
@@ -151,6 +152,8 @@ pub(crate) struct World {
     pub(crate) ecr: Ecr,
     pub(crate) iam: Iam,
     pub(crate) organization: Option<Organization>,
+    /// What CloudTrail wrote down, by id, the oldest first.
+    pub(crate) trail: VecDeque<(String, TrailEvent)>,
 }
 
 impl World {
@@ -172,6 +175,7 @@ impl World {
             ecr: Ecr::default(),
             iam: Iam::default(),
             organization: None,
+            trail: VecDeque::new(),
             config,
         }
     }
@@ -214,6 +218,7 @@ impl World {
             Service::Sts => iam::answer_sts(self, operation, input),
             Service::Ec2 => ec2::answer(self, operation, input),
             Service::Organizations => organizations::answer(self, operation, input),
+            Service::CloudTrail => cloudtrail::answer(self, operation, input),
         }
     }
 

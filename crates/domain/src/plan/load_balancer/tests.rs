@@ -13,11 +13,12 @@ const AWS: Capabilities = Capabilities {
     one_way_links: true,
     is_remote: true,
     container_ports_max: Some(5),
+    spot: false,
 };
 
 /// What the engine of one machine can do.
 const LOCAL: Capabilities =
-    Capabilities { name: "docker", shared_host_ports: true, tls: false, container_ports_max: None, ..AWS };
+    Capabilities { name: "docker", shared_host_ports: true, tls: false, container_ports_max: None, spot: false, ..AWS };
 
 fn with(kind: LoadBalancerKind, ports: Vec<Port>) -> LoadBalancer {
     LoadBalancer {

@@ -20,15 +20,30 @@ pub(in crate::ecs) struct RoleSeen {
     pub(in crate::ecs) boundary: Option<String>,
 }
 
+/// Whose the credentials are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ecs) struct Caller {
+    /// The account.
+    pub(in crate::ecs) account: String,
+    /// The ARN of the user, or of the session of a role.
+    pub(in crate::ecs) arn: String,
+}
+
 impl Aws {
-    /// The account that the credentials are of.
-    pub(in crate::ecs) async fn account(&self) -> Result<String, AwsError> {
+    /// Whose the credentials are.
+    pub(in crate::ecs) async fn caller(&self) -> Result<Caller, AwsError> {
         let op = "sts:GetCallerIdentity";
         let ask = || async {
             let answer = self.send(op, Family::Identity, self.sts.get_caller_identity().send()).await?;
-            answer.account.ok_or_else(|| AwsError::incomplete(op, "account"))
+            let account = answer.account.ok_or_else(|| AwsError::incomplete(op, "account"))?;
+            Ok(Caller { account, arn: answer.arn.unwrap_or_default() })
         };
-        self.account.get_or_try_init(ask).await.cloned()
+        self.caller.get_or_try_init(ask).await.cloned()
+    }
+
+    /// The account that the credentials are of.
+    pub(in crate::ecs) async fn account(&self) -> Result<String, AwsError> {
+        Ok(self.caller().await?.account)
     }
 
     /// A role by name; `None` when it isn't there.

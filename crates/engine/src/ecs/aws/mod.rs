@@ -2,6 +2,7 @@
 //! about them, paging inside, each call in its turn ([`pace`]). Nothing else in the engine names a type of the SDK.
 
 mod balancers;
+mod cloudtrail;
 mod ecs;
 mod error;
 mod identity;
@@ -28,12 +29,13 @@ use futures_util::future::BoxFuture;
 use layer0_domain::model::time::Timestamp;
 
 pub(super) use self::balancers::TargetHealth;
+pub(super) use self::cloudtrail::TrailEvent;
 pub(super) use self::ecs::{
     EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Network, RolloutStatus, ServiceTarget, ServiceUpdate,
     ServiceWanted, TargetOf, TaskFilter, TaskWanted,
 };
 pub(super) use self::error::{AwsError, Kind};
-pub(super) use self::identity::RoleSeen;
+pub(super) use self::identity::{Caller, RoleSeen};
 pub(super) use self::logs::{LogEvent, Span};
 pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
@@ -54,8 +56,9 @@ pub(super) struct Aws {
     sender: signed::Sender,
     ec2: signed::Place,
     organizations: signed::Place,
-    /// The account that the credentials are of; it does not change.
-    account: tokio::sync::OnceCell<String>,
+    trail: signed::Place,
+    /// Whose the credentials are; that does not change.
+    caller: tokio::sync::OnceCell<Caller>,
     pace: pace::Pace,
     /// Who waits for a look at a service.
     together: ecs::Together,
@@ -77,8 +80,9 @@ impl Aws {
             sdk: looks,
             ec2: sender.place("ec2", "EC2", &region),
             organizations: organizations::place(&sender, &region),
+            trail: sender.place("cloudtrail", "CloudTrail", &region),
             sender,
-            account: tokio::sync::OnceCell::new(),
+            caller: tokio::sync::OnceCell::new(),
             pace: pace::Pace::new(rates),
             together: ecs::Together::default(),
         }

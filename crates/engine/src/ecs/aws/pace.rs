@@ -40,6 +40,8 @@ pub(in crate::ecs) enum Family {
     Identity,
     /// EC2, of which only reads are made.
     Network,
+    /// CloudTrail.
+    Trail,
 }
 
 /// How many calls of a family may be made at once, and how many a second go on.
@@ -63,7 +65,7 @@ pub struct Rate {
 /// CloudFormation, ELB, EC2 and IAM publish no numbers; there the values are careful guesses. EC2 documents 100 at once and
 /// 20 a second for calls that only read ("Request throttling for the Amazon EC2 API"); of that too half is taken. ECR's quotas
 /// for what a pull needs are in the hundreds a second; those for policies, and those of IAM and Organizations, are not
-/// published.
+/// published. CloudTrail's lookups are two a second for the whole account ("LookupEvents"); half is taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
     /// ECS calls that read services and their deployments.
@@ -96,6 +98,8 @@ pub struct Rates {
     pub identity: Rate,
     /// EC2.
     pub network: Rate,
+    /// CloudTrail.
+    pub trail: Rate,
 }
 
 impl Default for Rates {
@@ -117,6 +121,7 @@ impl Default for Rates {
             registry: rate(20.0, 10.0),
             identity: rate(15.0, 5.0),
             network: rate(50.0, 10.0),
+            trail: rate(2.0, 1.0),
         }
     }
 }
@@ -141,6 +146,7 @@ impl Rates {
             registry: rate,
             identity: rate,
             network: rate,
+            trail: rate,
         }
     }
 
@@ -165,6 +171,7 @@ impl Rates {
             registry: rate(self.registry),
             identity: rate(self.identity),
             network: rate(self.network),
+            trail: rate(self.trail),
         }
     }
 
@@ -185,6 +192,7 @@ impl Rates {
             Family::Registry => self.registry,
             Family::Identity => self.identity,
             Family::Network => self.network,
+            Family::Trail => self.trail,
         }
     }
 }
@@ -196,7 +204,7 @@ pub(in crate::ecs) struct Pace {
 }
 
 /// All of them, each at the place that its number says.
-const FAMILIES: [Family; 15] = [
+const FAMILIES: [Family; 16] = [
     Family::EcsRead,
     Family::EcsWrite,
     Family::TasksRead,
@@ -212,6 +220,7 @@ const FAMILIES: [Family; 15] = [
     Family::Registry,
     Family::Identity,
     Family::Network,
+    Family::Trail,
 ];
 
 impl Pace {
