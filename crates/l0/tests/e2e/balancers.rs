@@ -54,7 +54,7 @@ fn rules_choose_a_container_port_and_a_redirect_leads_to_https() {
     assert_eq!((answer.status, answer.header("location")), (301, Some("https://shop.test/a?b=c")));
     // What no container maps, and what a load balancer can't do, is refused.
     let said = stage.l0(&["loadbalancer", "addrule", "web", &format!("{first}:path=/x:9999")]);
-    assert_eq!(said.code, Some(2), "{}", said.all());
+    assert_eq!(said.code, Some(4), "{}", said.all());
     said.says("9999").says("portMappings");
 }
 

@@ -263,7 +263,7 @@ impl Shared {
             let container = definition::container_with_port(&spec.revision.definition, port);
             let Some(container) = container else { continue };
             let of = if classic {
-                TargetOf::Classic(self.names.balancer(id))
+                TargetOf::Classic(self.names.balancer(id, Form::Classic))
             } else {
                 let arn = balancer.stack.output(&target_output(port)).ok_or_else(waiting)?;
                 TargetOf::Group(arn.to_owned())

@@ -116,7 +116,7 @@ fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, form: Form) {
         "LoadBalancer",
         "AWS::ElasticLoadBalancingV2::LoadBalancer",
         json!({
-            "Name": parts.names.balancer(&wanted.id),
+            "Name": parts.names.balancer(&wanted.id, form),
             "Type": kind_word,
             "Scheme": scheme,
             "Subnets": subnets,
@@ -279,7 +279,7 @@ fn classic(template: &mut Template, parts: &LoadBalancerParts<'_>) {
         "LoadBalancer",
         "AWS::ElasticLoadBalancing::LoadBalancer",
         json!({
-            "LoadBalancerName": parts.names.balancer(&wanted.id),
+            "LoadBalancerName": parts.names.balancer(&wanted.id, Form::Classic),
             "Scheme": scheme,
             "Subnets": subnets,
             "SecurityGroups": [attribute("SecurityGroup", "GroupId"), parts.members],

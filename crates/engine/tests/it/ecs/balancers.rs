@@ -77,6 +77,13 @@ fn registered(aws: &FakeAws) -> BTreeSet<(String, i64)> {
     .collect()
 }
 
+/// The target groups that the service is registered in.
+fn registered_groups(aws: &FakeAws) -> BTreeSet<String> {
+    let services = aws.world().services();
+    let of = services.iter().flat_map(|service| service["loadBalancers"].as_array().cloned().unwrap_or_default());
+    of.filter_map(|it| it["targetGroupArn"].as_str().map(str::to_owned)).collect()
+}
+
 async fn registered_until(aws: &FakeAws, wanted: &[(&str, i64)]) {
     let wanted: BTreeSet<(String, i64)> = wanted.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect();
     until(format!("the service to be registered in {wanted:?}"), || async {
@@ -113,6 +120,34 @@ async fn a_service_is_registered_for_each_container_port_and_follows_its_load_ba
     registered_until(&aws, &[("web", 80)]).await;
     stage::settled(engine, &Want::Service(service())).await.expect("it comes up where it is registered now");
 
+    for entity in [Want::Service(service()).entity(), stage::load_balancer().entity(), stage::environment().entity()] {
+        stage::remove(engine, &entity).await.expect("it can be taken away");
+    }
+    assert_eq!(stage::left(&aws), Vec::<String>::new());
+}
+
+/// A port of TCP makes an NLB of an ALB, and back: another load balancer with another address, and the service follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_becomes_another_kind_and_takes_its_service_along() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let engine = stage::engine(&aws).await;
+    let engine = engine.as_ref();
+    let http = Port::forward(80, 80, Protocol::Http);
+    made(engine, &stage::environment()).await;
+    made(engine, &balancer(1, vec![http.clone()])).await;
+    made(engine, &Want::Service(service())).await;
+    let mut before = registered_groups(&aws);
+    for (generation, ports) in
+        [(2, vec![http.clone(), Port::forward(82, 82, Protocol::Tcp)]), (3, vec![http, Port::redirect(81, 443)])]
+    {
+        made(engine, &balancer(generation, ports)).await;
+        until("the service to be registered elsewhere", || async {
+            let now = registered_groups(&aws);
+            if now.is_disjoint(&before) && !now.is_empty() { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await;
+        before = registered_groups(&aws);
+    }
     for entity in [Want::Service(service()).entity(), stage::load_balancer().entity(), stage::environment().entity()] {
         stage::remove(engine, &entity).await.expect("it can be taken away");
     }
