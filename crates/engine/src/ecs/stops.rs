@@ -10,6 +10,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::aws::{AwsError, TaskFilter};
@@ -22,10 +23,16 @@ const SERVICES_A_CALL: usize = 10;
 /// How many ended tasks one call lists.
 const TASKS_A_CALL: usize = 100;
 
-/// The ended tasks that were listed before, by cluster.
+/// How long a cluster is left to the other look in which too many tasks ended: ECS forgets each after an hour.
+const LEFT_ALONE: Duration = Duration::from_secs(600);
+
+/// What was listed before.
 #[derive(Debug, Default)]
-pub(super) struct Stops {
+struct Stops {
+    /// The ended tasks, by cluster.
     known: HashMap<String, HashSet<String>>,
+    /// Until when clusters are left alone.
+    left_alone: HashMap<String, Instant>,
 }
 
 /// Looks until the engine is gone.
@@ -45,15 +52,11 @@ impl Shared {
     /// look is going to take.
     async fn stops_look(&self, stops: &mut Stops) -> usize {
         let clusters = self.services_by_cluster();
+        let now = Instant::now();
         stops.known.retain(|cluster, _| clusters.contains_key(cluster));
-        let due: Vec<String> = clusters
-            .iter()
-            .filter(|(cluster, services)| {
-                let pages = stops.known.get(*cluster).map_or(0, |known| known.len().div_ceil(TASKS_A_CALL));
-                worth(pages, **services)
-            })
-            .map(|(cluster, _)| cluster.clone())
-            .collect();
+        stops.left_alone.retain(|cluster, until| clusters.contains_key(cluster) && *until > now);
+        let due: Vec<String> =
+            clusters.keys().filter(|cluster| !stops.left_alone.contains_key(*cluster)).cloned().collect();
         let listed = stream::iter(due).map(|cluster| async {
             let ids = self.aws.tasks_list(&cluster, TaskFilter::All, false).await;
             (cluster, ids)
@@ -68,7 +71,12 @@ impl Shared {
                     continue;
                 }
             };
-            calls += ids.len().div_ceil(TASKS_A_CALL).max(1);
+            let pages = ids.len().div_ceil(TASKS_A_CALL).max(1);
+            if worth(pages, clusters.get(&cluster).copied().unwrap_or_default()) {
+                calls += pages;
+            } else {
+                stops.left_alone.insert(cluster.clone(), now + LEFT_ALONE);
+            }
             let new: Vec<String> = match stops.known.get(&cluster) {
                 Some(known) => ids.difference(known).cloned().collect(),
                 // The cluster is met for the first time: its services are being read, whatever became of their tasks.
@@ -147,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_cluster_with_more_ended_tasks_than_services_is_left_to_the_other_look() {
-        assert!(worth(0, 1) && worth(1, 1) && worth(5, 50));
+        assert!(worth(1, 1) && worth(5, 50));
         assert!(!worth(2, 10));
     }
 
