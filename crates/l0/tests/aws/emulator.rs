@@ -56,11 +56,7 @@ fn call(host: &str, service: &str, headers: &str, body: &str) -> String {
 /// Makes a repository: ECR makes none on a push.
 #[track_caller]
 pub(crate) fn repository_create(name: &str) {
-    json_call(
-        "ecr",
-        "AmazonEC2ContainerRegistry_V20150921.CreateRepository",
-        &json!({ "repositoryName": name }),
-    );
+    json_call("ecr", "AmazonEC2ContainerRegistry_V20150921.CreateRepository", &json!({ "repositoryName": name }));
 }
 
 /// Calls an operation of ECS.
@@ -104,8 +100,7 @@ impl Network {
         let gateway = ec2("CreateInternetGateway", &[], "internetGatewayId");
         ec2("AttachInternetGateway", &[("VpcId", &vpc), ("InternetGatewayId", &gateway)], "return");
         let table = ec2("CreateRouteTable", &[("VpcId", &vpc)], "routeTableId");
-        let route =
-            [("RouteTableId", table.as_str()), ("DestinationCidrBlock", "0.0.0.0/0"), ("GatewayId", &gateway)];
+        let route = [("RouteTableId", table.as_str()), ("DestinationCidrBlock", "0.0.0.0/0"), ("GatewayId", &gateway)];
         ec2("CreateRoute", &route, "return");
         let subnets = ["a", "b"].map(|zone| {
             let (block, zone) = (format!("10.0.{}.0/24", u8::from(zone == "b")), format!("us-east-1{zone}"));
@@ -127,8 +122,7 @@ pub(crate) fn execution_role(name: &str) -> String {
         statement.as_object_mut().expect("an object").append(more.clone().as_object_mut().expect("an object"));
         json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
     };
-    let trust =
-        statement(json!({ "Principal": { "Service": "ecs-tasks.amazonaws.com" }, "Action": "sts:AssumeRole" }));
+    let trust = statement(json!({ "Principal": { "Service": "ecs-tasks.amazonaws.com" }, "Action": "sts:AssumeRole" }));
     let rights = statement(json!({
         "Action": [
             "ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer",

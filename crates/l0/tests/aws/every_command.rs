@@ -71,7 +71,8 @@ fn what_the_help_names_is_run_on_aws() {
     assert!(known.len() > 70, "the help can't be read any more: {known:?}");
     let mut missing = Vec::new();
     for (command, flags) in &known {
-        let runs: Vec<&&str> = lines.iter().filter(|line| format!("{line} ").starts_with(&format!("{command} "))).collect();
+        let runs: Vec<&&str> =
+            lines.iter().filter(|line| format!("{line} ").starts_with(&format!("{command} "))).collect();
         if runs.is_empty() {
             if !ELSEWHERE.iter().any(|(elsewhere, _)| elsewhere == command) {
                 missing.push(format!("l0 {command}"));
@@ -88,7 +89,11 @@ fn what_the_help_names_is_run_on_aws() {
             }
         }
     }
-    assert!(missing.is_empty(), "no script of tests/aws runs these (add a step to `line_r.rs`):\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "no script of tests/aws runs these (add a step to `line_r.rs`):\n{}",
+        missing.join("\n")
+    );
     for (command, _) in ELSEWHERE {
         assert!(known.contains_key(command), "`{command}` is no command any more");
     }
