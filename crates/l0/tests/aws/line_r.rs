@@ -236,7 +236,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("image check registry.example.com/team/app:v1 --environment dev").says(&["network   passed"]),
     // And away.
     run("loadbalancer delete web").exits(4).says(&["app"]),
-    run("environment delete dev").exits(4).says(&["held by service `app`"]),
+    run("environment delete dev").exits(4).says(&["service `app`"]),
     run("deploy delete app:1"),
     run("service delete dev:app").then(|cloud| assert_eq!(cloud.containers().len(), 1)),
     run("loadbalancer delete web").then(|cloud| assert_eq!(stacks_of(cloud).len(), 3)),
