@@ -84,14 +84,17 @@ impl<P: Place> Step<P> {
     #[track_caller]
     fn judge_json(&self, said: &Said) {
         if self.code != 0 {
-            let last = said.err.rfind("{\n").map(|at| &said.err[at..]);
-            let error: Option<Value> = last.and_then(|text| serde_json::from_str(text).ok());
+            // Warnings and progress may come before it.
+            let last = said.err.rfind("\n{\n").map_or(said.err.as_str(), |at| &said.err[at + 1..]);
+            let error: Option<Value> = serde_json::from_str(last).ok();
             assert_eq!(error.and_then(|error| error["Code"].as_i64()), Some(self.code.into()), "{}", said.all());
             return;
         }
         for (pointer, value) in self.holds {
             let value: Value = serde_json::from_str(value).expect("the expectation is JSON");
-            assert_eq!(said.json().pointer(pointer), Some(&value), "at {pointer} of\n{}", said.all());
+            // What is not there is null.
+            let found = said.json().pointer(pointer).cloned().unwrap_or_default();
+            assert_eq!(found, value, "at {pointer} of\n{}", said.all());
         }
         // Where a script says nothing of it, what comes is JSON all the same: a document, or one a line.
         let whole = said.out.trim().is_empty() || serde_json::from_str::<Value>(&said.out).is_ok();

@@ -181,7 +181,7 @@ fn platform(image: &Mapped, platforms: &[Platform], wanted: &Platform) -> Outcom
                 format!("`{}` is for {}, the task asks for {wanted}", image.written, has.join(", ")),
                 format!(
                     "build and push it for this platform: `docker buildx build --platform {wanted} --push -t {} .`{or}",
-                    pushable(&image.written)
+                    pushable(&image.backing)
                 ),
             )
         }
