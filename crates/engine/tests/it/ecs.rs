@@ -12,6 +12,7 @@ mod faults;
 mod machines;
 mod pull_check;
 mod stage;
+mod sweep;
 
 use stage::engine;
 
