@@ -50,7 +50,8 @@ pub(crate) struct Parts {
     pub(crate) rendered: Rendered,
     /// The verification of the registry.
     pub(crate) verification: Verification,
-    /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free.
+    /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free. Between
+    /// servers a lease does the same.
     pub(crate) port_turn: tokio::sync::Mutex<()>,
     /// What the engine was told, and whose turn it is to tell.
     pub(crate) told: Arc<Told>,

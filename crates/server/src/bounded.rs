@@ -21,8 +21,11 @@ const ENGINE_MAX: Duration = Duration::from_secs(2);
 /// How long an engine far away may take: some calls of a second or two, one after the other, and a wait for its pace.
 const REMOTE_MAX: Duration = Duration::from_secs(25);
 
-/// How long an engine may take to list all that it has: far away that is a page of a hundred after another, each in its turn.
-const INVENTORY_MAX: Duration = Duration::from_secs(120);
+/// How long an engine on the same machine may take to list all that it has: ten thousand containers take it seconds.
+const INVENTORY_MAX: Duration = Duration::from_secs(20);
+
+/// How long that may take an engine far away: a page of a hundred after another, each in its turn.
+const REMOTE_INVENTORY_MAX: Duration = Duration::from_secs(120);
 
 /// How long an engine that answers may take to ask a registry out there; longer than the engines' own limits.
 const REGISTRY_MAX: Duration = Duration::from_secs(25);
@@ -77,7 +80,8 @@ impl Engine for Bounded {
     }
 
     async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
-        self.within(INVENTORY_MAX, self.inner.inventory()).await
+        let limit = if self.inner.capabilities().is_remote { REMOTE_INVENTORY_MAX } else { INVENTORY_MAX };
+        self.within(limit, self.inner.inventory()).await
     }
 
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {

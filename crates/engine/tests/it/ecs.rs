@@ -16,6 +16,7 @@ mod pull_check;
 mod rollouts;
 mod spot;
 mod stage;
+mod sweep;
 mod trail;
 
 use stage::engine;

@@ -15,7 +15,7 @@ use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry::Repository;
 use layer0_domain::port::store::{Entity, StoreExt};
 
-use super::sign_in::{self, Signed, Verdict};
+use super::sign_in::{self, LookBy, Signed, Verdict};
 use crate::app::App;
 use crate::error::{ApiError, missing};
 
@@ -134,13 +134,15 @@ impl SignedIn {
         async move {
             let mut changes = sign_in.changes.listen();
             loop {
-                match sign_in.who(&headers, peer, Signed::Refused).await {
-                    Ok(Verdict::Known(known)) if known.caller.rights.may(action, place.place()) => {}
+                let by = match sign_in.who(&headers, peer, Signed::Refused).await {
+                    Ok(Verdict::Known(known)) if known.caller.rights.may(action, place.place()) => {
+                        LookBy::of(&Verdict::Known(known))
+                    }
                     // A store that does not answer for a moment ends nothing that was begun by right.
-                    Err(_) => {}
+                    Err(_) => LookBy::Soon,
                     Ok(_) => return,
-                }
-                sign_in::next_look(&mut changes).await;
+                };
+                sign_in::next_look(&mut changes, sign_in.clock.as_ref(), by).await;
             }
         }
     }

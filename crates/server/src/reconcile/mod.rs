@@ -32,8 +32,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::app::App;
-pub(crate) use lease::{LeaseTimes, Leases};
-use lease::{Outcome, with_lease};
+pub(crate) use lease::{LeaseTimes, Leases, Outcome, with_lease};
 use sweep::Logged;
 use tell::Told;
 
@@ -88,6 +87,7 @@ pub(crate) async fn run(app: App) {
     parts.spawn(pump(app.clone()));
     parts.spawn(followers(app.clone(), told.clone()));
     parts.spawn(resync(app.clone(), told));
+    parts.spawn(crate::auth::hear_others(app.clone()));
     parts.spawn(uploads(app));
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {

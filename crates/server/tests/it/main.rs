@@ -1,6 +1,7 @@
 //! The server through its front door: a real socket, a real store, the fake engine.
 
 mod access;
+mod across;
 mod auth;
 mod auth_registry;
 mod bad_input;
