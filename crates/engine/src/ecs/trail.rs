@@ -7,6 +7,7 @@
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::plan::load_balancer::Form;
 use layer0_domain::port::engine::EngineError;
 use layer0_domain::port::trail::{Trail, TrailAbout, TrailGap, TrailQuery, TrailRecord};
 
@@ -100,7 +101,10 @@ impl Choice {
                 let mut all = vec![names.environment(id)];
                 for member in members {
                     match member {
-                        EntityRef::LoadBalancer(id) => all.extend([names.load_balancer(id), names.balancer(id)]),
+                        EntityRef::LoadBalancer(id) => {
+                            all.push(names.load_balancer(id));
+                            all.extend([Form::Requests, Form::Bytes].map(|form| names.balancer(id, form)));
+                        }
                         EntityRef::Service(id) => all.push(names.service(id)),
                         EntityRef::Task(id) => all.push(names.task_family(id)),
                         EntityRef::Deploy(_) | EntityRef::Environment(_) => {}

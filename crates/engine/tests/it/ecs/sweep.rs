@@ -9,7 +9,7 @@ use layer0_domain::model::id::{EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::time::Generation;
 use layer0_domain::plan::sweep::{Strays, strays};
-use layer0_domain::port::engine::{Engine, Removed, TaskRun, TaskSpec, Want};
+use layer0_domain::port::engine::{Capacity, Engine, Removed, TaskRun, TaskSpec, Want};
 use layer0_domain::port::pull::Launch;
 use layer0_domain::port::thing::Thing;
 use layer0_engine::ecs::EcsEngine;
@@ -36,6 +36,7 @@ fn task() -> Want {
         definition: stage::definition("job:1"),
         run: TaskRun::Once,
         launch: Launch::Fargate,
+        capacity: Capacity::Regular,
         generation: Generation(1),
     })
 }
