@@ -56,7 +56,7 @@ async fn another_admin_token_is_the_way_back_in() {
 #[test]
 fn the_configuration_may_say_where_the_registrys_name_leads() {
     let rules = |map: &str| {
-        let args = ["--engine", "fake", "--image-map", map].map(Into::into);
+        let args = ["--engine", "fake", "--data-dir", "data", "--image-map", map].map(Into::into);
         let Ok(Asked::Run(args)) = parse(args.to_vec()) else { panic!("the flags are legal") };
         let config = Config::load(&args, &|_| None).expect("a configuration");
         let rules = fixed_rules(&config, "localhost:9090").expect("they hold together");
