@@ -9,6 +9,7 @@ use layer0_testkit::engine_suite::{CONTAINER, Role, Subject, TALK};
 
 mod budget;
 mod faults;
+mod histories;
 mod machines;
 mod pull_check;
 mod stage;

@@ -10,7 +10,9 @@ use super::{Aws, AwsError};
 pub(in crate::ecs) struct Stream {
     /// Its name.
     pub(in crate::ecs) name: String,
-    /// Its newest event; `None` for one without any. CloudWatch brings it up to date with some delay.
+    /// When it was made.
+    pub(in crate::ecs) made: Option<Timestamp>,
+    /// Its newest event; `None` for one without any. CloudWatch brings it up to date with some delay, mostly within an hour.
     pub(in crate::ecs) last: Option<Timestamp>,
 }
 
@@ -68,7 +70,8 @@ impl Aws {
             streams.extend(some.filter_map(|it| {
                 let name = it.log_stream_name?;
                 // Emulators give more than was asked for.
-                name.starts_with(prefix).then(|| Stream { name, last: it.last_event_timestamp.map(Timestamp) })
+                let (made, last) = (it.creation_time.map(Timestamp), it.last_event_timestamp.map(Timestamp));
+                name.starts_with(prefix).then_some(Stream { name, made, last })
             }));
             token = answer.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
