@@ -31,6 +31,8 @@ say "the engine, on the fake AWS"
 cargo test --locked --package layer0-engine --features ecs --lib --test it
 say "the configuration of a server that knows AWS"
 cargo test --locked --package layer0-server --features aws --lib config
+say "the engine, on emulators"
+cargo test --locked --package layer0-engine --features aws-e2e --test emulators
 say "the state in DynamoDB"
 cargo test --locked --package layer0-store --features aws-e2e --test aws
 say "the built program, with real containers"

@@ -43,8 +43,13 @@ impl std::ops::DerefMut for Cloud {
 
 /// The flags of a server on the emulator whose state is in the table.
 pub(crate) fn flags(table: &str) -> Vec<String> {
+    flags_by(&emulator(), table)
+}
+
+/// The same for one that reaches the emulator by way of `host:port`. Images are pulled from the emulator itself.
+pub(crate) fn flags_by(way: &str, table: &str) -> Vec<String> {
     let map = format!("registry.example.com|{}", emulator());
-    let endpoint = format!("http://{}", emulator());
+    let endpoint = format!("http://{way}");
     let pairs = [
         ("--engine", "ecs"),
         ("--aws-region", "us-east-1"),
@@ -63,6 +68,12 @@ impl Cloud {
     /// A server, and `VERSION`s of an image in the registry of the emulator.
     #[track_caller]
     pub(crate) fn with_versions(versions: &[&str]) -> Self {
+        Self::with_flags(versions, flags)
+    }
+
+    /// The same, with other flags for a server with a table.
+    #[track_caller]
+    pub(crate) fn with_flags(versions: &[&str], flags: impl FnOnce(&str) -> Vec<String>) -> Self {
         let mut instance = Instance::prepared(&[]);
         let table = format!("layer0-{}", instance.name);
         instance.flags_add(&flags(&table));

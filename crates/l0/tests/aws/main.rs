@@ -4,5 +4,6 @@
 mod cloud;
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
 mod main_path;
 mod servers;
