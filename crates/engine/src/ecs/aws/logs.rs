@@ -43,8 +43,13 @@ impl Span {
         self.start.map(|at| at.0)
     }
 
-    /// The API leaves the end itself out.
+    /// The end as `FilterLogEvents` takes it: itself included.
     fn end_ms(self) -> Option<i64> {
+        self.end.map(|at| at.0)
+    }
+
+    /// The end as `GetLogEvents` takes it: itself left out.
+    fn before_ms(self) -> Option<i64> {
         self.end.map(|at| at.0.saturating_add(1))
     }
 }
@@ -100,7 +105,7 @@ impl Aws {
                 .start_from_head(false)
                 .limit(i32::try_from(left).unwrap_or(10_000))
                 .set_start_time(span.start_ms())
-                .set_end_time(span.end_ms())
+                .set_end_time(span.before_ms())
                 .set_next_token(token.clone());
             let answer = match self.send("logs:GetLogEvents", Family::Logs, call.send()).await {
                 Ok(answer) => answer,

@@ -62,8 +62,9 @@ async fn more_than_a_thousand_streams_are_one_log() {
     let texts: Vec<&str> = newest[1..].iter().map(|line| line.line.as_str()).collect();
     assert_eq!(texts, expected[1_160..]);
     let calls = aws.calls().iter().filter(|call| call.operation == "GetLogEvents").count();
-    assert_eq!(calls, 40);
-    assert!(aws.calls().len() < 100, "{}", aws.calls().len());
+    // The end of a stream shows in the second answer.
+    assert_eq!(calls, 2 * 40);
+    assert!(aws.calls().len() < 140, "{}", aws.calls().len());
 
     let span = LogQuery { start: Some(Timestamp(THEN + 3)), end: Some(Timestamp(THEN + 5)), ..LogQuery::default() };
     let texts: Vec<String> = lines(engine.as_ref(), span).await.into_iter().map(|line| line.line).collect();
