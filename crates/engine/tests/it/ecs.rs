@@ -11,6 +11,7 @@ mod balancers;
 mod budget;
 mod faults;
 mod going_back;
+mod histories;
 mod machines;
 mod pull_check;
 mod rollouts;

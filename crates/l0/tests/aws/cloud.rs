@@ -45,13 +45,18 @@ impl Place for Cloud {
 
 /// The flags of a server on the emulator whose state is in the table, in the network that the emulator has from its start.
 pub(crate) fn flags(table: &str) -> Vec<String> {
-    let network = Network { vpc: VPC.to_owned(), subnets: SUBNETS.to_owned() };
-    flags_in(table, &network, "arn:aws:iam::123456789012:role/l0-execution", &[])
+    flags_by(&emulator(), table)
 }
 
-fn flags_in(table: &str, network: &Network, role: &str, rules: &[String]) -> Vec<String> {
+/// The same for one that reaches the emulator by way of `host:port`. Images are pulled from the emulator itself.
+pub(crate) fn flags_by(way: &str, table: &str) -> Vec<String> {
+    let network = Network { vpc: VPC.to_owned(), subnets: SUBNETS.to_owned() };
+    flags_in(way, table, &network, "arn:aws:iam::123456789012:role/l0-execution", &[])
+}
+
+fn flags_in(way: &str, table: &str, network: &Network, role: &str, rules: &[String]) -> Vec<String> {
     let map = [&[format!("registry.example.com|{}", emulator())], rules].concat().join(",");
-    let endpoint = format!("http://{}", emulator());
+    let endpoint = format!("http://{way}");
     let pairs = [
         ("--engine", "ecs"),
         ("--aws-region", "us-east-1"),
@@ -70,6 +75,12 @@ impl Cloud {
     /// A server, and `VERSION`s of an image in the registry of the emulator.
     #[track_caller]
     pub(crate) fn with_versions(versions: &[&str]) -> Self {
+        Self::with_flags(versions, flags)
+    }
+
+    /// The same, with other flags for a server with a table.
+    #[track_caller]
+    pub(crate) fn with_flags(versions: &[&str], flags: impl FnOnce(&str) -> Vec<String>) -> Self {
         let instance = Instance::prepared(&[]);
         let flags = flags(&format!("layer0-{}", instance.name));
         let it = Self::started(instance, &flags, "app");
@@ -92,7 +103,7 @@ impl Cloud {
         let instance = Instance::prepared(&[]);
         let role = execution_role(&format!("{}-execution", instance.name));
         let rule = format!("registry.layer0.test|{}/{}", emulator(), instance.name);
-        let mut flags = flags_in(&format!("layer0-{}", instance.name), &Network::create(), &role, &[rule]);
+        let mut flags = flags_in(&emulator(), &format!("layer0-{}", instance.name), &Network::create(), &role, &[rule]);
         flags.push("--aws-public-ip".to_owned());
         Self::started(instance, &flags, repository)
     }

@@ -7,6 +7,7 @@ mod cloud;
 mod common;
 mod emulator;
 mod every_command;
+mod faults;
 mod guestbook;
 mod line_r;
 mod machines;

@@ -284,10 +284,8 @@ impl Follower {
             let gap = found.trail.gap.clone();
             let mut lines = self.new_of(&found);
             lines.sort_by_key(|line| line.at);
-            if asks_trail {
-                if let Some(news) = self.gap_news(gap) {
-                    self.send(news).await?;
-                }
+            if asks_trail && let Some(news) = self.gap_news(gap) {
+                self.send(news).await?;
             }
             for line in lines {
                 self.send(text(line)).await?;

@@ -36,7 +36,7 @@ pub(super) use self::ecs::{
 };
 pub(super) use self::error::{AwsError, Kind};
 pub(super) use self::identity::{Caller, RoleSeen};
-pub(super) use self::logs::{LogEvent, Span};
+pub(super) use self::logs::{LogEvent, Span, Stream};
 pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
 pub(super) use self::registry::{AskedBy, Lookup, Manifest};
