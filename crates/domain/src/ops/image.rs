@@ -222,6 +222,7 @@ fn question(definition: &TaskDefinition, container: &str, backing: &ImageRef, ru
         environment: Some(run.environment.clone()),
         platform: definition.runtime_platform.as_ref().map(RuntimePlatform::platform),
         execution_role: definition.execution_role_arn.clone(),
+        task_role: definition.task_role_arn.clone(),
         launch: run.launch,
         uses: definition.container(container).map(|it| StartUses::of(definition, it)).unwrap_or_default(),
     }

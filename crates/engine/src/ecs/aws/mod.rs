@@ -53,8 +53,8 @@ pub(super) struct Aws {
     sender: signed::Sender,
     ec2: signed::Place,
     organizations: signed::Place,
-    /// The account that the credentials are of; it does not change.
-    account: tokio::sync::OnceCell<String>,
+    /// The account that the credentials are of, and the ARN of whoever they stand for; they do not change.
+    caller: tokio::sync::OnceCell<(String, String)>,
     pace: pace::Pace,
 }
 
@@ -75,7 +75,7 @@ impl Aws {
             ec2: sender.place("ec2", "EC2", &region),
             organizations: organizations::place(&sender, &region),
             sender,
-            account: tokio::sync::OnceCell::new(),
+            caller: tokio::sync::OnceCell::new(),
             pace: pace::Pace::new(rates),
         }
     }
