@@ -100,7 +100,7 @@ impl World {
 async fn a_classic_load_balancer_comes_and_goes() {
     let world = World::new().await;
     let World { engine, instance, endpoint, .. } = &world;
-    let port = |host_port, protocol| Port { host_port, container_port: 8080, protocol, certificate_arn: None };
+    let port = |host_port, protocol| Port::forward(host_port, 8080, protocol);
     let load_balancer = LoadBalancer {
         name: Name::parse("lb").expect("a legal name"),
         id: LoadBalancerId::parse("lb-1").expect("an id"),

@@ -63,6 +63,7 @@ pub(crate) async fn gone(engine: &EcsEngine, of: &EntityRef) {
         match engine.remove(of).await {
             Ok(Removed::Gone) => Ok(()),
             Ok(Removed::Going { waiting_for }) => Err(waiting_for),
+            Ok(Removed::Hindered { why, .. }) => Err(why),
             Err(error) => Err(error.to_string()),
         }
     })

@@ -5,9 +5,10 @@
 
 use serde_json::{Value, json};
 
-use crate::cloud::{Cloud, emulator, flags_by};
+use crate::cloud::{Cloud, flags_by};
 use crate::common::http::Connection;
 use crate::common::until::until;
+use crate::emulator::emulator;
 
 /// `host:port` of the proxy that lets calls go wrong.
 fn proxy() -> String {
