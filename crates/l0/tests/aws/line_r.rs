@@ -88,6 +88,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("environment scale dev 0").says(&["dev"]),
     run("environment logs dev --tail 5 --start '2020-01-01 00:00' --end '2100-01-01 00:00'")
         .says(&["environment `dev`"]),
+    run("environment logs dev --follow --timeout 1s").exits(6),
     // Machines: this emulator has no capacity providers.
     run("environment create big --scale 1 --type m5.large --ami ami-0c0ffee --user-data start.sh")
         .exits(5)
@@ -158,6 +159,18 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("loadbalancer cross-zone inner").says(&["false"]).holds(&[("/cross_zone", "false")]),
     run("loadbalancer list").says(&["web", "inner"]).holds(&[("/1/load_balancer_type", r#""application""#)]),
     run("loadbalancer get 'dev:w*'").says(&["443:8080/HTTPS"]).holds(&[("/0/load_balancer_name", r#""web""#)]),
+    run(certificate!(
+        "loadbalancer create dev ruled --port 8444:8080/https --redirect 8090:8444 --rule '8444:path=/api/*:8081'"
+    ))
+    .says(&["8444:8080/HTTPS", "8444:path=/api/*:8081", "8090:8444/REDIRECT"])
+    .holds(&[("/0/ports/1/rules/0/container_port", "8081"), ("/0/ports/0/redirect_port", "8444")])
+    // The second is where the redirect leads.
+    .then(|cloud| assert_eq!(ports(&balancer(cloud, "ruled").1), ["8090", "8444", "8444"])),
+    run("loadbalancer addrule ruled '8444:host=admin.example.com:8082' --place 1")
+        .says(&["8444:host=admin.example.com:8082"])
+        .holds(&[("/0/ports/1/rules/0/container_port", "8082")]),
+    run("loadbalancer droprule ruled '8444:path=/api/*:8081'").holds(&[("/0/ports/1/rules/1", "null")]),
+    run("loadbalancer delete ruled").then(|cloud| assert_eq!(stacks_of(cloud).len(), 4)),
     // The emulator has no classic load balancers.
     run("loadbalancer create dev old --type classic --port 80:8080/http")
         .exits(5)
@@ -197,11 +210,19 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
         .says(&["1 copy runs and is healthy", "app:2"])
         .holds(&[("/0/deployments/0/deploy_version", r#""2""#)])
         .then(|cloud| serves(cloud, "v2")),
+    run("service rollback app --skip-pull-check")
+        .says(&["went back to app:1"])
+        .holds(&[("/0/deployments/0/deploy_version", r#""1""#)])
+        .then(|cloud| serves(cloud, "v1")),
+    run("service rollback app").says(&["went back to app:2"]).then(|cloud| serves(cloud, "v2")),
+    run("service abort app").exits(4).says(&["no roll-out of service `app` is under way"]),
     // Tasks.
     run("task create dev job job:latest --env job:WHO=you=and:me")
         .says(&["TASK ID", "STOPPED"])
         .holds(&[("/0/status", r#""STOPPED""#), ("/0/containers/0/exit_code", "0")]),
     run("task create dev twice job:1 --copies 2 --skip-pull-check").says(&["STOPPED"]).holds(&[("/0/copies", "2")]),
+    run("task create dev cheap job:1 --spot --skip-pull-check").says(&["STOPPED"]),
+    run("task delete cheap"),
     run("task create dev heavy job:1 --stateful --no-wait --skip-pull-check")
         .says(&["heavy"])
         .holds(&[("/0/stateful", "true")]),
@@ -225,6 +246,9 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("admin logs --tail 50 --start '2020-01-01 00:00' --end '2100-01-01 00:00'").says(&["load balancer `web`"]),
     run("admin audit --tail 5 --who admin --start '2020-01-01 00:00' --end '2100-01-01 00:00'").says(&["task_delete"]),
     run("admin audit --follow --timeout 1s").exits(6),
+    run("admin logs --follow --timeout 1s").exits(6),
+    run("admin sweep").says(&["No strays."]).holds(&[("/strays", "[]")]),
+    run("admin sweep --yes").says(&["No strays."]),
     run("admin verify --rate 100").says(&["Read 0 blobs"]),
     run("operation list").says(&["succeeded"]),
     run("operation get {operation}").says(&["succeeded"]),

@@ -37,6 +37,7 @@ impl OnFake {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let aws = runtime.block_on(FakeAws::start(config));
         aws.role("l0-execution", Role::for_tasks(&EXECUTION));
+        aws.role("layer0", Role::for_tasks(&["iam:PassRole"]));
         aws.image("team/app", "1", FakeImage::default());
         let mut instance = Instance::prepared(&[]);
         let flags = [

@@ -28,6 +28,8 @@ fn assert_rows(place: &OnFake, rows: &[Row]) {
     for row in rows {
         place.aws.faults_clear();
         place.aws.role("l0-execution", Role::for_tasks(&EXECUTION));
+        // The fake's own: as this role the server asks.
+        place.aws.role("layer0", Role::for_tasks(&["iam:PassRole"]));
         place.aws.image("team/app", "1", FakeImage::default());
         place.aws.repository_policy("123456789012", "team/app", None);
         (row.change)(&place.aws);
@@ -89,10 +91,11 @@ fn what_can_be_pulled_is_shown_whole() {
         platform  passed   it is for linux/amd64, and runs on linux/amd64\n\
         access    passed   the repository is of the tasks' own account 123456789012, and no policy denies it\n\
         role      passed   l0-execution is trusted with tasks and may do ecr:GetAuthorizationToken, ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer, logs:CreateLogStream, logs:PutLogEvents\n\
-        network   passed   there is a way from subnet-private-a by nat-main, subnet-private-b by nat-main\n";
+        network   passed   there is a way from subnet-private-a by nat-main, subnet-private-b by nat-main\n\
+        pass-role passed   layer0 may pass l0-execution to tasks\n";
     assert_eq!(said.out, whole);
     let of_none = place.instance.l0(&["image", "check", APP]).ok();
-    assert_eq!(of_none.out.lines().last(), Some("network   unknown  it was not asked for an environment"));
+    assert!(of_none.out.contains("\nnetwork   unknown  it was not asked for an environment\n"), "{}", of_none.out);
     let whole = place.instance.one(&["image", "check", APP, "--environment", "dev"]);
     assert_eq!((&whole["passed"], &whole["checks"][4]["result"]), (&json!(true), &json!("passed")), "{whole:#}");
 }
@@ -241,6 +244,32 @@ fn image_platform_access_and_role() {
             asked: APP,
             code: 0,
             says: "role      unknown  whom l0-execution trusts could not be read: access denied to iam:GetRole\n",
+        },
+        Row {
+            name: "the server may hand it over",
+            change: |_| {},
+            asked: APP,
+            code: 0,
+            says: "pass-role passed   layer0 may pass l0-execution to tasks\n",
+        },
+        Row {
+            name: "the server may not hand it over",
+            change: |aws| aws.role("layer0", Role::for_tasks(&["ecs:RunTask"])),
+            asked: APP,
+            code: 4,
+            says: r#"pass-role failed   layer0, as which this server runs, may not pass l0-execution to tasks
+          remedy   add this statement to a policy of layer0: {"Action":"iam:PassRole","Condition":{"StringEquals":{"iam:PassedToService":"ecs-tasks.amazonaws.com"}},"Effect":"Allow","Resource":["arn:aws:iam::123456789012:role/l0-execution"]}
+"#,
+        },
+        Row {
+            name: "nobody tells what the server may",
+            change: |aws| {
+                denied(aws, Service::Iam, "SimulatePrincipalPolicy");
+                denied(aws, Service::Iam, "ListRolePolicies");
+            },
+            asked: APP,
+            code: 0,
+            says: "pass-role unknown  whether layer0 may pass l0-execution is not certain: access denied to iam:SimulatePrincipalPolicy, and access denied to iam:ListRolePolicies\n",
         },
     ];
     let place = OnFake::start(FakeAwsConfig::default(), "vpc-main", "subnet-private-a,subnet-private-b");

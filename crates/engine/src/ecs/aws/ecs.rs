@@ -193,10 +193,8 @@ impl Aws {
         match self.send(op, Family::EcsWrite, call.send()).await {
             Ok(answer) => Ok(answer.service.is_none_or(|it| it.status.as_deref() == Some("ACTIVE"))),
             Err(error) if error.lacks_definition() => Err(error.with_kind(Kind::Missing)),
-            // A service of that name is there, made with another wish. There is no code of its own for it.
-            Err(error) if error.code == "InvalidParameterException" && error.message.contains("not idempotent") => {
-                Err(error.with_kind(Kind::Exists))
-            }
+            // A service of that name is there, made with another wish. There is no code of its own for it, so the words decide.
+            Err(error) if error.message.contains("not idempotent") => Err(error.with_kind(Kind::Exists)),
             Err(error) => Err(error),
         }
     }

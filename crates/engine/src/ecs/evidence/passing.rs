@@ -3,7 +3,7 @@
 use layer0_domain::model::image_map::partition_of;
 use layer0_domain::plan::pull_check::PASSED_TO;
 use layer0_domain::port::pull::Fact;
-use layer0_domain::port::pull::aws::{PassedRole, Passer, Passing, RoleRights, UsedAs};
+use layer0_domain::port::pull::aws::{PassedRole, Passer, Passing, PolicyText, RoleRights, UsedAs};
 
 use super::Gathering;
 use super::role::name;
@@ -71,6 +71,9 @@ impl Gathering<'_> {
 
     /// Who this server is to IAM, and whether it may pass the roles.
     async fn passer(&self, account: &str, caller: &str, roles: &[PassedRole]) -> Passer {
+        if caller.ends_with(":root") {
+            return root(caller);
+        }
         // `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION` leaves out the role's path.
         let assumed = caller.split_once(":assumed-role/").and_then(|(_, rest)| rest.split('/').next());
         let (arn, seen) = match assumed {
@@ -113,4 +116,13 @@ impl Gathering<'_> {
             Fact::Unknown(why) => Fact::Unknown(format!("{simulation}, and {why}")),
         }
     }
+}
+
+/// The user that owns the account: no policy of IAM gives or takes its rights (IAM user guide, "AWS account root user"), and
+/// none can be read.
+fn root(arn: &str) -> Passer {
+    let text = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let all = PolicyText { name: "of the account's owner".to_owned(), text: text.to_owned() };
+    let rights = RoleRights::Documents { policies: vec![all], boundary: None };
+    Passer { arn: arn.to_owned(), rights: Fact::Known(rights) }
 }
