@@ -138,7 +138,6 @@ pub(crate) struct Config {
     /// The address in the URLs of public load balancers; worked out when not given.
     pub(crate) public_address: Option<String>,
     /// The account on AWS.
-    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "read when instances on AWS are built in"))]
     pub(crate) aws: AwsConfig,
     /// What is logged.
     pub(crate) log: String,

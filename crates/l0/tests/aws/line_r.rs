@@ -243,7 +243,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("task delete job"),
     run("task logs job").exits(3).says(&["yielded no matches"]),
     // What happened.
-    run("admin logs --tail 50 --start '2020-01-01 00:00' --end '2100-01-01 00:00'").says(&["load balancer `web`"]),
+    run("admin logs --tail 1000 --start '2020-01-01 00:00' --end '2100-01-01 00:00'").says(&["load balancer `web`"]),
     run("admin audit --tail 5 --who admin --start '2020-01-01 00:00' --end '2100-01-01 00:00'").says(&["task_delete"]),
     run("admin audit --follow --timeout 1s").exits(6),
     run("admin logs --follow --timeout 1s").exits(6),
