@@ -5,22 +5,35 @@
 #                            all answer
 #   aws-emulators.sh env     prints what tests have to know, as `export NAME=value`
 #   aws-emulators.sh stop    ends those that `start` started, and no others
+#   aws-emulators.sh lint FILE...   checks CloudFormation templates with cfn-lint, installed in the same place
 #
-# LAYER0_MOTO_PORT, LAYER0_MINISTACK_PORT and LAYER0_MICROBURST_PORT choose ports; without them each emulator gets a free
-# one.
+# `guarded` is ministack once more, which lets in nobody whose signature is wrong. `microburst` stands before ministack and
+# lets calls go wrong.
+#
+# LAYER0_MOTO_PORT, LAYER0_MINISTACK_PORT, LAYER0_GUARDED_PORT and LAYER0_MICROBURST_PORT choose ports; without them each
+# emulator gets a free one.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 AWS_DIR=$ROOT/target/aws
-EMULATORS="moto ministack microburst"
+EMULATORS="moto ministack guarded microburst"
 
-# What pip installs for an emulator, pinned: what the tests rely on was looked at in these versions.
+# What pip installs, pinned: what the tests rely on was looked at in these versions.
 package_of() {
     case $1 in
     moto) echo 'moto[server]==5.2.5' ;;
     ministack) echo 'ministack[full]==1.5.33' ;;
     microburst) echo 'microburst==0.10.0' ;;
+    cfn-lint) echo 'cfn-lint==1.58.0' ;;
+    esac
+}
+
+# The program that is an emulator.
+program_of() {
+    case $1 in
+    guarded) echo ministack ;;
+    *) echo "$1" ;;
     esac
 }
 
@@ -28,7 +41,7 @@ package_of() {
 ready_of() {
     case $1 in
     moto) echo "http://127.0.0.1:$2/moto-api/" ;;
-    ministack) echo "http://127.0.0.1:$2/_ministack/ready" ;;
+    ministack | guarded) echo "http://127.0.0.1:$2/_ministack/ready" ;;
     microburst) echo "http://127.0.0.1:$2/_microburst/health" ;;
     esac
 }
@@ -43,13 +56,16 @@ port_of() {
     case $1 in
     moto) free_port 15000 ;;
     ministack) free_port 14566 ;;
+    guarded) free_port 17566 ;;
     microburst) free_port 19999 ;;
     esac
 }
 
 install() {
-    local venv=$AWS_DIR/$1 package
-    package=$(package_of "$1")
+    local name venv package
+    name=$(program_of "$1")
+    venv=$AWS_DIR/$name
+    package=$(package_of "$name")
     [ "$(cat "$venv/.installed" 2>/dev/null)" = "$package" ] && return
     python3 -c 'import ensurepip' 2>/dev/null || need /no/ensurepip:python3-venv
     say "installing $package under target/aws"
@@ -62,7 +78,7 @@ install() {
 runs() {
     local pid
     pid=$(cat "$AWS_DIR/$1.pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$AWS_DIR/$1/bin/"
+    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$AWS_DIR/$(program_of "$1")/bin/"
 }
 
 launch() {
@@ -70,14 +86,18 @@ launch() {
     runs "$name" && return
     port=$(port_of "$name")
     echo "$port" >"$AWS_DIR/$name.port"
-    local bin=$AWS_DIR/$name/bin log=$AWS_DIR/$name.log
+    local bin log=$AWS_DIR/$name.log
+    bin=$AWS_DIR/$(program_of "$name")/bin
     case $name in
     moto)
         MOTO_IAM_LOAD_MANAGED_POLICIES=true setsid "$bin/moto_server" -H 127.0.0.1 -p "$port" >"$log" 2>&1 </dev/null &
         ;;
-    ministack)
-        GATEWAY_PORT=$port BIND_HOST=127.0.0.1 MINISTACK_HOST=localhost MINISTACK_ACCOUNT_ID=123456789012 \
-            SFTP_ENABLED=0 IOT_MTLS_ENABLED=0 setsid "$bin/ministack" >"$log" 2>&1 </dev/null &
+    ministack | guarded)
+        local auth=false
+        [ "$name" = ministack ] || auth=true
+        AUTH=$auth CLOUDTRAIL_RECORDING=1 GATEWAY_PORT=$port BIND_HOST=127.0.0.1 MINISTACK_HOST=localhost \
+            MINISTACK_ACCOUNT_ID=123456789012 SFTP_ENABLED=0 IOT_MTLS_ENABLED=0 \
+            setsid "$bin/ministack" >"$log" 2>&1 </dev/null &
         ;;
     microburst)
         setsid "$bin/microburst" --host 127.0.0.1 --port "$port" \
@@ -133,6 +153,17 @@ stop_one() {
 
 not_runs() { ! runs "$1"; }
 
+lint() {
+    [ $# -gt 0 ] || die "lint: no template is given"
+    mkdir -p "$AWS_DIR"
+    need python3:python3
+    install cfn-lint
+    # W2001, a parameter that no part uses: it holds the fingerprint of the template.
+    "$AWS_DIR/cfn-lint/bin/cfn-lint" --regions us-west-2 --ignore-checks W2001 --non-zero-exit-code warning -- "$@" ||
+        die "cfn-lint has something against a template"
+    say "cfn-lint has nothing against $# templates"
+}
+
 print_env() {
     local name
     for name in $EMULATORS; do
@@ -150,5 +181,6 @@ case ${1:-} in
 start) start ;;
 stop) stop ;;
 env) print_env ;;
-*) die "usage: aws-emulators.sh start|stop|env" ;;
+lint) shift && lint "$@" ;;
+*) die "usage: aws-emulators.sh start|stop|env|lint" ;;
 esac

@@ -28,9 +28,17 @@ variables=$("$emulators" env)
 eval "$variables"
 
 say "the engine, on the fake AWS"
-cargo test --locked --package layer0-engine --features ecs --lib --test it
+templates=$ROOT/target/templates
+rm -rf "$templates"
+LAYER0_TEMPLATES=$templates cargo test --locked --package layer0-engine --features ecs --lib --test it
+say "its CloudFormation templates"
+"$emulators" lint "$templates"/*.json
 say "the configuration of a server that knows AWS"
 cargo test --locked --package layer0-server --features aws --lib config
+say "the calls that the built program makes, on the fake AWS"
+cargo test --locked --package l0 --features aws --test calls
+say "the engine, on emulators"
+cargo test --locked --package layer0-engine --features aws-e2e --test emulators
 say "the state in DynamoDB"
 cargo test --locked --package layer0-store --features aws-e2e --test aws
 say "the built program, with real containers"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use layer0_api::types::{ContainerOverride, Port};
+use layer0_api::types::{ContainerOverride, Port, PortRule, RuleChange};
 
 use crate::error::CliError;
 
@@ -13,7 +13,11 @@ pub(crate) fn integer(label: &str, text: &str) -> Result<i64, CliError> {
         .map_err(|_| CliError::usage(format!("Failed to parse {label} argument: '{text}' is not a valid integer")))
 }
 
-/// Reads `HOST_PORT:CONTAINER_PORT/PROTOCOL`. The protocol keeps its case; ranges are the server's business.
+/// What stands for the protocol of a port that redirects.
+const REDIRECT: &str = "redirect";
+
+/// Reads `HOST_PORT:CONTAINER_PORT/PROTOCOL`, or `HOST_PORT:HTTPS_PORT/redirect`. The protocol keeps its case; ranges are the
+/// server's business.
 pub(crate) fn port(text: &str, certificate: Option<&str>) -> Result<Port, CliError> {
     let fields: Vec<&str> = text.split([':', '/']).collect();
     let [host, container, protocol] = fields[..] else {
@@ -21,6 +25,9 @@ pub(crate) fn port(text: &str, certificate: Option<&str>) -> Result<Port, CliErr
     };
     let host_port = port_number(host)?;
     let container_port = port_number(container)?;
+    if protocol.eq_ignore_ascii_case(REDIRECT) {
+        return Ok(redirection(host_port, container_port));
+    }
     let certificate = certificate.unwrap_or_default();
     if certificate.is_empty() {
         if protocol.eq_ignore_ascii_case("https") {
@@ -29,7 +36,64 @@ pub(crate) fn port(text: &str, certificate: Option<&str>) -> Result<Port, CliErr
     } else if !certificate.to_ascii_lowercase().starts_with("arn:") {
         return Err(CliError::usage("SSL Certificate must be in ARN format"));
     }
-    Ok(Port { certificate_arn: certificate.to_owned(), container_port, host_port, protocol: protocol.to_owned() })
+    let certificate_arn = certificate.to_owned();
+    Ok(Port { certificate_arn, container_port, host_port, protocol: protocol.to_owned(), ..Port::default() })
+}
+
+/// Reads `HOST_PORT:HTTPS_PORT`.
+pub(crate) fn redirect(text: &str) -> Result<Port, CliError> {
+    let (host, https) = text.split_once(':').ok_or_else(|| {
+        CliError::usage(format!("'{text}' is not a redirect: the format is HOST_PORT:HTTPS_PORT, as in 80:443"))
+    })?;
+    Ok(redirection(port_number(host)?, port_number(https)?))
+}
+
+fn redirection(host_port: i64, https_port: i64) -> Port {
+    Port { host_port, redirect_port: Some(https_port), protocol: "http".to_owned(), ..Port::default() }
+}
+
+/// How a port is written.
+pub(crate) fn port_text(port: &Port) -> String {
+    match port.redirect_port {
+        Some(https_port) => format!("{}:{https_port}/{}", port.host_port, REDIRECT.to_uppercase()),
+        None => format!("{}:{}/{}", port.host_port, port.container_port, port.protocol.to_uppercase()),
+    }
+}
+
+/// Reads `HOST_PORT:CONDITIONS:CONTAINER_PORT`, where conditions are `path=PATTERN` and `host=PATTERN`, divided by commas; what
+/// stands without a word in front belongs to the one before. No pattern has a comma or `=` in it, and a path may have a `:`.
+pub(crate) fn rule(text: &str) -> Result<RuleChange, CliError> {
+    let unfit = |why: &str| {
+        CliError::usage(format!("'{text}' is not a rule: {why}")).hint(
+            "the format is HOST_PORT:CONDITIONS:CONTAINER_PORT, as in 443:path=/api/*,/v1/*,host=api.example.com:8081",
+        )
+    };
+    let parts = text.split_once(':').and_then(|(host, rest)| Some((host, rest.rsplit_once(':')?)));
+    let (host, (conditions, container)) = parts.ok_or_else(|| unfit("it has three parts, divided by `:`"))?;
+    let mut rule = PortRule { container_port: port_number(container)?, ..PortRule::default() };
+    let mut word_before = "";
+    for condition in conditions.split(',') {
+        let (word, pattern) = match condition.split_once('=') {
+            Some((word, pattern)) => (word, pattern),
+            None => (word_before, condition),
+        };
+        match word {
+            "path" => rule.paths.push(pattern.to_owned()),
+            "host" => rule.hosts.push(pattern.to_owned()),
+            "" => return Err(unfit("a condition begins with `path=` or `host=`")),
+            other => return Err(unfit(&format!("`{other}` is no condition, `path` and `host` are"))),
+        }
+        word_before = word;
+    }
+    Ok(RuleChange { host_port: port_number(host)?, rule, place: None })
+}
+
+/// How a rule of a port is written.
+pub(crate) fn rule_text(host_port: i64, rule: &PortRule) -> String {
+    let conditions = [("path=", &rule.paths), ("host=", &rule.hosts)].into_iter();
+    let conditions = conditions.filter(|(_, patterns)| !patterns.is_empty());
+    let conditions: Vec<String> = conditions.map(|(key, patterns)| format!("{key}{}", patterns.join(","))).collect();
+    format!("{host_port}:{}:{}", conditions.join(","), rule.container_port)
 }
 
 /// Reads one port number.
@@ -173,6 +237,7 @@ mod tests {
             ("80", None, format),
             ("", None, format),
             ("80:80/tcp/x", None, format),
+            ("80:x/redirect", None, "'x' is not a valid integer"),
             (":80/tcp", None, "'' is not a valid integer"),
             ("80:/tcp", None, "'' is not a valid integer"),
             ("80p:80/tcp", None, "'80p' is not a valid integer"),
@@ -182,6 +247,42 @@ mod tests {
         ] {
             let error = port(text, certificate).expect_err(text);
             assert_eq!((error.message.as_str(), error.exit.code()), (message, 2), "{text}");
+        }
+    }
+
+    #[test]
+    fn redirects_are_read_and_written() {
+        let read = redirect("80:443").expect("a redirect");
+        assert_eq!((read.host_port, read.container_port, read.redirect_port), (80, 0, Some(443)));
+        assert_eq!(port("80:443/Redirect", Some(ARN)).expect("a port"), read);
+        assert_eq!(port_text(&read), "80:443/REDIRECT");
+        assert_eq!(redirect("80").expect_err("no port of HTTPS").exit.code(), 2);
+        assert_eq!(redirect("80:https").expect_err("no number").message, "'https' is not a valid integer");
+    }
+
+    #[test]
+    fn rules_are_read_and_written() {
+        for text in [
+            "443:path=/api/*:8081",
+            "80:host=*.example.com:90",
+            "443:path=/a:b,/c,host=a.example.com,b.example.com:8081",
+        ] {
+            let read = rule(text).expect(text);
+            assert_eq!(rule_text(read.host_port, &read.rule), text);
+        }
+        let read = rule("443:host=a.b,path=/x,/y:80").expect("in any order");
+        assert_eq!((read.rule.paths.len(), read.rule.hosts.len()), (2, 1));
+        for (text, why) in [
+            ("443", "three parts"),
+            ("443:path=/x", "three parts"),
+            ("443:/x:80", "begins with"),
+            ("443::80", "begins with"),
+            ("443:header=x:80", "`header` is no condition"),
+            ("x:path=/x:80", "'x' is not a valid integer"),
+            ("443:path=/x:y", "'y' is not a valid integer"),
+        ] {
+            let error = rule(text).expect_err(text);
+            assert!(error.exit.code() == 2 && error.message.contains(why), "{}", error.message);
         }
     }
 

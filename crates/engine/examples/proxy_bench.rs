@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use layer0_engine::docker::proxy::{
-    Access, HealthCheck, HealthCheckKind, Listener, LoadBalancerConfig, Protocol, Proxy, ProxySettings, Target,
+    Access, HealthCheck, HealthCheckKind, Listener, LoadBalancerConfig, Proxy, ProxySettings, Serves, Target,
     TargetHealth,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,7 +86,7 @@ fn proxy(listen: SocketAddr, target: SocketAddr) -> Outcome<()> {
         proxy
             .ensure(LoadBalancerConfig {
                 id: "bench".to_owned(),
-                listeners: vec![Listener { bind: vec![listen], protocol: Protocol::Http, target_port: target.port() }],
+                listeners: vec![Listener { bind: vec![listen], serves: Serves::http(target.port()) }],
                 health_check: HealthCheck {
                     kind: HealthCheckKind::Tcp,
                     port: None,

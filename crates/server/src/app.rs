@@ -13,9 +13,11 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
+use crate::reconcile::tell::Told;
 use crate::reconcile::{Leases, Nudge};
 use crate::routes::Rendered;
 use crate::stop::Stop;
+use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
 /// The parts of a running instance. Cheap to clone.
@@ -48,8 +50,13 @@ pub(crate) struct Parts {
     pub(crate) rendered: Rendered,
     /// The verification of the registry.
     pub(crate) verification: Verification,
-    /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free.
+    /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free. Between
+    /// servers a lease does the same.
     pub(crate) port_turn: tokio::sync::Mutex<()>,
+    /// What the engine was told, and whose turn it is to tell.
+    pub(crate) told: Arc<Told>,
+    /// The sweep of strays that an admin asked for.
+    pub(crate) sweeping: Sweeping,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// What the instance is called and where it is.
@@ -67,6 +74,19 @@ pub(crate) struct Identity {
     pub(crate) registry_name: String,
     /// Where the registry really listens, as the engine reaches it, and where it did before.
     pub(crate) registry: RegistryAddresses,
+    /// The network on AWS; `None` on one machine.
+    pub(crate) network: Option<Network>,
+}
+
+/// Where an instance on AWS puts what it makes.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    /// The VPC.
+    pub(crate) vpc: String,
+    /// The subnets for public load balancers.
+    pub(crate) public_subnets: Vec<String>,
+    /// The subnets for everything else.
+    pub(crate) private_subnets: Vec<String>,
 }
 
 impl App {

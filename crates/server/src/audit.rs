@@ -43,13 +43,13 @@ pub(crate) async fn audited(State(auditing): State<Auditing>, mut request: Reque
     let mut response = next.run(request).await;
 
     let done = match response.extensions_mut().remove::<Audited>() {
-        Some(Audited { caller, action, target }) => Some((caller, action.to_owned(), target)),
+        Some(Audited { caller, action, target }) => Some((caller, action.to_owned(), target, None)),
         None => {
             let note = trail.note();
-            note.caller.zip(operation).map(|(caller, operation)| (caller, operation, note.target))
+            note.caller.zip(operation).map(|(caller, operation)| (caller, operation, note.target, note.environment))
         }
     };
-    if let Some((caller, action, target)) = done {
+    if let Some((caller, action, target, environment)) = done {
         let Caller { who, token, .. } = caller;
         let record = AuditRecord {
             at: auditing.app.clock.now(),
@@ -59,6 +59,7 @@ pub(crate) async fn audited(State(auditing): State<Auditing>, mut request: Reque
             action,
             target: target.chars().take(PART_MAX).collect(),
             status: response.status().as_u16(),
+            environment,
         };
         if let Err(why) = auditing.app.access.audit_append(&record).await {
             // The change is made and can't be unmade; the operator must know what the log lacks.

@@ -12,12 +12,20 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
+use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailQuery};
 
 /// How long an engine on the same machine may take, which takes milliseconds.
 const ENGINE_MAX: Duration = Duration::from_secs(2);
 
 /// How long an engine far away may take: some calls of a second or two, one after the other, and a wait for its pace.
 const REMOTE_MAX: Duration = Duration::from_secs(25);
+
+/// How long an engine on the same machine may take to list all that it has: ten thousand containers take it seconds.
+const INVENTORY_MAX: Duration = Duration::from_secs(20);
+
+/// How long that may take an engine far away: a page of a hundred after another, each in its turn.
+const REMOTE_INVENTORY_MAX: Duration = Duration::from_secs(120);
 
 /// How long an engine that answers may take to ask a registry out there; longer than the engines' own limits.
 const REGISTRY_MAX: Duration = Duration::from_secs(25);
@@ -71,8 +79,17 @@ impl Engine for Bounded {
         self.inner.observe(scope).await
     }
 
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        let limit = if self.inner.capabilities().is_remote { REMOTE_INVENTORY_MAX } else { INVENTORY_MAX };
+        self.within(limit, self.inner.inventory()).await
+    }
+
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         self.within(self.engine_max(), self.inner.logs(of, query)).await
+    }
+
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError> {
+        self.within(self.engine_max(), self.inner.trail(query)).await
     }
 
     /// An image from elsewhere is looked for on the engine first: one that hangs is told from a registry that is slow.

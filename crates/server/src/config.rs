@@ -70,6 +70,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "LAYER0_AWS_PUBLIC_IP",
         "`true`: tasks get a public address, their way to ECR without NAT and endpoints (flag `--aws-public-ip`, key `aws_public_ip`)",
     ),
+    (
+        "LAYER0_AWS_RATE",
+        "how fast AWS is called: 2 is twice as fast as usual, 0.5 half as fast (flag `--aws-rate`, key `aws_rate`)",
+    ),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
     ("LAYER0_DEBUG", "`true`: as `--log debug`"),
@@ -134,7 +138,6 @@ pub(crate) struct Config {
     /// The address in the URLs of public load balancers; worked out when not given.
     pub(crate) public_address: Option<String>,
     /// The account on AWS.
-    #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "read when instances on AWS are built in"))]
     pub(crate) aws: AwsConfig,
     /// What is logged.
     pub(crate) log: String,

@@ -15,6 +15,8 @@ use layer0_domain::port::store::{Holder, StoreError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::reconcile::tell::TellError;
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -267,6 +269,15 @@ impl From<EngineError> for ApiError {
                 tracing::error!(error = chain(&error), "the engine failed");
                 ApiError::new(ErrorCode::EngineUnavailable, error.to_string()).hint("the server's log says why")
             }
+        }
+    }
+}
+
+impl From<TellError> for ApiError {
+    fn from(error: TellError) -> Self {
+        match error {
+            TellError::Store(error) => error.into(),
+            TellError::Engine(error) => error.into(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod reconcile;
 mod routes;
 mod run;
 mod stop;
+mod sweeping;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text_time;

@@ -6,6 +6,7 @@ mod admin;
 mod audit;
 mod deploy;
 mod environment;
+mod happened;
 mod image;
 mod load_balancer;
 mod log;
@@ -15,6 +16,7 @@ mod operation;
 mod owner;
 mod repository;
 mod service;
+mod sweep;
 mod tag;
 mod task;
 mod token;
@@ -33,7 +35,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use layer0_api::error::{ErrorBody, ErrorCode};
-use layer0_api::types::{VerifyFinding, VerifyProgress, VerifyReport};
+use layer0_api::types::{SweepProgress, SweepReport, VerifyFinding, VerifyProgress, VerifyReport};
 use layer0_domain::model::entity::EntityKind;
 use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::store::{StoreError, Summary};
@@ -58,7 +60,9 @@ use crate::error::ApiError;
         description = "Environments, deploys, services, tasks and load balancers, and the registry that their images come from."
     ),
     // What only streams carry is in no handler's answer.
-    components(schemas(ErrorBody, ErrorCode, VerifyFinding, VerifyProgress, VerifyReport)),
+    components(schemas(
+        ErrorBody, ErrorCode, SweepProgress, SweepReport, VerifyFinding, VerifyProgress, VerifyReport
+    )),
     modifiers(&Security),
     security(("token" = []))
 )]
@@ -99,6 +103,7 @@ fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(admin::router())
         .merge(verify::router())
+        .merge(sweep::router())
         .merge(deploy::router())
         .merge(environment::router())
         .merge(load_balancer::router())

@@ -22,7 +22,7 @@ use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
 use layer0_store::{DynamoClient, DynamoStore};
 
-use crate::app::{App, Identity, Parts};
+use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
@@ -31,6 +31,7 @@ use crate::data_dir::DataDir;
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
+use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
 /// Why an instance can't be put together.
@@ -152,11 +153,18 @@ pub(crate) async fn app_with(
         rendered: routes::Rendered::default(),
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
+        told: Arc::default(),
+        sweeping: Sweeping::default(),
         stop: Stop::new(),
         identity: Identity {
             instance: config.instance.clone(),
             registry_name: config.registry_name.clone(),
             registry: addresses,
+            network: (config.engine == EngineKind::Ecs).then(|| Network {
+                vpc: config.aws.vpc.clone(),
+                public_subnets: config.aws.public_subnets.clone(),
+                private_subnets: config.aws.private_subnets.clone(),
+            }),
         },
         fixed_rules,
     }))
@@ -223,6 +231,7 @@ impl Aws {
         ecs.public_subnets.clone_from(&config.aws.public_subnets);
         ecs.execution_role.clone_from(&config.aws.execution_role);
         ecs.public_ip = config.aws.public_ip;
+        ecs.rates = ecs.rates.times(config.aws.rate.unwrap_or(1.0));
         Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
     }
 }
@@ -284,7 +293,11 @@ fn fixed_rules(config: &Config, registry_address: &str) -> Result<Vec<MapRule>, 
     let mut rules = Vec::new();
     if config.registry_name != registry_address {
         let own = MapRule::parse(&format!("{}|{registry_address}", config.registry_name));
-        rules.push(own.map_err(cant("the registry's name can't be mapped to its address"))?);
+        let own = own.map_err(cant("the registry's name can't be mapped to its address"))?;
+        // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
+        if config.image_map.iter().all(|rule| rule.prefix() != own.prefix()) {
+            rules.push(own);
+        }
     }
     rules.extend(config.image_map.iter().cloned());
     ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;

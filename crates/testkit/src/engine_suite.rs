@@ -20,15 +20,17 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision, Scope,
-    ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
+    Capacity, CopySeen, CopyState, Engine, EngineError, EnvironmentSeen, LoadBalancerSeen, Observed, Removed, Revision,
+    Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::pull::Launch;
+use layer0_domain::port::thing::Thing;
 
 use crate::until::{ends, until};
 
 pub mod environment;
 pub mod general;
+pub mod inventory;
 pub mod load_balancer;
 pub mod logs;
 pub mod restart;
@@ -194,12 +196,20 @@ impl Subject {
         self.service_until(&what, &spec.id, |seen| is_steady(seen, spec)).await
     }
 
+    /// The things that were made for an entity.
+    async fn things_of(&self, entity: &EntityRef) -> Vec<Thing> {
+        let all = ends("an inventory", self.engine().inventory()).await;
+        let all = all.unwrap_or_else(|error| panic!("an inventory: {error}"));
+        all.into_iter().filter(|thing| thing.made_for.contains(entity)).collect()
+    }
+
     /// Takes an entity away and waits until it is gone.
     async fn remove(&self, entity: &EntityRef) {
         until(format!("{entity} to be gone"), || async {
             match self.engine().remove(entity).await {
                 Ok(Removed::Gone) => Ok(()),
                 Ok(Removed::Going { waiting_for }) => Err(format!("it waits for {waiting_for}")),
+                Ok(Removed::Hindered { waiting_for, why }) => Err(format!("it waits for {waiting_for}: {why}")),
                 Err(error) if error.retryable() => Err(format!("{error}")),
                 Err(error) => panic!("remove of {entity}: {error}"),
             }
@@ -215,6 +225,11 @@ impl Subject {
         let all = self.observe(Scope::All).await;
         let left: Vec<_> = entities(&all).into_iter().filter(|entity| self.made.contains(entity)).collect();
         assert!(left.is_empty(), "left after all was removed: {left:?}");
+        let things = ends("an inventory", self.engine().inventory()).await;
+        let things = things.unwrap_or_else(|error| panic!("an inventory: {error}"));
+        let left: Vec<_> =
+            things.into_iter().filter(|thing| thing.made_for.iter().any(|entity| self.made.contains(entity))).collect();
+        assert!(left.is_empty(), "listed after all was removed: {left:?}");
     }
 
     /// Makes an environment, and waits until it is ready.
@@ -313,6 +328,7 @@ impl Subject {
             definition: self.definition(role),
             run: TaskRun::Once,
             launch: Launch::Fargate,
+            capacity: Capacity::Regular,
             generation: Generation(1),
         }
     }
@@ -323,7 +339,7 @@ fn name(text: &str) -> Name {
 }
 
 fn listener(host_port: u16) -> Port {
-    Port { host_port, container_port: 80, protocol: Protocol::Http, certificate_arn: None }
+    Port::forward(host_port, 80, Protocol::Http)
 }
 
 /// A host port that nobody holds right now.
@@ -400,10 +416,16 @@ macro_rules! engine_suite {
                 logs_of_the_unknown_are_missing
                 missing_image_is_not_found
                 our_own_registry_is_not_asked
+                trail_of_the_unknown_is_empty
+            ]
+            inventory [
+                lists_what_was_made_until_it_is_gone
+                strays_are_listed_and_go_with_their_entity
             ]
             load_balancer [
                 listens
                 port_change_keeps_the_others
+                rules_and_redirects_come_and_go
                 port_conflict_is_named
                 older_is_refused
             ]

@@ -1,4 +1,4 @@
-//! Server-sent events: operations, logs, the audit log and verifications as they happen.
+//! Server-sent events: operations, logs, the audit log, verifications and sweeps as they happen.
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, VerifyFinding, VerifyProgress, VerifyReport,
-    VerifyRequest,
+    AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, SweepProgress, SweepReport, SweepStray,
+    VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
 };
 
 /// What following an operation yields.
@@ -32,7 +32,40 @@ pub enum Verified {
     End(VerifyReport),
 }
 
+/// What a sweep yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Swept {
+    /// It has come so far.
+    Progress(SweepProgress),
+    /// It is known what came of a stray.
+    Stray(SweepStray),
+    /// It came to its end; nothing follows.
+    End(SweepReport),
+}
+
 impl Client {
+    /// Begins a sweep of strays, or joins the one that runs, and follows it to its end. Whoever joins hears of all strays so
+    /// far first. The stream may break off (`Err` or an end without [`Swept::End`]) when the server restarts, which ends the
+    /// run: call again to begin another one, which finds what is left.
+    ///
+    /// # Errors
+    /// When the server refuses or can't be reached.
+    pub async fn admin_sweep(&self) -> Result<BoxStream<'static, Result<Swept, ClientError>>, ClientError> {
+        let answer = self.send(self.request(Method::POST, "/admin/sweep")).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "progress" => frame.read().map(|it| Ok(Swept::Progress(it))),
+                    Ok(frame) if frame.event == "stray" => frame.read().map(|it| Ok(Swept::Stray(it))),
+                    Ok(frame) if frame.event == "end" => frame.read().map(|it| Ok(Swept::End(it))),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+
     /// Begins a verification of the registry, or joins the one that runs, and follows it to its end. Whoever joins hears
     /// of all findings so far first. The stream may break off (`Err` or an end without [`Verified::End`]) when the server
     /// restarts, which ends the run: call again to begin another one.
@@ -83,7 +116,7 @@ impl Client {
             .boxed())
     }
 
-    /// Follows the log of a service or a task.
+    /// Follows the log of a service, a task or an environment.
     ///
     /// # Errors
     /// When the entity does not exist or the server can't be reached.
@@ -93,9 +126,27 @@ impl Client {
         id: &str,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
+        self.lines_follow(&format!("/{kind}/{}/logs", segment(id)), query).await
+    }
+
+    /// Follows the log of the instance. It ends only with the server: call again.
+    ///
+    /// # Errors
+    /// When the caller may not read it or the server can't be reached.
+    pub async fn admin_log_follow(
+        &self,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
+        self.lines_follow("/admin/logs", query).await
+    }
+
+    async fn lines_follow(
+        &self,
+        path: &str,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, ClientError>>, ClientError> {
         let query = LogQuery { follow: Some("true".to_owned()), ..query.clone() };
-        let path = format!("/{kind}/{}/logs", segment(id));
-        let answer = self.send(self.request(Method::GET, &path).query(&query)).await?;
+        let answer = self.send(self.request(Method::GET, path).query(&query)).await?;
         let frames = frames(self.clone(), answer.bytes_stream());
         Ok(frames
             .filter_map(|frame| async move {

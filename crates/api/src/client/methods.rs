@@ -9,9 +9,9 @@ use crate::types::{
     CreateServiceRequest, CreateTaskRequest, CreateTokenRequest, CreateTokenResponse, CreateUserRequest, Deploy,
     DeploySummary, Environment, EnvironmentSummary, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
     LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner,
-    PutMemberRequest, Repository, RepositoryList, Service, ServiceSummary, Tag, TagQuery, TagRule, Task, TaskSummary,
-    TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    PutMemberRequest, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag,
+    TagQuery, TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest,
+    UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -48,6 +48,8 @@ methods! {
     admin_logs(query: &LogQuery) -> Vec<LogFile> = GET "/admin/logs", query query;
     /// Records of the audit log, the oldest first.
     admin_audit(query: &AuditQuery) -> Vec<AuditEntry> = GET "/admin/audit", query query;
+    /// What a sweep of strays would take away.
+    admin_sweep_plan() -> SweepPlan = GET "/admin/sweep";
 
     /// All deploys.
     deploy_list() -> Vec<DeploySummary> = GET "/deploy";
@@ -93,6 +95,12 @@ methods! {
     /// Changes a service.
     service_update(id: &str, request: &UpdateServiceRequest) -> CreateEntityResponse =
         PATCH "/service/{}" (segment(id)), body request;
+    /// Ends the roll-out of a service and goes back to what ran before it.
+    service_abort(id: &str) -> CreateEntityResponse =
+        POST "/service/{}/abort" (segment(id)), body &serde_json::json!({});
+    /// Rolls out anew what a service ran before.
+    service_rollback(id: &str, request: &RollbackServiceRequest) -> CreateEntityResponse =
+        POST "/service/{}/rollback" (segment(id)), body request;
     /// Deletes a service.
     service_delete(id: &str) -> CreateEntityResponse = DELETE "/service/{}" (segment(id));
     /// A service's log.

@@ -53,7 +53,7 @@ pub struct ApiConfig {
     /// `local` or `aws`.
     #[serde(default)]
     pub kind: String,
-    /// What runs containers: `docker`.
+    /// What runs containers: `docker` or `ecs`.
     #[serde(default)]
     pub engine: String,
     /// The name under which images are written in task definitions.

@@ -47,6 +47,44 @@ pub struct Port {
     /// `HTTP`, `HTTPS`, `TCP`, `TLS`, in any case.
     #[serde(default)]
     pub protocol: String,
+    /// Given for a port of HTTP that sends every client to HTTPS: the port where that is spoken. Such a port has no
+    /// `container_port` (0) and no rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_port: Option<i64>,
+    /// Which requests of HTTP and HTTPS go to another container port, in this order: the first rule that matches decides,
+    /// and what none matches goes to `container_port`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<PortRule>,
+}
+
+/// A rule of a listener. A request matches when its path fits one of `paths`, where there are any, and its host one of `hosts`,
+/// where there are any; at least one of both is given, and at most five together. In patterns `*` stands for any characters
+/// and `?` for exactly one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PortRule {
+    /// Patterns for the path, without the query; case matters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Patterns for the host, without its port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Where the container listens.
+    #[serde(default)]
+    pub container_port: i64,
+}
+
+/// A rule with the listener that it belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleChange {
+    /// The listener's port.
+    #[serde(default)]
+    pub host_port: i64,
+    /// The rule.
+    #[serde(default)]
+    pub rule: PortRule,
+    /// For a rule to add: its place among the listener's rules, the first is 1; absent means the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<i64>,
 }
 
 /// How copies are judged.
@@ -151,6 +189,12 @@ pub struct UpdateLoadBalancerRequest {
     /// Host ports of listeners to take away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove_ports: Vec<i64>,
+    /// Rules to add, after ports were taken away and added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_rules: Vec<RuleChange>,
+    /// Rules to take away, each given as it is; they go before others are added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_rules: Vec<RuleChange>,
     /// How copies are judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,

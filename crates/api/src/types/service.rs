@@ -64,7 +64,7 @@ pub struct Service {
     pub warnings: Vec<String>,
 }
 
-/// The roll-out of one deploy. Those that run or are rolled out are listed, and the newest that failed.
+/// The roll-out of one deploy. Those that run or are rolled out are listed, and the newest that failed or was aborted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Deployment {
     /// When it began, RFC 3339.
@@ -88,7 +88,7 @@ pub struct Deployment {
     /// The id.
     #[serde(default)]
     pub deployment_id: String,
-    /// `in progress`, `healthy`, `failed`, `rolled back`, `replaced`.
+    /// `in progress`, `healthy`, `failed`, `rolled back`, `aborted`, `replaced`.
     #[serde(default)]
     pub state: String,
     /// What each container runs, pinned.
@@ -122,6 +122,14 @@ pub struct UpdateServiceRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<i64>,
     /// Whether the deploy is rolled out without the pull check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_pull_check: bool,
+}
+
+/// `POST /service/{id}/rollback`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RollbackServiceRequest {
+    /// Whether the deployment is rolled out without the pull check.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_pull_check: bool,
 }

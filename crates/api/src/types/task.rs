@@ -25,6 +25,9 @@ pub struct CreateTaskRequest {
     /// Whether it needs machines of its own.
     #[serde(default)]
     pub stateful: bool,
+    /// Whether it may run on spare capacity that can be taken back (Fargate Spot); without meaning on one machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spot: bool,
     /// How many times, side by side; absent means 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copies: Option<i64>,
@@ -67,6 +70,9 @@ pub struct Task {
     pub task_name: String,
     /// Whether it needs machines of its own.
     pub stateful: bool,
+    /// Whether it runs on spare capacity that can be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spot: bool,
     /// How many times it runs.
     #[serde(default)]
     pub copies: i64,

@@ -11,11 +11,17 @@ pub(crate) enum Admin {
     /// Show the instance's configuration and this program's
     #[command(after_help = "Example:\n  l0 admin debug")]
     Debug,
-    /// Show the server's own log
-    #[command(after_help = "Example:\n  l0 admin logs --tail 100")]
+    /// Show what happened in the instance
+    ///
+    /// What all operations did, who changed what from where, and, on AWS, what CloudTrail wrote down about what the instance's own
+    /// role did (some minutes late), in the order of time.
+    #[command(after_help = "Example:\n  l0 admin logs --tail 100\n  l0 admin logs -f")]
     Logs {
         #[command(flatten)]
         window: LogWindow,
+        /// Go on as lines are written; without --timeout until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Show who changed what, from where, and what came of it
     ///
@@ -51,6 +57,18 @@ pub(crate) enum Admin {
         /// How much to read a second, in MiB [default: 64]
         #[arg(long, value_name = "MIB_PER_S")]
         rate: Option<i64>,
+    },
+    /// Show what is left of entities that are gone, or take it away
+    ///
+    /// What the engine has under this instance's label and no entity needs: left by a crash, or by what could not be deleted
+    /// (a stack in DELETE_FAILED). Shows it and changes nothing; with --yes it is taken away and waited for. What the server
+    /// sweeps by itself every five minutes is the same; here what hinders it is said. With --yes the exit code is 5 when
+    /// something is left. What has no label of this instance is never touched.
+    #[command(after_help = "Example:\n  l0 admin sweep\n  l0 admin sweep --yes --timeout 20m")]
+    Sweep {
+        /// Take it away
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Print the server's version
     #[command(after_help = "Example:\n  l0 admin version")]

@@ -59,13 +59,19 @@ pub(crate) enum Environment {
     #[command(after_help = "Example:\n  l0 environment list")]
     List,
     /// Show what happened in an environment
-    #[command(after_help = "Example:\n  l0 environment logs dev --tail 50")]
+    ///
+    /// What its operations did, who asked for what, and, on AWS, what CloudTrail wrote down about it (some minutes late), in the
+    /// order of time.
+    #[command(after_help = "Example:\n  l0 environment logs dev --tail 50\n  l0 environment logs -f dev")]
     Logs {
         /// NAME or an id
         #[arg(value_name = "ENVIRONMENT_NAME")]
         target: String,
         #[command(flatten)]
         window: LogWindow,
+        /// Go on as lines are written; without --timeout until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Set the number of an environment's machines
     #[command(alias = "setmincount", after_help = "Example:\n  l0 environment scale dev 3")]

@@ -7,20 +7,41 @@ use clap::Subcommand;
 #[command(after_help = "Example:\n  l0 loadbalancer create --port 8080:80/http dev web")]
 pub(crate) enum LoadBalancer {
     /// Add a listener
-    #[command(name = "addport", after_help = "Example:\n  l0 loadbalancer addport web 8081:80/http")]
+    #[command(
+        name = "addport",
+        after_help = "Example:\n  l0 loadbalancer addport web 8081:80/http\n  l0 loadbalancer addport web 80:443/redirect"
+    )]
     AddPort {
         /// NAME, ENVIRONMENT:NAME or an id
         #[arg(value_name = "LOAD_BALANCER_NAME")]
         target: String,
-        /// HOST_PORT:CONTAINER_PORT/PROTOCOL
+        /// HOST_PORT:CONTAINER_PORT/PROTOCOL, or HOST_PORT:HTTPS_PORT/redirect
         #[arg(value_name = "PORT")]
         port: String,
         /// Certificate of an HTTPS or TLS listener
         #[arg(long, value_name = "ARN")]
         certificate: Option<String>,
     },
+    /// Send requests of some paths or hosts to another container port
+    #[command(
+        name = "addrule",
+        after_help = "The first rule of a port that matches a request decides; what none matches goes to the port's own container port.\n\nExample:\n  l0 loadbalancer addrule web '443:path=/api/*:8081'\n  l0 loadbalancer addrule web '443:host=api.example.com,*.api.example.com:8081' --place 1"
+    )]
+    AddRule {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+        /// HOST_PORT:path=PATTERN,…,host=PATTERN,…:CONTAINER_PORT
+        #[arg(value_name = "RULE")]
+        rule: String,
+        /// Its place among the port's rules; the first is 1 [default: the last]
+        #[arg(long, value_name = "N")]
+        place: Option<i64>,
+    },
     /// Make a load balancer
-    #[command(after_help = "Example:\n  l0 loadbalancer create --port 8080:80/http --healthcheck-path /health dev web")]
+    #[command(
+        after_help = "Example:\n  l0 loadbalancer create --port 8080:80/http --healthcheck-path /health dev web\n  l0 loadbalancer create --port 80:80/http --rule '80:path=/api/*:81' dev web\n  l0 loadbalancer create --port 443:80/https --certificate ARN --redirect 80:443 dev web"
+    )]
     Create(Box<LoadBalancerCreate>),
     /// Show or set whether copies in all zones get traffic from each zone
     #[command(name = "cross-zone", after_help = "Example:\n  l0 loadbalancer cross-zone web --enable")]
@@ -51,6 +72,16 @@ pub(crate) enum LoadBalancer {
         /// The listener's port
         #[arg(value_name = "HOST_PORT", allow_negative_numbers = true)]
         host_port: String,
+    },
+    /// Take a rule away, given as `get` shows it
+    #[command(name = "droprule", after_help = "Example:\n  l0 loadbalancer droprule web '443:path=/api/*:8081'")]
+    DropRule {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "LOAD_BALANCER_NAME")]
+        target: String,
+        /// HOST_PORT:path=PATTERN,…,host=PATTERN,…:CONTAINER_PORT
+        #[arg(value_name = "RULE")]
+        rule: String,
     },
     /// Show load balancers
     #[command(after_help = "Example:\n  l0 loadbalancer get dev:web")]
@@ -92,6 +123,12 @@ pub(crate) struct LoadBalancerCreate {
     /// Listener, HOST_PORT:CONTAINER_PORT/PROTOCOL; may be given several times [default: 80:80/HTTP]
     #[arg(long = "port", value_name = "PORT")]
     pub(crate) ports: Vec<String>,
+    /// Listener of HTTP that sends clients to HTTPS, HOST_PORT:HTTPS_PORT; may be given several times
+    #[arg(long = "redirect", value_name = "REDIRECT")]
+    pub(crate) redirects: Vec<String>,
+    /// HOST_PORT:path=PATTERN,…,host=PATTERN,…:CONTAINER_PORT; may be given several times, the first that matches decides
+    #[arg(long = "rule", value_name = "RULE")]
+    pub(crate) rules: Vec<String>,
     /// Certificate of the HTTPS and TLS listeners
     #[arg(long, value_name = "ARN")]
     pub(crate) certificate: Option<String>,

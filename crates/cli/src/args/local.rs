@@ -88,6 +88,8 @@ server_flags! {
     aws_execution_role = "ARN",
     /// Tasks get a public address
     aws_public_ip = "BOOL",
+    /// How fast AWS is called, against the usual
+    aws_rate = "TIMES",
     /// What is logged
     log = "FILTER",
     /// text or json

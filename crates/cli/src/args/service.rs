@@ -8,6 +8,16 @@ use super::LogWindow;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  l0 service create dev web app:latest")]
 pub(crate) enum Service {
+    /// End a roll-out and go back to what ran before it
+    #[command(
+        long_about = "End a roll-out and go back to what ran before it\n\nThe last deployment that was healthy takes its place again: copies of it that still run stay, those that were replaced already are started again, those of the aborted deployment stop. Where no deployment was healthy before, no copy is left running.",
+        after_help = "Example:\n  l0 service abort dev:web"
+    )]
+    Abort {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "SERVICE_NAME")]
+        target: String,
+    },
     /// Run a deploy as a service
     #[command(after_help = "Example:\n  l0 service create --loadbalancer web --scale 2 dev web app:latest")]
     Create {
@@ -61,6 +71,19 @@ pub(crate) enum Service {
         /// Go on as lines are written; without --timeout until Ctrl-C
         #[arg(short, long)]
         follow: bool,
+    },
+    /// Roll out again what a service ran before
+    #[command(
+        long_about = "Roll out again what a service ran before\n\nThe last deployment that was healthy, other than the present one, is rolled out anew with the very images that it ran. A second rollback goes forth again.",
+        after_help = "Example:\n  l0 service rollback dev:web"
+    )]
+    Rollback {
+        /// NAME, ENVIRONMENT:NAME or an id
+        #[arg(value_name = "SERVICE_NAME")]
+        target: String,
+        /// Start without checking first that the engine can pull the images
+        #[arg(long)]
+        skip_pull_check: bool,
     },
     /// Set the number of copies
     #[command(after_help = "Example:\n  l0 service scale dev:web 3")]

@@ -26,6 +26,9 @@ pub(crate) enum Task {
         /// Run it on machines of the environment's own
         #[arg(long)]
         stateful: bool,
+        /// Run it on spare capacity that may be taken back (Fargate Spot); on one machine without meaning
+        #[arg(long, conflicts_with = "stateful")]
+        spot: bool,
         /// How many times, side by side
         #[arg(long, value_name = "N", default_value = "1")]
         copies: i64,

@@ -6,7 +6,7 @@ use crate::VERSION;
 use crate::app::App;
 use crate::args::admin::Admin;
 use crate::commands::audit::{self, Wanted};
-use crate::commands::{logs, verify};
+use crate::commands::{logs, sweep, verify};
 use crate::error::CliError;
 
 pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
@@ -15,14 +15,19 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.result(&config, |config| report(app, config))
         }
-        Admin::Logs { window } => {
-            let files = app.client.admin_logs(&logs::query(&window)?).await.map_err(|why| app.error(why))?;
+        Admin::Logs { window, follow } => {
+            let query = logs::query(&window)?;
+            if follow {
+                return logs::follow(app, logs::Followed::Instance, "", query).await;
+            }
+            let files = app.client.admin_logs(&query).await.map_err(|why| app.error(why))?;
             logs::print(app, &files)
         }
         Admin::Verify { rate } => verify::run(app, rate).await,
         Admin::Audit { tail, who, start, end, follow } => {
             audit::run(app, Wanted { tail, who, start, end }, follow).await
         }
+        Admin::Sweep { yes } => sweep::run(app, yes).await,
         Admin::Version => {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.message(&config.version)

@@ -51,9 +51,12 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
             let all = app.client.environment_list().await.map_err(|why| app.error(why))?;
             app.printer.result(&all[..], rows::environment_list_table)
         }
-        Environment::Logs { target, window } => {
+        Environment::Logs { target, window, follow } => {
             let query = logs::query(&window)?;
             let found = target::one(app, Kind::Environment, &target).await?;
+            if follow {
+                return logs::follow(app, logs::Followed::Environment, &found.id, query).await;
+            }
             let files = app.client.environment_logs(&found.id, &query).await.map_err(|why| app.error(why))?;
             logs::print(app, &files)
         }

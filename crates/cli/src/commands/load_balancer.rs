@@ -1,13 +1,14 @@
 //! `l0 loadbalancer`.
 
 use layer0_api::types::{
-    CreateEntityResponse, CreateLoadBalancerRequest, HealthCheck, LoadBalancer as Entity, UpdateLoadBalancerRequest,
+    CreateEntityResponse, CreateLoadBalancerRequest, HealthCheck, LoadBalancer as Entity, Port, RuleChange,
+    UpdateLoadBalancerRequest,
 };
 
 use crate::app::App;
 use crate::args::load_balancer::{HealthCheckChange, LoadBalancer, LoadBalancerCreate};
 use crate::error::{CliError, Exit};
-use crate::grammar::{integer, port, port_number};
+use crate::grammar::{integer, port, port_number, redirect, rule};
 use crate::printer::rows;
 use crate::target::{self, Kind};
 
@@ -20,6 +21,13 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
             let port = port(&text, certificate.as_deref())?;
             let found = target::one(app, Kind::LoadBalancer, &target).await?;
             let request = UpdateLoadBalancerRequest { add_ports: vec![port], ..UpdateLoadBalancerRequest::default() };
+            let change = update(app, &found.id, &request).await?;
+            settle_and_show(app, &change).await
+        }
+        LoadBalancer::AddRule { target, rule: text, place } => {
+            let new = RuleChange { place, ..rule(&text)? };
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            let request = UpdateLoadBalancerRequest { add_rules: vec![new], ..UpdateLoadBalancerRequest::default() };
             let change = update(app, &found.id, &request).await?;
             settle_and_show(app, &change).await
         }
@@ -53,6 +61,14 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
             let change = update(app, &found.id, &request).await?;
             settle_and_show(app, &change).await
         }
+        LoadBalancer::DropRule { target, rule: text } => {
+            let gone = rule(&text)?;
+            let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            let request =
+                UpdateLoadBalancerRequest { remove_rules: vec![gone], ..UpdateLoadBalancerRequest::default() };
+            let change = update(app, &found.id, &request).await?;
+            settle_and_show(app, &change).await
+        }
         LoadBalancer::Get { target } => {
             let ids = target::find(app, Kind::LoadBalancer, &target).await?.into_iter().map(|found| found.id).collect();
             show(app, ids).await
@@ -74,13 +90,29 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
     }
 }
 
-async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
+/// The listeners that arguments mean.
+fn listeners(args: &LoadBalancerCreate) -> Result<Vec<Port>, CliError> {
     let certificate = args.certificate.as_deref();
-    let ports = if args.ports.is_empty() {
+    let mut ports = if args.ports.is_empty() && args.redirects.is_empty() {
         vec![port(DEFAULT_PORT, certificate)?]
     } else {
         args.ports.iter().map(|text| port(text, certificate)).collect::<Result<_, _>>()?
     };
+    for text in &args.redirects {
+        ports.push(redirect(text)?);
+    }
+    for text in &args.rules {
+        let new = rule(text)?;
+        let Some(port) = ports.iter_mut().find(|port| port.host_port == new.host_port) else {
+            return Err(CliError::usage(format!("'{text}' is a rule of port {}, which is not given", new.host_port)));
+        };
+        port.rules.push(new.rule);
+    }
+    Ok(ports)
+}
+
+async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
+    let ports = listeners(&args)?;
     let environment = target::one(app, Kind::Environment, &args.environment).await?;
     let request = CreateLoadBalancerRequest {
         load_balancer_name: args.name,

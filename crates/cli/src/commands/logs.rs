@@ -38,22 +38,28 @@ pub(crate) enum Followed {
     Service,
     /// Its log goes on until it has stopped.
     Task,
+    /// Its log goes on until it is deleted.
+    Environment,
+    /// The instance itself, whose log goes on for ever.
+    Instance,
 }
 
 /// Prints lines as they are written, until there can't be more. A stream that ends before that (the server restarts, no copy
 /// runs yet) is opened again: the last line of each container tells what was printed already. What was written while nobody
 /// listened may be missing, and that is said.
 pub(crate) async fn follow(app: &App, whose: Followed, id: &str, mut query: LogQuery) -> Result<(), CliError> {
-    let kind = match whose {
-        Followed::Service => "service",
-        Followed::Task => "task",
+    let open = async |query: &LogQuery| match whose {
+        Followed::Service => app.client.log_follow("service", id, query).await,
+        Followed::Task => app.client.log_follow("task", id, query).await,
+        Followed::Environment => app.client.log_follow("environment", id, query).await,
+        Followed::Instance => app.client.admin_log_follow(query).await,
     };
     let mut pause = Pause::new();
     let mut begun = false;
     let mut printed: HashMap<String, String> = HashMap::new();
     loop {
         let mut replayed = printed.clone();
-        let broken = match app.client.log_follow(kind, id, &query).await {
+        let broken = match open(&query).await {
             Ok(mut stream) => {
                 begun = true;
                 loop {
@@ -95,6 +101,8 @@ async fn over(app: &App, whose: Followed, id: &str) -> Result<bool, CliError> {
     let ended = match whose {
         Followed::Service => app.client.service_get(id).await.map(|_| false),
         Followed::Task => app.client.task_get(id).await.map(|task| task.status == "STOPPED"),
+        Followed::Environment => app.client.environment_get(id).await.map(|_| false),
+        Followed::Instance => Ok(false),
     };
     match ended {
         Ok(ended) => Ok(ended),

@@ -13,6 +13,7 @@ mod operation;
 mod owner;
 mod repository;
 mod service;
+mod sweep;
 mod task;
 mod token;
 mod user;

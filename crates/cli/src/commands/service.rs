@@ -1,7 +1,7 @@
 //! `l0 service`.
 
 use futures_util::future::try_join;
-use layer0_api::types::{CreateEntityResponse, CreateServiceRequest, UpdateServiceRequest};
+use layer0_api::types::{CreateEntityResponse, CreateServiceRequest, RollbackServiceRequest, UpdateServiceRequest};
 
 use super::logs;
 use crate::app::App;
@@ -13,6 +13,11 @@ use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
     match verb {
+        Service::Abort { target } => {
+            let found = target::one(app, Kind::Service, &target).await?;
+            let change = app.client.service_abort(&found.id).await.map_err(|why| app.error(why))?;
+            settle_and_show(app, &change).await
+        }
         Service::Create { environment, name, deploy, loadbalancer, stateful, scale, skip_pull_check } => {
             let (environment, deploy) =
                 try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy))
@@ -54,6 +59,12 @@ pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
             }
             let files = app.client.service_logs(&found.id, &query).await.map_err(|why| app.error(why))?;
             logs::print(app, &files)
+        }
+        Service::Rollback { target, skip_pull_check } => {
+            let found = target::one(app, Kind::Service, &target).await?;
+            let request = RollbackServiceRequest { skip_pull_check };
+            let change = app.client.service_rollback(&found.id, &request).await.map_err(|why| app.error(why))?;
+            settle_and_show(app, &change).await
         }
         Service::Scale { target, count } => {
             let scale = integer("COUNT", &count)?;

@@ -13,7 +13,7 @@ use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Task) -> Result<(), CliError> {
     match verb {
-        Task::Create { environment, name, deploy, overrides: texts, stateful, copies, skip_pull_check } => {
+        Task::Create { environment, name, deploy, overrides: texts, stateful, spot, copies, skip_pull_check } => {
             let container_overrides = overrides(&texts)?;
             let (environment, deploy) =
                 try_join(target::one(app, Kind::Environment, &environment), target::one(app, Kind::Deploy, &deploy))
@@ -24,6 +24,7 @@ pub(crate) async fn run(app: &App, verb: Task) -> Result<(), CliError> {
                 environment_id: environment.id,
                 task_name: name,
                 stateful,
+                spot,
                 copies: (copies != 1).then_some(copies),
                 skip_pull_check,
             };

@@ -2,10 +2,12 @@
 
 use layer0_api::types::{
     Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary,
-    MapRule, Operation, Port, Repository, Service, ServiceSummary, Task, TaskSummary, VerifyFinding,
+    MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task, TaskSummary,
+    VerifyFinding,
 };
 
 use super::table::Table;
+use crate::grammar;
 
 /// A name, or the id where there is none.
 fn or_id<'a>(name: &'a str, id: &'a str) -> &'a str {
@@ -74,11 +76,13 @@ pub(crate) fn environment_list_table(items: &[EnvironmentSummary]) -> String {
     table.text()
 }
 
-fn port_cell(port: &Port) -> String {
-    format!("{}:{}/{}", port.host_port, port.container_port, port.protocol.to_uppercase())
+/// A port, and its rules in the order in which they are asked.
+fn port_cells(port: &Port) -> impl Iterator<Item = String> + '_ {
+    let rules = port.rules.iter().map(|rule| grammar::rule_text(port.host_port, rule));
+    std::iter::once(grammar::port_text(port)).chain(rules)
 }
 
-/// Load balancers with all they have. Further ports stand under the first one.
+/// Load balancers with all they have. Further ports stand under the first one, the rules of a port under it.
 pub(crate) fn load_balancer_table(items: &[LoadBalancer]) -> String {
     let mut table = Table::new(&[
         "LOADBALANCER ID",
@@ -91,7 +95,7 @@ pub(crate) fn load_balancer_table(items: &[LoadBalancer]) -> String {
         "URL",
     ]);
     for item in items {
-        let mut ports = item.ports.iter().map(port_cell);
+        let mut ports = item.ports.iter().flat_map(port_cells);
         table.row([
             item.load_balancer_id.as_str(),
             &item.load_balancer_name,
@@ -324,6 +328,29 @@ pub(crate) fn finding_table(items: &[VerifyFinding]) -> String {
             table.row(first.into_iter().chain([user.repository.as_str(), &tags]));
             first = [""; 3];
         }
+    }
+    table.text()
+}
+
+/// Strays, each with a line for each thing of it, and what belongs to nobody that is known.
+pub(crate) fn stray_table(strays: &[SweepStray], unclear: &[SweepThing]) -> String {
+    let mut table = Table::new(&["STRAY", "WHAT", "NAME", "STATE", "OUTCOME"]);
+    for stray in strays {
+        let entity = format!("{} {}", stray.entity_type.replace('_', " "), stray.entity_id);
+        let mut first = [
+            entity.as_str(),
+            match stray.outcome.as_str() {
+                "found" => "would be taken away",
+                other => other,
+            },
+        ];
+        for thing in &stray.things {
+            table.row([first[0], &thing.what, &thing.name, &thing.state, first[1]]);
+            first = [""; 2];
+        }
+    }
+    for thing in unclear {
+        table.row(["(unclear)", thing.what.as_str(), &thing.name, &thing.state, "left alone"]);
     }
     table.text()
 }

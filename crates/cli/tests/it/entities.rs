@@ -198,6 +198,68 @@ fn ports_are_changes_and_not_lists() {
 }
 
 #[test]
+fn redirects_and_rules_are_sent_and_shown_as_they_are_written() {
+    let arn = "arn:aws:acm:us-east-1:123456789012:certificate/1";
+    let redirect = json!({ "certificate_arn": "", "container_port": 0, "host_port": 80, "protocol": "http", "redirect_port": 443 });
+    let rules = json!([
+        { "paths": ["/api/*", "/v1/*"], "container_port": 8081 },
+        { "paths": ["/x"], "hosts": ["api.example.com"], "container_port": 8082 },
+    ]);
+    let https =
+        json!({ "certificate_arn": arn, "container_port": 80, "host_port": 443, "protocol": "https", "rules": rules });
+    let mut shown = load_balancer(&[]);
+    shown["ports"] = json!([redirect, https]);
+    let fake = Fake::start();
+    fake.found("type=environment&fuzz=dev", &[("dev1", "dev", "", "")])
+        .found("type=load_balancer&fuzz=web", &[("lb1", "web", "dev1", "")])
+        .on("POST /loadbalancer", [Reply::Json(201, json!({ "entity_id": "lb1" }))])
+        .json("PATCH /loadbalancer/lb1", json!({ "entity_id": "lb1" }))
+        .json("GET /loadbalancer/lb1", shown);
+    let first = "443:path=/api/*,/v1/*:8081";
+    let second = "443:path=/x,host=api.example.com:8082";
+    let ran = fake.run(&[
+        "loadbalancer",
+        "create",
+        "dev",
+        "web",
+        "--port",
+        "443:80/https",
+        "--certificate",
+        arn,
+        "--redirect",
+        "80:443",
+        "--rule",
+        first,
+        "--rule",
+        second,
+    ]);
+    assert_snapshot!("loadbalancer_rules", ran.text());
+    assert_eq!(fake.body("POST /loadbalancer")["ports"], json!([https, redirect]));
+    for (line, body) in [
+        (vec!["addport", "web", "80:443/redirect"], json!({ "add_ports": [redirect] })),
+        (
+            vec!["addrule", "web", second, "--place", "1"],
+            json!({ "add_rules": [{ "host_port": 443, "rule": rules[1], "place": 1 }] }),
+        ),
+        (vec!["droprule", "web", first], json!({ "remove_rules": [{ "host_port": 443, "rule": rules[0] }] })),
+    ] {
+        let line: Vec<&str> = ["loadbalancer"].into_iter().chain(line).collect();
+        assert_eq!(fake.run(&line).code, 0, "{line:?}");
+        let sent = fake.requests().iter().filter(|r| r.line.starts_with("PATCH")).map(|r| r.body.clone()).next_back();
+        assert_eq!(sent, Some(body), "{line:?}");
+    }
+    for (line, why) in [
+        (["create", "dev", "web", "--rule", "81:path=/x:80"], "is a rule of port 81, which is not given"),
+        (["create", "dev", "web", "--redirect", "80"], "is not a redirect: the format is HOST_PORT:HTTPS_PORT"),
+        (["addrule", "web", "443:/x:80", "--place", "1"], "a condition begins with `path=` or `host=`"),
+    ] {
+        let line: Vec<&str> = ["loadbalancer"].into_iter().chain(line).collect();
+        let ran = fake.run(&line);
+        assert!(ran.code == 2 && ran.stderr.contains(why), "{line:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_health_check_is_shown_or_merged() {
     let fake = Fake::start();
     fake.found("type=load_balancer&fuzz=web", &[("lb1", "web", "dev1", "")])

@@ -211,3 +211,24 @@ fn a_recursive_delete_empties_the_environment_in_order() {
         ]
     );
 }
+
+#[test]
+fn a_roll_out_is_aborted_and_rolled_back() {
+    let fake = creating();
+    let accepted = |operation: &str, warnings: Value| {
+        Reply::Json(202, json!({ "entity_id": "web1", "operation_id": operation, "warnings": warnings }))
+    };
+    fake.found("type=service&fuzz=web", &[("web1", "web", "dev1", "")])
+        .on("POST /service/web1/abort", [accepted("op1", json!(["no deployment was healthy before"]))])
+        .on("POST /service/web1/rollback", [accepted("op2", json!([]))]);
+    for id in ["op1", "op2"] {
+        let events = step(1, "2026-01-02T03:04:05Z", "the service is back") + &end(&operation(id, "succeeded", None));
+        fake.on(&format!("GET /operation/{id}/events?after=0"), [Reply::Events(events)]);
+    }
+    assert_snapshot!("service_abort", fake.run(&["service", "abort", "web"]).text());
+    assert_snapshot!("service_rollback", fake.run(&["service", "rollback", "--skip-pull-check", "web"]).text());
+    assert_eq!(fake.body("POST /service/web1/abort"), json!({}));
+    assert_eq!(fake.body("POST /service/web1/rollback"), json!({ "skip_pull_check": true }));
+    let left = fake.run(&["service", "rollback", "web", "--no-wait"]);
+    assert!(left.code == 0 && left.stderr.contains("l0 operation follow op2"), "{left:?}");
+}

@@ -9,5 +9,6 @@ mod following;
 mod local;
 mod logs;
 mod registry;
+mod sweep;
 mod usage;
 mod verify;

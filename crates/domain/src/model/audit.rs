@@ -1,6 +1,6 @@
 //! The audit log: who did what, from where, and what came of it.
 
-use super::id::TokenId;
+use super::id::{EnvironmentId, TokenId};
 use super::time::Timestamp;
 
 /// The longest text kept of each part of a record.
@@ -24,6 +24,8 @@ pub struct AuditRecord {
     pub action: String,
     /// To what: `team/app:v1`, an entity's id. Never a secret.
     pub target: String,
+    /// The environment that it is or that it stands in, where there is one.
+    pub environment: Option<EnvironmentId>,
     /// The status of the answer (RFC 9110, section 15).
     pub status: u16,
 }
@@ -48,6 +50,8 @@ pub struct AuditFilter {
     pub end: Option<Timestamp>,
     /// Only of this one.
     pub who: Option<String>,
+    /// Only what was done to this environment, or to what stands in it.
+    pub environment: Option<EnvironmentId>,
     /// At most so many: with `after` the oldest of them, else the newest.
     pub most: u32,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::id::{EnvironmentId, LoadBalancerId};
+use super::listener_rule::Rule;
 use super::name::Name;
 use super::time::{Generation, Timestamp};
 
@@ -118,17 +119,84 @@ impl Protocol {
 pub struct Port {
     /// Where clients connect.
     pub host_port: u16,
-    /// Where the container listens.
-    pub container_port: u16,
     /// What is spoken.
     pub protocol: Protocol,
     /// The certificate of a TLS listener.
     pub certificate_arn: Option<String>,
+    /// What becomes of what arrives.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// What a listener does with what arrives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Action {
+    /// Sends it to the copies.
+    Forward {
+        /// Where the container listens that gets what no rule matches.
+        container_port: u16,
+        /// Rules in their order: the first that matches a request decides. Requests of HTTP have something to match only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<Rule>,
+    },
+    /// Tells HTTP clients to come again by HTTPS.
+    Redirect {
+        /// The port to which they are sent, on the host that they asked for.
+        redirect_port: u16,
+    },
+}
+
+impl Port {
+    /// A listener without certificate and rules.
+    #[must_use]
+    pub fn forward(host_port: u16, container_port: u16, protocol: Protocol) -> Self {
+        let action = Action::Forward { container_port, rules: Vec::new() };
+        Self { host_port, protocol, certificate_arn: None, action }
+    }
+
+    /// A listener of HTTP that sends clients to a port of HTTPS.
+    #[must_use]
+    pub fn redirect(host_port: u16, redirect_port: u16) -> Self {
+        Self { host_port, protocol: Protocol::Http, certificate_arn: None, action: Action::Redirect { redirect_port } }
+    }
+
+    /// The container port that gets what no rule matches; `None` where nothing is sent to a container.
+    #[must_use]
+    pub fn container_port(&self) -> Option<u16> {
+        match &self.action {
+            Action::Forward { container_port, .. } => Some(*container_port),
+            Action::Redirect { .. } => None,
+        }
+    }
+
+    /// Its rules, in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        match &self.action {
+            Action::Forward { rules, .. } => rules,
+            Action::Redirect { .. } => &[],
+        }
+    }
+
+    /// The port of HTTPS to which clients are sent.
+    #[must_use]
+    pub fn redirect_port(&self) -> Option<u16> {
+        match &self.action {
+            Action::Forward { .. } => None,
+            Action::Redirect { redirect_port } => Some(*redirect_port),
+        }
+    }
 }
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}/{}", self.host_port, self.container_port, self.protocol.as_str())
+        match &self.action {
+            Action::Forward { container_port, .. } => {
+                write!(f, "{}:{container_port}/{}", self.host_port, self.protocol.as_str())
+            }
+            Action::Redirect { redirect_port } => write!(f, "{}:{redirect_port}/REDIRECT", self.host_port),
+        }
     }
 }
 
@@ -167,30 +235,43 @@ pub enum Probe {
 }
 
 impl LoadBalancer {
-    /// The probe that its health check means.
+    /// Every container port that it sends to, each once: those of the listeners in their order, then those of rules.
+    #[must_use]
+    pub fn container_ports(&self) -> Vec<u16> {
+        let own = self.ports.iter().filter_map(Port::container_port);
+        let of_rules = self.ports.iter().flat_map(Port::rules).map(Rule::container_port);
+        let mut ports = Vec::new();
+        for port in own.chain(of_rules) {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        ports
+    }
+
+    /// The probe that its health check means; one for the copy as a whole, whatever rules send to its other ports.
     ///
-    /// An application load balancer with an HTTP listener uses the path on the first listener's container port; a
-    /// classic one, and one with TCP listeners only, uses the target. A target port that is no container port behind a
-    /// listener is still asked: that is what the user wrote. `TCP:80`, the default that clients always send, means "the
-    /// first listener's container port" when no listener leads to container port 80.
+    /// An application load balancer with an HTTP listener uses the path on the container port of the first one that sends to
+    /// containers; a classic one, and one with TCP listeners only, uses the target. A target port that is no container port
+    /// behind a listener is still asked: that is what the user wrote. `TCP:80`, the default that clients always send, means
+    /// "the first listener's container port" when nothing leads to container port 80.
     #[must_use]
     pub fn probe(&self) -> Option<Probe> {
-        let first = self.ports.first()?;
-        let http = self.ports.iter().find(|port| matches!(port.protocol, Protocol::Http | Protocol::Https));
+        let behind = |is_meant: fn(&Port) -> bool| {
+            self.ports.iter().filter(|port| is_meant(port)).find_map(Port::container_port)
+        };
+        let first = behind(|_| true)?;
+        let http = behind(|port| matches!(port.protocol, Protocol::Http | Protocol::Https));
         if let (LoadBalancerKind::Application, Some(http)) = (self.kind, http)
             && !self.health_check.path.is_empty()
         {
-            return Some(Probe::Http { port: http.container_port, path: self.health_check.path.clone() });
+            return Some(Probe::Http { port: http, path: self.health_check.path.clone() });
         }
         let target = HealthTarget::parse(&self.health_check.target);
         Some(match target {
             Ok(HealthTarget { scheme: Protocol::Http | Protocol::Https, port, path }) => Probe::Http { port, path },
-            Ok(HealthTarget { port, .. })
-                if port != 80 || self.ports.iter().any(|listener| listener.container_port == 80) =>
-            {
-                Probe::Tcp { port }
-            }
-            _ => Probe::Tcp { port: first.container_port },
+            Ok(HealthTarget { port, .. }) if port != 80 || self.container_ports().contains(&80) => Probe::Tcp { port },
+            _ => Probe::Tcp { port: first },
         })
     }
 }
@@ -248,6 +329,22 @@ impl HealthTarget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::listener_rule::PathPattern;
+
+    #[test]
+    fn listeners_are_kept_as_they_always_were_and_what_is_new_is_beside() {
+        let old = r#"{"host_port":80,"container_port":8080,"protocol":"http","certificate_arn":null}"#;
+        let port: Port = serde_json::from_str(old).expect("a listener of before");
+        assert_eq!(port, Port::forward(80, 8080, Protocol::Http));
+        let kept = serde_json::to_value(&port).expect("JSON");
+        assert_eq!(kept, serde_json::from_str::<serde_json::Value>(old).expect("JSON"), "old programs read it");
+        let rule = Rule::new(vec![PathPattern::parse("/api/*").expect("a path")], vec![], 8081).expect("a rule");
+        let action = Action::Forward { container_port: 8080, rules: vec![rule] };
+        for port in [Port { action, ..port }, Port::redirect(80, 443)] {
+            let kept = serde_json::to_string(&port).expect("JSON");
+            assert_eq!(serde_json::from_str::<Port>(&kept).expect("a listener"), port, "{kept}");
+        }
+    }
 
     #[test]
     fn targets_are_read_as_a_classic_elb_does() {

@@ -13,6 +13,7 @@ pub mod grant;
 pub mod id;
 pub mod image;
 pub mod image_map;
+pub mod listener_rule;
 pub mod load_balancer;
 pub mod name;
 pub mod operation;

@@ -56,6 +56,10 @@ pub enum Verb {
     Update,
     /// Change a service's number of copies.
     Scale,
+    /// End a service's roll-out and go back to what ran before it.
+    Abort,
+    /// Roll out once more what a service ran before.
+    Rollback,
     /// Stop a task.
     Stop,
     /// Take something away.
@@ -63,6 +67,16 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    pub const ALL: [Verb; 7] =
+        [Verb::Create, Verb::Update, Verb::Scale, Verb::Abort, Verb::Rollback, Verb::Stop, Verb::Delete];
+
+    /// Reads the wire's spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.as_str() == text)
+    }
+
     /// The wire's spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -70,6 +84,8 @@ impl Verb {
             Verb::Create => "create",
             Verb::Update => "update",
             Verb::Scale => "scale",
+            Verb::Abort => "abort",
+            Verb::Rollback => "rollback",
             Verb::Stop => "stop",
             Verb::Delete => "delete",
         }

@@ -50,10 +50,17 @@ impl Service {
         self.deployments.iter().skip(1).find(|deployment| deployment.was_healthy)
     }
 
-    /// Whether nothing of the wanted deployment is to be started any more: it failed, and there was nothing to go back to.
+    /// Whether nothing of the wanted deployment is to be started any more: it failed or was aborted, and there was nothing to
+    /// go back to.
     #[must_use]
     pub fn halted(&self) -> bool {
-        self.wanted().state == DeploymentState::Failed
+        matches!(self.wanted().state, DeploymentState::Failed | DeploymentState::Aborted)
+    }
+
+    /// How many copies are to run now. None after the only roll-out was aborted: before it there were none.
+    #[must_use]
+    pub fn copies_wanted(&self) -> u32 {
+        if self.wanted().state == DeploymentState::Aborted { 0 } else { self.desired_count }
     }
 
     /// The deployment with this id.
@@ -90,6 +97,14 @@ pub struct Deployment {
     pub updated: Timestamp,
 }
 
+impl Deployment {
+    /// `name:version` of its deploy, for people.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}:{}", self.deploy_name, self.deploy_version)
+    }
+}
+
 /// How far a deployment came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,6 +117,8 @@ pub enum DeploymentState {
     Failed,
     /// It failed and the one before took its place again.
     RolledBack,
+    /// Its user ended it; the one before took its place again, or else nothing of it runs.
+    Aborted,
     /// A newer one took its place.
     Replaced,
 }
@@ -115,6 +132,7 @@ impl DeploymentState {
             DeploymentState::Healthy => "healthy",
             DeploymentState::Failed => "failed",
             DeploymentState::RolledBack => "rolled back",
+            DeploymentState::Aborted => "aborted",
             DeploymentState::Replaced => "replaced",
         }
     }

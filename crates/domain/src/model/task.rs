@@ -32,6 +32,10 @@ pub struct Task {
     pub copies: u32,
     /// Whether it needs machines of its own (EC2 on AWS). Means nothing on one machine, kept as given.
     pub stateful: bool,
+    /// Whether it runs on spare capacity that may be taken back (Fargate Spot on AWS). Means nothing on one machine, kept as
+    /// given.
+    #[serde(default)]
+    pub spot: bool,
     /// Whether it should run or stop.
     pub wanted: TaskWanted,
     /// How it ended; `None` while it has not.

@@ -11,7 +11,7 @@ use crate::model::id::EnvironmentId;
 use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::Mapped;
 use crate::model::registry::{Platform, Visibility};
-use crate::model::service::PinnedImage;
+use crate::model::service::{Deployment, PinnedImage};
 use crate::model::task_definition::{RuntimePlatform, TaskDefinition};
 use crate::plan::pull_check::{self, Passed, Report};
 use crate::port::engine::EngineError;
@@ -149,35 +149,63 @@ pub(super) async fn deploy_pin(
     deploy: &Deploy,
     run: Run<'_>,
 ) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
-    let definition = deploy.document.definition();
-    let checks = deploy.images.iter().map(|image| async move {
+    let images = deploy.images.iter().map(|image| {
         let backing = ctx.registry.present(&image.backing);
-        let question = question(definition, &image.container, &backing, run);
         let mapped = Mapped { written: image.written.clone(), rule: image.rule.clone(), backing };
-        match run.check {
-            PullCheck::Made => Ok(check(ctx, mapped, question).await?.report.verdict()),
-            PullCheck::Skipped => unchecked(ctx, mapped, question).await,
+        (image.container.as_str(), mapped)
+    });
+    pin(ctx, images.collect(), deploy.document.definition_with_document(), run).await
+}
+
+/// Checks every image of a deployment of before once more, by the digest that it ran.
+///
+/// # Errors
+/// `PullCheck` with every image that did not pass.
+pub(super) async fn deployment_pin(
+    ctx: &Ctx<'_>,
+    before: &Deployment,
+    run: Run<'_>,
+) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
+    let images = before.images.iter().map(|image| {
+        let backing = ctx.registry.present(&image.pinned);
+        (image.container.as_str(), Mapped { written: image.written.clone(), rule: None, backing })
+    });
+    pin(ctx, images.collect(), before.definition.clone(), run).await
+}
+
+async fn pin(
+    ctx: &Ctx<'_>,
+    images: Vec<(&str, Mapped)>,
+    mut definition: TaskDefinition,
+    run: Run<'_>,
+) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
+    let checks = images.iter().map(|(container, mapped)| {
+        let question = question(&definition, container, &mapped.backing, run);
+        async move {
+            match run.check {
+                PullCheck::Made => Ok(check(ctx, mapped.clone(), question).await?.report.verdict()),
+                PullCheck::Skipped => unchecked(ctx, mapped.clone(), question).await,
+            }
         }
     });
     let mut pinned = Vec::new();
     let mut failures: Vec<(ImageRef, Failure)> = Vec::new();
-    for (image, verdict) in deploy.images.iter().zip(join_all(checks).await) {
+    for ((container, mapped), verdict) in images.iter().zip(join_all(checks).await) {
         let verdict: Result<Passed, Failure> = verdict?;
         match verdict {
             Ok(passed) => pinned.push(PinnedImage {
-                container: image.container.clone(),
-                written: image.written.clone(),
+                container: (*container).to_owned(),
+                written: mapped.written.clone(),
                 pinned: passed.pinned,
                 warning: passed.warning,
             }),
-            Err(failure) if failures.iter().any(|(known, _)| *known == image.written) => drop(failure),
-            Err(failure) => failures.push((image.written.clone(), failure)),
+            Err(failure) if failures.iter().any(|(known, _)| *known == mapped.written) => drop(failure),
+            Err(failure) => failures.push((mapped.written.clone(), failure)),
         }
     }
     if !failures.is_empty() {
         return Err(OpsError::PullCheck { failures });
     }
-    let mut definition = deploy.document.definition_with_document();
     for container in &mut definition.containers {
         if let Some(image) = pinned.iter().find(|image| image.container == container.name) {
             container.image = image.pinned.to_string();
@@ -194,6 +222,7 @@ fn question(definition: &TaskDefinition, container: &str, backing: &ImageRef, ru
         environment: Some(run.environment.clone()),
         platform: definition.runtime_platform.as_ref().map(RuntimePlatform::platform),
         execution_role: definition.execution_role_arn.clone(),
+        task_role: definition.task_role_arn.clone(),
         launch: run.launch,
         uses: definition.container(container).map(|it| StartUses::of(definition, it)).unwrap_or_default(),
     }

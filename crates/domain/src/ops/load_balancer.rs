@@ -3,11 +3,12 @@
 use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::id::{EnvironmentId, LoadBalancerId};
-use crate::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use crate::model::listener_rule::Rule;
+use crate::model::load_balancer::{Action, HealthCheck, LoadBalancer, LoadBalancerKind, Port, Visibility};
 use crate::model::name::Name;
 use crate::model::operation::Verb;
 use crate::model::time::Generation;
-use crate::plan::load_balancer::port_conflict;
+use crate::plan::load_balancer::{self as plan, port_conflict};
 use crate::port::store::{Entity, Holder};
 
 /// What a new load balancer is to be.
@@ -67,6 +68,10 @@ pub struct LoadBalancerChange {
     pub add_ports: Vec<Port>,
     /// Host ports of listeners to take away.
     pub remove_ports: Vec<u16>,
+    /// Rules to add.
+    pub add_rules: Vec<NewRule>,
+    /// Rules to take away: host port, and the rule as it is.
+    pub remove_rules: Vec<(u16, Rule)>,
     /// How copies are judged.
     pub health_check: Option<HealthCheck>,
     /// Seconds without traffic.
@@ -75,10 +80,21 @@ pub struct LoadBalancerChange {
     pub cross_zone: Option<bool>,
 }
 
+/// A rule to be added to a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRule {
+    /// The listener's port.
+    pub host_port: u16,
+    /// The rule.
+    pub rule: Rule,
+    /// Its place among the listener's rules, the first is 1; `None` for the last. More than there are rules means the last.
+    pub place: Option<usize>,
+}
+
 /// Changes a load balancer.
 ///
 /// # Errors
-/// `Missing`; `PortTaken`; `Invalid` for listeners that can't be, or that are to go and aren't there.
+/// `Missing`; `PortTaken`; `Invalid` for listeners and rules that can't be, or that are to go and aren't there.
 pub async fn load_balancer_update(
     ctx: &Ctx<'_>,
     id: &LoadBalancerId,
@@ -107,6 +123,7 @@ pub async fn load_balancer_update(
             }
             it.ports.push(port.clone());
         }
+        rules_change(&mut it.ports, &change)?;
         it.ports = sorted(std::mem::take(&mut it.ports))?;
         if let Some(health_check) = &change.health_check {
             it.health_check = health_check.clone();
@@ -119,11 +136,44 @@ pub async fn load_balancer_update(
         check(ctx, &changed).await?;
         for holder in ctx.store.entity_holders(&of).await? {
             if let Some(Entity::Service(service)) = ctx.store.entity_get(&holder.entity).await? {
-                super::service::ports_fit(&changed, &service.wanted().definition)?;
+                super::service::ports_fit(ctx, &changed, &service.wanted().definition)?;
             }
         }
     }
     ctx.change(&of, Verb::Update, apply).await
+}
+
+/// Takes rules away and adds some.
+fn rules_change(ports: &mut [Port], change: &LoadBalancerChange) -> Result<(), OpsError> {
+    for (host_port, gone) in &change.remove_rules {
+        let rules = rules_of(ports, *host_port)?;
+        let Some(at) = rules.iter().position(|rule| rule == gone) else {
+            return Err(OpsError::invalid_with(
+                format!("port {host_port} has no rule {gone}"),
+                "`l0 loadbalancer get` shows the rules",
+            ));
+        };
+        rules.remove(at);
+    }
+    for new in &change.add_rules {
+        let rules = rules_of(ports, new.host_port)?;
+        let at = new.place.map_or(rules.len(), |place| place.saturating_sub(1).min(rules.len()));
+        rules.insert(at, new.rule.clone());
+    }
+    Ok(())
+}
+
+fn rules_of(ports: &mut [Port], host_port: u16) -> Result<&mut Vec<Rule>, OpsError> {
+    let Some(port) = ports.iter_mut().find(|port| port.host_port == host_port) else {
+        return Err(OpsError::invalid(format!("Host port '{host_port}' doesn't exist on this Load Balancer")));
+    };
+    match &mut port.action {
+        Action::Forward { rules, .. } => Ok(rules),
+        Action::Redirect { redirect_port } => Err(OpsError::invalid_with(
+            format!("port {host_port} redirects every request to port {redirect_port}"),
+            "give the rule to the port that is redirected to",
+        )),
+    }
 }
 
 /// Orders listeners by host port and refuses two on one.
@@ -138,15 +188,13 @@ fn sorted(mut ports: Vec<Port>) -> Result<Vec<Port>, OpsError> {
     Ok(ports)
 }
 
+pub(super) fn unfit(why: plan::Unfit) -> OpsError {
+    OpsError::invalid_with(why.message, why.hint)
+}
+
 async fn check(ctx: &Ctx<'_>, load_balancer: &LoadBalancer) -> Result<(), OpsError> {
     let can = ctx.engine.capabilities();
-    let tls = load_balancer.ports.iter().find(|port| matches!(port.protocol, Protocol::Https | Protocol::Tls));
-    if let Some(port) = tls.filter(|_| !can.tls) {
-        return Err(OpsError::invalid_with(
-            format!("port {port}: the {} engine's load balancer can't end TLS", can.name),
-            "use HTTP or TCP here, and end TLS in front of this machine",
-        ));
-    }
+    plan::check(load_balancer, &can).map_err(unfit)?;
     if !can.shared_host_ports {
         return Ok(());
     }

@@ -1,6 +1,6 @@
-//! Services: create, update, scale.
+//! Services: create, update, scale, abort, roll back.
 
-use super::image::{PullCheck, Run, deploy_pin};
+use super::image::{PullCheck, Run, deploy_pin, deployment_pin};
 use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::EntityRef;
 use crate::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, ServiceId};
@@ -10,6 +10,8 @@ use crate::model::operation::Verb;
 use crate::model::service::{DEPLOYMENTS_KEPT, Deployment, DeploymentState, Service};
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::Generation;
+use crate::plan;
+use crate::plan::load_balancer::container_ports_fit;
 use crate::port::pull::Launch;
 use crate::port::store::{Entity, StoreExt};
 
@@ -48,7 +50,7 @@ pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, 
     if let Some(id) = &new.load_balancer {
         let load_balancer = ctx.store.load_balancer_get(id).await?;
         let load_balancer = load_balancer.ok_or_else(|| OpsError::missing(EntityRef::LoadBalancer(id.clone())))?;
-        ports_fit(&load_balancer, &deployment.definition)?;
+        ports_fit(ctx, &load_balancer, &deployment.definition)?;
     }
     let images = deployment.images.clone();
     let warnings = ctx.engine.warnings(&deployment.definition);
@@ -82,28 +84,17 @@ pub struct ServiceChange {
 /// Changes a service: rolls out a deploy after the pull check, or changes the number of copies, or both.
 ///
 /// # Errors
-/// `Missing`; `PullCheck`; `Invalid` when no container listens where the load balancer sends to.
+/// `Missing`; `PullCheck`; `Invalid` when no container listens where the load balancer sends to, and for copies of what was
+/// aborted.
 pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange) -> Result<Accepted, OpsError> {
     let of = EntityRef::Service(id.clone());
     let mut images = Vec::new();
     let mut warnings = Vec::new();
     let rollout = match &change.deploy {
         Some(deploy) => {
-            let service = match ctx.live(&of).await? {
-                Entity::Service(service) => service,
-                _ => return Err(OpsError::missing(of)),
-            };
-            let run = Run {
-                environment: &service.environment,
-                launch: Launch::of_stateful(service.stateful),
-                check: change.pull_check,
-            };
-            let deployment = deployment(ctx, deploy, run).await?;
-            if let Some(id) = &service.load_balancer
-                && let Some(load_balancer) = ctx.store.load_balancer_get(id).await?
-            {
-                ports_fit(&load_balancer, &deployment.definition)?;
-            }
+            let service = service_live(ctx, &of).await?;
+            let deployment = deployment(ctx, deploy, run_of(&service, change.pull_check)).await?;
+            ports_fit_behind(ctx, &service, &deployment.definition).await?;
             images.clone_from(&deployment.images);
             warnings = ctx.engine.warnings(&deployment.definition);
             Some(deployment)
@@ -117,13 +108,109 @@ pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange
                 return Err(OpsError::missing(of.clone()));
             };
             service.desired_count = change.desired_count.unwrap_or(service.desired_count);
-            if let Some(deployment) = &rollout {
-                replace_wanted(&mut service, deployment.clone());
+            match &rollout {
+                Some(deployment) => replace_wanted(&mut service, deployment.clone()),
+                None if service.wanted().state == DeploymentState::Aborted => {
+                    return Err(OpsError::invalid_with(
+                        format!(
+                            "{} of service `{}` was aborted, so there is nothing to run copies of",
+                            service.wanted().label(),
+                            service.name
+                        ),
+                        "roll a deploy out: `l0 service update SERVICE DEPLOY`",
+                    ));
+                }
+                None => {}
             }
             Ok(Entity::Service(service))
         })
         .await?;
     Ok(Accepted { images, warnings, ..accepted })
+}
+
+/// Ends the roll-out that is under way and goes back to the deployment that was running before, of which copies still run.
+/// Where there is none, no copy is left: before the roll-out there was none either.
+///
+/// # Errors
+/// `Missing`; `Invalid` when no roll-out is under way.
+pub async fn service_abort(ctx: &Ctx<'_>, id: &ServiceId) -> Result<Accepted, OpsError> {
+    let of = EntityRef::Service(id.clone());
+    let mut warnings = Vec::new();
+    let accepted = ctx
+        .change(&of, Verb::Abort, |entity| {
+            let Entity::Service(service) = entity else {
+                return Err(OpsError::missing(of.clone()));
+            };
+            let (name, wanted, state) = (service.name.clone(), service.wanted().label(), service.wanted().state);
+            let aborted = plan::service::aborted(service, ctx.clock.now()).ok_or_else(|| {
+                OpsError::invalid_with(
+                    format!("no roll-out of service `{name}` is under way: {wanted} is {}", state.words()),
+                    "`l0 service rollback SERVICE` goes back to the deployment before this one",
+                )
+            })?;
+            warnings = match aborted.wanted().state {
+                DeploymentState::Aborted => vec![format!(
+                    "no deployment of service `{name}` was healthy before {wanted}: its copies are taken away, and none runs until a deploy is rolled out"
+                )],
+                _ => vec![],
+            };
+            Ok(Entity::Service(aborted))
+        })
+        .await?;
+    Ok(Accepted { warnings, ..accepted })
+}
+
+/// Rolls out anew what the service ran before the wanted deployment: the newest other one that was healthy, with the very
+/// images that it ran, after the pull check. It is a roll-out like any other; a second one goes forth again.
+///
+/// # Errors
+/// `Missing`; `PullCheck`; `Invalid` when there is nothing to go back to, or no container of it listens where the load
+/// balancer sends to.
+pub async fn service_rollback(ctx: &Ctx<'_>, id: &ServiceId, check: PullCheck) -> Result<Accepted, OpsError> {
+    let of = EntityRef::Service(id.clone());
+    let service = service_live(ctx, &of).await?;
+    let Some(before) = service.fallback() else {
+        return Err(OpsError::invalid_with(
+            format!("service `{}` has no earlier deployment that was healthy", service.name),
+            "roll a deploy out: `l0 service update SERVICE DEPLOY`",
+        ));
+    };
+    let (images, definition) = deployment_pin(ctx, before, run_of(&service, check)).await?;
+    ports_fit_behind(ctx, &service, &definition).await?;
+    let warnings = ctx.engine.warnings(&definition);
+    let now = ctx.clock.now();
+    let rollout = Deployment {
+        id: deployment_id(ctx, &before.deploy_name),
+        images: images.clone(),
+        definition,
+        state: DeploymentState::InProgress,
+        was_healthy: false,
+        cause: None,
+        created: now,
+        updated: now,
+        ..before.clone()
+    };
+    let accepted = ctx
+        .change(&of, Verb::Rollback, |entity| {
+            let Entity::Service(mut service) = entity else {
+                return Err(OpsError::missing(of.clone()));
+            };
+            replace_wanted(&mut service, rollout.clone());
+            Ok(Entity::Service(service))
+        })
+        .await?;
+    Ok(Accepted { images, warnings, ..accepted })
+}
+
+async fn service_live(ctx: &Ctx<'_>, of: &EntityRef) -> Result<Service, OpsError> {
+    match ctx.live(of).await? {
+        Entity::Service(service) => Ok(service),
+        _ => Err(OpsError::missing(of.clone())),
+    }
+}
+
+fn run_of(service: &Service, check: PullCheck) -> Run<'_> {
+    Run { environment: &service.environment, launch: Launch::of_stateful(service.stateful), check }
 }
 
 /// Puts a deployment in front. The newest healthy one stays among those that are kept, so that there is always
@@ -152,7 +239,7 @@ async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId, run: Run<'_>) -> Result<De
     let (images, definition) = deploy_pin(ctx, &deploy, run).await?;
     let now = ctx.clock.now();
     Ok(Deployment {
-        id: DeploymentId::parse(&ctx.new_id(deploy.name.as_str())).expect("made of letters, digits and `-`"),
+        id: deployment_id(ctx, &deploy.name),
         deploy: deploy.id,
         deploy_name: deploy.name,
         deploy_version: deploy.version,
@@ -166,21 +253,49 @@ async fn deployment(ctx: &Ctx<'_>, deploy: &DeployId, run: Run<'_>) -> Result<De
     })
 }
 
-/// Every listener must lead to a port that a container of the definition maps. ECS refuses such a service too
+fn deployment_id(ctx: &Ctx<'_>, deploy: &Name) -> DeploymentId {
+    DeploymentId::parse(&ctx.new_id(deploy.as_str())).expect("made of letters, digits and `-`")
+}
+
+/// [`ports_fit`] for the load balancer that a service stands behind, if any.
+async fn ports_fit_behind(ctx: &Ctx<'_>, service: &Service, definition: &TaskDefinition) -> Result<(), OpsError> {
+    match &service.load_balancer {
+        Some(id) => match ctx.store.load_balancer_get(id).await? {
+            Some(load_balancer) => ports_fit(ctx, &load_balancer, definition),
+            None => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
+/// Every listener and rule must lead to a port that a container of the definition maps. ECS refuses such a service too
 /// (`CreateService`: "the container does not have a container port … defined"); here it would wait for a health check that can't
 /// pass.
-pub(super) fn ports_fit(load_balancer: &LoadBalancer, definition: &TaskDefinition) -> Result<(), OpsError> {
+pub(super) fn ports_fit(
+    ctx: &Ctx<'_>,
+    load_balancer: &LoadBalancer,
+    definition: &TaskDefinition,
+) -> Result<(), OpsError> {
+    container_ports_fit(load_balancer, &ctx.engine.capabilities()).map_err(super::load_balancer::unfit)?;
     let mapped: Vec<u16> =
         definition.containers.iter().flat_map(|it| &it.port_mappings).map(|it| it.container_port).collect();
-    match load_balancer.ports.iter().find(|port| !mapped.contains(&port.container_port)) {
+    let unmapped = |container_port: &u16| !mapped.contains(container_port);
+    let sends = load_balancer.ports.iter().find_map(|port| match port.container_port().filter(unmapped) {
+        Some(container_port) => Some((format!("port {port}"), container_port)),
+        None => {
+            let rule = port.rules().iter().find(|rule| unmapped(&rule.container_port()))?;
+            Some((format!("rule {}:{rule}", port.host_port), rule.container_port()))
+        }
+    });
+    match sends {
         None => Ok(()),
-        Some(port) => {
+        Some((what, container_port)) => {
             let has: Vec<String> = mapped.iter().map(ToString::to_string).collect();
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
             Err(OpsError::invalid_with(
                 format!(
-                    "load balancer `{}` sends port {port} to container port {}, and no container of the deploy maps it (mapped: {has})",
-                    load_balancer.name, port.container_port
+                    "load balancer `{}` sends {what} to container port {container_port}, and no container of the deploy maps it (mapped: {has})",
+                    load_balancer.name
                 ),
                 "add the port to the deploy's `portMappings`, or change the load balancer's ports",
             ))

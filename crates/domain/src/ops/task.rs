@@ -28,6 +28,8 @@ pub struct NewTask {
     pub overrides: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether it needs machines of its own.
     pub stateful: bool,
+    /// Whether it may run on spare capacity that can be taken back.
+    pub spot: bool,
     /// Whether it is checked first that its images can be pulled.
     pub pull_check: PullCheck,
 }
@@ -36,8 +38,14 @@ pub struct NewTask {
 ///
 /// # Errors
 /// `Missing` environment or deploy; `Store(NameTaken)`; `PullCheck`; `Invalid` for an override of a container that the
-/// deploy does not have.
+/// deploy does not have, and for spare capacity on machines of its own.
 pub async fn task_create(ctx: &Ctx<'_>, new: NewTask) -> Result<Accepted, OpsError> {
+    if new.spot && new.stateful {
+        return Err(OpsError::invalid_with(
+            "a stateful task runs on machines of its environment, of which none is spare capacity",
+            "leave out either `--spot` or `--stateful`",
+        ));
+    }
     ctx.environment(&new.environment).await?;
     let deploy = super::deploy::deploy_get(ctx, &new.deploy).await?;
     let names: Vec<&str> = deploy.document.definition().containers.iter().map(|it| it.name.as_str()).collect();
@@ -54,7 +62,10 @@ pub async fn task_create(ctx: &Ctx<'_>, new: NewTask) -> Result<Accepted, OpsErr
             container.environment.insert(key.clone(), value.clone());
         }
     }
-    let warnings = ctx.engine.warnings(&definition);
+    let mut warnings = ctx.engine.warnings(&definition);
+    if new.spot && !ctx.engine.capabilities().spot {
+        warnings.push("`--spot` has no meaning here: nobody takes the capacity of this machine back".to_owned());
+    }
     let task = Task {
         id: TaskId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
         name: new.name,
@@ -66,6 +77,7 @@ pub async fn task_create(ctx: &Ctx<'_>, new: NewTask) -> Result<Accepted, OpsErr
         definition,
         copies: new.copies,
         stateful: new.stateful,
+        spot: new.spot,
         wanted: TaskWanted::Run,
         outcome: None,
         created: ctx.clock.now(),

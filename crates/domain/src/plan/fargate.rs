@@ -298,6 +298,12 @@ fn no_such(what: &str, asked: Size, rows: &[&'static SizeRow]) -> String {
     {
         add(cpu, Some(memory));
     }
+    // Few CPU units with more memory than the largest size has: that is the nearest.
+    if near.is_empty()
+        && let Some(row) = rows.last()
+    {
+        near.extend(row.memory.at_most(asked.memory_mib).map(|memory_mib| Size { cpu: row.cpu, memory_mib }));
+    }
     near.sort_unstable();
     let near: Vec<String> = near.iter().map(ToString::to_string).collect();
     format!("{what} no size of Fargate; the nearest are {}", near.join(", "))

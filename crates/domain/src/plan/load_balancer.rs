@@ -1,8 +1,161 @@
-//! Whether a load balancer is as it was asked for, and whether two would want the same port.
+//! Whether a load balancer can be what it is asked to be, whether it is so, and whether two would want the same port.
 
 use super::verdict::Verdict;
-use crate::model::load_balancer::{LoadBalancer, Port, Visibility};
-use crate::port::engine::LoadBalancerSeen;
+use crate::model::load_balancer::{LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use crate::port::engine::{Capabilities, LoadBalancerSeen};
+
+/// The most rules of one load balancer. An ALB takes 100 ("Quotas for your Application Load Balancers"), but all of them have
+/// to stand in one CloudFormation template of 51,200 bytes, with patterns of any length.
+pub const RULES_MAX: usize = 30;
+
+/// Why a load balancer can't be as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// What is wrong.
+    pub message: String,
+    /// What to do instead.
+    pub hint: &'static str,
+}
+
+/// What a load balancer becomes. The same everywhere, so that what one instance takes, the other takes too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Reads requests (an ALB on AWS).
+    Requests,
+    /// Passes bytes on, because a listener speaks TCP or TLS (an NLB on AWS).
+    Bytes,
+    /// The older kind (a classic ELB on AWS).
+    Classic,
+}
+
+/// Which form a load balancer has.
+#[must_use]
+pub fn form(wanted: &LoadBalancer) -> Form {
+    let bytes = wanted.ports.iter().any(|port| matches!(port.protocol, Protocol::Tcp | Protocol::Tls));
+    match wanted.kind {
+        LoadBalancerKind::Classic => Form::Classic,
+        LoadBalancerKind::Application if bytes => Form::Bytes,
+        LoadBalancerKind::Application => Form::Requests,
+    }
+}
+
+/// Whether an engine with these capabilities can make the listeners of a load balancer.
+///
+/// # Errors
+/// The first thing that can't be, with what to do instead.
+pub fn check(wanted: &LoadBalancer, can: &Capabilities) -> Result<(), Unfit> {
+    let unfit = |message: String, hint| Err(Unfit { message, hint });
+    if !wanted.ports.iter().any(|port| port.container_port().is_some()) {
+        return unfit(
+            "a load balancer needs at least one port that leads to a container".to_owned(),
+            "add one, for example `--port 443:8080/https --certificate ARN`",
+        );
+    }
+    for port in &wanted.ports {
+        if matches!(port.protocol, Protocol::Https | Protocol::Tls) {
+            if !can.tls {
+                return unfit(
+                    format!("port {port}: the {} engine's load balancer can't end TLS", can.name),
+                    "use HTTP or TCP here, and end TLS in front of this machine",
+                );
+            }
+            if port.certificate_arn.is_none() {
+                return unfit(format!("port {port} has no certificate"), "name one: `--certificate ARN`");
+            }
+        }
+        reads_requests(wanted, port)?;
+        redirects(wanted, port, can)?;
+        if let Some(twice) = port
+            .rules()
+            .iter()
+            .enumerate()
+            .find(|(at, rule)| port.rules()[..*at].iter().any(|before| before.same_conditions(rule)))
+        {
+            return unfit(
+                format!("port {port}: rule {} never answers, an earlier one has the same conditions", twice.1),
+                "leave one of the two out",
+            );
+        }
+    }
+    let rules: usize = wanted.ports.iter().map(|port| port.rules().len()).sum();
+    if rules > RULES_MAX {
+        return unfit(
+            format!("the load balancer has {rules} rules, the most is {RULES_MAX}"),
+            "a rule takes up to 5 paths and hosts, and `*` in them",
+        );
+    }
+    container_ports_fit(wanted, can)
+}
+
+/// Rules and redirects are for what reads requests.
+fn reads_requests(wanted: &LoadBalancer, port: &Port) -> Result<(), Unfit> {
+    let asks = match (port.redirect_port(), port.rules()) {
+        (Some(_), _) => "a redirect",
+        (None, []) => return Ok(()),
+        (None, _) => "rules",
+    };
+    match form(wanted) {
+        Form::Requests => Ok(()),
+        Form::Bytes => Err(Unfit {
+            message: format!(
+                "port {port} has {asks}, and a load balancer with TCP or TLS ports passes bytes on without reading requests"
+            ),
+            hint: "give the TCP and TLS ports a load balancer of their own",
+        }),
+        Form::Classic => Err(Unfit {
+            message: format!("port {port} has {asks}, which a classic load balancer can't have"),
+            hint: "make it with `--type application`",
+        }),
+    }
+}
+
+/// A redirect leads from HTTP to a port where HTTPS is spoken: one of the load balancer's own, or, where the engine can't
+/// end TLS, one that somebody else ends in front of it.
+fn redirects(wanted: &LoadBalancer, port: &Port, can: &Capabilities) -> Result<(), Unfit> {
+    let Some(to) = port.redirect_port() else { return Ok(()) };
+    if port.protocol != Protocol::Http {
+        return Err(Unfit {
+            message: format!("port {port}: only HTTP is redirected, not {}", port.protocol.as_str()),
+            hint: "give the redirect a port of HTTP",
+        });
+    }
+    let there = wanted.ports.iter().find(|other| other.host_port == to);
+    match there {
+        Some(other) if other.protocol == Protocol::Https && other.redirect_port().is_none() => Ok(()),
+        None if !can.tls => Ok(()),
+        Some(other) => Err(Unfit {
+            message: format!("port {port} leads to HTTPS on port {to}, and that is {other}"),
+            hint: "redirect to the port where HTTPS is spoken",
+        }),
+        None => Err(Unfit {
+            message: format!("port {port} leads to HTTPS on port {to}, and the load balancer has no such port"),
+            hint: "add it: `--port 443:8080/https --certificate ARN`",
+        }),
+    }
+}
+
+/// A service is registered once for each container port, and not every engine takes any number of them.
+///
+/// # Errors
+/// When there are more than the engine takes.
+pub fn container_ports_fit(wanted: &LoadBalancer, can: &Capabilities) -> Result<(), Unfit> {
+    let ports = wanted.container_ports();
+    match can.container_ports_max {
+        Some(most) if ports.len() > most && form(wanted) != Form::Classic => {
+            let all: Vec<String> = ports.iter().map(ToString::to_string).collect();
+            Err(Unfit {
+                message: format!(
+                    "load balancer `{}` sends to {} container ports ({}), and a service can stand behind {most} at most",
+                    wanted.name,
+                    ports.len(),
+                    all.join(", ")
+                ),
+                hint: "send several ports and rules to the same container port, or use a second load balancer and service",
+            })
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What a look at a load balancer's operation comes to.
 #[must_use]
@@ -33,3 +186,6 @@ pub fn port_conflict<'a>(new: &LoadBalancer, others: &'a [LoadBalancer]) -> Opti
         if apart { None } else { new.ports.iter().find(same).map(|port| (other, port.clone())) }
     })
 }
+
+#[cfg(test)]
+mod tests;

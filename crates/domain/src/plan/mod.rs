@@ -10,5 +10,6 @@ pub mod policy;
 pub mod pull_check;
 pub mod service;
 pub mod stop_reason;
+pub mod sweep;
 pub mod task;
 pub mod verdict;

@@ -1,7 +1,7 @@
 //! The pull check: the proof, before anything starts, that the engine will be able to pull an image.
 //!
 //! The facts are gathered by the image source (a registry of ours) and by the engine; what they come to is decided here,
-//! as up to five checks in a fixed order, each with its evidence:
+//! as up to six checks in a fixed order, each with its evidence:
 //!
 //! | check | on one machine | on AWS |
 //! |---|---|---|
@@ -10,6 +10,7 @@
 //! | `access` | the engine will have a credential | the repository's and the registry's policy let the account in |
 //! | `role` | | the role that pulls may do what a start needs |
 //! | `network` | | every subnet has a way to the services |
+//! | `pass-role` | | this server may hand the roles over, where there are some, and the task's own trusts tasks |
 //!
 //! The whole passes when none failed. What could not be looked at is shown as unknown, never as passed, and keeps nothing
 //! from starting: an engine that may not read a policy is no reason to refuse a deploy.
@@ -26,7 +27,7 @@ mod local;
 #[cfg(test)]
 mod tests;
 
-pub use aws::{NeededRight, needed_rights};
+pub use aws::{NeededRight, PASSED_TO, needed_rights};
 
 /// An image that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum What {
     Role,
     /// Whether there is a way.
     Network,
+    /// Whether the roles that a start hands over may be handed over.
+    PassRole,
 }
 
 impl What {
@@ -63,6 +66,7 @@ impl What {
             What::Access => "access",
             What::Role => "role",
             What::Network => "network",
+            What::PassRole => "pass-role",
         }
     }
 }

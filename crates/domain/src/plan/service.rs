@@ -2,9 +2,10 @@
 
 use super::verdict::Verdict;
 use crate::model::failure::{Failure, FailureClass};
-use crate::model::service::{DeploymentState, Service};
+use crate::model::operation::Verb;
+use crate::model::service::{Deployment, DeploymentState, Service};
 use crate::model::time::Timestamp;
-use crate::port::engine::{CopyState, ServiceSeen};
+use crate::port::engine::{CopyState, ServiceSeen, StartFailures};
 
 /// So many equal start failures in a row end a deployment. Three tell a broken image from a hiccup; ECS's circuit breaker
 /// waits for at least three too ("How the Amazon ECS deployment circuit breaker detects failures").
@@ -28,7 +29,7 @@ pub fn judge(service: &Service, seen: Option<&ServiceSeen>, since: Timestamp, no
     let lasting = seen.copies.iter().filter(|copy| !matches!(copy.state, CopyState::Draining | CopyState::Stopped));
     let others = lasting.clone().filter(|copy| copy.deployment.as_ref() != Some(&wanted.id)).count();
     let healthy = count(CopyState::Healthy);
-    let desired = service.desired_count as usize;
+    let desired = service.copies_wanted() as usize;
     if healthy == desired && lasting.count() == desired {
         return Verdict::Done(match desired {
             0 => "no copy runs, as wanted".to_owned(),
@@ -43,7 +44,9 @@ pub fn judge(service: &Service, seen: Option<&ServiceSeen>, since: Timestamp, no
     if let Some(problem) = &seen.problem {
         return ended(service, problem.clone());
     }
-    let failures = seen.failures.iter().find(|failures| failures.deployment == wanted.id);
+    // Of what was aborted it doesn't matter any more how it did.
+    let counts = |failures: &&StartFailures| failures.deployment == wanted.id && desired > 0;
+    let failures = seen.failures.iter().find(counts);
     if let Some(failures) = failures.filter(|failures| failures.in_a_row >= START_FAILURES) {
         return ended(service, failures.last.clone());
     }
@@ -89,7 +92,7 @@ fn waiting(
 #[must_use]
 pub fn healthy(mut service: Service, now: Timestamp) -> Service {
     if let Some(wanted) = service.deployments.first_mut()
-        && wanted.state != DeploymentState::Healthy
+        && !matches!(wanted.state, DeploymentState::Healthy | DeploymentState::Aborted)
     {
         wanted.state = DeploymentState::Healthy;
         wanted.was_healthy = true;
@@ -120,19 +123,58 @@ pub fn failed(mut service: Service, cause: Failure, now: Timestamp) -> Service {
 /// The service after its wanted deployment failed and the newest one that was healthy takes its place again.
 #[must_use]
 pub fn rolled_back(mut service: Service, cause: Failure, now: Timestamp) -> Service {
-    let Some(at) = service.deployments.iter().skip(1).position(|it| it.was_healthy).map(|at| at + 1) else {
+    if service.fallback().is_none() {
         return failed(service, cause, now);
-    };
+    }
+    give_up(&mut service, DeploymentState::RolledBack, cause, now);
+    service
+}
+
+/// The service after its user ended the roll-out that is under way: the newest other deployment that was healthy takes its
+/// place again; where there is none, nothing of the service is to run ([`Service::copies_wanted`]), as before the roll-out.
+/// `None` when no roll-out is under way.
+#[must_use]
+pub fn aborted(mut service: Service, now: Timestamp) -> Option<Service> {
+    if service.wanted().state != DeploymentState::InProgress {
+        return None;
+    }
+    let cause = Failure::new(FailureClass::Stopped, "aborted by its user");
+    give_up(&mut service, DeploymentState::Aborted, cause, now);
+    Some(service)
+}
+
+/// Ends the wanted deployment and puts the fallback, where there is one, in its place.
+fn give_up(service: &mut Service, state: DeploymentState, cause: Failure, now: Timestamp) {
+    let back = service.deployments.iter().skip(1).position(|it| it.was_healthy).map(|at| at + 1);
     if let Some(wanted) = service.deployments.first_mut() {
-        wanted.state = DeploymentState::RolledBack;
+        wanted.state = state;
         wanted.cause = Some(cause);
         wanted.updated = now;
     }
-    let mut back = service.deployments.remove(at);
-    back.state = DeploymentState::Healthy;
-    back.updated = now;
-    service.deployments.insert(0, back);
-    service
+    if let Some(at) = back {
+        let mut back = service.deployments.remove(at);
+        back.state = DeploymentState::Healthy;
+        back.updated = now;
+        service.deployments.insert(0, back);
+    }
+}
+
+/// What an operation that is done came to, in words: `text` is what [`judge`] said, to which this adds what the verb is about.
+#[must_use]
+pub fn told(verb: Verb, service: &Service, text: &str) -> String {
+    let wanted = service.wanted().label();
+    match verb {
+        Verb::Abort if service.wanted().state == DeploymentState::Aborted => {
+            format!("{wanted} was aborted, and there was nothing to go back to: no copy runs")
+        }
+        Verb::Abort => {
+            let aborted = service.deployments.iter().find(|it| it.state == DeploymentState::Aborted);
+            let aborted = aborted.map_or_else(|| "the roll-out".to_owned(), Deployment::label);
+            format!("{aborted} was aborted; the service is back at {wanted}: {text}")
+        }
+        Verb::Rollback => format!("went back to {wanted}: {text}"),
+        Verb::Create | Verb::Update | Verb::Scale | Verb::Stop | Verb::Delete => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

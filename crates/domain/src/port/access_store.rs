@@ -219,6 +219,11 @@ pub trait AccessStore: Send + Sync {
     /// Notes a token's use. May be lost in a crash.
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError>;
 
+    /// How often something was written that may have shut somebody out: each `user_update`, `user_delete`, `owner_delete`,
+    /// `member_put`, `member_delete`, `token_rotate` and `token_delete` that came through, counted in the same unit of work.
+    /// One small read, however much there is: for whoever has let somebody in and must learn that it may have ended.
+    async fn shut_out_count(&self) -> Result<u64, AccessStoreError>;
+
     /// Appends a record to the audit log.
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError>;
 

@@ -10,6 +10,8 @@ use futures_util::stream::BoxStream;
 
 use super::BoxError;
 use super::pull::{Launch, PullEvidence, PullQuestion};
+use super::thing::Thing;
+use super::trail::{Trail, TrailQuery};
 use crate::model::entity::EntityRef;
 use crate::model::environment::Environment;
 use crate::model::failure::{Failure, LogLine};
@@ -33,6 +35,10 @@ pub struct Capabilities {
     pub one_way_links: bool,
     /// Whether it is asked over a network, so that an answer may take seconds.
     pub is_remote: bool,
+    /// How many container ports of one service a load balancer can lead to; `None` for any number.
+    pub container_ports_max: Option<usize>,
+    /// Whether tasks can run on spare capacity that may be taken back ([`Capacity::Spot`]). One that can't takes no notice.
+    pub spot: bool,
 }
 
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.
@@ -133,8 +139,20 @@ pub struct TaskSpec {
     pub run: TaskRun,
     /// On what the copies run.
     pub launch: Launch,
+    /// On whose terms.
+    pub capacity: Capacity,
     /// The store's generation of the task.
     pub generation: Generation,
+}
+
+/// On what terms a task has its capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Capacity {
+    /// Until it ends.
+    #[default]
+    Regular,
+    /// Spare capacity for less money, which may be taken back at two minutes' notice (AWS: Spot).
+    Spot,
 }
 
 /// Whether a task should run.
@@ -299,6 +317,14 @@ pub enum Removed {
         /// What it waits for: `2 copies to finish their requests`.
         waiting_for: String,
     },
+    /// It could not go the last time, and has been begun again: ask again when the engine changed. Whoever asks without
+    /// end waits until somebody takes away what hinders.
+    Hindered {
+        /// What it waits for now.
+        waiting_for: String,
+        /// What hindered it.
+        why: String,
+    },
 }
 
 /// Which log lines are wanted.
@@ -395,11 +421,23 @@ pub trait Engine: Send + Sync {
     /// What there is. Cheap: answered from what the engine already knows where it can be.
     async fn observe(&self, scope: Scope) -> Result<Observed, EngineError>;
 
+    /// Everything that bears this instance's label, thing by thing, whoever it was made for, asked anew of what holds it.
+    /// What was made before the call and is still there is listed; what an engine is only told of, and has not made, is
+    /// not. Data that outlives its makers (a shared volume) is no thing of the instance. Dearer than
+    /// [`observe`](Engine::observe), and for whoever looks for strays: [`remove`](Engine::remove) of each entity that
+    /// a thing was made for takes it away.
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError>;
+
     /// The log of a service's or a task's containers, those that ended included as long as the engine has them.
     ///
     /// # Errors
     /// `Missing` when the engine has nothing of it.
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError>;
+
+    /// What the platform under the engine wrote down about who changed what: the newest records that were asked for, the
+    /// oldest first. What could not be read is said in the answer's `gap`; an error means that the platform could not be asked
+    /// at all. Without such a platform: nothing, and no gap.
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError>;
 
     /// Facts about whether an image can be pulled as it is asked. Pulls nothing. What could not be found out is among the facts
     /// as such; an error means that the engine could not be asked at all.

@@ -7,6 +7,8 @@ pub mod image_source;
 pub mod pull;
 pub mod registry_store;
 pub mod store;
+pub mod thing;
+pub mod trail;
 
 /// An error of a library underneath, kept for the log.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -23,6 +23,8 @@ pub struct PullQuestion {
     pub platform: Option<Platform>,
     /// The role that the definition names for pulling; `None` for the instance's own.
     pub execution_role: Option<String>,
+    /// The role that the definition gives its containers; `None` for none.
+    pub task_role: Option<String>,
     /// On whose machines.
     pub launch: Launch,
     /// What a start needs besides the image, with the same role and over the same network.
@@ -137,6 +139,7 @@ impl PullQuestion {
             environment: None,
             platform: None,
             execution_role: None,
+            task_role: None,
             launch: Launch::default(),
             uses: StartUses::default(),
         }

@@ -12,12 +12,13 @@ use std::time::Duration;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId};
-use layer0_domain::model::load_balancer::{LoadBalancer, Probe, Protocol, Visibility};
+use layer0_domain::model::listener_rule;
+use layer0_domain::model::load_balancer::{Action, LoadBalancer, Port, Probe, Protocol, Visibility};
 use layer0_domain::port::engine::{EngineError, LoadBalancerSeen};
 
 use super::client::chain;
 use super::proxy::{
-    Access, HealthCheck, HealthCheckKind, Holder, Listener, LoadBalancerConfig, Protocol as Spoken, Proxy, ProxyError,
+    Access, HealthCheck, HealthCheckKind, Holder, Listener, LoadBalancerConfig, Proxy, ProxyError, Rule, Serves,
     Subnet, Target, TargetHealth,
 };
 use super::services::judge::Traffic;
@@ -154,16 +155,8 @@ impl Balancers {
         };
         let mut listeners = Vec::new();
         for port in &wanted.ports {
-            let protocol = match port.protocol {
-                Protocol::Http => Spoken::Http,
-                Protocol::Tcp => Spoken::Tcp,
-                Protocol::Https | Protocol::Tls => {
-                    let message = format!("listener {port}: this engine can't end TLS");
-                    return Err(Box::new(Failure::new(FailureClass::Other, message)));
-                }
-            };
             let bind = vec![SocketAddr::new(bind, port.host_port)];
-            listeners.push(Listener { bind, protocol, target_port: port.container_port });
+            listeners.push(Listener { bind, serves: serves(port)? });
         }
         let (kind, port) = match wanted.probe() {
             Some(Probe::Http { port, path }) => (HealthCheckKind::Http { path }, Some(port)),
@@ -304,6 +297,27 @@ impl Balancers {
     /// Waits until a draining target has finished its requests.
     pub(super) async fn drained(&self, id: &LoadBalancerId, target: &str, limit: Duration) {
         self.proxy.drained(id.as_str(), target, limit).await;
+    }
+}
+
+fn serves(port: &Port) -> Result<Serves, Box<Failure>> {
+    let refused = |why: &str| Err(Box::new(Failure::new(FailureClass::Other, format!("listener {port}: {why}"))));
+    match (port.protocol, &port.action) {
+        (Protocol::Http, Action::Redirect { redirect_port }) => Ok(Serves::Redirect { https_port: *redirect_port }),
+        (Protocol::Http, Action::Forward { container_port, rules }) => {
+            Ok(Serves::Http { target_port: *container_port, rules: rules.iter().map(rule).collect() })
+        }
+        (Protocol::Tcp, Action::Forward { container_port, .. }) => Ok(Serves::Tcp { target_port: *container_port }),
+        (Protocol::Tcp, Action::Redirect { .. }) => refused("bytes can't be redirected"),
+        (Protocol::Https | Protocol::Tls, _) => refused("this engine can't end TLS"),
+    }
+}
+
+fn rule(it: &listener_rule::Rule) -> Rule {
+    Rule {
+        paths: it.paths().iter().map(|path| path.as_str().to_owned()).collect(),
+        hosts: it.hosts().iter().map(|host| host.as_str().to_owned()).collect(),
+        target_port: it.container_port(),
     }
 }
 

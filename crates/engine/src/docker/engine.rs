@@ -15,6 +15,8 @@ use layer0_domain::port::engine::{
     TaskSpec, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
+use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailQuery};
 
 use super::client::DockerError;
 use super::containers::end::volumes_remove;
@@ -34,7 +36,15 @@ type Copies = BTreeMap<u32, Vec<Arc<Container>>>;
 #[async_trait]
 impl Engine for DockerEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "docker", shared_host_ports: true, tls: false, one_way_links: false, is_remote: false }
+        Capabilities {
+            name: "docker",
+            shared_host_ports: true,
+            tls: false,
+            one_way_links: false,
+            is_remote: false,
+            container_ports_max: None,
+            spot: false,
+        }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
@@ -113,6 +123,12 @@ impl Engine for DockerEngine {
         Ok(observed)
     }
 
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.shared.known_or_down()?;
+        let things = super::inventory::inventory(&self.shared).await;
+        things.map_err(|error| self.shared.error("listing what it has of this instance", error))
+    }
+
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         let shared = &self.shared;
         let kind = match of {
@@ -131,6 +147,11 @@ impl Engine for DockerEngine {
             return Ok(logs::follow(shared, kind, of.id(), &query));
         }
         logs::read(shared, kind, of.id(), &query).map_err(|error| shared.error("reading a log", error))
+    }
+
+    /// Docker keeps no such records.
+    async fn trail(&self, _query: &TrailQuery) -> Result<Trail, EngineError> {
+        Ok(Trail::default())
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {

@@ -29,6 +29,10 @@ pub(super) const ROLE: &str = "layer0.role";
 pub(super) const ESSENTIAL: &str = "layer0.essential";
 /// How many containers of the task definition the copy has.
 pub(super) const SIZE: &str = "layer0.size";
+/// The kind of a network that joins two environments.
+pub(super) const LINK: &str = "link";
+/// The kind of a volume that outlives the copies that use it.
+pub(super) const SHARED_VOLUME: &str = "shared-volume";
 /// The two environments of a link's network.
 pub(super) const LINK_A: &str = "layer0.link.a";
 /// See [`LINK_A`].

@@ -20,6 +20,7 @@ mod config;
 mod containers;
 mod engine;
 mod images;
+mod inventory;
 mod labels;
 mod logs;
 mod networks;

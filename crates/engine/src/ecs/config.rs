@@ -31,7 +31,10 @@ pub struct EcsConfig {
     pub settle: Duration,
     /// How often what is under way is looked at.
     pub look_busy: Duration,
-    /// How often the rest is looked at.
+    /// How often it is looked for tasks that ended.
+    pub look_stops: Duration,
+    /// How often the rest is looked at, at least; with very many services so much more seldom that half of the calls that may
+    /// be made are left.
     pub look_quiet: Duration,
 }
 
@@ -52,6 +55,7 @@ impl EcsConfig {
             rates: Rates::default(),
             settle: Duration::from_secs(10),
             look_busy: Duration::from_secs(2),
+            look_stops: Duration::from_secs(5),
             look_quiet: Duration::from_secs(20),
         }
     }

@@ -12,21 +12,27 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
 use layer0_domain::port::pull::{PullEvidence, PullQuestion};
+use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailQuery};
 use tokio::sync::{Mutex, watch};
 
 use super::aws::{Aws, TaskFilter};
 use super::config::EcsConfig;
 use super::state::Shared;
-use super::{look, tasks};
+use super::{look, stops, tasks};
 
 /// How long `changed` may wait (contract of the port).
 const CHANGED_LIMIT: Duration = Duration::from_secs(30);
 
-/// The engine on AWS. Its loop ends when it is dropped.
+/// The most target groups of a service ("Registering multiple target groups with an Amazon ECS service": "up to five target
+/// groups"). There is one for each container port.
+const TARGET_GROUPS_MAX: usize = 5;
+
+/// The engine on AWS. Its loops end when it is dropped.
 pub struct EcsEngine {
     shared: Arc<Shared>,
     changes: Mutex<watch::Receiver<u64>>,
-    looking: tokio::task::JoinHandle<()>,
+    looking: [tokio::task::JoinHandle<()>; 2],
 }
 
 impl EcsEngine {
@@ -36,21 +42,32 @@ impl EcsEngine {
         let aws = Aws::new(sdk, config.rates);
         let shared = Arc::new(Shared::new(config, aws));
         let changes = Mutex::new(shared.changes());
-        let looking = tokio::spawn(look::run(Arc::downgrade(&shared)));
+        let looking =
+            [tokio::spawn(look::run(Arc::downgrade(&shared))), tokio::spawn(stops::run(Arc::downgrade(&shared)))];
         Self { shared, changes, looking }
     }
 }
 
 impl Drop for EcsEngine {
     fn drop(&mut self) {
-        self.looking.abort();
+        for looking in &self.looking {
+            looking.abort();
+        }
     }
 }
 
 #[async_trait]
 impl Engine for EcsEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "ecs", shared_host_ports: false, tls: true, one_way_links: true, is_remote: true }
+        Capabilities {
+            name: "ecs",
+            shared_host_ports: false,
+            tls: true,
+            one_way_links: true,
+            is_remote: true,
+            container_ports_max: Some(TARGET_GROUPS_MAX),
+            spot: true,
+        }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
@@ -96,8 +113,16 @@ impl Engine for EcsEngine {
         Ok(observed)
     }
 
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.shared.inventory().await
+    }
+
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         super::logs::read(&self.shared, of, query).await
+    }
+
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError> {
+        self.shared.trail(query).await
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
@@ -182,22 +207,16 @@ impl Shared {
 
     /// Task definitions of tasks that are gone: a crash may have left them.
     async fn stray_definitions(&self, observed: &mut Observed) -> Result<(), EngineError> {
-        for family in self.aws.definition_families(self.names.prefix()).await? {
-            if let Some(id) = self.names.task_of(&family) {
-                let known = observed.tasks.iter().any(|seen| seen.id == id);
-                if !known {
+        for entity in self.families_ours().await?.into_values() {
+            match entity {
+                EntityRef::Task(id) if observed.tasks.iter().all(|seen| seen.id != id) => {
                     observed.tasks.push(tasks::no_copies(&id));
                 }
-            }
-            if let Some((id, _)) = self.names.deployment_of(&family) {
-                let known = observed.services.iter().any(|seen| seen.id == id);
-                if !known {
-                    observed.services.push(super::services::ServiceState::default().seen(
-                        &id,
-                        &self.names,
-                        Duration::ZERO,
-                    ));
+                EntityRef::Service(id) if observed.services.iter().all(|seen| seen.id != id) => {
+                    let nothing = super::services::ServiceState::default();
+                    observed.services.push(nothing.seen(&id, &self.names, Duration::ZERO));
                 }
+                _ => {}
             }
         }
         Ok(())

@@ -89,14 +89,11 @@ impl Shared {
         let name = self.names.environment(id);
         let going = stacks::remove(&self.aws, |stack: &Stack| self.is_ours(stack), &name).await?;
         self.changed();
-        Ok(match going {
-            Going::On(waiting_for) => Removed::Going { waiting_for },
-            Going::Gone => {
-                self.state().environments.remove(id);
-                self.turn_forget(&EntityRef::Environment(id.clone()));
-                Removed::Gone
-            }
-        })
+        if going == Going::Gone {
+            self.state().environments.remove(id);
+            self.turn_forget(&EntityRef::Environment(id.clone()));
+        }
+        Ok(going.into())
     }
 
     /// An environment as it is; `None` for one that isn't there.
@@ -158,11 +155,17 @@ impl Shared {
         });
         let mut stack = told.stack;
         let result = self.stack_advance(&wanted, &mut stack).await;
-        if let Some(here) = self.state().balancers.get_mut(id) {
-            if stack.progress == Progress::Done {
-                here.in_force = Some((here.load_balancer.generation, here.load_balancer.ports.clone()));
-            }
-            here.stack = stack;
+        let mut state = self.state();
+        let Some(here) = state.balancers.get_mut(id) else { return result };
+        let before = here.in_force.clone();
+        if stack.progress == Progress::Done {
+            here.in_force = Some((here.load_balancer.generation, here.load_balancer.ports.clone()));
+        }
+        here.stack = stack;
+        if here.in_force != before {
+            // Services behind it may have other target groups to be registered in.
+            let behind = state.services.values_mut().filter(|service| service.is_behind(id));
+            behind.for_each(|service| service.is_busy = true);
         }
         result
     }
@@ -173,14 +176,11 @@ impl Shared {
         let name = self.names.load_balancer(id);
         let going = stacks::remove(&self.aws, |stack: &Stack| self.is_ours(stack), &name).await?;
         self.changed();
-        Ok(match going {
-            Going::On(waiting_for) => Removed::Going { waiting_for },
-            Going::Gone => {
-                self.state().balancers.remove(id);
-                self.turn_forget(&EntityRef::LoadBalancer(id.clone()));
-                Removed::Gone
-            }
-        })
+        if going == Going::Gone {
+            self.state().balancers.remove(id);
+            self.turn_forget(&EntityRef::LoadBalancer(id.clone()));
+        }
+        Ok(going.into())
     }
 
     /// A load balancer as it is; `None` for one that isn't there.
@@ -225,7 +225,8 @@ impl Shared {
     }
 }
 
-fn is_kind(stack: &Stack, kind: &str) -> bool {
+/// Whether a stack is for this kind of entity.
+pub(super) fn is_kind(stack: &Stack, kind: &str) -> bool {
     stack.tags.get(KIND).is_some_and(|has| has == kind)
 }
 

@@ -3,7 +3,7 @@
 //! A stream is called `l0/<entity>/<container>/<ecs task>`, so that one prefix finds all streams of an entity, those of past
 //! deployments and stopped copies included, and none of anybody else.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::engine::{EngineError, LogQuery, LogStream};
 
-use super::aws::{AwsError, LogEvent, Span};
+use super::aws::{AwsError, LogEvent, Span, Stream};
 use super::names::Names;
 use super::state::Shared;
 
@@ -26,6 +26,10 @@ const LATE_MS: i64 = 10_000;
 
 /// How often a follower of a task looks once more after its end.
 const LAST_LOOKS: u32 = 2;
+
+/// Streams whose newest lines are looked for: each takes a call of its own. A service that was rolled out for years has had
+/// thousands of copies.
+const STREAMS_MAX: usize = 40;
 
 /// Where the log of an entity is.
 #[derive(Debug, Clone)]
@@ -45,12 +49,30 @@ pub(super) async fn read(shared: &Arc<Shared>, of: &EntityRef, query: LogQuery) 
             .flat_map(stream::iter)
             .boxed());
     }
-    let events = match query.tail {
-        Some(most) => newest(shared, &place, span, most).await?,
-        None => all(shared, &place, span).await?,
+    let Some(most) = query.tail else { return whole(shared, place, span).await };
+    let (events, left_out) = newest(shared, &place, span, most).await?;
+    let lines: Vec<_> = events.into_iter().map(|event| line(&place, event)).collect();
+    Ok(stream::iter(left_out_line(left_out).into_iter().chain(lines).map(Ok).collect::<Vec<_>>()).boxed())
+}
+
+/// A whole log, page by page as it is read: it may be longer than anybody wants to hold.
+async fn whole(shared: &Arc<Shared>, place: Place, span: Span) -> Result<LogStream, EngineError> {
+    let (first, next) = shared.aws.log_page(&place.group, &place.prefix, span, None).await?;
+    let lines = |place: &Place, events: Vec<LogEvent>| -> Vec<Result<LogLine, EngineError>> {
+        events.into_iter().map(|event| Ok(line(place, event))).collect()
     };
-    let lines: Vec<_> = events.into_iter().map(|event| Ok(line(&place, event))).collect();
-    Ok(stream::iter(lines).boxed())
+    let first = lines(&place, first);
+    let shared = shared.clone();
+    let rest = stream::unfold((next, place), move |(token, place)| {
+        let shared = shared.clone();
+        async move {
+            match shared.aws.log_page(&place.group, &place.prefix, span, Some(token?)).await {
+                Ok((events, next)) => Some((lines(&place, events), (next, place))),
+                Err(error) => Some((vec![Err(error.into())], (None, place))),
+            }
+        }
+    });
+    Ok(stream::iter(first).chain(rest.flat_map(stream::iter)).boxed())
 }
 
 impl Shared {
@@ -87,19 +109,35 @@ fn line(place: &Place, event: LogEvent) -> LogLine {
     LogLine { container, line: event.line }
 }
 
-/// The newest lines of each container, in order of time.
-async fn newest(shared: &Shared, place: &Place, span: Span, most: u32) -> Result<Vec<LogEvent>, AwsError> {
+/// The newest lines of each container, in order of time, and how many older streams were not looked at.
+async fn newest(shared: &Shared, place: &Place, span: Span, most: u32) -> Result<(Vec<LogEvent>, usize), AwsError> {
     if most == 0 {
-        return Ok(vec![]);
+        return Ok((vec![], 0));
     }
     let streams = shared.aws.log_streams(&place.group, &place.prefix).await?.unwrap_or_default();
+    let (streams, left_out) = latest(streams, span);
     let mut events = Vec::new();
     for stream in streams {
         events.extend(shared.aws.log_newest(&place.group, &stream.name, span, most).await?);
     }
     // Stable: events of one stream keep their order within a millisecond.
     events.sort_by_key(|event| event.at);
-    Ok(events)
+    Ok((events, left_out))
+}
+
+/// The streams that were written to last, and how many others there are. One that was made after the span has nothing in it.
+fn latest(mut streams: Vec<Stream>, span: Span) -> (Vec<Stream>, usize) {
+    streams.retain(|stream| span.end.is_none_or(|end| stream.made.is_none_or(|made| made <= end)));
+    streams.sort_by_key(|stream| std::cmp::Reverse(stream.last.max(stream.made)));
+    let left_out = streams.len().saturating_sub(STREAMS_MAX);
+    streams.truncate(STREAMS_MAX);
+    (streams, left_out)
+}
+
+/// What says that there is more.
+fn left_out_line(streams: usize) -> Option<LogLine> {
+    let line = format!("[layer0: {streams} older streams are left out; without `--tail` all are read]");
+    (streams > 0).then(|| LogLine { container: "layer0".to_owned(), line })
 }
 
 async fn all(shared: &Shared, place: &Place, span: Span) -> Result<Vec<LogEvent>, AwsError> {
@@ -169,6 +207,8 @@ impl Follower {
         let span = Span { start: self.from, end: None };
         let first = std::mem::take(&mut self.is_first);
         let events = match self.tail.filter(|_| first) {
+            Some(most) if most > 0 => return self.first_look(most).await,
+            // Nothing of what there is, but all that comes.
             Some(most) => {
                 let events = all(&self.shared, &self.place, span).await?;
                 let kept = last_of_each(&events, most);
@@ -181,6 +221,20 @@ impl Follower {
         let new: Vec<LogEvent> = events.into_iter().filter(|event| !had.contains(event.id.as_str())).collect();
         self.remember(&new);
         Ok(new.into_iter().map(|event| line(&self.place, event)).collect())
+    }
+
+    /// The newest lines of each container, and what was written while they were looked for. The rest of the log, which may be
+    /// long, is not read.
+    async fn first_look(&mut self, most: u32) -> Result<Vec<LogLine>, AwsError> {
+        let span = Span { start: self.from, end: None };
+        let (mut shown, left_out) = newest(&self.shared, &self.place, span, most).await?;
+        let back = shown.last().map(|event| event.at.plus_ms(-LATE_MS));
+        let recent = all(&self.shared, &self.place, Span { start: self.from.max(back), end: None }).await?;
+        self.remember(&recent);
+        shown.extend(since(&shown, recent));
+        shown.sort_by_key(|event| event.at);
+        let lines = shown.into_iter().map(|event| line(&self.place, event));
+        Ok(left_out_line(left_out).into_iter().chain(lines).collect())
     }
 
     /// Notes what was handed out, forgets what can't come again, and moves on in time.
@@ -208,4 +262,68 @@ fn last_of_each(events: &[LogEvent], most: u32) -> Vec<LogEvent> {
         *count -= 1;
     }
     kept
+}
+
+/// Those of the recent events that came after what was shown, by stream. `GetLogEvents` gives no ids, so equal lines of the same
+/// moment are counted.
+fn since(shown: &[LogEvent], mut recent: Vec<LogEvent>) -> Vec<LogEvent> {
+    let key = |event: &LogEvent| (event.stream.clone(), event.at, event.line.clone());
+    let mut had: HashMap<(String, Timestamp, String), usize> = HashMap::new();
+    let mut newest: HashMap<&str, Timestamp> = HashMap::new();
+    for event in shown {
+        *had.entry(key(event)).or_default() += 1;
+        let at = newest.entry(&event.stream).or_insert(event.at);
+        *at = event.at.max(*at);
+    }
+    recent.retain(|event| match had.get_mut(&key(event)).filter(|left| **left > 0) {
+        Some(left) => {
+            *left -= 1;
+            false
+        }
+        None => newest.get(event.stream.as_str()).is_none_or(|at| event.at >= *at),
+    });
+    recent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(stream: &str, at: i64, line: &str) -> LogEvent {
+        LogEvent { id: String::new(), stream: stream.to_owned(), at: Timestamp(at), line: line.to_owned() }
+    }
+
+    #[test]
+    fn what_came_meanwhile_is_shown_once() {
+        let shown = [event("a", 10, "x"), event("a", 12, "y"), event("a", 12, "y")];
+        let recent = vec![
+            event("a", 9, "older, beyond the tail"),
+            event("a", 10, "x"),
+            event("a", 12, "y"),
+            event("a", 12, "y"),
+            event("a", 12, "y"),
+            event("a", 13, "z"),
+            event("b", 9, "another stream"),
+        ];
+        let found = since(&shown, recent);
+        let lines: Vec<&str> = found.iter().map(|event| event.line.as_str()).collect();
+        assert_eq!(lines, ["y", "z", "another stream"]);
+    }
+
+    #[test]
+    fn the_latest_streams_are_those_that_were_made_or_written_to_last() {
+        let stream = |name: &str, made: i64, last: Option<i64>| Stream {
+            name: name.to_owned(),
+            made: Some(Timestamp(made)),
+            last: last.map(Timestamp),
+        };
+        let mut streams: Vec<_> = (0..50).map(|at| stream("old", at, Some(at + 1))).collect();
+        streams.insert(7, stream("new", 1_000, None));
+        streams.insert(3, stream("long lived", 1, Some(900)));
+        let (kept, left_out) = latest(streams.clone(), Span::default());
+        assert_eq!((kept.len(), left_out), (STREAMS_MAX, 12));
+        assert_eq!([kept[0].name.as_str(), kept[1].name.as_str()], ["new", "long lived"]);
+        let (kept, _) = latest(streams, Span { start: None, end: Some(Timestamp(20)) });
+        assert!(kept.iter().all(|stream| stream.name != "new"), "it was made later");
+    }
 }

@@ -1,12 +1,13 @@
 //! The loop that looks: at what is under way often, at the rest now and then, and goes the next steps.
 //!
 //! A quiet service costs a tenth of a call: `DescribeServices` takes ten, and as long as it shows what it showed before, its
-//! tasks are not asked for.
+//! tasks are not asked for. Beside it, [`stops`](super::stops) looks which tasks ended, for one call a cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Weak;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
@@ -15,13 +16,21 @@ use tracing::debug;
 
 use super::aws::{AwsError, EcsTask, Span, TargetOf, TaskFilter};
 use super::names::Names;
+use super::services::ServiceState;
 use super::state::Shared;
+use super::stops;
 
 /// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
 const ALL_AT_ONCE: usize = 5;
 
+/// For how many pauses a look waits for wishes that keep coming.
+const WISHES_TOGETHER: u32 = 5;
+
 /// How many of the last lines of each container of a failed copy are kept with the failure.
 const LAST_WORDS: u32 = 20;
+
+/// How many clusters are looked at side by side: a look waits for AWS most of the time.
+pub(super) const CLUSTERS_AT_ONCE: usize = 8;
 
 /// Runs until the engine is gone.
 pub(super) async fn run(shared: Weak<Shared>) {
@@ -31,18 +40,23 @@ pub(super) async fn run(shared: Weak<Shared>) {
         let everything = Instant::now() >= quiet_due;
         let busy = here.pass(everything).await;
         if everything {
-            quiet_due = Instant::now() + here.config.look_quiet;
+            let calls = stops::calls(&here.services_by_cluster());
+            let pause = stops::pause(here.config.look_quiet, calls, here.config.rates.ecs_read.per_second);
+            quiet_due = Instant::now() + pause;
         }
-        let pause = if busy { here.config.look_busy } else { here.config.look_quiet };
-        here.pause(pause).await;
+        let next = quiet_due.saturating_duration_since(Instant::now());
+        here.pause(if busy { here.config.look_busy } else { next.max(here.config.look_busy) }).await;
     }
 }
 
 impl Shared {
-    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step.
+    /// Waits for the next look. A wish wakes the loop early, but never at once: the wish itself went the first step. Wishes
+    /// that come one upon the other, as when a server starts, are looked at together.
     async fn pause(&self, pause: Duration) {
         if tokio::time::timeout(pause, self.wake.notified()).await.is_ok() {
-            tokio::time::sleep(self.config.look_busy.min(pause)).await;
+            let gap = self.config.look_busy.min(pause);
+            let end = Instant::now() + gap * WISHES_TOGETHER;
+            while tokio::time::timeout_at(end.min(Instant::now() + gap), self.wake.notified()).await.is_ok() {}
         }
     }
 
@@ -57,8 +71,11 @@ impl Shared {
             busy = true;
             self.tried(self.balancer_turn(&id).await, "a load balancer");
         }
-        for (cluster, services) in self.services_due(everything) {
-            match self.services_look(&cluster, &services).await {
+        let looks = stream::iter(self.services_due(everything))
+            .map(|(cluster, services)| async move { self.services_look(&cluster, &services).await });
+        let looks: Vec<_> = looks.buffer_unordered(CLUSTERS_AT_ONCE).collect().await;
+        for look in looks {
+            match look {
                 Ok(restless) => busy |= restless,
                 Err(error) => {
                     busy = true;
@@ -143,15 +160,30 @@ impl Shared {
         if restless.is_empty() {
             return Ok(false);
         }
-        self.tasks_take_in(cluster, &restless).await?;
+        let (due, known): (Vec<&ServiceId>, Vec<&ServiceId>) =
+            restless.iter().partition(|id| self.state().services.get(**id).is_none_or(ServiceState::tasks_due));
+        self.tasks_take_in(cluster, &due).await?;
+        for id in known {
+            // Nothing of them changed but how long they run.
+            if let Some(service) = self.state().services.get_mut(id) {
+                let tasks = std::mem::take(&mut service.tasks);
+                let _ = service.tasks_put(&self.names, tasks, self.config.settle);
+            }
+        }
+        self.rollouts_take_in(&restless).await?;
         let mut busy = false;
         for id in restless {
             self.targets_take_in(id).await?;
             let _turn = self.turn(&EntityRef::Service(id.clone())).await;
             let result = self.service_advance(id).await;
-            if let Some(service) = self.state().services.get_mut(id) {
-                service.is_busy = result.is_err() || !service.is_steady(&self.names, self.config.settle);
-                busy |= service.is_busy;
+            {
+                // In one turn with the state: a load balancer that changes now marks the service after this.
+                let mut state = self.state();
+                let differs = self.targets_differ(&state, id);
+                if let Some(service) = state.services.get_mut(id) {
+                    service.is_busy = result.is_err() || differs || !service.is_steady(&self.names, self.config.settle);
+                    busy |= service.is_busy;
+                }
             }
             self.tried(result, "a service");
         }
@@ -161,6 +193,9 @@ impl Shared {
 
     /// Reads the tasks of services: those that run, and those that ended lately.
     async fn tasks_take_in(&self, cluster: &str, services: &[&ServiceId]) -> Result<(), AwsError> {
+        if services.is_empty() {
+            return Ok(());
+        }
         let mut ids: BTreeSet<String> = BTreeSet::new();
         if services.len() > ALL_AT_ONCE {
             for wanted in [true, false] {
@@ -191,7 +226,7 @@ impl Shared {
             for id in services {
                 if let Some(service) = state.services.get_mut(*id) {
                     let tasks = by_service.remove(*id).unwrap_or_default();
-                    let new = service.tasks_put(&self.names, tasks, self.config.settle).into_iter();
+                    let new = service.tasks_read(&self.names, tasks, self.config.settle).into_iter();
                     failed.extend(new.map(|(deployment, task)| ((*id).clone(), deployment, task)));
                 }
             }

@@ -23,14 +23,17 @@ mod definition;
 mod engine;
 mod environments;
 mod evidence;
+mod inventory;
 mod logs;
 mod look;
 mod names;
 mod services;
 mod stacks;
 mod state;
+mod stops;
 mod tasks;
 mod template;
+mod trail;
 
 pub use self::aws::{Rate, Rates};
 pub use self::config::EcsConfig;

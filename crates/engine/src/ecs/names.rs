@@ -4,6 +4,7 @@
 //! doubling it, and so that what is found can be told to whom it belongs without a look into a store.
 
 use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId};
+use layer0_domain::plan::load_balancer::Form;
 
 /// Which instance made it.
 const INSTANCE: &str = "layer0.instance";
@@ -59,15 +60,21 @@ impl Names {
         format!("{}{id}", self.prefix)
     }
 
-    /// The load balancer itself: as its stack, the instance's name cut where that is too long.
-    pub(super) fn balancer(&self, id: &LoadBalancerId) -> String {
-        let name = self.load_balancer(id);
+    /// The load balancer itself: as its stack, the instance's name cut where that is too long. One that passes bytes on has
+    /// another name than one that reads requests: a listener that makes the one out of the other makes a new load balancer
+    /// beside the old one, and no two may have the same name.
+    pub(super) fn balancer(&self, id: &LoadBalancerId, form: Form) -> String {
+        let end = match form {
+            Form::Bytes => format!("{id}-n"),
+            Form::Requests | Form::Classic => id.to_string(),
+        };
+        let name = format!("{}{end}", self.prefix);
         if name.len() <= BALANCER_NAME_MAX {
             return name;
         }
-        let room = BALANCER_NAME_MAX.saturating_sub(id.as_str().len() + 1);
+        let room = BALANCER_NAME_MAX.saturating_sub(end.len() + 1);
         let head: String = self.prefix.chars().take(room).collect();
-        format!("{}-{id}", head.trim_end_matches('-')).chars().take(BALANCER_NAME_MAX).collect()
+        format!("{}-{end}", head.trim_end_matches('-')).chars().take(BALANCER_NAME_MAX).collect()
     }
 
     /// A service.
@@ -150,9 +157,12 @@ mod tests {
     fn a_balancer_has_at_most_32_characters_and_keeps_its_id() {
         let id = LoadBalancerId::parse("frontend-0123456789").expect("an id");
         for instance in ["a", "prod", "production12345"] {
-            let name = Names::new(instance, "x").balancer(&id);
-            assert!(name.len() <= 32 && name.ends_with("frontend-0123456789"), "{name}");
-            assert!(!name.contains("--") && name.starts_with("l0-"), "{name}");
+            let of = |form| Names::new(instance, "x").balancer(&id, form);
+            assert_ne!(of(Form::Requests), of(Form::Bytes), "one stands beside the other for a while");
+            for (name, end) in [(of(Form::Requests), ""), (of(Form::Bytes), "-n"), (of(Form::Classic), "")] {
+                assert!(name.len() <= 32 && name.ends_with(&format!("frontend-0123456789{end}")), "{name}");
+                assert!(!name.contains("--") && name.starts_with("l0-"), "{name}");
+            }
         }
     }
 }

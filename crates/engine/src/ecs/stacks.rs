@@ -1,6 +1,7 @@
 //! One stack, brought to what is wanted of it step by step.
 
 use layer0_domain::model::failure::{Failure, FailureClass};
+use layer0_domain::port::engine::Removed;
 
 use super::aws::{Aws, AwsError, Kind, Stack, StackWanted};
 use super::template::FINGERPRINT;
@@ -199,8 +200,23 @@ pub(super) enum Going {
     /// It has.
     Gone,
     /// It goes on; what it waits for.
-    On(String),
+    On(&'static str),
+    /// It could not go, and has been begun again: what it waits for, and what hindered it.
+    Again(&'static str, String),
 }
+
+impl From<Going> for Removed {
+    fn from(going: Going) -> Self {
+        match going {
+            Going::Gone => Removed::Gone,
+            Going::On(waiting_for) => Removed::Going { waiting_for: waiting_for.to_owned() },
+            Going::Again(waiting_for, why) => Removed::Hindered { waiting_for: waiting_for.to_owned(), why },
+        }
+    }
+}
+
+/// What a stack waits for that is being taken away.
+const PARTS_TO_GO: &str = "its parts to be taken away";
 
 /// Takes a stack away, or goes on with that.
 pub(super) async fn remove(aws: &Aws, is_ours: impl Fn(&Stack) -> bool, name: &str) -> Result<Going, AwsError> {
@@ -209,18 +225,24 @@ pub(super) async fn remove(aws: &Aws, is_ours: impl Fn(&Stack) -> bool, name: &s
         return Ok(Going::Gone);
     }
     if stack.status == "DELETE_IN_PROGRESS" {
-        return Ok(Going::On("its parts to be taken away".to_owned()));
+        return Ok(Going::On(PARTS_TO_GO));
     }
     // After a failure (what is in use by others can't go) it is simply begun again, and what hinders is told.
-    let why = match stack.status.as_str() {
-        "DELETE_FAILED" => aws.stack_failure(&stack.id).await?,
-        _ => None,
-    };
+    let why = hindrance(aws, &stack).await?;
     aws.stack_delete(name).await?;
-    Ok(Going::On(match why {
-        Some(why) => format!("its parts to be taken away ({why})"),
-        None => "its parts to be taken away".to_owned(),
-    }))
+    Ok(match why {
+        Some(why) => Going::Again(PARTS_TO_GO, why),
+        None => Going::On(PARTS_TO_GO),
+    })
+}
+
+/// Why a stack is still there that was to go; `None` for one that was not, or is going.
+pub(super) async fn hindrance(aws: &Aws, stack: &Stack) -> Result<Option<String>, AwsError> {
+    if stack.status != "DELETE_FAILED" {
+        return Ok(None);
+    }
+    let why = aws.stack_failure(&stack.id).await?.unwrap_or_else(|| stack.reason.clone());
+    Ok(Some(if why.is_empty() { "AWS gave no reason".to_owned() } else { why }))
 }
 
 #[cfg(test)]

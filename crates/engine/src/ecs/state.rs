@@ -69,7 +69,11 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     state: Mutex<State>,
     turns: Mutex<HashMap<EntityRef, Arc<tokio::sync::Mutex<()>>>>,
+    /// Families of task definitions whose labels were looked at, and whether they are this instance's.
+    families: Mutex<HashMap<String, bool>>,
     changes: watch::Sender<u64>,
+    /// When a call about service deployments was refused last.
+    rollouts_refused: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Shared {
@@ -82,7 +86,9 @@ impl Shared {
             wake: Notify::new(),
             state: Mutex::default(),
             turns: Mutex::default(),
+            families: Mutex::default(),
             changes: watch::Sender::new(0),
+            rollouts_refused: Mutex::default(),
         }
     }
 
@@ -109,6 +115,16 @@ impl Shared {
         }
     }
 
+    /// Whether a family of task definitions is this instance's; `None` while nobody has looked.
+    pub(super) fn family_known(&self, family: &str) -> Option<bool> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner).get(family).copied()
+    }
+
+    /// Notes whose a family of task definitions is.
+    pub(super) fn family_note(&self, family: &str, ours: bool) {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner).insert(family.to_owned(), ours);
+    }
+
     /// Tells those who wait that something may have changed.
     pub(super) fn changed(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
@@ -117,6 +133,16 @@ impl Shared {
     /// A view of the changes from now on.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// When a call about service deployments was refused last.
+    pub(super) fn rollouts_refused(&self) -> Option<tokio::time::Instant> {
+        *self.rollouts_refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a call about service deployments was refused.
+    pub(super) fn rollouts_refuse(&self, at: tokio::time::Instant) {
+        *self.rollouts_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Whether a stack is this instance's.

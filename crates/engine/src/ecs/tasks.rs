@@ -10,7 +10,7 @@ use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{CopyId, TaskId};
 use layer0_domain::plan::stop_reason;
-use layer0_domain::port::engine::{CopySeen, CopyState, EngineError, Removed, TaskRun, TaskSeen, TaskSpec};
+use layer0_domain::port::engine::{Capacity, CopySeen, CopyState, EngineError, Removed, TaskRun, TaskSeen, TaskSpec};
 use layer0_domain::port::pull::Launch;
 
 use super::aws::{AwsError, EcsTask, Network, TaskFilter, TaskWanted};
@@ -23,6 +23,10 @@ use super::template::CAPACITY_PROVIDER;
 
 /// The most copies that one `RunTask` starts.
 const COPIES_A_CALL: u32 = 10;
+
+/// The capacity provider of every cluster of ours whose capacity costs less and may be taken back ("Amazon ECS clusters for
+/// Fargate").
+const FARGATE_SPOT: &str = "FARGATE_SPOT";
 
 /// How often ECS may have no room for a copy before the task has failed: with a look every few seconds about a minute.
 const PLACEMENTS: u32 = 20;
@@ -137,7 +141,10 @@ impl Shared {
             return Ok(());
         };
         let provider = match spec.launch {
-            Launch::Fargate => None,
+            Launch::Fargate => match spec.capacity {
+                Capacity::Regular => None,
+                Capacity::Spot => Some(FARGATE_SPOT.to_owned()),
+            },
             Launch::Ec2 => match self.environment_output(&spec.environment, CAPACITY_PROVIDER) {
                 Some(provider) => Some(provider),
                 None => {
@@ -150,7 +157,7 @@ impl Shared {
         let network = definition::has_own_address(&spec.definition, spec.launch).then(|| Network {
             subnets: self.config.private_subnets.clone(),
             security_groups,
-            public_ip: self.config.public_ip && provider.is_none(),
+            public_ip: self.config.public_ip && spec.launch == Launch::Fargate,
         });
         let mut first = started;
         while first < spec.copies {
@@ -249,7 +256,7 @@ impl Shared {
     fn task_judge(&self, spec: &TaskSpec) {
         let mut state = self.state();
         let Some(task) = state.tasks.get_mut(&spec.id) else { return };
-        let broken = task.copies.values().find(|copy| copy.is_stopped() && !has_run(copy));
+        let broken = task.copies.values().find(|copy| copy.is_stopped() && (!has_run(copy) || was_taken(copy)));
         let failure = match broken {
             Some(copy) => Some(cause::end(copy, Some(&spec.definition))),
             None if task.started.unwrap_or(0) > 0 && task.copies.is_empty() => Some(Failure::new(
@@ -301,6 +308,11 @@ impl Shared {
         self.aws.definition_family_delete(&self.names.task_family(id)).await?;
         Ok(Removed::Gone)
     }
+}
+
+/// Whether what a copy ran on was taken from it, so that its exit code says nothing about its work.
+fn was_taken(copy: &EcsTask) -> bool {
+    matches!(copy.stop_code.as_str(), "SpotInterruption" | "TerminationNotice" | "InfrastructureHealth")
 }
 
 /// Whether any container of a copy came to run: only then has it an exit code of its own.

@@ -11,14 +11,16 @@
 //! | `not-let-in`, `denied` | no statement lets the account in (for an account of its own), or one denies it |
 //! | `no-role`, `untrusted-role`, `weak-role` | the execution role is missing, not trusted with tasks, or may not pull |
 //! | `no-route`, `no-endpoint`, `shut-endpoint`, `no-egress` | the subnet has no way, an endpoint is missing or lets nobody in, the security group lets nothing out |
+//! | `not-passed` | the server may not pass the role that the definition's containers get (`taskRoleArn`) |
 //! | `unreadable` | nothing may be looked at |
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image_map::{EcrHost, partition_of};
 use layer0_domain::model::registry::Platform;
 use layer0_domain::port::pull::aws::{
-    ActedBy, AwsEvidence, DefaultRoute, EcrEvidence, EcrImage, Endpoint, EndpointKind, NetworkEvidence, Organization,
-    Peer, PolicyText, Puller, Role, RoleEvidence, RoleRights, Rule, SecurityGroup, Subnet,
+    ActedBy, AwsEvidence, Decision, DefaultRoute, EcrEvidence, EcrImage, Endpoint, EndpointKind, NetworkEvidence,
+    Organization, PassedRole, Passer, Passing, Peer, PolicyText, Puller, Role, RoleEvidence, RoleRights, Rule,
+    SecurityGroup, Simulated, Subnet, UsedAs,
 };
 use layer0_domain::port::pull::{Fact, PullQuestion, StartUses};
 
@@ -35,6 +37,8 @@ const DENY: &str = r#"{"Version": "2012-10-17", "Statement": [{"Sid": "closed", 
 const EXECUTION_ROLE: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [
     "ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage",
     "logs:*", "secretsmanager:GetSecretValue", "ssm:GetParameters"], "Resource": "*"}]}"#;
+const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+    "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
 const WEAK_ROLE: &str =
     r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}"#;
 
@@ -58,6 +62,7 @@ pub(super) fn evidence(question: &PullQuestion, platforms: &[Platform]) -> Optio
         },
         role: Fact::Known(role(case)),
         network,
+        passing: passing(case, question),
         added: StartUses::default(),
         ecr: Some(EcrEvidence {
             image: Fact::Known(image(case, question, platforms)),
@@ -86,6 +91,7 @@ fn unreadable(host: EcrHost) -> AwsEvidence {
         }),
         role: denied("iam:GetRole"),
         network: denied("ec2:DescribeSubnets"),
+        passing: None,
         added: StartUses::default(),
     }
 }
@@ -136,6 +142,21 @@ fn role(case: &str) -> RoleEvidence {
             }],
             boundary: None,
         }),
+    })
+}
+
+/// A definition with a role for its containers has it handed over. There is one role, `app`, which trusts tasks; any other does
+/// not exist.
+fn passing(case: &str, question: &PullQuestion) -> Option<Passing> {
+    let arn = question.task_role.clone()?;
+    let trust = arn.ends_with("/app").then(|| TRUST.to_owned());
+    let decision = if case == "not-passed" { Decision::ImplicitDeny } else { Decision::Allowed };
+    let result =
+        Simulated { action: "iam:PassRole".to_owned(), resource: arn.clone(), decision, missing_keys: Vec::new() };
+    let rights = Fact::Known(RoleRights::Simulated(vec![result]));
+    Some(Passing {
+        passer: Fact::Known(Passer { arn: format!("arn:aws:iam::{ACCOUNT}:role/layer0"), rights }),
+        roles: vec![PassedRole { arn, used_as: UsedAs::Task { trust: Fact::Known(trust) } }],
     })
 }
 

@@ -16,6 +16,8 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion, RemoteImage};
+use layer0_domain::port::thing::Thing;
+use layer0_domain::port::trail::{Trail, TrailAbout, TrailQuery};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::behaviour::{self, StartFault};
@@ -67,7 +69,15 @@ impl FakeEngine {
 #[async_trait]
 impl Engine for FakeEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "fake", shared_host_ports: true, tls: false, one_way_links: false, is_remote: false }
+        Capabilities {
+            name: "fake",
+            shared_host_ports: true,
+            tls: false,
+            one_way_links: false,
+            is_remote: false,
+            container_ports_max: None,
+            spot: false,
+        }
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {
@@ -76,6 +86,12 @@ impl Engine for FakeEngine {
 
     async fn remove(&self, entity: &EntityRef) -> Result<Removed, EngineError> {
         self.call(Op::Remove, |state| {
+            if let Some(why) = state.hindered.get(entity) {
+                return Ok(Removed::Hindered {
+                    waiting_for: "its parts to be taken away".to_owned(),
+                    why: why.clone(),
+                });
+            }
             Ok(match entity {
                 EntityRef::Environment(id) => state.environment_remove(id),
                 EntityRef::LoadBalancer(id) => {
@@ -94,6 +110,10 @@ impl Engine for FakeEngine {
         self.call(Op::Observe, |state| Ok(observe(state, &scope))).await
     }
 
+    async fn inventory(&self) -> Result<Vec<Thing>, EngineError> {
+        self.call(Op::Inventory, |state| Ok(inventory(state))).await
+    }
+
     async fn logs(&self, of: &EntityRef, query: LogQuery) -> Result<LogStream, EngineError> {
         let missing = || EngineError::Missing { entity: of.clone() };
         let owner = match of {
@@ -110,6 +130,29 @@ impl Engine for FakeEngine {
             Some((stream::iter(lines), follower))
         });
         Ok(stream::iter(first.lines).chain(later.flatten()).map(Ok).boxed())
+    }
+
+    async fn trail(&self, query: &TrailQuery) -> Result<Trail, EngineError> {
+        self.call(Op::Trail, |state| {
+            let is_wanted = |about: &Option<EntityRef>| match (&query.about, about) {
+                (TrailAbout::Instance, _) => true,
+                (TrailAbout::Environment { id, members }, Some(about)) => {
+                    matches!(about, EntityRef::Environment(of) if of == id) || members.contains(about)
+                }
+                (TrailAbout::Environment { .. }, None) => false,
+            };
+            let mut records: Vec<_> = state
+                .trail
+                .iter()
+                .filter(|(about, _)| is_wanted(about))
+                .map(|(_, record)| record.clone())
+                .filter(|it| query.start.is_none_or(|start| it.at >= start) && query.end.is_none_or(|end| it.at <= end))
+                .collect();
+            records.sort_by_key(|record| record.at);
+            records.drain(..records.len().saturating_sub(query.most as usize));
+            Ok(Trail { records, gap: state.trail_gap.clone() })
+        })
+        .await
     }
 
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
@@ -233,6 +276,29 @@ fn observe(state: &State, scope: &Scope) -> Observed {
         Scope::One(EntityRef::Deploy(_)) => {}
     }
     seen
+}
+
+/// One thing for each entity: that is all a world without machines has.
+fn inventory(state: &State) -> Vec<Thing> {
+    let copies = |count: usize| if count == 1 { "1 copy".to_owned() } else { format!("{count} copies") };
+    let environments = state.environments.keys().map(|id| {
+        let name = format!("fake-network-{id}");
+        Thing::of("network", name, "", EntityRef::Environment(id.clone()))
+    });
+    let load_balancers = state
+        .load_balancers
+        .ids()
+        .map(|id| Thing::of("load balancer", id.as_str(), "listening", EntityRef::LoadBalancer(id.clone())));
+    let services = state.services.iter().map(|(id, service)| {
+        Thing::of("service", id.as_str(), copies(service.copies.len()), EntityRef::Service(id.clone()))
+    });
+    let tasks = state
+        .tasks
+        .iter()
+        .map(|(id, task)| Thing::of("task", id.as_str(), copies(task.copies.len()), EntityRef::Task(id.clone())));
+    let things = environments.chain(load_balancers).chain(services).chain(tasks);
+    let hindrance = |thing: &Thing| thing.made_for.iter().find_map(|of| state.hindered.get(of)).cloned();
+    things.map(|thing| Thing { hindrance: hindrance(&thing), ..thing }).collect()
 }
 
 /// Linux on a processor.

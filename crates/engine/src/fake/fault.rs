@@ -15,10 +15,14 @@ pub enum Op {
     Remove,
     /// `observe`
     Observe,
+    /// `inventory`
+    Inventory,
     /// `logs`
     Logs,
     /// `pull_evidence`
     PullEvidence,
+    /// `trail`
+    Trail,
 }
 
 /// What goes wrong with a call.

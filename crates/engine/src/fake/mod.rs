@@ -15,11 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::CopyId;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::CopyState;
 use layer0_domain::port::pull::PullEvidence;
+use layer0_domain::port::trail::{TrailGap, TrailRecord};
 use tokio::sync::watch;
 
 mod aws;
@@ -137,6 +139,16 @@ impl FakeEngine {
         self.world.with(|state| state.evidence.insert(prefix.to_owned(), evidence));
     }
 
+    /// Lets the platform have written down something, about something of ours or about nothing in particular.
+    pub fn trail_write(&self, about: Option<EntityRef>, record: TrailRecord) {
+        self.world.with(|state| state.trail.push((about, record)));
+    }
+
+    /// What the platform's records are said to lack from now on.
+    pub fn set_trail_gap(&self, gap: Option<TrailGap>) {
+        self.world.with(|state| state.trail_gap = gap);
+    }
+
     /// Lets the next call of `op` for which nothing else was scripted go wrong.
     pub fn fail_next(&self, op: Op, fault: Fault) {
         self.world.lock().faults.fail_next(op, fault);
@@ -150,6 +162,14 @@ impl FakeEngine {
     /// Takes back the faults that have not come yet.
     pub fn clear_faults(&self) {
         self.world.lock().faults.clear();
+    }
+
+    /// Lets every removal of an entity end in vain for this reason; `None` takes that back.
+    pub fn hinder(&self, entity: &EntityRef, why: Option<&str>) {
+        self.world.with(|state| match why {
+            Some(why) => drop(state.hindered.insert(entity.clone(), why.to_owned())),
+            None => drop(state.hindered.remove(entity)),
+        });
     }
 
     /// From now on all calls hang, until [`unfreeze`](Self::unfreeze).

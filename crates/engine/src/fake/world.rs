@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{CopyId, EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{EnvironmentSeen, Removed};
 use layer0_domain::port::pull::PullEvidence;
+use layer0_domain::port::trail::{TrailGap, TrailRecord};
 
 use super::behaviour::{Behaviours, Pace};
 use super::copy::Step;
@@ -86,8 +88,14 @@ pub(super) struct State {
     pub(super) behaviours: Behaviours,
     /// What is found out about images, by `host/path` or `host/path:tag`.
     pub(super) evidence: BTreeMap<String, PullEvidence>,
+    /// What the platform wrote down, and about what of ours.
+    pub(super) trail: Vec<(Option<EntityRef>, TrailRecord)>,
+    /// What is said to be missing of it.
+    pub(super) trail_gap: Option<TrailGap>,
     pub(super) pace: Pace,
     pub(super) faults: Faults,
+    /// What can't be taken away, and why.
+    pub(super) hindered: BTreeMap<EntityRef, String>,
     pub(super) available: bool,
     /// Grows with each change that `observe` would show.
     pub(super) version: u64,
@@ -109,8 +117,11 @@ impl State {
             tasks: BTreeMap::new(),
             behaviours: Behaviours::default(),
             evidence: BTreeMap::new(),
+            trail: Vec::new(),
+            trail_gap: None,
             pace,
             faults: Faults::default(),
+            hindered: BTreeMap::new(),
             available: true,
             version: 0,
             view: 0,

@@ -8,3 +8,4 @@ mod pulls;
 mod services;
 mod suite;
 mod support;
+mod sweep;

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use layer0_domain::model::failure::FailureClass;
-use layer0_domain::model::load_balancer::Visibility;
+use layer0_domain::model::listener_rule::{PathPattern, Rule};
+use layer0_domain::model::load_balancer::{Action, Port, Protocol, Visibility};
 use layer0_domain::port::engine::{CopyState, Engine, Want};
+use layer0_testkit::until::until;
 use serde_json::json;
 
 use crate::support::{Instance, Stage, definition, environment, free_port, get, image, revision, run, tool, tool_with};
@@ -54,6 +56,48 @@ async fn an_update_under_load_fails_no_request() {
     }
     assert!(good > 0);
     assert_eq!(get(&target, "/").await, Some((200, "second".to_owned())));
+    stage.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_lead_to_other_containers_of_the_same_copies() {
+    let stage = Stage::new().await;
+    let (port, clear) = (free_port(), free_port());
+    let mut balancer = stage.balancer_wanted("lb", port, 8080);
+    let rule = |path: &str| Rule::new(vec![PathPattern::parse(path).expect("a path")], vec![], 8081).expect("a rule");
+    let ruled = |path: &str| {
+        let action = Action::Forward { container_port: 8080, rules: vec![rule(path)] };
+        Port { action, ..Port::forward(port, 8080, Protocol::Http) }
+    };
+    balancer.ports = vec![ruled("/api/*"), Port::redirect(clear, 443)];
+    let address = stage.balancer(&balancer, &[]).await;
+    let container = |name: &str, port: &str| {
+        tool_with(name, &["serve", port], json!({ "environment": [{ "name": "ANSWER", "value": name }] }))
+    };
+    let mut spec = stage.service_wanted("web", 2, json!([container("web", "8080"), container("api", "8081")]));
+    spec.load_balancer = Some(balancer.id.clone());
+    stage.service(&spec).await;
+    stage.steady(&spec).await;
+    let target = format!("{address}:{port}");
+    // The health check asks the first container only.
+    until("the other container to answer", || async {
+        match get(&target, "/api/").await {
+            Some((200, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    for (path, answer) in [("/", "web"), ("/api/x", "api"), ("/api", "web"), ("/v1/x", "web")] {
+        assert_eq!(get(&target, path).await, Some((200, answer.to_owned())), "{path}");
+    }
+    let redirected = get(&format!("{address}:{clear}"), "/").await.map(|(status, _)| status);
+    assert_eq!(redirected, Some(301));
+    balancer.ports[0] = ruled("/v1/*");
+    balancer.generation = balancer.generation.next();
+    stage.balancer(&balancer, &[]).await;
+    for (path, answer) in [("/api/x", "web"), ("/v1/x", "api")] {
+        assert_eq!(get(&target, path).await, Some((200, answer.to_owned())), "{path}");
+    }
     stage.leave().await;
 }
 

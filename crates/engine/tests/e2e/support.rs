@@ -18,8 +18,8 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun, TaskSeen,
-    TaskSpec, Want,
+    Capacity, CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
+    TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_domain::port::pull::Launch;
@@ -271,6 +271,7 @@ impl Stage {
             definition,
             run: TaskRun::Once,
             launch: Launch::Fargate,
+            capacity: Capacity::Regular,
             generation: Generation(1),
         }
     }
@@ -282,7 +283,7 @@ impl Stage {
             environment: self.environment.id.clone(),
             kind: LoadBalancerKind::Application,
             visibility: Visibility::Public,
-            ports: vec![Port { host_port, container_port, protocol: Protocol::Http, certificate_arn: None }],
+            ports: vec![Port::forward(host_port, container_port, Protocol::Http)],
             health_check: HealthCheck {
                 target: format!("TCP:{container_port}"),
                 path: "/".to_owned(),
@@ -387,6 +388,7 @@ impl Stage {
             match self.engine.remove(entity).await {
                 Ok(Removed::Gone) => Ok(()),
                 Ok(Removed::Going { waiting_for }) => Err(waiting_for),
+                Ok(Removed::Hindered { waiting_for, why }) => Err(format!("{waiting_for} ({why})")),
                 Err(error) => Err(error.to_string()),
             }
         })

@@ -7,11 +7,18 @@ use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_testkit::aws::{Behaviour, FakeAws, FakeAwsConfig};
 use layer0_testkit::engine_suite::{CONTAINER, Role, Subject, TALK};
 
+mod balancers;
 mod budget;
 mod faults;
+mod going_back;
+mod histories;
 mod machines;
 mod pull_check;
+mod rollouts;
+mod spot;
 mod stage;
+mod sweep;
+mod trail;
 
 use stage::engine;
 

@@ -9,17 +9,13 @@ use crate::common::archive::archive;
 use crate::common::http::Connection;
 use crate::common::instance::Instance;
 use crate::common::run::{Said, run};
+use crate::emulator::{Network, emulator, execution_role, repository_create};
+use crate::script::Place;
 
 /// The network that ministack has from its start.
 const VPC: &str = "vpc-00000001";
 /// Its subnets.
 const SUBNETS: &str = "subnet-00000001,subnet-00000002";
-
-/// `host:port` of the emulator.
-pub(crate) fn emulator() -> String {
-    let url = std::env::var("LAYER0_TEST_MINISTACK").expect("LAYER0_TEST_MINISTACK is set by scripts/aws.sh");
-    url.trim_start_matches("http://").trim_end_matches('/').to_owned()
-}
 
 /// An instance on the emulator, with an image of its own in the emulator's registry.
 pub(crate) struct Cloud {
@@ -41,19 +37,35 @@ impl std::ops::DerefMut for Cloud {
     }
 }
 
-/// The flags of a server on the emulator whose state is in the table.
+impl Place for Cloud {
+    fn instance(&self) -> &Instance {
+        &self.instance
+    }
+}
+
+/// The flags of a server on the emulator whose state is in the table, in the network that the emulator has from its start.
 pub(crate) fn flags(table: &str) -> Vec<String> {
-    let map = format!("registry.example.com|{}", emulator());
-    let endpoint = format!("http://{}", emulator());
+    flags_by(&emulator(), table)
+}
+
+/// The same for one that reaches the emulator by way of `host:port`. Images are pulled from the emulator itself.
+pub(crate) fn flags_by(way: &str, table: &str) -> Vec<String> {
+    let network = Network { vpc: VPC.to_owned(), subnets: SUBNETS.to_owned() };
+    flags_in(way, table, &network, "arn:aws:iam::123456789012:role/l0-execution", &[])
+}
+
+fn flags_in(way: &str, table: &str, network: &Network, role: &str, rules: &[String]) -> Vec<String> {
+    let map = [&[format!("registry.example.com|{}", emulator())], rules].concat().join(",");
+    let endpoint = format!("http://{way}");
     let pairs = [
         ("--engine", "ecs"),
         ("--aws-region", "us-east-1"),
         ("--endpoint-url", &endpoint),
         ("--table", table),
-        ("--aws-vpc", VPC),
-        ("--aws-private-subnets", SUBNETS),
-        ("--aws-public-subnets", SUBNETS),
-        ("--aws-execution-role", "arn:aws:iam::123456789012:role/l0-execution"),
+        ("--aws-vpc", &network.vpc),
+        ("--aws-private-subnets", &network.subnets),
+        ("--aws-public-subnets", &network.subnets),
+        ("--aws-execution-role", role),
         ("--image-map", &map),
     ];
     pairs.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect()
@@ -63,29 +75,53 @@ impl Cloud {
     /// A server, and `VERSION`s of an image in the registry of the emulator.
     #[track_caller]
     pub(crate) fn with_versions(versions: &[&str]) -> Self {
-        let mut instance = Instance::prepared(&[]);
-        let table = format!("layer0-{}", instance.name);
-        instance.flags_add(&flags(&table));
-        instance.server_start();
-        let repository = format!("{}/app", instance.name);
-        let it = Self { instance, repository };
-        it.repository_create();
-        for version in versions {
-            it.push(version);
-        }
+        Self::with_flags(versions, flags)
+    }
+
+    /// The same, with other flags for a server with a table.
+    #[track_caller]
+    pub(crate) fn with_flags(versions: &[&str], flags: impl FnOnce(&str) -> Vec<String>) -> Self {
+        let instance = Instance::prepared(&[]);
+        let flags = flags(&format!("layer0-{}", instance.name));
+        let it = Self::started(instance, &flags, "app");
+        it.fill(versions);
         it
     }
 
-    /// ECR makes no repository on a push.
+    /// As [`with_versions`](Self::with_versions), in a network and with a role that stand up to the pull check.
     #[track_caller]
-    fn repository_create(&self) {
-        let headers = "X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.CreateRepository\r\n\
-             Content-Type: application/x-amz-json-1.1\r\nConnection: close\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ecr/aws4_request, SignedHeaders=host, Signature=0\r\n";
-        let body = format!("{{\"repositoryName\": \"{}\"}}", self.repository);
-        let mut connection = Connection::open(&emulator()).expect("the emulator listens");
-        let answer = connection.request("POST", "/", headers, body.as_bytes()).expect("an answer");
-        assert_eq!(answer.status, 200, "{answer:?}");
+    pub(crate) fn checked(versions: &[&str]) -> Self {
+        let it = Self::of("app");
+        it.fill(versions);
+        it
+    }
+
+    /// As [`checked`](Self::checked), with a repository of this name, and no image in it yet. What is written as
+    /// `registry.layer0.test/NAME` lies there.
+    #[track_caller]
+    pub(crate) fn of(repository: &str) -> Self {
+        let instance = Instance::prepared(&[]);
+        let role = execution_role(&format!("{}-execution", instance.name));
+        let rule = format!("registry.layer0.test|{}/{}", emulator(), instance.name);
+        let mut flags = flags_in(&emulator(), &format!("layer0-{}", instance.name), &Network::create(), &role, &[rule]);
+        flags.push("--aws-public-ip".to_owned());
+        Self::started(instance, &flags, repository)
+    }
+
+    #[track_caller]
+    fn started(mut instance: Instance, flags: &[String], repository: &str) -> Self {
+        instance.flags_add(flags);
+        instance.server_start();
+        let repository = format!("{}/{repository}", instance.name);
+        repository_create(&repository);
+        Self { instance, repository }
+    }
+
+    #[track_caller]
+    fn fill(&self, versions: &[&str]) {
+        for version in versions {
+            self.push(version);
+        }
     }
 
     #[track_caller]
@@ -106,6 +142,12 @@ impl Cloud {
     /// Makes a deploy of one container that does these steps, by the image's friendly name.
     #[track_caller]
     pub(crate) fn deploy(&self, name: &str, version: &str, steps: &[&str], port: Option<u16>) -> Said {
+        let file = self.document(&format!("{name}-{version}.json"), name, version, steps, port);
+        self.l0(&["deploy", "create", &file, name]).ok()
+    }
+
+    /// Writes the task definition of one container that does these steps.
+    pub(crate) fn document(&self, file: &str, name: &str, version: &str, steps: &[&str], port: Option<u16>) -> String {
         let mut container = serde_json::json!({
             "name": name,
             "image": format!("registry.example.com/{}:{version}", self.repository),
@@ -115,8 +157,7 @@ impl Cloud {
             container["portMappings"] = serde_json::json!([{ "containerPort": port }]);
         }
         let document = serde_json::json!({ "AWSEBDockerrunVersion": 2, "containerDefinitions": [container] });
-        let file = self.file(&format!("{name}-{version}.json"), document.to_string());
-        self.l0(&["deploy", "create", &file, name]).ok()
+        self.file(file, document.to_string())
     }
 
     /// The containers that really run with images of this instance, by id.

@@ -1,8 +1,18 @@
-//! The built program on ECS: an emulator of AWS that runs real containers on the machine's Docker engine.
-//! `scripts/aws.sh` starts the emulator and says where it is; without it these tests fail.
+//! The built program on ECS: on an emulator of AWS that runs real containers on the machine's Docker engine, and on the fake
+//! AWS of the test kit for what the emulator lacks. `scripts/aws.sh` starts the emulator and says where it is; without it
+//! these tests fail.
 
 mod cloud;
 #[path = "../common/mod.rs"]
 mod common;
+mod emulator;
+mod every_command;
+mod faults;
+mod guestbook;
+mod line_r;
+mod machines;
 mod main_path;
+mod on_fake;
+mod pull_check;
+mod script;
 mod servers;

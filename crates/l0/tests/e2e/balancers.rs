@@ -7,7 +7,56 @@ use serde_json::json;
 use crate::common::http::{self, Connection};
 use crate::common::port::free_port;
 use crate::common::until::until;
-use crate::stage::Stage;
+use crate::stage::{Stage, container};
+
+#[test]
+fn rules_choose_a_container_port_and_a_redirect_leads_to_https() {
+    let stage = Stage::with_versions(&["v1"]);
+    stage.l0(&["environment", "create", "dev"]).ok();
+    let part = |name: &str, port: u16| {
+        let more = json!({
+            "portMappings": [{ "containerPort": port }],
+            "environment": [{ "name": "ANSWER", "value": name }],
+        });
+        container(name, "v1", &["serve", &port.to_string(), "sleep"], &more)
+    };
+    stage.deploy_of("app", json!({ "containerDefinitions": [part("web", 8080), part("api", 8081)] }));
+    let clear = free_port();
+    let redirect = format!("{clear}:443");
+    let first = stage.balancer("dev", "web", &["--redirect", &redirect]);
+    stage.l0(&["service", "create", "dev", "app", "app:1", "--loadbalancer", "web"]).ok();
+    let at = format!("localhost:{first}");
+    let mut held = Connection::open_as(&at, "shop.test").expect("a connection");
+    let answers = |held: &mut Connection, path: &str, name: &str| {
+        let answer = held.get(path).expect("the connection was dropped");
+        assert_eq!((answer.status, answer.body.as_str()), (200, format!("v1 {name}").as_str()), "{path}");
+    };
+    answers(&mut held, "/api/x", "web");
+    let path_rule = format!("{first}:path=/api/*:8081");
+    stage.l0(&["loadbalancer", "addrule", "web", &path_rule]).ok().says(&path_rule);
+    // The health check asks the first container only.
+    until("the other container to answer", || match http::get(&at, "/api/") {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    answers(&mut held, "/api/x?y=1", "api");
+    answers(&mut held, "/api", "web");
+    let host_rule = format!("{first}:host=*.api.test:8081");
+    stage.l0(&["loadbalancer", "addrule", "web", &host_rule, "--place", "1"]).ok();
+    let mut other = Connection::open_as(&at, "V1.API.test:80").expect("a connection");
+    answers(&mut other, "/", "api");
+    answers(&mut held, "/", "web");
+    stage.l0(&["loadbalancer", "droprule", "web", &path_rule]).ok();
+    answers(&mut held, "/api/x", "web");
+
+    let mut clear = Connection::open_as(&format!("localhost:{clear}"), "shop.test").expect("a connection");
+    let answer = clear.get("/a?b=c").expect("an answer");
+    assert_eq!((answer.status, answer.header("location")), (301, Some("https://shop.test/a?b=c")));
+    // What no container maps, and what a load balancer can't do, is refused.
+    let said = stage.l0(&["loadbalancer", "addrule", "web", &format!("{first}:path=/x:9999")]);
+    assert_eq!(said.code, Some(4), "{}", said.all());
+    said.says("9999").says("portMappings");
+}
 
 #[test]
 fn listeners_come_and_go_alone() {

@@ -43,7 +43,7 @@ fn line_r_in_the_order_of_a_user() {
     ok("environment link dev other --bi-directional=false");
     assert_eq!(stage.one(&["environment", "get", "other"])["links"].as_array().map(Vec::len), Some(0));
     ok("environment unlink dev other -bi-directional=false");
-    ok("environment logs --tail 20 dev").says("create environment").says("update environment");
+    ok("environment logs --tail 40 dev").says("create environment").says("update environment");
     ok("environment logs dev -tail 1");
 
     // Deploys.

@@ -42,6 +42,11 @@ fn a_users_day() {
     assert!(l0.ok("loadbalancer addport web 18081:80/http").contains("18081:80/HTTP"));
     assert!(!l0.ok("loadbalancer dropport dev:web 18081").contains("18081"));
     l0.refused(3, "loadbalancer dropport web 18081");
+    let rule = "18080:path=/api/*,host=*.example.com:80";
+    assert!(l0.ok(&format!("loadbalancer addrule web {rule}")).contains(rule));
+    assert!(!l0.ok(&format!("loadbalancer droprule web {rule}")).contains("path="));
+    assert!(l0.ok("loadbalancer addport web 18081:443/redirect").contains("18081:443/REDIRECT"));
+    l0.ok("loadbalancer dropport web 18081");
     assert_eq!(l0.json("loadbalancer healthcheck web")["health_check"]["interval"], 10);
     assert_eq!(l0.json("loadbalancer healthcheck -healthcheck-path /x web")["health_check"]["path"], "/x");
     assert_eq!(l0.json("loadbalancer idletimeout web 90")["idle_timeout"], 90);

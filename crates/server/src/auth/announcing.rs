@@ -31,6 +31,11 @@ impl Changes {
         self.0.send_replace(());
     }
 
+    /// Whether anybody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     /// Hears of all that changes from now on.
     pub(crate) fn listen(&self) -> watch::Receiver<()> {
         self.0.subscribe()
@@ -156,6 +161,10 @@ impl AccessStore for Announcing {
 
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
         self.inner.token_touch(id, at).await
+    }
+
+    async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
+        self.inner.shut_out_count().await
     }
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {

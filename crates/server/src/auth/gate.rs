@@ -15,7 +15,7 @@ use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::{Admission, Gate, PullCredentialMinter};
 
 use super::PULL_USER;
-use super::sign_in::{Known, SignIn, Signed, Verdict, may_all, next_look};
+use super::sign_in::{Known, LookBy, SignIn, Signed, Verdict, may_all, next_look};
 use super::signed::{Access, Claims, Keys, PULL_CREDENTIAL_S};
 
 /// Decides about every request of the registry.
@@ -97,16 +97,17 @@ impl Gate for RegistryGate {
         let mut changes = self.sign_in.changes.listen();
         loop {
             // The first look is for what has changed since the request was admitted.
-            let admission = match self.sign_in.still(&headers, peer).await {
-                Ok(verdict) => self.judge(verdict, Some((&repository, &[action]))).await,
-                Err(why) => Err(why.into()),
+            let (by, admission) = match self.sign_in.still(&headers, peer).await {
+                Ok(verdict) => (LookBy::of(&verdict), self.judge(verdict, Some((&repository, &[action]))).await),
+                Err(why) => (LookBy::Soon, Err(why.into())),
             };
-            match admission {
+            let by = match admission {
+                Ok(Admission::Allowed(_)) => by,
                 // A store that does not answer for a moment ends nothing that was begun by right.
-                Ok(Admission::Allowed(_) | Admission::Unavailable | Admission::Throttled { .. }) | Err(_) => {}
+                Ok(Admission::Unavailable | Admission::Throttled { .. }) | Err(_) => LookBy::Soon,
                 Ok(Admission::Challenge | Admission::Forbidden(_)) => return,
-            }
-            next_look(&mut changes).await;
+            };
+            next_look(&mut changes, self.sign_in.clock.as_ref(), by).await;
         }
     }
 }

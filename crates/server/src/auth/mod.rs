@@ -28,7 +28,7 @@ use layer0_domain::model::access::Secret;
 pub(crate) use announcing::{Announcing, Changes};
 pub(crate) use gate::{RegistryGate, SignedPulls};
 pub(crate) use password::{Passwords, refusal};
-pub(crate) use sign_in::SignIn;
+pub(crate) use sign_in::{SignIn, hear_others};
 #[cfg(test)]
 pub(crate) use sign_in::{Signed, Verdict};
 pub(crate) use signed::Keys;

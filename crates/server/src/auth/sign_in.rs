@@ -23,6 +23,7 @@ use super::password::Passwords;
 use super::signed::{Claims, Keys, Session};
 use super::throttle::Throttle;
 use super::{PULL_USER, Presented, presented};
+use crate::app::App;
 
 /// Who a request comes from.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct Known {
     pub(crate) session: Option<Session>,
     /// When a signed credential ends.
     pub(crate) expires: Option<Timestamp>,
+    /// When the token behind the credential ends; `None` for a password, and for a token without an end.
+    pub(crate) ends: Option<Timestamp>,
 }
 
 /// Whether a signed credential is looked at.
@@ -62,15 +65,79 @@ pub(crate) enum Signed {
     Refused,
 }
 
-/// How often it is looked whether a right has ended that nobody told of: by its time, or through another server.
+/// How often the clock is looked at for what ends by its time, and the store is asked again that did not answer.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Waits until it is worth looking again whether somebody still may what goes on.
-pub(crate) async fn next_look(changes: &mut watch::Receiver<()>) {
+/// How often it is asked whether another server shut somebody out. With the read that follows it is the longest that anything
+/// goes on which was begun by a right that another server took away.
+const OTHERS: Duration = Duration::from_secs(2);
+
+/// When to look again whether somebody still may what goes on, though nobody tells of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookBy {
+    /// No right of it ends by itself.
+    Never,
+    /// Then a right ends.
+    End(Timestamp),
+    /// It could not be found out: soon.
+    Soon,
+}
+
+impl LookBy {
+    /// For a verdict.
+    pub(crate) fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Known(known) => known.ends.map_or(LookBy::Never, LookBy::End),
+            Verdict::Nothing | Verdict::Wrong => LookBy::Never,
+            Verdict::Throttled { .. } => LookBy::Soon,
+        }
+    }
+}
+
+/// Waits until it is worth looking again whether somebody still may what goes on: somebody was shut out, here or by another
+/// server, or `by` has come. Reads nothing but the clock, so that what goes on costs no read while nobody is shut out.
+pub(crate) async fn next_look(changes: &mut watch::Receiver<()>, clock: &dyn Clock, by: LookBy) {
+    let due = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match by {
+                LookBy::Soon => return,
+                LookBy::End(at) if at <= clock.now() => return,
+                LookBy::End(_) | LookBy::Never => {}
+            }
+        }
+    };
     tokio::select! {
         // Whoever tells lives as long as the server.
         _ = changes.changed() => {}
-        () = tokio::time::sleep(LOOK) => {}
+        () = due => {}
+    }
+}
+
+/// Asks again and again whether another server shut somebody out, and tells everybody who waits: one small read in
+/// [`OTHERS`], and none while nobody waits, however many streams are open. Ends when the app stops.
+pub(crate) async fn hear_others(app: App) {
+    // Nobody else writes to a store that this process has for itself.
+    if app.store.version().is_some() {
+        return;
+    }
+    let mut known = None;
+    while !app.stop.asked() {
+        tokio::select! {
+            () = tokio::time::sleep(OTHERS) => {}
+            () = app.stop.wait() => return,
+        }
+        if !app.sign_in.changes.is_heard() {
+            continue;
+        }
+        match app.access.shut_out_count().await {
+            Ok(count) if known == Some(count) => {}
+            Ok(count) => {
+                known = Some(count);
+                app.sign_in.changes.tell();
+            }
+            Err(why) => tracing::warn!(error = %why, "it could not be asked whether another server shut somebody out"),
+        }
     }
 }
 
@@ -203,7 +270,8 @@ impl SignIn {
         };
         let session = Some(Session::Token(token.id.clone(), start(&token.hash)));
         let caller = Caller { who, token: Some(token.id.clone()), rights: rights.clone() };
-        Some((Known { caller, at_most: rights, session, expires: None }, token))
+        let ends = token.expires;
+        Some((Known { caller, at_most: rights, session, expires: None, ends }, token))
     }
 
     /// A signed credential opens only what it names, and only as long as what it was made with lives.
@@ -277,6 +345,7 @@ impl SignIn {
                     caller,
                     session: None,
                     expires,
+                    ends: None,
                 })));
             }
             Some(Session::Anonymous) => {
@@ -287,6 +356,7 @@ impl SignIn {
                     caller,
                     session,
                     expires,
+                    ends: None,
                 })));
             }
             Some(session) => self.resumed(session).await?,
@@ -313,6 +383,7 @@ impl SignIn {
                 action: "sign_in".to_owned(),
                 target: String::new(),
                 status: 401,
+                environment: None,
             };
             if let Err(why) = self.access.audit_append(&record).await {
                 tracing::error!(error = %why, "a refused sign-in could not be written to the audit log");
@@ -337,7 +408,7 @@ fn by_password(access: UserAccess) -> Verdict {
     let rights = rights_of(&access);
     let caller = Caller { who: Who::User(access.user.name.clone()), token: None, rights: rights.clone() };
     let session = Some(Session::Password(access.user.name, mark));
-    Verdict::Known(Box::new(Known { caller, at_most: rights, session, expires: None }))
+    Verdict::Known(Box::new(Known { caller, at_most: rights, session, expires: None, ends: None }))
 }
 
 /// Enough of a hash to tell one from another.

@@ -15,7 +15,7 @@ use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry::Repository;
 use layer0_domain::port::store::{Entity, StoreExt};
 
-use super::sign_in::{self, Signed, Verdict};
+use super::sign_in::{self, LookBy, Signed, Verdict};
 use crate::app::App;
 use crate::error::{ApiError, missing};
 
@@ -40,6 +40,8 @@ pub(crate) struct Note {
     pub(crate) caller: Option<Caller>,
     /// To what.
     pub(crate) target: String,
+    /// In which environment, or to which.
+    pub(crate) environment: Option<EnvironmentId>,
 }
 
 impl Trail {
@@ -95,6 +97,11 @@ impl SignedIn {
         self.trail.with(|note| note.target = target.to_string());
     }
 
+    /// Says in which environment the request does something, for the audit log.
+    pub(crate) fn within(&self, environment: &EnvironmentId) {
+        self.trail.with(|note| note.environment = Some(environment.clone()));
+    }
+
     /// Whether the caller may do something on a place.
     pub(crate) fn may(&self, action: Action, place: Place<'_>) -> bool {
         self.caller.rights.may(action, place)
@@ -127,13 +134,15 @@ impl SignedIn {
         async move {
             let mut changes = sign_in.changes.listen();
             loop {
-                match sign_in.who(&headers, peer, Signed::Refused).await {
-                    Ok(Verdict::Known(known)) if known.caller.rights.may(action, place.place()) => {}
+                let by = match sign_in.who(&headers, peer, Signed::Refused).await {
+                    Ok(Verdict::Known(known)) if known.caller.rights.may(action, place.place()) => {
+                        LookBy::of(&Verdict::Known(known))
+                    }
                     // A store that does not answer for a moment ends nothing that was begun by right.
-                    Err(_) => {}
+                    Err(_) => LookBy::Soon,
                     Ok(_) => return,
-                }
-                sign_in::next_look(&mut changes).await;
+                };
+                sign_in::next_look(&mut changes, sign_in.clock.as_ref(), by).await;
             }
         }
     }
@@ -167,6 +176,7 @@ impl SignedIn {
         let found = app.store.environment_get(id).await?.ok_or_else(|| missing(&entity))?;
         let place = OwnedPlace::new(found.owner, found.name.to_string());
         self.about(place.place());
+        self.within(id);
         self.on(action, place.place(), || missing(&entity))?;
         Ok(place)
     }
@@ -193,7 +203,10 @@ impl SignedIn {
             EntityRef::LoadBalancer(_) | EntityRef::Service(_) | EntityRef::Task(_) => {
                 let found: Entity = app.store.entity_get(entity).await?.ok_or_else(gone)?;
                 match found.environment() {
-                    Some(id) => environment_place(app, id).await?,
+                    Some(id) => {
+                        self.within(id);
+                        environment_place(app, id).await?
+                    }
                     None => OwnedPlace::new(None, ""),
                 }
             }

@@ -47,6 +47,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("aws-private-subnets", "IDS", "Subnets for tasks, machines and private load balancers, separated by commas"),
     ("aws-public-subnets", "IDS", "Subnets for public load balancers, separated by commas"),
     ("aws-execution-role", "ARN", "The role that pulls images and writes logs, for deploys that name none"),
+    ("aws-rate", "TIMES", "How fast AWS is called: 2 is twice as fast as usual, for an account with higher limits"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];

@@ -3,7 +3,7 @@
 use super::{ConfigError, Given};
 
 /// What an instance on AWS must know of its account. Credentials are no part of it: they come from the SDK's own chain.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct AwsConfig {
     /// The region; `None` for what the SDK finds.
     pub(crate) region: Option<String>,
@@ -21,6 +21,8 @@ pub(crate) struct AwsConfig {
     pub(crate) execution_role: Option<String>,
     /// Whether tasks get a public address.
     pub(crate) public_ip: bool,
+    /// How many times as fast as usual AWS is called; `None` for once.
+    pub(crate) rate: Option<f64>,
 }
 
 impl AwsConfig {
@@ -57,6 +59,7 @@ impl AwsConfig {
                 Some(given) => given.boolean()?,
                 None => false,
             },
+            rate: find("aws_rate", &["LAYER0_AWS_RATE"]).map(|given| rate(&given)).transpose()?,
         })
     }
 
@@ -68,6 +71,14 @@ impl AwsConfig {
             (false, false) => return Ok(()),
         };
         Err(ConfigError::Flags(format!("the engine `ecs` has to know {missing}")))
+    }
+}
+
+/// How many times as fast as usual. So far from 1 that it can't be meant, it is a mistake.
+fn rate(given: &Given) -> Result<f64, ConfigError> {
+    match given.text.parse::<f64>() {
+        Ok(times) if (0.01..=1000.0).contains(&times) => Ok(times),
+        _ => Err(given.wrong("must be a number from 0.01 to 1000")),
     }
 }
 

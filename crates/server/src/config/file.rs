@@ -30,6 +30,7 @@ pub(super) struct FileConfig {
     aws_public_subnets: Option<Several>,
     aws_execution_role: Option<String>,
     aws_public_ip: Option<bool>,
+    aws_rate: Option<f64>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -75,6 +76,7 @@ impl FileConfig {
             "aws_public_subnets" => self.aws_public_subnets.as_ref().map(Several::text),
             "aws_execution_role" => self.aws_execution_role.clone(),
             "aws_public_ip" => self.aws_public_ip.map(|on| on.to_string()),
+            "aws_rate" => self.aws_rate.map(|times| times.to_string()),
             "log" => self.log.clone(),
             "log_format" => self.log_format.clone(),
             _ => None,

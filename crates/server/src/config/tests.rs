@@ -55,6 +55,7 @@ fn an_error_names_its_origin() {
         assert!(ecs.contains("not built into"), "{ecs}");
     }
     assert!(error(&["--data-dir", &data, "--endpoint-url", "localhost"], &[]).starts_with("--endpoint-url: "));
+    assert!(error(&["--data-dir", &data, "--aws-rate", "0"], &[]).starts_with("--aws-rate: `0` must be a number"));
     assert!(error(&["--data-dri", &data], &[]).contains("'--data-dir'"), "the closest flag");
 
     std::fs::write(dir.path().join("layer0.toml"), "instance = \"x\"\nlisten_on = \"y\"\n").expect("written");

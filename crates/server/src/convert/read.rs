@@ -12,13 +12,16 @@ use layer0_domain::model::environment::OperatingSystem;
 use layer0_domain::model::glob::Glob;
 use layer0_domain::model::id::{DeployId, EnvironmentId, LoadBalancerId};
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::load_balancer::{HealthCheck, HealthTarget, LoadBalancerKind, Port, Protocol, Visibility};
+use layer0_domain::model::listener_rule::{HostPattern, PathPattern, PatternError, Rule, RuleError};
+use layer0_domain::model::load_balancer::{
+    Action, HealthCheck, HealthTarget, LoadBalancerKind, Port, Protocol, Visibility,
+};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry;
 use layer0_domain::ops::environment::{EnvironmentChange, NewEnvironment};
 use layer0_domain::ops::image::{CheckFor, PullCheck};
-use layer0_domain::ops::load_balancer::{LoadBalancerChange, NewLoadBalancer};
+use layer0_domain::ops::load_balancer::{LoadBalancerChange, NewLoadBalancer, NewRule};
 use layer0_domain::ops::service::{COPIES_MAX, NewService, ServiceChange};
 use layer0_domain::ops::task::NewTask;
 use layer0_domain::port::pull::Launch;
@@ -152,7 +155,10 @@ fn port(it: &wire::Port) -> Read<Port> {
         Ok(port) => Ok(port),
         Err(_) => Err(ApiError::value(format!("{what} {value} is no port (1 to 65535)"))),
     };
-    let container_port = number(it.container_port, "ContainerPort")?;
+    let container_port = match it.redirect_port {
+        None => number(it.container_port, "ContainerPort")?,
+        Some(_) => 0,
+    };
     let host_port = number(it.host_port, "HostPort")?;
     if it.protocol.is_empty() {
         return Err(ApiError::value("Protocol is required"));
@@ -161,7 +167,41 @@ fn port(it: &wire::Port) -> Read<Port> {
         ApiError::value(format!("Unrecognized protocol '{}'", it.protocol)).hint("HTTP, HTTPS, TCP or TLS")
     })?;
     let certificate_arn = Some(it.certificate_arn.clone()).filter(|arn| !arn.is_empty());
-    Ok(Port { host_port, container_port, protocol, certificate_arn })
+    let rules = it.rules.iter().map(rule).collect::<Read<Vec<Rule>>>()?;
+    let action = match it.redirect_port {
+        None => Action::Forward { container_port, rules },
+        Some(redirect_port) => {
+            if it.container_port != 0 || !rules.is_empty() {
+                let message = format!("port {host_port} redirects, so nothing of it goes to a container");
+                return Err(ApiError::value(message).hint("leave out ContainerPort and Rules"));
+            }
+            Action::Redirect { redirect_port: number(redirect_port, "RedirectPort")? }
+        }
+    };
+    Ok(Port { host_port, protocol, certificate_arn, action })
+}
+
+fn rule(it: &wire::PortRule) -> Read<Rule> {
+    let container_port = match u16::try_from(it.container_port) {
+        Ok(port) if port > 0 => port,
+        _ => {
+            return Err(ApiError::value(format!(
+                "a rule's ContainerPort {} is no port (1 to 65535)",
+                it.container_port
+            )));
+        }
+    };
+    let unfit = |why: PatternError| ApiError::value(why.to_string());
+    let paths = it.paths.iter().map(|text| PathPattern::parse(text)).collect::<Result<_, _>>().map_err(unfit)?;
+    let hosts = it.hosts.iter().map(|text| HostPattern::parse(text)).collect::<Result<_, _>>().map_err(unfit)?;
+    Rule::new(paths, hosts, container_port).map_err(|why| {
+        let error = ApiError::value(why.to_string());
+        match why {
+            RuleError::Patterns(_) | RuleError::Wildcards(_) => error.hint("make two rules of it"),
+            RuleError::MatchesAll => error.hint("what no rule matches goes to the port's own ContainerPort"),
+            RuleError::Twice(_) => error,
+        }
+    })
 }
 
 fn ports(all: &[wire::Port]) -> Read<Vec<Port>> {
@@ -215,7 +255,7 @@ pub(crate) fn new_load_balancer(it: wire::CreateLoadBalancerRequest) -> Read<New
     };
     let mut listeners = ports(&it.ports)?;
     if listeners.is_empty() {
-        listeners.push(Port { host_port: 80, container_port: 80, protocol: Protocol::Http, certificate_arn: None });
+        listeners.push(Port::forward(80, 80, Protocol::Http));
     }
     Ok(NewLoadBalancer {
         name,
@@ -237,10 +277,21 @@ pub(crate) fn load_balancer_change(it: wire::UpdateLoadBalancerRequest) -> Read<
     let host_port = |port: &i64| {
         u16::try_from(*port).map_err(|_| ApiError::value(format!("host port {port} is no port (1 to 65535)")))
     };
+    let added = |it: &wire::RuleChange| {
+        let place = match it.place.map(usize::try_from) {
+            None => None,
+            Some(Ok(place)) if place > 0 => Some(place),
+            Some(_) => return Err(ApiError::value("a rule's Place is 1 for the first, 2 for the second, and so on")),
+        };
+        Ok(NewRule { host_port: host_port(&it.host_port)?, rule: rule(&it.rule)?, place })
+    };
+    let removed = |it: &wire::RuleChange| Ok((host_port(&it.host_port)?, rule(&it.rule)?));
     Ok(LoadBalancerChange {
         ports: it.ports.as_deref().map(ports).transpose()?,
         add_ports: ports(&it.add_ports)?,
         remove_ports: it.remove_ports.iter().map(host_port).collect::<Read<Vec<u16>>>()?,
+        add_rules: it.add_rules.iter().map(added).collect::<Read<_>>()?,
+        remove_rules: it.remove_rules.iter().map(removed).collect::<Read<_>>()?,
         health_check: it.health_check.map(health_check).transpose()?,
         idle_timeout_s: it.idle_timeout.map(|it| count(it, "IdleTimeout", 1, IDLE_TIMEOUT_MAX_S)).transpose()?,
         cross_zone: it.cross_zone,
@@ -277,7 +328,7 @@ pub(crate) fn check_for(it: &wire::ImageCheckQuery) -> Read<CheckFor> {
     })
 }
 
-fn pull_check(skip: bool) -> PullCheck {
+pub(crate) fn pull_check(skip: bool) -> PullCheck {
     if skip { PullCheck::Skipped } else { PullCheck::Made }
 }
 
@@ -318,6 +369,7 @@ pub(crate) fn new_task(it: wire::CreateTaskRequest) -> Read<NewTask> {
         copies: count(it.copies.unwrap_or(1), "Copies", 1, COPIES_MAX)?,
         overrides,
         stateful: it.stateful,
+        spot: it.spot,
         pull_check: pull_check(it.skip_pull_check),
     })
 }

@@ -9,6 +9,7 @@ use layer0_domain::model::deploy::{Deploy, DeployImage};
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::model::listener_rule::Rule;
 use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, Port, Protocol, Visibility};
 use layer0_domain::model::operation::{Operation, OperationEvent};
 use layer0_domain::model::owner::{Member, TagRule};
@@ -110,9 +111,19 @@ pub(crate) fn environment(it: &Environment, seen: Option<&EnvironmentSeen>) -> w
 pub(crate) fn port(it: &Port) -> wire::Port {
     wire::Port {
         certificate_arn: it.certificate_arn.clone().unwrap_or_default(),
-        container_port: i64::from(it.container_port),
+        container_port: it.container_port().map_or(0, i64::from),
         host_port: i64::from(it.host_port),
         protocol: it.protocol.as_str().to_owned(),
+        redirect_port: it.redirect_port().map(i64::from),
+        rules: it.rules().iter().map(rule).collect(),
+    }
+}
+
+fn rule(it: &Rule) -> wire::PortRule {
+    wire::PortRule {
+        paths: it.paths().iter().map(|path| path.as_str().to_owned()).collect(),
+        hosts: it.hosts().iter().map(|host| host.as_str().to_owned()).collect(),
+        container_port: i64::from(it.container_port()),
     }
 }
 
@@ -161,9 +172,11 @@ pub(crate) fn load_balancer(
     }
 }
 
-/// Where clients go. The port is left out where it is the scheme's own.
+/// Where clients go: to what is not sent elsewhere. The port is left out where it is the scheme's own.
 fn url(address: &str, ports: &[Port]) -> String {
-    let http = ports.iter().find(|port| matches!(port.protocol, Protocol::Http | Protocol::Https));
+    let http = ports
+        .iter()
+        .find(|port| matches!(port.protocol, Protocol::Http | Protocol::Https) && port.redirect_port().is_none());
     match (http, ports.first()) {
         (Some(port), _) => {
             let (scheme, own) = if port.protocol == Protocol::Https { ("https", 443) } else { ("http", 80) };
@@ -204,7 +217,10 @@ pub(crate) fn service(it: &Service, around: ServiceAround, seen: Option<&Service
     let mut failed_shown = false;
     for (at, deployment) in it.deployments.iter().enumerate() {
         let (running, pending) = counted(Some(deployment));
-        let failed = matches!(deployment.state, DeploymentState::Failed | DeploymentState::RolledBack);
+        let failed = matches!(
+            deployment.state,
+            DeploymentState::Failed | DeploymentState::RolledBack | DeploymentState::Aborted
+        );
         let status = if at == 0 {
             "PRIMARY"
         } else if running + pending > 0 {
@@ -300,6 +316,7 @@ pub(crate) fn task(it: &Task, environment_name: String, seen: Option<&TaskSeen>)
         task_id: it.id.to_string(),
         task_name: it.name.to_string(),
         stateful: it.stateful,
+        spot: it.spot,
         copies: i64::from(it.copies),
         cause: cause.map(failure),
         images: it.images.iter().map(pinned).collect(),

@@ -178,6 +178,7 @@ impl Follower<'_> {
         let _turn = told.turn(&operation.entity).await;
         match app.engine.remove(&operation.entity).await {
             Ok(Removed::Going { waiting_for }) => Ok(Step::Wait(format!("waiting for {waiting_for}"))),
+            Ok(Removed::Hindered { waiting_for, why }) => Ok(Step::Wait(format!("waiting for {waiting_for} ({why})"))),
             Ok(Removed::Gone) => {
                 let purge = Alongside::Purge(operation.entity.clone(), entity.generation());
                 let step = self.end(OperationState::Succeeded, None, "gone", purge).await;
@@ -209,7 +210,10 @@ impl Follower<'_> {
         };
         match verdict {
             Verdict::Wait(text) => Ok(Step::Wait(text)),
-            Verdict::Done(text) => {
+            Verdict::Done(mut text) => {
+                if let Entity::Service(it) = &entity {
+                    text = service::told(self.operation.verb, it, &text);
+                }
                 let alongside = match (entity, outcome) {
                     (Entity::Service(it), _) => Alongside::Update(Entity::Service(service::healthy(it, now))),
                     (Entity::Task(it), outcome @ Some(_)) => Alongside::Update(Entity::Task(Task { outcome, ..it })),
@@ -228,9 +232,7 @@ impl Follower<'_> {
             Verdict::RollBack(cause) => {
                 let Entity::Service(it) = entity else { return Ok(Step::Again) };
                 let back = service::rolled_back(it, cause.clone(), now);
-                let wanted = back.wanted();
-                let to = format!("{}:{}", wanted.deploy_name, wanted.deploy_version);
-                let text = format!("{}; rolled back to {to}", cause.message);
+                let text = format!("{}; rolled back to {}", cause.message, back.wanted().label());
                 let alongside = Alongside::Update(Entity::Service(back));
                 self.end(OperationState::RolledBack, Some(cause), &text, alongside).await
             }

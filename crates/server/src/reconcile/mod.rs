@@ -11,15 +11,15 @@
 //! repeated, by the same follower or by another one after a crash; nothing is remembered here that the store does not
 //! know, but for what the engine was last told.
 //!
-//! At the start, and every [`RESYNC`], the engine is told of everything and strays are swept ([`sweep`]).
+//! At the start, and every [`RESYNC`], the engine is told of everything; until the next time strays are swept ([`sweep`]).
 //!
 //! Where several servers share a store, each operation has its follower in one of them, and one of them resyncs: whoever
 //! holds the lease ([`lease`]).
 
 mod follow;
 mod lease;
-mod sweep;
-mod tell;
+pub(crate) mod sweep;
+pub(crate) mod tell;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -29,11 +29,11 @@ use layer0_domain::model::id::OperationId;
 use layer0_domain::model::operation::Operation;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::app::App;
-pub(crate) use lease::{LeaseTimes, Leases};
-use lease::{Outcome, with_lease};
+pub(crate) use lease::{LeaseTimes, Leases, Outcome, with_lease};
+use sweep::Logged;
 use tell::Told;
 
 /// How often everything is told to the engine again, and strays are looked for, though nothing changed.
@@ -82,11 +82,12 @@ impl Nudge {
 
 /// Runs until the app stops, then returns when no follower is in the middle of a step.
 pub(crate) async fn run(app: App) {
-    let told = Arc::new(Told::default());
+    let told = app.told.clone();
     let mut parts = JoinSet::new();
     parts.spawn(pump(app.clone()));
     parts.spawn(followers(app.clone(), told.clone()));
     parts.spawn(resync(app.clone(), told));
+    parts.spawn(crate::auth::hear_others(app.clone()));
     parts.spawn(uploads(app));
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {
@@ -195,14 +196,12 @@ async fn resync(app: App, told: Arc<Told>) {
 async fn rounds(app: &App, told: &Told) {
     let mut nudges = app.nudge.listen();
     let mut complained = String::new();
+    let logged = Arc::new(Logged::default());
     while !app.stop.asked() {
         nudges.mark_unchanged();
         let pause = match tell::everything(app, told).await {
             Ok(complete) => {
                 complained.clear();
-                if let Err(why) = sweep::sweep(app, told).await {
-                    debug!(error = %why, "strays could not be looked for");
-                }
                 if complete { RESYNC } else { RETRY_REFUSED }
             }
             Err(why) => {
@@ -223,7 +222,14 @@ async fn rounds(app: &App, told: &Told) {
                 continue;
             }
         };
+        // A sweep waits for what takes minutes to go. It is dropped where it stands when the next round is due, and begun
+        // anew after it.
+        let sweeping = async {
+            sweep::by_itself(app, &logged).await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
+            () = sweeping => {}
             () = tokio::time::sleep(pause) => {}
             () = told.asked_again() => tokio::time::sleep(RETRY).await,
             () = app.stop.wait() => {}

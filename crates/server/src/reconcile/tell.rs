@@ -1,8 +1,10 @@
 //! Telling the engine what is wanted.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _};
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::EnvironmentId;
@@ -11,12 +13,16 @@ use layer0_domain::model::service::Service;
 use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::environment::{linked_with, reachable_from};
-use layer0_domain::port::engine::{EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
+use layer0_domain::port::engine::{Capacity, EngineError, Revision, ServiceMode, ServiceSpec, TaskRun, TaskSpec, Want};
 use layer0_domain::port::pull::Launch;
 use layer0_domain::port::store::{Entity, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::app::App;
+
+/// How many entities of a kind the engine is told of side by side when it is told of everything: engines that ask a distant
+/// service about each can ask about many at once.
+const AT_ONCE: usize = 64;
 
 /// What the engine was last told of each entity, so that it is told again only what changed, and whose turn it is to tell.
 ///
@@ -125,10 +131,10 @@ fn service(app: &App, it: &Service) -> ServiceSpec {
         id: it.id.clone(),
         name: it.name.clone(),
         environment: it.environment.clone(),
-        desired_count: it.desired_count,
+        desired_count: it.copies_wanted(),
         revision: Revision {
             deployment: wanted.id.clone(),
-            label: format!("{}:{}", wanted.deploy_name, wanted.deploy_version),
+            label: wanted.label(),
             definition: present(app, &wanted.definition),
         },
         mode: if it.halted() { ServiceMode::Halted } else { ServiceMode::Run },
@@ -150,6 +156,7 @@ fn task(app: &App, it: &Task) -> TaskSpec {
             TaskWanted::Stop => TaskRun::Stop,
         },
         launch: Launch::of_stateful(it.stateful),
+        capacity: if it.spot { Capacity::Spot } else { Capacity::Regular },
         generation: it.generation,
     }
 }
@@ -221,11 +228,18 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
     let mut complete = true;
     told.again.lock().await.clear();
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
-        for summary in app.store.summary_list(kind).await? {
+        let mut summaries = app.store.summary_list(kind).await?;
+        // Neighbours together: an engine may ask about them in one go.
+        summaries.sort_by(|a, b| a.environment.cmp(&b.environment));
+        let told_of = stream::iter(summaries).map(|summary| async move {
             let result = ensure_present(app, told, &summary.entity, Anew::Yes).await;
+            (summary.entity, result)
+        });
+        let mut told_of = pin!(told_of.buffer_unordered(AT_ONCE));
+        while let Some((entity, result)) = told_of.next().await {
             let mut refusals = told.refusals.lock().await;
             match result {
-                Ok(()) => drop(refusals.remove(&summary.entity)),
+                Ok(()) => drop(refusals.remove(&entity)),
                 Err(TellError::Store(why)) => return Err(why.into()),
                 Err(TellError::Engine(why @ (EngineError::Unavailable { .. } | EngineError::Throttled { .. }))) => {
                     return Err(why.into());
@@ -234,8 +248,8 @@ pub(crate) async fn everything(app: &App, told: &Told) -> Result<bool, TellError
                     complete = false;
                     let text = chain(&why);
                     // Said once, not at every round.
-                    if refusals.insert(summary.entity.clone(), text.clone()).as_ref() != Some(&text) {
-                        tracing::warn!(error = text, "the engine did not take {}", summary.entity);
+                    if refusals.insert(entity.clone(), text.clone()).as_ref() != Some(&text) {
+                        tracing::warn!(error = text, "the engine did not take {entity}");
                     }
                 }
             }

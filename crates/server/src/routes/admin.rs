@@ -2,14 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Html;
+use axum::response::{Html, Response};
 use layer0_api::types as wire;
+use layer0_domain::model::access::Action;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::happened::{self, About};
 use super::{Errors, log};
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::{OwnedPlace, SignedIn};
 use crate::error::ApiError;
 use crate::extract::ApiQuery;
 
@@ -41,13 +43,14 @@ async fn health() -> Json<&'static str> {
 #[utoipa::path(get, path = "/admin/config", operation_id = "admin_config", tag = "admin",
     responses((status = 200, body = wire::ApiConfig, description = "No secret stands in it."), Errors))]
 async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiConfig>, ApiError> {
+    let network = app.identity.network.as_ref();
     Ok(Json(wire::ApiConfig {
         instance: app.identity.instance.clone(),
-        vpc_id: String::new(),
+        vpc_id: network.map(|network| network.vpc.clone()).unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        public_subnets: vec![],
-        private_subnets: vec![],
-        kind: "local".to_owned(),
+        public_subnets: network.map(|network| network.public_subnets.clone()).unwrap_or_default(),
+        private_subnets: network.map(|network| network.private_subnets.clone()).unwrap_or_default(),
+        kind: if network.is_some() { "aws" } else { "local" }.to_owned(),
         engine: app.engine.capabilities().name.to_owned(),
         registry_name: app.identity.registry_name.clone(),
         registry_address: app.identity.registry.current.clone(),
@@ -56,15 +59,22 @@ async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiCon
 
 /// What happened in the instance
 ///
-/// The events of all operations, as a log.
+/// The events of all operations, the audit log, and, on AWS, what CloudTrail wrote down about what this instance's role did: one
+/// log in the order of time. With `follow=true` as server-sent events, `event: line`, each a `LogLine`. Admins only.
 #[utoipa::path(get, path = "/admin/logs", operation_id = "admin_logs", tag = "admin",
-    params(("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query)),
+    params(("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query),
+        ("follow" = Option<bool>, Query)),
     responses((status = 200, body = Vec<wire::LogFile>, description = "One file."), Errors))]
 async fn logs(
     who: SignedIn,
     State(app): State<App>,
     ApiQuery(query): ApiQuery<wire::LogQuery>,
-) -> Result<Json<Vec<wire::LogFile>>, ApiError> {
+) -> Result<Response, ApiError> {
     who.must_administer()?;
-    Ok(Json(log::operations(&app, &log::query(&query)?, None).await?))
+    let query = log::query(&query)?;
+    if query.follow {
+        let ended = who.ended(&app, Action::Admin, OwnedPlace::new(None, ""));
+        return happened::followed(&app, About::Instance, query, ended).await;
+    }
+    happened::answer(&app, About::Instance, &query).await
 }

@@ -51,6 +51,7 @@ fn filter(it: &wire::AuditQuery) -> Result<AuditFilter, ApiError> {
         start: time(&it.start, "start")?,
         end: time(&it.end, "end")?,
         who: it.who.clone().filter(|who| !who.is_empty()),
+        environment: None,
         most: limit.min(SHOWN_MAX),
     })
 }

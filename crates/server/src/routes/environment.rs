@@ -14,6 +14,7 @@ use layer0_domain::port::store::StoreExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::happened::{self, About};
 use super::{Errors, Visible, accepted, created, log};
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -59,6 +60,9 @@ async fn create(
     let scaled = new.scale > 0;
     let mut made = environment::environment_create(&ctx, new).await?;
     who.about(&made.entity);
+    if let EntityRef::Environment(id) = &made.entity {
+        who.within(id);
+    }
     if scaled {
         made.warnings.extend(environment::scale_warning(&ctx));
     }
@@ -101,6 +105,7 @@ async fn update(
         who.on_environment(&app, other, Action::Admin).await?;
     }
     who.about(EntityRef::Environment(id.clone()));
+    who.within(&id);
     let changed = environment::environment_update(&app.ctx(&who.caller), &id, change).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
@@ -120,19 +125,24 @@ async fn delete(who: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<St
 
 /// What happened in an environment
 ///
-/// The events of its operations, as a log.
+/// The events of its operations, what was asked for (the audit log, without addresses), and, on AWS, what CloudTrail wrote down about
+/// it: one log in the order of time. With `follow=true` as server-sent events, `event: line`, each a `LogLine`, until the
+/// environment is gone.
 #[utoipa::path(get, path = "/environment/{id}/logs", operation_id = "environment_logs", tag = "environment",
-    params(("id" = String, Path), ("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query)),
+    params(("id" = String, Path), ("tail" = Option<i64>, Query), ("start" = Option<String>, Query), ("end" = Option<String>, Query),
+        ("follow" = Option<bool>, Query)),
     responses((status = 200, body = Vec<wire::LogFile>, description = "One file."), Errors))]
 async fn logs(
     who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
     ApiQuery(query): ApiQuery<wire::LogQuery>,
-) -> Result<Json<Vec<wire::LogFile>>, ApiError> {
+) -> Result<Response, ApiError> {
     let id = id(&text)?;
-    let entity = EntityRef::Environment(id.clone());
-    who.on_entity(&app, &entity, Action::Pull).await?;
-    let query = log::query(&query)?;
-    Ok(Json(log::operations(&app, &query, Some(id)).await?))
+    let place = who.on_entity(&app, &EntityRef::Environment(id.clone()), Action::Pull).await?;
+    let (query, about) = (log::query(&query)?, About::Environment(id));
+    if query.follow {
+        return happened::followed(&app, about, query, who.ended(&app, Action::Pull, place)).await;
+    }
+    happened::answer(&app, about, &query).await
 }

@@ -1,15 +1,19 @@
 //! `/loadbalancer`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::LoadBalancerId;
-use layer0_domain::ops::{entity_delete, load_balancer};
+use layer0_domain::ops::{OpsError, entity_delete, load_balancer};
 use layer0_domain::port::engine::Scope;
 use layer0_domain::port::store::StoreExt;
+use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,6 +24,7 @@ use crate::convert::write::LoadBalancerAround;
 use crate::convert::{read, write};
 use crate::error::{ApiError, missing};
 use crate::extract::{ApiJson, ApiPath};
+use crate::reconcile::{Outcome, with_lease};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
@@ -65,8 +70,8 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let new = read::new_load_balancer(request)?;
     who.on_environment(&app, &new.environment, Action::Deploy).await?;
-    let _turn = app.port_turn.lock().await;
-    let made = load_balancer::load_balancer_create(&app.ctx(&who.caller), new).await?;
+    let ctx = app.ctx(&who.caller);
+    let made = in_port_turn(&app, || load_balancer::load_balancer_create(&ctx, new.clone())).await?;
     who.about(&made.entity);
     app.nudge.nudge();
     Ok(created(write::accepted(made)))
@@ -105,8 +110,8 @@ async fn update(
     let change = read::load_balancer_change(request)?;
     let id = id(&text)?;
     who.on_entity(&app, &EntityRef::LoadBalancer(id.clone()), Action::Deploy).await?;
-    let _turn = app.port_turn.lock().await;
-    let changed = load_balancer::load_balancer_update(&app.ctx(&who.caller), &id, change).await?;
+    let ctx = app.ctx(&who.caller);
+    let changed = in_port_turn(&app, || load_balancer::load_balancer_update(&ctx, &id, change.clone())).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
 }
@@ -121,4 +126,37 @@ async fn delete(who: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<St
     let gone = entity_delete(&app.ctx(&who.caller), &entity).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(gone)))
+}
+
+/// The lease of whoever compares host ports.
+const PORTS_LEASE: &str = "host_ports";
+
+/// How often a turn is asked for again that another server has. One turn is two reads and a write.
+const PORT_LOOK: Duration = Duration::from_millis(50);
+
+/// Compares host ports and writes a load balancer, while nobody else does: no other request of this server, and none of
+/// another server on the same store. Where load balancers share no host ports there is nothing to compare, and no turn.
+///
+/// A server that died in its turn keeps it until its lease runs out.
+async fn in_port_turn<T, W: Future<Output = Result<T, OpsError>>>(
+    app: &App,
+    work: impl Fn() -> W,
+) -> Result<T, ApiError> {
+    if !app.engine.capabilities().shared_host_ports {
+        return Ok(work().await?);
+    }
+    let _turn = app.port_turn.lock().await;
+    let limit = Instant::now() + app.leases.times.length * 2;
+    loop {
+        match with_lease(app, PORTS_LEASE, work()).await {
+            Outcome::Done(result) => return Ok(result?),
+            Outcome::Elsewhere(_) if Instant::now() < limit => tokio::time::sleep(PORT_LOOK).await,
+            // Dropped in the middle, perhaps after the write: said as what may be repeated, after a look.
+            Outcome::Elsewhere(_) | Outcome::Lost => {
+                let message = "it could not be made sure that nobody else takes the same host port";
+                let refused = ApiError::new(ErrorCode::Conflict, message);
+                return Err(refused.hint("look whether it is there (`l0 loadbalancer list`), and try again"));
+            }
+        }
+    }
 }

@@ -12,20 +12,15 @@ use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::LogLine;
-use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::engine::{EngineError, LogQuery, LogStream, Observed, Scope};
-use layer0_domain::port::store::OperationLog;
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::error::ApiError;
-use crate::text_time::{minute, rfc3339};
+use crate::text_time::minute;
 
 /// How long a `get` waits for the engine. An engine that takes longer is answered for from the store alone.
 const LOOK_MAX: Duration = Duration::from_secs(2);
-
-/// The most lines of a log of operations.
-const OPERATION_LINES_MAX: u32 = 5_000;
 
 /// The most memory for the lines of an answer that is not followed. A log can have gigabytes.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -181,29 +176,6 @@ async fn files(mut lines: LogStream, bytes_max: usize) -> Result<Vec<wire::LogFi
 /// The first line of a log that is not whole.
 fn left_out(what: &str) -> String {
     format!("[layer0: {what} left out; `--tail`, `--start` and `--end` choose, `--follow` shows all]")
-}
-
-/// The events of operations as one log file, the oldest first: those of one environment, or of the whole instance.
-pub(super) async fn operations(
-    app: &App,
-    query: &LogQuery,
-    environment: Option<EnvironmentId>,
-) -> Result<Vec<wire::LogFile>, ApiError> {
-    let tail = query.tail.filter(|tail| *tail <= OPERATION_LINES_MAX);
-    let (start, end) = (query.start, query.end);
-    // One more than is shown, to know whether there are more.
-    let most = tail.unwrap_or(OPERATION_LINES_MAX + 1);
-    let mut found = app.store.operation_log(&OperationLog { environment, start, end, most }).await?;
-    let mut lines = Vec::with_capacity(found.len());
-    if tail.is_none() && found.len() > OPERATION_LINES_MAX as usize {
-        found.remove(0);
-        lines.push("[layer0: older events are left out; `--start` and `--end` choose]".to_owned());
-    }
-    lines.extend(found.into_iter().map(|it| {
-        let (kind, name) = (it.entity.kind(), &it.entity_name);
-        format!("{} {} {kind} `{name}`: {}", rfc3339(it.at), it.verb, it.message)
-    }));
-    Ok(vec![wire::LogFile { container_name: "operations".to_owned(), lines }])
 }
 
 #[cfg(test)]

@@ -23,7 +23,12 @@ use crate::error::{ApiError, missing};
 use crate::extract::{ApiJson, ApiPath, ApiQuery};
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete)).routes(routes!(logs))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(abort))
+        .routes(routes!(rollback))
+        .routes(routes!(logs))
 }
 
 fn id(text: &str) -> Result<ServiceId, ApiError> {
@@ -116,6 +121,40 @@ async fn update(
     let changed = service::service_update(&app.ctx(&who.caller), &id, change).await?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
+}
+
+/// Abort a service's roll-out
+///
+/// The deployment that ran before takes its place again; where there is none, no copy is left running.
+#[utoipa::path(post, path = "/service/{id}/abort", operation_id = "service_abort", tag = "service",
+    params(("id" = String, Path)),
+    responses((status = 202, body = wire::CreateEntityResponse, description = "Being aborted."), Errors))]
+async fn abort(who: SignedIn, State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Response, ApiError> {
+    let id = id(&text)?;
+    who.on_entity(&app, &EntityRef::Service(id.clone()), Action::Deploy).await?;
+    let aborted = service::service_abort(&app.ctx(&who.caller), &id).await?;
+    app.nudge.nudge();
+    Ok(accepted(write::accepted(aborted)))
+}
+
+/// Roll a service back
+///
+/// A new roll-out of the newest other deployment that was healthy, with the images that it ran, after the pull check.
+#[utoipa::path(post, path = "/service/{id}/rollback", operation_id = "service_rollback", tag = "service",
+    params(("id" = String, Path)), request_body = wire::RollbackServiceRequest,
+    responses((status = 202, body = wire::CreateEntityResponse, description = "Being rolled out."), Errors))]
+async fn rollback(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::RollbackServiceRequest>,
+) -> Result<Response, ApiError> {
+    let id = id(&text)?;
+    who.on_entity(&app, &EntityRef::Service(id.clone()), Action::Deploy).await?;
+    let check = read::pull_check(request.skip_pull_check);
+    let back = service::service_rollback(&app.ctx(&who.caller), &id, check).await?;
+    app.nudge.nudge();
+    Ok(accepted(write::accepted(back)))
 }
 
 /// Delete a service

@@ -160,8 +160,11 @@ async fn may_tag(app: &App, who: &SignedIn, it: &wire::Tag) -> Result<(), ApiErr
         Some(Ok(entity)) if !who.caller.rights.are_everything() => {
             who.on_entity(app, &entity, Action::Deploy).await.map(drop)
         }
-        _ => {
+        named => {
             who.must_administer()?;
+            if let Some(Ok(EntityRef::Environment(id))) = named {
+                who.within(&id);
+            }
             who.about(format!("{} {}", it.entity_type, it.entity_id));
             Ok(())
         }

@@ -51,3 +51,19 @@ async fn another_admin_token_is_the_way_back_in() {
     app.access.token_delete(&only.id, app.clock.now()).await.expect("there is another way in");
     assert!(!opens(&app, &first).await && opens(&app, &another).await);
 }
+
+/// The name of the registry leads to it, unless the configuration says where else: on AWS, to ECR.
+#[test]
+fn the_configuration_may_say_where_the_registrys_name_leads() {
+    let rules = |map: &str| {
+        let args = ["--engine", "fake", "--data-dir", "data", "--image-map", map].map(Into::into);
+        let Ok(Asked::Run(args)) = parse(args.to_vec()) else { panic!("the flags are legal") };
+        let config = Config::load(&args, &|_| None).expect("a configuration");
+        let rules = fixed_rules(&config, "localhost:9090").expect("they hold together");
+        rules.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let ecr = "registry.layer0.test|123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    assert_eq!(rules(ecr), [ecr]);
+    let other = "hub.example.com|123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    assert_eq!(rules(other), ["registry.layer0.test|localhost:9090", other]);
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use layer0_server::testing::TestApp;
 use layer0_testkit::until::until_true;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -156,27 +157,32 @@ async fn a_password_opens_until_it_is_changed_and_wrong_ones_are_held_up() {
 }
 
 /// An upload whose body stays open until it is told to end.
-struct Open {
-    answer: tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>>,
-    more: tokio::sync::mpsc::Sender<Result<Bytes, std::io::Error>>,
+pub(crate) struct Open {
+    pub(crate) answer: tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>>,
+    pub(crate) more: tokio::sync::mpsc::Sender<Result<Bytes, std::io::Error>>,
     location: String,
 }
 
 async fn begin(teams: &Teams, auth: &str) -> Open {
-    let begun = teams.raw.as_(Some(auth)).send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+    begin_at(&teams.raw, &teams.app, auth).await
+}
+
+/// Begins an upload to `team/app` at a server; `admin` looks whether it is under way.
+pub(crate) async fn begin_at(admin: &Raw, app: &TestApp, auth: &str) -> Open {
+    let begun = admin.as_(Some(auth)).send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
     let location = begun.header("location").to_owned();
     let (more, chunks) = tokio::sync::mpsc::channel(4);
     more.send(Ok(Bytes::from(vec![7; 3 << 20]))).await.expect("it is read");
     let body = futures_util::stream::unfold(chunks, |mut chunks| async move { Some((chunks.recv().await?, chunks)) });
     let request = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().expect("a client");
     let request = request
-        .patch(format!("{}{location}", teams.app.endpoint()))
+        .patch(format!("{}{location}", app.endpoint()))
         .header("authorization", auth)
         .body(reqwest::Body::wrap_stream(body));
     let answer = tokio::spawn(request.send());
     // It is really under way: bytes of it have been written.
     let status = async || {
-        let answer = teams.raw.get(&location).await;
+        let answer = admin.get(&location).await;
         answer.header("range") != "0-0" && answer.status == 204
     };
     until_true("the upload has begun", status).await;
@@ -241,10 +247,14 @@ async fn a_running_download_ends_with_the_right_to_it() {
     assert_eq!(answer.status(), 200);
     let mut got = answer.chunk().await.expect("it goes on").expect("its beginning").len();
     teams.raw.delete(&format!("/token/{id}")).await.expect(200);
-    // What is on its way still comes, and then the connection ends before the body does.
+    // What is on its way still comes, and then the connection ends before the body does. A client with a slow line: the server
+    // answers another request between two pieces.
     let broken = loop {
         match answer.chunk().await {
-            Ok(Some(bytes)) => got += bytes.len(),
+            Ok(Some(bytes)) => {
+                got += bytes.len();
+                teams.raw.get("/health").await.expect(200);
+            }
             Ok(None) => break false,
             Err(_) => break true,
         }
@@ -431,7 +441,12 @@ async fn what_is_followed_ends_with_the_right_to_see_it() {
     let auth = teams.auth("reader").to_owned();
     let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().expect("a client");
     let mut streams = Vec::new();
-    for path in [teams.filled("/service/{service}/logs?follow=true"), "/admin/audit?follow=true".to_owned()] {
+    for path in [
+        teams.filled("/service/{service}/logs?follow=true"),
+        teams.filled("/environment/{environment}/logs?follow=true"),
+        "/admin/audit?follow=true".to_owned(),
+        "/admin/logs?follow=true".to_owned(),
+    ] {
         let auth = if path.starts_with("/admin") { teams.auth("second") } else { &auth };
         let answer = http.get(format!("{}{path}", teams.app.endpoint())).header("authorization", auth).send().await;
         let answer = answer.expect("the server answers");

@@ -35,6 +35,8 @@ const OPERATIONS: &[Row] = &[
     ("admin_logs", "33332", "/admin/logs", ""),
     ("admin_audit", "33332", "/admin/audit", ""),
     ("admin_verify", "33332", "/admin/verify", ""),
+    ("admin_sweep_plan", "33332", "/admin/sweep", ""),
+    ("admin_sweep", "33332", "/admin/sweep", ""),
     ("deploy_list", "22222", "/deploy", ""),
     ("deploy_create", "32232", "/deploy", DEPLOY),
     ("deploy_get", "22242", "/deploy/{deploy}", ""),
@@ -54,6 +56,9 @@ const OPERATIONS: &[Row] = &[
     ("service_create", "32242", "/service", SERVICE),
     ("service_get", "22242", "/service/{service}", ""),
     ("service_update", "32242", "/service/{service}", r#"{"scale": 2}"#),
+    // It has none under way, or none before it, which is said to whoever may.
+    ("service_abort", "3++4+", "/service/{service}/abort", ""),
+    ("service_rollback", "3++4+", "/service/{service}/rollback", ""),
     ("service_delete", "33242", "/service/{service}", ""),
     ("service_logs", "22242", "/service/{service}/logs", ""),
     ("task_list", "22222", "/task", ""),

@@ -27,16 +27,20 @@ enum Workflow {
     ServiceCreate,
     ServiceUpdate,
     ServiceScale,
+    ServiceAbort,
+    ServiceRollback,
     ServiceDelete,
     EnvironmentDelete,
     TaskCreate,
     LoadBalancerUpdate,
 }
 
-const ALL: [Workflow; 7] = [
+const ALL: [Workflow; 9] = [
     Workflow::ServiceCreate,
     Workflow::ServiceUpdate,
     Workflow::ServiceScale,
+    Workflow::ServiceAbort,
+    Workflow::ServiceRollback,
     Workflow::ServiceDelete,
     Workflow::EnvironmentDelete,
     Workflow::TaskCreate,
@@ -53,7 +57,7 @@ struct Before {
     new: String,
 }
 
-async fn before(app: &TestApp) -> Before {
+async fn before(app: &TestApp, workflow: Workflow) -> Before {
     let client = app.client();
     let (env, linked) = (environment(&client, "dev").await, environment(&client, "prod").await);
     let link = wire::UpdateEnvironmentRequest { add_links: vec![env.clone()], ..Default::default() };
@@ -61,6 +65,24 @@ async fn before(app: &TestApp) -> Before {
     let balancer = load_balancer(&client, "lb", &env, &[8080]).await;
     let (old, new) = (deploy(&client, "web", &[]).await, deploy(&client, "web", &[]).await);
     let service = service(&client, "old", &env, &old, 2).await;
+    match workflow {
+        // Something to end, and something to go back to.
+        Workflow::ServiceAbort => {
+            let endless = deploy(&client, "endless", &[("FAKE_PULL_MS", "3600000")]).await;
+            let update = client.service_update(&service, &to_deploy(&endless)).await.expect("accepted");
+            let id = update.operation_id.expect("an operation");
+            until("the roll-out to be under way", || async {
+                let events = client.operation_events(&id).await.expect("events");
+                let waits = events.iter().any(|event| event.message.contains("the images of 2 of 2 copies"));
+                if waits { Ok(()) } else { Err(format!("{events:?}")) }
+            })
+            .await;
+        }
+        Workflow::ServiceRollback => {
+            done(&client, client.service_update(&service, &to_deploy(&new)).await).await;
+        }
+        _ => {}
+    }
     Before { env, linked, balancer, service, old, new }
 }
 
@@ -77,6 +99,10 @@ impl Workflow {
             }
             Self::ServiceUpdate => client.service_update(&b.service, &to_deploy(&b.new)).await,
             Self::ServiceScale => client.service_update(&b.service, &to_scale(3)).await,
+            Self::ServiceAbort => client.service_abort(&b.service).await,
+            Self::ServiceRollback => {
+                client.service_rollback(&b.service, &wire::RollbackServiceRequest::default()).await
+            }
             Self::ServiceDelete => client.service_delete(&b.service).await,
             Self::EnvironmentDelete => client.environment_delete(&b.linked).await,
             Self::TaskCreate => {
@@ -161,7 +187,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 fn with_fault(workflow: Workflow, n: u64, fault: Fault) -> Boxed<'static, (String, bool)> {
     Box::pin(async move {
         let app = TestApp::start().await;
-        let b = before(&app).await;
+        let b = before(&app, workflow).await;
         let calls = app.fake().calls_total();
         app.fake().fail_nth(n, fault.clone());
         let accepted = workflow.begin(&app, &b).await;
@@ -178,7 +204,7 @@ fn with_fault(workflow: Workflow, n: u64, fault: Fault) -> Boxed<'static, (Strin
 fn with_kill(workflow: Workflow, n: u64, fault: Fault) -> Boxed<'static, (String, bool)> {
     Box::pin(async move {
         let mut app = TestApp::start().await;
-        let b = before(&app).await;
+        let b = before(&app, workflow).await;
         let calls = app.fake().calls_total();
         app.fake().fail_nth(n, fault.clone());
         let accepted = workflow.begin(&app, &b).await;
@@ -203,7 +229,7 @@ fn with_kill(workflow: Workflow, n: u64, fault: Fault) -> Boxed<'static, (String
 /// How many calls an undisturbed run makes, and its picture.
 async fn undisturbed(workflow: Workflow) -> (u64, String) {
     let app = TestApp::start().await;
-    let b = before(&app).await;
+    let b = before(&app, workflow).await;
     let calls = app.fake().calls_total();
     let accepted = workflow.begin(&app, &b).await;
     assert_eq!(end_of(&app.client(), &accepted).await.state, "succeeded");
@@ -265,7 +291,10 @@ async fn a_throttled_or_failing_engine_at_any_step_changes_nothing_in_the_end() 
 async fn a_kill_before_any_step_changes_nothing_in_the_end() {
     for workflow in ALL {
         // The pull check's two calls belong to the request, before anything is written.
-        let checks = matches!(workflow, Workflow::ServiceCreate | Workflow::ServiceUpdate | Workflow::TaskCreate);
+        let checks = matches!(
+            workflow,
+            Workflow::ServiceCreate | Workflow::ServiceUpdate | Workflow::ServiceRollback | Workflow::TaskCreate
+        );
         let first = if checks { 2 } else { 0 };
         at_every_step_from(first, workflow, "a kill before it", |n| with_kill(workflow, n, Fault::Hang)).await;
     }
@@ -283,7 +312,7 @@ async fn a_kill_after_any_step_changes_nothing_in_the_end() {
 async fn slow_rollout(kill: bool) -> (String, usize) {
     let options = TestOptions { clock: Arc::new(FixedClock::default()), ..TestOptions::default() };
     let mut app = TestApp::with(options).await;
-    let b = before(&app).await;
+    let b = before(&app, Workflow::ServiceUpdate).await;
     app.fake().set_pace(Pace { pull_ms: 40, healthy_after_ms: 40, drain_ms: 40, ..Pace::at_once() });
     let accepted = Workflow::ServiceUpdate.begin(&app, &b).await;
     let id = accepted.operation_id.as_deref().expect("an operation");
@@ -330,7 +359,7 @@ async fn a_kill_after_every_event_of_a_rollout_changes_nothing_in_the_end() {
 #[tokio::test]
 async fn what_runs_is_adopted_and_strays_are_swept() {
     let mut app = TestApp::start().await;
-    let b = before(&app).await;
+    let b = before(&app, Workflow::ServiceCreate).await;
     let client = app.client();
     for n in 0..5 {
         service(&client, &format!("s{n}"), &b.env, &b.old, 2).await;

@@ -368,3 +368,20 @@ async fn listeners_change_in_place() {
     let (status, error) = refused(client.service_create(&request).await);
     assert!(status == 422 && error.message.contains("5000") && error.message.contains("mapped: 80"), "{error:?}");
 }
+
+/// Spare capacity is a wish that one machine takes without a meaning, and says so; on machines of its own it makes no sense.
+#[tokio::test]
+async fn a_task_on_spare_capacity_runs_all_the_same_and_is_told_what_that_means() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let env = environment(&client, "dev").await;
+    let id = deploy(&client, "job", &[("FAKE_EXIT", "0")]).await;
+    let spot = wire::CreateTaskRequest { spot: true, ..new_task("once", &env, &id) };
+    let accepted = client.task_create(&spot).await.expect("it is taken");
+    assert!(accepted.warnings.iter().any(|it| it.contains("`--spot` has no meaning here")), "{accepted:?}");
+    assert_eq!(end_of(&client, &accepted).await.state, "succeeded");
+    assert!(client.task_get(&accepted.entity_id).await.expect("it is there").spot);
+    let both = wire::CreateTaskRequest { stateful: true, ..spot };
+    let (status, error) = refused(client.task_create(&both).await);
+    assert!(status == 422 && error.message.contains("none is spare capacity"), "{error:?}");
+}

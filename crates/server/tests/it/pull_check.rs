@@ -152,3 +152,30 @@ async fn the_check_can_be_left_out() {
     assert_eq!(app.fake().calls(Op::PullEvidence), asked, "the engine was not asked");
     assert_eq!(refused(client.service_update(&web, &to_deploy(&missing)).await).1.error_code, "PullCheckFailed");
 }
+
+/// A role that the definition gives its containers has to be there, and this server has to be allowed to hand it over.
+#[tokio::test]
+async fn roles_that_are_handed_over_are_looked_at() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let env = environment(&client, "dev").await;
+    for (name, role, words) in [
+        ("app", "gone", Some("the task role arn:aws:iam::111111111111:role/gone does not exist")),
+        ("not-passed", "app", Some("layer0, as which this server runs, may not pass app to tasks")),
+        ("app", "app", None),
+    ] {
+        let mut document = crate::support::definition(&ecr("111111111111", name), &[]);
+        document["taskRoleArn"] = json!(format!("arn:aws:iam::111111111111:role/{role}"));
+        let made = client.deploy_create(&crate::support::new_deploy("web", document.to_string())).await;
+        let deploy = made.expect("a legal deploy").entity_id;
+        let asked = client.service_create(&new_service("web", &env, &deploy, 1)).await;
+        match words {
+            Some(words) => {
+                let (status, error) = refused(asked);
+                assert_eq!((status, error.error_code.as_str()), (422, "PullCheckFailed"), "{name} {role}");
+                assert!(error.message.contains(words), "{}", error.message);
+            }
+            None => drop(done(&client, asked).await),
+        }
+    }
+}

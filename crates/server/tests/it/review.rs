@@ -1,11 +1,10 @@
 //! Defects that a review found, each shown to be gone.
 
 use layer0_server::testing::{TestApp, TestOptions};
-use layer0_testkit::until::until;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Raw, basic, deploy, done, environment, load_balancer, service};
+use crate::support::{Raw, basic, deploy};
 
 /// What the predecessor's Go client writes when nothing is set: every nil slice, map and byte string as `null`.
 #[tokio::test]
@@ -140,44 +139,6 @@ async fn a_revoked_token_ends_what_was_signed_for_it() {
     let newest = all.as_array().and_then(|all| all.last()).expect("there are two");
     raw.delete(&format!("/token/{}", newest["token_id"].as_str().expect("an id"))).await.expect(200);
     registry.get("/v2/").await.expect(401);
-}
-
-/// The log of an environment has its own events only, whatever happened elsewhere.
-#[tokio::test]
-async fn logs_of_operations_are_chosen_by_environment_number_and_time() {
-    let app = TestApp::start().await;
-    let (client, raw) = (app.client(), Raw::of(&app));
-    let (one, other) = (environment(&client, "one").await, environment(&client, "other").await);
-    let made = deploy(&client, "web", &[]).await;
-    service(&client, "web", &one, &made, 1).await;
-    load_balancer(&client, "lb", &other, &[8080]).await;
-    let lines = async |path: &str| {
-        let files = raw.get(path).await.expect(200).json();
-        assert_eq!(files[0]["container_name"], "operations", "{path}");
-        let lines = files[0]["lines"].as_array().expect("lines").clone();
-        lines.into_iter().map(|line| line.as_str().expect("text").to_owned()).collect::<Vec<_>>()
-    };
-    let all = lines("/admin/logs").await;
-    let of_one = lines(&format!("/environment/{one}/logs")).await;
-    let of_other = lines(&format!("/environment/{other}/logs")).await;
-    assert!(of_one.iter().any(|line| line.contains("service `web`")), "{of_one:?}");
-    assert!(of_one.iter().any(|line| line.contains("environment `one`")), "{of_one:?}");
-    assert!(!of_one.iter().any(|line| line.contains("`other`") || line.contains("`lb`")), "{of_one:?}");
-    assert!(of_other.iter().any(|line| line.contains("load balancer `lb`") || line.contains("`lb`")), "{of_other:?}");
-    assert_eq!(all.len(), of_one.len() + of_other.len());
-    assert!(all.is_sorted(), "the oldest first: {all:?}");
-    assert_eq!(lines("/admin/logs?tail=2").await, all[all.len() - 2..]);
-    assert!(lines("/admin/logs?end=2001-01-01%2000:00").await.is_empty());
-    assert_eq!(lines("/admin/logs?start=2001-01-01%2000:00").await, all);
-
-    // An environment's log ends with it, the instance's log does not.
-    done(&client, client.service_delete(&client.service_list().await.expect("a list")[0].service_id).await).await;
-    let gone = "delete service `web`";
-    until("the end of the service in the log", || async {
-        let said = lines("/admin/logs").await.iter().any(|line| line.contains(gone));
-        if said { Ok(()) } else { Err("not yet") }
-    })
-    .await;
 }
 
 /// Behind a TLS proxy that is trusted the registry's challenge names the scheme that clients use.

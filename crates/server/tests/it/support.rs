@@ -275,7 +275,7 @@ pub(crate) fn new_task(name: &str, environment: &str, deploy: &str) -> wire::Cre
 }
 
 pub(crate) fn port(host_port: i64) -> wire::Port {
-    wire::Port { host_port, container_port: 80, protocol: "http".to_owned(), certificate_arn: String::new() }
+    wire::Port { host_port, container_port: 80, protocol: "http".to_owned(), ..wire::Port::default() }
 }
 
 pub(crate) fn new_load_balancer(name: &str, environment: &str, ports: &[i64]) -> wire::CreateLoadBalancerRequest {

@@ -116,6 +116,10 @@ impl AccessStore for DynamoStore {
         self.table.unit(|| self.table.token_touch_step(id, at)).await
     }
 
+    async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
+        Ok(self.table.shut_outs().await?)
+    }
+
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
         Ok(self.table.audit_append(&self.audit, record).await?)
     }

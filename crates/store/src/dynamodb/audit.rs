@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord, KEPT_MS};
-use layer0_domain::model::id::TokenId;
+use layer0_domain::model::id::{EnvironmentId, TokenId};
 use layer0_domain::model::time::Timestamp;
 use tokio::sync::oneshot;
 
@@ -22,8 +22,8 @@ use super::table::{Query, Range, Step, Table};
 
 const LOG: &str = "audit";
 
-/// Records in one transaction: two items each, and the item of the sequence.
-const BATCH_MAX: usize = 45;
+/// Records in one transaction: three items each at most, and the item of the sequence.
+const BATCH_MAX: usize = 30;
 
 /// Items that one round of a prune reads and deletes.
 const ROUND: u32 = 1_000;
@@ -46,6 +46,19 @@ fn key(sequence: u64) -> Key {
 /// The partition of one who did something.
 fn of(who: &str) -> String {
     format!("{LOG}#{}", word(who))
+}
+
+/// The partition of what was done in one environment.
+fn within(environment: &str) -> String {
+    format!("{LOG}#in#{}", word(environment))
+}
+
+/// All places of a record.
+fn places(who: &str, environment: Option<&str>, sequence: &str) -> Vec<Key> {
+    let mut places = vec![Key::new(of(who), sequence)];
+    places.extend(environment.map(|id| Key::new(within(id), sequence)));
+    places.push(Key::new(LOG, sequence));
+    places
 }
 
 /// The least sequence that a record of this moment may have.
@@ -117,12 +130,13 @@ impl Table {
         let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
             + KEPT_MS.cast_unsigned() / 1_000;
         let mut sequence = last.unwrap_or(0);
-        let mut actions = Vec::with_capacity(1 + 2 * records.len());
+        let mut actions = Vec::with_capacity(1 + 3 * records.len());
         for record in records {
             sequence = least(record.at).max(sequence + 1);
             let item = item_of(record, sequence).with_number(EXPIRES, expires);
-            let of_one = Key::new(of(&record.who), ordered(sequence));
-            actions.extend([Action::put(item.clone()), Action::put(item.moved(&of_one))]);
+            let environment = record.environment.as_ref().map(EnvironmentId::as_str);
+            let places = places(&record.who, environment, &ordered(sequence));
+            actions.extend(places.iter().map(|place| Action::put(item.clone().moved(place))));
         }
         let counted = Action::put(Item::at(&last_key()).with_number("last", sequence));
         actions.push(match last {
@@ -138,7 +152,11 @@ impl Table {
         if from > to {
             return Ok(Vec::new());
         }
-        let partition = filter.who.as_deref().map_or(LOG.to_owned(), of);
+        let partition = match (&filter.environment, &filter.who) {
+            (Some(environment), _) => within(environment.as_str()),
+            (None, Some(who)) => of(who),
+            (None, None) => LOG.to_owned(),
+        };
         let mut query = Query::of(partition).within(Range::Between(ordered(from), ordered(to))).most(filter.most);
         if filter.start.is_some() || filter.end.is_some() {
             let number = |at: i64| AttributeValue::N(at.to_string());
@@ -146,6 +164,9 @@ impl Table {
                 .filter("#at BETWEEN :start AND :end")
                 .with(":start", number(filter.start.map_or(i64::MIN, |at| at.0)))
                 .with(":end", number(filter.end.map_or(i64::MAX, |at| at.0)));
+        }
+        if let (Some(_), Some(who)) = (&filter.environment, &filter.who) {
+            query = query.filter("#who = :who").with(":who", AttributeValue::S(who.clone()));
         }
         if filter.after.is_none() {
             query = query.descending();
@@ -171,10 +192,11 @@ impl Table {
             if items.is_empty() {
                 return Ok(pruned);
             }
-            let mut keys = Vec::with_capacity(2 * items.len());
+            let mut keys = Vec::with_capacity(3 * items.len());
             for item in &items {
                 let Key { sort, .. } = item.key()?;
-                keys.extend([Key::new(of(item.text("who")?), sort.clone()), Key::new(LOG, sort)]);
+                // The log's own item goes last: what is left after a failure is found there again.
+                keys.extend(places(item.text("who")?, item.text_if("environment")?, &sort));
             }
             self.delete_many(&keys).await?;
             pruned += items.len() as u64;
@@ -190,6 +212,7 @@ fn item_of(record: &AuditRecord, sequence: u64) -> Item {
         .with_text("from", &record.from)
         .with_text("action", &record.action)
         .with_text("target", &record.target)
+        .with_text_if("environment", record.environment.as_ref().map(EnvironmentId::as_str))
         .with_number("status", record.status)
 }
 
@@ -204,6 +227,10 @@ fn read(item: &Item) -> Result<AuditEntry, Fault> {
             action: item.text("action")?.to_owned(),
             target: item.text("target")?.to_owned(),
             status: item.number("status")?,
+            environment: item
+                .text_if("environment")?
+                .map(|id| parsed("audit environment", EnvironmentId::parse(id)))
+                .transpose()?,
         },
     })
 }

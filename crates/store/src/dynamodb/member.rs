@@ -10,7 +10,7 @@ use super::action::{Action, PRESENT};
 use super::fault::Fault;
 use super::item::{Item, Key, parsed};
 use super::table::{Query, Range, Step, Table};
-use super::{owned, owner, user};
+use super::{owned, owner, shut_out, user};
 
 /// What the sort key of a place begins with.
 pub(super) const OF: &str = "member#";
@@ -55,7 +55,7 @@ impl Table {
         if !owned::is_there(seen.get(&user)) {
             return Err(user::missing(&member.user));
         }
-        let mut actions = vec![Action::check(owner, owned::STAYS), Action::check(user, owned::STAYS)];
+        let mut actions = vec![Action::check(owner, owned::STAYS), Action::check(user, owned::STAYS), shut_out::note()];
         for key in keys(member) {
             let action = Action::update(key, if member.tags.is_some() { SET_WITH_TAGS } else { SET_WITHOUT_TAGS })
                 .with_text(":owner", member.owner.as_str())
@@ -89,6 +89,7 @@ impl Table {
         if self.get(&of_user).await?.is_none() {
             return Err(AccessStoreError::Missing { what: "member", name: format!("{user} of {owner}") });
         }
-        Ok(Step::Write(vec![Action::delete(of_user).only_if(PRESENT), Action::delete(of_owner)], ()))
+        let actions = vec![Action::delete(of_user).only_if(PRESENT), Action::delete(of_owner), shut_out::note()];
+        Ok(Step::Write(actions, ()))
     }
 }

@@ -39,6 +39,7 @@ mod operation;
 mod owned;
 mod owner;
 mod setting;
+mod shut_out;
 mod store;
 mod table;
 mod tag;

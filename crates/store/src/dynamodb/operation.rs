@@ -242,12 +242,10 @@ fn progress(stored: &Item, operation: &Operation, events: &[(Timestamp, String)]
 }
 
 fn log_line(item: &Item) -> Result<OperationLogLine, Fault> {
-    let verbs = [Verb::Create, Verb::Update, Verb::Scale, Verb::Stop, Verb::Delete];
-    let verb = item.text("verb")?;
     let kind = EntityKind::parse(item.text("kind")?).ok_or(Fault::Unreadable { what: "kind" })?;
     Ok(OperationLogLine {
         at: item.time("at")?,
-        verb: verbs.into_iter().find(|one| one.as_str() == verb).ok_or(Fault::Unreadable { what: "verb" })?,
+        verb: Verb::parse(item.text("verb")?).ok_or(Fault::Unreadable { what: "verb" })?,
         entity: parsed("entity id", EntityRef::from_parts(kind, item.text("entity")?))?,
         entity_name: item.text("name")?.to_owned(),
         message: item.text("message")?.to_owned(),

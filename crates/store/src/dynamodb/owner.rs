@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::gone::{self, Leaving};
 use super::item::{Item, from_json, parsed, to_json};
 use super::owned::{OWNERS, owner_key, partition};
+use super::shut_out;
 use super::table::{Query, Range, Step, Table};
 
 /// What an error calls an owner.
@@ -111,7 +112,7 @@ impl Table {
         }
         let leave = Action::update(owner_key(name), gone::LEAVE).with_flag(":true", true);
         let leave = leave.only_if(EMPTY).with_number(":epoch", item.number::<u64>("epoch")?);
-        Ok(Step::Write(vec![leave, gone::note(&Leaving::Owner(name.clone()))], ()))
+        Ok(Step::Write(vec![leave, gone::note(&Leaving::Owner(name.clone())), shut_out::note()], ()))
     }
 
     /// What an owner has, in words.

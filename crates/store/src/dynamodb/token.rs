@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::item::{Item, Key, from_json, hex, parsed, to_json};
 use super::table::{Query, Step, Table};
 use super::user::{self, Way};
-use super::{owned, owner};
+use super::{owned, owner, shut_out};
 
 /// What an error calls a token.
 const WHAT: &str = "token";
@@ -178,7 +178,11 @@ impl Table {
         let new = Token { hash: *hash, created, expires, last_used: None, ..old.clone() };
         let item = item_of(&new)?;
         let [_, new_hash, subject] = keys(&new);
-        let mut actions = vec![unchanged(Action::put(item.clone()), &old), Action::put(item.clone().moved(&subject))];
+        let mut actions = vec![
+            unchanged(Action::put(item.clone()), &old),
+            Action::put(item.clone().moved(&subject)),
+            shut_out::note(),
+        ];
         if old.hash == new.hash {
             actions.push(Action::put(item.moved(&new_hash)));
         } else {
@@ -198,8 +202,12 @@ impl Table {
     ) -> Result<Step<Token>, AccessStoreError> {
         let token = self.live_token(id).await?;
         let [by_id, by_hash, subject] = keys(&token);
-        let mut actions =
-            vec![unchanged(Action::delete(by_id), &token), Action::delete(by_hash), Action::delete(subject)];
+        let mut actions = vec![
+            unchanged(Action::delete(by_id), &token),
+            Action::delete(by_hash),
+            Action::delete(subject),
+            shut_out::note(),
+        ];
         if let Subject::User(user) = &token.subject
             && token.scopes.is_none()
         {

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::gone::{self, Leaving};
 use super::item::{Item, Key, parsed};
 use super::table::{Query, Range, Step, Table};
-use super::{member, token};
+use super::{member, shut_out, token};
 
 /// What an error calls a user.
 pub(super) const WHAT: &str = "user";
@@ -166,7 +166,7 @@ impl Table {
             user.password.clone_from(password);
         }
         let put = Action::put(item_of(&user, changes + 1)).only_if(UNCHANGED).with_number(":changes", changes);
-        let mut actions = vec![put];
+        let mut actions = vec![put, shut_out::note()];
         let demoted = before.admin && !user.admin;
         let without_password = before.admin && before.password.is_some() && user.password.is_none();
         if demoted || without_password {
@@ -186,8 +186,8 @@ impl Table {
         let item = self.user_item(name).await?.ok_or_else(|| missing(name))?;
         let changes: u64 = item.number("changes")?;
         let leave = Action::update(key(name), gone::LEAVE).with_flag(":true", true);
-        let mut actions =
-            vec![leave.only_if(UNCHANGED).with_number(":changes", changes), gone::note(&Leaving::User(name.clone()))];
+        let leave = leave.only_if(UNCHANGED).with_number(":changes", changes);
+        let mut actions = vec![leave, gone::note(&Leaving::User(name.clone())), shut_out::note()];
         if item.flag("admin")? {
             let taken = |way: &Way| way.user == name.as_str();
             actions.push(self.ways(now).await?.take(taken, WHAT, name.as_str())?);

@@ -12,8 +12,10 @@ use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
     AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
 };
+use rusqlite::Connection;
 
-use super::{SqliteStore, audit, member, owner, token, user};
+use super::fault::AccessWork;
+use super::{SqliteStore, audit, member, owner, shut_out, token, user};
 
 #[async_trait]
 impl AccessStore for SqliteStore {
@@ -33,12 +35,12 @@ impl AccessStore for SqliteStore {
 
     async fn user_update(&self, name: &Name, change: &UserChange, now: Timestamp) -> Result<User, AccessStoreError> {
         let (name, change) = (name.clone(), change.clone());
-        self.write(move |db| user::update_tx(db, &name, &change, now)).await
+        self.shut_out(move |db| user::update_tx(db, &name, &change, now)).await
     }
 
     async fn user_delete(&self, name: &Name, now: Timestamp) -> Result<(), AccessStoreError> {
         let name = name.clone();
-        self.write(move |db| user::delete_tx(db, &name, now)).await
+        self.shut_out(move |db| user::delete_tx(db, &name, now)).await
     }
 
     async fn owner_create(&self, owner: &Owner) -> Result<(), AccessStoreError> {
@@ -62,7 +64,7 @@ impl AccessStore for SqliteStore {
 
     async fn owner_delete(&self, name: &OwnerName) -> Result<(), AccessStoreError> {
         let name = name.clone();
-        self.write(move |db| owner::delete_tx(db, &name)).await
+        self.shut_out(move |db| owner::delete_tx(db, &name)).await
     }
 
     async fn tag_rule_put(&self, owner: &OwnerName, rule: &TagRule) -> Result<(), AccessStoreError> {
@@ -82,7 +84,7 @@ impl AccessStore for SqliteStore {
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {
         let member = member.clone();
-        self.write(move |db| member::put_tx(db, &member)).await
+        self.shut_out(move |db| member::put_tx(db, &member)).await
     }
 
     async fn member_list(&self, owner: &OwnerName) -> Result<Vec<Member>, AccessStoreError> {
@@ -92,7 +94,7 @@ impl AccessStore for SqliteStore {
 
     async fn member_delete(&self, owner: &OwnerName, user: &Name) -> Result<(), AccessStoreError> {
         let (owner, user) = (owner.clone(), user.clone());
-        self.write(move |db| member::delete_tx(db, &owner, &user)).await
+        self.shut_out(move |db| member::delete_tx(db, &owner, &user)).await
     }
 
     async fn token_create(&self, token: &Token) -> Result<(), AccessStoreError> {
@@ -122,17 +124,21 @@ impl AccessStore for SqliteStore {
         expires: Option<Timestamp>,
     ) -> Result<Token, AccessStoreError> {
         let (id, hash) = (id.clone(), *hash);
-        self.write(move |db| token::rotate_tx(db, &id, &hash, created, expires)).await
+        self.shut_out(move |db| token::rotate_tx(db, &id, &hash, created, expires)).await
     }
 
     async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<Token, AccessStoreError> {
         let id = id.clone();
-        self.write(move |db| token::delete_tx(db, &id, now)).await
+        self.shut_out(move |db| token::delete_tx(db, &id, now)).await
     }
 
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
         let id = id.clone();
         self.write(move |db| token::touch_tx(db, &id, at)).await
+    }
+
+    async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
+        self.read(shut_out::count_tx).await
     }
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
@@ -147,5 +153,19 @@ impl AccessStore for SqliteStore {
 
     async fn audit_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
         self.write(move |db| audit::prune_tx(db, before)).await
+    }
+}
+
+impl SqliteStore {
+    /// A write that may shut somebody out, counted with it: when it is refused, so is the count.
+    async fn shut_out<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> AccessWork<T> + Send + 'static,
+    ) -> Result<T, AccessStoreError> {
+        self.write(move |db| {
+            shut_out::note_tx(db)?;
+            work(db)
+        })
+        .await
     }
 }

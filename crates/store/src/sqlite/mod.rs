@@ -29,6 +29,7 @@ mod reader;
 mod registry;
 mod schema;
 mod setting;
+mod shut_out;
 mod store;
 mod tag;
 mod token;

@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::{deploy, entity, lease, operation, prepare, registry, schema, token};
+use super::{audit, deploy, entity, lease, operation, prepare, registry, schema, token};
 
 fn plan(sql: &str) -> String {
     let mut connection = Connection::open_in_memory().expect("memory");
@@ -64,6 +64,15 @@ fn a_log_of_operations_reads_only_what_it_shows() {
     let of_one = plan(operation::LOG_OF);
     assert!(of_one.starts_with("SEARCH operation USING INDEX operation_by_environment (environment_id=?)"), "{of_one}");
     assert!(!of_one.contains("SCAN"), "{of_one}");
+}
+
+#[test]
+fn the_audit_log_is_read_in_its_order() {
+    expect(audit::FORWARD, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)");
+    expect(audit::BACKWARD, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)");
+    for of_one in [audit::FORWARD_OF, audit::BACKWARD_OF] {
+        expect(of_one, "SEARCH audit USING INDEX audit_by_environment (environment=? AND sequence>?)");
+    }
 }
 
 #[test]

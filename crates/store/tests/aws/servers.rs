@@ -23,6 +23,7 @@ fn record(server: usize, number: i64) -> AuditRecord {
         action: "entity_create".to_owned(),
         target: number.to_string(),
         status: 202,
+        environment: None,
     }
 }
 

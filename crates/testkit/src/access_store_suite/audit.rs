@@ -1,7 +1,7 @@
 //! The audit log.
 
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
-use layer0_domain::model::id::TokenId;
+use layer0_domain::model::id::{EnvironmentId, TokenId};
 use layer0_domain::model::time::Timestamp;
 
 use super::AccessPorts;
@@ -15,6 +15,7 @@ fn record(at: i64, who: &str) -> AuditRecord {
         action: "manifest_push".to_owned(),
         target: format!("team/app:{at}"),
         status: 201,
+        environment: EnvironmentId::parse("e").ok().filter(|_| at % 3 == 0),
     }
 }
 
@@ -24,7 +25,7 @@ async fn shown(store: &dyn AccessPorts, filter: AuditFilter) -> Vec<i64> {
     found.into_iter().map(|AuditEntry { record, .. }| record.at.0).collect()
 }
 
-/// `audit_list`: the newest without `after`, the next ones with it; by time and by who.
+/// `audit_list`: the newest without `after`, the next ones with it; by time, by who and by environment.
 pub async fn the_audit_log_is_read_in_both_directions(store: &dyn AccessPorts) {
     for at in 1..=6 {
         store.audit_append(&record(at, if at <= 4 { "alice" } else { "bob" })).await.expect("a write succeeds");
@@ -40,7 +41,16 @@ pub async fn the_audit_log_is_read_in_both_directions(store: &dyn AccessPorts) {
     assert_eq!(shown(store, AuditFilter { who: Some("bob".to_owned()), ..all.clone() }).await, [5, 6]);
     let some = AuditFilter { start: Some(Timestamp(2)), end: Some(Timestamp(3)), ..all.clone() };
     assert_eq!(shown(store, some).await, [2, 3]);
-    assert!(shown(store, AuditFilter { after: Some(found[5].sequence), ..all }).await.is_empty());
+    assert!(shown(store, AuditFilter { after: Some(found[5].sequence), ..all.clone() }).await.is_empty());
+
+    let within = AuditFilter { environment: EnvironmentId::parse("e").ok(), ..all };
+    assert_eq!(shown(store, within.clone()).await, [3, 6], "of one environment");
+    assert_eq!(shown(store, AuditFilter { most: 1, ..within.clone() }).await, [6]);
+    assert_eq!(shown(store, AuditFilter { after: Some(found[2].sequence), ..within.clone() }).await, [6]);
+    assert_eq!(shown(store, AuditFilter { who: Some("alice".to_owned()), ..within.clone() }).await, [3]);
+    assert_eq!(shown(store, AuditFilter { end: Some(Timestamp(5)), ..within.clone() }).await, [3]);
+    let other = AuditFilter { environment: EnvironmentId::parse("f").ok(), ..within };
+    assert!(shown(store, other).await.is_empty());
 }
 
 /// `audit_prune`: what is older goes, and no sequence comes twice.
@@ -52,7 +62,10 @@ pub async fn the_audit_log_forgets_what_is_old(store: &dyn AccessPorts) {
     let last = store.audit_list(&all).await.expect("a read succeeds")[2].sequence;
     assert_eq!(store.audit_prune(Timestamp(3)).await.expect("a write succeeds"), 2);
     assert_eq!(shown(store, all.clone()).await, [3]);
+    let within = AuditFilter { environment: EnvironmentId::parse("e").ok(), ..all.clone() };
+    assert_eq!(shown(store, within.clone()).await, [3]);
     assert_eq!(store.audit_prune(Timestamp(4)).await.expect("a write succeeds"), 1);
+    assert!(shown(store, within).await.is_empty(), "it is forgotten everywhere");
     store.audit_append(&record(9, "alice")).await.expect("a write succeeds");
     let found = store.audit_list(&all).await.expect("a read succeeds");
     assert!(found[0].sequence > last, "whoever follows must not miss it");

@@ -67,6 +67,7 @@ pub const ALL: &[Behaviour] = behaviours![
     tokens_are_found_by_hash_and_id_until_deleted,
     a_token_needs_its_subject,
     a_rotated_token_opens_with_its_new_secret_only,
+    whoever_may_be_shut_out_is_counted,
     the_audit_log_is_read_in_both_directions,
     the_audit_log_forgets_what_is_old,
     many_records_at_once_are_kept_in_one_order,

@@ -2,10 +2,11 @@
 
 use layer0_domain::model::owner::Role;
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::user::UserChange;
 use layer0_domain::port::access_store::{AccessStoreError, TokenAccess, UserAccess};
 
 use super::AccessPorts;
-use super::sample::{admin, member, owner_made, robot, token, user_made};
+use super::sample::{admin, member, name, owner_made, owner_name, robot, token, user_made};
 
 /// `token_*`: found by hash and id with all that decides what it opens, listed oldest first, gone at once when deleted.
 pub async fn tokens_are_found_by_hash_and_id_until_deleted(store: &dyn AccessPorts) {
@@ -75,4 +76,41 @@ pub async fn a_rotated_token_opens_with_its_new_secret_only(store: &dyn AccessPo
     assert_eq!(found.token, new);
     let none = store.token_rotate(&token("none", "bob", 9).id, &[3; 32], Timestamp(0), None).await;
     assert!(matches!(none, Err(AccessStoreError::Missing { .. })), "{none:?}");
+}
+
+/// `shut_out_count`: grows with each write that may have shut somebody out, and with no other; one that was refused counts
+/// for nothing.
+pub async fn whoever_may_be_shut_out_is_counted(store: &dyn AccessPorts) {
+    let count = async || store.shut_out_count().await.expect("a read succeeds");
+    let mut before = count().await;
+    let mut grew = async |what: &str, by: u64| {
+        let now = count().await;
+        assert_eq!(now, before + by, "{what}");
+        before = now;
+    };
+    admin(store, "root").await;
+    store.token_create(&token("way-in", "root", 9)).await.expect("its user is there");
+    user_made(store, "bob").await;
+    owner_made(store, "team").await;
+    store.token_create(&token("bobs", "bob", 1)).await.expect("its user is there");
+    store.token_touch(&token("bobs", "bob", 1).id, Timestamp(5)).await.expect("a write succeeds");
+    grew("what lets somebody in", 0).await;
+    store.member_put(&member("team", "bob", Role::Maintainer)).await.expect("both are there");
+    store.member_put(&member("team", "bob", Role::Reader)).await.expect("both are there");
+    grew("a place that is less than it was", 2).await;
+    store.member_delete(&owner_name("team"), &name("bob")).await.expect("it is there");
+    assert!(store.member_delete(&owner_name("team"), &name("bob")).await.is_err());
+    grew("a place that is taken away", 1).await;
+    store.token_rotate(&token("bobs", "bob", 1).id, &[2; 32], Timestamp(1), None).await.expect("it is there");
+    grew("another secret", 1).await;
+    store.token_delete(&token("bobs", "bob", 1).id, Timestamp(1)).await.expect("it is there");
+    assert!(store.token_delete(&token("bobs", "bob", 1).id, Timestamp(1)).await.is_err());
+    grew("a token that is taken away", 1).await;
+    let demoted = UserChange { admin: Some(false), password: None };
+    store.user_update(&name("bob"), &demoted, Timestamp(1)).await.expect("he is there");
+    assert!(store.user_delete(&name("root"), Timestamp(1)).await.is_err(), "the last way in");
+    grew("a user who is changed", 1).await;
+    store.user_delete(&name("bob"), Timestamp(1)).await.expect("he is there");
+    store.owner_delete(&owner_name("team")).await.expect("it has nothing");
+    grew("a user and an owner who go", 2).await;
 }

@@ -1,5 +1,6 @@
 //! How a fake AWS is set up.
 
+use super::latency::Latency;
 use super::network::Network;
 use super::throttle::Throttle;
 
@@ -28,8 +29,8 @@ pub struct FakeAwsConfig {
     pub stack_resource_ms: u64,
     /// What one second in a document lasts: health check intervals, grace periods, deregistration delays.
     pub second_ms: u64,
-    /// The least and the most that every answer is late.
-    pub latency_ms: (u64, u64),
+    /// How late answers are.
+    pub latency: Latency,
     /// How long [`Effect::Timeout`](super::Effect) holds a connection before it closes it.
     pub timeout_ms: u64,
     /// The account's token buckets; empty: nothing is throttled. [`throttle::documented`](super::throttle::documented) has
@@ -69,7 +70,7 @@ impl Default for FakeAwsConfig {
             stopped_task_kept_ms: 3_600_000,
             stack_resource_ms: 2,
             second_ms: 1,
-            latency_ms: (0, 0),
+            latency: Latency::default(),
             timeout_ms: 60_000,
             throttles: Vec::new(),
             ec2_page: 1000,

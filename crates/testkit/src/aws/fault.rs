@@ -56,6 +56,8 @@ impl Fault {
 pub enum Effect {
     /// Refused as throttled, not executed.
     Throttle,
+    /// The same, with a `Retry-After` of so many seconds.
+    ThrottleFor(u64),
     /// Refused with a 5xx, not executed.
     ServerError,
     /// Refused, not executed.
@@ -168,6 +170,7 @@ pub(crate) fn server_error(service: Service) -> AwsError {
         Service::Logs => ("ServiceUnavailableException", "The service cannot complete the request."),
         Service::Ecs | Service::Ecr => ("ServerException", "Service Unavailable. Please try again later."),
         Service::Ec2 => ("InternalError", "An internal error has occurred"),
+        Service::CloudTrail => ("InternalFailure", "We encountered an internal error. Please try again."),
         Service::Organizations => ("ServiceException", "AWS Organizations can't complete your request."),
         Service::CloudFormation | Service::Elbv2 | Service::Iam | Service::Sts => {
             ("InternalFailure", "We encountered an internal error. Please try again.")

@@ -1,5 +1,7 @@
 //! A look into a fake AWS, past eventual consistency, throttles and faults.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::server::Shared;
@@ -37,6 +39,21 @@ impl Inspection<'_> {
             let ids = world.ecs.clusters.values().flat_map(|cluster| cluster.running.union(&cluster.stopped));
             let tasks = ids.filter_map(|id| world.ecs.tasks.get(id));
             tasks.map(|task| ecs::describe_task(world, task, true)).collect()
+        })
+    }
+
+    /// The tasks that run and are wanted to, by the name of their service: without the rest of what is known of them, for
+    /// worlds of many thousands.
+    #[must_use]
+    pub fn running(&self) -> BTreeMap<String, Vec<String>> {
+        self.shared.with(|world| {
+            let mut running: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for service in world.ecs.services.values() {
+                let tasks = service.live.iter().filter_map(|id| world.ecs.tasks.get(id));
+                let tasks = tasks.filter(|task| task.is_running() && task.wanted).map(|task| task.id.to_string());
+                running.entry(service.name.clone()).or_default().extend(tasks);
+            }
+            running
         })
     }
 
@@ -81,6 +98,35 @@ impl Inspection<'_> {
     #[must_use]
     pub fn security_groups(&self) -> Vec<String> {
         self.shared.with(|world| world.ec2.groups.keys().cloned().collect())
+    }
+
+    /// All listeners, by port, each with its `ListenerArn`, its settings and its `Rules` by priority.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Value> {
+        self.shared.with(|world| {
+            let mut listeners: Vec<Value> = world
+                .elb
+                .listeners
+                .values()
+                .map(|it| {
+                    let of_it = world.elb.rules.values().filter(|rule| rule.listener == it.arn);
+                    let mut rules: Vec<Value> = of_it
+                        .map(|rule| {
+                            let mut settings = rule.settings.clone();
+                            settings["RuleArn"] = json!(*rule.arn);
+                            settings
+                        })
+                        .collect();
+                    rules.sort_by_key(|rule| rule["Priority"].as_i64());
+                    let mut listener = it.settings.clone();
+                    listener["ListenerArn"] = json!(*it.arn);
+                    listener["Rules"] = json!(rules);
+                    listener
+                })
+                .collect();
+            listeners.sort_by_key(|listener| listener["Port"].as_i64());
+            listeners
+        })
     }
 
     /// The names of all load balancers and target groups.

@@ -1,6 +1,6 @@
 //! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, ELBv2, EC2's networks, ECR, IAM,
-//! STS and Organizations, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency, target health that
-//! gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
+//! STS, Organizations and CloudTrail, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency,
+//! target health that gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -37,6 +37,7 @@ use tokio::task::JoinHandle;
 
 mod behaviour;
 mod cloudformation;
+mod cloudtrail;
 mod config;
 mod ec2;
 mod ecr;
@@ -46,6 +47,7 @@ mod fault;
 mod iam;
 mod inflate;
 mod inspect;
+mod latency;
 mod logs;
 pub mod network;
 mod organizations;
@@ -56,11 +58,13 @@ mod wire;
 mod world;
 
 pub use behaviour::Behaviour;
+pub use cloudtrail::TrailEvent;
 pub use config::{FakeAwsConfig, Pulls};
 pub use ecr::FakeImage;
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
 pub use iam::Role;
 pub use inspect::Inspection;
+pub use latency::{Delay, Latency};
 pub use organizations::Organization;
 pub use wire::{AwsError, Protocol, Service};
 pub use world::Call;
@@ -103,6 +107,12 @@ impl FakeAws {
         self.shared.with(|world| world.calls.clone())
     }
 
+    /// All calls since then, which are forgotten: none falls between two looks.
+    #[must_use]
+    pub fn calls_take(&self) -> Vec<Call> {
+        self.shared.with(|world| std::mem::take(&mut world.calls))
+    }
+
     /// Forgets the calls.
     pub fn calls_clear(&self) {
         self.shared.with(|world| world.calls.clear());
@@ -123,9 +133,18 @@ impl FakeAws {
         self.shared.with(|world| world.faults.clear());
     }
 
-    /// Changes durations, rates that are not buckets, and visibility from now on.
+    /// Changes durations, latency and visibility from now on; [`throttles`](Self::throttles) changes the buckets.
     pub fn configure(&self, change: impl FnOnce(&mut FakeAwsConfig)) {
         self.shared.with(|world| change(&mut world.config));
+    }
+
+    /// Puts other token buckets in the place of those there are; all begin full.
+    pub fn throttles(&self, throttles: Vec<throttle::Throttle>) {
+        self.shared.with(|world| {
+            let now_ms = world.now_ms;
+            world.buckets = throttle::Buckets::new(throttles.clone(), now_ms);
+            world.config.throttles = throttles;
+        });
     }
 
     /// Says what the containers do whose image contains a text. The newest rule that fits decides; tasks that were started
@@ -161,6 +180,11 @@ impl FakeAws {
     /// Interrupts a task, as happens to those on Fargate Spot.
     pub fn interrupt(&self, task_id: &str) {
         self.shared.with(|world| ecs::life::interrupt(world, task_id));
+    }
+
+    /// Lets a CloudWatch alarm go off that watches the roll-out of a service (by ARN) which is under way.
+    pub fn alarm(&self, service_arn: &str, name: &str) {
+        self.shared.with(|world| ecs::alarm(world, service_arn, name));
     }
 
     /// Makes the one essential container of a running task end, as a crash does: with this code.
@@ -210,6 +234,11 @@ impl FakeAws {
     /// The hook must not call the fake.
     pub fn ecr_access(&self, access: impl Fn(&str, &str, &str) -> bool + Send + 'static) {
         self.shared.with(|world| world.ecr.access = Some(Box::new(access)));
+    }
+
+    /// Lets CloudTrail have written down a call of somebody else.
+    pub fn trail(&self, event: TrailEvent) {
+        self.shared.with(|world| cloudtrail::write(world, event));
     }
 
     /// Makes a role, or changes it.

@@ -18,7 +18,7 @@ use super::fault::{self, Effect};
 use super::wire::answer::{self, Answer};
 use super::wire::{AwsError, Protocol, request};
 use super::world::{Call, World};
-use super::{ecr, inflate};
+use super::{cloudtrail, ecr, inflate};
 
 /// The largest body that is read: more than any of the operations takes.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -184,7 +184,13 @@ fn plain(encoding: Option<&str>, body: Bytes) -> Result<String, AwsError> {
 /// Answers what no service can.
 fn refuse(shared: &Shared, protocol: Protocol, error: &AwsError) -> Answer {
     shared.with(|world| {
-        let call = Call { service: None, operation: error.message.clone(), at_ms: world.now_ms, status: error.status };
+        let call = Call {
+            service: None,
+            operation: error.message.clone(),
+            at_ms: world.now_ms,
+            status: error.status,
+            code: error.code.clone(),
+        };
         world.calls.push(call);
         let request_id = world.uuid();
         answer::failure(protocol, &request_id, error)
@@ -202,13 +208,18 @@ struct Done {
 fn act(world: &mut World, request: &request::Request) -> Done {
     let (service, operation) = (request.service, request.operation.as_str());
     let effect = world.faults.hit(service, operation);
-    let (low, high) = world.config.latency_ms;
-    let mut wait_ms = low + if high > low { world.random.next() % (high - low + 1) } else { 0 };
+    let latency = world.config.latency;
+    let mut wait_ms = latency.draw_ms(operation, &mut world.random);
     let account = world.config.account.clone();
     let mut closes = false;
+    let mut retry_after_s = None;
     let refused = match effect {
         _ if !world.buckets.take(service, operation, world.now_ms) => Some(fault::throttled(service)),
         Some(Effect::Throttle) => Some(fault::throttled(service)),
+        Some(Effect::ThrottleFor(seconds)) => {
+            retry_after_s = Some(seconds);
+            Some(fault::throttled(service))
+        }
         Some(Effect::ServerError) => Some(fault::server_error(service)),
         Some(Effect::AccessDenied { message }) => Some(fault::denied(service, operation, &account, message)),
         Some(Effect::Error(error)) => Some(error),
@@ -218,6 +229,7 @@ fn act(world: &mut World, request: &request::Request) -> Done {
                 operation: operation.to_owned(),
                 at_ms: world.now_ms,
                 status: 0,
+                code: String::new(),
             });
             return Done { wait_ms: world.config.timeout_ms, answer: None };
         }
@@ -235,17 +247,24 @@ fn act(world: &mut World, request: &request::Request) -> Done {
         }
         None => None,
     };
+    let at_ms = world.now_ms;
     let result = match refused {
         Some(error) => Err(error),
         None => world.execute(service, operation, &request.input),
     };
     world.hidden_ms = None;
+    cloudtrail::note(world, at_ms, request, result.as_ref().err());
     let request_id = world.uuid();
-    let answer = match &result {
+    let mut answer = match &result {
         Ok(output) => answer::success(service, operation, &request_id, output),
         Err(error) => answer::failure(service.protocol(), &request_id, error),
     };
+    if let Some(seconds) = retry_after_s {
+        answer.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    }
     let status = if closes { 0 } else { answer.status().as_u16() };
-    world.calls.push(Call { service: Some(service), operation: operation.to_owned(), at_ms: world.now_ms, status });
+    let code = result.as_ref().err().map(|error| error.code.clone()).unwrap_or_default();
+    let (operation, at_ms) = (operation.to_owned(), world.now_ms);
+    world.calls.push(Call { service: Some(service), operation, at_ms, status, code });
     Done { wait_ms, answer: (!closes).then_some(answer) }
 }

@@ -41,7 +41,12 @@ pub fn documented() -> Vec<Throttle> {
         new(Service::Ecs, &["DescribeTasks", "ListTasks"], 100.0, 20.0),
         new(Service::Ecs, &["CreateService", "UpdateService", "DeleteService"], 50.0, 5.0),
         new(Service::Ecs, &["DescribeServices", "ListServices"], 100.0, 20.0),
-        new(Service::Ecs, &["DescribeServiceDeployments", "ListServiceDeployments"], 50.0, 20.0),
+        new(
+            Service::Ecs,
+            &["DescribeServiceDeployments", "ListServiceDeployments", "DescribeServiceRevisions"],
+            50.0,
+            20.0,
+        ),
         // StopServiceDeployment, which the table leaves out.
         new(Service::Ecs, &[], 10.0, 1.0),
         new(Service::Logs, &["DescribeLogStreams"], 5.0, 5.0),

@@ -5,13 +5,14 @@
 //! a world without work costs nothing.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::behaviour::Rules;
 use super::cloudformation::Stacks;
+use super::cloudtrail::TrailEvent;
 use super::config::FakeAwsConfig;
 use super::ec2::Ec2;
 use super::ecr::Ecr;
@@ -23,7 +24,7 @@ use super::logs::Logs;
 use super::organizations::{self, Organization};
 use super::throttle::Buckets;
 use super::wire::{AwsError, Service};
-use super::{cloudformation, ec2, ecr, iam, logs};
+use super::{cloudformation, cloudtrail, ec2, ecr, iam, logs};
 
 /// An id that many things hold.
 pub(crate) type Id = Arc<str>;
@@ -102,6 +103,10 @@ pub(crate) struct Random {
 }
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.state;
@@ -122,6 +127,8 @@ pub struct Call {
     pub at_ms: i64,
     /// The HTTP status of the answer; 0 when there was none.
     pub status: u16,
+    /// The code of the error it was refused with; empty when it was not.
+    pub code: String,
 }
 
 /// All that a fake AWS holds.
@@ -145,13 +152,15 @@ pub(crate) struct World {
     pub(crate) ecr: Ecr,
     pub(crate) iam: Iam,
     pub(crate) organization: Option<Organization>,
+    /// What CloudTrail wrote down, by id, the oldest first.
+    pub(crate) trail: VecDeque<(String, TrailEvent)>,
 }
 
 impl World {
     pub(crate) fn new(config: FakeAwsConfig, now_ms: i64) -> Self {
         Self {
             now_ms,
-            random: Random { state: config.seed },
+            random: Random::new(config.seed),
             timers: Timers::default(),
             faults: Faults::default(),
             buckets: Buckets::new(config.throttles.clone(), now_ms),
@@ -166,6 +175,7 @@ impl World {
             ecr: Ecr::default(),
             iam: Iam::default(),
             organization: None,
+            trail: VecDeque::new(),
             config,
         }
     }
@@ -208,6 +218,7 @@ impl World {
             Service::Sts => iam::answer_sts(self, operation, input),
             Service::Ec2 => ec2::answer(self, operation, input),
             Service::Organizations => organizations::answer(self, operation, input),
+            Service::CloudTrail => cloudtrail::answer(self, operation, input),
         }
     }
 

@@ -5,6 +5,7 @@ use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId}
 use layer0_domain::port::engine::{EngineError, LogQuery, Removed};
 use layer0_domain::port::pull::aws::EcrImage;
 use layer0_domain::port::pull::{AnsweredBy, Fact, PullQuestion, RemoteImage};
+use layer0_domain::port::trail::{Trail, TrailAbout, TrailQuery};
 
 use super::{Role, Subject, wish_service};
 use crate::until::ends;
@@ -52,6 +53,23 @@ pub async fn logs_of_the_unknown_are_missing(subject: Subject) {
             Ok(_) => panic!("{entity} isn't there, but has a log"),
         }
     }
+    subject.leave().await;
+}
+
+/// Nobody wrote down anything about what never was; nothing is said to be missing; and whatever the platform wrote down about
+/// the instance comes in order, no more of it than was asked for.
+pub async fn trail_of_the_unknown_is_empty(subject: Subject) {
+    let ask = async |about: TrailAbout, most: u32| {
+        let query = TrailQuery { about, start: None, end: None, most };
+        let trail = subject.engine().trail(&query).await;
+        trail.unwrap_or_else(|error| panic!("the engine has to answer: {error}"))
+    };
+    let id = EnvironmentId::parse(&subject.fresh("none")).expect("made to be an id");
+    let members = unknown(&subject).to_vec();
+    assert_eq!(ask(TrailAbout::Environment { id, members }, 10).await, Trail::default());
+    let Trail { records, gap } = ask(TrailAbout::Instance, 3).await;
+    assert_eq!(gap, None);
+    assert!(records.len() <= 3 && records.is_sorted_by_key(|record| record.at), "{records:?}");
     subject.leave().await;
 }
 

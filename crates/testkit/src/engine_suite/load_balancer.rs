@@ -3,7 +3,8 @@
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::{Failure, FailureClass};
-use layer0_domain::model::load_balancer::LoadBalancer;
+use layer0_domain::model::listener_rule::{HostPattern, PathPattern, Rule};
+use layer0_domain::model::load_balancer::{Action, LoadBalancer, Port};
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::EngineError;
 
@@ -79,6 +80,29 @@ pub async fn port_change_keeps_the_others(mut subject: Subject) {
         }
     }
     panic!("five times in a row a free port was taken by somebody else");
+}
+
+/// A listener takes rules, becomes a redirect and sends to containers again, and listens all the while.
+pub async fn rules_and_redirects_come_and_go(mut subject: Subject) {
+    let environment = subject.environment().await;
+    let mut balancer = subject.load_balancer_listening(&environment).await;
+    let plain = balancer.ports[0].clone();
+    let path = PathPattern::parse("/api/*").expect("a path");
+    let host = HostPattern::parse("*.example.com").expect("a host");
+    let rules =
+        vec![Rule::new(vec![path], vec![], 81).expect("a rule"), Rule::new(vec![], vec![host], 82).expect("a rule")];
+    let action = |rules| Action::Forward { container_port: 80, rules };
+    let reversed = rules.iter().rev().cloned().collect();
+    let to = if plain.host_port == 443 { 8443 } else { 443 };
+    for action in [action(rules), action(reversed), Action::Redirect { redirect_port: to }, plain.action.clone()] {
+        balancer.ports = vec![Port { action, ..plain.clone() }];
+        balancer.generation = balancer.generation.next();
+        subject.ensure(wish_balancer(&balancer)).await;
+        let seen = subject.load_balancer_seen(&balancer.id).await.expect("it was ensured");
+        assert_eq!(seen.listening, [plain.host_port], "it has to go on while it changes");
+        assert_eq!(subject.listens(&balancer).await, Ok(()), "{:?}", balancer.ports);
+    }
+    subject.leave().await;
 }
 
 /// A host port that another load balancer holds is refused or reported by class, naming the other; it is got when the

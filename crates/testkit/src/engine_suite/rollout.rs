@@ -100,7 +100,7 @@ pub async fn going_back_is_healthy_again(mut subject: Subject) {
     subject.leave().await;
 }
 
-/// A halted service starts nothing, and what runs goes on.
+/// A halted service starts nothing, and what runs goes on, as far as it is wanted.
 pub async fn halted_starts_nothing(mut subject: Subject) {
     let environment = subject.environment().await;
     let mut running = subject.service_wanted(&environment, Role::Serves, 1);
@@ -121,6 +121,11 @@ pub async fn halted_starts_nothing(mut subject: Subject) {
     assert_eq!(identity(&seen), before, "what ran goes on, nothing new is started");
     let copies = subject.service_seen(&empty.id).await.map_or(0, |seen| live(&seen).len());
     assert_eq!(copies, 0, "nothing is started");
+
+    running.desired_count = 0;
+    running.generation = running.generation.next();
+    subject.ensure(wish_service(&running)).await;
+    subject.service_until("what is wanted no more to go", &running.id, |seen| live(seen).is_empty()).await;
 
     empty.mode = ServiceMode::Run;
     empty.generation = empty.generation.next();

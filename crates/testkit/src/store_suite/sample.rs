@@ -7,7 +7,10 @@ use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::{Environment, OperatingSystem};
 use layer0_domain::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, OperationId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use layer0_domain::model::listener_rule::{HostPattern, PathPattern, Rule};
+use layer0_domain::model::load_balancer::{
+    Action, HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility,
+};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::{Operation, OperationState, Verb};
 use layer0_domain::model::service::{Deployment, DeploymentState, PinnedImage, Service};
@@ -55,13 +58,22 @@ pub fn environment(word: &str) -> Environment {
 /// A load balancer whose id and name are `word`.
 #[must_use]
 pub fn load_balancer(word: &str, environment: &str) -> LoadBalancer {
+    let (path, host) = (PathPattern::parse("/api/*").expect(LEGAL), HostPattern::parse("*.test.com").expect(LEGAL));
+    let rule = Rule::new(vec![path], vec![host], 8081).expect(LEGAL);
     LoadBalancer {
         id: LoadBalancerId::parse(word).expect(LEGAL),
         name: name(word),
         environment: environment_id(environment),
         kind: LoadBalancerKind::Classic,
         visibility: Visibility::Public,
-        ports: vec![Port { host_port: 80, container_port: 8080, protocol: Protocol::Http, certificate_arn: None }],
+        ports: vec![
+            Port::redirect(80, 443),
+            Port {
+                action: Action::Forward { container_port: 8080, rules: vec![rule] },
+                certificate_arn: Some("arn:aws:acm:us-east-1:123456789012:certificate/1".to_owned()),
+                ..Port::forward(443, 8080, Protocol::Https)
+            },
+        ],
         health_check: HealthCheck {
             target: "TCP:80".to_owned(),
             path: "/".to_owned(),
@@ -130,6 +142,7 @@ pub fn task(word: &str, environment: &str) -> Task {
         definition: document(word).definition().clone(),
         copies: 2,
         stateful: false,
+        spot: false,
         wanted: TaskWanted::Run,
         outcome: None,
         created: CREATED,

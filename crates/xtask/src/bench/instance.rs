@@ -96,12 +96,7 @@ impl Instance {
 
     /// Nothing of the user's own settings may play a part.
     pub(crate) fn own_settings(&self, command: &mut Command) {
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("LAYER0_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("XDG_CONFIG_HOME", self.dir.join("config")).env("DOCKER_CONFIG", self.dir.join("docker"));
+        own_settings(command, &self.dir);
     }
 
     /// Where the server keeps what it has.
@@ -147,8 +142,7 @@ impl Instance {
 
     /// A connection to the API, signed in.
     pub(crate) fn api(&self) -> Result<Api> {
-        let headers = format!("authorization: Basic {}\r\n", self.token()?);
-        Ok(Api { http: Http::tcp(self.address, &headers, Duration::from_secs(30))? })
+        Api::connect(self.address, &self.token()?)
     }
 
     /// A command of the CLI, connected to this instance.
@@ -184,6 +178,17 @@ impl Drop for Instance {
             drop(fs::remove_file(&self.note));
         }
     }
+}
+
+/// Leaves nothing of the user's own settings to a command; what is left of them is in `dir`.
+pub(crate) fn own_settings(command: &mut Command, dir: &Path) {
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("LAYER0_") || name_text.starts_with("AWS_") {
+            command.env_remove(&name);
+        }
+    }
+    command.env("XDG_CONFIG_HOME", dir.join("config")).env("DOCKER_CONFIG", dir.join("docker"));
 }
 
 /// Removes what a bench left behind that was killed.
@@ -229,6 +234,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// Connects; `token` is what stands behind `Basic `.
+    pub(crate) fn connect(address: SocketAddr, token: &str) -> Result<Self> {
+        let headers = format!("authorization: Basic {token}\r\n");
+        Ok(Self { http: Http::tcp(address, &headers, Duration::from_secs(30))? })
+    }
+
     /// A request, whatever comes of it.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: Option<&str>) -> Result<Answer> {
         self.http.ask(method, path, body).with_context(|| format!("{method} {path}"))

@@ -35,8 +35,8 @@ pub(crate) fn missing(needed: &[(&str, &str)]) -> Option<String> {
     Some(format!("missing here: {}; on Debian `apt-get install {}`", programs.join(", "), packages.join(" ")))
 }
 
-/// Facts about the machine, a line each.
-pub(crate) fn facts(docker: &Docker) -> Result<Vec<String>> {
+/// The machine, and its system.
+fn here() -> Result<(String, String)> {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = cpu.lines().find(|line| line.starts_with(name));
@@ -52,17 +52,32 @@ pub(crate) fn facts(docker: &Docker) -> Result<Vec<String>> {
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let system =
         system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("?").trim_matches('"').to_owned();
+    Ok((
+        format!("{cores} cores, {}, {gib} GiB of memory{virtual_machine}", field("model name")),
+        format!("{system}, kernel {}", kernel.trim()),
+    ))
+}
+
+/// How things were built.
+fn build() -> Result<String> {
+    Ok(format!("`cargo build --release`, {}", run(Command::new("rustc").arg("--version"))?))
+}
+
+/// Facts about the machine for what needs neither Docker nor other servers, a line each.
+pub(crate) fn own_facts() -> Result<Vec<String>> {
+    let (machine, system) = here()?;
+    Ok(vec![machine, system, build()?])
+}
+
+/// Facts about the machine, a line each.
+pub(crate) fn facts(docker: &Docker) -> Result<Vec<String>> {
+    let (machine, system) = here()?;
     let nginx = Command::new(which("nginx").context("nginx is here")?).arg("-v").output()?;
     let nginx = String::from_utf8_lossy(&nginx.stderr).trim().replace("nginx version: nginx/", "");
     // wrk says its version with its usage, and fails.
     let wrk = Command::new("wrk").arg("-v").output()?;
     let wrk = String::from_utf8_lossy(&wrk.stdout).split_whitespace().nth(1).unwrap_or("?").to_owned();
-    Ok(vec![
-        format!("{cores} cores, {}, {gib} GiB of memory{virtual_machine}", field("model name")),
-        format!("{system}, kernel {}", kernel.trim()),
-        format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?),
-        format!("`cargo build --release`, {}", run(Command::new("rustc").arg("--version"))?),
-    ])
+    Ok(vec![machine, system, format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?), build()?])
 }
 
 /// Which part of the machine is busy now, in per cent.

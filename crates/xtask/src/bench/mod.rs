@@ -3,11 +3,13 @@
 //! Each row starts instances of its own, in temporary directories and on free ports, and removes all that they made by its
 //! label, after a failure too. What a killed bench leaves behind the next one removes.
 //!
-//! The registry is no row: it is measured by itself, when it is asked for by name ([`registry`]).
+//! The registry is no row, nor is an instance on AWS: each is measured by itself, when it is asked for by name ([`registry`],
+//! [`aws`]).
 //!
 //! It links nothing of what it measures: it runs the release build of `l0`, the Docker client, nginx and wrk, and speaks
 //! HTTP by itself.
 
+mod aws;
 mod docker;
 mod filled;
 mod guestbook;
@@ -138,6 +140,9 @@ impl Bench {
 /// What the registry's own bench is asked for by.
 const REGISTRY: &str = "registry";
 
+/// What the bench of an instance on AWS is asked for by.
+const AWS: &str = "aws";
+
 /// The release build of `l0` that is measured.
 struct L0 {
     path: PathBuf,
@@ -168,15 +173,18 @@ pub(crate) fn list() {
     for row in ROWS {
         println!("{:<10}{:<32}{}", row.name, row.bound, row.what);
     }
+    println!("{AWS:<10}{:<32}1,000 services on a fake AWS; only when it is named", "all as it must be");
     println!("{REGISTRY:<10}{:<32}the registry beside docker-registry and the machine; only when it is named", "clean");
 }
 
 /// Measures the named rows, or all, and with `--write` writes `docs/benchmarks.md`; with `--no-build` the `l0` that was built
-/// last. `Ok(false)` when a bound is missed or a row could not be measured. `registry` has options of its own.
+/// last. `Ok(false)` when a bound is missed or a row could not be measured. `registry` and `aws` have options of their own.
 pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
-    if words.contains(&REGISTRY) {
-        let words: Vec<&str> = words.iter().copied().filter(|word| *word != REGISTRY).collect();
-        return registry::run(project, &words);
+    for (name, run) in [(REGISTRY, registry::run as fn(&Project, &[&str]) -> Result<bool>), (AWS, aws::run)] {
+        if words.contains(&name) {
+            let words: Vec<&str> = words.iter().copied().filter(|word| *word != name).collect();
+            return run(project, &words);
+        }
     }
     let (options, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
     if let Some(unknown) = options.iter().find(|option| !["--write", "--no-build"].contains(*option)) {

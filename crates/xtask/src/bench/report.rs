@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use super::aws;
 use super::registry;
 use super::{ROWS, Row};
 
@@ -39,6 +40,8 @@ pub(crate) struct Results {
     rows: BTreeMap<String, Measured>,
     #[serde(default)]
     registry: Option<registry::Measured>,
+    #[serde(default)]
+    aws: Option<aws::Measured>,
 }
 
 fn file(root: &Path) -> PathBuf {
@@ -63,14 +66,20 @@ impl Results {
         self.keep(root)
     }
 
+    /// Adds the result of the instance on AWS and keeps it.
+    pub(crate) fn put_aws(&mut self, root: &Path, measured: aws::Measured) -> Result<()> {
+        self.aws = Some(measured);
+        self.keep(root)
+    }
+
     fn keep(&self, root: &Path) -> Result<()> {
         let file = file(root);
         fs::create_dir_all(file.parent().context("the file has a directory")?)?;
         fs::write(&file, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// Writes `docs/benchmarks.md`. In a checkout that has measured nothing of the rows, or nothing of the registry, what
-    /// the page says of them stays.
+    /// Writes `docs/benchmarks.md`. Of what a checkout has not measured (the rows, the registry, the instance on AWS) what the
+    /// page says stays.
     pub(crate) fn write(&self, root: &Path, facts: &[String]) -> Result<()> {
         let file = root.join("docs/benchmarks.md");
         let old = fs::read_to_string(&file).unwrap_or_default();
@@ -79,13 +88,17 @@ impl Results {
 
     fn document(&self, facts: &[String], old: &str) -> String {
         let mut text = String::from(INTRODUCTION);
-        match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, LIMITS_BEGIN]) {
+        match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, AWS_BEGINS, LIMITS_BEGIN]) {
             Some(rows) if self.rows.is_empty() => text.push_str(rows),
             _ => self.rows_section(&mut text, facts),
         }
-        match (&self.registry, between(old, REGISTRY_BEGINS, &[LIMITS_BEGIN])) {
+        match (&self.registry, between(old, REGISTRY_BEGINS, &[AWS_BEGINS, LIMITS_BEGIN])) {
             (None, Some(registry)) => text.push_str(registry),
             (registry, _) => registry_section(&mut text, registry.as_ref()),
+        }
+        match (&self.aws, between(old, AWS_BEGINS, &[LIMITS_BEGIN])) {
+            (None, Some(aws)) => text.push_str(aws),
+            (aws, _) => text.push_str(&aws::section(aws.as_ref())),
         }
         text.push('\n');
         text.push_str(LIMITS);
@@ -152,6 +165,7 @@ fn registry_section(text: &mut String, measured: Option<&registry::Measured>) {
 /// How the parts of the page begin.
 const ROWS_BEGIN: &str = "\n| row | what |";
 const REGISTRY_BEGINS: &str = "\n## Registry\n";
+const AWS_BEGINS: &str = "\n## An instance on AWS\n";
 const LIMITS_BEGIN: &str = "\n## What this does not show\n";
 
 /// The part of a page from where one begins up to the first of the others that follows.
@@ -162,14 +176,14 @@ fn between<'a>(text: &'a str, begin: &str, ends: &[&str]) -> Option<&'a str> {
 }
 
 /// With a capital letter where it begins with a letter, and a full stop.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first: String = chars.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     format!("{first}{}.", chars.as_str())
 }
 
 /// Broken at spaces, for a list item.
-fn wrapped(text: &str) -> String {
+pub(crate) fn wrapped(text: &str) -> String {
     let (mut out, mut width) = (String::new(), 2);
     for word in text.split(' ') {
         let length = word.chars().count();
@@ -191,7 +205,7 @@ const INTRODUCTION: &str = "# Benchmarks
 What Layer0 must reach on one machine, and what it does. Written by `cargo xtask bench --write`; nothing here is typed in by
 hand. `cargo xtask bench` measures every row, `cargo xtask bench ROW...` those named, `--list` names them. It drives the
 release build of `l0`, a real Docker engine and the real `docker` client, and cleans up behind itself. `cargo xtask bench
-registry` measures the registry, which has a section of its own below.
+registry` measures the registry and `cargo xtask bench aws` an instance on AWS; both have sections of their own below.
 
 Ratios are taken within one run, pair by pair, so that they say something on a slower or faster machine too. The absolute
 figures hold for the machine below only.
@@ -265,7 +279,7 @@ mod tests {
             let text = results.document(&[], "");
             let after = text.split_once("\n## Registry\n").map(|(_, after)| after.to_owned()).unwrap_or_default();
             assert!(after.contains("\n## What this does not show\n"));
-            after
+            after.split_once(AWS_BEGINS).map(|(registry, _)| registry.to_owned()).unwrap_or_default()
         };
         let mut results = Results::default();
         assert!(section(&results).contains("\nNot measured yet.\n"));
@@ -310,8 +324,8 @@ mod tests {
             busy_percent: 0.0,
             load: unknown(),
         };
-        let rows = Results { rows: [("create".to_owned(), row)].into(), registry: None };
-        let alone = Results { rows: BTreeMap::new(), registry: Some(registry) };
+        let rows = Results { rows: [("create".to_owned(), row)].into(), ..Results::default() };
+        let alone = Results { registry: Some(registry), ..Results::default() };
         let facts = ["a fact".to_owned()];
         let both = alone.document(&["another fact".to_owned()], &rows.document(&facts, ""));
         assert!(both.contains("2026-01-01") && both.contains("2026-02-02"));
@@ -320,6 +334,10 @@ mod tests {
         // Each still replaces its own.
         assert!(!rows.document(&[], &both).contains("- a fact\n"));
         assert_eq!(both.matches(REGISTRY_BEGINS).count(), 1);
+        assert_eq!(both.matches(AWS_BEGINS).count(), 1);
+        let (before, after) = both.split_once("\nNot measured yet.\n").expect("nothing of AWS was measured");
+        let aws = format!("{before}\nIt was measured elsewhere.\n{after}");
+        assert_eq!(alone.document(&[], &aws), aws);
     }
 
     #[test]

@@ -115,10 +115,10 @@ fn load_balancer(
         ports: ports
             .iter()
             .map(|(host, container, protocol)| Port {
-                certificate_arn: String::new(),
                 container_port: *container,
                 host_port: *host,
                 protocol: (*protocol).to_owned(),
+                ..Port::default()
             })
             .collect(),
         service_id: service.0.to_owned(),
@@ -194,6 +194,7 @@ fn tasks() {
         task_id: "id1".to_owned(),
         task_name: "tsk1".to_owned(),
         stateful: false,
+        spot: false,
         copies: 1,
         cause: None,
         images: Vec::new(),

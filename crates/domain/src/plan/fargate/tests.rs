@@ -275,6 +275,13 @@ fn a_plain_document_is_taken_as_it_is() {
     assert_eq!((fit.platform_version, fit.words.len()), (Some("1.4.0"), 0));
 }
 
+#[test]
+fn more_memory_than_there_is_is_told_the_largest_size() {
+    let Err(problems) = fit(&sized(Some(100), Some(125_000), &[(0, 4)])) else { panic!("there is no such size") };
+    let (_, near) = problems[0].message.split_once("the nearest are ").expect("there is always one");
+    assert_eq!(near.split(|c: char| !c.is_ascii_digit()).find(|it| !it.is_empty()), Some("16384"), "{near}");
+}
+
 proptest! {
     /// What is chosen exists, is enough, and nothing smaller would do.
     #[test]

@@ -1,4 +1,4 @@
-//! The five checks for an engine on AWS, where a role pulls over a network of the user's.
+//! The checks for an engine on AWS, where a role pulls over a network of the user's.
 
 use super::local::ours;
 use super::{Outcome, Report, What, platform_check, pushable};
@@ -12,10 +12,12 @@ use crate::port::pull::{Fact, PullEvidence, PullQuestion, RemoteImage};
 
 mod access;
 mod network;
+mod pass;
 mod request;
 mod rights;
 mod role;
 
+pub use pass::PASSED_TO;
 pub use rights::{NeededRight, needed_rights};
 
 pub(super) fn judge(
@@ -46,6 +48,9 @@ pub(super) fn judge(
         .with(What::Access, access::check(question, evidence, aws))
         .with(What::Role, role::check(question, aws))
         .with(What::Network, network::check(question, aws));
+    if let Some(passing) = &aws.passing {
+        report = report.with(What::PassRole, pass::check(passing, aws));
+    }
     report.warnings = warnings(question, aws);
     report.unchecked = unchecked(image, &report);
     report
@@ -181,7 +186,7 @@ fn platform(image: &Mapped, platforms: &[Platform], wanted: &Platform) -> Outcom
                 format!("`{}` is for {}, the task asks for {wanted}", image.written, has.join(", ")),
                 format!(
                     "build and push it for this platform: `docker buildx build --platform {wanted} --push -t {} .`{or}",
-                    pushable(&image.written)
+                    pushable(&image.backing)
                 ),
             )
         }

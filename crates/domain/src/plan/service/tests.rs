@@ -126,3 +126,57 @@ fn scaling_a_failed_service_down_to_nothing_works() {
     nothing.desired_count = 1;
     assert!(matches!(judge(&nothing, Some(&seen(&[], 3)), Timestamp(0), NOW), Verdict::Failed(_)));
 }
+
+#[test]
+fn an_abort_goes_back_to_what_ran_before() {
+    let update = service(
+        2,
+        vec![
+            deployment("new", DeploymentState::InProgress),
+            deployment("broken", DeploymentState::Failed),
+            deployment("old", DeploymentState::Healthy),
+        ],
+    );
+    let back = aborted(update, NOW).expect("a roll-out is under way");
+    assert_eq!((back.wanted().id.as_str(), back.wanted().state), ("old", DeploymentState::Healthy));
+    assert_eq!(back.deployments[1].state, DeploymentState::Aborted);
+    assert_eq!(back.deployments[1].cause.as_ref().map(|cause| cause.class), Some(FailureClass::Stopped));
+    assert_eq!(back.copies_wanted(), 2);
+    assert!(aborted(back.clone(), NOW).is_none(), "nothing is under way any more");
+    use CopyState::{Healthy, Starting};
+    let look = |copies: &[(&str, CopyState)]| judge(&back, Some(&seen(copies, 3)), Timestamp(0), NOW);
+    assert!(matches!(look(&[("old", Healthy), ("old", Healthy), ("new", Starting)]), Verdict::Wait(_)));
+    let Verdict::Done(text) = look(&[("old", Healthy), ("old", Healthy)]) else { panic!("it is as before") };
+    assert_eq!(
+        told(Verb::Abort, &back, &text),
+        "app:1 was aborted; the service is back at app:1: 2 copies run and are healthy"
+    );
+    assert_eq!(told(Verb::Rollback, &back, &text), "went back to app:1: 2 copies run and are healthy");
+    assert_eq!(told(Verb::Update, &back, &text), text);
+}
+
+#[test]
+fn an_abort_of_the_only_roll_out_leaves_no_copy() {
+    let create = service(2, vec![deployment("new", DeploymentState::InProgress)]);
+    let ended = aborted(create, NOW).expect("a roll-out is under way");
+    assert!(ended.halted() && ended.copies_wanted() == 0 && ended.desired_count == 2);
+    let look = |copies: &[(&str, CopyState)]| judge(&ended, Some(&seen(copies, 3)), Timestamp(0), NOW);
+    assert!(matches!(look(&[("new", CopyState::Healthy)]), Verdict::Wait(_)), "its failures count no more");
+    let Verdict::Done(text) = look(&[("new", CopyState::Draining)]) else { panic!("nothing lasts") };
+    assert_eq!(
+        told(Verb::Abort, &ended, &text),
+        "app:1 was aborted, and there was nothing to go back to: no copy runs"
+    );
+    let after = healthy(ended, NOW);
+    assert_eq!((after.wanted().state, after.wanted().was_healthy), (DeploymentState::Aborted, false));
+}
+
+#[test]
+fn what_was_aborted_is_nothing_to_go_back_to() {
+    let update =
+        service(1, vec![deployment("new", DeploymentState::InProgress), deployment("old", DeploymentState::Aborted)]);
+    assert!(update.fallback().is_none());
+    for state in [DeploymentState::Healthy, DeploymentState::Failed, DeploymentState::Aborted] {
+        assert!(aborted(service(1, vec![deployment("new", state)]), NOW).is_none(), "{state:?}");
+    }
+}

@@ -17,6 +17,8 @@ pub struct AwsEvidence {
     pub role: Fact<RoleEvidence>,
     /// The network that is pulled over. Unknown also when no environment was asked about.
     pub network: Fact<NetworkEvidence>,
+    /// The roles that a start hands over, and whether it may; `None` when it hands none over.
+    pub passing: Option<Passing>,
     /// What a start needs beyond what was asked, for what the engine itself puts into definitions (its log group).
     pub added: StartUses,
 }
@@ -145,6 +147,46 @@ pub enum RoleRights {
     },
     /// What `SimulatePrincipalPolicy` came to for what `plan::pull_check::needed_rights` lists.
     Simulated(Vec<Simulated>),
+}
+
+/// The roles that ECS is handed with a definition. Whoever registers it and starts from it must be allowed to pass each
+/// (`iam:PassRole`); it is this server that does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passing {
+    /// Who hands them over.
+    pub passer: Fact<Passer>,
+    /// Which.
+    pub roles: Vec<PassedRole>,
+}
+
+/// Who hands roles over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passer {
+    /// ARN of the role or user.
+    pub arn: String,
+    /// What it may do; a simulation is about `iam:PassRole` on each of the roles.
+    pub rights: Fact<RoleRights>,
+}
+
+/// A role that is handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedRole {
+    /// Its ARN.
+    pub arn: String,
+    /// As what.
+    pub used_as: UsedAs,
+}
+
+/// As what a role is handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsedAs {
+    /// To pull, write logs and read secrets: looked at by itself ([`AwsEvidence::role`]).
+    Execution,
+    /// By the task's own containers.
+    Task {
+        /// Its trust policy; `None` when there is no such role.
+        trust: Fact<Option<String>>,
+    },
 }
 
 /// A policy document with its name.

@@ -104,7 +104,7 @@ async fn volumes_make(shared: &Shared, spec: &CopySpec) -> Result<(), StartError
             // It outlives the task and may be somebody else's: it is found by its plain name and never removed.
             Some(shared_volume) if !shared_volume.autoprovision => continue,
             Some(_) => {
-                labels.insert(labels::KIND.to_owned(), "shared-volume".to_owned());
+                labels.insert(labels::KIND.to_owned(), labels::SHARED_VOLUME.to_owned());
                 volume.name.clone()
             }
             None => {

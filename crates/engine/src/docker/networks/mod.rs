@@ -74,7 +74,7 @@ impl Networks {
     ) -> Result<Network, NetworkError> {
         let (a, b) = labels::ordered(one, other);
         let labels =
-            [(labels::KIND, "link".to_owned()), (labels::LINK_A, a.to_string()), (labels::LINK_B, b.to_string())];
+            [(labels::KIND, labels::LINK.to_owned()), (labels::LINK_A, a.to_string()), (labels::LINK_B, b.to_string())];
         self.ensure(NetworkUse::Link(a.to_string(), b.to_string()), &labels::link_name(a, b), &labels).await
     }
 
@@ -205,7 +205,7 @@ pub(super) fn network_of(seen: NetworkSeen) -> Option<Network> {
     let labels = seen.labels.as_ref()?;
     let use_of = match labels.get(labels::KIND)?.as_str() {
         "environment" => NetworkUse::Environment(labels.get(labels::ENTITY)?.clone()),
-        "link" => NetworkUse::Link(labels.get(labels::LINK_A)?.clone(), labels.get(labels::LINK_B)?.clone()),
+        labels::LINK => NetworkUse::Link(labels.get(labels::LINK_A)?.clone(), labels.get(labels::LINK_B)?.clone()),
         _ => return None,
     };
     let configs = seen.ipam.as_ref().and_then(|ipam| ipam.config.as_deref()).unwrap_or_default();

@@ -33,7 +33,7 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn of(config: &LoadBalancerConfig) -> Self {
-        let traffic_port = config.listeners.first().map(|listener| listener.target_port);
+        let traffic_port = config.listeners.iter().find_map(|listener| listener.serves.target_port());
         Self {
             access: config.access.clone(),
             idle_timeout: config.idle_timeout,

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::activity::Activity;
 use super::balancer::Choice;
-use super::config::Protocol;
+use super::config::Serves;
 use super::forward::{self, MOST_TARGETS};
 use super::listener::ListenerState;
 use super::timer::Deadline;
@@ -60,9 +60,10 @@ impl Client {
     /// Serves the connection to its end, on its worker.
     pub(super) async fn serve(self: Arc<Self>, stream: std::net::TcpStream) {
         let Ok(stream) = TcpStream::from_std(stream) else { return };
-        match self.listener.route.load().protocol {
-            Protocol::Http => self.serve_http(stream).await,
-            Protocol::Tcp => self.serve_tcp(stream).await,
+        let serves = self.listener.serves.load_full();
+        match *serves {
+            Serves::Http { .. } | Serves::Redirect { .. } => self.serve_http(stream).await,
+            Serves::Tcp { target_port } => self.serve_tcp(stream, target_port).await,
         }
     }
 
@@ -108,9 +109,8 @@ impl Client {
         self.activity.last() + if self.activity.is_running() { idle_timeout * 2 } else { idle_timeout }
     }
 
-    async fn serve_tcp(self: Arc<Self>, stream: TcpStream) {
+    async fn serve_tcp(self: Arc<Self>, stream: TcpStream, target_port: u16) {
         let balancer = &self.listener.balancer;
-        let target_port = self.listener.route.load().target_port;
         let mut tried = Vec::new();
         while tried.len() < MOST_TARGETS
             && let Some(lease) = balancer.lease(Choice::LeastOutstanding, &tried)

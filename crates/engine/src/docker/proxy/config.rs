@@ -20,24 +20,65 @@ pub struct LoadBalancerConfig {
     pub access: Access,
 }
 
-/// One protocol and target port, on one or several addresses.
+/// One or several addresses where the same is done with what arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Addresses to listen on. One address belongs to one listener only. Port 0 lets the kernel choose (see `Proxy::listening`).
     pub bind: Vec<SocketAddr>,
-    /// What is spoken on it.
-    pub protocol: Protocol,
-    /// The port of every target to which this listener sends, unless the target has a [`PortOverride`].
-    pub target_port: u16,
+    /// What is done there.
+    pub serves: Serves,
 }
 
-/// What a listener speaks with its clients. Targets are spoken to in HTTP/1.1, or in raw bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+/// What a listener speaks with its clients and where it sends them. Targets are spoken to in HTTP/1.1, or in raw bytes. A
+/// target may have a [`PortOverride`] for the port that is named here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serves {
     /// HTTP/1.0, HTTP/1.1 and HTTP/2 with prior knowledge, upgrades (WebSocket) included.
-    Http,
+    Http {
+        /// The port of every target that gets what no rule matches.
+        target_port: u16,
+        /// Rules in their order: the first that matches a request decides.
+        rules: Vec<Rule>,
+    },
+    /// HTTP, of which every request is answered with the same address by HTTPS.
+    Redirect {
+        /// The port where HTTPS is spoken.
+        https_port: u16,
+    },
     /// Bytes, both ways.
-    Tcp,
+    Tcp {
+        /// The port of every target.
+        target_port: u16,
+    },
+}
+
+impl Serves {
+    /// HTTP without rules.
+    #[must_use]
+    pub fn http(target_port: u16) -> Self {
+        Self::Http { target_port, rules: Vec::new() }
+    }
+
+    /// The port of a target that gets what no rule matches; `None` where nothing is sent to targets.
+    #[must_use]
+    pub fn target_port(&self) -> Option<u16> {
+        match self {
+            Self::Http { target_port, .. } | Self::Tcp { target_port } => Some(*target_port),
+            Self::Redirect { .. } => None,
+        }
+    }
+}
+
+/// Which requests go to a port of their own: those whose path fits one of the paths, where there are any, and whose host fits
+/// one of the hosts, where there are any. In both, `*` stands for any characters and `?` for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Patterns for the path, without the query, as the client sent it.
+    pub paths: Vec<String>,
+    /// Patterns in lower case for the host, without its port.
+    pub hosts: Vec<String>,
+    /// The port of every target.
+    pub target_port: u16,
 }
 
 /// When a target counts as healthy.
@@ -45,7 +86,7 @@ pub enum Protocol {
 pub struct HealthCheck {
     /// What is asked.
     pub kind: HealthCheckKind,
-    /// The port that is asked; without it, the target port of the first listener ("traffic port").
+    /// The port that is asked; without it, the target port of the first listener that sends to targets ("traffic port").
     pub port: Option<u16>,
     /// Pause between two probes of a target whose state is settled.
     pub interval: Duration,

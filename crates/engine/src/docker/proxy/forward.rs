@@ -18,6 +18,7 @@ use super::activity::Running;
 use super::balancer::{Choice, Lease, TargetState};
 use super::client::Client;
 use super::response::{self, ResponseBody};
+use super::rules::{self, Way};
 use super::tunnel;
 use super::upstream::body::{Return, UpstreamBody};
 use super::upstream::fields::{self, Length};
@@ -47,9 +48,13 @@ pub(super) async fn forward(
     if fields::request(&mut parts, &client.origin, length, protocol).is_err() {
         return Ok(response::text(StatusCode::BAD_REQUEST, "a request must name exactly one host"));
     }
+    let target_port = match rules::way(&client.listener.serves.load(), &parts) {
+        Way::To(target_port) => target_port,
+        Way::Redirect(https_port) => return Ok(rules::redirect(&parts, https_port)),
+    };
     let attempt = Attempt {
         method: parts.method.clone(),
-        target_port: client.listener.route.load().target_port,
+        target_port,
         idle_timeout: client.listener.balancer.settings.load().idle_timeout,
         now,
         client: &client,

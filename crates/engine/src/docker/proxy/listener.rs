@@ -15,24 +15,18 @@ use tracing::{debug, warn};
 
 use super::balancer::{Balancer, lock};
 use super::client::Client;
-use super::config::Protocol;
+use super::config::Serves;
 use super::worker::{Workers, pick};
 
 /// Pause after the process ran out of file descriptors: some will be closed by then.
 const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(100);
 
-/// What of a listener can change while it listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Route {
-    pub(super) protocol: Protocol,
-    pub(super) target_port: u16,
-}
-
 /// What a listening address and its connections share.
 #[derive(Debug)]
 pub(super) struct ListenerState {
     pub(super) balancer: Arc<Balancer>,
-    pub(super) route: ArcSwap<Route>,
+    /// Can change while it listens.
+    pub(super) serves: ArcSwap<Serves>,
     pub(super) closing: Closing,
     /// How long connections may go on once it is closing.
     pub(super) grace: Duration,

@@ -28,6 +28,7 @@ mod forward;
 mod health;
 mod listener;
 mod response;
+mod rules;
 mod timer;
 mod tunnel;
 mod upstream;
@@ -49,12 +50,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::balancer::{Balancer, Settings, announce, lock};
-use self::listener::{Closing, ListenerState, Route};
+use self::listener::{Closing, ListenerState};
 use self::worker::{Worker, Workers};
 
 pub use self::config::{
-    Access, Drained, HealthCheck, HealthCheckKind, Listener, Listening, LoadBalancerConfig, PortOverride, Protocol,
-    ProxySettings, Subnet, Target, TargetHealth, TargetStatus,
+    Access, Drained, HealthCheck, HealthCheckKind, Listener, Listening, LoadBalancerConfig, PortOverride,
+    ProxySettings, Rule, Serves, Subnet, Target, TargetHealth, TargetStatus,
 };
 pub use self::error::{Holder, ProxyError};
 
@@ -128,7 +129,7 @@ impl Proxy {
     }
 
     /// Makes a load balancer be as `config` says, creating it if need be. Idempotent. Addresses that stay are kept open with their
-    /// connections, even when their protocol or target port changes (new connections, and new requests of old ones, follow that);
+    /// connections, even when what is served there changes (new connections, and new requests of old ones, follow that);
     /// addresses that go are closed gracefully.
     ///
     /// # Errors
@@ -154,15 +155,15 @@ impl Proxy {
             open.iter().filter(|open| wanted.iter().all(|(bind, _)| *bind != open.bind)).copied().collect();
         let fresh = wanted.iter().filter(|(bind, _)| open.iter().all(|open| open.bind != *bind));
         let (in_the_way, free): (Vec<_>, Vec<_>) =
-            fresh.copied().partition(|(bind, _)| leaving.iter().any(|old| bind::overlap(old.local, *bind)));
+            fresh.cloned().partition(|(bind, _)| leaving.iter().any(|old| bind::overlap(old.local, *bind)));
 
         let mut sockets = Vec::new();
-        for (address, route) in free {
-            sockets.push((address, route, self.bind(address).await?));
+        for (address, serves) in free {
+            sockets.push((address, serves, self.bind(address).await?));
         }
         self.close(&config.id, &leaving).await;
-        for (address, route) in in_the_way {
-            sockets.push((address, route, self.bind(address).await?));
+        for (address, serves) in in_the_way {
+            sockets.push((address, serves, self.bind(address).await?));
         }
         self.apply(&config, &balancer, &wanted, sockets)
     }
@@ -172,8 +173,8 @@ impl Proxy {
         &self,
         config: &LoadBalancerConfig,
         balancer: &Arc<Balancer>,
-        wanted: &[(SocketAddr, Route)],
-        sockets: Vec<(SocketAddr, Route, TcpListener)>,
+        wanted: &[(SocketAddr, Serves)],
+        sockets: Vec<(SocketAddr, Serves, TcpListener)>,
     ) -> Result<(), ProxyError> {
         let mut entries = lock(&self.entries);
         if *self.stop.borrow() {
@@ -184,15 +185,15 @@ impl Proxy {
             .entry(config.id.clone())
             .or_insert_with(|| Entry { balancer: Arc::clone(balancer), listeners: Vec::new() });
         for open in &entry.listeners {
-            if let Some((_, route)) = wanted.iter().find(|(bind, _)| *bind == open.listening.bind) {
-                open.state.route.store(Arc::new(*route));
+            if let Some((_, serves)) = wanted.iter().find(|(bind, _)| *bind == open.listening.bind) {
+                open.state.serves.store(Arc::new(serves.clone()));
             }
         }
-        for (bind, route, socket) in sockets {
+        for (bind, serves, socket) in sockets {
             let local = socket.local_addr().map_err(|source| ProxyError::Bind { address: bind, source })?;
             let state = Arc::new(ListenerState {
                 balancer: Arc::clone(balancer),
-                route: ArcSwap::from_pointee(route),
+                serves: ArcSwap::from_pointee(serves),
                 closing: Closing::default(),
                 grace: self.grace,
             });
@@ -341,15 +342,14 @@ impl Drop for Proxy {
 }
 
 /// Every address of a configuration with what it is to do.
-fn wanted(config: &LoadBalancerConfig) -> Result<Vec<(SocketAddr, Route)>, ProxyError> {
-    let mut all: Vec<(SocketAddr, Route)> = Vec::new();
+fn wanted(config: &LoadBalancerConfig) -> Result<Vec<(SocketAddr, Serves)>, ProxyError> {
+    let mut all: Vec<(SocketAddr, Serves)> = Vec::new();
     for listener in &config.listeners {
-        let route = Route { protocol: listener.protocol, target_port: listener.target_port };
         for address in &listener.bind {
             if all.iter().any(|(other, _)| other == address) {
                 return Err(ProxyError::Twice { id: config.id.clone(), address: *address });
             }
-            all.push((*address, route));
+            all.push((*address, listener.serves.clone()));
         }
     }
     Ok(all)

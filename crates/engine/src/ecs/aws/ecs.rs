@@ -1,7 +1,9 @@
 //! ECS: services. Task definitions and tasks are in the files beside.
 
 mod definitions;
+mod rollouts;
 mod tasks;
+mod together;
 
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, DeploymentCircuitBreaker,
@@ -10,9 +12,15 @@ use aws_sdk_ecs::types::{
 };
 use layer0_domain::model::time::Timestamp;
 
+pub(in crate::ecs) use self::rollouts::{EcsRollout, RolloutStatus};
 pub(in crate::ecs) use self::tasks::{EcsContainer, EcsTask, TaskFilter, TaskWanted};
+pub(super) use self::together::Together;
 use super::pace::Family;
 use super::{Aws, AwsError, Kind, last_part, moment};
+
+/// How many of a service's last hundred events are kept: they are what tells that something happened between two looks which
+/// left all counts as they were, and the newest tell that.
+const EVENTS_KEPT: usize = 5;
 
 /// The most services that one `DescribeServices` takes.
 const SERVICES_A_CALL: usize = 10;
@@ -32,12 +40,21 @@ pub(in crate::ecs) struct EcsService {
     pub(in crate::ecs) running: u32,
     /// Tasks that are on their way up.
     pub(in crate::ecs) pending: u32,
+    /// The ARN of the service deployment that is under way, where ECS says.
+    pub(in crate::ecs) rollout: Option<String>,
     /// Its deployments, the primary one first.
     pub(in crate::ecs) deployments: Vec<EcsDeployment>,
-    /// What ECS said of it, the newest first.
+    /// What ECS said of it last, the newest first.
     pub(in crate::ecs) events: Vec<(Timestamp, String)>,
     /// Target groups it registers its tasks in.
     pub(in crate::ecs) targets: Vec<ServiceTarget>,
+}
+
+impl EcsDeployment {
+    /// Whether ECS works at it.
+    pub(in crate::ecs) fn is_in_progress(&self) -> bool {
+        !self.has_failed && !self.is_completed
+    }
 }
 
 impl EcsService {
@@ -176,10 +193,8 @@ impl Aws {
         match self.send(op, Family::EcsWrite, call.send()).await {
             Ok(answer) => Ok(answer.service.is_none_or(|it| it.status.as_deref() == Some("ACTIVE"))),
             Err(error) if error.lacks_definition() => Err(error.with_kind(Kind::Missing)),
-            // A service of that name is there, made with another wish. There is no code of its own for it.
-            Err(error) if error.code == "InvalidParameterException" && error.message.contains("not idempotent") => {
-                Err(error.with_kind(Kind::Exists))
-            }
+            // A service of that name is there, made with another wish. There is no code of its own for it, so the words decide.
+            Err(error) if error.message.contains("not idempotent") => Err(error.with_kind(Kind::Exists)),
             Err(error) => Err(error),
         }
     }
@@ -325,8 +340,9 @@ fn service(from: Service) -> EcsService {
         desired: uncount(from.desired_count),
         running: uncount(from.running_count),
         pending: uncount(from.pending_count),
+        rollout: from.current_service_deployment.filter(|arn| !arn.is_empty()),
         deployments,
-        events: events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).collect(),
+        events: events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).take(EVENTS_KEPT).collect(),
         targets: from.load_balancers.unwrap_or_default().into_iter().filter_map(service_target).collect(),
     }
 }

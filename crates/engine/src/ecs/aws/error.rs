@@ -9,8 +9,11 @@ use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::engine::EngineError;
 
-/// How long to wait after a throttled call that the SDK has already repeated.
+/// How long to wait after a throttled call that the SDK has already repeated, unless the answer says how long.
 const THROTTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// The longest that an answer is believed to ask for.
+const AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// What can be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub(in crate::ecs) struct AwsError {
     pub(in crate::ecs) code: String,
     /// AWS's code and words.
     pub(in crate::ecs) message: String,
+    /// How long the answer asks to wait (`Retry-After`).
+    after: Option<Duration>,
     #[source]
     source: Option<BoxError>,
 }
@@ -56,7 +61,8 @@ impl AwsError {
         if let SdkError::ServiceError(context) = &error {
             let code = context.err().code().unwrap_or_default();
             let words = context.err().message().unwrap_or("no more was said");
-            return Self::refused(op, code, words, context.raw().status().as_u16());
+            let after = context.raw().headers().get("retry-after").and_then(seconds);
+            return Self { after, ..Self::refused(op, code, words, context.raw().status().as_u16()) };
         }
         let message = match &error {
             SdkError::TimeoutError(_) => "no answer in time",
@@ -70,6 +76,7 @@ impl AwsError {
             kind: Kind::Unreachable,
             code: String::new(),
             message: message.to_owned(),
+            after: None,
             source: Some(Box::new(error)),
         }
     }
@@ -78,12 +85,13 @@ impl AwsError {
     pub(super) fn refused(op: &'static str, code: &str, words: &str, status: u16) -> Self {
         let kind = kind(code, status);
         let message = if code.is_empty() { words.to_owned() } else { format!("{code}: {words}") };
-        Self { op, kind, code: code.to_owned(), message, source: None }
+        Self { op, kind, code: code.to_owned(), message, after: None, source: None }
     }
 
     /// A call to which nobody answered.
     pub(super) fn unanswered(op: &'static str, message: &str, source: BoxError) -> Self {
-        Self { op, kind: Kind::Unreachable, code: String::new(), message: message.to_owned(), source: Some(source) }
+        let (kind, code) = (Kind::Unreachable, String::new());
+        Self { op, kind, code, message: message.to_owned(), after: None, source: Some(source) }
     }
 
     /// Something that took too long; `op` in words.
@@ -112,6 +120,12 @@ impl AwsError {
         }
     }
 
+    /// The same error once more, for another who asked the same. Without what it came from.
+    pub(super) fn again(&self) -> Self {
+        let (op, kind, after) = (self.op, self.kind, self.after);
+        Self { op, kind, code: self.code.clone(), message: self.message.clone(), after, source: None }
+    }
+
     /// The same error, as something else can be done about it than its code says.
     pub(super) fn with_kind(self, kind: Kind) -> Self {
         Self { kind, ..self }
@@ -124,6 +138,7 @@ impl AwsError {
             kind: Kind::Unreachable,
             code: String::new(),
             message: format!("the answer has no {what}"),
+            after: None,
             source: None,
         }
     }
@@ -176,12 +191,17 @@ impl AwsError {
 impl From<AwsError> for EngineError {
     fn from(error: AwsError) -> Self {
         match error.kind {
-            Kind::Throttled => EngineError::Throttled { after: THROTTLED_AFTER },
+            Kind::Throttled => EngineError::Throttled { after: error.after.unwrap_or(THROTTLED_AFTER) },
             Kind::Unreachable => EngineError::Unavailable { engine: "AWS".to_owned(), source: Box::new(error) },
             Kind::Missing | Kind::Busy => EngineError::Failed { op: error.op, source: Box::new(error) },
             Kind::Denied | Kind::Exists | Kind::Refused => EngineError::Refused { failure: Box::new(error.failure()) },
         }
     }
+}
+
+/// The seconds of a `Retry-After`; AWS writes no dates there.
+fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_secs).map(|after| after.min(AFTER_MAX))
 }
 
 /// The kind of an error code ("Common errors" and the error lists of the API references).
@@ -263,12 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_asks_for_time_gets_it_within_bounds() {
+        assert_eq!(seconds(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(seconds("86400"), Some(AFTER_MAX));
+        assert_eq!(seconds("Fri, 31 Dec 1999 23:59:59 GMT"), None);
+    }
+
+    #[test]
     fn a_denial_names_the_action_and_who_can_help() {
         let error = AwsError {
             op: "ecs:CreateService",
             kind: Kind::Denied,
             code: "AccessDeniedException".to_owned(),
             message: "AccessDeniedException: User: arn:aws:iam::1:role/l0 is not authorized".to_owned(),
+            after: None,
             source: None,
         };
         let failure = error.failure();

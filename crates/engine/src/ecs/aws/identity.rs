@@ -20,15 +20,31 @@ pub(in crate::ecs) struct RoleSeen {
     pub(in crate::ecs) boundary: Option<String>,
 }
 
+/// Whose the credentials are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ecs) struct Caller {
+    /// The account.
+    pub(in crate::ecs) account: String,
+    /// The ARN of the user, or of the session of a role.
+    pub(in crate::ecs) arn: String,
+}
+
 impl Aws {
-    /// The account that the credentials are of.
-    pub(in crate::ecs) async fn account(&self) -> Result<String, AwsError> {
+    /// Whose the credentials are.
+    pub(in crate::ecs) async fn caller(&self) -> Result<Caller, AwsError> {
         let op = "sts:GetCallerIdentity";
         let ask = || async {
             let answer = self.send(op, Family::Identity, self.sts.get_caller_identity().send()).await?;
-            answer.account.ok_or_else(|| AwsError::incomplete(op, "account"))
+            let account = answer.account.ok_or_else(|| AwsError::incomplete(op, "account"))?;
+            let arn = answer.arn.ok_or_else(|| AwsError::incomplete(op, "ARN"))?;
+            Ok(Caller { account, arn })
         };
-        self.account.get_or_try_init(ask).await.cloned()
+        self.caller.get_or_try_init(ask).await.cloned()
+    }
+
+    /// The account that the credentials are of.
+    pub(in crate::ecs) async fn account(&self) -> Result<String, AwsError> {
+        Ok(self.caller().await?.account)
     }
 
     /// A role by name; `None` when it isn't there.
@@ -49,19 +65,20 @@ impl Aws {
     }
 
     /// Whether a role may do some actions to one resource, by a simulation of all that counts for it. `region` is where it will
-    /// ask.
+    /// ask; `more` is what else is known of the request, a condition key and its value.
     pub(in crate::ecs) async fn role_simulated(
         &self,
         role: &str,
         actions: &[&str],
         resource: &str,
         region: &str,
+        more: Option<(&str, &str)>,
     ) -> Result<Vec<Simulated>, AwsError> {
-        let asked_in = ContextEntry::builder()
-            .context_key_name("aws:RequestedRegion")
-            .context_key_type(ContextKeyTypeEnum::String)
-            .context_key_values(region)
-            .build();
+        let entry = |(key, value): (&str, &str)| {
+            let entry = ContextEntry::builder().context_key_name(key).context_key_type(ContextKeyTypeEnum::String);
+            entry.context_key_values(value).build()
+        };
+        let context: Vec<ContextEntry> = [("aws:RequestedRegion", region)].into_iter().chain(more).map(entry).collect();
         let mut results = Vec::new();
         let mut marker = None;
         loop {
@@ -71,7 +88,7 @@ impl Aws {
                 .policy_source_arn(role)
                 .set_action_names(Some(actions.iter().map(|&action| action.to_owned()).collect()))
                 .resource_arns(resource)
-                .context_entries(asked_in.clone())
+                .set_context_entries(Some(context.clone()))
                 .set_marker(marker);
             let answer = self.send("iam:SimulatePrincipalPolicy", Family::Identity, call.send()).await?;
             let some = answer.evaluation_results.unwrap_or_default();

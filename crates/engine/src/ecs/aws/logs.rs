@@ -10,7 +10,9 @@ use super::{Aws, AwsError};
 pub(in crate::ecs) struct Stream {
     /// Its name.
     pub(in crate::ecs) name: String,
-    /// Its newest event; `None` for one without any. CloudWatch brings it up to date with some delay.
+    /// When it was made.
+    pub(in crate::ecs) made: Option<Timestamp>,
+    /// Its newest event; `None` for one without any. CloudWatch brings it up to date with some delay, mostly within an hour.
     pub(in crate::ecs) last: Option<Timestamp>,
 }
 
@@ -41,8 +43,13 @@ impl Span {
         self.start.map(|at| at.0)
     }
 
-    /// The API leaves the end itself out.
+    /// The end as `FilterLogEvents` takes it: itself included.
     fn end_ms(self) -> Option<i64> {
+        self.end.map(|at| at.0)
+    }
+
+    /// The end as `GetLogEvents` takes it: itself left out.
+    fn before_ms(self) -> Option<i64> {
         self.end.map(|at| at.0.saturating_add(1))
     }
 }
@@ -68,7 +75,8 @@ impl Aws {
             streams.extend(some.filter_map(|it| {
                 let name = it.log_stream_name?;
                 // Emulators give more than was asked for.
-                name.starts_with(prefix).then(|| Stream { name, last: it.last_event_timestamp.map(Timestamp) })
+                let (made, last) = (it.creation_time.map(Timestamp), it.last_event_timestamp.map(Timestamp));
+                name.starts_with(prefix).then_some(Stream { name, made, last })
             }));
             token = answer.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
@@ -97,7 +105,7 @@ impl Aws {
                 .start_from_head(false)
                 .limit(i32::try_from(left).unwrap_or(10_000))
                 .set_start_time(span.start_ms())
-                .set_end_time(span.end_ms())
+                .set_end_time(span.before_ms())
                 .set_next_token(token.clone());
             let answer = match self.send("logs:GetLogEvents", Family::Logs, call.send()).await {
                 Ok(answer) => answer,

@@ -2,6 +2,7 @@
 //! about them, paging inside, each call in its turn ([`pace`]). Nothing else in the engine names a type of the SDK.
 
 mod balancers;
+mod cloudtrail;
 mod ecs;
 mod error;
 mod identity;
@@ -24,16 +25,18 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::BoxFuture;
 use layer0_domain::model::time::Timestamp;
 
 pub(super) use self::balancers::TargetHealth;
+pub(super) use self::cloudtrail::TrailEvent;
 pub(super) use self::ecs::{
-    EcsContainer, EcsDeployment, EcsService, EcsTask, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetOf,
-    TaskFilter, TaskWanted,
+    EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Network, RolloutStatus, ServiceTarget, ServiceUpdate,
+    ServiceWanted, TargetOf, TaskFilter, TaskWanted,
 };
 pub(super) use self::error::{AwsError, Kind};
-pub(super) use self::identity::RoleSeen;
-pub(super) use self::logs::{LogEvent, Span};
+pub(super) use self::identity::{Caller, RoleSeen};
+pub(super) use self::logs::{LogEvent, Span, Stream};
 pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
 pub(super) use self::registry::{AskedBy, Lookup, Manifest};
@@ -53,9 +56,12 @@ pub(super) struct Aws {
     sender: signed::Sender,
     ec2: signed::Place,
     organizations: signed::Place,
-    /// The account that the credentials are of; it does not change.
-    account: tokio::sync::OnceCell<String>,
+    trail: signed::Place,
+    /// Whose the credentials are; that does not change.
+    caller: tokio::sync::OnceCell<Caller>,
     pace: pace::Pace,
+    /// Who waits for a look at a service.
+    together: ecs::Together,
 }
 
 impl Aws {
@@ -74,24 +80,33 @@ impl Aws {
             sdk: looks,
             ec2: sender.place("ec2", "EC2", &region),
             organizations: organizations::place(&sender, &region),
+            trail: sender.place("cloudtrail", "CloudTrail", &region),
             sender,
-            account: tokio::sync::OnceCell::new(),
+            caller: tokio::sync::OnceCell::new(),
             pace: pace::Pace::new(rates),
+            together: ecs::Together::default(),
         }
     }
 
     /// Makes a call in its turn.
-    async fn send<T, E>(
-        &self,
+    ///
+    /// The SDK's futures are tens of kilobytes each. On the heap they take no room in those who wait for them: a look that
+    /// makes a dozen of them at once would fill a thread's stack.
+    fn send<'a, T, E>(
+        &'a self,
         op: &'static str,
         family: pace::Family,
-        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, AwsError>
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, AwsError>>
     where
+        T: 'a,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        self.pace.turn(family).await;
-        call.await.map_err(|error| AwsError::of(op, error))
+        let call = Box::pin(call);
+        Box::pin(async move {
+            self.pace.turn(family).await;
+            call.await.map_err(|error| AwsError::of(op, error))
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use layer0_domain::model::image_map::partition_of;
 use serde_json::{Value, json};
 
 use super::pace::Family;
-use super::signed::{Place, Question, Sender};
+use super::signed::{Place, Sender};
 use super::{Aws, AwsError, Kind};
 
 /// How deep an account can lie: five levels of units below the root (Organizations user guide, "Quotas").
@@ -67,17 +67,6 @@ impl Aws {
         target: &'static str,
         asked: &Value,
     ) -> Result<Value, AwsError> {
-        let question =
-            Question { op, content_type: "application/x-amz-json-1.1", target: Some(target), body: asked.to_string() };
-        let answer = self.ask(Family::Identity, &self.organizations, &question, refusal).await?;
-        serde_json::from_str(&answer).map_err(|_| AwsError::incomplete(op, "readable content"))
+        self.ask_json(Family::Identity, &self.organizations, (op, target), asked).await
     }
-}
-
-/// Code and words of an answer that is an error: `{"__type": "prefix#Code", "Message": "…"}`.
-fn refusal(body: &str) -> (String, String) {
-    let answer: Value = serde_json::from_str(body).unwrap_or_default();
-    let text = |names: &[&str]| names.iter().find_map(|name| answer[*name].as_str()).unwrap_or_default().to_owned();
-    let code = text(&["__type", "code"]);
-    (code.rsplit('#').next().unwrap_or_default().to_owned(), text(&["message", "Message"]))
 }

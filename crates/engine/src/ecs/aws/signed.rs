@@ -1,6 +1,6 @@
 //! Calls of services whose SDK is not worth its weight: EC2, of which a few reads are wanted (`aws-sdk-ec2` alone takes
-//! eleven minutes to compile), and Organizations. Signed with the same credentials, sent with the same HTTP client, within the
-//! same times and tries as the SDK's own calls.
+//! eleven minutes to compile), Organizations and CloudTrail. Signed with the same credentials, sent with the same HTTP client,
+//! within the same times and tries as the SDK's own calls.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +23,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 use layer0_domain::model::image_map::partition_of;
 use layer0_domain::port::BoxError;
+use serde_json::Value;
 
 use super::pace::Family;
 use super::{Aws, AwsError, Kind};
@@ -98,8 +99,13 @@ impl Sender {
         Place { service, region: region.to_owned(), endpoint }
     }
 
-    /// Signs a request as of now.
-    async fn signed(&self, place: &Place, question: &Question) -> Result<HttpRequest, BoxError> {
+    /// The moment that a signature is made at.
+    fn now(&self) -> SystemTime {
+        self.sdk.time_source().map_or_else(SystemTime::now, |source| source.now())
+    }
+
+    /// Signs a request as of a moment.
+    async fn signed(&self, place: &Place, question: &Question, at: SystemTime) -> Result<HttpRequest, BoxError> {
         let provider = self.sdk.credentials_provider().ok_or("no credentials are set")?;
         let identity = provider.provide_credentials().await?.into();
         let url = format!("{}/", place.endpoint.trim_end_matches('/'));
@@ -109,7 +115,7 @@ impl Sender {
             .identity(&identity)
             .region(&place.region)
             .name(place.service)
-            .time(self.sdk.time_source().map_or_else(SystemTime::now, |source| source.now()))
+            .time(at)
             .settings(SigningSettings::default())
             .build()?
             .into();
@@ -207,13 +213,27 @@ impl Aws {
         }
     }
 
+    /// Makes a call by the JSON protocol: its name as IAM writes it, and `X-Amz-Target`.
+    pub(super) async fn ask_json(
+        &self,
+        family: Family,
+        place: &Place,
+        (op, target): (&'static str, &'static str),
+        asked: &Value,
+    ) -> Result<Value, AwsError> {
+        let question =
+            Question { op, content_type: "application/x-amz-json-1.1", target: Some(target), body: asked.to_string() };
+        let answer = self.ask(family, place, &question, json_refusal).await?;
+        serde_json::from_str(&answer).map_err(|_| AwsError::incomplete(op, "readable content"))
+    }
+
     async fn ask_once(
         &self,
         place: &Place,
         question: &Question,
         refusal: fn(&str) -> (String, String),
     ) -> Result<String, AwsError> {
-        let request = self.sender.signed(place, question).await;
+        let request = self.sender.signed(place, question, self.sender.now()).await;
         let request =
             request.map_err(|why| AwsError::unanswered(question.op, "no credential for AWS could be had", why))?;
         let sent = self.sender.sent(request, ANSWER_MAX).await;
@@ -242,9 +262,79 @@ impl Aws {
     }
 }
 
+/// Code and words of an answer that is an error: `{"__type": "prefix#Code", "Message": "…"}`.
+fn json_refusal(body: &str) -> (String, String) {
+    let answer: Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |names: &[&str]| names.iter().find_map(|name| answer[*name].as_str()).unwrap_or_default().to_owned();
+    let code = text(&["__type", "code"]);
+    (code.rsplit('#').next().unwrap_or_default().to_owned(), text(&["message", "Message"]))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+
     use super::*;
+
+    /// The keys and the moment of AWS's published test vectors, "Signature Version 4 test suite": 2015-08-30 12:36:00.
+    async fn signed(session: Option<&str>, question: &Question) -> HttpRequest {
+        let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+        let keys = Credentials::new("AKIDEXAMPLE", secret, session.map(str::to_owned), None, "test");
+        let mut sdk = SdkConfig::builder();
+        sdk.set_credentials_provider(Some(SharedCredentialsProvider::new(keys)));
+        let then = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        let place = Place {
+            service: "service",
+            region: "us-east-1".to_owned(),
+            endpoint: "https://example.amazonaws.com".to_owned(),
+        };
+        Sender::new(&sdk.build()).signed(&place, question, then).await.expect("it can be signed")
+    }
+
+    fn form(content_type: &'static str) -> Question {
+        Question { op: "test", content_type, target: None, body: "Param1=value1".to_owned() }
+    }
+
+    /// The two vectors of the suite that are requests as this client makes them: `post-x-www-form-urlencoded` and
+    /// `post-x-www-form-urlencoded-parameters`. The others have another method, a path or a query, or no content type.
+    #[tokio::test]
+    async fn signatures_are_those_of_the_published_vectors() {
+        for (content_type, signature) in [
+            ("application/x-www-form-urlencoded", "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"),
+            (
+                "application/x-www-form-urlencoded; charset=utf8",
+                "1a72ec8f64bd914b0e42e42607c7fbce7fb2c7465f63e3092b3b0d39fa77a6fe",
+            ),
+        ] {
+            let request = signed(None, &form(content_type)).await;
+            assert_eq!(request.headers().get("x-amz-date"), Some("20150830T123600Z"));
+            let scope = "Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request";
+            let signed_headers = "SignedHeaders=content-type;host;x-amz-date";
+            let expected = format!("AWS4-HMAC-SHA256 {scope}, {signed_headers}, Signature={signature}");
+            assert_eq!(request.headers().get("authorization"), Some(expected.as_str()));
+        }
+    }
+
+    /// What says which call it is and whose session are part of the signature: nobody on the way can put others in their place.
+    #[tokio::test]
+    async fn the_call_and_the_session_are_signed() {
+        let question = Question {
+            op: "test",
+            content_type: "application/x-amz-json-1.1",
+            target: Some("Service.Call"),
+            body: "{}".to_owned(),
+        };
+        let request = signed(Some("session"), &question).await;
+        let authorization = request.headers().get("authorization").unwrap_or_default();
+        let covered = "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target,";
+        assert!(authorization.contains(covered), "{authorization}");
+        assert_eq!(request.headers().get("x-amz-security-token"), Some("session"));
+        assert_eq!(request.headers().get("x-amz-target"), Some("Service.Call"));
+        assert!(!format!("{request:?}").contains("wJalrXUtnFEMI"), "the secret goes nowhere");
+    }
 
     #[test]
     fn a_service_is_reached_where_it_is_set_or_in_its_partition() {

@@ -91,7 +91,7 @@ impl Aws {
     /// One stack by name or ARN. By name, one that was deleted isn't there.
     pub(in crate::ecs) async fn stack_describe(&self, name: &str) -> Result<Option<Stack>, AwsError> {
         let call = self.stacks.describe_stacks().stack_name(name);
-        match self.send("cloudformation:DescribeStacks", Family::Stacks, call.send()).await.map_err(gone) {
+        match self.send("cloudformation:DescribeStacks", Family::StacksRead, call.send()).await.map_err(gone) {
             Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next().map(stack)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
@@ -104,7 +104,7 @@ impl Aws {
         let mut token = None;
         loop {
             let call = self.stacks.describe_stacks().set_next_token(token);
-            let answer = self.send("cloudformation:DescribeStacks", Family::Stacks, call.send()).await?;
+            let answer = self.send("cloudformation:DescribeStacks", Family::StacksRead, call.send()).await?;
             stacks.extend(answer.stacks.unwrap_or_default().into_iter().map(stack));
             token = answer.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
@@ -118,7 +118,7 @@ impl Aws {
     pub(in crate::ecs) async fn stack_resource(&self, stack: &str, part: &str) -> Result<Option<String>, AwsError> {
         let call = self.stacks.describe_stack_resources().stack_name(stack).logical_resource_id(part);
         let op = "cloudformation:DescribeStackResources";
-        let answer = match self.send(op, Family::Stacks, call.send()).await.map_err(gone) {
+        let answer = match self.send(op, Family::StacksRead, call.send()).await.map_err(gone) {
             Ok(answer) => answer,
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(error),
@@ -130,7 +130,8 @@ impl Aws {
     /// The first failure in what a stack last did: which resource, and why. What was cancelled because of it is left out.
     pub(in crate::ecs) async fn stack_failure(&self, id: &str) -> Result<Option<String>, AwsError> {
         let call = self.stacks.describe_stack_events().stack_name(id);
-        let answer = self.send("cloudformation:DescribeStackEvents", Family::Stacks, call.send()).await.map_err(gone);
+        let answer = self.send("cloudformation:DescribeStackEvents", Family::StacksRead, call.send());
+        let answer = answer.await.map_err(gone);
         let events = match answer {
             Ok(answer) => answer.stack_events.unwrap_or_default(),
             Err(error) if error.is_missing() => return Ok(None),

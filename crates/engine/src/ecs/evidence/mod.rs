@@ -5,6 +5,7 @@
 //! ecr       the image and its policies     ECR                          image, manifest
 //! role      who pulls, and may what        IAM, CloudFormation          role
 //! network   over what                      EC2, CloudFormation          network
+//! passing   the roles that are handed over STS, IAM                     passing
 //! ```
 //!
 //! All are asked for side by side, and each by itself: what can't be looked up is unknown, with the call that failed, and takes
@@ -23,6 +24,7 @@
 mod image;
 mod manifest;
 mod network;
+mod passing;
 mod role;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +35,7 @@ use futures_util::FutureExt;
 use layer0_domain::model::image_map::{EcrHost, partition_of};
 use layer0_domain::model::registry::Platform;
 use layer0_domain::port::engine::EngineError;
-use layer0_domain::port::pull::aws::{AwsEvidence, EcrEvidence, Organization, Puller};
+use layer0_domain::port::pull::aws::{AwsEvidence, EcrEvidence, Organization, Passing, Puller};
 use layer0_domain::port::pull::{AnsweredBy, Fact, LogGroup, PullEvidence, PullQuestion, StartUses};
 
 use super::aws::AwsError;
@@ -62,7 +64,7 @@ pub(super) async fn gather(shared: &Shared, question: &PullQuestion) -> Result<P
     let default = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
     let platform = question.platform.clone().unwrap_or_else(default);
     let gathering = Gathering::new(shared, question, platform);
-    let aws = gathering.all().await;
+    let aws = Box::pin(gathering.all()).await;
     match gathering.silence() {
         Some(error) => Err(error.into()),
         // The registries of others ask for credentials that are the tasks', not this server's; from here nobody asks them.
@@ -100,21 +102,28 @@ impl<'a> Gathering<'a> {
         let policy = self.within(LOOK_MAX, "the look at the repository's policy", policy).shared();
         let ecr = async {
             match &host {
-                Some(host) => Some(self.ecr(host, account.clone(), policy.clone()).await),
+                Some(host) => Some(Box::pin(self.ecr(host, account.clone(), policy.clone())).await),
                 None => None,
             }
         };
         let organization = self.organization(host.is_some(), account.clone());
         let role = self.role(host.as_ref(), account.clone(), policy.clone());
-        let (owner, organization, ecr, role, network) = futures_util::join!(
+        // On the heap: all the looks in one place are more than the stack of a thread holds in a build for tests.
+        let passing = async { Fact::Known(Box::pin(self.passing()).await) };
+        let (owner, organization, ecr, role, network, passing) = futures_util::join!(
             account.clone(),
             self.within(LOOK_MAX, "the look at the organization", organization),
             ecr,
             self.within(LOOK_MAX, "the look at the role", role),
             self.within(LOOK_MAX, "the look at the network", self.network()),
+            self.within(LOOK_MAX, "the look at the roles that are passed", passing),
         );
+        let passing = match passing {
+            Fact::Known(passing) => passing,
+            Fact::Unknown(why) => Some(Passing { passer: Fact::Unknown(why), roles: Vec::new() }),
+        };
         let puller = Puller { account: owner, organization, region: self.shared.config.region.clone() };
-        AwsEvidence { puller, ecr, role, network, added: self.added() }
+        AwsEvidence { puller, ecr, role, network, passing, added: self.added() }
     }
 
     /// The log group that containers write to whose definition says nothing of logs.
@@ -127,9 +136,10 @@ impl<'a> Gathering<'a> {
         StartUses { log_groups: group.into_iter().collect(), ..StartUses::default() }
     }
 
-    /// A look, unless it takes too long.
+    /// A look, unless it takes too long. On the heap: the SDK's futures are large, and several of them in one another took
+    /// more stack than a thread has.
     async fn within<T>(&self, limit: Duration, look: &'static str, fact: impl Future<Output = Fact<T>>) -> Fact<T> {
-        match tokio::time::timeout(limit, fact).await {
+        match tokio::time::timeout(limit, Box::pin(fact)).await {
             Ok(fact) => fact,
             Err(late) => Fact::Unknown(self.reason(AwsError::late(look, late))),
         }

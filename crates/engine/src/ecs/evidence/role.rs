@@ -121,7 +121,7 @@ impl Gathering<'_> {
         }
         let simulations = by_resource.iter().map(|(resource, actions)| {
             let region = self.region_of(resource);
-            async move { self.shared.aws.role_simulated(arn, actions, resource, &region).await }
+            async move { self.shared.aws.role_simulated(arn, actions, resource, &region, None).await }
         });
         Ok(futures_util::future::try_join_all(simulations).await?.into_iter().flatten().collect())
     }
@@ -134,7 +134,7 @@ impl Gathering<'_> {
     }
 
     /// All documents that count for the role.
-    async fn documents(&self, seen: &Fact<RoleSeen>) -> Fact<RoleRights> {
+    pub(super) async fn documents(&self, seen: &Fact<RoleSeen>) -> Fact<RoleRights> {
         let seen = match seen {
             Fact::Known(seen) => seen,
             Fact::Unknown(why) => return Fact::Unknown(why.clone()),
@@ -165,6 +165,6 @@ fn lacks_ecr(result: &Simulated) -> bool {
 }
 
 /// A role's name: what is behind the last `/` of its ARN.
-fn name(role: &str) -> &str {
+pub(super) fn name(role: &str) -> &str {
     role.rsplit('/').next().unwrap_or(role)
 }

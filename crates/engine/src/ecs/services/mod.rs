@@ -3,6 +3,7 @@
 
 mod plan;
 mod remove;
+mod rollout;
 mod seen;
 
 use std::collections::{HashMap, HashSet};
@@ -10,27 +11,32 @@ use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
-use layer0_domain::model::id::{DeploymentId, ServiceId};
+use layer0_domain::model::id::{DeploymentId, LoadBalancerId, ServiceId};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::engine::{EngineError, ServiceSpec, StartFailures};
+use layer0_domain::plan::load_balancer::{Form, form};
+use layer0_domain::port::engine::{EngineError, ServiceMode, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
-use self::plan::{Place, Step};
+use self::plan::{Ended, Known, Place, Step};
+use self::rollout::RolloutKnown;
 pub(super) use self::seen::containers;
 use super::aws::{
     AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetHealth, TargetOf,
 };
 use super::definition::{self, Registration};
 use super::names::{self, Names};
-use super::state::Shared;
-use super::template::{BalancerKind, CAPACITY_PROVIDER, balancer_kind, target_output};
+use super::state::{Shared, State};
+use super::template::{CAPACITY_PROVIDER, target_output};
 
 /// Seconds in which failing checks of the load balancer do not count against a new copy.
 const GRACE_S: u16 = 60;
 
 /// How long what was registered may stay invisible before it is registered once more.
 const VISIBLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long ECS may take to begin to go back after a roll-out was ended, before the service is updated instead.
+const GOES_BACK_MAX: Duration = Duration::from_secs(120);
 
 /// A service that the engine was told of, or is taking away.
 #[derive(Debug, Default)]
@@ -43,6 +49,8 @@ pub(super) struct ServiceState {
     pub(super) seen: Option<EcsService>,
     /// Its tasks as they were last.
     pub(super) tasks: Vec<EcsTask>,
+    /// Whether its tasks were read since ECS last showed it changed.
+    tasks_current: bool,
     /// How its load balancer finds its tasks.
     pub(super) targets: Vec<TargetHealth>,
     /// When the service of this name was made that ECS still shows as deleted: another one is another wish.
@@ -56,6 +64,10 @@ pub(super) struct ServiceState {
     /// The deployment that was last seen to be ECS's primary one, or to be wanted. When ECS then works towards another one
     /// without being asked, it gave this one up.
     was_primary: Option<DeploymentId>,
+    /// ECS's record of the roll-out.
+    rollout: Option<RolloutKnown>,
+    /// The service deployment that was ended last, when, and what came of it.
+    ended: Option<(String, Instant, Ended)>,
     /// Families whose containers have a health check: a task of theirs is healthy when it has passed, not before.
     checked: HashSet<String>,
     /// Since when a task runs, as far as we saw.
@@ -80,12 +92,19 @@ impl ServiceState {
         if let Some(gone) = seen.as_ref().filter(|seen| seen.is_gone()) {
             self.life_before = gone.created;
         }
-        self.seen = seen.filter(|seen| !seen.is_gone());
+        let seen = seen.filter(|seen| !seen.is_gone());
+        self.tasks_current &= self.seen == seen;
+        self.seen = seen;
         let Some(wanted) = self.spec.as_ref().map(|spec| &spec.revision.deployment) else { return };
         let primary = self.seen.iter().flat_map(|seen| &seen.deployments).find(|it| it.is_primary);
         if primary.and_then(|it| names.deployment_of(&it.family)).is_some_and(|(_, primary)| primary == *wanted) {
             self.was_primary = Some(wanted.clone());
         }
+    }
+
+    /// Whether it is wanted behind a load balancer.
+    pub(super) fn is_behind(&self, id: &LoadBalancerId) -> bool {
+        self.spec.as_ref().is_some_and(|spec| spec.load_balancer.as_ref() == Some(id))
     }
 
     /// A service that we were not told of, as ECS has it.
@@ -99,28 +118,40 @@ impl Shared {
     pub(super) async fn service_ensure(&self, spec: ServiceSpec) -> Result<(), EngineError> {
         let entity = EntityRef::Service(spec.id.clone());
         let _turn = self.turn(&entity).await;
-        {
+        let is_first = {
             let mut state = self.state();
             let service = state.services.entry(spec.id.clone()).or_default();
             let newer = service.spec.as_ref().is_some_and(|known| known.generation > spec.generation);
             if newer || service.removing {
                 return Err(EngineError::Outdated { entity });
             }
+            // Told again, as everything is from time to time: the loop looks at it anyway, ten a call.
+            if service.spec.as_ref() == Some(&spec) && service.seen.is_some() {
+                return Ok(());
+            }
             if service.spec.as_ref().is_none_or(|known| known.generation != spec.generation) {
                 service.problem = None;
+            }
+            let before = service.spec.as_ref().map(|known| &known.revision.deployment);
+            if before.is_some_and(|before| *before != spec.revision.deployment) {
+                // What ECS worked towards before says nothing about whether it gives up what is wanted now.
+                service.was_primary = None;
             }
             if spec.revision.definition.containers.iter().any(|it| it.health_check.is_some()) {
                 service.checked.insert(self.names.deployment_family(&spec.id, &spec.revision.deployment));
             }
             service.is_busy = true;
             service.acts += 1;
-            service.spec = Some(spec.clone());
-        }
+            service.spec.replace(spec.clone()).is_none()
+        };
         let cluster = self.names.environment(&spec.environment);
         let name = self.names.service(&spec.id);
         let result = async {
-            let seen = self.aws.services_describe(&cluster, std::slice::from_ref(&name)).await?.into_iter().next();
+            let seen = self.aws.service_describe(&cluster, &name).await?;
             self.service_seen_now(&spec.id, seen);
+            if is_first {
+                self.rollout_recall(&spec).await?;
+            }
             self.service_advance(&spec.id).await
         };
         let result = result.await;
@@ -143,6 +174,7 @@ impl Shared {
             Step::Nothing | Step::Wait(_) | Step::RolledBack(_) => Ok(()),
             Step::Create { place } => self.service_make(&spec, place).await,
             Step::Update(update) => self.service_change(&spec, update).await,
+            Step::GoBack(rollout) => self.service_go_back(&spec, rollout).await,
         };
         let mut state = self.state();
         let Some(service) = state.services.get_mut(id) else { return Ok(()) };
@@ -175,7 +207,14 @@ impl Shared {
         }
         let healthy = service.tasks.iter().filter(|task| service.is_healthy(task, self.config.settle)).count();
         let healthy = u32::try_from(healthy).unwrap_or(u32::MAX);
-        let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), service.was_primary.as_ref(), healthy);
+        let ended = service.ended.as_ref().map(|(rollout, at, ended)| {
+            // ECS answered that it goes back, and does not.
+            let late = at.elapsed() >= GOES_BACK_MAX;
+            (rollout.as_str(), if late { Ended::Refused } else { *ended })
+        });
+        let rollout = service.rollout_wanted();
+        let known = Known { was_primary: service.was_primary.as_ref(), healthy, rollout, ended };
+        let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), known);
         Some((spec, step))
     }
 
@@ -196,30 +235,40 @@ impl Shared {
             security_groups,
             public_ip: self.config.public_ip && provider.is_none(),
         });
-        Ok(Place { provider, network, targets: self.targets_of(spec)? })
+        let targets = self.targets_of(&self.state(), spec)?;
+        Ok(Place { provider, network, targets })
     }
 
-    /// What a service's tasks are registered in; the error is what has to be there first.
-    fn targets_of(&self, spec: &ServiceSpec) -> Result<Vec<ServiceTarget>, String> {
+    /// Whether a service has to be registered elsewhere than it is, which a change of its load balancer can cause.
+    pub(super) fn targets_differ(&self, state: &State, id: &ServiceId) -> bool {
+        let Some(service) = state.services.get(id).filter(|it| it.problem.is_none() && !it.removing) else {
+            return false;
+        };
+        let (Some(spec), Some(seen)) = (&service.spec, &service.seen) else { return false };
+        let wanted = self.targets_of(state, spec);
+        spec.mode == ServiceMode::Run && wanted.is_ok_and(|wanted| wanted != plan::sorted(&seen.targets))
+    }
+
+    /// What a service's tasks are registered in, sorted; the error is what has to be there first.
+    fn targets_of(&self, state: &State, spec: &ServiceSpec) -> Result<Vec<ServiceTarget>, String> {
         let Some(id) = &spec.load_balancer else { return Ok(vec![]) };
-        let state = self.state();
         let waiting = || format!("load balancer `{id}` to be ready");
         let balancer = state.balancers.get(id).ok_or_else(waiting)?;
         if balancer.in_force.is_none() {
             return Err(waiting());
         }
-        let classic = balancer_kind(&balancer.load_balancer) == BalancerKind::Classic;
+        let classic = form(&balancer.load_balancer) == Form::Classic;
         let mut targets = Vec::new();
-        for port in &balancer.load_balancer.ports {
-            let container = definition::container_with_port(&spec.revision.definition, port.container_port);
+        for port in balancer.load_balancer.container_ports() {
+            let container = definition::container_with_port(&spec.revision.definition, port);
             let Some(container) = container else { continue };
             let of = if classic {
-                TargetOf::Classic(self.names.balancer(id))
+                TargetOf::Classic(self.names.balancer(id, Form::Classic))
             } else {
-                let arn = balancer.stack.output(&target_output(port.host_port)).ok_or_else(waiting)?;
+                let arn = balancer.stack.output(&target_output(port)).ok_or_else(waiting)?;
                 TargetOf::Group(arn.to_owned())
             };
-            targets.push(ServiceTarget { of, container: container.to_owned(), port: port.container_port });
+            targets.push(ServiceTarget { of, container: container.to_owned(), port });
             if classic {
                 break;
             }
@@ -261,6 +310,16 @@ impl Shared {
             Err(error) if error.kind == Kind::Exists => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends the roll-out that is under way.
+    async fn service_go_back(&self, spec: &ServiceSpec, rollout: &str) -> Result<(), AwsError> {
+        let taken = self.aws.rollout_stop(rollout).await?;
+        if let Some(service) = self.state().services.get_mut(&spec.id) {
+            let ended = if taken { Ended::Taken } else { Ended::Refused };
+            service.ended = Some((rollout.to_owned(), Instant::now(), ended));
+        }
+        Ok(())
     }
 
     async fn service_change(&self, spec: &ServiceSpec, change: &plan::Change) -> Result<(), AwsError> {

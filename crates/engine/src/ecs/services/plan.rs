@@ -1,10 +1,10 @@
 //! The next step of a service, from what is wanted and what ECS has. Pure.
 
-use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::DeploymentId;
 use layer0_domain::port::engine::{ServiceMode, ServiceSpec, StartFailures};
 
-use crate::ecs::aws::{EcsDeployment, EcsService, Network, ServiceTarget};
+use super::rollout::{given_up, given_up_as_shown};
+use crate::ecs::aws::{EcsDeployment, EcsRollout, EcsService, Network, ServiceTarget};
 use crate::ecs::names::Names;
 
 /// Where the tasks of a service stand.
@@ -43,19 +43,41 @@ pub(super) enum Step {
     },
     /// Change it.
     Update(Change),
+    /// End the service deployment with this ARN: ECS goes back to the wanted deployment, copies of which still run.
+    GoBack(String),
     /// ECS gave the wanted deployment up and went back by itself.
     RolledBack(StartFailures),
 }
 
-/// Decides the next step. `was_primary` is the wanted deployment when ECS was seen to work towards it; `healthy` is how many
-/// copies are healthy.
+/// What is known of a service besides how ECS has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    /// The deployment that ECS was seen to work towards.
+    pub(super) was_primary: Option<&'a DeploymentId>,
+    /// How many copies are healthy.
+    pub(super) healthy: u32,
+    /// The service deployment of the wanted deployment, where ECS lets us read it.
+    pub(super) rollout: Option<&'a EcsRollout>,
+    /// The service deployment that was ended, or could not be, and which of the two.
+    pub(super) ended: Option<(&'a str, Ended)>,
+}
+
+/// What came of ending a service deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// ECS goes back.
+    Taken,
+    /// It has to be done by an update.
+    Refused,
+}
+
+/// Decides the next step.
 pub(super) fn step(
     spec: &ServiceSpec,
     names: &Names,
     place: Result<Place, String>,
     seen: Option<&EcsService>,
-    was_primary: Option<&DeploymentId>,
-    healthy: u32,
+    known: Known<'_>,
 ) -> Step {
     let Some(seen) = seen else {
         return match (spec.mode, place) {
@@ -68,8 +90,10 @@ pub(super) fn step(
         return Step::Wait("what was there before to be taken away".to_owned());
     }
     if spec.mode == ServiceMode::Halted {
-        // What runs goes on, nothing more is started: ECS starts nothing when no more copies are wanted than are healthy.
-        let fewer = (seen.desired > healthy).then_some(healthy);
+        // What runs goes on, as far as it is wanted, and nothing more is started: ECS starts nothing when no more copies are
+        // wanted than are healthy.
+        let most = known.healthy.min(spec.desired_count);
+        let fewer = (seen.desired > most).then_some(most);
         return match fewer {
             Some(_) => Step::Update(Change { desired: fewer, ..Change::default() }),
             None => Step::Nothing,
@@ -79,11 +103,18 @@ pub(super) fn step(
     let primary = seen.deployments.iter().find(|it| it.is_primary);
     let is_wanted = |deployment: &EcsDeployment| deployment.family == family;
     let is_primary = primary.is_some_and(is_wanted);
-    if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed) {
-        return Step::RolledBack(given_up(spec, failed.failed, &failed.reason));
+    let stands = primary.is_some_and(|it| is_wanted(it) && !it.has_failed);
+    if let Some(failures) = known.rollout.and_then(|rollout| given_up(spec, rollout, stands)) {
+        return Step::RolledBack(failures);
     }
-    if !is_primary && was_primary == Some(&spec.revision.deployment) {
-        return Step::RolledBack(given_up(spec, 0, ""));
+    if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed) {
+        return Step::RolledBack(given_up_as_shown(spec, seen, failed.failed, &failed.reason));
+    }
+    if !is_primary && known.was_primary == Some(&spec.revision.deployment) {
+        return Step::RolledBack(given_up_as_shown(spec, seen, 0, ""));
+    }
+    if let Some(step) = go_back(seen, primary, is_wanted, known.ended) {
+        return step;
     }
     let mut change = Change {
         definition: !is_primary,
@@ -99,19 +130,27 @@ pub(super) fn step(
     if change == Change::default() { Step::Nothing } else { Step::Update(change) }
 }
 
-fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
+/// While ECS works at another deployment than the wanted one, and the wanted one still has its place beside it, the service
+/// deployment that is under way is ended: ECS then goes back to the copies that still run. After an update it would replace
+/// them.
+fn go_back(
+    seen: &EcsService,
+    primary: Option<&EcsDeployment>,
+    is_wanted: impl Fn(&EcsDeployment) -> bool,
+    ended: Option<(&str, Ended)>,
+) -> Option<Step> {
+    let under_way = primary.filter(|it| it.is_in_progress() && !is_wanted(it));
+    let arn = seen.rollout.as_deref().filter(|_| under_way.is_some() && seen.deployments.iter().any(is_wanted))?;
+    match ended.filter(|(ended, _)| *ended == arn) {
+        None => Some(Step::GoBack(arn.to_owned())),
+        Some((_, Ended::Taken)) => Some(Step::Wait("ECS to end the roll-out and go back".to_owned())),
+        Some((_, Ended::Refused)) => None,
+    }
+}
+
+/// In the order of [`Place::targets`].
+pub(super) fn sorted(targets: &[ServiceTarget]) -> Vec<ServiceTarget> {
     let mut targets = targets.to_vec();
     targets.sort();
     targets
-}
-
-/// ECS's circuit breaker gave up, which takes at least three failures ("How the Amazon ECS deployment circuit breaker detects
-/// failures").
-fn given_up(spec: &ServiceSpec, failed: u32, reason: &str) -> StartFailures {
-    let why = if reason.is_empty() { "its copies did not come up" } else { reason };
-    StartFailures {
-        deployment: spec.revision.deployment.clone(),
-        in_a_row: failed.max(layer0_domain::plan::service::START_FAILURES),
-        last: Failure::new(FailureClass::Unhealthy, format!("ECS gave the deployment up: {why}")),
-    }
 }

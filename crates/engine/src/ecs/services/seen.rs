@@ -1,6 +1,6 @@
 //! What is seen of a service, in the words of the port.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use layer0_domain::model::failure::{Failure, LogLine};
 use layer0_domain::model::id::{CopyId, DeploymentId, ServiceId};
@@ -10,9 +10,12 @@ use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, ServiceSee
 use tokio::time::Instant;
 
 use super::ServiceState;
-use crate::ecs::aws::{EcsContainer, EcsTask};
+use crate::ecs::aws::{EcsContainer, EcsTask, ServiceTarget, TargetOf};
 use crate::ecs::cause;
 use crate::ecs::names::Names;
+
+/// Further than this no two clocks are apart that can speak to AWS at all: it refuses signatures that are five minutes off.
+const LONG_AGO: Duration = Duration::from_secs(300);
 
 /// How the containers of a task are, in the words of the port.
 pub(in crate::ecs) fn containers(task: &EcsTask) -> Vec<ContainerSeen> {
@@ -30,6 +33,14 @@ fn container(from: &EcsContainer) -> ContainerSeen {
             reason: from.reason.clone(),
         }),
     }
+}
+
+/// When a running task that is seen for the first time began to run: now, unless ECS says that it was so long ago that
+/// clocks which differ do not matter. A server that starts does not wait for what runs since yesterday.
+fn running_since(task: &EcsTask, now: Instant, wall: SystemTime) -> Instant {
+    let started = task.started.and_then(|at| u64::try_from(at.0).ok()).map(Duration::from_millis);
+    let age = started.and_then(|started| wall.duration_since(UNIX_EPOCH).ok()?.checked_sub(started));
+    age.filter(|age| *age >= LONG_AGO).and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
 impl ServiceState {
@@ -50,7 +61,9 @@ impl ServiceState {
     }
 
     fn running_state(&self, task: &EcsTask, settle: Duration) -> CopyState {
-        let has_balancer = self.seen.as_ref().is_some_and(|seen| !seen.targets.is_empty());
+        // A classic load balancer knows machines and no tasks: what it finds is ECS's to act on.
+        let is_asked = |target: &ServiceTarget| matches!(target.of, TargetOf::Group(_));
+        let has_balancer = self.seen.as_ref().is_some_and(|seen| seen.targets.iter().any(is_asked));
         match task.health.as_str() {
             "UNHEALTHY" => return CopyState::Unhealthy,
             "HEALTHY" if !has_balancer => return CopyState::Healthy,
@@ -77,6 +90,46 @@ impl ServiceState {
         if settled && !has_checks { CopyState::Healthy } else { CopyState::Starting }
     }
 
+    /// Takes in its tasks as they were just read.
+    pub(in crate::ecs) fn tasks_read(
+        &mut self,
+        names: &Names,
+        tasks: Vec<EcsTask>,
+        settle: Duration,
+    ) -> Vec<(DeploymentId, EcsTask)> {
+        self.tasks_current = true;
+        self.tasks_put(names, tasks, settle)
+    }
+
+    /// Takes in one of its tasks that ended. The others are to be read: another one takes its place.
+    pub(in crate::ecs) fn task_ended(&mut self, names: &Names, task: EcsTask, settle: Duration) {
+        self.tasks_current = false;
+        if let Some(known) = self.tasks.iter_mut().find(|known| known.id == task.id) {
+            *known = task;
+            let tasks = std::mem::take(&mut self.tasks);
+            // Failures are counted when all are read, with the last words that go with them.
+            let counted = self.counted.clone();
+            let failures = self.failures.clone();
+            let _ = self.tasks_put(names, tasks, settle);
+            (self.counted, self.failures) = (counted, failures);
+        }
+    }
+
+    /// Whether its tasks have to be read: ECS's counts of it changed since, or differ from what was read, or what is under
+    /// way does not show in them: a container's check, or a task on its way out.
+    pub(in crate::ecs) fn tasks_due(&self) -> bool {
+        let Some(seen) = &self.seen else { return true };
+        let running = self.tasks.iter().filter(|task| task.status == "RUNNING").count();
+        let starting = ["PROVISIONING", "PENDING", "ACTIVATING"];
+        let pending = self.tasks.iter().filter(|task| task.wanted && starting.contains(&task.status.as_str())).count();
+        let unchecked = |task: &EcsTask| task.health != "HEALTHY" && self.checked.contains(&task.family);
+        let under_way = |task: &EcsTask| !task.is_stopped() && (!task.wanted || unchecked(task));
+        !self.tasks_current
+            || running != seen.running as usize
+            || pending != seen.pending as usize
+            || self.tasks.iter().any(under_way)
+    }
+
     /// Takes in its tasks as they are now, and counts the starts that failed. Answers the newest of those for each deployment
     /// that had some: its last words are worth asking for.
     pub(in crate::ecs) fn tasks_put(
@@ -88,11 +141,11 @@ impl ServiceState {
         let mut failed: Vec<(DeploymentId, EcsTask)> = Vec::new();
         self.tasks = tasks;
         self.tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-        let now = Instant::now();
+        let (now, wall) = (Instant::now(), SystemTime::now());
         for at in 0..self.tasks.len() {
             let task = self.tasks[at].clone();
             if task.status == "RUNNING" {
-                self.running_since.entry(task.id.clone()).or_insert(now);
+                self.running_since.entry(task.id.clone()).or_insert_with(|| running_since(&task, now, wall));
             }
             let Some((_, deployment)) = names.deployment_of(&task.family) else { continue };
             if self.is_healthy(&task, settle) {
@@ -153,24 +206,36 @@ impl ServiceState {
         let (Some(spec), Some(seen)) = (&self.spec, &self.seen) else { return false };
         let family = names.deployment_family(&spec.id, &spec.revision.deployment);
         let live: Vec<&EcsTask> = self.tasks.iter().filter(|task| !task.is_stopped()).collect();
-        seen.desired == spec.desired_count
+        self.alarms_watched().is_empty()
+            && seen.desired == spec.desired_count
             && live.len() == spec.desired_count as usize
             && live.iter().all(|task| task.family == family && self.is_healthy(task, settle))
     }
 
     /// In the words of the port.
     pub(in crate::ecs) fn seen(&self, id: &ServiceId, names: &Names, settle: Duration) -> ServiceSeen {
+        // While ECS may still give a deployment up by an alarm, its copies are not good yet.
+        let wanted = self.spec.as_ref().map(|spec| &spec.revision.deployment);
+        let held = wanted.filter(|_| !self.alarms_watched().is_empty());
+        let state = |task: &EcsTask, deployment: Option<&DeploymentId>| match self.copy_state(task, settle) {
+            CopyState::Healthy if deployment.is_some() && deployment == held => CopyState::Starting,
+            state => state,
+        };
         let copies = self.tasks.iter().filter_map(|task| {
+            let deployment = names.deployment_of(&task.family).map(|(_, deployment)| deployment);
             Some(CopySeen {
                 id: CopyId::parse(&task.id).ok()?,
-                deployment: names.deployment_of(&task.family).map(|(_, deployment)| deployment),
-                state: self.copy_state(task, settle),
+                state: state(task, deployment.as_ref()),
+                deployment,
                 started: task.started,
                 containers: containers(task),
             })
         });
         let waiting_for = match (&self.waiting_for, &self.seen) {
             (Some(what), _) => Some(what.clone()),
+            (None, Some(_)) if held.is_some() => {
+                Some(format!("ECS to watch alarms ({}) to the end of the roll-out", self.alarms_watched().join(", ")))
+            }
             (None, Some(_)) => self.target_trouble(),
             (None, None) => self.spec.as_ref().map(|_| "ECS to make the service".to_owned()),
         };

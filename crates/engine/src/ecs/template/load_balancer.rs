@@ -1,7 +1,14 @@
 //! A load balancer: an ALB for HTTP and HTTPS, an NLB where a listener speaks TCP or TLS, a classic ELB where that was asked
-//! for; with its security group, and a target group for each listener.
+//! for; with its security group, a target group for each container port, and rules.
+//!
+//! What is one part and what is changed in place follows from the parts' names. A target group is named by its container port,
+//! so one more listener or rule for a port that is there already makes no other group, and the service is not rolled out
+//! for it. A rule is named by its place: when rules change their order, each place gets another content, where moved
+//! priorities would meet on the way ("Priority is currently in use").
 
-use layer0_domain::model::load_balancer::{LoadBalancer, LoadBalancerKind, Port, Probe, Protocol, Visibility};
+use layer0_domain::model::listener_rule::{HostPattern, PathPattern, Rule};
+use layer0_domain::model::load_balancer::{Action, LoadBalancer, Port, Probe, Protocol, Visibility};
+use layer0_domain::plan::load_balancer::{Form, form};
 use serde_json::{Value, json};
 
 use super::{ADDRESS, Template, attribute, reference};
@@ -19,30 +26,9 @@ const TLS_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";
 /// What is taken for an answer of an HTTP server where no path was given to ask: anything that is no failure of the server.
 const ANY_ANSWER: &str = "200-499";
 
-/// The kinds of load balancers on AWS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ecs) enum BalancerKind {
-    /// ALB.
-    Application,
-    /// NLB.
-    Network,
-    /// Classic ELB.
-    Classic,
-}
-
-/// Which kind a load balancer becomes.
-pub(in crate::ecs) fn balancer_kind(wanted: &LoadBalancer) -> BalancerKind {
-    let speaks_bytes = wanted.ports.iter().any(|port| matches!(port.protocol, Protocol::Tcp | Protocol::Tls));
-    match wanted.kind {
-        LoadBalancerKind::Classic => BalancerKind::Classic,
-        LoadBalancerKind::Application if speaks_bytes => BalancerKind::Network,
-        LoadBalancerKind::Application => BalancerKind::Application,
-    }
-}
-
-/// The output that holds the target group of a listener.
-pub(in crate::ecs) fn target_output(host_port: u16) -> String {
-    format!("Target{host_port}")
+/// The output that holds the target group of a container port.
+pub(in crate::ecs) fn target_output(container_port: u16) -> String {
+    format!("Target{container_port}")
 }
 
 /// What a load balancer's stack is made of.
@@ -73,9 +59,9 @@ pub(in crate::ecs) fn load_balancer(parts: &LoadBalancerParts<'_>) -> StackWante
             "SecurityGroupIngress": ingress(parts),
         }),
     );
-    match balancer_kind(wanted) {
-        BalancerKind::Classic => classic(&mut template, parts),
-        kind => modern(&mut template, parts, kind),
+    match form(wanted) {
+        Form::Classic => classic(&mut template, parts),
+        form => modern(&mut template, parts, form),
     }
     let tags = parts.names.tags(names::LOAD_BALANCER, wanted.id.as_str(), wanted.name.as_str());
     template.stack(parts.names.load_balancer(&wanted.id), tags)
@@ -110,13 +96,13 @@ fn scheme_and_subnets<'a>(parts: &'a LoadBalancerParts<'_>) -> (&'static str, &'
 }
 
 /// An ALB or NLB. It is a member of the environment, which is its way to the tasks.
-fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, kind: BalancerKind) {
+fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, form: Form) {
     let wanted = parts.load_balancer;
     let (scheme, subnets) = scheme_and_subnets(parts);
     let mut attributes = Vec::new();
     let cross_zone = json!({ "Key": "load_balancing.cross_zone.enabled", "Value": wanted.cross_zone.to_string() });
-    let kind_word = match kind {
-        BalancerKind::Network => {
+    let kind_word = match form {
+        Form::Bytes => {
             attributes.push(cross_zone);
             "network"
         }
@@ -130,7 +116,7 @@ fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, kind: Balancer
         "LoadBalancer",
         "AWS::ElasticLoadBalancingV2::LoadBalancer",
         json!({
-            "Name": parts.names.balancer(&wanted.id),
+            "Name": parts.names.balancer(&wanted.id, form),
             "Type": kind_word,
             "Scheme": scheme,
             "Subnets": subnets,
@@ -138,43 +124,92 @@ fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, kind: Balancer
             "LoadBalancerAttributes": attributes,
         }),
     );
-    for port in &wanted.ports {
-        let group = target_output(port.host_port);
-        let (listener_speaks, target_speaks) = match (kind, port.protocol) {
-            (BalancerKind::Network, Protocol::Http | Protocol::Tcp) => ("TCP", "TCP"),
-            (BalancerKind::Network, Protocol::Https | Protocol::Tls) => ("TLS", "TCP"),
-            (_, Protocol::Https | Protocol::Tls) => ("HTTPS", "HTTP"),
-            (_, Protocol::Http | Protocol::Tcp) => ("HTTP", "HTTP"),
-        };
+    for container_port in wanted.container_ports() {
+        let group = target_output(container_port);
         template.resource(
             group.clone(),
             "AWS::ElasticLoadBalancingV2::TargetGroup",
-            target_group(parts, kind, port, target_speaks),
+            target_group(parts, form, container_port),
         );
-        let mut listener = json!({
-            "LoadBalancerArn": reference("LoadBalancer"),
-            "Port": port.host_port,
-            "Protocol": listener_speaks,
-            "DefaultActions": [{ "Type": "forward", "TargetGroupArn": reference(&group) }],
-        });
-        if let (Some(arn), "HTTPS" | "TLS") = (&port.certificate_arn, listener_speaks) {
-            listener["Certificates"] = json!([{ "CertificateArn": arn }]);
-            listener["SslPolicy"] = json!(TLS_POLICY);
-        }
-        template.resource(format!("Listener{}", port.host_port), "AWS::ElasticLoadBalancingV2::Listener", listener);
         template.output(group.clone(), reference(&group));
+    }
+    for port in &wanted.ports {
+        let name = format!("Listener{}", port.host_port);
+        template.resource(name.clone(), "AWS::ElasticLoadBalancingV2::Listener", listener(port, form));
+        for (at, rule) in port.rules().iter().enumerate() {
+            let priority = at + 1;
+            template.resource(
+                format!("Rule{}Place{priority}", port.host_port),
+                "AWS::ElasticLoadBalancingV2::ListenerRule",
+                json!({
+                    "ListenerArn": reference(&name),
+                    "Priority": priority,
+                    "Conditions": conditions(rule),
+                    "Actions": [forward(rule.container_port())],
+                }),
+            );
+        }
     }
     template.output(ADDRESS, attribute("LoadBalancer", "DNSName"));
 }
 
-fn target_group(parts: &LoadBalancerParts<'_>, kind: BalancerKind, port: &Port, speaks: &str) -> Value {
+fn listener(port: &Port, form: Form) -> Value {
+    let speaks = match (form, port.protocol) {
+        (Form::Bytes, Protocol::Http | Protocol::Tcp) => "TCP",
+        (Form::Bytes, Protocol::Https | Protocol::Tls) => "TLS",
+        (_, Protocol::Https | Protocol::Tls) => "HTTPS",
+        (_, Protocol::Http | Protocol::Tcp) => "HTTP",
+    };
+    let action = match &port.action {
+        Action::Forward { container_port, .. } => forward(*container_port),
+        // Host, path and query are kept where nothing is said of them.
+        Action::Redirect { redirect_port } => json!({
+            "Type": "redirect",
+            "RedirectConfig": {
+                "Protocol": "HTTPS",
+                "Port": redirect_port.to_string(),
+                "StatusCode": "HTTP_301",
+            },
+        }),
+    };
+    let mut listener = json!({
+        "LoadBalancerArn": reference("LoadBalancer"),
+        "Port": port.host_port,
+        "Protocol": speaks,
+        "DefaultActions": [action],
+    });
+    if let (Some(arn), "HTTPS" | "TLS") = (&port.certificate_arn, speaks) {
+        listener["Certificates"] = json!([{ "CertificateArn": arn }]);
+        listener["SslPolicy"] = json!(TLS_POLICY);
+    }
+    listener
+}
+
+fn forward(container_port: u16) -> Value {
+    json!({ "Type": "forward", "TargetGroupArn": reference(&target_output(container_port)) })
+}
+
+fn conditions(rule: &Rule) -> Vec<Value> {
+    let mut conditions = Vec::new();
+    let paths: Vec<&str> = rule.paths().iter().map(PathPattern::as_str).collect();
+    if !paths.is_empty() {
+        conditions.push(json!({ "Field": "path-pattern", "PathPatternConfig": { "Values": paths } }));
+    }
+    let hosts: Vec<&str> = rule.hosts().iter().map(HostPattern::as_str).collect();
+    if !hosts.is_empty() {
+        conditions.push(json!({ "Field": "host-header", "HostHeaderConfig": { "Values": hosts } }));
+    }
+    conditions
+}
+
+fn target_group(parts: &LoadBalancerParts<'_>, form: Form, container_port: u16) -> Value {
     let wanted = parts.load_balancer;
     let check = &wanted.health_check;
     let mut group = json!({
         "TargetType": "ip",
         "VpcId": parts.config.vpc,
-        "Port": port.container_port,
-        "Protocol": speaks,
+        "Port": container_port,
+        "Protocol": if form == Form::Bytes { "TCP" } else { "HTTP" },
         "HealthCheckIntervalSeconds": check.interval_s.clamp(5, 300),
         "HealthCheckTimeoutSeconds": check.timeout_s.clamp(2, 120),
         "HealthyThresholdCount": check.healthy_threshold.clamp(2, 10),
@@ -185,15 +220,15 @@ fn target_group(parts: &LoadBalancerParts<'_>, kind: BalancerKind, port: &Port, 
     });
     let probe = wanted.probe();
     let asked_port =
-        |asked: u16| if asked == port.container_port { json!("traffic-port") } else { json!(asked.to_string()) };
-    match (kind, probe) {
+        |asked: u16| if asked == container_port { json!("traffic-port") } else { json!(asked.to_string()) };
+    match (form, probe) {
         (_, Some(Probe::Http { port: asked, path })) => {
             group["HealthCheckProtocol"] = json!("HTTP");
             group["HealthCheckPath"] = json!(path);
             group["HealthCheckPort"] = asked_port(asked);
             group["Matcher"] = json!({ "HttpCode": "200-399" });
         }
-        (BalancerKind::Network, Some(Probe::Tcp { port: asked })) => {
+        (Form::Bytes, Some(Probe::Tcp { port: asked })) => {
             group["HealthCheckProtocol"] = json!("TCP");
             group["HealthCheckPort"] = asked_port(asked);
         }
@@ -215,7 +250,7 @@ fn classic(template: &mut Template, parts: &LoadBalancerParts<'_>) {
     let listeners: Vec<Value> = wanted
         .ports
         .iter()
-        .map(|port| {
+        .filter_map(|port| {
             let (speaks, behind) = match port.protocol {
                 Protocol::Http => ("HTTP", "HTTP"),
                 Protocol::Https => ("HTTPS", "HTTP"),
@@ -224,14 +259,14 @@ fn classic(template: &mut Template, parts: &LoadBalancerParts<'_>) {
             };
             let mut listener = json!({
                 "LoadBalancerPort": port.host_port.to_string(),
-                "InstancePort": port.container_port.to_string(),
+                "InstancePort": port.container_port()?.to_string(),
                 "Protocol": speaks,
                 "InstanceProtocol": behind,
             });
             if let Some(arn) = &port.certificate_arn {
                 listener["SSLCertificateId"] = json!(arn);
             }
-            listener
+            Some(listener)
         })
         .collect();
     let target = match wanted.probe() {
@@ -244,7 +279,7 @@ fn classic(template: &mut Template, parts: &LoadBalancerParts<'_>) {
         "LoadBalancer",
         "AWS::ElasticLoadBalancing::LoadBalancer",
         json!({
-            "LoadBalancerName": parts.names.balancer(&wanted.id),
+            "LoadBalancerName": parts.names.balancer(&wanted.id, Form::Classic),
             "Scheme": scheme,
             "Subnets": subnets,
             "SecurityGroups": [attribute("SecurityGroup", "GroupId"), parts.members],

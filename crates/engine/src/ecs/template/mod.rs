@@ -13,7 +13,7 @@ use layer0_domain::model::digest::Digest;
 use serde_json::{Map, Value, json};
 
 pub(super) use self::environment::{EnvironmentParts, environment};
-pub(super) use self::load_balancer::{BalancerKind, LoadBalancerParts, balancer_kind, load_balancer, target_output};
+pub(super) use self::load_balancer::{LoadBalancerParts, load_balancer, target_output};
 use super::aws::StackWanted;
 
 /// The parameter that holds the fingerprint.

@@ -63,10 +63,10 @@ async fn a_stateful_service_waits_for_machines() {
 /// Each kind of load balancer stands, changes its listeners, and leaves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_load_balancer_comes_changes_and_goes() {
-    let http = Port { host_port: 80, container_port: 80, protocol: Protocol::Http, certificate_arn: None };
+    let http = Port::forward(80, 80, Protocol::Http);
     let arn = "arn:aws:acm:us-east-1:123456789012:certificate/1".to_owned();
     let https = Port { host_port: 443, protocol: Protocol::Https, certificate_arn: Some(arn.clone()), ..http.clone() };
-    let tcp = Port { host_port: 5432, container_port: 5432, protocol: Protocol::Tcp, certificate_arn: None };
+    let tcp = Port::forward(5432, 5432, Protocol::Tcp);
     let tls = Port { host_port: 5433, protocol: Protocol::Tls, certificate_arn: Some(arn), ..tcp.clone() };
     for (kind, first, then) in [
         (LoadBalancerKind::Application, vec![http.clone()], vec![http.clone(), https.clone()]),

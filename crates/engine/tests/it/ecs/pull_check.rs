@@ -29,6 +29,7 @@ use super::stage::{REGION, config, sdk};
 
 mod checks;
 mod facts;
+mod passing;
 
 const OWN: &str = "123456789012";
 const OTHER: &str = "222222222222";
@@ -59,6 +60,7 @@ impl Case {
         let aws = FakeAws::start(fake).await;
         aws.image("team/app", "1", FakeImage::default());
         aws.role("l0-execution", IamRole::for_tasks(&EXECUTION));
+        aws.role("layer0", IamRole::for_tasks(&["iam:PassRole"]));
         let mut case = Self { aws, config: config(), question: about(OWN, "team/app:1"), scale: 0 };
         case.question.uses.log_groups.push(LogGroup { name: "l0".to_owned(), region: None, is_made: false });
         case

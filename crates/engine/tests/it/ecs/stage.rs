@@ -49,18 +49,10 @@ pub(crate) fn config() -> EcsConfig {
     config.private_subnets = vec!["subnet-private-a".to_owned(), "subnet-private-b".to_owned()];
     config.public_subnets = vec!["subnet-public-a".to_owned(), "subnet-public-b".to_owned()];
     config.execution_role = Some("arn:aws:iam::123456789012:role/l0-execution".to_owned());
-    config.rates = Rates {
-        ecs_read: NO_LIMIT,
-        ecs_write: NO_LIMIT,
-        stacks: NO_LIMIT,
-        logs: NO_LIMIT,
-        balancers: NO_LIMIT,
-        registry: NO_LIMIT,
-        identity: NO_LIMIT,
-        network: NO_LIMIT,
-    };
+    config.rates = Rates::all(NO_LIMIT);
     config.settle = Duration::from_millis(150);
     config.look_busy = Duration::from_millis(20);
+    config.look_stops = Duration::from_millis(50);
     config.look_quiet = Duration::from_millis(200);
     config
 }
@@ -106,7 +98,7 @@ pub(crate) fn load_balancer() -> Want {
         environment: EnvironmentId::parse("dev-1").expect("an id"),
         kind: LoadBalancerKind::Application,
         visibility: Visibility::Public,
-        ports: vec![Port { host_port: 80, container_port: 80, protocol: Protocol::Http, certificate_arn: None }],
+        ports: vec![Port::forward(80, 80, Protocol::Http)],
         health_check: HealthCheck {
             target: "TCP:80".to_owned(),
             path: "/".to_owned(),
@@ -196,6 +188,7 @@ pub(crate) async fn remove(engine: &dyn Engine, of: &EntityRef) -> Result<(), Bo
         match engine.remove(of).await {
             Ok(Removed::Gone) => Ok(Ok(())),
             Ok(Removed::Going { waiting_for }) => Err(format!("it waits for {waiting_for}")),
+            Ok(Removed::Hindered { waiting_for, why }) => Err(format!("it waits for {waiting_for}: {why}")),
             Err(EngineError::Refused { failure }) => Ok(Err(failure)),
             Err(error) if error.retryable() => Err(error.to_string()),
             Err(error) => panic!("{of}: {error}"),

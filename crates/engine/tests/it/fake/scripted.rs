@@ -14,8 +14,8 @@ use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{
-    CopyState, Engine, EngineError, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
-    TaskSeen, TaskSpec, Want,
+    Capacity, CopyState, Engine, EngineError, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen,
+    ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
 };
 use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, PullEvidence, PullQuestion, RemoteImage};
 use layer0_engine::fake::{Behaviour, FakeEngine, Fault, Op, Pace};
@@ -75,6 +75,7 @@ fn task(id: &str, definition: TaskDefinition) -> TaskSpec {
         definition,
         run: TaskRun::Once,
         launch: Launch::Fargate,
+        capacity: Capacity::Regular,
         generation: Generation(1),
     }
 }

@@ -102,6 +102,18 @@ fn whole(world: &World, service: &Service, rollout: &Rollout) -> Value {
         let circuit =
             json!({"status": rollout.circuit, "failureCount": rollout.failures, "threshold": rollout.threshold});
         members.insert("deploymentCircuitBreaker".to_owned(), circuit);
+        let watch = match rollout.alarms.as_slice() {
+            [] => json!({"status": "DISABLED"}),
+            names => {
+                let status = match (rollout.alarms_triggered.is_empty(), rollout.is_open()) {
+                    (false, _) => "TRIGGERED",
+                    (true, true) => "MONITORING",
+                    (true, false) => "MONITORING_COMPLETE",
+                };
+                json!({"status": status, "alarmNames": names, "triggeredAlarmNames": rollout.alarms_triggered})
+            }
+        };
+        members.insert("alarms".to_owned(), watch);
         let configuration = service.settings.member("deploymentConfiguration").cloned().unwrap_or(json!({}));
         members.insert("deploymentConfiguration".to_owned(), configuration);
         if let Some((reason, at_ms, _, revision)) = &rollout.rollback {
@@ -110,6 +122,26 @@ fn whole(world: &World, service: &Service, rollout: &Rollout) -> Value {
         }
     }
     value
+}
+
+pub(super) fn revisions(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let arns = input.texts("serviceRevisionArns");
+    if arns.is_empty() || arns.len() > 20 {
+        return Err(AwsError::invalid_parameter("serviceRevisionArns must have between 1 and 20 elements"));
+    }
+    let rollouts = || world.ecs.services.values().flat_map(|it| it.rollouts.iter().map(move |rollout| (it, rollout)));
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for arn in arns {
+        match rollouts().find(|(_, rollout)| rollout.target_revision == arn) {
+            Some((service, rollout)) => found.push(json!({
+                "serviceRevisionArn": arn, "serviceArn": *service.arn, "taskDefinition": rollout.definition,
+                "clusterArn": world.arn("ecs", &format!("cluster/{}", service.cluster)),
+                "createdAt": seconds(rollout.created_ms),
+            })),
+            None => failures.push(missing(arn.to_owned())),
+        }
+    }
+    Ok(json!({"serviceRevisions": found, "failures": failures}))
 }
 
 pub(super) fn stop(world: &mut World, input: &Value) -> Result<Value, AwsError> {

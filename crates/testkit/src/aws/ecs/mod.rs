@@ -39,6 +39,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use definition::{Definition, Family, value as definition_value};
 pub(crate) use describe::{describe_service, describe_task};
 pub(crate) use life::Step;
+pub(crate) use rollout::alarm;
 pub(crate) use service::Service;
 pub(crate) use tags::{Tags, tags_of, tags_value};
 pub(crate) use task::Task;
@@ -82,6 +83,7 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "ListServices" => services::list(world, input),
         "ListServiceDeployments" => deployments::list(world, input),
         "DescribeServiceDeployments" => deployments::describe(world, input),
+        "DescribeServiceRevisions" => deployments::revisions(world, input),
         "StopServiceDeployment" => deployments::stop(world, input),
         "RunTask" => run::run(world, input),
         "StopTask" => tasks::stop(world, input),

@@ -27,6 +27,8 @@ pub(crate) struct Rollout {
     pub(crate) status: &'static str,
     pub(crate) reason: Option<String>,
     pub(crate) target_revision: String,
+    /// The task definition of that revision.
+    pub(crate) definition: String,
     pub(crate) source_revision: Option<String>,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
@@ -38,6 +40,10 @@ pub(crate) struct Rollout {
     pub(crate) circuit: &'static str,
     pub(crate) failures: u64,
     pub(crate) threshold: u64,
+    /// CloudWatch alarms that watch it.
+    pub(crate) alarms: Vec<String>,
+    /// Those of them that went off.
+    pub(crate) alarms_triggered: Vec<String>,
 }
 
 impl Rollout {
@@ -144,6 +150,7 @@ fn lead(world: &mut World, arn: &Id, deployment: Deployment) {
         status: "IN_PROGRESS",
         reason: None,
         target_revision: deployment.revision.clone(),
+        definition: deployment.definition.arn.clone(),
         source_revision: service.deployments.first().map(|before| before.revision.clone()),
         created_ms: now_ms,
         updated_ms: now_ms,
@@ -153,6 +160,8 @@ fn lead(world: &mut World, arn: &Id, deployment: Deployment) {
         circuit: if service.breaker().0 { "MONITORING" } else { "DISABLED" },
         failures: 0,
         threshold: service.threshold(),
+        alarms: service.alarms(),
+        alarms_triggered: Vec::new(),
     });
     service.steady = false;
     service.deployments.insert(0, deployment);
@@ -206,6 +215,25 @@ pub(super) fn fail(world: &mut World, arn: &Id) {
     } else if let Some(rollout) = service.rollouts.last_mut() {
         rollout.end("STOPPED", None, now_ms);
     }
+}
+
+/// An alarm that watches the roll-out goes off: the PRIMARY deployment has failed.
+pub(crate) fn alarm(world: &mut World, arn: &str, name: &str) {
+    let arn: &Id = &arn.into();
+    let now_ms = world.now_ms;
+    let Some(service) = world.ecs.services.get_mut(arn) else { return };
+    let watched = |rollout: &Rollout| rollout.is_open() && rollout.alarms.iter().any(|alarm| alarm == name);
+    let Some(rollout) = service.rollouts.last_mut().filter(|rollout| watched(rollout)) else { return };
+    rollout.alarms_triggered.push(name.to_owned());
+    rollout.reason = Some("Service deployment failed: alarm detected.".to_owned());
+    if let Some(primary) = service.deployments.first_mut() {
+        primary.state = RolloutState::Failed;
+        primary.updated_ms = now_ms;
+        primary.reason = "ECS deployment failed: alarm detected.".to_owned();
+    }
+    let cause = format!("Service deployment rolled back because of alarm(s): {name}.");
+    back(world, arn, "alarm", &cause);
+    super::scheduler::poke(world, arn);
 }
 
 /// Goes back to the deployment that completed last. Without one the service deployment ends as ROLLBACK_FAILED.

@@ -135,6 +135,14 @@ impl Service {
         breaker.map_or((false, false), |breaker| (breaker.flag("enable"), breaker.flag("rollback")))
     }
 
+    /// The CloudWatch alarms that watch its roll-outs.
+    pub(crate) fn alarms(&self) -> Vec<String> {
+        let configuration = self.settings.member("deploymentConfiguration");
+        let alarms = configuration.and_then(|configuration| configuration.member("alarms"));
+        let alarms = alarms.filter(|alarms| alarms.flag("enable") && alarms.flag("rollback"));
+        alarms.map(|it| it.texts("alarmNames").into_iter().map(str::to_owned).collect()).unwrap_or_default()
+    }
+
     /// How many failed tasks in a row open the circuit: half of the desired count, at least 3, at most 200.
     pub(crate) fn threshold(&self) -> u64 {
         self.desired.div_ceil(2).clamp(3, 200)

@@ -37,6 +37,8 @@ pub enum Service {
     Ec2,
     /// Organizations.
     Organizations,
+    /// CloudTrail.
+    CloudTrail,
 }
 
 impl Service {
@@ -53,6 +55,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Ec2 => "ec2",
             Self::Organizations => "organizations",
+            Self::CloudTrail => "cloudtrail",
         }
     }
 
@@ -60,7 +63,7 @@ impl Service {
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         match self {
-            Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations => Protocol::Json,
+            Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations | Self::CloudTrail => Protocol::Json,
             Self::CloudFormation | Self::Elbv2 | Self::Iam | Self::Sts => Protocol::Query,
             Self::Ec2 => Protocol::Ec2,
         }
@@ -74,7 +77,7 @@ impl Service {
             Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
-            Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations => "",
+            Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations | Self::CloudTrail => "",
         }
     }
 
@@ -85,6 +88,7 @@ impl Service {
             "Logs_20140328" => Some(Self::Logs),
             "AmazonEC2ContainerRegistry_V20150921" => Some(Self::Ecr),
             "AWSOrganizationsV20161128" => Some(Self::Organizations),
+            "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" => Some(Self::CloudTrail),
             _ => None,
         }
     }
@@ -132,7 +136,7 @@ pub(crate) fn read(headers: &HeaderMap, body: &str) -> Result<Request, Unanswera
 fn read_json(headers: &HeaderMap, target: &str, body: &str) -> Result<Request, Unanswerable> {
     let refuse = |error| Unanswerable { protocol: Protocol::Json, error };
     scope(headers).map_err(refuse)?;
-    let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+    let (prefix, operation) = target.rsplit_once('.').unwrap_or((target, ""));
     let service = Service::by_target(prefix).ok_or_else(|| {
         refuse(AwsError::new("UnknownOperationException", format!("the fake has no service with the target {target}")))
     })?;

@@ -1,5 +1,6 @@
 //! The fake AWS, driven over the wire by plain HTTP, as an SDK would drive it.
 
+mod balancers;
 mod client;
 mod ecr;
 mod faults;

@@ -58,7 +58,7 @@ pub(in crate::bench) fn cpu_ticks(pid: u32) -> Result<u64> {
 }
 
 /// A line of kB in one of a process's files.
-fn mib(pid: u32, file: &str, name: &str) -> Result<f64> {
+pub(in crate::bench) fn mib(pid: u32, file: &str, name: &str) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("{file} has {name}"))?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;

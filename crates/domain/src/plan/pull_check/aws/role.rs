@@ -6,8 +6,8 @@ use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
 use crate::plan::policy::{Answer, Context, Document, PolicyError, Request, Requester, Sides, authorise, evaluate};
 use crate::plan::pull_check::Outcome;
-use crate::port::pull::PullQuestion;
 use crate::port::pull::aws::{ActedBy, AwsEvidence, Decision, PolicyText, Role, RoleEvidence, RoleRights, Simulated};
+use crate::port::pull::{Fact, PullQuestion};
 
 pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
     // Before the account is known the ARNs are not, but whether there are any is.
@@ -21,7 +21,7 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
         Ok(RoleEvidence::Missing { arn }) => return missing(arn, aws),
         Err(why) => return Outcome::unknown(format!("the role that pulls could not be looked at: {why}")),
     };
-    let trust = trust(role, aws);
+    let trust = trust(&role.arn, role.acted_by, &role.trust, aws);
     if trust.has_failed() {
         return trust;
     }
@@ -55,7 +55,7 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
 }
 
 /// A role's name: what is behind the last `/` of its ARN.
-fn name(arn: &str) -> &str {
+pub(super) fn name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
@@ -76,7 +76,7 @@ fn creation(name: &str, region: &str) -> String {
     )
 }
 
-fn trust_document(acted_by: ActedBy) -> serde_json::Value {
+pub(super) fn trust_document(acted_by: ActedBy) -> serde_json::Value {
     serde_json::json!({
         "Version": "2012-10-17",
         "Statement": [{
@@ -107,13 +107,13 @@ fn missing(arn: &str, aws: &AwsEvidence) -> Outcome {
 }
 
 /// Whether the service that acts as the role may.
-fn trust(role: &Role, aws: &AwsEvidence) -> Outcome {
-    let service = role.acted_by.service();
-    let text = match role.trust.get() {
+pub(super) fn trust(arn: &str, acted_by: ActedBy, trust: &Fact<String>, aws: &AwsEvidence) -> Outcome {
+    let service = acted_by.service();
+    let text = match trust.get() {
         Ok(text) => text,
-        Err(why) => return Outcome::unknown(format!("whom {} trusts could not be read: {why}", name(&role.arn))),
+        Err(why) => return Outcome::unknown(format!("whom {} trusts could not be read: {why}", name(arn))),
     };
-    let document = match Document::parse(&format!("the trust policy of {}", name(&role.arn)), text) {
+    let document = match Document::parse(&format!("the trust policy of {}", name(arn)), text) {
         Ok(document) => document,
         Err(why) => return Outcome::unknown(why.to_string()),
     };
@@ -123,14 +123,14 @@ fn trust(role: &Role, aws: &AwsEvidence) -> Outcome {
         // task IAM role", on the confused deputy).
         let (region, partition) = (&aws.puller.region, partition_of(&aws.puller.region));
         context = context.with("aws:SourceAccount", account);
-        if role.acted_by == ActedBy::Task {
+        if acted_by == ActedBy::Task {
             context = context.with_beginning("aws:SourceArn", format!("arn:{partition}:ecs:{region}:{account}:"));
         }
     }
     let request = Request {
         requester: &Requester::Service(service.to_owned()),
         action: "sts:AssumeRole",
-        resource: &role.arn,
+        resource: arn,
         context: &context,
     };
     match evaluate(&request, std::slice::from_ref(&document)) {
@@ -138,11 +138,11 @@ fn trust(role: &Role, aws: &AwsEvidence) -> Outcome {
         Answer::Unknown { why } => Outcome::unknown(why),
         answer @ (Answer::NotAllowed | Answer::Denied { .. }) => Outcome::failed(
             FailureClass::PullDenied,
-            format!("{} does not trust {service} ({answer})", name(&role.arn)),
+            format!("{} does not trust {service} ({answer})", name(arn)),
             format!(
                 "let it act as the role: `aws iam update-assume-role-policy --role-name {} --policy-document '{}'`",
-                name(&role.arn),
-                trust_document(role.acted_by)
+                name(arn),
+                trust_document(acted_by)
             ),
         ),
     }
@@ -178,7 +178,7 @@ fn told(why: PolicyError) -> String {
     why.to_string()
 }
 
-fn simulated(right: &NeededRight, results: &[Simulated]) -> Answer {
+pub(super) fn simulated(right: &NeededRight, results: &[Simulated]) -> Answer {
     let result = results
         .iter()
         .find(|result| result.action.eq_ignore_ascii_case(right.action) && result.resource == right.resource);

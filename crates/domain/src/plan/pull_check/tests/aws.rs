@@ -10,6 +10,7 @@ use crate::port::pull::{Fact, LogGroup, RemoteImage, StartUses};
 mod access;
 mod image;
 mod network;
+mod pass;
 mod role;
 
 const OWN: &str = "111122223333";
@@ -75,6 +76,7 @@ impl Case {
                     }),
                 })),
                 network: Fact::Known(network::nat()),
+                passing: None,
                 added: StartUses::default(),
             },
             image,

@@ -3,7 +3,7 @@
 use super::*;
 
 fn listener(bind: SocketAddr, target_port: u16) -> Listener {
-    Listener { bind: vec![bind], protocol: Protocol::Http, target_port }
+    Listener { bind: vec![bind], serves: Serves::http(target_port) }
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_change_leaves_other_listeners_and_their_connections_alone() {
     assert_eq!(Session::open(address(&proxy, 1)).await.get().await, "b");
 
     // The first sends elsewhere now, on the connection that it has.
-    config.listeners[0].target_port = 81;
+    config.listeners[0].serves = Serves::http(81);
     proxy.ensure(config.clone()).await.unwrap();
     assert_eq!(address(&proxy, 0), was);
     assert_eq!(first.get().await, "b");

@@ -40,7 +40,7 @@ fn start() -> Proxy {
 fn config(target_port: u16) -> LoadBalancerConfig {
     LoadBalancerConfig {
         id: LB.to_owned(),
-        listeners: vec![Listener { bind: vec![loopback(1)], protocol: Protocol::Http, target_port }],
+        listeners: vec![Listener { bind: vec![loopback(1)], serves: Serves::http(target_port) }],
         health_check: HealthCheck {
             kind: HealthCheckKind::Tcp,
             port: None,

@@ -163,7 +163,7 @@ async fn an_upgrade_becomes_a_tunnel() {
 
 fn tcp() -> LoadBalancerConfig {
     let mut config = config(80);
-    config.listeners[0].protocol = Protocol::Tcp;
+    config.listeners[0].serves = Serves::Tcp { target_port: 80 };
     config
 }
 

@@ -122,6 +122,45 @@ async fn a_request_that_may_have_been_carried_out_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn rules_choose_the_port_request_by_request_and_change_under_an_open_connection() {
+    let (web, api) = (Backend::named("web").await, Backend::named("api").await);
+    // One copy, two ports of it.
+    let mut copy = target("copy", 80, web.address);
+    copy.ports.push(PortOverride { target_port: 81, port: api.address.port() });
+    let mut config = config(80);
+    let rule = |path: &str| Rule { paths: vec![path.to_owned()], hosts: vec![], target_port: 81 };
+    config.listeners[0].serves = Serves::Http { target_port: 80, rules: vec![rule("/api/*")] };
+    let proxy = serving(config.clone(), &[copy]).await;
+    let mut session = Session::open(address(&proxy, 0)).await;
+    for (path, expected) in [("/", "web"), ("/api/x?y=1", "api"), ("/api", "web"), ("/api/", "api")] {
+        session.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        assert_eq!(session.answer().await.1, expected, "{path}");
+    }
+    config.listeners[0].serves = Serves::Http { target_port: 80, rules: vec![rule("/v1/*")] };
+    proxy.ensure(config).await.unwrap();
+    for (path, expected) in [("/api/x", "web"), ("/v1/x", "api")] {
+        session.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        assert_eq!(session.answer().await.1, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_needs_no_target_and_leads_to_https() {
+    let mut config = config(80);
+    config.listeners[0].serves = Serves::Redirect { https_port: 8443 };
+    let proxy = start();
+    proxy.ensure(config).await.unwrap();
+    let mut session = Session::open(address(&proxy, 0)).await;
+    for (method, body) in [("GET", ""), ("POST", "hi")] {
+        let head = format!("{method} /a?b=c HTTP/1.1\r\nhost: shop.test:80\r\ncontent-length: {}", body.len());
+        session.send(&format!("{head}\r\n\r\n{body}")).await;
+        let (head, _) = session.answer().await;
+        assert!(head.starts_with("HTTP/1.1 301"), "{head}");
+        assert_eq!(field(&head, "location"), Some("https://shop.test:8443/a?b=c"));
+    }
+}
+
+#[tokio::test]
 async fn odd_requests_get_clear_answers() {
     let backend = Backend::start(|head, _| ok(field(head, "host").unwrap())).await;
     let proxy = serving(config(80), &[backend.target("a")]).await;

@@ -28,7 +28,7 @@ impl Aws {
                 request.headers_mut().insert("content-length", body.len().to_string());
                 *request.body_mut() = SdkBody::from(body.clone());
             });
-        let answer = self.send(op, Family::EcsWrite, call.send()).await?;
+        let answer = self.send(op, Family::DefinitionsWrite, call.send()).await?;
         let arn = answer.task_definition.and_then(|it| it.task_definition_arn);
         arn.ok_or_else(|| AwsError::incomplete(op, "ARN"))
     }
@@ -39,7 +39,7 @@ impl Aws {
         family: &str,
     ) -> Result<Option<(String, Vec<(String, String)>)>, AwsError> {
         let call = self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags);
-        match self.send("ecs:DescribeTaskDefinition", Family::EcsRead, call.send()).await {
+        match self.send("ecs:DescribeTaskDefinition", Family::DefinitionsRead, call.send()).await {
             Ok(answer) => {
                 let tags = answer.tags.unwrap_or_default().into_iter();
                 let tags = tags.filter_map(|tag| Some((tag.key?, tag.value?))).collect();
@@ -54,7 +54,7 @@ impl Aws {
     /// Labels a task definition.
     pub(in crate::ecs) async fn definition_tag(&self, arn: &str, tags: &[(String, String)]) -> Result<(), AwsError> {
         let call = self.ecs.tag_resource().resource_arn(arn).set_tags(Some(super::tags(tags)));
-        self.send("ecs:TagResource", Family::EcsWrite, call.send()).await?;
+        self.send("ecs:TagResource", Family::Tags, call.send()).await?;
         Ok(())
     }
 
@@ -64,7 +64,7 @@ impl Aws {
         let mut token = None;
         loop {
             let call = self.ecs.list_task_definitions().family_prefix(family).set_next_token(token);
-            let answer = self.send("ecs:ListTaskDefinitions", Family::EcsRead, call.send()).await?;
+            let answer = self.send("ecs:ListTaskDefinitions", Family::DefinitionsRead, call.send()).await?;
             arns.extend(answer.task_definition_arns.unwrap_or_default());
             token = answer.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
@@ -73,12 +73,12 @@ impl Aws {
         }
         for arn in &arns {
             let call = self.ecs.deregister_task_definition().task_definition(arn);
-            self.send("ecs:DeregisterTaskDefinition", Family::EcsWrite, call.send()).await?;
+            self.send("ecs:DeregisterTaskDefinition", Family::DefinitionsWrite, call.send()).await?;
         }
         // What is only deregistered is kept for good; ECS takes ten a call.
         for some in arns.chunks(10) {
             let call = self.ecs.delete_task_definitions().set_task_definitions(Some(some.to_vec()));
-            self.send("ecs:DeleteTaskDefinitions", Family::EcsWrite, call.send()).await?;
+            self.send("ecs:DeleteTaskDefinitions", Family::DefinitionsDelete, call.send()).await?;
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Aws {
                 .family_prefix(prefix)
                 .status(TaskDefinitionFamilyStatus::Active)
                 .set_next_token(token);
-            let answer = self.send("ecs:ListTaskDefinitionFamilies", Family::EcsRead, call.send()).await?;
+            let answer = self.send("ecs:ListTaskDefinitionFamilies", Family::DefinitionsRead, call.send()).await?;
             families.extend(answer.families.unwrap_or_default());
             token = answer.next_token.filter(|token| !token.is_empty());
             if token.is_none() {

@@ -122,7 +122,7 @@ impl Aws {
                 call.capacity_provider_strategy(item.map_err(|_| AwsError::incomplete(op, "capacity provider"))?)
             }
         };
-        let answer = match self.send(op, Family::EcsWrite, call.send()).await {
+        let answer = match self.send(op, Family::TasksWrite, call.send()).await {
             Ok(answer) => answer,
             Err(error) if error.lacks_definition() => return Err(error.with_kind(Kind::Missing)),
             Err(error) => return Err(error),
@@ -134,7 +134,7 @@ impl Aws {
     /// Stops a task; one that isn't there any more is stopped.
     pub(in crate::ecs) async fn task_stop(&self, cluster: &str, id: &str, reason: &str) -> Result<(), AwsError> {
         let call = self.ecs.stop_task().cluster(cluster).task(id).reason(reason);
-        match self.send("ecs:StopTask", Family::EcsWrite, call.send()).await {
+        match self.send("ecs:StopTask", Family::TasksWrite, call.send()).await {
             Ok(_) => Ok(()),
             // "The referenced task was not found." comes as an InvalidParameterException.
             Err(error) if error.is_missing() || error.code == "InvalidParameterException" => Ok(()),
@@ -159,7 +159,7 @@ impl Aws {
                 TaskFilter::Service(name) => call.service_name(name),
                 TaskFilter::StartedBy(who) => call.started_by(who),
             };
-            match self.send("ecs:ListTasks", Family::EcsRead, call.send()).await {
+            match self.send("ecs:ListTasks", Family::TasksRead, call.send()).await {
                 Ok(answer) => {
                     let arns = answer.task_arns.unwrap_or_default();
                     ids.extend(arns.iter().map(|arn| last_part(arn).to_owned()));
@@ -179,7 +179,7 @@ impl Aws {
         let mut tasks = Vec::new();
         for some in ids.chunks(TASKS_A_CALL) {
             let call = self.ecs.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
-            match self.send("ecs:DescribeTasks", Family::EcsRead, call.send()).await {
+            match self.send("ecs:DescribeTasks", Family::TasksRead, call.send()).await {
                 Ok(answer) => tasks.extend(answer.tasks.unwrap_or_default().into_iter().filter_map(task)),
                 Err(error) if error.is_missing() => return Ok(vec![]),
                 Err(error) => return Err(error),

@@ -33,6 +33,8 @@ async fn a_start_that_would_work_passes_all_five_in_few_calls() {
         "GetRegistryPolicy",
         "GetRepositoryPolicy",
         "GetRole",
+        "GetRole",
+        "SimulatePrincipalPolicy",
         "SimulatePrincipalPolicy",
         "SimulatePrincipalPolicy",
         "SimulatePrincipalPolicy",

@@ -5,10 +5,14 @@ use serde_json::{Value, json};
 use super::super::super::elbv2::{Balancer, Listener, Rule, TargetGroup};
 use super::super::super::wire::Input;
 use super::super::super::world::{Id, World};
+use super::conditions;
 use super::{Change, Made, Place, required};
 
 /// The longest name of a load balancer or target group.
 const NAME_LIMIT: usize = 32;
+
+/// The most rules of a load balancer ("Quotas for your Application Load Balancers").
+const RULES_LIMIT: usize = 100;
 
 fn check_name(name: &str) -> Result<(), String> {
     let legal = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
@@ -155,9 +159,18 @@ pub(super) fn group_delete(world: &mut World, arn: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The target groups of actions exist, and belong to no other load balancer.
-fn check_actions(world: &World, actions: &[Value], balancer: &str) -> Result<(), String> {
+/// Actions are of a kind that the load balancer knows; their target groups exist, speak what it speaks, and belong to no
+/// other load balancer.
+fn check_actions(world: &World, actions: &[Value], balancer: &str, listener: &Value) -> Result<(), String> {
+    let is_network = kind_of(world, balancer) == "network";
     for action in actions {
+        match action.text("Type").unwrap_or_default() {
+            "forward" => {}
+            _ if is_network => return Err("Actions of network load balancers can only forward".to_owned()),
+            "redirect" => check_redirect(action.member("RedirectConfig").unwrap_or(&Value::Null), listener)?,
+            "fixed-response" | "authenticate-oidc" | "authenticate-cognito" => {}
+            other => return Err(format!("'{other}' is not a valid action type")),
+        }
         let forward = action.member("ForwardConfig").map(|forward| forward.list("TargetGroups")).unwrap_or_default();
         let groups =
             forward.iter().filter_map(|group| group.text("TargetGroupArn")).chain(action.text("TargetGroupArn"));
@@ -165,12 +178,46 @@ fn check_actions(world: &World, actions: &[Value], balancer: &str) -> Result<(),
             if !world.elb.groups.contains_key(group) {
                 return Err(format!("One or more target groups not found: {group}"));
             }
+            let speaks = world.elb.groups[group].settings.text("Protocol").unwrap_or("HTTP");
+            if is_network != matches!(speaks, "TCP" | "TLS" | "UDP" | "TCP_UDP") {
+                let protocol = listener.text("Protocol").unwrap_or_default();
+                return Err(format!(
+                    "Listener protocol '{protocol}' is not supported with a target group with the protocol '{speaks}'"
+                ));
+            }
             if world.elb.balancers_of(group).iter().any(|other| **other != *balancer) {
                 return Err(format!(
                     "The following target groups cannot be associated with more than one load balancer: {group}"
                 ));
             }
         }
+    }
+    Ok(())
+}
+
+fn kind_of<'a>(world: &'a World, balancer: &str) -> &'a str {
+    world.elb.balancers.get(balancer).and_then(|it| it.settings.text("Type")).unwrap_or("application")
+}
+
+/// ELB API, `RedirectActionConfig`: another protocol, host, port or path, and never from HTTPS to HTTP.
+fn check_redirect(redirect: &Value, listener: &Value) -> Result<(), String> {
+    let from = listener.text("Protocol").unwrap_or_default();
+    let (to, port) = (redirect.text("Protocol").unwrap_or("#{protocol}"), redirect.text("Port").unwrap_or("#{port}"));
+    if !matches!(redirect.text("StatusCode"), Some("HTTP_301" | "HTTP_302")) {
+        return Err("A redirect needs a StatusCode, HTTP_301 or HTTP_302".to_owned());
+    }
+    if !matches!(to, "HTTP" | "HTTPS" | "#{protocol}") || (from == "HTTPS" && to == "HTTP") {
+        return Err(format!("A listener of {from} can't redirect to '{to}'"));
+    }
+    if port != "#{port}" && !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(format!("'{port}' is not a valid port of a redirect"));
+    }
+    let same_port = port == "#{port}" || listener.number("Port").is_some_and(|own| own.to_string() == port);
+    let same_place = ["Host", "Path"].iter().all(|key| redirect.text(key).is_none());
+    if same_place && same_port && (to == from || to == "#{protocol}") {
+        return Err(
+            "You must modify at least one of protocol, hostname, port, or path to avoid a redirect loop".to_owned()
+        );
     }
     Ok(())
 }
@@ -190,13 +237,18 @@ fn check_listener(world: &World, properties: &Value, balancer: &str, own: Option
         return Err(format!("A listener already exists on this port for this load balancer: {port}"));
     }
     let protocol = required(properties, "Protocol")?;
+    let kind = kind_of(world, balancer);
+    let known: &[&str] = if kind == "network" { &["TCP", "TLS", "UDP", "TCP_UDP"] } else { &["HTTP", "HTTPS"] };
+    if !known.contains(&protocol) {
+        return Err(format!("Protocol '{protocol}' is not supported by load balancers of type {kind}"));
+    }
     if matches!(protocol, "HTTPS" | "TLS") && properties.list("Certificates").is_empty() {
         return Err(format!("A certificate must be specified for {protocol} listeners"));
     }
     if properties.list("DefaultActions").is_empty() {
         return Err("A listener needs a default action".to_owned());
     }
-    check_actions(world, properties.list("DefaultActions"), balancer)
+    check_actions(world, properties.list("DefaultActions"), balancer, properties)
 }
 
 pub(super) fn listener_create(world: &mut World, properties: &Value) -> Made {
@@ -235,7 +287,18 @@ pub(super) fn listener_delete(world: &mut World, arn: &str) {
 fn check_rule(world: &World, properties: &Value, own: Option<&str>) -> Result<Id, String> {
     let listener: Id = required(properties, "ListenerArn")?.into();
     let of = world.elb.listeners.get(&listener).ok_or("One or more listeners not found")?;
-    let priority = properties.number("Priority").ok_or("a rule needs a Priority")?;
+    if kind_of(world, &of.balancer) != "application" {
+        return Err("Rules by path and host are supported by application load balancers only".to_owned());
+    }
+    let priority = properties.number("Priority").filter(|priority| (1..=50_000).contains(priority));
+    let priority = priority.ok_or("a rule needs a Priority between 1 and 50000")?;
+    let others = world.elb.rules.values().filter(|rule| own.is_none_or(|own| *rule.arn != *own));
+    let of_balancer =
+        |rule: &&Rule| world.elb.listeners.get(&rule.listener).is_some_and(|it| it.balancer == of.balancer);
+    if others.filter(of_balancer).count() >= RULES_LIMIT {
+        return Err(format!("The maximum number of rules has been reached: {RULES_LIMIT}"));
+    }
+    conditions::check(properties.list("Conditions"))?;
     let taken = world.elb.rules.values().any(|rule| {
         rule.listener == listener
             && rule.settings.number("Priority") == Some(priority)
@@ -244,7 +307,7 @@ fn check_rule(world: &World, properties: &Value, own: Option<&str>) -> Result<Id
     if taken {
         return Err(format!("Priority '{priority}' is currently in use"));
     }
-    check_actions(world, properties.list("Actions"), &of.balancer)?;
+    check_actions(world, properties.list("Actions"), &of.balancer, &of.settings)?;
     Ok(listener)
 }
 

@@ -11,6 +11,7 @@ use super::stack::Stack;
 
 mod balancing;
 mod clusters;
+mod conditions;
 mod instances;
 mod security;
 mod simple;

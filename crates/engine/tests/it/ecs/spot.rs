@@ -1,0 +1,57 @@
+//! Tasks on spare capacity.
+
+use layer0_domain::model::failure::FailureClass;
+use layer0_domain::model::id::{EnvironmentId, TaskId};
+use layer0_domain::model::name::Name;
+use layer0_domain::model::time::Generation;
+use layer0_domain::port::engine::{Capacity, Scope, TaskRun, TaskSpec, Want};
+use layer0_domain::port::pull::Launch;
+use layer0_testkit::aws::{FakeAws, FakeAwsConfig};
+use layer0_testkit::until::until;
+
+use super::stage;
+
+fn task(capacity: Capacity) -> TaskSpec {
+    TaskSpec {
+        id: TaskId::parse("job-1").expect("an id"),
+        name: Name::parse("job").expect("a name"),
+        environment: EnvironmentId::parse("dev-1").expect("an id"),
+        copies: 1,
+        definition: stage::definition("app:1"),
+        run: TaskRun::Once,
+        launch: Launch::Fargate,
+        capacity,
+        generation: Generation(1),
+    }
+}
+
+/// A task runs where it was asked to, and when Spot capacity is taken back, that is its failure, whatever its exit code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spot_task_runs_on_spot_and_its_interruption_is_told() {
+    for (capacity, provider) in [(Capacity::Spot, Some("FARGATE_SPOT")), (Capacity::Regular, None)] {
+        let aws = FakeAws::start(FakeAwsConfig::default()).await;
+        let engine = stage::engine(&aws).await;
+        let environment = stage::environment();
+        stage::ensure(engine.as_ref(), &environment).await.expect("it can be made");
+        stage::settled(engine.as_ref(), &environment).await.expect("it can be made");
+        let want = Want::Task(task(capacity));
+        stage::ensure(engine.as_ref(), &want).await.expect("it is taken");
+        let running = until("the task to run", || async {
+            let task = aws.world().tasks().pop().ok_or("none")?;
+            if task["lastStatus"] == "RUNNING" { Ok(task) } else { Err("not yet") }
+        })
+        .await;
+        assert_eq!(running["capacityProviderName"].as_str(), provider);
+        let Some(_) = provider else { continue };
+        let id = running["taskArn"].as_str().and_then(|arn| arn.rsplit('/').next()).expect("an id");
+        aws.interrupt(id);
+        let failure = until("the interruption to be told", || async {
+            let seen = engine.observe(Scope::One(want.entity())).await.map_err(|error| error.to_string())?;
+            seen.tasks[0].failure.clone().ok_or_else(|| format!("{seen:#?}"))
+        })
+        .await;
+        assert_eq!(failure.class, FailureClass::NoCapacity);
+        assert!(failure.message.contains("took back the spare capacity (Spot)"), "{failure:?}");
+        assert!(failure.hint.is_some_and(|hint| hint.contains("without Spot")));
+    }
+}

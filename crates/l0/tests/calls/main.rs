@@ -1,0 +1,134 @@
+//! How many calls to AWS things take that a user asks for, counted at the wire: the built program on the fake AWS.
+//!
+//! What a server looks at by itself, every few seconds, is no part of a budget; it is told from the rest by what it asks.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+
+use layer0_testkit::aws::{FakeAws, FakeAwsConfig, FakeImage, Role};
+use tokio::runtime::Runtime;
+
+use common::instance::Instance;
+use common::until::until;
+
+/// What is asked for while something is under way, or from time to time: looks.
+const LOOKS: [&str; 5] = ["DescribeServices", "ListTasks", "DescribeTasks", "DescribeTargetHealth", "DescribeStacks"];
+
+/// What the execution role of tasks is allowed to.
+const EXECUTION: [&str; 6] = [
+    "ecr:GetAuthorizationToken",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:BatchGetImage",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+];
+
+const IMAGE: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app";
+
+/// A server on a fake AWS.
+struct Cloud {
+    instance: Instance,
+    aws: FakeAws,
+    // What the fake does by itself runs in it.
+    _runtime: Runtime,
+}
+
+impl Cloud {
+    fn start() -> Self {
+        let runtime = Runtime::new().expect("threads can be started");
+        let aws = runtime.block_on(FakeAws::start(FakeAwsConfig::default()));
+        aws.image("team/app", "1", FakeImage::default());
+        aws.role("l0-execution", Role::for_tasks(&EXECUTION));
+        let mut instance = Instance::prepared(&[]);
+        std::fs::create_dir(instance.path("home/.aws")).expect("a directory of our own");
+        instance.file("home/.aws/credentials", "[default]\naws_access_key_id = test\naws_secret_access_key = test\n");
+        let flags = [
+            ("--engine", "ecs"),
+            ("--aws-region", "us-east-1"),
+            ("--endpoint-url", aws.endpoint()),
+            ("--aws-vpc", "vpc-main"),
+            ("--aws-private-subnets", "subnet-private-a,subnet-private-b"),
+            ("--aws-public-subnets", "subnet-public-a,subnet-public-b"),
+            ("--aws-execution-role", "arn:aws:iam::123456789012:role/l0-execution"),
+        ];
+        let flags: Vec<String> =
+            flags.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect();
+        instance.flags_add(&flags);
+        instance.server_start();
+        Self { instance, aws, _runtime: runtime }
+    }
+
+    /// A deploy of one container.
+    fn deploy(&self, name: &str, container: serde_json::Value) -> BTreeMap<String, usize> {
+        let document = serde_json::json!({ "containerDefinitions": [container] });
+        let file = self.instance.file(&format!("{name}.json"), document.to_string());
+        self.counted(&["deploy", "create", &file, name])
+    }
+
+    /// The calls that a command makes.
+    #[track_caller]
+    fn counted(&self, words: &[&str]) -> BTreeMap<String, usize> {
+        self.aws.calls_clear();
+        self.instance.l0(words).ok();
+        let mut counts = BTreeMap::new();
+        for call in self.aws.calls_take() {
+            *counts.entry(call.operation).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Runs commands until no look falls between them; fails when they make calls themselves.
+    #[track_caller]
+    fn costs_nothing(&self, commands: &[&[&str]]) {
+        until(&format!("{commands:?} without a call"), || {
+            for words in commands {
+                let counts = self.counted(words);
+                if !counts.is_empty() {
+                    return Err(format!("{words:?}: {counts:?}"));
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Without the looks.
+fn acts(counts: &BTreeMap<String, usize>) -> BTreeMap<&str, usize> {
+    counts.iter().map(|(name, count)| (name.as_str(), *count)).filter(|(name, _)| !LOOKS.contains(name)).collect()
+}
+
+#[test]
+fn what_a_user_asks_for_takes_few_calls_and_what_is_read_none() {
+    let cloud = Cloud::start();
+    let made = cloud.counted(&["environment", "create", "dev"]);
+    assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
+    let web = serde_json::json!({
+        "name": "web", "image": format!("{IMAGE}:1"), "memory": 64, "portMappings": [{ "containerPort": 80 }],
+    });
+    assert_eq!(cloud.deploy("web", web), BTreeMap::new(), "a deploy is a document, and none of AWS's");
+    let made = cloud.counted(&["loadbalancer", "create", "dev", "front", "--port", "80:80/http"]);
+    assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
+
+    // The check beforehand has its own budget: what it asks is not part of the making.
+    let checked = cloud.counted(&["image", "check", &format!("{IMAGE}:1"), "--environment", "dev"]);
+    let total: usize = acts(&checked).values().sum();
+    assert!(total <= 16, "{total} calls for a pull check: {checked:?}");
+    let create = ["service", "create", "dev", "web", "web:1", "--loadbalancer", "front", "--scale", "2"];
+    let made = cloud.counted(&[&create[..], &["--skip-pull-check"]].concat());
+    assert_eq!(acts(&made), BTreeMap::from([("RegisterTaskDefinition", 1), ("CreateService", 1)]), "{made:?}");
+    let scaled = cloud.counted(&["service", "scale", "web", "3"]);
+    assert_eq!(acts(&scaled), BTreeMap::from([("UpdateService", 1)]), "{scaled:?}");
+
+    cloud.costs_nothing(&[
+        &["environment", "list"],
+        &["loadbalancer", "list"],
+        &["deploy", "list"],
+        &["service", "list"],
+        &["task", "list"],
+    ]);
+    cloud.costs_nothing(&[&["service", "get", "web"]]);
+    cloud.costs_nothing(&[&["environment", "get", "dev"], &["loadbalancer", "get", "front"]]);
+}
