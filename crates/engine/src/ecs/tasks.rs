@@ -174,16 +174,25 @@ impl Shared {
             };
             // The same wish has the same token, so that a lost answer starts nothing twice.
             wanted.token = services::token(&[&format!("{wanted:?} {first}")]);
-            if let Some((reason, detail)) = self.aws.task_run(&wanted).await?.into_iter().next() {
-                self.task_no_room(&spec.id, &reason, detail.as_deref());
-                return Ok(());
+            let ran = self.aws.task_run(&wanted).await?;
+            if ran.started > 0 {
+                // Some may have found room and others not.
+                first += ran.started;
+                let note = [(names::STARTED.to_owned(), first.to_string())];
+                self.aws.definition_tag(&definition, &note).await?;
+                if let Some(task) = self.state().tasks.get_mut(&spec.id) {
+                    task.started = Some(first);
+                    task.waiting_for = None;
+                }
             }
-            first += count;
-            let note = [(names::STARTED.to_owned(), first.to_string())];
-            self.aws.definition_tag(&definition, &note).await?;
-            if let Some(task) = self.state().tasks.get_mut(&spec.id) {
-                task.started = Some(first);
-                task.waiting_for = None;
+            match ran.refused {
+                Some((reason, detail)) => {
+                    self.task_no_room(&spec.id, &reason, detail.as_deref());
+                    break;
+                }
+                // Asked once more with a token of which some were started before, ECS shows these alone.
+                None if ran.started == 0 => break,
+                None => {}
             }
         }
         self.task_look(&spec.id, cluster).await

@@ -177,6 +177,12 @@ impl FakeAws {
         self.shared.with(|world| ecs::scheduler::capacity_set(world, of, available));
     }
 
+    /// Says for how many more tasks `RunTask` finds room on a launch type or capacity provider, until
+    /// [`capacity`](Self::capacity) says otherwise.
+    pub fn capacity_for(&self, of: &str, tasks: u64) {
+        self.shared.with(|world| world.ecs.room.insert(of.to_owned(), tasks));
+    }
+
     /// Interrupts a task, as happens to those on Fargate Spot.
     pub fn interrupt(&self, task_id: &str) {
         self.shared.with(|world| ecs::life::interrupt(world, task_id));

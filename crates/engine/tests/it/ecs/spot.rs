@@ -55,3 +55,31 @@ async fn a_spot_task_runs_on_spot_and_its_interruption_is_told() {
         assert!(failure.hint.is_some_and(|hint| hint.contains("without Spot")));
     }
 }
+
+/// Where there is room for some copies only, these run, and the others follow when there is room: each once.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_found_no_room_follow() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let engine = stage::engine(&aws).await;
+    let environment = stage::environment();
+    stage::ensure(engine.as_ref(), &environment).await.expect("it can be made");
+    stage::settled(engine.as_ref(), &environment).await.expect("it can be made");
+    aws.capacity_for("FARGATE", 2);
+    let want = Want::Task(TaskSpec { copies: 5, ..task(Capacity::Regular) });
+    stage::ensure(engine.as_ref(), &want).await.expect("it is taken");
+    until("two to run and the others to wait", || async {
+        let seen = engine.observe(Scope::One(want.entity())).await.map_err(|error| error.to_string())?;
+        let task = &seen.tasks[0];
+        let waits = task.waiting_for.as_deref().is_some_and(|what| what.contains("room"));
+        if waits && task.copies.len() == 2 { Ok(()) } else { Err(format!("{seen:#?}")) }
+    })
+    .await;
+    aws.capacity("FARGATE", true);
+    until("all five to be there", || async {
+        let seen = engine.observe(Scope::One(want.entity())).await.map_err(|error| error.to_string())?;
+        let task = &seen.tasks[0];
+        if task.copies.len() == 5 && task.waiting_for.is_none() { Ok(()) } else { Err(format!("{seen:#?}")) }
+    })
+    .await;
+    assert_eq!(aws.world().tasks().len(), 5, "each was started once");
+}

@@ -61,6 +61,8 @@ pub(crate) struct Ecs {
     pub(crate) tokens: HashMap<(&'static str, String, String), (Value, Vec<Id>)>,
     /// The launch types and capacity providers that have no capacity right now.
     pub(crate) without_capacity: BTreeSet<String>,
+    /// For how many more tasks of `RunTask` there is room, where that is bounded.
+    pub(crate) room: BTreeMap<String, u64>,
     /// Counts the addresses given out.
     pub(crate) addresses: u64,
 }

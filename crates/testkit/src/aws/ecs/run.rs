@@ -62,7 +62,9 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     let (mut made, mut failures) = (Vec::new(), Vec::new());
     for number in 0..count.unsigned_abs() {
         let launch = choice.launch(number);
-        if place::no_room(world, &world.ecs.clusters[&cluster_name], &launch).is_some() {
+        let no_room = place::no_room(world, &world.ecs.clusters[&cluster_name], &launch).is_some();
+        let of = launch.provider.as_deref().unwrap_or(launch.launch_type);
+        if no_room || !room_take(world, of) {
             failures.push(json!({"reason": place::NO_CAPACITY}));
             continue;
         }
@@ -88,4 +90,16 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
         keep_token(world, "RunTask", &cluster_name, input, made);
     }
     Ok(json!({"tasks": tasks, "failures": failures}))
+}
+
+/// Takes a place of those that are left; answers whether there was one.
+fn room_take(world: &mut World, of: &str) -> bool {
+    match world.ecs.room.get_mut(of) {
+        None => true,
+        Some(0) => false,
+        Some(left) => {
+            *left -= 1;
+            true
+        }
+    }
 }

@@ -43,6 +43,7 @@ pub(crate) fn capacity_set(world: &mut World, of: &str, available: bool) {
         return;
     }
     world.ecs.without_capacity.remove(of);
+    world.ecs.room.remove(of);
     let services: Vec<Id> = world.ecs.services.keys().cloned().collect();
     for service in services {
         poke(world, &service);

@@ -97,12 +97,18 @@ pub(in crate::ecs) struct TaskWanted {
     pub(in crate::ecs) token: String,
 }
 
+/// What came of a call of `RunTask`. Of the copies that were asked for some may be started and others not.
+#[derive(Debug, Clone)]
+pub(in crate::ecs) struct Ran {
+    /// How many were started, by this call or by an earlier one with the same token.
+    pub(in crate::ecs) started: u32,
+    /// Why another one could not be placed: ECS's reason (`RESOURCE:MEMORY`), and more where it says more.
+    pub(in crate::ecs) refused: Option<(String, Option<String>)>,
+}
+
 impl Aws {
-    /// Runs tasks. Answers why some could not be placed: ECS's reason (`RESOURCE:MEMORY`), and more where it says more.
-    pub(in crate::ecs) async fn task_run(
-        &self,
-        wanted: &TaskWanted,
-    ) -> Result<Vec<(String, Option<String>)>, AwsError> {
+    /// Runs tasks.
+    pub(in crate::ecs) async fn task_run(&self, wanted: &TaskWanted) -> Result<Ran, AwsError> {
         let op = "ecs:RunTask";
         let mut call = self
             .ecs
@@ -127,8 +133,10 @@ impl Aws {
             Err(error) if error.lacks_definition() => return Err(error.with_kind(Kind::Missing)),
             Err(error) => return Err(error),
         };
-        let failures = answer.failures.unwrap_or_default().into_iter();
-        Ok(failures.map(|it| (it.reason.unwrap_or_else(|| "no reason was given".to_owned()), it.detail)).collect())
+        let started = u32::try_from(answer.tasks.unwrap_or_default().len()).unwrap_or(u32::MAX);
+        let refused = answer.failures.unwrap_or_default().into_iter().next();
+        let refused = refused.map(|it| (it.reason.unwrap_or_else(|| "no reason was given".to_owned()), it.detail));
+        Ok(Ran { started, refused })
     }
 
     /// Stops a task; one that isn't there any more is stopped.
