@@ -19,7 +19,7 @@ mod id;
 mod receive;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -72,12 +72,37 @@ struct Inner {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     open: Mutex<HashMap<UploadId, Arc<Upload>>>,
+    /// Those whose file is being made, and that are not open yet.
+    beginning: Mutex<HashSet<UploadId>>,
+}
+
+/// One of [`Inner::beginning`], until this is dropped.
+struct Beginning<'a> {
+    inner: &'a Inner,
+    id: UploadId,
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.inner.beginning().remove(&self.id);
+    }
 }
 
 impl Inner {
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Arc<Upload>>> {
         // The map is whole at every moment that somebody could panic.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beginning(&self) -> std::sync::MutexGuard<'_, HashSet<UploadId>> {
+        // Whole at every moment, as the map.
+        self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an upload's file is being made.
+    fn begin(&self, id: &UploadId) -> Beginning<'_> {
+        self.beginning().insert(id.clone());
+        Beginning { inner: self, id: id.clone() }
     }
 
     fn path(&self, id: &UploadId) -> PathBuf {
@@ -105,7 +130,7 @@ impl Inner {
 impl Uploads {
     /// Opens the directory of staged files, which is there.
     pub(crate) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
-        Self { inner: Arc::new(Inner { disk, root, open: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { disk, root, open: Mutex::default(), beginning: Mutex::default() }) }
     }
 
     /// Begins an upload. Content will be hashed by `algorithm` as it comes.
@@ -118,6 +143,7 @@ impl Uploads {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
+            let _beginning = inner.begin(&id);
             inner.keep(id, |offset| Writer::create(disk, path, algorithm, offset), at)
         })
         .await
@@ -202,6 +228,11 @@ impl Uploads {
             for entry in std::fs::read_dir(&inner.root)? {
                 let entry = entry?;
                 let Some(id) = entry.file_name().to_str().and_then(UploadId::parse_any) else { continue };
+                // In this order: whoever is not beginning any more is open. By its file alone one that begins now may look old,
+                // when the clock was set.
+                if inner.beginning().contains(&id) {
+                    continue;
+                }
                 let known = inner.open().get(&id).cloned();
                 let touched = match &known {
                     Some(upload) => upload.touched.load(Ordering::Acquire),
