@@ -1,7 +1,9 @@
 //! Calls that go wrong between the built program and AWS: throttled, broken, or done with the answer lost on its way. All that
 //! is asked for comes about, once.
 //!
-//! One test, since the faults are the proxy's and would hit another test's calls too.
+//! One test at a time has the proxy ([`Proxy::turn`]), since faults would hit another test's calls too.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -26,8 +28,32 @@ fn control(method: &str, path: &str, body: &Value) -> Value {
     serde_json::from_str(&answer.body).unwrap_or_default()
 }
 
+/// The proxy, for one test alone.
+pub(crate) struct Proxy {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Proxy {
+    /// Waits for the test that has it.
+    pub(crate) fn turn() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        Self { _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// The flags of a server that reaches the emulator through it.
+    pub(crate) fn flags(&self, table: &str) -> Vec<String> {
+        flags_by(&proxy(), table)
+    }
+
+    /// Puts rules in force.
+    #[track_caller]
+    pub(crate) fn rules(&self, rules: &[Value]) -> Rules {
+        Rules::set(rules)
+    }
+}
+
 /// Rules that are in force until this is dropped.
-struct Rules {
+pub(crate) struct Rules {
     set: Vec<Value>,
 }
 
@@ -41,7 +67,7 @@ impl Rules {
 
     /// Those that no call has met.
     #[track_caller]
-    fn idle(&self) -> Vec<&Value> {
+    pub(crate) fn idle(&self) -> Vec<&Value> {
         let fired = control("GET", "/_microburst/fired", &Value::Null);
         let fired = fired.as_array().expect("a list");
         self.set.iter().filter(|rule| !fired.iter().any(|event| event["rule_id"] == rule["id"])).collect()
@@ -56,16 +82,16 @@ impl Drop for Rules {
     }
 }
 
-fn throttled(service: &str, operation: &str, code: &str) -> Value {
+pub(crate) fn throttled(service: &str, operation: &str, code: &str) -> Value {
     json!({ "service": service, "operation": operation, "times": 1, "error": { "code": code } })
 }
 
-fn broken(service: &str, operation: &str, code: &str) -> Value {
+pub(crate) fn broken(service: &str, operation: &str, code: &str) -> Value {
     json!({ "service": service, "operation": operation, "times": 1, "error": { "code": code, "status": 500 } })
 }
 
 /// Done by AWS; the connection ends before the answer is there.
-fn lost(service: &str, operation: &str, times: u32) -> Value {
+pub(crate) fn lost(service: &str, operation: &str, times: u32) -> Value {
     json!({ "service": service, "operation": operation, "times": times, "response": { "abort_frac": 0.3 } })
 }
 
@@ -86,8 +112,9 @@ fn what_goes_wrong_on_the_way_comes_about_once() {
         throttled("dynamodb", "TransactWriteItems", "ThrottlingException"),
         lost("dynamodb", "TransactWriteItems", 3),
     ];
-    let cloud = Cloud::with_flags(&["v1"], |table| flags_by(&proxy(), table));
-    let rules = Rules::set(&rules);
+    let proxy = Proxy::turn();
+    let cloud = Cloud::with_flags(&["v1"], |table| proxy.flags(table));
+    let rules = proxy.rules(&rules);
     cloud.l0(&["environment", "create", "dev"]).ok();
     cloud.deploy("app", "v1", &["print", "up", "sleep"], None);
     let create = ["service", "create", "dev", "web", "app:latest", "--scale", "2", "--skip-pull-check"];

@@ -1,17 +1,22 @@
-//! Several servers on one table: they divide the work, and one that is killed loses nothing and doubles nothing.
+//! Several servers on one table: they divide the work, and one that is killed loses nothing and doubles nothing, with calls
+//! that go wrong on the way besides.
 
-use crate::cloud::{Cloud, flags};
+use serde_json::Value;
+
+use crate::cloud::Cloud;
 use crate::common::instance::Instance;
 use crate::common::until::until;
+use crate::faults::{Proxy, broken, lost, throttled};
 
 #[test]
 fn three_servers_share_the_work_and_one_may_die() {
-    let mut first = Cloud::with_versions(&["v1"]);
+    let proxy = Proxy::turn();
+    let mut first = Cloud::with_flags(&["v1"], |table| proxy.flags(table));
     let table = format!("layer0-{}", first.name);
     let mut others: Vec<Instance> = (0..2)
         .map(|_| {
             let mut other = Instance::prepared(&[]);
-            other.flags_add(&flags(&table));
+            other.flags_add(&proxy.flags(&table));
             other.flags_add(&["--instance".to_owned(), first.name.clone()]);
             other.server_start_with(first.credential());
             other
@@ -20,6 +25,14 @@ fn three_servers_share_the_work_and_one_may_die() {
     others[0].l0(&["environment", "create", "dev"]).ok();
     first.deploy("app", "v1", &["print", "up", "sleep"], None);
 
+    let rules = proxy.rules(&[
+        throttled("dynamodb", "TransactWriteItems", "ThrottlingException"),
+        broken("dynamodb", "TransactWriteItems", "InternalServerError"),
+        lost("dynamodb", "TransactWriteItems", 3),
+        throttled("ecs", "CreateService", "ThrottlingException"),
+        lost("ecs", "CreateService", 2),
+        broken("ecs", "DescribeServices", "ServerException"),
+    ]);
     // Whoever is asked, whoever does it.
     let mut creates = Vec::new();
     for number in 0..6 {
@@ -53,6 +66,8 @@ fn three_servers_share_the_work_and_one_may_die() {
             Err(format!("{healthy} of {} services are up, with {running} containers", names.len()))
         }
     });
+    assert_eq!(rules.idle(), Vec::<&Value>::new(), "a fault that never comes shows nothing");
+    drop(rules);
     others[0].server_kill();
     let last = &others[1];
     for service in last.json(&["service", "list"]).as_array().into_iter().flatten() {
