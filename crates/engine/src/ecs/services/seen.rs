@@ -104,6 +104,11 @@ impl ServiceState {
     /// Takes in one of its tasks that ended. The others are to be read: another one takes its place.
     pub(in crate::ecs) fn task_ended(&mut self, names: &Names, task: EcsTask, settle: Duration) {
         self.tasks_current = false;
+        // One that ECS took away was replaced first. Shown ended before its successor is read, the service would seem to have
+        // fewer copies than it has.
+        if task.stop_code == "ServiceSchedulerInitiated" {
+            return;
+        }
         if let Some(known) = self.tasks.iter_mut().find(|known| known.id == task.id) {
             *known = task;
             let tasks = std::mem::take(&mut self.tasks);
