@@ -42,6 +42,8 @@ impl Cloud {
         let aws = runtime.block_on(FakeAws::start(FakeAwsConfig::default()));
         aws.image("team/app", "1", FakeImage::default());
         aws.role("l0-execution", Role::for_tasks(&EXECUTION));
+        // As this one the server asks.
+        aws.role("layer0", Role::for_tasks(&["iam:PassRole"]));
         let mut instance = Instance::prepared(&[]);
         std::fs::create_dir(instance.path("home/.aws")).expect("a directory of our own");
         instance.file("home/.aws/credentials", "[default]\naws_access_key_id = test\naws_secret_access_key = test\n");
@@ -112,10 +114,11 @@ fn what_a_user_asks_for_takes_few_calls_and_what_is_read_none() {
     let made = cloud.counted(&["loadbalancer", "create", "dev", "front", "--port", "80:80/http"]);
     assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
 
-    // The check beforehand has its own budget: what it asks is not part of the making.
+    // The check beforehand has its own budget, two of it for whether roles may be handed over: what it asks is not part of the
+    // making.
     let checked = cloud.counted(&["image", "check", &format!("{IMAGE}:1"), "--environment", "dev"]);
     let total: usize = acts(&checked).values().sum();
-    assert!(total <= 16, "{total} calls for a pull check: {checked:?}");
+    assert!(total <= 17, "{total} calls for a pull check: {checked:?}");
     let create = ["service", "create", "dev", "web", "web:1", "--loadbalancer", "front", "--scale", "2"];
     let made = cloud.counted(&[&create[..], &["--skip-pull-check"]].concat());
     assert_eq!(acts(&made), BTreeMap::from([("RegisterTaskDefinition", 1), ("CreateService", 1)]), "{made:?}");
