@@ -79,11 +79,12 @@ async fn next_line(sources: Option<Vec<Source>>) -> Option<(Result<LogLine, Engi
         if sources[at].head.is_none() {
             match tokio::time::timeout(LINE_LIMIT, sources[at].lines.next()).await {
                 Ok(Some(Ok(line))) => sources[at].head = Some(line),
-                Ok(Some(Err(error))) => return Some((Err(failed(error)), None)),
-                Ok(None) => {
+                // A copy of before that was taken away since it was listed: its log went with it.
+                Ok(None | Some(Err(DockerError::NotFound(_)))) => {
                     sources.swap_remove(at);
                     continue;
                 }
+                Ok(Some(Err(error))) => return Some((Err(failed(error)), None)),
                 Err(_) => return Some((Err(failed(DockerError::Down("the log does not come".to_owned()))), None)),
             }
         }
