@@ -162,3 +162,22 @@ fn newest(
     })
     .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_copy_that_is_gone_meanwhile_has_no_log_and_the_others_have_theirs() {
+        let source = |lines: Vec<Result<Stamped, DockerError>>| Source {
+            name: "web".to_owned(),
+            lines: stream::iter(lines).boxed(),
+            head: None,
+        };
+        let gone = source(vec![Err(DockerError::NotFound("No such container: 1".to_owned()))]);
+        let line = Stamped { stamp: "2026-01-01T00:00:00Z".to_owned(), text: "up".to_owned() };
+        let (first, rest) = next_line(Some(vec![gone, source(vec![Ok(line)])])).await.expect("a line");
+        assert_eq!(first.expect("no failure").line, "up");
+        assert!(next_line(rest).await.is_none(), "and no more");
+    }
+}
