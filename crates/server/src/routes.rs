@@ -6,6 +6,7 @@ mod admin;
 mod audit;
 mod deploy;
 mod environment;
+mod events;
 mod happened;
 mod image;
 mod load_balancer;

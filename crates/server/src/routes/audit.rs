@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
@@ -12,7 +12,7 @@ use layer0_domain::model::audit::{AuditEntry, AuditFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Errors;
+use super::{Errors, events};
 use crate::app::App;
 use crate::auth::{OwnedPlace, SignedIn};
 use crate::convert::write;
@@ -76,18 +76,8 @@ async fn audit(
         return Ok(Json(entries.iter().map(write::audit).collect::<Vec<_>>()).into_response());
     }
     let last = entries.last().map(|it| it.sequence).or(filter.after);
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let ended = who.ended(&app, Action::Admin, OwnedPlace::new(None, ""));
-    tokio::spawn(async move {
-        tokio::select! {
-            () = follow(app, filter, entries, last.unwrap_or(0), sender) => {}
-            () = ended => {}
-        }
-    });
-    let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|event| (Ok::<_, axum::Error>(event), receiver))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(events::answer(ended, |sender| follow(app, filter, entries, last.unwrap_or(0), sender)))
 }
 
 /// Sends what there is and then what comes, until the client goes or the server stops.

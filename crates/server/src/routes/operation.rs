@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
@@ -106,18 +106,8 @@ async fn events(
     ApiQuery(After { after }): ApiQuery<After>,
 ) -> Result<Response, ApiError> {
     let operation = find(&app, &who, &text).await?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let ended = who.ended(&app, Action::Pull, place(&operation));
-    tokio::spawn(async move {
-        tokio::select! {
-            () = send_events(app, operation.id, after, sender) => {}
-            () = ended => {}
-        }
-    });
-    let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|event| (Ok::<_, axum::Error>(event), receiver))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(super::events::answer(ended, |sender| send_events(app, operation.id, after, sender)))
 }
 
 /// Sends events until the operation ends, the client goes, or the server stops.

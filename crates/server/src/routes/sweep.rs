@@ -1,19 +1,18 @@
 //! `/admin/sweep`.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
 use tokio::sync::mpsc::Sender;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Errors;
+use super::{Errors, events};
 use crate::app::App;
 use crate::auth::{OwnedPlace, SignedIn};
 use crate::convert::sweep as convert;
@@ -48,18 +47,8 @@ async fn plan(who: SignedIn, State(app): State<App>) -> Result<Json<wire::SweepP
 async fn sweep(who: SignedIn, State(app): State<App>) -> Result<Response, ApiError> {
     who.must_administer()?;
     let run = sweeping::join(&app);
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let ended = who.ended(&app, Action::Admin, OwnedPlace::new(None, ""));
-    tokio::spawn(async move {
-        tokio::select! {
-            () = send_events(run, sender) => {}
-            () = ended => {}
-        }
-    });
-    let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|event| (Ok::<_, Infallible>(event), receiver))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(events::answer(ended, |sender| send_events(run, sender)))
 }
 
 /// Sends events until the run ends or the client goes. A run always ends, when the server stops at the latest.

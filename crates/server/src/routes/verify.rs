@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
 use layer0_registry::Rate;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc::Sender;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Errors;
+use super::{Errors, events};
 use crate::app::App;
 use crate::auth::{OwnedPlace, SignedIn};
 use crate::convert::verify as convert;
@@ -54,18 +54,8 @@ async fn verify(
         }
     };
     let run = verification::join(&app, rate);
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let ended = who.ended(&app, Action::Admin, OwnedPlace::new(None, ""));
-    tokio::spawn(async move {
-        tokio::select! {
-            () = send_events(run, sender) => {}
-            () = ended => {}
-        }
-    });
-    let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|event| (Ok::<_, axum::Error>(event), receiver))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
+    Ok(events::answer(ended, |sender| send_events(run, sender)))
 }
 
 /// Sends events until the run ends or the client goes. A run always ends, when the server stops at the latest.

@@ -1,6 +1,7 @@
 use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::id::ServiceId;
 use layer0_domain::model::operation::Verb;
+use layer0_domain::port::trail::TrailRecord;
 
 use super::*;
 
