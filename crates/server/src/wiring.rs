@@ -206,7 +206,9 @@ impl Aws {
         }
         let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
         let connection = layer0_engine::ecs::connect(region, endpoint).await;
-        Ok(Self(Some(connection.map_err(cant("AWS can't be worked with"))?)))
+        let connection = connection.map_err(cant("AWS can't be worked with"))?;
+        connection.credentials_check().await.map_err(cant("AWS can't be worked with"))?;
+        Ok(Self(Some(connection)))
     }
 
     fn connection(&self) -> Result<&layer0_engine::ecs::Connection, WiringError> {
@@ -219,7 +221,7 @@ impl Aws {
         let Some(table) = &config.aws.table else { return Ok(Stores::of(local)) };
         let client = DynamoClient::new(&self.connection()?.sdk);
         let store = DynamoStore::new(client, table);
-        store.table_ensure().await.map_err(cant("the table can't be made"))?;
+        store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
         Ok(Stores { entities: Arc::new(store.clone()), access: Arc::new(store), images: Arc::new(local) })
     }
 

@@ -6,16 +6,15 @@
 //!
 //! Nothing here sleeps; conditions are awaited with [`until`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
+use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId, id_text};
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use layer0_domain::model::load_balancer::{LoadBalancer, Port, Protocol};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::{Generation, Timestamp};
@@ -26,6 +25,7 @@ use layer0_domain::port::engine::{
 use layer0_domain::port::pull::Launch;
 use layer0_domain::port::thing::Thing;
 
+use crate::sample;
 use crate::until::{ends, until};
 
 pub mod environment;
@@ -253,44 +253,16 @@ impl Subject {
 
     fn environment_wanted(&self) -> Environment {
         let id = self.fresh("env");
-        Environment {
-            name: name(&id),
-            id: EnvironmentId::parse(&id).expect("made to be an id"),
-            owner: None,
-            operating_system: OperatingSystem::Linux,
-            scale: 0,
-            instance_type: String::new(),
-            ami_id: String::new(),
-            user_data_template: String::new(),
-            links: BTreeSet::new(),
-            created: Timestamp(0),
-            generation: Generation(1),
-            deleting: false,
-        }
+        sample::environment(&id, &id)
     }
 
     fn load_balancer_wanted(&self, environment: &Environment, host_ports: &[u16]) -> LoadBalancer {
         let id = self.fresh("lb");
-        LoadBalancer {
-            name: name(&id),
-            id: LoadBalancerId::parse(&id).expect("made to be an id"),
-            environment: environment.id.clone(),
-            kind: LoadBalancerKind::Application,
-            visibility: Visibility::Public,
-            ports: host_ports.iter().map(|port| listener(*port)).collect(),
-            health_check: HealthCheck {
-                target: "TCP:80".to_owned(),
-                path: String::new(),
-                interval_s: 5,
-                timeout_s: 2,
-                healthy_threshold: 2,
-                unhealthy_threshold: 2,
-            },
-            idle_timeout_s: 60,
-            cross_zone: true,
-            created: Timestamp(0),
-            generation: Generation(1),
-            deleting: false,
+        {
+            let mut wanted = sample::load_balancer(&id, &id, environment.id.clone());
+            wanted.ports = host_ports.iter().map(|port| listener(*port)).collect();
+            wanted.health_check.path = String::new();
+            wanted
         }
     }
 

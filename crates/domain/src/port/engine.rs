@@ -41,6 +41,22 @@ pub struct Capabilities {
     pub spot: bool,
 }
 
+impl Capabilities {
+    /// Those of an engine that has one machine, which is this one.
+    #[must_use]
+    pub const fn one_machine(name: &'static str) -> Self {
+        Self {
+            name,
+            shared_host_ports: true,
+            tls: false,
+            one_way_links: false,
+            is_remote: false,
+            container_ports_max: None,
+            spot: false,
+        }
+    }
+}
+
 /// What is wanted of one entity. Ids are ours; an engine labels all that it makes with them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Want {

@@ -36,15 +36,7 @@ type Copies = BTreeMap<u32, Vec<Arc<Container>>>;
 #[async_trait]
 impl Engine for DockerEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            name: "docker",
-            shared_host_ports: true,
-            tls: false,
-            one_way_links: false,
-            is_remote: false,
-            container_ports_max: None,
-            spot: false,
-        }
+        Capabilities::one_machine("docker")
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -24,6 +26,11 @@ pub enum ConnectError {
     /// Nobody says which region.
     #[error("no AWS region is set: give one with `--aws-region`, AWS_REGION or a profile")]
     Region,
+    /// Nothing of the chain has any: there is no call that could be made.
+    #[error(
+        "there are no credentials for AWS: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, sign in (`aws sso login`), or run where a role is at hand"
+    )]
+    Credentials(#[source] Option<CredentialsError>),
 }
 
 /// A way to AWS.
@@ -33,6 +40,21 @@ pub struct Connection {
     pub sdk: SdkConfig,
     /// The region.
     pub region: String,
+}
+
+impl Connection {
+    /// Asks the chain for credentials once, so that a server without any ends with a reason instead of waiting for answers
+    /// that can't come. The SDK keeps them for its calls.
+    ///
+    /// # Errors
+    /// `Credentials`.
+    pub async fn credentials_check(&self) -> Result<(), ConnectError> {
+        let provider = self.sdk.credentials_provider().ok_or(ConnectError::Credentials(None))?;
+        match provider.provide_credentials().await {
+            Ok(_) => Ok(()),
+            Err(why) => Err(ConnectError::Credentials(Some(why))),
+        }
+    }
 }
 
 /// Finds region, credentials and endpoints. `endpoint` stands in for all services, for emulators; `AWS_ENDPOINT_URL` and

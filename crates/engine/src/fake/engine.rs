@@ -69,15 +69,7 @@ impl FakeEngine {
 #[async_trait]
 impl Engine for FakeEngine {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            name: "fake",
-            shared_host_ports: true,
-            tls: false,
-            one_way_links: false,
-            is_remote: false,
-            container_ports_max: None,
-            spot: false,
-        }
+        Capabilities::one_machine("fake")
     }
 
     async fn ensure(&self, want: Want) -> Result<(), EngineError> {

@@ -1,6 +1,6 @@
 //! What the tests share: the test image, engines with instances of their own, and the proof that no litter is left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,14 +9,14 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
+use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::LogLine;
-use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId};
+use layer0_domain::model::id::{DeploymentId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use layer0_domain::model::load_balancer::{LoadBalancer, Port, Protocol};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
-use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::{
     Capacity, CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
     TaskSeen, TaskSpec, Want,
@@ -25,6 +25,7 @@ use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCrede
 use layer0_domain::port::pull::Launch;
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_testkit::clock::RunningClock;
+use layer0_testkit::sample;
 use layer0_testkit::until::until;
 use serde_json::{Value, json};
 
@@ -277,26 +278,12 @@ impl Stage {
     }
 
     pub(crate) fn balancer_wanted(&self, name: &str, host_port: u16, container_port: u16) -> LoadBalancer {
-        LoadBalancer {
-            id: LoadBalancerId::parse(&format!("{name}-{}", self.instance.id)).expect("an id"),
-            name: Name::parse(name).expect("a name"),
-            environment: self.environment.id.clone(),
-            kind: LoadBalancerKind::Application,
-            visibility: Visibility::Public,
-            ports: vec![Port::forward(host_port, container_port, Protocol::Http)],
-            health_check: HealthCheck {
-                target: format!("TCP:{container_port}"),
-                path: "/".to_owned(),
-                interval_s: 5,
-                timeout_s: 2,
-                healthy_threshold: 2,
-                unhealthy_threshold: 2,
-            },
-            idle_timeout_s: 60,
-            cross_zone: true,
-            created: Timestamp(0),
-            generation: Generation(1),
-            deleting: false,
+        {
+            let id = format!("{name}-{}", self.instance.id);
+            let mut wanted = sample::load_balancer(&id, name, self.environment.id.clone());
+            wanted.ports = vec![Port::forward(host_port, container_port, Protocol::Http)];
+            wanted.health_check.target = format!("TCP:{container_port}");
+            wanted
         }
     }
 
@@ -416,20 +403,7 @@ impl Stage {
 
 /// An environment that is not made yet.
 pub(crate) fn environment(instance: &Instance, name: &str) -> Environment {
-    Environment {
-        id: EnvironmentId::parse(&format!("{name}-{}", instance.id)).expect("an id"),
-        name: Name::parse(name).expect("a name"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale: 0,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: BTreeSet::new(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    }
+    sample::environment(&format!("{name}-{}", instance.id), name)
 }
 
 /// A revision of a service.

@@ -16,3 +16,4 @@ mod on_fake;
 mod pull_check;
 mod script;
 mod servers;
+mod start;

@@ -1,21 +1,11 @@
 //! Instances on the fake AWS of the test kit, for what the emulator lacks or says to everything: whether an image may be
 //! pulled, capacity providers, classic load balancers.
 
-use layer0_testkit::aws::{FakeAws, FakeAwsConfig, FakeImage, Role};
+use layer0_testkit::aws::{EXECUTION, FakeAws, FakeAwsConfig, FakeImage, Role};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::common::instance::Instance;
 use crate::script::Place;
-
-/// What a start needs of an execution role.
-pub(crate) const EXECUTION: [&str; 6] = [
-    "ecr:GetAuthorizationToken",
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:BatchGetImage",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-];
 
 /// An instance and its AWS. The server goes first, then what it talks to.
 pub(crate) struct OnFake {

@@ -3,10 +3,10 @@
 //! (`domain/plan/pull_check`); here it is what somebody sees who has only a terminal.
 
 use layer0_testkit::aws::network::{Endpoint, Peer, SecurityGroup, SecurityRule};
-use layer0_testkit::aws::{Effect, FakeAws, FakeAwsConfig, FakeImage, Fault, Pulls, Role, Service};
+use layer0_testkit::aws::{EXECUTION, Effect, FakeAws, FakeAwsConfig, FakeImage, Fault, Pulls, Role, Service};
 use serde_json::json;
 
-use crate::on_fake::{EXECUTION, OnFake};
+use crate::on_fake::OnFake;
 
 const OTHER: &str = "222222222222";
 const PULL: [&str; 3] = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
@@ -133,7 +133,7 @@ fn image_platform_access_and_role() {
             },
             asked: APP,
             code: 3,
-            says: "image     failed   `123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:1` is not complete in account 123456789012 in us-east-1: 1 of its layers are missing, the first is sha256:48ab1584eb6f4eb52ed646ba565c719da468f3b45f2b85ebb1bbd675c4ac2a9f\n\
+            says: "image     failed   `123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:1` is not complete in account 123456789012 in us-east-1: it lacks 1 of its layers, the first is sha256:48ab1584eb6f4eb52ed646ba565c719da468f3b45f2b85ebb1bbd675c4ac2a9f\n\
              \x20         remedy   push it again: `docker push 123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:1`\n",
         },
         Row {

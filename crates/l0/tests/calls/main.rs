@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use layer0_testkit::aws::{FakeAws, FakeAwsConfig, FakeImage, Role};
+use layer0_testkit::aws::{EXECUTION, FakeAws, FakeAwsConfig, FakeImage, Role};
 use tokio::runtime::Runtime;
 
 use common::instance::Instance;
@@ -15,16 +15,6 @@ use common::until::until;
 
 /// What is asked for while something is under way, or from time to time: looks.
 const LOOKS: [&str; 5] = ["DescribeServices", "ListTasks", "DescribeTasks", "DescribeTargetHealth", "DescribeStacks"];
-
-/// What the execution role of tasks is allowed to.
-const EXECUTION: [&str; 6] = [
-    "ecr:GetAuthorizationToken",
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:BatchGetImage",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-];
 
 const IMAGE: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app";
 

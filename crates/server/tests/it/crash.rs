@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use layer0_api::types as wire;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
-use layer0_domain::model::id::EnvironmentId;
-use layer0_domain::model::name::Name;
-use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::engine::{Engine, Scope, Want};
 use layer0_engine::fake::{Fault, Pace};
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
+use layer0_testkit::sample;
 use layer0_testkit::until::until;
 
 use crate::support::{
@@ -367,20 +364,7 @@ async fn what_runs_is_adopted_and_strays_are_swept() {
     let undisturbed = settled(&app).await;
     app.restart().await;
     // What nobody knows, as an older backup of the store would leave behind.
-    let stray = Environment {
-        id: EnvironmentId::parse("stray-1").expect("an id"),
-        name: Name::parse("stray").expect("a name"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale: 0,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: std::collections::BTreeSet::new(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    };
+    let stray = sample::environment("stray-1", "stray");
     app.fake()
         .ensure(Want::Environment { environment: stray, reachable_from: vec![] })
         .await

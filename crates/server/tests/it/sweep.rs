@@ -8,16 +8,17 @@ use futures_util::future::join_all;
 use layer0_api::client::{Client, Swept};
 use layer0_api::types::{SweepReport, SweepStray};
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
+use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::{Failure, FailureClass};
-use layer0_domain::model::id::{DeploymentId, EnvironmentId, ServiceId};
+use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::Document;
-use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::{Engine, Revision, Scope, ServiceMode, ServiceSpec, Want};
 use layer0_domain::port::pull::Launch;
 use layer0_engine::fake::{Fault, Op};
 use layer0_server::testing::{TestApp, TestOptions};
+use layer0_testkit::sample;
 use layer0_testkit::until::{ends, until};
 
 use crate::support::{Raw, definition, deploy, done, end_of, environment, new_service, service};
@@ -43,20 +44,7 @@ fn name(text: &str) -> Name {
 }
 
 fn stray_environment() -> Environment {
-    Environment {
-        id: EnvironmentId::parse("stray-1").expect("an id"),
-        name: name("stray"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale: 0,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: BTreeSet::new(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    }
+    sample::environment("stray-1", "stray")
 }
 
 fn stray_service(number: u32) -> ServiceSpec {

@@ -62,7 +62,7 @@ pub use cloudtrail::TrailEvent;
 pub use config::{FakeAwsConfig, Pulls};
 pub use ecr::FakeImage;
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
-pub use iam::Role;
+pub use iam::{EXECUTION, Role};
 pub use inspect::Inspection;
 pub use latency::{Delay, Latency};
 pub use organizations::Organization;

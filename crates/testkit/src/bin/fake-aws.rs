@@ -22,18 +22,8 @@ use std::io::BufRead as _;
 use std::process::ExitCode;
 
 use layer0_testkit::aws::throttle::{Throttle, documented};
-use layer0_testkit::aws::{FakeAws, FakeAwsConfig, FakeImage, Latency, Role};
+use layer0_testkit::aws::{EXECUTION, FakeAws, FakeAwsConfig, FakeImage, Latency, Role};
 use serde_json::{Value, json};
-
-/// What tasks' execution roles are allowed to as a rule (`AmazonECSTaskExecutionRolePolicy`).
-const EXECUTION: [&str; 6] = [
-    "ecr:GetAuthorizationToken",
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:BatchGetImage",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-];
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -1,16 +1,12 @@
 //! Small legal values, told apart by a word of the caller's.
 
-use std::collections::BTreeSet;
-
 use layer0_domain::model::deploy::DeployImage;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
+use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, OperationId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::listener_rule::{HostPattern, PathPattern, Rule};
-use layer0_domain::model::load_balancer::{
-    Action, HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility,
-};
+use layer0_domain::model::load_balancer::{Action, LoadBalancer, LoadBalancerKind, Port, Protocol};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::{Operation, OperationState, Verb};
 use layer0_domain::model::service::{Deployment, DeploymentState, PinnedImage, Service};
@@ -40,18 +36,10 @@ pub fn environment_id(word: &str) -> EnvironmentId {
 #[must_use]
 pub fn environment(word: &str) -> Environment {
     Environment {
-        id: environment_id(word),
-        name: name(word),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale: 0,
         instance_type: "t3.small".to_owned(),
-        ami_id: String::new(),
         user_data_template: "IyEvYmluL3No".to_owned(),
-        links: BTreeSet::new(),
         created: CREATED,
-        generation: Generation(1),
-        deleting: false,
+        ..crate::sample::environment(word, word)
     }
 }
 
@@ -61,11 +49,7 @@ pub fn load_balancer(word: &str, environment: &str) -> LoadBalancer {
     let (path, host) = (PathPattern::parse("/api/*").expect(LEGAL), HostPattern::parse("*.test.com").expect(LEGAL));
     let rule = Rule::new(vec![path], vec![host], 8081).expect(LEGAL);
     LoadBalancer {
-        id: LoadBalancerId::parse(word).expect(LEGAL),
-        name: name(word),
-        environment: environment_id(environment),
         kind: LoadBalancerKind::Classic,
-        visibility: Visibility::Public,
         ports: vec![
             Port::redirect(80, 443),
             Port {
@@ -74,19 +58,8 @@ pub fn load_balancer(word: &str, environment: &str) -> LoadBalancer {
                 ..Port::forward(443, 8080, Protocol::Https)
             },
         ],
-        health_check: HealthCheck {
-            target: "TCP:80".to_owned(),
-            path: "/".to_owned(),
-            interval_s: 30,
-            timeout_s: 5,
-            healthy_threshold: 2,
-            unhealthy_threshold: 2,
-        },
-        idle_timeout_s: 60,
-        cross_zone: true,
         created: CREATED,
-        generation: Generation(1),
-        deleting: false,
+        ..crate::sample::load_balancer(word, word, environment_id(environment))
     }
 }
 

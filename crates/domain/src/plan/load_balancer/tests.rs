@@ -17,8 +17,7 @@ const AWS: Capabilities = Capabilities {
 };
 
 /// What the engine of one machine can do.
-const LOCAL: Capabilities =
-    Capabilities { name: "docker", shared_host_ports: true, tls: false, container_ports_max: None, spot: false, ..AWS };
+const LOCAL: Capabilities = Capabilities::one_machine("docker");
 
 fn with(kind: LoadBalancerKind, ports: Vec<Port>) -> LoadBalancer {
     LoadBalancer {

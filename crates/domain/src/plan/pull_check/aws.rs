@@ -108,7 +108,7 @@ fn whole(image: &Mapped, digest: &Digest, missing: &Fact<Vec<Digest>>, place: &s
         Some(first) => Outcome::failed(
             FailureClass::ImageNotFound,
             format!(
-                "`{}` is not complete in {place}: {} of its layers are missing, the first is {first}",
+                "`{}` is not complete in {place}: it lacks {} of its layers, the first is {first}",
                 image.backing,
                 missing.len()
             ),

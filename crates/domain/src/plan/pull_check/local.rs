@@ -56,7 +56,7 @@ pub(super) fn ours(image: &Mapped, found: &SourceImage) -> Outcome {
         Some(first) => Outcome::failed(
             FailureClass::ImageNotFound,
             format!(
-                "`{}` is not complete in the registry: {} of its parts are missing, the first is {first}",
+                "`{}` is not complete in the registry: it lacks {} of its parts, the first is {first}",
                 image.written,
                 found.missing.len(),
             ),

@@ -183,7 +183,10 @@ impl AwsError {
         if self.kind == Kind::Unreachable {
             failure.hint = Some("nothing: it is tried again".to_owned());
         }
-        failure.message = format!("AWS refused {}: {}", self.op, self.message);
+        failure.message = match self.kind {
+            Kind::Unreachable => format!("AWS did not answer {}: {}", self.op, self.message),
+            _ => format!("AWS refused {}: {}", self.op, self.message),
+        };
         failure
     }
 }

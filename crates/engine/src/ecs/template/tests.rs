@@ -1,13 +1,12 @@
 use std::collections::BTreeSet;
 
-use layer0_domain::model::environment::{Environment, OperatingSystem};
-use layer0_domain::model::id::{EnvironmentId, LoadBalancerId};
+use layer0_domain::model::environment::Environment;
+use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::model::listener_rule::{HostPattern, PathPattern, Rule};
 use layer0_domain::model::load_balancer::{
     Action, HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility,
 };
-use layer0_domain::model::name::Name;
-use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_testkit::sample;
 use serde_json::Value;
 
 use super::*;
@@ -29,20 +28,7 @@ fn config() -> EcsConfig {
 }
 
 fn an_environment(scale: u32) -> Environment {
-    Environment {
-        name: Name::parse("dev").expect("a name"),
-        id: EnvironmentId::parse("dev-1").expect("an id"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: BTreeSet::new(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    }
+    Environment { scale, ..sample::environment("dev-1", "dev") }
 }
 
 fn of_environment(it: &Environment, from: &[(EnvironmentId, String)]) -> StackWanted {
@@ -98,9 +84,6 @@ fn a_load_balancer(kind: LoadBalancerKind, protocol: Protocol, visibility: Visib
 
 fn of_ports(kind: LoadBalancerKind, visibility: Visibility, ports: Vec<Port>) -> StackWanted {
     let it = LoadBalancer {
-        name: Name::parse("web").expect("a name"),
-        id: LoadBalancerId::parse("web-1").expect("an id"),
-        environment: EnvironmentId::parse("dev-1").expect("an id"),
         kind,
         visibility,
         ports,
@@ -109,14 +92,11 @@ fn of_ports(kind: LoadBalancerKind, visibility: Visibility, ports: Vec<Port>) ->
             path: "/health".to_owned(),
             interval_s: 10,
             timeout_s: 3,
-            healthy_threshold: 2,
             unhealthy_threshold: 3,
+            healthy_threshold: 2,
         },
         idle_timeout_s: 90,
-        cross_zone: true,
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
+        ..sample::load_balancer("web-1", "web", EnvironmentId::parse("dev-1").expect("an id"))
     };
     let (config, names) = (config(), Names::new("prod", "prod-1"));
     let from = [OTHER_MEMBERS.to_owned()];

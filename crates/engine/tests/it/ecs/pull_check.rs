@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ecs::config::retry::RetryConfig;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
-use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::model::environment::Environment;
 use layer0_domain::model::image_map::ImageMap;
-use layer0_domain::model::name::Name;
 use layer0_domain::model::registry::Platform;
-use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::plan::pull_check::{Outcome, Report, What, judge};
 use layer0_domain::port::engine::{EngineError, Scope, Want};
 use layer0_domain::port::image_source::SourceAnswer;
 use layer0_domain::port::pull::aws::{ActedBy, AwsEvidence, EcrImage, EndpointKind, RoleEvidence, RoleRights};
 use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, LogGroup, PullEvidence, PullQuestion};
 use layer0_testkit::aws::network::{Endpoint, Peer, RouteTable, SecurityGroup, SecurityRule};
-use layer0_testkit::aws::{Effect, FakeImage, Fault, Organization, Role as IamRole, Service};
+use layer0_testkit::aws::{EXECUTION, Effect, FakeImage, Fault, Organization, Role as IamRole, Service};
+use layer0_testkit::sample;
 use layer0_testkit::until::until;
 use serde_json::{Value, json};
 
@@ -34,14 +32,6 @@ mod passing;
 const OWN: &str = "123456789012";
 const OTHER: &str = "222222222222";
 const PULL: [&str; 3] = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
-const EXECUTION: [&str; 6] = [
-    "ecr:GetAuthorizationToken",
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:BatchGetImage",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-];
 const ALL: [What; 5] = [What::Image, What::Platform, What::Access, What::Role, What::Network];
 
 /// A start that would work, to be changed before it is looked at.
@@ -108,20 +98,7 @@ fn about(owner: &str, image: &str) -> PullQuestion {
 }
 
 fn environment(scale: u32) -> Environment {
-    Environment {
-        name: Name::parse("check").expect("a name"),
-        id: EnvironmentId::parse("env-check").expect("an id"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: BTreeSet::new(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    }
+    Environment { scale, ..sample::environment("env-check", "check") }
 }
 
 fn aws_of(evidence: &PullEvidence) -> &AwsEvidence {

@@ -1,28 +1,14 @@
 //! Tasks on spare capacity.
 
 use layer0_domain::model::failure::FailureClass;
-use layer0_domain::model::id::{EnvironmentId, TaskId};
-use layer0_domain::model::name::Name;
-use layer0_domain::model::time::Generation;
-use layer0_domain::port::engine::{Capacity, Scope, TaskRun, TaskSpec, Want};
-use layer0_domain::port::pull::Launch;
+use layer0_domain::port::engine::{Capacity, Scope, TaskSpec, Want};
 use layer0_testkit::aws::{FakeAws, FakeAwsConfig};
 use layer0_testkit::until::until;
 
 use super::stage;
 
 fn task(capacity: Capacity) -> TaskSpec {
-    TaskSpec {
-        id: TaskId::parse("job-1").expect("an id"),
-        name: Name::parse("job").expect("a name"),
-        environment: EnvironmentId::parse("dev-1").expect("an id"),
-        copies: 1,
-        definition: stage::definition("app:1"),
-        run: TaskRun::Once,
-        launch: Launch::Fargate,
-        capacity,
-        generation: Generation(1),
-    }
+    TaskSpec { copies: 1, capacity, ..stage::task() }
 }
 
 /// A task runs where it was asked to, and when Spot capacity is taken back, that is its failure, whatever its exit code.

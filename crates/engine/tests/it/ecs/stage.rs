@@ -1,6 +1,5 @@
 //! A fake AWS, an engine on it, and the wishes of a small application: an environment, a load balancer, a service.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,19 +7,19 @@ use aws_config::SdkConfig;
 use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::config::{Credentials, SharedCredentialsProvider};
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
 use layer0_domain::model::failure::Failure;
-use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId};
-use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId, TaskId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
-use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::{
-    CopyState, Engine, EngineError, Observed, Removed, Revision, Scope, ServiceMode, ServiceSpec, Want,
+    Capacity, CopyState, Engine, EngineError, Observed, Removed, Revision, Scope, ServiceMode, ServiceSpec, TaskRun,
+    TaskSpec, Want,
 };
 use layer0_domain::port::pull::Launch;
 use layer0_engine::ecs::{EcsConfig, EcsEngine, Rate, Rates, connect};
 use layer0_testkit::aws::FakeAws;
+use layer0_testkit::sample;
 use layer0_testkit::until::until;
 
 /// Faster than anything that is looked for.
@@ -74,46 +73,28 @@ fn name(text: &str) -> Name {
 }
 
 pub(crate) fn environment() -> Want {
-    let environment = Environment {
-        name: name("dev"),
-        id: EnvironmentId::parse("dev-1").expect("an id"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale: 0,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: BTreeSet::new(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    };
+    let environment = sample::environment("dev-1", "dev");
     Want::Environment { environment, reachable_from: vec![] }
 }
 
 pub(crate) fn load_balancer() -> Want {
-    let load_balancer = LoadBalancer {
-        name: name("lb"),
-        id: LoadBalancerId::parse("lb-1").expect("an id"),
-        environment: EnvironmentId::parse("dev-1").expect("an id"),
-        kind: LoadBalancerKind::Application,
-        visibility: Visibility::Public,
-        ports: vec![Port::forward(80, 80, Protocol::Http)],
-        health_check: HealthCheck {
-            target: "TCP:80".to_owned(),
-            path: "/".to_owned(),
-            interval_s: 5,
-            timeout_s: 2,
-            healthy_threshold: 2,
-            unhealthy_threshold: 2,
-        },
-        idle_timeout_s: 60,
-        cross_zone: true,
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    };
+    let load_balancer = sample::load_balancer("lb-1", "lb", EnvironmentId::parse("dev-1").expect("an id"));
     Want::LoadBalancer { load_balancer, reachable_from: vec![] }
+}
+
+/// A task of two copies, of an image that the test says the behaviour of.
+pub(crate) fn task() -> TaskSpec {
+    TaskSpec {
+        id: TaskId::parse("job-1").expect("an id"),
+        name: name("job"),
+        environment: EnvironmentId::parse("dev-1").expect("an id"),
+        copies: 2,
+        definition: definition("job:1"),
+        run: TaskRun::Once,
+        launch: Launch::Fargate,
+        capacity: Capacity::Regular,
+        generation: Generation(1),
+    }
 }
 
 pub(crate) fn service(number: u32, image: &str, generation: u64, behind: bool) -> ServiceSpec {

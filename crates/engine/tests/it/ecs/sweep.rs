@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::id::{EnvironmentId, ServiceId, TaskId};
-use layer0_domain::model::name::Name;
-use layer0_domain::model::time::Generation;
+use layer0_domain::model::id::ServiceId;
 use layer0_domain::plan::sweep::{Strays, strays};
-use layer0_domain::port::engine::{Capacity, Engine, Removed, TaskRun, TaskSpec, Want};
-use layer0_domain::port::pull::Launch;
+use layer0_domain::port::engine::{Engine, Removed, Want};
 use layer0_domain::port::thing::Thing;
 use layer0_engine::ecs::EcsEngine;
 use layer0_testkit::aws::{Behaviour, Effect, FakeAws, FakeAwsConfig, Fault, ResourceFault, ResourceVerb};
@@ -28,17 +25,7 @@ async fn world() -> FakeAws {
 }
 
 fn task() -> Want {
-    Want::Task(TaskSpec {
-        id: TaskId::parse("job-1").expect("an id"),
-        name: Name::parse("job").expect("a name"),
-        environment: EnvironmentId::parse("dev-1").expect("an id"),
-        copies: 2,
-        definition: stage::definition("job:1"),
-        run: TaskRun::Once,
-        launch: Launch::Fargate,
-        capacity: Capacity::Regular,
-        generation: Generation(1),
-    })
+    Want::Task(stage::task())
 }
 
 /// Makes one of everything, and forgets it: the server that made it is gone, and so is what its store knew.

@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::environment::{Environment, OperatingSystem};
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{DeploymentId, EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
-use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::{
     Capacity, CopyState, Engine, EngineError, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen,
     ServiceSpec, TaskRun, TaskSeen, TaskSpec, Want,
@@ -20,6 +19,7 @@ use layer0_domain::port::engine::{
 use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, PullEvidence, PullQuestion, RemoteImage};
 use layer0_engine::fake::{Behaviour, FakeEngine, Fault, Op, Pace};
 use layer0_testkit::clock::FixedClock;
+use layer0_testkit::sample;
 
 use super::scripted_definition;
 
@@ -31,20 +31,7 @@ async fn fake() -> FakeEngine {
 }
 
 fn environment(id: &str) -> Want {
-    let environment = Environment {
-        id: EnvironmentId::parse(id).expect("an id"),
-        name: Name::parse(id).expect("a name"),
-        owner: None,
-        operating_system: OperatingSystem::Linux,
-        scale: 0,
-        instance_type: String::new(),
-        ami_id: String::new(),
-        user_data_template: String::new(),
-        links: [].into(),
-        created: Timestamp(0),
-        generation: Generation(1),
-        deleting: false,
-    };
+    let environment = sample::environment(id, id);
     Want::Environment { environment, reachable_from: Vec::new() }
 }
 

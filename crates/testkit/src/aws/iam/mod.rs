@@ -34,6 +34,16 @@ pub struct Role {
     pub boundary: Option<String>,
 }
 
+/// What execution roles of tasks may do as a rule (`AmazonECSTaskExecutionRolePolicy`).
+pub const EXECUTION: [&str; 6] = [
+    "ecr:GetAuthorizationToken",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:BatchGetImage",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+];
+
 impl Role {
     /// A role that ECS tasks may assume, with one inline policy that allows these actions on everything.
     #[must_use]

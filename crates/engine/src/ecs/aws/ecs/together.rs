@@ -52,9 +52,18 @@ struct First<'a> {
     cluster: &'a str,
 }
 
+impl First<'_> {
+    /// All who wait by now; whoever comes afterwards is the next first.
+    fn take(self) -> Waiting {
+        let waiting = self.together.take(self.cluster);
+        // There is nobody of its own left to let go, only perhaps of the next one.
+        std::mem::forget(self);
+        waiting
+    }
+}
+
 impl Drop for First<'_> {
     fn drop(&mut self) {
-        // Whoever comes afterwards is the next first.
         drop(self.together.take(self.cluster));
     }
 }
@@ -64,11 +73,9 @@ impl Aws {
     pub(in crate::ecs) async fn service_describe(&self, cluster: &str, name: &str) -> Answer {
         let (first, answer) = self.together.join(cluster, name);
         if first {
-            let waiting = {
-                let _first = First { together: &self.together, cluster };
-                tokio::time::sleep(MOMENT).await;
-                self.together.take(cluster)
-            };
+            let first = First { together: &self.together, cluster };
+            tokio::time::sleep(MOMENT).await;
+            let waiting = first.take();
             let names: Vec<String> = waiting.keys().cloned().collect();
             match self.services_describe(cluster, &names).await {
                 Ok(found) => {

@@ -71,7 +71,7 @@ async fn the_image_is_looked_for_with_its_layers() {
             },
             What::Image,
             "failed",
-            &["1 of its layers are missing"],
+            &["it lacks 1 of its layers"],
         ),
         (
             "a layer of the variant is missing",
@@ -81,7 +81,7 @@ async fn the_image_is_looked_for_with_its_layers() {
             },
             What::Image,
             "failed",
-            &["2 of its layers are missing"],
+            &["it lacks 2 of its layers"],
         ),
         (
             "by digest",

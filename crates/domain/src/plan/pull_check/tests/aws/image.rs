@@ -39,7 +39,7 @@ fn the_image_check_looks_for_repository_manifest_and_layers() {
                 },
                 What::Image,
                 "failed",
-                &["2 of its layers are missing", "push it again"],
+                &["it lacks 2 of its layers", "push it again"],
             ),
             (
                 "layers not looked for",
