@@ -73,8 +73,12 @@ fn failed(why: &dyn std::error::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// What is never logged, at whatever level: these parts of the AWS SDK write down the ids of keys, and what is signed with them.
+const SILENT: [&str; 2] = ["aws_config=warn", "aws_sigv4=warn"];
+
 fn start_log(config: &Config) -> Result<(), Failed> {
     let filter = EnvFilter::try_new(&config.log).map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
+    let filter = SILENT.iter().filter_map(|target| target.parse().ok()).fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -182,6 +186,13 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     let dir = config.data_dir.display();
     let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
+    if app.engine.capabilities().is_remote {
+        text.push_str("               its images are for this machine: what runs on AWS pulls from ECR\n");
+    }
+    match &config.aws.table {
+        Some(table) => text.push_str(&format!("  state        DynamoDB table {table}\n")),
+        None => text.push_str("  state        in the data directory: this server alone has it (--table shares it)\n"),
+    }
     text.push_str(&format!("  data         {dir}\n"));
     text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
     if let Some(auth) = &shown {

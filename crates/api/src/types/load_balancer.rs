@@ -138,13 +138,14 @@ pub struct LoadBalancer {
     pub idle_timeout: i64,
     /// Whether it can be reached from everywhere.
     pub is_public: bool,
-    /// Its name on AWS; empty on one machine.
+    /// Its ARN on AWS, the name of a classic one; empty on one machine.
     pub load_balancer_arn: String,
     /// The id.
     pub load_balancer_id: String,
     /// The name.
     pub load_balancer_name: String,
-    /// `application` or `classic`.
+    /// What was asked for, `application` or `classic`. An `application` one whose ports speak TCP or TLS is a network load balancer
+    /// on AWS, as its ARN says.
     pub load_balancer_type: String,
     /// Its listeners.
     pub ports: Vec<Port>,
@@ -169,7 +170,8 @@ pub struct LoadBalancerSummary {
     pub load_balancer_id: String,
     /// The name.
     pub load_balancer_name: String,
-    /// `application` or `classic`.
+    /// What was asked for, `application` or `classic`. An `application` one whose ports speak TCP or TLS is a network load balancer
+    /// on AWS, as its ARN says.
     pub load_balancer_type: String,
     /// Where it stands.
     pub environment_id: String,

@@ -16,7 +16,7 @@ use crate::model::task_definition::{RuntimePlatform, TaskDefinition};
 use crate::plan::pull_check::{self, Passed, Report};
 use crate::port::engine::EngineError;
 use crate::port::image_source::SourceAnswer;
-use crate::port::pull::{AnsweredBy, Launch, PullEvidence, PullQuestion, StartUses};
+use crate::port::pull::{Age, AnsweredBy, Launch, PullEvidence, PullQuestion, StartUses};
 use crate::port::store::{Entity, Holder};
 
 /// The steps from a friendly name to what the engine pulls.
@@ -107,6 +107,18 @@ async fn check(ctx: &Ctx<'_>, mapped: Mapped, mut question: PullQuestion) -> Res
     Ok(Resolution { mapped, source, evidence, report })
 }
 
+/// A check that may use facts of the last minute for what is good, and for nothing else: what is bad may have been mended
+/// since.
+async fn check_before_start(ctx: &Ctx<'_>, mapped: &Mapped, question: PullQuestion) -> Result<Resolution, OpsError> {
+    let checked = check(ctx, mapped.clone(), question.clone()).await?;
+    let is_good = checked.report.verdict().is_ok_and(|passed| passed.warning.is_none());
+    let is_of_now = checked.evidence.as_ref().and_then(|it| it.aws.as_ref()).is_none_or(|aws| aws.is_of_now);
+    if is_good || is_of_now {
+        return Ok(checked);
+    }
+    check(ctx, mapped.clone(), PullQuestion { age: Age::Now, ..question }).await
+}
+
 /// What the registry of ours says to the caller: whoever may not pull an image may not run it either, and learns nothing
 /// about it.
 async fn describe(ctx: &Ctx<'_>, image: &ImageRef) -> Result<SourceAnswer, OpsError> {
@@ -183,7 +195,7 @@ async fn pin(
         let question = question(&definition, container, &mapped.backing, run);
         async move {
             match run.check {
-                PullCheck::Made => Ok(check(ctx, mapped.clone(), question).await?.report.verdict()),
+                PullCheck::Made => Ok(check_before_start(ctx, mapped, question).await?.report.verdict()),
                 PullCheck::Skipped => unchecked(ctx, mapped.clone(), question).await,
             }
         }
@@ -225,6 +237,7 @@ fn question(definition: &TaskDefinition, container: &str, backing: &ImageRef, ru
         task_role: definition.task_role_arn.clone(),
         launch: run.launch,
         uses: definition.container(container).map(|it| StartUses::of(definition, it)).unwrap_or_default(),
+        age: Age::Minute,
     }
 }
 

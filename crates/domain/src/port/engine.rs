@@ -226,6 +226,8 @@ pub struct LoadBalancerSeen {
     pub generation: Generation,
     /// The address without port and scheme that works on the host and inside containers.
     pub address: String,
+    /// What the engine calls it: an ARN on AWS, the name of a classic one; empty where it has no name of its own.
+    pub engine_name: String,
     /// Host ports that listen.
     pub listening: Vec<u16>,
     /// What is wrong with it; `None` when all is as wanted.

@@ -29,6 +29,19 @@ pub struct PullQuestion {
     pub launch: Launch,
     /// What a start needs besides the image, with the same role and over the same network.
     pub uses: StartUses,
+    /// How old the facts may be.
+    pub age: Age,
+}
+
+/// How old facts may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Age {
+    /// They are looked up for this question.
+    #[default]
+    Now,
+    /// What changes seldom and is no part of an image (roles, policies of the account, networks) may be a minute old. An
+    /// engine need not make use of it.
+    Minute,
 }
 
 /// Who answers for an image.
@@ -142,6 +155,7 @@ impl PullQuestion {
             task_role: None,
             launch: Launch::default(),
             uses: StartUses::default(),
+            age: Age::default(),
         }
     }
 }

@@ -233,6 +233,7 @@ impl Balancers {
             id: known.wanted.id.clone(),
             generation: known.wanted.generation,
             address: known.address.clone(),
+            engine_name: String::new(),
             listening,
             problem: known.problem.clone(),
         }

@@ -11,7 +11,7 @@ use super::aws::{AwsError, Stack, StackWanted};
 use super::names::{ENTITY, ENVIRONMENT, KIND};
 use super::stacks::{self, Going, Progress, StackState};
 use super::state::{BalancerState, EnvironmentState, Shared};
-use super::template::{self, ADDRESS, EnvironmentParts, LoadBalancerParts, MEMBERS, SECURITY_GROUP};
+use super::template::{self, ADDRESS, BALANCER, EnvironmentParts, LoadBalancerParts, MEMBERS, SECURITY_GROUP};
 
 impl Shared {
     /// Takes a wish down and goes a step towards it.
@@ -275,6 +275,7 @@ fn load_balancer_seen(told: &BalancerState) -> LoadBalancerSeen {
         id: told.load_balancer.id.clone(),
         generation,
         address: told.stack.output(ADDRESS).unwrap_or_default().to_owned(),
+        engine_name: told.stack.output(BALANCER).unwrap_or_default().to_owned(),
         listening: ports.iter().map(|port| port.host_port).collect(),
         problem,
     }
@@ -285,6 +286,7 @@ fn stray_load_balancer(id: LoadBalancerId, stack: &Stack) -> LoadBalancerSeen {
         id,
         generation: Generation(0),
         address: stack.outputs.get(ADDRESS).cloned().unwrap_or_default(),
+        engine_name: stack.outputs.get(BALANCER).cloned().unwrap_or_default(),
         listening: Vec::new(),
         problem: None,
     }

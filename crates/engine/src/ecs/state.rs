@@ -12,6 +12,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 use super::aws::{Aws, Stack};
 use super::config::EcsConfig;
+use super::evidence::KeptFacts;
 use super::names::Names;
 use super::services::ServiceState;
 use super::stacks::StackState;
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     pub(super) names: Names,
     /// The calls.
     pub(super) aws: Aws,
+    /// What was looked up about roles and networks.
+    pub(super) kept: KeptFacts,
     /// Wakes the loop.
     pub(super) wake: Notify,
     state: Mutex<State>,
@@ -83,6 +86,7 @@ impl Shared {
             config,
             names,
             aws,
+            kept: KeptFacts::default(),
             wake: Notify::new(),
             state: Mutex::default(),
             turns: Mutex::default(),

@@ -79,6 +79,7 @@ impl LoadBalancers {
             id: id.clone(),
             generation: balancer.generation,
             address: format!("{id}.fake.layer0.test"),
+            engine_name: String::new(),
             listening,
             problem,
         })

@@ -112,6 +112,20 @@ fn what_a_user_asks_for_takes_few_calls_and_what_is_read_none() {
     let create = ["service", "create", "dev", "web", "web:1", "--loadbalancer", "front", "--scale", "2"];
     let made = cloud.counted(&[&create[..], &["--skip-pull-check"]].concat());
     assert_eq!(acts(&made), BTreeMap::from([("RegisterTaskDefinition", 1), ("CreateService", 1)]), "{made:?}");
+    let made = cloud.counted(&["loadbalancer", "create", "dev", "back", "--port", "80:80/http"]);
+    assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
+    // With the check: the one of a minute ago knows the role and the network.
+    let checked = cloud.counted(&["service", "create", "dev", "api", "web:1", "--loadbalancer", "back"]);
+    let expected = [
+        "BatchCheckLayerAvailability",
+        "BatchGetImage",
+        "CreateService",
+        "GetRepositoryPolicy",
+        "RegisterTaskDefinition",
+    ];
+    assert_eq!(acts(&checked).keys().copied().collect::<Vec<_>>(), expected, "{checked:?}");
+    let total: usize = acts(&checked).values().sum();
+    assert!(total <= 8, "{total} calls for a service with its pull check: {checked:?}");
     let scaled = cloud.counted(&["service", "scale", "web", "3"]);
     assert_eq!(acts(&scaled), BTreeMap::from([("UpdateService", 1)]), "{scaled:?}");
 
@@ -124,4 +138,21 @@ fn what_a_user_asks_for_takes_few_calls_and_what_is_read_none() {
     ]);
     cloud.costs_nothing(&[&["service", "get", "web"]]);
     cloud.costs_nothing(&[&["environment", "get", "dev"], &["loadbalancer", "get", "front"]]);
+}
+
+#[test]
+fn what_was_mended_counts_at_once() {
+    let cloud = Cloud::start();
+    cloud.instance.l0(&["environment", "create", "dev"]).ok();
+    cloud.deploy("web", serde_json::json!({ "name": "web", "image": format!("{IMAGE}:1"), "memory": 64 }));
+    let create = ["service", "create", "dev", "web", "web:1"];
+    // Two looks a moment apart: the second finds what the first has kept.
+    cloud.aws.role("l0-execution", Role::for_tasks(&["logs:PutLogEvents"]));
+    for _ in 0..2 {
+        cloud.instance.l0(&create).exits(4).says("ecr:BatchGetImage");
+    }
+    cloud.aws.role("l0-execution", Role::for_tasks(&EXECUTION));
+    cloud.instance.l0(&create).ok();
+    let log = cloud.instance.log();
+    assert!(!log.contains("access_key"), "credentials are in no log, not even their ids: {log}");
 }

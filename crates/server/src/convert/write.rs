@@ -159,7 +159,7 @@ pub(crate) fn load_balancer(
         health_check: health_check(&it.health_check),
         idle_timeout: i64::from(it.idle_timeout_s),
         is_public: it.visibility == Visibility::Public,
-        load_balancer_arn: String::new(),
+        load_balancer_arn: seen.map(|seen| seen.engine_name.clone()).unwrap_or_default(),
         load_balancer_id: it.id.to_string(),
         load_balancer_name: it.name.to_string(),
         load_balancer_type: it.kind.as_str().to_owned(),

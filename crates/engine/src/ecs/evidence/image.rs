@@ -32,12 +32,15 @@ impl Gathering<'_> {
             Fact::Unknown(why) => return Fact::Unknown(why),
         }
         let aws = &self.shared.aws;
-        let text = match self.fact(aws.registry_policy(&host.region).await) {
+        let (region, kept) = (host.region.as_str(), &self.shared.kept);
+        let text = self.kept(&kept.registry_policies, region, aws.registry_policy(region)).await;
+        let text = match self.fact(text) {
             Fact::Known(Some(text)) => text,
             Fact::Known(None) => return Fact::Known(None),
             Fact::Unknown(why) => return Fact::Unknown(why),
         };
-        let on_every_request = match self.fact(aws.registry_setting(&host.region, POLICY_SCOPE.0).await) {
+        let scope = self.kept(&kept.registry_settings, region, aws.registry_setting(region, POLICY_SCOPE.0)).await;
+        let on_every_request = match self.fact(scope) {
             Fact::Known(scope) => Fact::Known(scope == POLICY_SCOPE.1),
             Fact::Unknown(why) => Fact::Unknown(why),
         };
@@ -85,7 +88,8 @@ impl Gathering<'_> {
     /// The platform that an image's configuration names: none when it names none.
     async fn platforms(&self, host: &EcrHost, config: Option<Digest>) -> Fact<Vec<Platform>> {
         let Some(config) = config else { return Fact::Known(Vec::new()) };
-        let text = self.shared.aws.image_config(host, self.question.image.path(), &config).await;
+        let text = self.shared.aws.image_config(host, self.question.image.path(), &config);
+        let text = self.kept(&self.shared.kept.image_configs, config.to_string(), text).await;
         match self.fact(text) {
             Fact::Known(text) => Fact::Known(manifest::platform_of(&text).into_iter().collect()),
             Fact::Unknown(why) => Fact::Unknown(why),

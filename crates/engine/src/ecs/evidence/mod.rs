@@ -9,8 +9,8 @@
 //! ```
 //!
 //! All are asked for side by side, and each by itself: what can't be looked up is unknown, with the call that failed, and takes
-//! nothing else with it. Only when AWS answers to nothing at all there is an error. Nothing is kept but the account's number:
-//! the check is there to see what is so now.
+//! nothing else with it. Only when AWS answers to nothing at all there is an error. What changes seldom is kept for a minute
+//! for questions that bear it ([`kept`], `Age::Minute`).
 //!
 //! The rights that the server's role needs for all of it; each that is lacking leaves its facts unknown:
 //! - `sts:GetCallerIdentity` (everybody has it), `organizations:DescribeOrganization`, `organizations:ListParents`;
@@ -22,6 +22,7 @@
 //! - `cloudformation:DescribeStacks`, `cloudformation:DescribeStackResources`.
 
 mod image;
+mod kept;
 mod manifest;
 mod network;
 mod passing;
@@ -36,8 +37,11 @@ use layer0_domain::model::image_map::{EcrHost, partition_of};
 use layer0_domain::model::registry::Platform;
 use layer0_domain::port::engine::EngineError;
 use layer0_domain::port::pull::aws::{AwsEvidence, EcrEvidence, Organization, Passing, Puller};
-use layer0_domain::port::pull::{AnsweredBy, Fact, LogGroup, PullEvidence, PullQuestion, StartUses};
+use layer0_domain::port::pull::{Age, AnsweredBy, Fact, LogGroup, PullEvidence, PullQuestion, StartUses};
+use tokio::time::Instant;
 
+pub(super) use self::kept::KeptFacts;
+use self::kept::{KEPT_FOR, Kept};
 use super::aws::AwsError;
 use super::state::Shared;
 
@@ -50,6 +54,10 @@ struct Gathering<'a> {
     question: &'a PullQuestion,
     /// What the image will run on.
     platform: Platform,
+    /// When it began.
+    began: Instant,
+    /// Whether something was used that was asked for before that.
+    of_before: AtomicBool,
     /// Whether AWS answered to anything.
     answered: AtomicBool,
     /// How it failed to answer first.
@@ -74,7 +82,15 @@ pub(super) async fn gather(shared: &Shared, question: &PullQuestion) -> Result<P
 
 impl<'a> Gathering<'a> {
     fn new(shared: &'a Shared, question: &'a PullQuestion, platform: Platform) -> Self {
-        Self { shared, question, platform, answered: AtomicBool::new(false), silence: Mutex::default() }
+        Self {
+            shared,
+            question,
+            platform,
+            began: Instant::now(),
+            of_before: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            silence: Mutex::default(),
+        }
     }
 
     /// How AWS failed to answer, when it answered to nothing.
@@ -123,7 +139,27 @@ impl<'a> Gathering<'a> {
             Fact::Unknown(why) => Some(Passing { passer: Fact::Unknown(why), roles: Vec::new() }),
         };
         let puller = Puller { account: owner, organization, region: self.shared.config.region.clone() };
-        AwsEvidence { puller, ecr, role, network, passing, added: self.added() }
+        let is_of_now = !self.of_before.load(Ordering::Relaxed);
+        AwsEvidence { puller, ecr, role, network, passing, added: self.added(), is_of_now }
+    }
+
+    /// An answer about what changes seldom: one that was kept, where the question bears that.
+    async fn kept<T: Clone>(
+        &self,
+        of: &Kept<T>,
+        key: impl Into<String>,
+        ask: impl Future<Output = Result<T, AwsError>>,
+    ) -> Result<T, AwsError> {
+        let since = match self.question.age {
+            Age::Now => Some(self.began),
+            // Nothing is older when the machine itself is not.
+            Age::Minute => self.began.checked_sub(KEPT_FOR),
+        };
+        let (answer, at) = of.get(key.into(), since.unwrap_or(self.began), self.began, ask).await?;
+        if at < self.began {
+            self.of_before.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// The log group that containers write to whose definition says nothing of logs.
@@ -204,17 +240,18 @@ impl<'a> Gathering<'a> {
         if !is_wanted {
             return Fact::Unknown("nothing hangs on it".to_owned());
         }
-        let (account, id) = futures_util::join!(account, self.shared.aws.organization());
+        let (aws, kept) = (&self.shared.aws, &self.shared.kept);
+        let (account, id) = futures_util::join!(account, self.kept(&kept.organization, "", aws.organization()));
         let id = match self.fact(id) {
             Fact::Known(Some(id)) => id,
             Fact::Known(None) => return Fact::Known(None),
             Fact::Unknown(why) => return Fact::Unknown(why),
         };
         let path = match account {
-            Fact::Known(account) => match self.fact(self.shared.aws.organization_units(&account).await) {
-                Fact::Known(units) => Some(format!("{id}/{}/", units.join("/"))),
-                Fact::Unknown(_) => None,
-            },
+            Fact::Known(account) => {
+                let units = self.kept(&kept.units, account.as_str(), aws.organization_units(&account)).await;
+                self.fact(units).known().map(|units| format!("{id}/{}/", units.join("/")))
+            }
             Fact::Unknown(_) => None,
         };
         Fact::Known(Some(Organization { id, path }))

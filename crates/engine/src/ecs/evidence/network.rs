@@ -5,7 +5,7 @@ use layer0_domain::port::pull::aws::{Endpoint, EndpointKind, NetworkEvidence, Se
 use layer0_domain::port::pull::{Fact, Launch};
 
 use super::Gathering;
-use crate::ecs::aws::{AwsError, EndpointSeen, Reached, RouteTable, SubnetSeen};
+use crate::ecs::aws::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 use crate::ecs::template::{MEMBERS, SECURITY_GROUP};
 
 impl Gathering<'_> {
@@ -14,11 +14,12 @@ impl Gathering<'_> {
         let Some(environment) = &self.question.environment else {
             return Fact::Unknown("it was not asked for an environment".to_owned());
         };
-        let (aws, config) = (&self.shared.aws, &self.shared.config);
+        let (aws, config, kept) = (&self.shared.aws, &self.shared.config, &self.shared.kept);
+        let (vpc, subnets) = (config.vpc.as_str(), &config.private_subnets);
         let (seen, tables, endpoints, own) = futures_util::join!(
-            async { self.fact(aws.subnets(&config.private_subnets).await) },
-            async { self.fact(aws.route_tables(&config.vpc).await) },
-            async { self.fact(aws.endpoints(&config.vpc).await) },
+            async { self.fact(self.kept(&kept.subnets, subnets.join(","), aws.subnets(subnets)).await) },
+            async { self.fact(self.kept(&kept.route_tables, vpc, aws.route_tables(vpc)).await) },
+            async { self.fact(self.kept(&kept.endpoints, vpc, aws.endpoints(vpc)).await) },
             self.own_groups(environment),
         );
         let groups = self.groups(&own, &endpoints).await;
@@ -75,8 +76,8 @@ impl Gathering<'_> {
         if ids.is_empty() {
             return Fact::Known(Vec::new());
         }
-        let looked: Result<_, AwsError> = self.shared.aws.security_groups(&ids).await;
-        self.fact(looked)
+        let looked = self.shared.aws.security_groups(&ids);
+        self.fact(self.kept(&self.shared.kept.groups, ids.join(","), looked).await)
     }
 }
 

@@ -58,7 +58,7 @@ impl Gathering<'_> {
         if !account.is_empty() && owner != account {
             return Fact::Unknown(format!("{arn} is a role of account {owner}, which can't be asked from {account}"));
         }
-        match self.fact(self.shared.aws.role(name(arn)).await) {
+        match self.role_seen(name(arn)).await {
             Fact::Known(Some(seen)) if seen.arn == arn => match seen.trust {
                 Some(trust) => Fact::Known(Some(trust)),
                 None => Fact::Unknown("IAM shows no trust policy of it".to_owned()),
@@ -80,7 +80,7 @@ impl Gathering<'_> {
             None => {
                 (caller.to_owned(), Fact::Unknown(format!("{caller} is no role, and only a role's policies are read")))
             }
-            Some(role) => match self.fact(self.shared.aws.role(role).await) {
+            Some(role) => match self.role_seen(role).await {
                 Fact::Known(Some(seen)) => (seen.arn.clone(), Fact::Known(seen)),
                 Fact::Known(None) => {
                     (self.role_arn(role, account), Fact::Unknown(format!("IAM shows no role `{role}`")))
@@ -96,7 +96,7 @@ impl Gathering<'_> {
         let simulations = roles.iter().map(|role| {
             let to_tasks = Some((PASSED_TO_SERVICE, PASSED_TO));
             let region = &self.shared.config.region;
-            self.shared.aws.role_simulated(arn, &[PASS_ROLE], &role.arn, region, to_tasks)
+            self.role_simulated(arn, &[PASS_ROLE], &role.arn, region, to_tasks)
         });
         match futures_util::future::try_join_all(simulations).await {
             Ok(results) => self.fact(Ok(RoleRights::Simulated(results.into_iter().flatten().collect()))),

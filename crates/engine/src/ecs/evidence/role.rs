@@ -37,7 +37,7 @@ impl Gathering<'_> {
         {
             return Fact::Unknown(format!("{named} is a role of account {owner}, which can't be asked from {account}"));
         }
-        let seen = match self.fact(self.shared.aws.role(name(&named)).await) {
+        let seen = match self.role_seen(name(&named)).await {
             Fact::Known(None) => return Fact::Known(RoleEvidence::Missing { arn: named }),
             // Another with the same name, on another path.
             Fact::Known(Some(seen)) if is_arn && seen.arn != named => {
@@ -76,6 +76,25 @@ impl Gathering<'_> {
             Fact::Unknown(why) => Fact::Unknown(why),
         };
         Fact::Known(RoleEvidence::Found(Role { arn, acted_by, trust, rights }))
+    }
+
+    /// A role of this account, by its name.
+    pub(super) async fn role_seen(&self, name: &str) -> Fact<Option<RoleSeen>> {
+        self.fact(self.kept(&self.shared.kept.roles, name, self.shared.aws.role(name)).await)
+    }
+
+    /// Whether a role may do some actions to one resource (`Aws::role_simulated`).
+    pub(super) async fn role_simulated(
+        &self,
+        role: &str,
+        actions: &[&str],
+        resource: &str,
+        region: &str,
+        more: Option<(&str, &str)>,
+    ) -> Result<Vec<Simulated>, AwsError> {
+        let key = format!("{role} {actions:?} {resource} {region} {more:?}");
+        let simulation = self.shared.aws.role_simulated(role, actions, resource, region, more);
+        self.kept(&self.shared.kept.simulations, key, simulation).await
     }
 
     /// The role of the environment's machines, as its stack made it.
@@ -121,7 +140,7 @@ impl Gathering<'_> {
         }
         let simulations = by_resource.iter().map(|(resource, actions)| {
             let region = self.region_of(resource);
-            async move { self.shared.aws.role_simulated(arn, actions, resource, &region, None).await }
+            async move { self.role_simulated(arn, actions, resource, &region, None).await }
         });
         Ok(futures_util::future::try_join_all(simulations).await?.into_iter().flatten().collect())
     }
@@ -139,14 +158,15 @@ impl Gathering<'_> {
             Fact::Known(seen) => seen,
             Fact::Unknown(why) => return Fact::Unknown(why.clone()),
         };
-        let aws = &self.shared.aws;
+        let (aws, kept) = (&self.shared.aws, &self.shared.kept);
         let boundary = async {
             match &seen.boundary {
-                Some(arn) => aws.policy(arn).await.map(Some),
+                Some(arn) => self.kept(&kept.policies, arn, aws.policy(arn)).await.map(Some),
                 None => Ok(None),
             }
         };
-        match futures_util::try_join!(aws.role_policies(&seen.name), boundary) {
+        let policies = self.kept(&kept.role_policies, &seen.name, aws.role_policies(&seen.name));
+        match futures_util::try_join!(policies, boundary) {
             Ok((policies, boundary)) => self.fact(Ok(RoleRights::Documents { policies, boundary })),
             Err(error) => Fact::Unknown(self.reason(error)),
         }

@@ -11,7 +11,7 @@ use layer0_domain::model::load_balancer::{Action, LoadBalancer, Port, Probe, Pro
 use layer0_domain::plan::load_balancer::{Form, form};
 use serde_json::{Value, json};
 
-use super::{ADDRESS, Template, attribute, reference};
+use super::{ADDRESS, BALANCER, Template, attribute, reference};
 use crate::ecs::aws::StackWanted;
 use crate::ecs::config::EcsConfig;
 use crate::ecs::names::{self, Names};
@@ -151,6 +151,7 @@ fn modern(template: &mut Template, parts: &LoadBalancerParts<'_>, form: Form) {
         }
     }
     template.output(ADDRESS, attribute("LoadBalancer", "DNSName"));
+    template.output(BALANCER, reference("LoadBalancer"));
 }
 
 fn listener(port: &Port, form: Form) -> Value {
@@ -297,4 +298,5 @@ fn classic(template: &mut Template, parts: &LoadBalancerParts<'_>) {
         }),
     );
     template.output(ADDRESS, attribute("LoadBalancer", "DNSName"));
+    template.output(BALANCER, reference("LoadBalancer"));
 }

@@ -29,6 +29,8 @@ pub(super) const CAPACITY_PROVIDER: &str = "CapacityProvider";
 pub(super) const MACHINE_ROLE: &str = "MachineRole";
 /// Output of a load balancer's stack: its address.
 pub(super) const ADDRESS: &str = "Address";
+/// Output: the load balancer's ARN; the name of a classic one, which has no other.
+pub(super) const BALANCER: &str = "Balancer";
 
 /// A template in the making.
 struct Template {

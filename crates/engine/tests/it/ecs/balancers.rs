@@ -6,7 +6,7 @@ use layer0_domain::model::listener_rule::{HostPattern, PathPattern, Rule};
 use layer0_domain::model::load_balancer::{Action, LoadBalancer, Port, Protocol};
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
 use layer0_domain::model::time::Generation;
-use layer0_domain::port::engine::{Engine, ServiceSpec, Want};
+use layer0_domain::port::engine::{Engine, Scope, ServiceSpec, Want};
 use layer0_testkit::aws::{FakeAws, FakeAwsConfig};
 use layer0_testkit::until::until;
 use serde_json::Value;
@@ -147,6 +147,10 @@ async fn a_load_balancer_becomes_another_kind_and_takes_its_service_along() {
         })
         .await;
         before = registered_groups(&aws);
+        let scope = Scope::One(stage::load_balancer().entity());
+        let seen = engine.observe(scope).await.expect("AWS answers").load_balancers;
+        let kind = if generation == 2 { ":loadbalancer/net/" } else { ":loadbalancer/app/" };
+        assert!(seen[0].engine_name.contains(kind), "{seen:?}");
     }
     for entity in [Want::Service(service()).entity(), stage::load_balancer().entity(), stage::environment().entity()] {
         stage::remove(engine, &entity).await.expect("it can be taken away");

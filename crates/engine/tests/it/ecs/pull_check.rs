@@ -25,6 +25,7 @@ use layer0_testkit::aws::{FakeAws, FakeAwsConfig};
 
 use super::stage::{REGION, config, sdk};
 
+mod age;
 mod checks;
 mod facts;
 mod passing;
