@@ -6,6 +6,7 @@
 //! | `generate [--check]` | writes `openapi/layer0.json` and `docs/configuration.md` from the server's code, or says that they are out of date; `openapi` is the same |
 //! | `bench [--write] [--no-build] [ROW...]` | measures what must be reached, or only the named rows; `bench --list` names them |
 //! | `bench registry [--write] [--no-build] [--quick] [--script PATH]` | measures the registry beside docker-registry and the machine's limits |
+//! | `bench build [--write]` | measures how long building from nothing takes |
 //! | `bench aws [--write] [--no-build] [--small] [--kept]` | measures an instance with 1,000 services on a fake AWS |
 //!
 //! It depends on no other crate of the workspace, so that it still builds, and says what is wrong, when they do not.
@@ -31,7 +32,8 @@ const USAGE: &str = "usage: cargo xtask check [--list | NAME...]
        cargo xtask generate [--check]
        cargo xtask bench [--list | [--write] [--no-build] [ROW...]]
        cargo xtask bench registry [--write] [--no-build] [--quick] [--script PATH]
-       cargo xtask bench aws [--write] [--no-build] [--small] [--kept]";
+       cargo xtask bench aws [--write] [--no-build] [--small] [--kept]
+       cargo xtask bench build [--write]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -88,15 +88,22 @@ fn waiting(
     text
 }
 
-/// The service after its wanted deployment is healthy.
+/// The service after all copies of its wanted deployment are healthy. No copies prove nothing: what failed stays so, and what
+/// never ran is nothing to go back to.
 #[must_use]
 pub fn healthy(mut service: Service, now: Timestamp) -> Service {
-    if let Some(wanted) = service.deployments.first_mut()
-        && !matches!(wanted.state, DeploymentState::Healthy | DeploymentState::Aborted)
-    {
-        wanted.state = DeploymentState::Healthy;
-        wanted.was_healthy = true;
-        wanted.updated = now;
+    let ran = service.desired_count > 0;
+    if let Some(wanted) = service.deployments.first_mut() {
+        let stays = match wanted.state {
+            DeploymentState::Healthy | DeploymentState::Aborted => true,
+            DeploymentState::Failed => !ran,
+            DeploymentState::InProgress | DeploymentState::RolledBack | DeploymentState::Replaced => false,
+        };
+        if !stays {
+            wanted.state = DeploymentState::Healthy;
+            wanted.updated = now;
+        }
+        wanted.was_healthy |= ran && wanted.state == DeploymentState::Healthy;
     }
     for older in service.deployments.iter_mut().skip(1) {
         if matches!(older.state, DeploymentState::Healthy | DeploymentState::InProgress) {

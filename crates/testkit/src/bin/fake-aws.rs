@@ -41,6 +41,8 @@ async fn run() -> Result<(), String> {
     let given: Value = serde_json::from_str(&given).map_err(|why| format!("the argument is no JSON: {why}"))?;
     let aws = FakeAws::start(config(&given)).await;
     aws.role("l0-execution", Role::for_tasks(&EXECUTION));
+    // As this one the server asks.
+    aws.role("layer0", Role::for_tasks(&["iam:PassRole"]));
     for tag in ["1", "2"] {
         aws.image("team/app", tag, FakeImage::default());
     }

@@ -3,13 +3,14 @@
 //! Each row starts instances of its own, in temporary directories and on free ports, and removes all that they made by its
 //! label, after a failure too. What a killed bench leaves behind the next one removes.
 //!
-//! The registry is no row, nor is an instance on AWS: each is measured by itself, when it is asked for by name ([`registry`],
-//! [`aws`]).
+//! The registry is no row, nor are an instance on AWS and building: each is measured by itself, when it is asked for by name
+//! ([`registry`], [`aws`], [`build`]).
 //!
 //! It links nothing of what it measures: it runs the release build of `l0`, the Docker client, nginx and wrk, and speaks
 //! HTTP by itself.
 
 mod aws;
+mod build;
 mod docker;
 mod filled;
 mod guestbook;
@@ -143,6 +144,12 @@ const REGISTRY: &str = "registry";
 /// What the bench of an instance on AWS is asked for by.
 const AWS: &str = "aws";
 
+/// What the time to build is asked for by.
+const BUILD: &str = "build";
+
+/// A bench with options and a section of its own.
+type Alone = fn(&Project, &[&str]) -> Result<bool>;
+
 /// The release build of `l0` that is measured.
 struct L0 {
     path: PathBuf,
@@ -174,13 +181,16 @@ pub(crate) fn list() {
         println!("{:<10}{:<32}{}", row.name, row.bound, row.what);
     }
     println!("{AWS:<10}{:<32}1,000 services on a fake AWS; only when it is named", "all as it must be");
+    println!("{BUILD:<10}{:<32}building from nothing; only when it is named", "≤ 5 min, with AWS ≤ 12 min");
     println!("{REGISTRY:<10}{:<32}the registry beside docker-registry and the machine; only when it is named", "clean");
 }
 
 /// Measures the named rows, or all, and with `--write` writes `docs/benchmarks.md`; with `--no-build` the `l0` that was built
-/// last. `Ok(false)` when a bound is missed or a row could not be measured. `registry` and `aws` have options of their own.
+/// last. `Ok(false)` when a bound is missed or a row could not be measured. `registry`, `aws` and `build` have
+/// options of their own.
 pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
-    for (name, run) in [(REGISTRY, registry::run as fn(&Project, &[&str]) -> Result<bool>), (AWS, aws::run)] {
+    let alone: [(&str, Alone); 3] = [(REGISTRY, registry::run), (AWS, aws::run), (BUILD, build::run)];
+    for (name, run) in alone {
         if words.contains(&name) {
             let words: Vec<&str> = words.iter().copied().filter(|word| *word != name).collect();
             return run(project, &words);

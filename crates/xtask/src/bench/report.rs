@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::aws;
+use super::build;
 use super::registry;
 use super::{ROWS, Row};
 
@@ -42,6 +43,8 @@ pub(crate) struct Results {
     registry: Option<registry::Measured>,
     #[serde(default)]
     aws: Option<aws::Measured>,
+    #[serde(default)]
+    build: Option<build::Measured>,
 }
 
 fn file(root: &Path) -> PathBuf {
@@ -72,13 +75,19 @@ impl Results {
         self.keep(root)
     }
 
+    /// Adds the result of the builds and keeps it.
+    pub(crate) fn put_build(&mut self, root: &Path, measured: build::Measured) -> Result<()> {
+        self.build = Some(measured);
+        self.keep(root)
+    }
+
     fn keep(&self, root: &Path) -> Result<()> {
         let file = file(root);
         fs::create_dir_all(file.parent().context("the file has a directory")?)?;
         fs::write(&file, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// Writes `docs/benchmarks.md`. Of what a checkout has not measured (the rows, the registry, the instance on AWS) what the
+    /// Writes `docs/benchmarks.md`. Of what a checkout has not measured (the rows, the registry, the instance on AWS, the build) what the
     /// page says stays.
     pub(crate) fn write(&self, root: &Path, facts: &[String]) -> Result<()> {
         let file = root.join("docs/benchmarks.md");
@@ -88,17 +97,21 @@ impl Results {
 
     fn document(&self, facts: &[String], old: &str) -> String {
         let mut text = String::from(INTRODUCTION);
-        match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, AWS_BEGINS, LIMITS_BEGIN]) {
+        match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, AWS_BEGINS, BUILD_BEGINS, LIMITS_BEGIN]) {
             Some(rows) if self.rows.is_empty() => text.push_str(rows),
             _ => self.rows_section(&mut text, facts),
         }
-        match (&self.registry, between(old, REGISTRY_BEGINS, &[AWS_BEGINS, LIMITS_BEGIN])) {
+        match (&self.registry, between(old, REGISTRY_BEGINS, &[AWS_BEGINS, BUILD_BEGINS, LIMITS_BEGIN])) {
             (None, Some(registry)) => text.push_str(registry),
             (registry, _) => registry_section(&mut text, registry.as_ref()),
         }
-        match (&self.aws, between(old, AWS_BEGINS, &[LIMITS_BEGIN])) {
+        match (&self.aws, between(old, AWS_BEGINS, &[BUILD_BEGINS, LIMITS_BEGIN])) {
             (None, Some(aws)) => text.push_str(aws),
             (aws, _) => text.push_str(&aws::section(aws.as_ref())),
+        }
+        match (&self.build, between(old, BUILD_BEGINS, &[LIMITS_BEGIN])) {
+            (None, Some(build)) => text.push_str(build),
+            (build, _) => text.push_str(&build::section(build.as_ref())),
         }
         text.push('\n');
         text.push_str(LIMITS);
@@ -166,6 +179,7 @@ fn registry_section(text: &mut String, measured: Option<&registry::Measured>) {
 const ROWS_BEGIN: &str = "\n| row | what |";
 const REGISTRY_BEGINS: &str = "\n## Registry\n";
 const AWS_BEGINS: &str = "\n## An instance on AWS\n";
+const BUILD_BEGINS: &str = "\n## Building\n";
 const LIMITS_BEGIN: &str = "\n## What this does not show\n";
 
 /// The part of a page from where one begins up to the first of the others that follows.
@@ -205,7 +219,8 @@ const INTRODUCTION: &str = "# Benchmarks
 What Layer0 must reach on one machine, and what it does. Written by `cargo xtask bench --write`; nothing here is typed in by
 hand. `cargo xtask bench` measures every row, `cargo xtask bench ROW...` those named, `--list` names them. It drives the
 release build of `l0`, a real Docker engine and the real `docker` client, and cleans up behind itself. `cargo xtask bench
-registry` measures the registry and `cargo xtask bench aws` an instance on AWS; both have sections of their own below.
+registry` measures the registry, `cargo xtask bench aws` an instance on AWS, `cargo xtask bench build` how long it takes to
+build; they have sections of their own below.
 
 Ratios are taken within one run, pair by pair, so that they say something on a slower or faster machine too. The absolute
 figures hold for the machine below only.

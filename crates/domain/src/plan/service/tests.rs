@@ -99,6 +99,23 @@ fn three_equal_failures_roll_back_or_fail() {
 }
 
 #[test]
+fn no_copies_prove_nothing() {
+    let cause = Failure::new(FailureClass::Exited, "x");
+    let failed = failed(service(0, vec![deployment("bad", DeploymentState::InProgress)]), cause, NOW);
+    let scaled = healthy(failed, NOW);
+    assert_eq!((scaled.wanted().state, scaled.wanted().was_healthy), (DeploymentState::Failed, false));
+
+    let mut new = deployment("new", DeploymentState::InProgress);
+    new.was_healthy = false;
+    let none = healthy(service(0, vec![new]), NOW);
+    assert_eq!((none.wanted().state, none.wanted().was_healthy), (DeploymentState::Healthy, false));
+    let one = healthy(Service { desired_count: 1, ..none }, NOW);
+    assert!(one.wanted().was_healthy, "its copy ran");
+    let none_again = healthy(Service { desired_count: 0, ..one }, NOW);
+    assert!(none_again.wanted().was_healthy, "it ran once");
+}
+
+#[test]
 fn an_older_look_means_nothing() {
     let service = service(1, vec![deployment("new", DeploymentState::InProgress)]);
     let mut early = seen(&[("new", CopyState::Healthy)], 3);
