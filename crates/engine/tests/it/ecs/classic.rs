@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use layer0_domain::model::failure::FailureClass;
+use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::load_balancer::LoadBalancerKind;
 use layer0_domain::model::task_definition::Document;
 use layer0_domain::port::engine::{CopyState, Engine, ServiceSeen, ServiceSpec, Want};
@@ -70,6 +70,11 @@ async fn ready(engine: &dyn Engine) {
 async fn told(engine: &dyn Engine, spec: &ServiceSpec) {
     ready(engine).await;
     stage::ensure(engine, &Want::Service(spec.clone())).await.expect("it is taken");
+}
+
+/// Makes an application behind a classic load balancer, rolls another version out, and takes all of it away again.
+pub(super) async fn workflow(engine: &dyn Engine) -> Result<(), Box<Failure>> {
+    stage::workflow_of(engine, environment(), load_balancer(), [service("app:1", 1), service("app:2", 2)]).await
 }
 
 /// The tasks that run.
