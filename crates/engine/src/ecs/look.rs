@@ -14,7 +14,7 @@ use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId}
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::aws::{AwsError, EcsTask, Span, TargetOf, TaskFilter};
+use super::aws::{AwsError, EcsTask, Span, TaskFilter};
 use super::names::Names;
 use super::services::ServiceState;
 use super::state::Shared;
@@ -173,7 +173,7 @@ impl Shared {
         self.rollouts_take_in(&restless).await?;
         let mut busy = false;
         for id in restless {
-            self.targets_take_in(id).await?;
+            self.targets_take_in(cluster, id).await?;
             let _turn = self.turn(&EntityRef::Service(id.clone())).await;
             let result = self.service_advance(id).await;
             {
@@ -254,34 +254,6 @@ impl Shared {
             }
         }
         words
-    }
-
-    /// Asks the load balancer of a service how it finds its tasks.
-    async fn targets_take_in(&self, id: &ServiceId) -> Result<(), AwsError> {
-        let groups: Vec<String> = match self.state().services.get(id).and_then(|it| it.seen.as_ref()) {
-            Some(seen) => seen
-                .targets
-                .iter()
-                .filter_map(|target| match &target.of {
-                    TargetOf::Group(arn) => Some(arn.clone()),
-                    TargetOf::Classic(_) => None,
-                })
-                .collect(),
-            None => return Ok(()),
-        };
-        let mut targets = Vec::new();
-        for group in &groups {
-            targets.extend(self.aws.targets_health(group).await?);
-        }
-        let mut state = self.state();
-        if let Some(service) = state.services.get_mut(id) {
-            service.targets = targets;
-            // Whether a task is healthy may have changed with it.
-            let tasks = std::mem::take(&mut service.tasks);
-            // What failed was counted when its tasks were read.
-            let _ = service.tasks_put(&self.names, tasks, self.config.settle);
-        }
-        Ok(())
     }
 
     /// A service that we were not told of, as it is: three calls.

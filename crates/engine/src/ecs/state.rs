@@ -14,7 +14,7 @@ use super::aws::{Aws, Stack};
 use super::config::EcsConfig;
 use super::evidence::KeptFacts;
 use super::names::Names;
-use super::services::ServiceState;
+use super::services::{Machines, ServiceState};
 use super::stacks::StackState;
 use super::tasks::TaskState;
 use super::template::{MEMBERS, SECURITY_GROUP};
@@ -77,6 +77,7 @@ pub(super) struct Shared {
     changes: watch::Sender<u64>,
     /// When a call about service deployments was refused last.
     rollouts_refused: Mutex<Option<tokio::time::Instant>>,
+    machines: Mutex<Machines>,
 }
 
 impl Shared {
@@ -93,6 +94,7 @@ impl Shared {
             families: Mutex::default(),
             changes: watch::Sender::new(0),
             rollouts_refused: Mutex::default(),
+            machines: Mutex::default(),
         }
     }
 
@@ -147,6 +149,11 @@ impl Shared {
     /// Notes that a call about service deployments was refused.
     pub(super) fn rollouts_refuse(&self, at: tokio::time::Instant) {
         *self.rollouts_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// What is known of machines behind classic load balancers. Never held over a call.
+    pub(super) fn machines(&self) -> MutexGuard<'_, Machines> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a stack is this instance's.

@@ -2,23 +2,26 @@
 //! load balancers, and the pages of `FilterLogEvents`.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::types::Tag;
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
+use aws_sdk_ecs::types::{ContainerDefinition, LoadBalancer as EcsLoadBalancer};
 use futures_util::StreamExt;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId};
+use layer0_domain::model::id::{DeploymentId, EnvironmentId, LoadBalancerId, ServiceId};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
 use layer0_domain::model::name::Name;
+use layer0_domain::model::task_definition::Document;
 use layer0_domain::model::time::{Generation, Timestamp};
-use layer0_domain::port::engine::{Engine, LogQuery, Want};
+use layer0_domain::port::engine::{CopyState, Engine, LogQuery, Revision, Scope, ServiceMode, ServiceSpec, Want};
 use layer0_domain::port::pull::aws::EcrImage;
-use layer0_domain::port::pull::{AnsweredBy, Fact, PullQuestion};
+use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, PullQuestion};
 
 use layer0_engine::ecs::EcsEngine;
+use layer0_testkit::until::until;
 use serde_json::json;
 
 use crate::stage::{self, all, form};
@@ -56,6 +59,8 @@ impl World {
             config.vpc.clone_from(&found.vpc);
             config.private_subnets = found.subnets[..2].to_vec();
             config.public_subnets = found.subnets[..2].to_vec();
+            // Time alone makes no copy healthy.
+            config.settle = Duration::from_secs(3600);
         });
         let it = Self { engine, instance, endpoint, sdk };
         let group = |name: &str| {
@@ -95,11 +100,7 @@ impl World {
     }
 }
 
-/// A classic load balancer stands as it was asked for, by the account of its own API, and goes again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_classic_load_balancer_comes_and_goes() {
-    let world = World::new().await;
-    let World { engine, instance, endpoint, .. } = &world;
+fn classic() -> Want {
     let port = |host_port, protocol| Port::forward(host_port, 8080, protocol);
     let load_balancer = LoadBalancer {
         name: Name::parse("lb").expect("a legal name"),
@@ -122,7 +123,15 @@ async fn a_classic_load_balancer_comes_and_goes() {
         generation: Generation(1),
         deleting: false,
     };
-    let want = Want::LoadBalancer { load_balancer, reachable_from: vec![] };
+    Want::LoadBalancer { load_balancer, reachable_from: vec![] }
+}
+
+/// A classic load balancer stands as it was asked for, by the account of its own API, and goes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classic_load_balancer_comes_and_goes() {
+    let world = World::new().await;
+    let World { engine, instance, endpoint, .. } = &world;
+    let want = classic();
     stage::made(engine, &want).await;
     let describe =
         format!("Action=DescribeLoadBalancers&Version=2012-06-01&LoadBalancerNames.member.1=l0-{instance}-lb-1");
@@ -142,6 +151,89 @@ async fn a_classic_load_balancer_comes_and_goes() {
     stage::gone(engine, &want.entity()).await;
     let seen = form(endpoint, "elasticloadbalancing", "Action=DescribeLoadBalancers&Version=2012-06-01").await;
     assert!(!all(&seen, "LoadBalancerName").contains(&format!("l0-{instance}-lb-1")), "{seen}");
+    world.end().await;
+}
+
+/// A service of one copy as it is wanted behind the classic load balancer.
+fn service_behind() -> ServiceSpec {
+    let document = json!({ "containerDefinitions": [{
+        "name": "web", "image": "web:1", "memory": 64, "portMappings": [{ "containerPort": 8080, "hostPort": 8080 }],
+    }] });
+    ServiceSpec {
+        id: ServiceId::parse("web-1").expect("an id"),
+        name: Name::parse("web").expect("a legal name"),
+        environment: EnvironmentId::parse("dev-1").expect("an id"),
+        desired_count: 1,
+        revision: Revision {
+            deployment: DeploymentId::parse("app-1").expect("an id"),
+            label: "app:1".to_owned(),
+            definition: Document::from_canonical(document).expect("a legal document").definition_with_document(),
+        },
+        mode: ServiceMode::Run,
+        load_balancer: LoadBalancerId::parse("lb-1").ok(),
+        launch: Launch::Ec2,
+        generation: Generation(1),
+    }
+}
+
+/// Of a copy that runs on a machine the machine is found, and what the classic load balancer finds of it. moto starts no tasks
+/// for services, so the service and its task are made here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classic_load_balancer_says_when_a_copy_is_healthy() {
+    let world = World::new().await;
+    let World { engine, instance, endpoint, sdk } = &world;
+    stage::made(engine, &classic()).await;
+    let balancer = format!("l0-{instance}-lb-1");
+
+    let ec2 = async |asked: &str| form(endpoint, "ec2", &format!("{asked}&Version=2016-11-15")).await;
+    let images = ec2("Action=DescribeImages&Owner.1=amazon").await;
+    let image = all(&images, "imageId").into_iter().next().expect("moto knows some");
+    let made = ec2(&format!("Action=RunInstances&ImageId={image}&MinCount=1&MaxCount=1&InstanceType=t3.micro")).await;
+    let machine = all(&made, "instanceId").remove(0);
+    // Else a task of moto goes a step towards its end each time that it is described.
+    let stays = json!({ "model_name": "ecs::task", "transition": { "progression": "time", "seconds": 86_400 } });
+    let headers = "Content-Type: application/json\r\n";
+    stage::post(endpoint, "/moto-api/state-manager/set-transition", headers, &stays.to_string()).await;
+    let (cluster, service) = (world.environment(), format!("l0-{instance}-web-1"));
+    let family = format!("{service}_app-1");
+    let ecs = aws_sdk_ecs::Client::new(sdk);
+    ecs.create_cluster().cluster_name(&cluster).send().await.expect("a cluster");
+    let document = json!({ "instanceId": machine }).to_string();
+    let registered = ecs.register_container_instance().cluster(&cluster).instance_identity_document(document).send();
+    let registered = registered.await.expect("a container instance").container_instance.expect("it was made");
+    let container = ContainerDefinition::builder().name("web").image("web:1").memory(64).build();
+    let definition = ecs.register_task_definition().family(&family).container_definitions(container);
+    definition.send().await.expect("a task definition");
+    let behind =
+        EcsLoadBalancer::builder().load_balancer_name(&balancer).container_name("web").container_port(8080).build();
+    let create = ecs.create_service().cluster(&cluster).service_name(&service).task_definition(&family);
+    create.desired_count(1).load_balancers(behind).send().await.expect("a service");
+    let start = ecs.start_task().cluster(&cluster).task_definition(&family);
+    let start = start.set_container_instances(registered.container_instance_arn.map(|arn| vec![arn])).send();
+    start.await.expect("a task");
+
+    let want = Want::Service(service_behind());
+    engine.ensure(want.clone()).await.expect("it is taken");
+    let copy = async |wanted: CopyState| {
+        until(format!("a copy to be {wanted:?}"), || async {
+            let seen = engine.observe(Scope::One(want.entity())).await.map_err(|error| error.to_string())?;
+            let states: Vec<CopyState> =
+                seen.services.iter().flat_map(|it| &it.copies).map(|copy| copy.state).collect();
+            if states == [wanted] { Ok(()) } else { Err(format!("{seen:#?}")) }
+        })
+        .await;
+    };
+    copy(CopyState::Starting).await;
+    let of = format!("Version=2012-06-01&LoadBalancerName={balancer}&Instances.member.1.InstanceId={machine}");
+    form(endpoint, "elasticloadbalancing", &format!("Action=RegisterInstancesWithLoadBalancer&{of}")).await;
+    copy(CopyState::Healthy).await;
+
+    ecs.delete_service().cluster(&cluster).service(&service).force(true).send().await.expect("it goes again");
+    stage::gone(engine, &classic().entity()).await;
+    ec2(&format!("Action=TerminateInstances&InstanceId.1={machine}")).await;
+    let no_more = json!({ "model_name": "ecs::task" }).to_string();
+    stage::post(endpoint, "/moto-api/state-manager/unset-transition", headers, &no_more).await;
+    ecs.delete_cluster().cluster(&cluster).send().await.expect("it goes again");
     world.end().await;
 }
 

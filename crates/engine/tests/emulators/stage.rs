@@ -72,18 +72,24 @@ pub(crate) async fn gone(engine: &EcsEngine, of: &EntityRef) {
 
 /// A call of the query protocol that nobody checks the signature of: the answer's body.
 pub(crate) async fn form(endpoint: &str, service: &str, body: &str) -> String {
+    let scope = format!("Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0");
+    let headers =
+        format!("Authorization: AWS4-HMAC-SHA256 {scope}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
+    post(endpoint, "/", &headers, body).await
+}
+
+/// A request that has to be taken: the answer's body. Each of `headers` ends its line.
+pub(crate) async fn post(endpoint: &str, path: &str, headers: &str, body: &str) -> String {
     let host = endpoint.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = tokio::net::TcpStream::connect(host).await.expect("the emulator listens");
-    let scope = format!("Credential=test/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0");
     let request = format!(
-        "POST / HTTP/1.1\r\nHost: {host}\r\nAuthorization: AWS4-HMAC-SHA256 {scope}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.expect("it is taken");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{body}: {answer}");
+    assert!(answer.starts_with("HTTP/1.1 2"), "{path} {body}: {answer}");
     answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 

@@ -9,6 +9,7 @@ use layer0_testkit::engine_suite::{CONTAINER, Role, Subject, TALK};
 
 mod balancers;
 mod budget;
+mod classic;
 mod faults;
 mod going_back;
 mod histories;

@@ -33,7 +33,7 @@ pub enum Behaviour {
         /// Its exit code.
         then_code: Option<i64>,
     },
-    /// Serves, but the health check of its target group fails each time.
+    /// Serves, but the health check of its load balancer fails each time: of its target group, or of its machine.
     UnhealthyTarget,
     /// Is killed for its use of memory, with code 137, so long after it was started.
     OutOfMemory {

@@ -172,7 +172,7 @@ pub(crate) fn server_error(service: Service) -> AwsError {
         Service::Ec2 => ("InternalError", "An internal error has occurred"),
         Service::CloudTrail => ("InternalFailure", "We encountered an internal error. Please try again."),
         Service::Organizations => ("ServiceException", "AWS Organizations can't complete your request."),
-        Service::CloudFormation | Service::Elbv2 | Service::Iam | Service::Sts => {
+        Service::CloudFormation | Service::Elbv2 | Service::Elb | Service::Iam | Service::Sts => {
             ("InternalFailure", "We encountered an internal error. Please try again.")
         }
     };

@@ -135,7 +135,7 @@ impl Inspection<'_> {
         self.shared.with(|world| {
             let balancers = world.elb.balancers.values().map(|balancer| balancer.name.clone());
             let groups = world.elb.groups.values().map(|group| group.name.clone());
-            balancers.chain(groups).collect()
+            balancers.chain(groups).chain(world.classic.keys().cloned()).collect()
         })
     }
 }

@@ -1,5 +1,5 @@
-//! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, ELBv2, EC2's networks, ECR, IAM,
-//! STS, Organizations and CloudTrail, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency,
+//! A fake AWS on a loopback port: what Layer0 needs of ECS, CloudFormation, CloudWatch Logs, both ELBs, EC2's networks, ECR,
+//! IAM, STS, Organizations and CloudTrail, with the rules that no emulator checks: Fargate sizes, client tokens, eventual consistency,
 //! target health that gates a deployment, rollout states, throttles, the circuit breaker, stop reasons.
 //!
 //! ```no_run
@@ -26,8 +26,8 @@
 //! and the fake holds them in 120 MB.
 //!
 //! Not there: placement strategies and constraints, blue/green and other strategies than ROLLING, alarms, daemon services,
-//! service discovery, `dependsOn` between containers, exec, filter patterns of logs, conditions in IAM's policies, classic
-//! load balancers' target health. Container instances are a number, not machines.
+//! service discovery, `dependsOn` between containers, exec, filter patterns of logs, conditions in IAM's policies. Container
+//! instances have neither sizes nor ports: as many tasks as one likes run on each.
 
 use std::sync::Arc;
 
@@ -42,6 +42,7 @@ mod config;
 mod ec2;
 mod ecr;
 mod ecs;
+mod elb;
 mod elbv2;
 mod fault;
 mod iam;
@@ -203,9 +204,13 @@ impl FakeAws {
         self.shared.with(|world| ecs::life::set_health(world, task_id, passes));
     }
 
-    /// Changes what the load balancers' health checks of a running task say.
+    /// Changes what the load balancers' health checks of a running task say. Those of a classic one are about its machine, and
+    /// are over at once when they were not yet.
     pub fn target_health(&self, task_id: &str, passes: bool) {
-        self.shared.with(|world| elbv2::set_health(world, task_id, passes));
+        self.shared.with(|world| {
+            elbv2::set_health(world, task_id, passes);
+            elb::set_health(world, task_id, passes);
+        });
     }
 
     /// Puts an image into the registry, in place of one with the same tag; makes the repository. Gives its digest.

@@ -38,7 +38,7 @@ pub fn documented() -> Vec<Throttle> {
         new(Service::Ecs, &["TagResource", "UntagResource"], 20.0, 10.0),
         new(Service::Ecs, &["ListTagsForResource"], 50.0, 20.0),
         new(Service::Ecs, &["RunTask", "StopTask"], 100.0, 40.0),
-        new(Service::Ecs, &["DescribeTasks", "ListTasks"], 100.0, 20.0),
+        new(Service::Ecs, &["DescribeTasks", "ListTasks", "DescribeContainerInstances"], 100.0, 20.0),
         new(Service::Ecs, &["CreateService", "UpdateService", "DeleteService"], 50.0, 5.0),
         new(Service::Ecs, &["DescribeServices", "ListServices"], 100.0, 20.0),
         new(
@@ -61,6 +61,7 @@ pub fn documented() -> Vec<Throttle> {
         new(Service::CloudFormation, &["DescribeStacks"], 10.0, 10.0),
         new(Service::CloudFormation, &[], 10.0, 5.0),
         new(Service::Elbv2, &[], 40.0, 10.0),
+        new(Service::Elb, &[], 40.0, 10.0),
         new(Service::Iam, &[], 20.0, 10.0),
         new(Service::Ec2, &[], 100.0, 20.0),
     ]

@@ -5,7 +5,7 @@
 //! a world without work costs nothing.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ use super::config::FakeAwsConfig;
 use super::ec2::Ec2;
 use super::ecr::Ecr;
 use super::ecs::{self, Ecs};
+use super::elb::{self, Classic};
 use super::elbv2::{self, Elb};
 use super::fault::Faults;
 use super::iam::Iam;
@@ -38,6 +39,8 @@ pub(crate) enum Due {
     Task(Id, ecs::Step),
     /// A target of a target group (its ARN) changes.
     Target(Id, elbv2::Target, elbv2::TargetStep),
+    /// A machine (its EC2 id) behind a classic load balancer changes; which change of its it is.
+    Machine(Id, Id, u64),
     /// A stack looks what it can do next.
     Stack(Id),
     /// A stack's step for one resource is over.
@@ -148,6 +151,8 @@ pub(crate) struct World {
     pub(crate) logs: Logs,
     pub(crate) stacks: Stacks,
     pub(crate) elb: Elb,
+    /// Classic load balancers by name.
+    pub(crate) classic: BTreeMap<String, Classic>,
     pub(crate) ec2: Ec2,
     pub(crate) ecr: Ecr,
     pub(crate) iam: Iam,
@@ -171,6 +176,7 @@ impl World {
             logs: Logs::default(),
             stacks: Stacks::default(),
             elb: Elb::default(),
+            classic: BTreeMap::new(),
             ec2: Ec2::new(&config.network),
             ecr: Ecr::default(),
             iam: Iam::default(),
@@ -188,6 +194,7 @@ impl World {
                 Due::Service(service) => ecs::scheduler::look(self, &service),
                 Due::Task(task, step) => ecs::life::step(self, &task, step),
                 Due::Target(group, target, step) => elbv2::target_step(self, &group, &target, step),
+                Due::Machine(classic, machine, round) => elb::step(self, &classic, &machine, round),
                 Due::Stack(stack) => cloudformation::engine::look(self, &stack),
                 Due::Resource(stack, resource) => cloudformation::engine::resource_done(self, &stack, &resource),
             }
@@ -214,6 +221,7 @@ impl World {
             Service::Ecr => ecr::answer(self, operation, input),
             Service::CloudFormation => cloudformation::answer(self, operation, input),
             Service::Elbv2 => elbv2::answer(self, operation, input),
+            Service::Elb => elb::answer(self, operation, input),
             Service::Iam => iam::answer(self, operation, input),
             Service::Sts => iam::answer_sts(self, operation, input),
             Service::Ec2 => ec2::answer(self, operation, input),

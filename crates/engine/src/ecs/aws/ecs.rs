@@ -1,6 +1,7 @@
 //! ECS: services. Task definitions and tasks are in the files beside.
 
 mod definitions;
+mod machines;
 mod rollouts;
 mod tasks;
 mod together;

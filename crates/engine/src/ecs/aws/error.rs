@@ -108,11 +108,7 @@ impl AwsError {
     pub(in crate::ecs) fn reason(&self) -> String {
         let op = self.op;
         match self.kind {
-            Kind::Denied
-                if matches!(self.code.as_str(), "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation") =>
-            {
-                format!("access denied to {op}")
-            }
+            Kind::Denied if self.is_denial() => format!("access denied to {op}"),
             Kind::Denied => format!("access denied to {op} ({})", self.code),
             Kind::Throttled => format!("{op} is throttled"),
             Kind::Unreachable => format!("{op} was not answered: {}", self.message),
@@ -150,6 +146,11 @@ impl AwsError {
         matches!(self.code.as_str(), "ClientException" | "InvalidParameterException")
             && (text.contains("taskdefinition") || text.contains("task definition"))
             && (text.contains("not found") || text.contains("unable to find") || text.contains("unable to describe"))
+    }
+
+    /// Whether whoever asked is known and has no right to it.
+    pub(in crate::ecs) fn is_denial(&self) -> bool {
+        matches!(self.code.as_str(), "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation")
     }
 
     /// Whether it isn't there.

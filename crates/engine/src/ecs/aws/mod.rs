@@ -10,6 +10,7 @@ mod logs;
 mod network;
 mod organizations;
 mod pace;
+mod query;
 mod registry;
 mod signed;
 mod stacks;
@@ -28,7 +29,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::BoxFuture;
 use layer0_domain::model::time::Timestamp;
 
-pub(super) use self::balancers::TargetHealth;
+pub(super) use self::balancers::{Finding, TargetHealth};
 pub(super) use self::cloudtrail::TrailEvent;
 pub(super) use self::ecs::{
     EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Network, RolloutStatus, ServiceTarget, ServiceUpdate,
@@ -54,6 +55,8 @@ pub(super) struct Aws {
     registries: Mutex<HashMap<String, aws_sdk_ecr::Client>>,
     sdk: SdkConfig,
     sender: signed::Sender,
+    /// The API of classic load balancers.
+    classic: signed::Place,
     ec2: signed::Place,
     organizations: signed::Place,
     trail: signed::Place,
@@ -78,6 +81,7 @@ impl Aws {
             sts: aws_sdk_sts::Client::new(&looks),
             registries: Mutex::default(),
             sdk: looks,
+            classic: sender.place("elasticloadbalancing", "Elastic Load Balancing", &region),
             ec2: sender.place("ec2", "EC2", &region),
             organizations: organizations::place(&sender, &region),
             trail: sender.place("cloudtrail", "CloudTrail", &region),

@@ -2,17 +2,14 @@
 //! what the pull check looks at is read.
 
 use layer0_domain::port::pull::aws::{DefaultRoute, Peer, Rule, SecurityGroup};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::pace::Family;
-use super::signed::Question;
+use super::query;
 use super::xml::Element;
 use super::{Aws, AwsError};
 
 /// The version of the API.
 const VERSION: &str = "2016-11-15";
-/// What a form leaves as it is (RFC 3986, "unreserved").
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Values that one filter takes (EC2 user guide, "Filter resources").
 const FILTER_MAX: usize = 200;
 
@@ -76,7 +73,7 @@ impl Aws {
     /// Subnets by their ids.
     pub(in crate::ecs) async fn subnets(&self, ids: &[String]) -> Result<Vec<SubnetSeen>, AwsError> {
         let asked = ids.iter().enumerate().map(|(at, id)| (format!("SubnetId.{}", at + 1), id.clone())).collect();
-        let found = self.describe("ec2:DescribeSubnets", "DescribeSubnets", "subnetSet", asked, subnet).await?;
+        let found = self.describe("ec2:DescribeSubnets", "subnetSet", asked, subnet).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -84,7 +81,7 @@ impl Aws {
     pub(in crate::ecs) async fn route_tables(&self, vpc: &str) -> Result<Vec<RouteTable>, AwsError> {
         let asked = filter(1, "vpc-id", &[vpc]);
         let op = "ec2:DescribeRouteTables";
-        let found = self.describe(op, "DescribeRouteTables", "routeTableSet", asked, route_table).await?;
+        let found = self.describe(op, "routeTableSet", asked, route_table).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -93,7 +90,7 @@ impl Aws {
         let mut asked = filter(1, "vpc-id", &[vpc]);
         asked.extend(filter(2, "vpc-endpoint-state", &["available"]));
         let op = "ec2:DescribeVpcEndpoints";
-        let found = self.describe(op, "DescribeVpcEndpoints", "vpcEndpointSet", asked, endpoint).await?;
+        let found = self.describe(op, "vpcEndpointSet", asked, endpoint).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -104,7 +101,7 @@ impl Aws {
         for some in ids.chunks(FILTER_MAX) {
             let some: Vec<&str> = some.iter().map(String::as_str).collect();
             let asked = filter(1, "group-id", &some);
-            let found = self.describe(op, "DescribeSecurityGroups", "securityGroupInfo", asked, group).await?;
+            let found = self.describe(op, "securityGroupInfo", asked, group).await?;
             all.extend(found.into_iter().flatten());
         }
         Ok(all)
@@ -114,7 +111,6 @@ impl Aws {
     async fn describe<T>(
         &self,
         op: &'static str,
-        action: &str,
         list: &str,
         asked: Vec<(String, String)>,
         read: fn(&Element) -> T,
@@ -122,22 +118,11 @@ impl Aws {
         let mut all = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let mut form = format!("Action={action}&Version={VERSION}");
-            for (key, value) in asked
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str()))
-                .chain(token.as_deref().map(|token| ("NextToken", token)))
-            {
-                form.push_str(&format!("&{key}={}", utf8_percent_encode(value, FORM)));
-            }
-            let question = Question {
-                op,
-                content_type: "application/x-www-form-urlencoded; charset=utf-8",
-                target: None,
-                body: form,
-            };
-            let answer = self.ask(Family::Network, &self.ec2, &question, refusal).await?;
-            let root = Element::parse(&answer, &format!("{action}Response"));
+            let asked = asked.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let question =
+                query::question(op, VERSION, asked.chain(token.as_deref().map(|token| ("NextToken", token))));
+            let answer = self.ask(Family::Network, &self.ec2, &question, query::ec2_refusal).await?;
+            let root = Element::parse(&answer, &format!("{}Response", query::action(op)));
             let root = root.ok_or_else(|| AwsError::incomplete(op, "readable content"))?;
             all.extend(root.items(list).map(read));
             token = root.text("nextToken").map(str::to_owned);
@@ -154,14 +139,6 @@ fn filter(number: usize, name: &str, values: &[&str]) -> Vec<(String, String)> {
     let mut all = vec![(format!("Filter.{number}.Name"), name.to_owned())];
     all.extend(values.map(|(at, value)| (format!("Filter.{number}.Value.{}", at + 1), (*value).to_owned())));
     all
-}
-
-/// Code and words of an answer that is an error.
-fn refusal(body: &str) -> (String, String) {
-    let root = Element::parse(body, "Response");
-    let error = root.as_ref().and_then(|root| root.first("Errors", "Error"));
-    let text = |name: &str| error.and_then(|error| error.text(name)).unwrap_or_default().to_owned();
-    (text("Code"), text("Message"))
 }
 
 fn subnet(item: &Element) -> Option<SubnetSeen> {

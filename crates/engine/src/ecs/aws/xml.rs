@@ -29,7 +29,7 @@ impl Element {
     }
 
     /// The first child of that name.
-    fn child(&self, name: &str) -> Option<&Element> {
+    pub(super) fn child(&self, name: &str) -> Option<&Element> {
         self.children.iter().find(|child| child.name == name)
     }
 
@@ -48,20 +48,15 @@ impl Element {
         self.text(name) == Some("true")
     }
 
-    /// The first element of that name in a child.
-    pub(super) fn first(&self, list: &str, name: &str) -> Option<&Element> {
-        self.child(list)?.child(name)
-    }
-
-    /// The items of a list.
+    /// The items of a list: EC2 calls each `item`, the other services `member`.
     pub(super) fn items(&self, list: &str) -> impl Iterator<Item = &Element> {
         let children = self.child(list).map_or(&[][..], |list| &list.children);
-        children.iter().filter(|item| item.name == "item")
+        children.iter().filter(|item| is_item(&item.name))
     }
 }
 
-/// The elements of EC2's answers that hold elements; the decoder has to be told what it will find.
-const NODES: [&str; 16] = [
+/// The elements of the answers that hold elements; the decoder has to be told what it will find.
+const NODES: [&str; 18] = [
     "Errors",
     "Error",
     "subnetSet",
@@ -78,11 +73,17 @@ const NODES: [&str; 16] = [
     "ipRanges",
     "ipv6Ranges",
     "prefixListIds",
+    "DescribeInstanceHealthResult",
+    "InstanceStates",
 ];
+
+fn is_item(name: &str) -> bool {
+    matches!(name, "item" | "member")
+}
 
 /// Whether an element holds elements. The items of a list do, but for those of a list of ids.
 fn is_node(name: &str, parent: &str) -> bool {
-    NODES.contains(&name) || (name == "item" && !parent.ends_with("IdSet"))
+    NODES.contains(&name) || (is_item(name) && !parent.ends_with("IdSet"))
 }
 
 fn node(decoder: &mut ScopedDecoder<'_, '_>, depth: usize) -> Result<Element, XmlDecodeError> {
@@ -136,6 +137,31 @@ mod tests {
         assert_eq!(tables, ["rtb-1", "rtb-2"]);
         assert_eq!(endpoint.items("groupSet").next().and_then(|group| group.text("groupId")), Some("sg-1"));
         assert_eq!(root.text("nextToken"), None);
+    }
+
+    /// In the form that the API reference shows ("DescribeInstanceHealth").
+    #[test]
+    fn lists_of_members_are_read_too() {
+        let answer = r#"<DescribeInstanceHealthResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2012-06-01/">
+  <DescribeInstanceHealthResult>
+    <InstanceStates>
+      <member>
+        <Description>N/A</Description>
+        <InstanceId>i-0abc</InstanceId>
+        <State>InService</State>
+        <ReasonCode>N/A</ReasonCode>
+      </member>
+    </InstanceStates>
+  </DescribeInstanceHealthResult>
+  <ResponseMetadata>
+    <RequestId>1</RequestId>
+  </ResponseMetadata>
+</DescribeInstanceHealthResponse>"#;
+        let root = Element::parse(answer, "DescribeInstanceHealthResponse").expect("it is whole");
+        let result = root.child("DescribeInstanceHealthResult").expect("it has a result");
+        let states: Vec<_> =
+            result.items("InstanceStates").map(|it| (it.text("InstanceId"), it.text("State"))).collect();
+        assert_eq!(states, [(Some("i-0abc"), Some("InService"))]);
     }
 
     #[test]

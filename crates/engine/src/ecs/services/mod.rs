@@ -5,6 +5,7 @@ mod plan;
 mod remove;
 mod rollout;
 mod seen;
+mod targets;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -21,9 +22,9 @@ use tokio::time::Instant;
 use self::plan::{Ended, Known, Place, Step};
 use self::rollout::RolloutKnown;
 pub(super) use self::seen::containers;
-use super::aws::{
-    AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetHealth, TargetOf,
-};
+pub(super) use self::targets::Machines;
+use self::targets::Targets;
+use super::aws::{AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetOf};
 use super::definition::{self, Registration};
 use super::names::{self, Names};
 use super::state::{Shared, State};
@@ -51,8 +52,8 @@ pub(super) struct ServiceState {
     pub(super) tasks: Vec<EcsTask>,
     /// Whether its tasks were read since ECS last showed it changed.
     tasks_current: bool,
-    /// How its load balancer finds its tasks.
-    pub(super) targets: Vec<TargetHealth>,
+    /// How its load balancers find its tasks.
+    targets: Targets,
     /// When the service of this name was made that ECS still shows as deleted: another one is another wish.
     life_before: Option<Timestamp>,
     /// Services of this name that are gone and whose token we met.

@@ -10,7 +10,7 @@ use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, ServiceSee
 use tokio::time::Instant;
 
 use super::ServiceState;
-use crate::ecs::aws::{EcsContainer, EcsTask, ServiceTarget, TargetOf};
+use crate::ecs::aws::{EcsContainer, EcsTask};
 use crate::ecs::cause;
 use crate::ecs::names::Names;
 
@@ -61,29 +61,18 @@ impl ServiceState {
     }
 
     fn running_state(&self, task: &EcsTask, settle: Duration) -> CopyState {
-        // A classic load balancer knows machines and no tasks: what it finds is ECS's to act on.
-        let is_asked = |target: &ServiceTarget| matches!(target.of, TargetOf::Group(_));
-        let has_balancer = self.seen.as_ref().is_some_and(|seen| seen.targets.iter().any(is_asked));
+        let found = self.found(task);
         match task.health.as_str() {
             "UNHEALTHY" => return CopyState::Unhealthy,
-            "HEALTHY" if !has_balancer => return CopyState::Healthy,
+            "HEALTHY" if found.is_none() => return CopyState::Healthy,
             _ => {}
         }
         // Containers whose check has not answered yet.
         if task.health != "HEALTHY" && task.containers.iter().any(|it| it.health == "UNHEALTHY") {
             return CopyState::Unhealthy;
         }
-        if has_balancer {
-            let address = task.address.as_deref();
-            let mut states = self.targets.iter().filter(|it| Some(it.address.as_str()) == address).peekable();
-            if states.peek().is_none() {
-                return CopyState::Starting;
-            }
-            return states.fold(CopyState::Healthy, |state, target| match (target.state.as_str(), state) {
-                ("unhealthy", _) | (_, CopyState::Unhealthy) => CopyState::Unhealthy,
-                ("healthy", state) => state,
-                _ => CopyState::Starting,
-            });
+        if let Some(found) = found {
+            return found;
         }
         let settled = self.running_since.get(&task.id).is_some_and(|since| since.elapsed() >= settle);
         let has_checks = self.checked.contains(&task.family);
@@ -241,7 +230,7 @@ impl ServiceState {
             (None, Some(_)) if held.is_some() => {
                 Some(format!("ECS to watch alarms ({}) to the end of the roll-out", self.alarms_watched().join(", ")))
             }
-            (None, Some(_)) => self.target_trouble(),
+            (None, Some(_)) => self.target_trouble().or_else(|| self.settling(settle)),
             (None, None) => self.spec.as_ref().map(|_| "ECS to make the service".to_owned()),
         };
         ServiceSeen {
@@ -250,14 +239,8 @@ impl ServiceState {
             copies: copies.collect(),
             failures: self.failures.clone(),
             waiting_for,
-            warnings: Vec::new(),
+            warnings: self.unasked(settle).into_iter().collect(),
             problem: self.problem.clone(),
         }
-    }
-
-    /// What the load balancer says of targets that are not healthy.
-    fn target_trouble(&self) -> Option<String> {
-        let target = self.targets.iter().find(|target| target.state == "unhealthy" && !target.reason.is_empty())?;
-        Some(format!("the load balancer to find {}:{} healthy ({})", target.address, target.port, target.reason))
     }
 }

@@ -180,12 +180,23 @@ pub(crate) async fn remove(engine: &dyn Engine, of: &EntityRef) -> Result<(), Bo
 
 /// Makes an application, rolls another version out, and takes all of it away again.
 pub(crate) async fn workflow(engine: &dyn Engine) -> Result<(), Box<Failure>> {
-    let (first, second) = (Want::Service(service(1, "app:1", 1, true)), Want::Service(service(1, "app:2", 2, true)));
-    for want in [environment(), load_balancer(), first.clone(), second.clone()] {
-        ensure(engine, &want).await?;
-        settled(engine, &want).await?;
+    let versions = [service(1, "app:1", 1, true), service(1, "app:2", 2, true)];
+    workflow_of(engine, environment(), load_balancer(), versions).await
+}
+
+/// The same of an application that looks so: an environment, a load balancer in it, two versions of a service.
+pub(crate) async fn workflow_of(
+    engine: &dyn Engine,
+    environment: Want,
+    load_balancer: Want,
+    versions: [ServiceSpec; 2],
+) -> Result<(), Box<Failure>> {
+    let [first, second] = versions.map(Want::Service);
+    for want in [&environment, &load_balancer, &first, &second] {
+        ensure(engine, want).await?;
+        settled(engine, want).await?;
     }
-    for want in [second, load_balancer(), environment()] {
+    for want in [second, load_balancer, environment] {
         remove(engine, &want.entity()).await?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::wire::{AwsError, Input};
 use super::super::world::{Id, World};
+use super::machines::Machine;
 use super::{Ids, Tags, last_part, missing, page, tags_value};
 
 /// A cluster.
@@ -19,8 +20,8 @@ pub(crate) struct Cluster {
     /// The names of its capacity providers, and what it starts tasks on by default.
     pub(crate) providers: Vec<String>,
     pub(crate) default_strategy: Value,
-    /// How many container instances are registered, for the launch type EC2.
-    pub(crate) instances: u64,
+    /// Its container instances, for the launch type EC2.
+    pub(crate) machines: Vec<Machine>,
     pub(crate) visible_ms: i64,
     /// By name, the ARNs of its services, also of those that are INACTIVE.
     pub(crate) services: BTreeMap<String, Id>,
@@ -40,7 +41,7 @@ impl Cluster {
             configuration: Value::Null,
             providers: Vec::new(),
             default_strategy: json!([]),
-            instances: 0,
+            machines: Vec::new(),
             visible_ms: world.visible_ms(),
             services: BTreeMap::new(),
             running: Ids::new(),
@@ -92,7 +93,7 @@ pub(crate) fn value(world: &World, cluster: &Cluster, include: &[&str]) -> Value
     put("clusterArn", json!(cluster.arn));
     put("clusterName", json!(cluster.name));
     put("status", json!("ACTIVE"));
-    put("registeredContainerInstancesCount", json!(cluster.instances));
+    put("registeredContainerInstancesCount", json!(cluster.machines.len()));
     put("runningTasksCount", json!(running));
     put("pendingTasksCount", json!(cluster.running.len() - running));
     put("activeServicesCount", json!(cluster.active_services(world)));

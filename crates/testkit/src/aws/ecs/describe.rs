@@ -132,10 +132,7 @@ pub(crate) fn describe_task(world: &World, task: &Task, with_tags: bool) -> Valu
         let size = document.member("ephemeralStorage").cloned().unwrap_or(json!({"sizeInGiB": 20}));
         put("ephemeralStorage", size);
     } else {
-        put(
-            "containerInstanceArn",
-            json!(world.arn("ecs", &format!("container-instance/{}/{:032x}", task.cluster, 1))),
-        );
+        put("containerInstanceArn", json!(task.machine.as_ref().map(|machine| machine.arn(world, &task.cluster))));
     }
     let times = &task.times;
     put("createdAt", seconds(times.created));

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::behaviour::Behaviour;
+use super::super::elb;
 use super::super::elbv2::{self, Target};
 use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
 use super::place::{Interface, Launch};
 use super::task::{self, Container, ContainerStatus, Health, Status, Task, Times};
-use super::{Definition, Tags, logging, pull, scheduler};
+use super::{Definition, Tags, logging, machines, pull, scheduler};
 
 /// A step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,11 @@ pub(super) fn start(world: &mut World, spec: Spec) -> Id {
             definition,
         });
     }
+    let service = spec.service.as_ref().map(|(service, _)| service);
+    let machine = match spec.launch.launch_type {
+        "EC2" => machines::choose(world, &spec.cluster, service),
+        _ => None,
+    };
     let platform_version = match spec.platform_version.as_deref() {
         None | Some("LATEST") => "1.4.0".to_owned(),
         Some(version) => version.to_owned(),
@@ -86,6 +92,8 @@ pub(super) fn start(world: &mut World, spec: Spec) -> Id {
         stop_code: None,
         stopped_reason: None,
         targets: Vec::new(),
+        machine,
+        classic: Vec::new(),
         was_healthy: false,
         failing: false,
         version: 1,
@@ -259,10 +267,13 @@ fn run(world: &mut World, task: &mut Task) {
     let balancers =
         world.ecs.services.get(service).map(|s| s.settings.list("loadBalancers").to_vec()).unwrap_or_default();
     for balancer in balancers {
-        let (Some(group), Some(name)) = (balancer.text("targetGroupArn"), balancer.text("containerName")) else {
-            continue;
-        };
+        let Some(name) = balancer.text("containerName") else { continue };
         let fails = task.container(name).is_some_and(|c| c.behaviour == Behaviour::UnhealthyTarget);
+        if let (Some(classic), Some(machine)) = (balancer.text("loadBalancerName"), &task.machine) {
+            elb::register(world, classic, &machine.ec2, &task.id, !fails);
+            task.classic.push(classic.into());
+        }
+        let Some(group) = balancer.text("targetGroupArn") else { continue };
         let address = match &task.interface {
             Some(interface) => interface.address.clone(),
             None => format!("i-{}", &task.id[..17]),
@@ -353,6 +364,9 @@ fn begin_stop(world: &mut World, task: &mut Task, code: &'static str, reason: &s
         for (group, target) in &task.targets {
             drains_ms = drains_ms.max(elbv2::deregister(world, group, target));
         }
+        for (classic, machine) in task.behind() {
+            drains_ms = drains_ms.max(elb::deregister(world, classic, machine, &task.id));
+        }
         if let Some((service, _)) = &task.service
             && let Some(service) = world.ecs.services.get_mut(service)
         {
@@ -422,6 +436,7 @@ pub(super) fn is_healthy(world: &World, task: &Task) -> bool {
         && task.is_running()
         && task.checks_passed()
         && task.targets.iter().all(|(group, target)| elbv2::is_in_service(world, group, target))
+        && task.behind().all(|(classic, machine)| elb::is_in_service(world, classic, machine))
 }
 
 /// Overrides as ECS gives them back.

@@ -24,6 +24,7 @@ mod events;
 mod fargate;
 pub(crate) mod life;
 mod logging;
+pub(crate) mod machines;
 mod place;
 mod pull;
 mod rollout;
@@ -72,6 +73,7 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
     match operation {
         "DescribeClusters" => cluster::describe(world, input),
         "ListClusters" => cluster::list(world, input),
+        "DescribeContainerInstances" => machines::describe(world, input),
         "RegisterTaskDefinition" => definition::register(world, input),
         "DescribeTaskDefinition" => definition::describe(world, input),
         "DeregisterTaskDefinition" => definition::deregister(world, input),

@@ -217,7 +217,7 @@ impl Interface {
 
 /// Why a task can't be placed on a cluster, in the words of a service's event; `None` when it can.
 pub(super) fn no_room(world: &World, cluster: &Cluster, launch: &Launch) -> Option<String> {
-    if launch.launch_type == "EC2" && cluster.instances == 0 {
+    if launch.launch_type == "EC2" && cluster.machines.is_empty() {
         return Some(format!("because no container instance met all of its requirements. Reason: {NO_INSTANCES}"));
     }
     let of = launch.provider.as_deref().unwrap_or(launch.launch_type);

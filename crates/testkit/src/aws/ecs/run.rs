@@ -45,7 +45,7 @@ pub(super) fn run(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     if choice.launch_type() == "FARGATE" && !fargate::is_size_with(&definition.document, &overrides) {
         return Err(AwsError::client("No Fargate configuration exists for given values."));
     }
-    if choice.launch_type() == "EC2" && world.ecs.clusters[&cluster_name].instances == 0 {
+    if choice.launch_type() == "EC2" && world.ecs.clusters[&cluster_name].machines.is_empty() {
         return Err(AwsError::invalid_parameter(place::NO_INSTANCES));
     }
     let mut tags = match input.text("propagateTags") {

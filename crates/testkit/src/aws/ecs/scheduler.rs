@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::elbv2;
 use super::super::wire::Input;
 use super::super::world::{Due, Id, World};
+use super::super::{elb, elbv2};
 use super::life::{self, Spec};
 use super::place::{self, Choice};
 use super::service::{RolloutState, ServiceStatus};
@@ -204,20 +204,32 @@ fn sickness(world: &World, task: &Task, grace_s: u64) -> Sickness {
         let event = format!("(task {}) failed container health checks.", task.id);
         return Sickness::Told(event, "Task failed container health checks".to_owned());
     }
-    let Some((group, target)) = task.targets.iter().find(|(group, target)| elbv2::is_unhealthy(world, group, target))
-    else {
-        return Sickness::None;
+    let in_group = task.targets.iter().find(|(group, target)| elbv2::is_unhealthy(world, group, target));
+    let in_classic = task.behind().find(|(classic, machine)| elb::is_failing(world, classic, machine));
+    let (event, reason) = match (in_group, in_classic) {
+        (Some((group, target)), _) => (
+            format!(
+                "(task {}) (port {}) is unhealthy in (target-group {group}) due to (reason Health checks failed).",
+                task.id, target.port
+            ),
+            format!("Task failed ELB health checks in (target-group {group})"),
+        ),
+        (None, Some((classic, machine))) => (
+            format!(
+                "(task {}) (instance {machine}) is unhealthy in (elb {classic}) due to (reason {})",
+                task.id,
+                elb::FAILED
+            ),
+            format!("Task failed ELB health checks in (elb {classic})"),
+        ),
+        (None, None) => return Sickness::None,
     };
     let started_ms = task.times.started.unwrap_or(world.now_ms);
     let until_ms = started_ms.saturating_add_unsigned(grace_s * world.config.second_ms);
     if until_ms > world.now_ms {
         return Sickness::InGrace(until_ms);
     }
-    let event = format!(
-        "(task {}) (port {}) is unhealthy in (target-group {group}) due to (reason Health checks failed).",
-        task.id, target.port
-    );
-    Sickness::Told(event, format!("Task failed ELB health checks in (target-group {group})"))
+    Sickness::Told(event, reason)
 }
 
 /// Stops all tasks of a service that is to go.

@@ -8,6 +8,7 @@ use super::super::behaviour::Behaviour;
 use super::super::elbv2::Target;
 use super::super::wire::Input;
 use super::super::world::Id;
+use super::machines::Machine;
 use super::place::{Interface, Launch};
 use super::{Definition, Tags};
 
@@ -163,6 +164,10 @@ pub(crate) struct Task {
     pub(crate) stopped_reason: Option<String>,
     /// The target groups (ARN) that it is registered in.
     pub(crate) targets: Vec<(Id, Target)>,
+    /// The container instance that it runs on; `None` on Fargate.
+    pub(crate) machine: Option<Machine>,
+    /// The classic load balancers that its machine is registered with.
+    pub(crate) classic: Vec<Id>,
     /// Whether it ever ran with all its checks passed.
     pub(crate) was_healthy: bool,
     /// Whether it ends because something is wrong with it, not because nobody wants it any more.
@@ -174,6 +179,12 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn is_running(&self) -> bool {
         self.status == Status::Running
+    }
+
+    /// The classic load balancers that it is behind, each with the EC2 id of its machine.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = (&str, &str)> {
+        let machine = self.machine.as_ref().map(|machine| machine.ec2.as_str());
+        self.classic.iter().filter_map(move |classic| Some((&**classic, machine?)))
     }
 
     /// What its essential containers' checks say together.

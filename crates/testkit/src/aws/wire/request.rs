@@ -29,6 +29,8 @@ pub enum Service {
     CloudFormation,
     /// Elastic Load Balancing: application and network load balancers.
     Elbv2,
+    /// Elastic Load Balancing: classic load balancers.
+    Elb,
     /// Identity and Access Management.
     Iam,
     /// Security Token Service.
@@ -50,7 +52,7 @@ impl Service {
             Self::Logs => "logs",
             Self::Ecr => "ecr",
             Self::CloudFormation => "cloudformation",
-            Self::Elbv2 => "elasticloadbalancing",
+            Self::Elbv2 | Self::Elb => "elasticloadbalancing",
             Self::Iam => "iam",
             Self::Sts => "sts",
             Self::Ec2 => "ec2",
@@ -64,7 +66,7 @@ impl Service {
     pub const fn protocol(self) -> Protocol {
         match self {
             Self::Ecs | Self::Logs | Self::Ecr | Self::Organizations | Self::CloudTrail => Protocol::Json,
-            Self::CloudFormation | Self::Elbv2 | Self::Iam | Self::Sts => Protocol::Query,
+            Self::CloudFormation | Self::Elbv2 | Self::Elb | Self::Iam | Self::Sts => Protocol::Query,
             Self::Ec2 => Protocol::Ec2,
         }
     }
@@ -74,6 +76,7 @@ impl Service {
         match self {
             Self::CloudFormation => "http://cloudformation.amazonaws.com/doc/2010-05-15/",
             Self::Elbv2 => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+            Self::Elb => "http://elasticloadbalancing.amazonaws.com/doc/2012-06-01/",
             Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
@@ -98,6 +101,7 @@ impl Service {
         match version {
             "2010-05-15" => Some(Self::CloudFormation),
             "2015-12-01" => Some(Self::Elbv2),
+            "2012-06-01" => Some(Self::Elb),
             "2010-05-08" => Some(Self::Iam),
             "2011-06-15" => Some(Self::Sts),
             "2016-11-15" => Some(Self::Ec2),

@@ -97,8 +97,8 @@ async fn what_nobody_knows_is_refused_by_name() {
     let unknown = client.ecs("CreateCapacityProvider", json!({})).await.expect_err("the fake does not know it");
     assert_eq!(unknown.code, "UnknownOperationException");
     assert!(unknown.message.contains("ecs:CreateCapacityProvider"), "{}", unknown.message);
-    let classic = client.query("2012-06-01", "DescribeLoadBalancers", &[]).await.expect_err("nor this");
-    assert_eq!(classic.code, "InvalidAction");
+    let scaling = client.query("2011-01-01", "DescribeAutoScalingGroups", &[]).await.expect_err("nor this");
+    assert_eq!(scaling.code, "InvalidAction");
     let (status, body) = client.send(&[("x-amz-target", RUN)], "{}").await.expect("an answer");
     assert_eq!(status, 403);
     assert!(body.contains("MissingAuthenticationToken"), "{body}");

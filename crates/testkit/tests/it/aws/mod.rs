@@ -1,6 +1,7 @@
 //! The fake AWS, driven over the wire by plain HTTP, as an SDK would drive it.
 
 mod balancers;
+mod classic;
 mod client;
 mod ecr;
 mod faults;

@@ -37,6 +37,8 @@ pub(in crate::ecs) struct EcsTask {
     pub(in crate::ecs) started: Option<Timestamp>,
     /// Its address in the VPC.
     pub(in crate::ecs) address: Option<String>,
+    /// The container instance that it runs on; `None` on Fargate.
+    pub(in crate::ecs) machine: Option<String>,
     /// Its containers.
     pub(in crate::ecs) containers: Vec<EcsContainer>,
 }
@@ -214,6 +216,7 @@ fn task(from: Task) -> Option<EcsTask> {
         created: moment(from.created_at),
         started: moment(from.started_at),
         address,
+        machine: from.container_instance_arn.as_deref().map(|arn| last_part(arn).to_owned()),
         containers: from.containers.unwrap_or_default().into_iter().map(container).collect(),
     })
 }

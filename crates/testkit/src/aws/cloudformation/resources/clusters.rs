@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::super::ecs::machines::Machine;
 use super::super::super::ecs::{self, Cluster};
 use super::super::super::wire::Input;
 use super::super::super::world::World;
@@ -118,8 +119,12 @@ pub(super) fn instances_count(world: &mut World) {
 
 /// Sets how many container instances a cluster has; what waits for one is looked at again.
 pub(crate) fn instances_set(world: &mut World, name: &str, count: u64) {
+    let Some(cluster) = world.ecs.clusters.get(name) else { return };
+    let there = cluster.machines.len() as u64;
+    let new: Vec<Machine> = (there..count).map(|_| Machine::new(world)).collect();
     let Some(cluster) = world.ecs.clusters.get_mut(name) else { return };
-    cluster.instances = count;
+    cluster.machines.extend(new);
+    cluster.machines.truncate(usize::try_from(count).unwrap_or(usize::MAX));
     let services: Vec<_> = cluster.services.values().cloned().collect();
     for service in services {
         ecs::scheduler::poke(world, &service);

@@ -10,6 +10,7 @@ use super::super::world::World;
 use super::stack::Stack;
 
 mod balancing;
+mod classic;
 mod clusters;
 mod conditions;
 mod instances;
@@ -115,7 +116,7 @@ pub(super) fn create(world: &mut World, place: &Place, kind: &str, properties: &
         "AWS::ElasticLoadBalancingV2::TargetGroup" => balancing::group_create(world, place, properties),
         "AWS::ElasticLoadBalancingV2::Listener" => balancing::listener_create(world, properties),
         "AWS::ElasticLoadBalancingV2::ListenerRule" => balancing::rule_create(world, properties),
-        "AWS::ElasticLoadBalancing::LoadBalancer" => simple::classic_create(world, place, properties),
+        "AWS::ElasticLoadBalancing::LoadBalancer" => classic::create(world, place, properties),
         "AWS::Logs::LogGroup" => simple::log_group_create(world, place, properties),
         "AWS::IAM::Role" => simple::role_create(world, place, properties),
         "AWS::IAM::InstanceProfile" => simple::profile_create(world, place, properties),
@@ -159,11 +160,13 @@ pub(super) fn update(
         "AWS::ElasticLoadBalancingV2::Listener" => balancing::listener_update(world, physical, after),
         "AWS::ElasticLoadBalancingV2::ListenerRule" if differs(&["ListenerArn"]) => Ok(Change::Replace),
         "AWS::ElasticLoadBalancingV2::ListenerRule" => balancing::rule_update(world, physical, after),
+        "AWS::ElasticLoadBalancing::LoadBalancer" if differs(&["LoadBalancerName", "Scheme"]) => Ok(Change::Replace),
+        "AWS::ElasticLoadBalancing::LoadBalancer" => classic::update(world, physical, after),
         "AWS::Logs::LogGroup" if differs(&["LogGroupName"]) => Ok(Change::Replace),
         "AWS::Logs::LogGroup" => Ok(simple::log_group_update(world, physical, after)),
         "AWS::IAM::Role" if differs(&["RoleName"]) => Ok(Change::Replace),
         "AWS::IAM::Role" => Ok(simple::role_update(world, physical, after)),
-        // Rules of security groups, classic load balancers, instance profiles: another takes their place.
+        // Rules of security groups, instance profiles: another takes their place.
         _ => Ok(Change::Replace),
     }
 }
@@ -200,6 +203,10 @@ pub(super) fn delete(world: &mut World, kind: &str, physical: &str, properties: 
         }
         "AWS::ElasticLoadBalancingV2::ListenerRule" => {
             balancing::rule_delete(world, physical);
+            Ok(())
+        }
+        "AWS::ElasticLoadBalancing::LoadBalancer" => {
+            world.classic.remove(physical);
             Ok(())
         }
         "AWS::Logs::LogGroup" => {

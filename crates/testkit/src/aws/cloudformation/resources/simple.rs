@@ -1,4 +1,4 @@
-//! Log groups, roles, instance profiles, classic load balancers.
+//! Log groups, roles, instance profiles.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::super::super::iam::{self, Role};
 use super::super::super::logs;
 use super::super::super::wire::Input;
 use super::super::super::world::World;
-use super::{Change, Made, Place, required};
+use super::{Change, Made, Place};
 
 pub(super) fn log_group_create(world: &mut World, place: &Place, properties: &Value) -> Made {
     let name = place.named(world, properties, "LogGroupName", 512);
@@ -82,13 +82,4 @@ pub(super) fn profile_create(world: &mut World, place: &Place, properties: &Valu
     world.iam.profiles.insert(name.clone(), roles);
     let arn = format!("arn:aws:iam::{}:instance-profile/{name}", world.config.account);
     Ok((name, json!({"Arn": arn})))
-}
-
-pub(super) fn classic_create(world: &mut World, place: &Place, properties: &Value) -> Made {
-    let name = place.named(world, properties, "LoadBalancerName", 32);
-    if properties.list("Listeners").is_empty() {
-        required(properties, "Listeners")?;
-    }
-    let dns = format!("{name}-{}.{}.elb.amazonaws.com", world.digits(9), world.config.region);
-    Ok((name, json!({"DNSName": dns})))
 }
