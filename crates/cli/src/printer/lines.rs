@@ -75,6 +75,7 @@ pub(crate) fn services(items: &[Service]) -> String {
         if let Some(what) = &item.waiting_for {
             part.push_str(&format!("waiting for {what}\n"));
         }
+        part.extend(item.warnings.iter().map(|warning| format!("warning: {warning}\n")));
         if !part.is_empty() {
             out.push_str(&format!("\n{}: {part}", item.service_name));
         }
@@ -105,6 +106,7 @@ pub(crate) fn tasks(items: &[Task]) -> String {
         if let Some(what) = &item.waiting_for {
             part.push_str(&format!("  waiting for {what}\n"));
         }
+        part.extend(item.warnings.iter().map(|warning| format!("  warning: {warning}\n")));
         if !part.is_empty() {
             out.push_str(&format!("\n{}:\n{part}", item.task_name));
         }

@@ -5,6 +5,7 @@ use layer0_api::types::{
 };
 
 use super::*;
+use crate::printer::lines;
 
 fn deployment(id: &str, name: &str, version: &str, running: i64, desired: i64) -> Deployment {
     Deployment {
@@ -202,10 +203,12 @@ fn tasks() {
         warnings: Vec::new(),
     };
     assert_eq!(
-        task_table(&[item]),
+        task_table(std::slice::from_ref(&item)),
         "TASK ID  TASK NAME  ENVIRONMENT  DEPLOY  STATUS   STATEFUL\n\
          id1      tsk1       ename1       d1:1    RUNNING  false\n"
     );
+    let warned = Task { warnings: vec!["the limit of the disk is not kept".to_owned()], ..item };
+    assert_eq!(lines::tasks(&[warned]), "\ntsk1:\n  warning: the limit of the disk is not kept\n");
 }
 
 #[test]
