@@ -194,7 +194,7 @@ pub(crate) async fn app_with(
         changes,
         trusted_proxy: config.trusted_proxy,
     });
-    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone() };
+    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: backing.is_none().then(|| images.clone()) };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;

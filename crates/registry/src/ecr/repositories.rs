@@ -117,7 +117,8 @@ impl Ecr {
     /// Deletes a repository that this instance has made; with images inside only when `only_empty` is not wanted.
     ///
     /// # Errors
-    /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` of any of its tags, `Refused` for one that is not this instance's, `Failed`.
+    /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` of any of its tags, `Refused` for one that is not this
+    /// instance's, `Failed`.
     pub(crate) async fn repository_delete(
         &self,
         name: &RepositoryName,
