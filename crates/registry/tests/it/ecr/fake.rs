@@ -60,6 +60,8 @@ struct Inside {
     busy: usize,
     /// Whether blobs that are mounted are mounted, or uploaded.
     mounts: bool,
+    /// Whether all of a request is read before it is refused.
+    reads_first: bool,
 }
 
 /// The fake.
@@ -138,6 +140,11 @@ impl FakeEcr {
         self.inside().busy = requests;
     }
 
+    /// From now on all of a request is read before it is refused.
+    pub(crate) fn read_first(&self) {
+        self.inside().reads_first = true;
+    }
+
     /// Blobs can be mounted from now on.
     pub(crate) fn mounting(&self) {
         self.inside().mounts = true;
@@ -174,7 +181,13 @@ async fn front(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let [authorization, host] = [AUTHORIZATION, HOST]
         .map(|name| request.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned());
     let mut response = match refused(&shared, &authorization, &host) {
-        Some(refused) => refused,
+        Some(refused) => {
+            let reads_first = shared.inside().reads_first;
+            if reads_first {
+                request.into_body().collect().await.unwrap();
+            }
+            refused
+        }
         None => passed_on(&shared, request).await,
     };
     response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(COOKIE));

@@ -73,6 +73,24 @@ async fn tokens_that_expire_in_the_middle_of_a_push_fail_no_request() {
     assert_eq!(stage.ecr.tokens_given(), given + 6);
 }
 
+/// No more of a body is kept than a refusal usually lets through. The client's next try finds the token renewed.
+#[tokio::test]
+async fn what_has_gone_too_far_is_the_clients_to_send_again() {
+    let stage = Stage::start().await;
+    let content = noise(3 << 20);
+    let location = stage.client.begin("team/app").await;
+    stage.ecr.clock.advance_ms(OLD_MS);
+    stage.ecr.expire();
+    stage.ecr.read_first();
+    let send = || stage.client.ask(http::Method::PATCH, &location, &[], content.clone());
+    assert_eq!(send().await.error(), (503, "UNAVAILABLE".to_owned()));
+    assert_eq!(send().await.expect(202).header("range"), format!("0-{}", content.len() - 1));
+    // What is short goes again by itself.
+    stage.ecr.clock.advance_ms(OLD_MS);
+    stage.ecr.expire();
+    stage.client.push("team/app", "short").await;
+}
+
 #[tokio::test]
 async fn ecr_that_is_busy_is_asked_again_and_no_client_hears_of_it() {
     let stage = Stage::start().await;
