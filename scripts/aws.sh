@@ -33,6 +33,8 @@ rm -rf "$templates"
 LAYER0_TEMPLATES=$templates cargo test --locked --package layer0-engine --features ecs --lib --test it
 say "its CloudFormation templates"
 "$emulators" lint "$templates"/*.json
+say "the registry in front of ECR, on the fake ECR"
+cargo test --locked --package layer0-registry --features ecr --lib --test it ecr
 say "the configuration of a server that knows AWS"
 cargo test --locked --package layer0-server --features aws --lib config
 say "the calls that the built program makes, on the fake AWS"

@@ -97,6 +97,18 @@ pub(crate) enum RegistryError {
     BodyBroken,
     #[error("the registry's disk is full: free some space or delete images, then push again")]
     Full,
+    /// What the registry behind this one refuses, in its words.
+    #[cfg(feature = "ecr")]
+    #[error("{message}")]
+    Behind { status: StatusCode, code: &'static str, message: String },
+    /// The registry behind this one does not answer, is busy, or does not let this server in. Nothing that a client could
+    /// do otherwise; trying again may help.
+    #[cfg(feature = "ecr")]
+    #[error("the registry can't reach where its images lie; try again")]
+    Away {
+        #[source]
+        source: BoxError,
+    },
     #[error("the registry failed; its log says why")]
     Failed {
         #[source]
@@ -118,6 +130,8 @@ impl RegistryError {
         match self {
             Self::Full => RegistryStoreError::Full,
             Self::Failed { source } => RegistryStoreError::Failed { source },
+            #[cfg(feature = "ecr")]
+            Self::Away { source } => RegistryStoreError::Failed { source },
             error => RegistryStoreError::Failed { source: error.into() },
         }
     }
@@ -153,6 +167,10 @@ impl RegistryError {
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
             // Docker shows no text of a 5xx, only the status line: "507 Insufficient Storage" says it.
             Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN"),
+            #[cfg(feature = "ecr")]
+            Self::Behind { status, code, .. } => (*status, code),
+            #[cfg(feature = "ecr")]
+            Self::Away { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
     }
@@ -190,9 +208,9 @@ impl From<RegistryStoreError> for RegistryError {
             RegistryStoreError::RepositoryMissing(name) => Self::NameUnknown(name),
             RegistryStoreError::ContentMissing { missing } => Self::ContentMissing(missing),
             RegistryStoreError::Full => Self::Full,
-            error @ (RegistryStoreError::QuotaExceeded { .. } | RegistryStoreError::TagImmutable { .. }) => {
-                Self::Denied(error.to_string())
-            }
+            error @ (RegistryStoreError::QuotaExceeded { .. }
+            | RegistryStoreError::TagImmutable { .. }
+            | RegistryStoreError::Refused { .. }) => Self::Denied(error.to_string()),
             // These two answer calls that no request of this crate's routes makes without handling them.
             error @ (RegistryStoreError::RepositoryExists(_)
             | RegistryStoreError::RepositoryNotEmpty { .. }
@@ -205,18 +223,29 @@ impl From<RegistryStoreError> for RegistryError {
 fn log(error: &RegistryError) {
     match error {
         RegistryError::Failed { source } => {
-            let mut text = source.to_string();
-            let mut next = source.source();
-            while let Some(cause) = next {
-                text.push_str(": ");
-                text.push_str(&cause.to_string());
-                next = cause.source();
-            }
+            let text = chain(source);
             tracing::error!(error = text, "a registry request failed: {text}");
+        }
+        #[cfg(feature = "ecr")]
+        RegistryError::Away { source } => {
+            let text = chain(source);
+            tracing::error!(error = text, "a registry request could not be passed on: {text}");
         }
         RegistryError::Full => tracing::error!("a push was refused: the disk is full"),
         _ => {}
     }
+}
+
+/// An error with what it came from.
+fn chain(error: &BoxError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 /// A message as it is sent: cut where it is too long.

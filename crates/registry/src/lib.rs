@@ -15,6 +15,8 @@
 //! | bytes of blobs | `DIR/registry/blobs/<algorithm>/<two hex digits>/<hex>` |
 //! | uploads that are not finished | `DIR/registry/uploads/<id>` |
 //!
+//! With the cargo feature `ecr` all of this may lie in ECR instead, behind the same routes and the same gate: module `ecr`.
+//!
 //! # A push
 //! `POST` makes a staged file, `PATCH` appends to it and hashes on the way, `PUT` compares the digest; then, in this
 //! order: fsync the file, rename it to its place, fsync the directory, write the link to the store (durable), answer
@@ -44,6 +46,8 @@ mod config;
 mod content;
 pub mod disk;
 mod download;
+#[cfg(feature = "ecr")]
+pub mod ecr;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

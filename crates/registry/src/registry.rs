@@ -11,6 +11,8 @@ use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 use crate::blobs::{Blobs, Removal};
 use crate::config::RegistryConfig;
 use crate::disk::{Disk, OsDisk};
+#[cfg(feature = "ecr")]
+use crate::ecr::Ecr;
 use crate::error::RegistryError;
 use crate::gate::{Gate, PullCredentialMinter};
 use crate::routes;
@@ -32,6 +34,9 @@ pub(crate) struct Parts {
     pub(crate) minter: Arc<dyn PullCredentialMinter>,
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
+    /// Where repositories lie, when not here.
+    #[cfg(feature = "ecr")]
+    ecr: Option<Ecr>,
     /// When files without a link were last looked for.
     strays_swept: tokio::sync::Mutex<Option<Timestamp>>,
 }
@@ -71,6 +76,18 @@ impl Registry {
         Self::open_on(config, ports, Arc::new(OsDisk))
     }
 
+    /// Opens the registry whose repositories lie in ECR. The directory is made all the same; nothing comes to lie in it.
+    ///
+    /// # Errors
+    /// The directory can't be made or written to.
+    #[cfg(feature = "ecr")]
+    pub fn open_in(config: RegistryConfig, ports: RegistryPorts, ecr: Ecr) -> io::Result<Self> {
+        let mut this = Self::open(config, ports)?;
+        let parts = Arc::get_mut(&mut this.parts).expect("nobody else has it yet");
+        parts.ecr = Some(ecr);
+        Ok(this)
+    }
+
     /// The same on another disk than the machine's; the data directory must be there. For tests.
     ///
     /// # Errors
@@ -88,7 +105,19 @@ impl Registry {
         let blobs = Blobs::open(blobs, Arc::clone(&disk), Arc::clone(&store), Arc::clone(&clock))?;
         let uploads = Uploads::open(uploads, disk);
         let strays_swept = tokio::sync::Mutex::default();
-        Ok(Self { parts: Arc::new(Parts { config, store, clock, gate, minter, blobs, uploads, strays_swept }) })
+        let parts = Parts {
+            config,
+            store,
+            clock,
+            gate,
+            minter,
+            blobs,
+            uploads,
+            #[cfg(feature = "ecr")]
+            ecr: None,
+            strays_swept,
+        };
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// Everything under `/v2/`, to be merged into the server's router. The peer's address is taken from
@@ -135,5 +164,11 @@ impl Registry {
 
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// Where repositories lie, when not here.
+    #[cfg(feature = "ecr")]
+    pub(crate) fn ecr(&self) -> Option<&Ecr> {
+        self.parts.ecr.as_ref()
     }
 }

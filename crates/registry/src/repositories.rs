@@ -40,6 +40,10 @@ impl Registry {
         name: RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.repository_create(name, visibility).await;
+        }
         let repository = Repository { name, created: self.parts().clock.now(), visibility };
         self.parts().store.repository_create(&repository).await?;
         tracing::info!(repository.name = %repository.name, "made repository {}", repository.name);
@@ -55,6 +59,10 @@ impl Registry {
         name: &RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.repository_update(name, visibility).await;
+        }
         let changed = self.parts().store.repository_update(name, visibility).await?;
         tracing::info!(repository.name = %name, "repository {name} is {} now", visibility.as_str());
         Ok(changed)
@@ -65,6 +73,10 @@ impl Registry {
     /// # Errors
     /// `Failed`.
     pub async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.repository_get(name).await;
+        }
         self.parts().store.repository_get(name).await
     }
 
@@ -77,6 +89,10 @@ impl Registry {
         owner: Option<&str>,
         page: Page,
     ) -> Result<Vec<Repository>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.repository_list(owner, page).await;
+        }
         self.parts().store.repository_list(owner, page).await
     }
 
@@ -86,6 +102,12 @@ impl Registry {
     /// # Errors
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `Failed`.
     pub async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            ecr.repository_delete(name, only_empty).await?;
+            tracing::info!(repository.name = %name, "deleted repository {name} in ECR");
+            return Ok(());
+        }
         self.parts().blobs.repository_delete(name.clone(), only_empty).await?;
         tracing::info!(repository.name = %name, "deleted repository {name}");
         Ok(())
@@ -96,6 +118,10 @@ impl Registry {
     /// # Errors
     /// `Failed`.
     pub async fn tag_list(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<String>>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.tag_list(name, page).await;
+        }
         self.parts().store.tag_list(name, page).await
     }
 
@@ -109,6 +135,15 @@ impl Registry {
         name: &RepositoryName,
         page: Page,
     ) -> Result<Option<Vec<TaggedImage>>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            let Some(tags) = ecr.tag_list(name, page).await? else { return Ok(None) };
+            let mut images = Vec::with_capacity(tags.len());
+            for tag in tags {
+                images.extend(ecr.image_get(name, &ManifestRef::Tag(tag)).await?);
+            }
+            return Ok(Some(images));
+        }
         let Some(tags) = self.parts().store.tag_list(name, page).await? else { return Ok(None) };
         let mut images: Vec<TaggedImage> = Vec::with_capacity(tags.len());
         for tag in tags {
@@ -135,6 +170,10 @@ impl Registry {
         name: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<Option<TaggedImage>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.image_get(name, reference).await;
+        }
         let stored = checked::read(self.parts().store.as_ref(), name, reference).await?;
         let tag = match reference {
             ManifestRef::Tag(tag) => tag.clone(),
@@ -152,11 +191,7 @@ impl Registry {
         name: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<bool, RegistryStoreError> {
-        let store = &self.parts().store;
-        let was_there = match reference {
-            ManifestRef::Tag(tag) => store.tag_delete(name, tag).await?,
-            ManifestRef::Digest(digest) => store.manifest_delete(name, digest).await?,
-        };
+        let was_there = self.image_take(name, reference).await?;
         if was_there {
             match reference {
                 ManifestRef::Tag(tag) => {
@@ -168,6 +203,18 @@ impl Registry {
             }
         }
         Ok(was_there)
+    }
+
+    async fn image_take(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.image_delete(name, reference).await;
+        }
+        let store = &self.parts().store;
+        match reference {
+            ManifestRef::Tag(tag) => store.tag_delete(name, tag).await,
+            ManifestRef::Digest(digest) => store.manifest_delete(name, digest).await,
+        }
     }
 
     /// The same for the registry's own routes.

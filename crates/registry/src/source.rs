@@ -13,7 +13,7 @@ use crate::manifest::image::summarize;
 use crate::registry::Registry;
 
 /// How many tags are shown for an image that is not there.
-const TAGS_SHOWN: usize = 10;
+pub(crate) const TAGS_SHOWN: usize = 10;
 /// How many tags are looked at for that.
 const TAGS_READ: u32 = 1_000;
 
@@ -35,6 +35,10 @@ impl Registry {
 #[async_trait]
 impl ImageSource for Registry {
     async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.describe(image).await;
+        }
         if !self.is_ours(image) {
             return Ok(SourceAnswer::NotOurs);
         }
@@ -80,6 +84,11 @@ impl ImageSource for Registry {
     }
 
     async fn credential(&self, image: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {
+        // Whoever pulls from ECR is let in there by its role.
+        #[cfg(feature = "ecr")]
+        if self.ecr().is_some() {
+            return Ok(None);
+        }
         if !self.is_ours(image) {
             return Ok(None);
         }
@@ -88,12 +97,12 @@ impl ImageSource for Registry {
     }
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ImageSourceError {
+pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ImageSourceError {
     ImageSourceError { source: error.into() }
 }
 
 /// A key that orders `1.10` after `1.9`: runs of digits by their value, everything else by its bytes.
-fn natural(tag: &str) -> Vec<(u8, u128, String)> {
+pub(crate) fn natural(tag: &str) -> Vec<(u8, u128, String)> {
     let mut parts = Vec::new();
     let mut rest = tag;
     while let Some(first) = rest.chars().next() {

@@ -2,6 +2,7 @@
 
 mod args;
 mod aws;
+mod ecr;
 mod file;
 mod page;
 
@@ -12,6 +13,7 @@ use layer0_domain::model::image_map::{ImageMap, MapRule};
 
 pub(crate) use args::{Asked, ParsedArgs, parse};
 pub(crate) use aws::AwsConfig;
+pub(crate) use ecr::EcrConfig;
 pub use page::configuration_page;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
@@ -74,6 +76,25 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "LAYER0_AWS_RATE",
         "how fast AWS is called: 2 is twice as fast as usual, 0.5 half as fast (flag `--aws-rate`, key `aws_rate`)",
     ),
+    (
+        "LAYER0_REGISTRY_BACKING",
+        "where images lie: `disk` or `ecr` (flag `--registry-backing`, key `registry_backing`)",
+    ),
+    (
+        "LAYER0_REGISTRY_STREAM",
+        "`true`: blobs of ECR go through the server (flag `--registry-stream`, key `registry_stream`)",
+    ),
+    ("LAYER0_ECR_PREFIX", "what stands before all names in ECR (flag `--ecr-prefix`, key `ecr_prefix`)"),
+    ("LAYER0_ECR_HOST", "the name of ECR's registry for those who pull (flag `--ecr-host`, key `ecr_host`)"),
+    (
+        "LAYER0_ECR_IMMUTABLE_TAGS",
+        "`true`: tags of new repositories can't be moved (flag `--ecr-immutable-tags`, key `ecr_immutable_tags`)",
+    ),
+    (
+        "LAYER0_ECR_SCAN_ON_PUSH",
+        "`true`: ECR scans what is pushed to new repositories (flag `--ecr-scan-on-push`, key `ecr_scan_on_push`)",
+    ),
+    ("LAYER0_ECR_KMS_KEY", "the KMS key of new repositories (flag `--ecr-kms-key`, key `ecr_kms_key`)"),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
     ("LAYER0_DEBUG", "`true`: as `--log debug`"),
@@ -139,6 +160,8 @@ pub(crate) struct Config {
     pub(crate) public_address: Option<String>,
     /// The account on AWS.
     pub(crate) aws: AwsConfig,
+    /// Images in ECR; `None` for the data directory.
+    pub(crate) ecr: Option<EcrConfig>,
     /// What is logged.
     pub(crate) log: String,
     /// How it looks.
@@ -256,6 +279,7 @@ impl Config {
             Some(given) => engine(&given)?,
         };
         let aws = AwsConfig::load(&find)?;
+        let ecr = EcrConfig::load(engine, &find)?;
         if engine == EngineKind::Ecs {
             aws.complete()?;
         }
@@ -302,6 +326,7 @@ impl Config {
             },
             engine,
             aws,
+            ecr,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,

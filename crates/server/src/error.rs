@@ -240,6 +240,7 @@ impl From<RegistryStoreError> for ApiError {
             RegistryStoreError::QuotaExceeded { .. } => ApiError::new(ErrorCode::QuotaExceeded, error.to_string()),
             RegistryStoreError::TagImmutable { .. } => ApiError::new(ErrorCode::TagImmutable, error.to_string())
                 .hint("`l0 repository immutable list OWNER` shows the rules"),
+            RegistryStoreError::Refused { .. } => ApiError::value(error.to_string()),
             RegistryStoreError::Full => disk_full(),
             RegistryStoreError::Failed { .. } => {
                 tracing::error!(error = chain(&error), "the registry's store failed");

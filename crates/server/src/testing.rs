@@ -138,6 +138,7 @@ impl TestApp {
             docker_host: None,
             public_address: None,
             aws: crate::config::AwsConfig::default(),
+            ecr: None,
             log: "off".to_owned(),
             log_format: LogFormat::Text,
         };

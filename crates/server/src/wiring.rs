@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
+use layer0_domain::model::backing::BackingPlace;
+#[cfg(feature = "aws")]
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 use layer0_domain::model::name::Name;
+#[cfg(feature = "aws")]
+use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::RegistryAddresses;
 use layer0_domain::ops::token::{Expiry, NewToken, token_create};
+#[cfg(feature = "aws")]
+use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
@@ -17,6 +24,8 @@ use layer0_engine::docker::{DockerConfig, DockerEngine};
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
+#[cfg(feature = "aws")]
+use layer0_registry::ecr::{Blobs, Ecr, EcrSettings, TagRules, Template};
 use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
@@ -26,7 +35,7 @@ use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
-use crate::config::{ChallengeKind, Config, EngineKind};
+use crate::config::{ChallengeKind, Config, EcrConfig, EngineKind};
 use crate::data_dir::DataDir;
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
@@ -68,7 +77,10 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let stores = aws.stores(config, store(data_dir)?).await?;
+    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    if let Some(ecr) = &config.ecr {
+        stores.backing = Some(aws.backing(ecr, &clock).await?);
+    }
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }
@@ -83,13 +95,68 @@ pub(crate) struct Stores {
     entities: Arc<dyn Store>,
     access: Arc<dyn AccessStore>,
     images: Arc<dyn RegistryStore>,
+    /// Where images lie, when not in the data directory.
+    backing: Option<Backing>,
 }
+
+/// Where images can lie but in the data directory.
+#[cfg(feature = "aws")]
+type Backing = Ecr;
+
+/// Nowhere, in this executable.
+#[cfg(not(feature = "aws"))]
+type Backing = std::convert::Infallible;
 
 impl Stores {
     /// All in one file.
     pub(crate) fn of(store: SqliteStore) -> Self {
-        Self { entities: Arc::new(store.clone()), access: Arc::new(store.clone()), images: Arc::new(store) }
+        Self {
+            entities: Arc::new(store.clone()),
+            access: Arc::new(store.clone()),
+            images: Arc::new(store),
+            backing: None,
+        }
     }
+}
+
+/// The place of repositories that do not lie with the instance.
+fn place_of(backing: Option<&Backing>) -> Option<BackingPlace> {
+    #[cfg(feature = "aws")]
+    return backing.map(|ecr| ecr.place().clone());
+    #[cfg(not(feature = "aws"))]
+    backing.map(|never| match *never {})
+}
+
+/// The owners' rules of immutable tags, where users and owners are kept.
+#[cfg(feature = "aws")]
+struct OwnersRules(Arc<dyn AccessStore>);
+
+#[cfg(feature = "aws")]
+#[async_trait::async_trait]
+impl TagRules for OwnersRules {
+    async fn of_owner(&self, repository: &RepositoryName) -> Result<Vec<TagRule>, BoxError> {
+        let found = self.0.owner_get(&repository.owner_name()).await?;
+        Ok(found.map(|it| it.owner.tag_rules).unwrap_or_default())
+    }
+}
+
+/// Opens the registry, on the data directory or with what it has behind it.
+fn registry_open(
+    config: RegistryConfig,
+    ports: RegistryPorts,
+    backing: Option<Backing>,
+    instance_id: &str,
+    access: &Arc<dyn AccessStore>,
+) -> Result<Registry, WiringError> {
+    #[cfg(feature = "aws")]
+    if let Some(ecr) = backing {
+        let rules = Arc::new(OwnersRules(access.clone()));
+        let opened = Registry::open_in(config, ports, ecr.of_instance(instance_id).ruled_by(rules));
+        return opened.map_err(cant("the registry's directory can't be used"));
+    }
+    #[cfg(not(feature = "aws"))]
+    let _ = (backing, instance_id, access);
+    Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))
 }
 
 /// As [`app`], on a store that is open and with an engine of the caller's making.
@@ -102,7 +169,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images } = stores;
+    let Stores { entities, access, images, backing } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -114,8 +181,9 @@ pub(crate) async fn app_with(
     let instance_id = String::from_utf8(instance_id).map_err(cant("the store's instance id can't be read"))?;
 
     let current = config.registry_address.clone().unwrap_or_else(|| engine_address(address));
-    let addresses = registry_addresses(entities.as_ref(), current).await.map_err(cant("the store can't be read"))?;
-    let fixed_rules = fixed_rules(config, &addresses.current)?;
+    let addresses = registry_addresses(entities.as_ref(), current, place_of(backing.as_ref())).await;
+    let addresses = addresses.map_err(cant("the store can't be read"))?;
+    let fixed_rules = fixed_rules(config, &addresses)?;
 
     let sign_in = Arc::new(SignIn {
         access: access.clone(),
@@ -126,7 +194,7 @@ pub(crate) async fn app_with(
         changes,
         trusted_proxy: config.trusted_proxy,
     });
-    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone() };
+    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: backing.is_none().then(|| images.clone()) };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
@@ -137,7 +205,7 @@ pub(crate) async fn app_with(
     };
     registry_config.registry_hosts = std::iter::once(&addresses.current).chain(&addresses.former).cloned().collect();
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
-    let registry = Registry::open(registry_config, ports).map_err(cant("the registry's directory can't be used"))?;
+    let registry = registry_open(registry_config, ports, backing, &instance_id, &access)?;
 
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
@@ -178,7 +246,11 @@ fn holder(instance: &str) -> String {
 
 /// Notes where the registry is now, and answers where it was before. Each address that the instance ever had is a setting of
 /// its own, numbered from 1, so that nothing is ever overwritten.
-async fn registry_addresses(store: &dyn Store, current: String) -> Result<RegistryAddresses, StoreError> {
+async fn registry_addresses(
+    store: &dyn Store,
+    current: String,
+    backing: Option<BackingPlace>,
+) -> Result<RegistryAddresses, StoreError> {
     let mut former = Vec::new();
     for number in 1_u32.. {
         let known = store.setting_get_or_put(&format!("registry_address.{number}"), current.as_bytes()).await?;
@@ -187,7 +259,7 @@ async fn registry_addresses(store: &dyn Store, current: String) -> Result<Regist
         }
         former.extend(String::from_utf8(known));
     }
-    Ok(RegistryAddresses { current, former })
+    Ok(RegistryAddresses { current, former, backing })
 }
 
 /// The way to AWS, for an instance that needs it.
@@ -201,7 +273,7 @@ struct Aws;
 #[cfg(feature = "aws")]
 impl Aws {
     async fn connect(config: &Config) -> Result<Self, WiringError> {
-        if config.engine != EngineKind::Ecs && config.aws.table.is_none() {
+        if config.engine != EngineKind::Ecs && config.aws.table.is_none() && config.ecr.is_none() {
             return Ok(Self(None));
         }
         let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
@@ -222,7 +294,26 @@ impl Aws {
         let client = DynamoClient::new(&self.connection()?.sdk);
         let store = DynamoStore::new(client, table);
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
-        Ok(Stores { entities: Arc::new(store.clone()), access: Arc::new(store), images: Arc::new(local) })
+        let (entities, access) = (Arc::new(store.clone()), Arc::new(store));
+        Ok(Stores { entities, access, images: Arc::new(local), backing: None })
+    }
+
+    /// The registry in ECR.
+    async fn backing(&self, config: &EcrConfig, clock: &Arc<dyn Clock>) -> Result<Backing, WiringError> {
+        let connection = self.connection()?;
+        let settings = EcrSettings {
+            prefix: config.prefix.clone(),
+            host: config.host.clone(),
+            endpoint: connection.registry_stand_in(),
+            blobs: if config.stream { Blobs::Streamed } else { Blobs::Redirected },
+            template: Template {
+                tags_immutable: config.immutable_tags,
+                scan_on_push: config.scan_on_push,
+                kms_key: config.kms_key.clone(),
+            },
+        };
+        let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;
+        connected.map_err(cant("the registry in ECR can't be used"))
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
@@ -246,6 +337,10 @@ impl Aws {
 
     async fn stores(&self, _config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
         Ok(Stores::of(local))
+    }
+
+    async fn backing(&self, _config: &EcrConfig, _clock: &Arc<dyn Clock>) -> Result<Backing, WiringError> {
+        Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
     }
 
     fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
@@ -290,11 +385,14 @@ fn engine_address(address: std::net::SocketAddr) -> String {
     }
 }
 
-/// The rule from the registry's name to its own address, and those of the configuration.
-fn fixed_rules(config: &Config, registry_address: &str) -> Result<Vec<MapRule>, WiringError> {
+/// The rules from the registry's names to where its images lie, and those of the configuration.
+fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Result<Vec<MapRule>, WiringError> {
+    let target = addresses.backing.as_ref().map_or_else(|| addresses.current.clone(), BackingPlace::target);
     let mut rules = Vec::new();
-    if config.registry_name != registry_address {
-        let own = MapRule::parse(&format!("{}|{registry_address}", config.registry_name));
+    // Where images lie elsewhere, the address that they are pushed to is a friendly name as well.
+    let pushed_to = addresses.backing.as_ref().map(|_| &addresses.current).filter(|it| **it != config.registry_name);
+    for name in std::iter::once(&config.registry_name).chain(pushed_to).filter(|name| **name != target) {
+        let own = MapRule::parse(&format!("{name}|{target}"));
         let own = own.map_err(cant("the registry's name can't be mapped to its address"))?;
         // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
         if config.image_map.iter().all(|rule| rule.prefix() != own.prefix()) {

@@ -90,6 +90,20 @@ server_flags! {
     aws_public_ip = "BOOL",
     /// How fast AWS is called, against the usual
     aws_rate = "TIMES",
+    /// Where images lie: disk or ecr
+    registry_backing = "KIND",
+    /// Blobs of ECR go through the server
+    registry_stream = "BOOL",
+    /// What stands before the names of all repositories in ECR
+    ecr_prefix = "PREFIX",
+    /// The name of ECR's registry for those who pull
+    ecr_host = "HOST",
+    /// Tags of new repositories in ECR can't be moved
+    ecr_immutable_tags = "BOOL",
+    /// ECR scans what is pushed to new repositories
+    ecr_scan_on_push = "BOOL",
+    /// The KMS key of new repositories in ECR
+    ecr_kms_key = "ARN",
     /// What is logged
     log = "FILTER",
     /// text or json

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod backing;
 pub mod deploy;
 pub mod digest;
 pub mod entity;

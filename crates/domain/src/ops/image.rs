@@ -94,6 +94,7 @@ async fn check(ctx: &Ctx<'_>, mapped: Mapped, mut question: PullQuestion) -> Res
     let source = describe(ctx, &mapped.backing).await?;
     question.registry = match source {
         SourceAnswer::NotOurs => AnsweredBy::Registry,
+        SourceAnswer::Found(_) if ctx.registry.engine_asks(&mapped.backing) => AnsweredBy::Registry,
         SourceAnswer::Found(_) | SourceAnswer::NoRepository | SourceAnswer::NoImage { .. } | SourceAnswer::Denied => {
             AnsweredBy::Us
         }
@@ -144,10 +145,10 @@ fn may_see(ctx: &Ctx<'_>, image: &ImageRef, source: &SourceAnswer) -> bool {
         SourceAnswer::NoImage { visibility, .. } => *visibility,
         SourceAnswer::NoRepository | SourceAnswer::Denied => Visibility::Private,
     };
-    match RepositoryName::parse(image.path()) {
-        Ok(repository) => ctx.caller.rights.may_pull(&repository, visibility),
+    match ctx.registry.repository_of(image) {
+        Some(repository) => ctx.caller.rights.may_pull(&repository, visibility),
         // No repository can have this name, which is no secret.
-        Err(_) => true,
+        None => true,
     }
 }
 
@@ -252,8 +253,7 @@ pub async fn image_holders(
 ) -> Result<Vec<Holder>, OpsError> {
     let needs = |images: &[PinnedImage]| {
         images.iter().any(|image| {
-            ctx.registry.holds(&image.pinned)
-                && image.pinned.path() == repository.as_str()
+            ctx.registry.repository_of(&image.pinned).as_ref() == Some(repository)
                 && digest.is_none_or(|digest| image.pinned.digest() == Some(digest))
         })
     };

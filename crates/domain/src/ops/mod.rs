@@ -15,10 +15,11 @@ pub mod token;
 pub use error::OpsError;
 
 use crate::model::access::Caller;
+use crate::model::backing::BackingPlace;
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::environment::Environment;
 use crate::model::id::{EnvironmentId, OperationId, id_text};
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::{ImageMap, ImageMapError, MapRule};
 use crate::model::operation::{Operation, OperationState, Verb};
 use crate::model::service::PinnedImage;
@@ -57,6 +58,8 @@ pub struct RegistryAddresses {
     pub current: String,
     /// Where it was, the present address not among them.
     pub former: Vec<String>,
+    /// Where the bytes lie, when not with the registry itself. The engine pulls from there.
+    pub backing: Option<BackingPlace>,
 }
 
 impl RegistryAddresses {
@@ -71,10 +74,31 @@ impl RegistryAddresses {
         }
     }
 
-    /// Whether an image lies in our registry.
+    /// The repository of our registry that an image lies in, whichever of its addresses names it; `None` for an image that
+    /// lies elsewhere.
     #[must_use]
-    pub fn holds(&self, image: &ImageRef) -> bool {
-        image.host().is_some_and(|host| host == self.current || self.former.iter().any(|former| former == host))
+    pub fn repository_of(&self, image: &ImageRef) -> Option<RepositoryName> {
+        let host = image.host()?;
+        if std::iter::once(&self.current).chain(&self.former).any(|ours| ours.eq_ignore_ascii_case(host)) {
+            return RepositoryName::parse(image.path()).ok();
+        }
+        self.backing.as_ref()?.repository_of(image)
+    }
+
+    /// Where a repository lies, as whoever pulls from it names it.
+    #[must_use]
+    pub fn uri_of(&self, repository: &RepositoryName) -> String {
+        match &self.backing {
+            Some(backing) => backing.uri_of(repository),
+            None => format!("{}/{repository}", self.current),
+        }
+    }
+
+    /// Whether the engine asks the place where an image lies by itself, although it is ours: it is let in there, and knows
+    /// more about what else a pull takes.
+    #[must_use]
+    pub fn engine_asks(&self, image: &ImageRef) -> bool {
+        self.backing.as_ref().is_some_and(|backing| backing.repository_of(image).is_some())
     }
 }
 

@@ -58,6 +58,12 @@ pub enum RegistryStoreError {
         /// The rule that makes it so.
         rule: Box<TagRule>,
     },
+    /// Where the images lie, this is not done; the text says what, and what to do instead.
+    #[error("{why}")]
+    Refused {
+        /// For the user.
+        why: String,
+    },
     /// No more can be written: free some disk.
     #[error("the disk is full")]
     Full,

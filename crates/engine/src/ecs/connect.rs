@@ -11,6 +11,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use super::aws::endpoint_set;
+
 /// How long a connection may take to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// How long one try of a call may take.
@@ -43,6 +45,13 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// What stands in for ECR's registry: an emulator that was set to be ECR, or all of AWS. `None` when nothing was, and for an
+    /// address of AWS's own, where ECR's API is, but not its registry.
+    #[must_use]
+    pub fn registry_stand_in(&self) -> Option<String> {
+        endpoint_set(&self.sdk, "ECR").filter(|url| !is_aws(url))
+    }
+
     /// Asks the chain for credentials once, so that a server without any ends with a reason instead of waiting for answers
     /// that can't come. The SDK keeps them for its calls.
     ///
@@ -55,6 +64,14 @@ impl Connection {
             Err(why) => Err(ConnectError::Credentials(Some(why))),
         }
     }
+}
+
+/// Whether an address is one of AWS's own: of a service, of its FIPS or dual-stack form, or of a VPC's endpoint.
+fn is_aws(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws", ".on.aws", ".vpce.amazonaws.com"]
+        .iter()
+        .any(|domain| host.to_ascii_lowercase().ends_with(domain))
 }
 
 /// Finds region, credentials and endpoints. `endpoint` stands in for all services, for emulators; `AWS_ENDPOINT_URL` and
@@ -82,4 +99,25 @@ pub async fn connect(region: Option<&str>, endpoint: Option<&str>) -> Result<Con
     let sdk = loader.load().await;
     let region = sdk.region().map(ToString::to_string).ok_or(ConnectError::Region)?;
     Ok(Connection { sdk, region })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_aws;
+
+    #[test]
+    fn what_is_aws_itself_stands_in_for_nothing() {
+        for url in [
+            "https://api.ecr.us-east-1.amazonaws.com",
+            "https://ecr-fips.us-west-2.api.aws/",
+            "https://x.vpce.amazonaws.com:443",
+        ] {
+            assert!(is_aws(url), "{url}");
+        }
+        for url in
+            ["http://127.0.0.1:4566", "http://localhost.localstack.cloud:4566", "https://amazonaws.com.example.org"]
+        {
+            assert!(!is_aws(url), "{url}");
+        }
+    }
 }

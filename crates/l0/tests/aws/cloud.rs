@@ -108,6 +108,22 @@ impl Cloud {
         Self::started(instance, &flags, repository)
     }
 
+    /// As [`checked`](Self::checked), with a registry of its own that keeps its images in the emulator's, under the instance's
+    /// name, and no repository yet. `repository` is the one that the test is about.
+    #[track_caller]
+    pub(crate) fn with_registry(repository: &str) -> Self {
+        let mut instance = Instance::prepared(&[]);
+        let role = execution_role(&format!("{}-execution", instance.name));
+        let mut flags = flags_in(&emulator(), &format!("layer0-{}", instance.name), &Network::create(), &role, &[]);
+        let more = ["--registry-backing", "ecr", "--ecr-prefix", &instance.name, "--ecr-host", &emulator()];
+        flags.extend(more.map(str::to_owned));
+        flags.push("--aws-public-ip".to_owned());
+        instance.flags_add(&flags);
+        instance.server_start();
+        let repository = format!("{}/{repository}", instance.name);
+        Self { instance, repository }
+    }
+
     #[track_caller]
     fn started(mut instance: Instance, flags: &[String], repository: &str) -> Self {
         instance.flags_add(flags);

@@ -1,8 +1,11 @@
 //! `/v2/<name>/manifests/<reference>` (spec.md, "Pulling manifests", "Pushing Manifests", "Deleting Manifests",
 //! "Deleting tags").
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -69,7 +72,8 @@ fn tag(text: &str) -> Result<String, RegistryError> {
     ))
 }
 
-fn shown(reference: &ManifestRef) -> String {
+/// A reference as it was written.
+pub(super) fn shown(reference: &ManifestRef) -> String {
     match reference {
         ManifestRef::Tag(tag) => tag.clone(),
         ManifestRef::Digest(digest) => digest.to_string(),
@@ -118,44 +122,8 @@ async fn put(
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     registry.ready_for_push(&name).await?;
-    let tags = tags(ask, &reference)?;
-    if let Some(tag) = tags.iter().find(|tag| !caller.rights.may_tag(Action::Push, (&name).into(), tag)) {
-        return Err(denied_tag(caller, Action::Push, &name, tag));
-    }
-    if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
-        return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
-    }
-    let content_type =
-        ask.header(&CONTENT_TYPE).map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    let idle = parts.config.body_idle;
-    let bytes = match tokio::time::timeout(idle, Limited::new(body, MANIFEST_MAX).collect()).await {
-        Err(_) => return Err(RegistryError::TooSlow),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
-        }
-        Ok(Err(_)) => return Err(RegistryError::BodyBroken),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
-    let wanted = match &reference {
-        ManifestRef::Digest(digest) => Some(digest.clone()),
-        ManifestRef::Tag(_) => {
-            ask.query.iter().find(|(key, _)| key == "digest").map(|(_, value)| digest(value)).transpose()?
-        }
-    };
-    let read = move || {
-        let algorithm = wanted.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
-        let found = algorithm.digest_of(&bytes);
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
-            return Err(RegistryError::DigestMismatch { wanted, found });
-        }
-        let document = Document::parse(&bytes, content_type.as_deref())?;
-        Ok((document, bytes, found))
-    };
-    let (document, bytes, digest) = if ask.content_length().is_some_and(|length| length <= LARGE) {
-        read()?
-    } else {
-        blocking(move || Ok(read())).await.map_err(RegistryError::from_io)??
-    };
+    let tags = may_push(ask, caller, &name, &reference)?;
+    let Pushed { document, bytes, digest } = pushed(ask, body, &reference, parts.config.body_idle).await?;
     let subject = document.subject.clone();
     let manifest =
         resolve(parts.store.as_ref(), &parts.blobs, &name, document, bytes.into(), digest.clone(), parts.clock.now())
@@ -174,6 +142,78 @@ async fn put(
     Ok(empty(StatusCode::CREATED, headers))
 }
 
+/// The tags that a manifest is to get, all of which the caller may push to.
+pub(super) fn may_push(
+    ask: &Ask,
+    caller: &Caller,
+    name: &RepositoryName,
+    reference: &ManifestRef,
+) -> Result<Vec<String>, RegistryError> {
+    let tags = tags(ask, reference)?;
+    match tags.iter().find(|tag| !caller.rights.may_tag(Action::Push, name.into(), tag)) {
+        Some(tag) => Err(denied_tag(caller, Action::Push, name, tag)),
+        None => Ok(tags),
+    }
+}
+
+/// Refuses a delete that the caller has no right to. A manifest goes with whatever tags point to it, so a right to some tags
+/// is not enough for it.
+pub(super) fn may_delete(caller: &Caller, name: &RepositoryName, reference: &ManifestRef) -> Result<(), RegistryError> {
+    let may = match reference {
+        ManifestRef::Tag(tag) => caller.rights.may_tag(Action::Delete, name.into(), tag),
+        ManifestRef::Digest(_) => caller.rights.may_all_tags(Action::Delete, name.into()),
+    };
+    if may { Ok(()) } else { Err(denied_tag(caller, Action::Delete, name, &shown(reference))) }
+}
+
+/// A manifest that came, read and found to be what its digest says.
+pub(super) struct Pushed {
+    pub(super) document: Document,
+    pub(super) bytes: Bytes,
+    pub(super) digest: Digest,
+}
+
+/// Reads the body of a push. Nothing may come of it for as long as `idle`.
+pub(super) async fn pushed(
+    ask: &Ask,
+    body: Body,
+    reference: &ManifestRef,
+    idle: Duration,
+) -> Result<Pushed, RegistryError> {
+    if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
+        return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
+    }
+    let content_type =
+        ask.header(&CONTENT_TYPE).map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let bytes = match tokio::time::timeout(idle, Limited::new(body, MANIFEST_MAX).collect()).await {
+        Err(_) => return Err(RegistryError::TooSlow),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
+        }
+        Ok(Err(_)) => return Err(RegistryError::BodyBroken),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    let wanted = match reference {
+        ManifestRef::Digest(digest) => Some(digest.clone()),
+        ManifestRef::Tag(_) => {
+            ask.query.iter().find(|(key, _)| key == "digest").map(|(_, value)| digest(value)).transpose()?
+        }
+    };
+    let read = move || {
+        let algorithm = wanted.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
+        let found = algorithm.digest_of(&bytes);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+            return Err(RegistryError::DigestMismatch { wanted, found });
+        }
+        let document = Document::parse(&bytes, content_type.as_deref())?;
+        Ok(Pushed { document, bytes, digest: found })
+    };
+    if ask.content_length().is_some_and(|length| length <= LARGE) {
+        read()
+    } else {
+        blocking(move || Ok(read())).await.map_err(RegistryError::from_io)?
+    }
+}
 /// The tags that the manifest gets: the one in the path, or the `tag` parameters of a push by digest (specification
 /// after 1.1).
 fn tags(ask: &Ask, reference: &ManifestRef) -> Result<Vec<String>, RegistryError> {
@@ -202,14 +242,7 @@ async fn delete(
     caller: &Caller,
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
-    // A manifest goes with whatever tags point to it, so a right to some tags is not enough.
-    let may = match &reference {
-        ManifestRef::Tag(tag) => caller.rights.may_tag(Action::Delete, name.into(), tag),
-        ManifestRef::Digest(_) => caller.rights.may_all_tags(Action::Delete, name.into()),
-    };
-    if !may {
-        return Err(denied_tag(caller, Action::Delete, name, &shown(&reference)));
-    }
+    may_delete(caller, name, &reference)?;
     if registry.manifest_remove(name, &reference).await? {
         return Ok(empty(StatusCode::ACCEPTED, []));
     }

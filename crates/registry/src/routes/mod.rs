@@ -3,6 +3,8 @@
 //! Every route admits the caller first and looks at anything else after that.
 
 mod blob;
+#[cfg(feature = "ecr")]
+mod ecr;
 mod manifest;
 mod referrers;
 mod tags;
@@ -146,6 +148,10 @@ async fn dispatch(registry: &Registry, ask: &Ask, body: Body) -> Result<Response
         registry.admit_anyone(ask).await?;
         return Err(RegistryError::PathUnknown);
     };
+    #[cfg(feature = "ecr")]
+    if let Some(ecr) = registry.ecr().filter(|_| !matches!(target, Target::Base | Target::Catalog)) {
+        return ecr::serve(registry, ecr, ask, body, target).await;
+    }
     match target {
         Target::Base => base(registry, ask).await,
         Target::Catalog => tags::catalog(registry, ask).await,
@@ -356,7 +362,7 @@ impl Registry {
 
     /// `missing`, unless the repository is not there, which is the better reason.
     pub(super) async fn missing_in(&self, name: &RepositoryName, missing: RegistryError) -> RegistryError {
-        match self.parts().store.repository_get(name).await {
+        match self.repository_get(name).await {
             Ok(Some(_)) => missing,
             Ok(None) => RegistryError::NameUnknown(name.clone()),
             Err(error) => error.into(),

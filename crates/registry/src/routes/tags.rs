@@ -65,7 +65,7 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
     let mut names: Vec<String> = Vec::new();
     while names.len() <= size as usize {
         let most = size.saturating_add(1).clamp(100, LOOK);
-        let found = registry.parts().store.repository_list(None, Page { after, most: Some(most) }).await?;
+        let found = registry.repository_list(None, Page { after, most: Some(most) }).await?;
         let full = found.len() >= most as usize;
         after = found.last().map(|repository| repository.name.to_string());
         names.extend(

@@ -1,6 +1,7 @@
 //! A small HTTP client and the content that the tests push.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -70,7 +71,11 @@ pub(crate) type Pieces = mpsc::Sender<Bytes>;
 
 impl Client {
     pub(crate) fn of(registry: &TestRegistry) -> Self {
-        Self { base: format!("http://{}", registry.address), http: Hyper::builder(TokioExecutor::new()).build_http() }
+        Self::at(registry.address)
+    }
+
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self { base: format!("http://{address}"), http: Hyper::builder(TokioExecutor::new()).build_http() }
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {

@@ -10,6 +10,8 @@ mod blobs;
 mod client;
 mod crash;
 mod damage;
+#[cfg(feature = "ecr")]
+mod ecr;
 mod faults;
 mod foreign;
 mod listing;

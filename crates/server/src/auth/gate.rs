@@ -22,8 +22,9 @@ use super::signed::{Access, Claims, Keys, PULL_CREDENTIAL_S};
 pub(crate) struct RegistryGate {
     /// Who somebody is.
     pub(crate) sign_in: Arc<SignIn>,
-    /// What is public.
-    pub(crate) repositories: Arc<dyn RegistryStore>,
+    /// What is public; `None` where nothing is: what the data directory's store knows of a repository means nothing for one
+    /// of the same name that lies elsewhere.
+    pub(crate) repositories: Option<Arc<dyn RegistryStore>>,
 }
 
 type Want<'a> = Option<(&'a RepositoryName, &'a [Action])>;
@@ -67,7 +68,8 @@ impl RegistryGate {
     }
 
     async fn is_public(&self, repository: &RepositoryName) -> Result<bool, BoxError> {
-        let found = self.repositories.repository_get(repository).await?;
+        let Some(repositories) = &self.repositories else { return Ok(false) };
+        let found = repositories.repository_get(repository).await?;
         Ok(found.is_some_and(|it| it.visibility == Visibility::Public))
     }
 }

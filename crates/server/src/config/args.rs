@@ -48,6 +48,10 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("aws-public-subnets", "IDS", "Subnets for public load balancers, separated by commas"),
     ("aws-execution-role", "ARN", "The role that pulls images and writes logs, for deploys that name none"),
     ("aws-rate", "TIMES", "How fast AWS is called: 2 is twice as fast as usual, for an account with higher limits"),
+    ("registry-backing", "KIND", "Where images lie: disk or ecr [default: disk]"),
+    ("ecr-prefix", "PREFIX", "What stands before the names of all repositories in ECR"),
+    ("ecr-host", "HOST", "The name of ECR's registry for those who pull [default: what ECR says]"),
+    ("ecr-kms-key", "ARN", "The KMS key that new repositories are encrypted with [default: ECR's own]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];
@@ -56,6 +60,9 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
 pub(super) const SWITCHES: &[(&str, &str)] = &[
     ("create-on-push", "A push to a repository that does not exist makes it"),
     ("trusted-proxy", "A TLS proxy stands in front: believe its X-Forwarded-Proto and X-Forwarded-For"),
+    ("registry-stream", "Blobs of ECR go through the server: for clients that can't reach S3"),
+    ("ecr-immutable-tags", "Tags of new repositories in ECR can't be moved"),
+    ("ecr-scan-on-push", "ECR scans each image that is pushed to a new repository"),
     ("aws-public-ip", "Tasks get a public address: their way to ECR without NAT and endpoints"),
     ("new-admin-token", "Make another admin token, print it, and keep it in DIR/admin-token: the way back in"),
     ("debug", "As `--log debug`"),

@@ -11,8 +11,10 @@ use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::owner::Owner;
 use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::ops::image::image_holders;
+use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::registry_store::Page;
 use layer0_registry::TaggedImage;
 use serde::Deserialize;
@@ -38,7 +40,7 @@ fn repository(app: &App, it: &Repository) -> wire::Repository {
         created_at: rfc3339(it.created),
         visibility: it.visibility.as_str().to_owned(),
         uri: format!("{}/{}", app.identity.registry_name, it.name),
-        backing_uri: format!("{}/{}", app.identity.registry.current, it.name),
+        backing_uri: app.identity.registry.uri_of(&it.name),
     }
 }
 
@@ -101,7 +103,20 @@ async fn create(
     };
     who.must(Action::Admin, (&name).into())?;
     let made = app.registry.repository_create(name, visibility).await?;
+    owner_ensure(&app, &made).await?;
     Ok(created(repository(&app, &made)))
+}
+
+/// A repository whose images lie elsewhere makes its owner too, which the data directory's store does by itself.
+async fn owner_ensure(app: &App, made: &Repository) -> Result<(), ApiError> {
+    if app.identity.registry.backing.is_none() {
+        return Ok(());
+    }
+    let (name, created) = (made.name.owner_name(), app.clock.now());
+    match app.access.owner_create(&Owner { name, created, quota_bytes: None, tag_rules: vec![] }).await {
+        Ok(()) | Err(AccessStoreError::Exists { .. }) => Ok(()),
+        Err(why) => Err(why.into()),
+    }
 }
 
 /// What the path behind the owner names.

@@ -41,6 +41,7 @@ pub(super) use self::logs::{LogEvent, Span, Stream};
 pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
 pub(super) use self::registry::{AskedBy, Lookup, Manifest};
+pub(super) use self::signed::endpoint_set;
 pub(super) use self::stacks::{Stack, StackWanted};
 
 /// The clients and their pace.

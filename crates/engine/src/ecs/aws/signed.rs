@@ -84,18 +84,10 @@ impl Sender {
         }
     }
 
-    /// Where a service is reached: what is set for it, or for all, else what AWS calls it. By the rule of the SDK's own clients:
-    /// what the program was told goes before what the environment says of one service.
+    /// Where a service is reached: what is set for it, or for all, else what AWS calls it.
     pub(super) fn place(&self, service: &'static str, id: &str, region: &str) -> Place {
-        let for_all = || self.sdk.endpoint_url().map(str::to_owned);
-        let for_it = || {
-            let key =
-                ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-            self.sdk.service_config().and_then(|config| config.load_config(key.ok()?))
-        };
-        let given =
-            if self.sdk.get_origin("endpoint_url").is_client_config() { for_all() } else { for_it().or_else(for_all) };
-        let endpoint = given.unwrap_or_else(|| format!("https://{service}.{region}.{}", domain(region)));
+        let endpoint =
+            endpoint_set(&self.sdk, id).unwrap_or_else(|| format!("https://{service}.{region}.{}", domain(region)));
         Place { service, region: region.to_owned(), endpoint }
     }
 
@@ -154,6 +146,17 @@ impl Sender {
         };
         tokio::time::timeout(self.try_max, answer).await.map_err(|_| BoxError::from("no answer in time"))?
     }
+}
+
+/// What was set to be a service, for it or for all of them. By the rule of the SDK's own clients: what the program was told goes
+/// before what the environment says of one service.
+pub(in crate::ecs) fn endpoint_set(sdk: &SdkConfig, id: &str) -> Option<String> {
+    let for_all = || sdk.endpoint_url().map(str::to_owned);
+    let for_it = || {
+        let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        sdk.service_config().and_then(|config| config.load_config(key.ok()?))
+    };
+    if sdk.get_origin("endpoint_url").is_client_config() { for_all() } else { for_it().or_else(for_all) }
 }
 
 /// All that the type of the components demands. Only the HTTP client, the time and the sleep are ever used.

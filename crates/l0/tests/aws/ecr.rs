@@ -1,0 +1,73 @@
+//! Images in ECR behind the registry of the instance: pushed by the friendly name with the instance's own token, run from where
+//! they really lie.
+
+use std::process::Command;
+
+use crate::cloud::Cloud;
+use crate::common::archive::archive;
+use crate::common::run::{Said, run};
+use crate::emulator::emulator;
+
+#[track_caller]
+fn refused(said: Said, why: &str) {
+    assert_ne!(said.code, Some(0), "{said:?}");
+    said.says(why);
+}
+
+#[test]
+fn pushed_by_the_friendly_name_and_run_by_the_backing_uri() {
+    let cloud = Cloud::with_registry("team/app");
+    let there = format!("{}/{}/team/app", emulator(), cloud.name);
+    let friendly = format!("{}/team/app:v1", cloud.address());
+    let push = |image: &str| run(cloud.command("docker").args(["push", "--quiet", image]), b"");
+
+    let mut import = cloud.command("docker");
+    import.args(["import", "--change", "ENTRYPOINT [\"/tool\"]", "--change", &format!("ENV OF={}", cloud.name)]);
+    run(import.arg(archive()).arg(&friendly), b"").ok();
+    // Nobody pushes without a token, nor into a repository that is not there.
+    refused(push(&friendly), "");
+    let (user, secret) = cloud.user_and_secret();
+    let mut login = cloud.command("docker");
+    run(login.args(["login", "--username", &user, "--password-stdin", &cloud.address()]), secret.as_bytes()).ok();
+    refused(push(&friendly), "l0 repository create team/app");
+
+    cloud.l0(&["repository", "create", "team/app"]).ok().says(&there);
+    // A creation whose answer was lost is made again.
+    cloud.l0(&["repository", "create", "team/app"]).ok().says(&there);
+    push(&friendly).ok();
+    cloud.l0(&["repository", "list"]).ok().says("team/app");
+    cloud.l0(&["image", "list", "team/app"]).ok().says("v1");
+    cloud.l0(&["image", "get", "team/app:v1"]).ok().says("linux/amd64");
+
+    cloud.l0(&["environment", "create", "dev"]).ok();
+    let container = serde_json::json!({
+        "name": "app",
+        "image": "registry.layer0.test/team/app:v1",
+        "command": ["print", "here I am", "sleep"],
+    });
+    let document = serde_json::json!({ "AWSEBDockerrunVersion": 2, "containerDefinitions": [container] });
+    let file = cloud.file("app.json", document.to_string());
+    let made = cloud.l0(&["deploy", "create", &file, "app"]).ok();
+    made.says(&format!("registry.layer0.test/team/app:v1 -> {there}:v1"));
+    cloud.l0(&["image", "check", "registry.layer0.test/team/app:v1", "--environment", "dev"]).ok().says(&there);
+    cloud.l0(&["service", "create", "dev", "app", "app:latest"]).ok().says("1 copy runs and is healthy");
+    assert_eq!(cloud.containers().len(), 1, "it was pulled from where it lies");
+    cloud.l0(&["service", "logs", "app"]).ok().says("here I am");
+    // What runs keeps its repository.
+    refused(cloud.l0(&["repository", "delete", "team/app", "--force"]), "app");
+
+    // The other way round: pulled by the friendly name what was pushed to the backing URI.
+    let direct = format!("{there}:v2");
+    run(Command::new("docker").args(["tag", &friendly, &direct]), b"").ok();
+    run(cloud.command("docker").args(["push", "--quiet", &direct]), b"").ok();
+    let second = format!("{}/team/app:v2", cloud.address());
+    run(cloud.command("docker").args(["pull", "--quiet", &second]), b"").ok();
+
+    cloud.l0(&["service", "delete", "app"]).ok();
+    cloud.l0(&["environment", "delete", "dev"]).ok();
+    refused(cloud.l0(&["repository", "delete", "team/app"]), "--force");
+    cloud.l0(&["repository", "delete", "team/app", "--force"]).ok();
+    for image in [&friendly, &second, &direct] {
+        drop(run(Command::new("docker").args(["rmi", "--force", image]), b""));
+    }
+}

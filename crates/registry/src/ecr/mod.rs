@@ -1,0 +1,227 @@
+//! Repositories whose bytes lie in ECR, behind the same front: the same users, tokens and rights, the same routes.
+//!
+//! ```text
+//! client ──/v2/team/app/…──▶ routes: who is it, may it?  ──/v2/PREFIX/team/app/…──▶ ECR's registry   token, upstream, replay, pace
+//!        ◀── answer in the specification's form, our names ── translate ◀───────────┘
+//! API    ──/repository/…───▶ repositories ────────────────────────────────────────▶ ECR's API        api
+//! ```
+//!
+//! - ECR is what there is: no list of repositories or images is kept beside it. What somebody pushes to the backing URI is
+//!   there under the friendly name at once.
+//! - Everything under the prefix can be reached by a friendly name, by those who have rights there. Deleted as a repository is
+//!   only what bears the instance's mark.
+//! - A caller is let in before anything of the request goes to ECR. The server's token goes to ECR alone; of the client's
+//!   request goes on only what is named in the routes.
+//!
+//! Choices and what was rejected: `docs/decisions/0011-ecr-registry.md`. Where ECR differs: `docs/ecr.md`.
+
+mod api;
+pub(crate) mod images;
+mod immutable;
+mod pace;
+pub(crate) mod replay;
+mod repositories;
+mod token;
+pub(crate) mod translate;
+pub(crate) mod upstream;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
+use layer0_domain::model::backing::{BackingPlace, PrefixError};
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::port::BoxError;
+use layer0_domain::port::clock::Clock;
+
+use self::api::Api;
+pub use self::immutable::TagRules;
+use self::pace::Pace;
+pub(crate) use self::pace::Taking;
+use self::token::Tokens;
+pub use self::token::{Fetched, TokenSource};
+use self::upstream::{Endpoint, Upstream};
+
+/// Tries of one call of ECR's API.
+const TRIES: u32 = 4;
+
+/// What new repositories are like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Template {
+    /// Whether tags may not be moved.
+    pub tags_immutable: bool,
+    /// Whether ECR looks at each pushed image.
+    pub scan_on_push: bool,
+    /// The KMS key that images are encrypted with; `None` for ECR's own (AES-256).
+    pub kms_key: Option<String>,
+}
+
+/// How the bytes of blobs reach clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Blobs {
+    /// From where ECR sends clients to (S3): they do not cross the server.
+    #[default]
+    Redirected,
+    /// Through the server, for clients that can't reach S3.
+    Streamed,
+}
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct EcrSettings {
+    /// What stands before the names of all repositories; empty for nothing.
+    pub prefix: String,
+    /// The registry's name for those who pull from it; `None` for what ECR says.
+    pub host: Option<String>,
+    /// What stands in for ECR's registry, for emulators: `http://127.0.0.1:4566`.
+    pub endpoint: Option<String>,
+    /// How the bytes of blobs reach clients.
+    pub blobs: Blobs,
+    /// What new repositories are like.
+    pub template: Template,
+}
+
+/// Why ECR can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum EcrError {
+    /// The prefix is none.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// What stands in for ECR is no address.
+    #[error("`{0}` is no address of a registry, such as `http://127.0.0.1:4566`")]
+    Endpoint(String),
+    /// No token is given, or TLS can't be used.
+    #[error("ECR lets this server not in")]
+    Closed(#[source] BoxError),
+}
+
+/// What else a repository gets when it is made: its policy.
+#[async_trait]
+pub trait Furnish: Send + Sync {
+    /// Gives the repository of this name in ECR what it needs. Called after each creation, and again when a creation is
+    /// repeated: a second call must change nothing.
+    ///
+    /// # Errors
+    /// The creation fails with it, and can be repeated.
+    async fn furnish(&self, repository: &RepositoryName, ecr_name: &str) -> Result<(), BoxError>;
+}
+
+/// ECR, as the backing of a registry. Clones are the same.
+#[derive(Clone)]
+pub struct Ecr {
+    parts: Arc<Parts>,
+}
+
+#[derive(Clone)]
+struct Parts {
+    api: Api,
+    upstream: Upstream,
+    place: BackingPlace,
+    /// The value of the mark on repositories.
+    instance: String,
+    template: Template,
+    blobs: Blobs,
+    pace: Arc<Pace>,
+    furnish: Option<Arc<dyn Furnish>>,
+    tag_rules: Option<Arc<dyn TagRules>>,
+}
+
+impl std::fmt::Debug for Ecr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ecr").field("place", &self.parts.place).finish_non_exhaustive()
+    }
+}
+
+impl Ecr {
+    /// Asks ECR for a token and for the registry's address, with the credentials of `sdk`.
+    ///
+    /// # Errors
+    /// A setting is wrong, or ECR does not let this server in.
+    pub async fn connect(sdk: &SdkConfig, settings: EcrSettings, clock: Arc<dyn Clock>) -> Result<Self, EcrError> {
+        // The adaptive retry makes a client that hardly calls wait for seconds after a single throttle.
+        let sdk = sdk.to_builder().retry_config(RetryConfig::standard().with_max_attempts(TRIES)).build();
+        let api = Api::new(aws_sdk_ecr::Client::new(&sdk));
+        let (token, address) = api.token().await.map_err(|error| EcrError::Closed(error.into()))?;
+        let (scheme, authority) = address_of(&address)?;
+        let name = authority.to_string();
+        let (scheme, authority) = match &settings.endpoint {
+            Some(endpoint) => address_of(endpoint)?,
+            None => (scheme, authority),
+        };
+        let host = HeaderValue::from_str(&name).map_err(|_| EcrError::Endpoint(address.clone()))?;
+        let place = BackingPlace::new(settings.host.unwrap_or(name), &settings.prefix)?;
+        let tokens = Tokens::new(Arc::new(api.clone()), clock).holding(&token).map_err(EcrError::Closed)?;
+        let upstream = Upstream::new(Endpoint { scheme, authority, host }, tokens).map_err(EcrError::Closed)?;
+        let (template, blobs, pace) = (settings.template, settings.blobs, Arc::new(Pace::new()));
+        let instance = String::new();
+        let parts = Parts { api, upstream, place, instance, template, blobs, pace, furnish: None, tag_rules: None };
+        Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// The same, which marks what it makes as this instance's.
+    #[must_use]
+    pub fn of_instance(self, instance: impl Into<String>) -> Self {
+        let instance = instance.into();
+        Self { parts: Arc::new(Parts { instance, ..Parts::clone(&self.parts) }) }
+    }
+
+    /// The same, which gives new repositories what else they need.
+    #[must_use]
+    pub fn furnished_by(self, furnish: Arc<dyn Furnish>) -> Self {
+        Self { parts: Arc::new(Parts { furnish: Some(furnish), ..Parts::clone(&self.parts) }) }
+    }
+
+    /// The same, which keeps to the owners' rules of immutable tags.
+    #[must_use]
+    pub fn ruled_by(self, rules: Arc<dyn TagRules>) -> Self {
+        Self { parts: Arc::new(Parts { tag_rules: Some(rules), ..Parts::clone(&self.parts) }) }
+    }
+
+    /// Where the repositories lie.
+    #[must_use]
+    pub fn place(&self) -> &BackingPlace {
+        &self.parts.place
+    }
+
+    /// The way to ECR's registry.
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.parts.upstream
+    }
+
+    /// How the bytes of blobs reach clients.
+    pub(crate) fn blobs(&self) -> Blobs {
+        self.parts.blobs
+    }
+
+    /// Waits until ECR may be given one more.
+    pub(crate) async fn turn(&self, what: Taking) {
+        self.parts.pace.turn(what).await;
+    }
+}
+
+/// Scheme and authority of an address.
+fn address_of(text: &str) -> Result<(Scheme, Authority), EcrError> {
+    let wrong = || EcrError::Endpoint(text.to_owned());
+    let parts = text.parse::<Uri>().map_err(|_| wrong())?.into_parts();
+    match (parts.scheme, parts.authority) {
+        (Some(scheme), Some(authority)) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => Ok((scheme, authority)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host() {
+        let (scheme, authority) = address_of("http://127.0.0.1:4566/").expect("an address");
+        assert_eq!((scheme, authority.as_str()), (Scheme::HTTP, "127.0.0.1:4566"));
+        for wrong in ["127.0.0.1:4566", "ftp://host", "http://", "", "/v2/"] {
+            assert!(address_of(wrong).is_err(), "{wrong}");
+        }
+    }
+}

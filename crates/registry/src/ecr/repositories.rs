@@ -1,0 +1,184 @@
+//! Repositories of the instance, which are ECR's under the prefix.
+
+use std::time::Duration;
+
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
+use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+
+use super::Ecr;
+use super::api::{ApiError, Seen};
+
+/// How long a repository that was just made may take until ECR finds it, and how often it is looked for.
+const SEEN_TRIES: u32 = 20;
+const SEEN_EVERY: Duration = Duration::from_millis(250);
+
+impl Ecr {
+    /// Makes a repository, or finds that this instance has made it: what a crash left half done is finished by the same
+    /// request once more.
+    ///
+    /// # Errors
+    /// `Refused` for a public one, for a name that ECR does not take, and for one that is there already and not this
+    /// instance's; `Failed`.
+    pub(crate) async fn repository_create(
+        &self,
+        name: RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
+        private_only(visibility)?;
+        let parts = &self.parts;
+        let theirs = parts.place.path_of(&name);
+        let made = match parts.api.repository_create(&theirs, &parts.template, &parts.instance).await.map_err(failed)? {
+            Some(made) => {
+                tracing::info!(repository.name = %name, "made repository {theirs} in ECR for {name}");
+                made
+            }
+            None => self.own(&name).await?.ok_or_else(|| RegistryStoreError::Refused {
+                why: format!(
+                    "`{theirs}` is in ECR already, and was not made by this instance; it can be used as {name} as it is"
+                ),
+            })?,
+        };
+        if let Some(furnish) = &parts.furnish {
+            let furnished = furnish.furnish(&name, &theirs).await;
+            furnished.map_err(|source| RegistryStoreError::Failed { source })?;
+        }
+        Ok(repository(name, &made))
+    }
+
+    /// Waits until ECR finds a repository that was just made: that takes a moment (containers-roadmap, and every tool that
+    /// makes repositories).
+    pub(crate) async fn repository_await(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        for _ in 0..SEEN_TRIES {
+            if self.seen(name).await?.is_some() {
+                return Ok(());
+            }
+            tokio::time::sleep(SEEN_EVERY).await;
+        }
+        Err(RegistryStoreError::RepositoryMissing(name.clone()))
+    }
+
+    /// As ECR describes it.
+    async fn seen(&self, name: &RepositoryName) -> Result<Option<Seen>, RegistryStoreError> {
+        self.parts.api.repository_get(&self.parts.place.path_of(name)).await.map_err(failed)
+    }
+
+    /// The same, when it bears the mark of this instance.
+    async fn own(&self, name: &RepositoryName) -> Result<Option<Seen>, RegistryStoreError> {
+        let Some(seen) = self.seen(name).await? else { return Ok(None) };
+        let is_ours = self.parts.api.is_marked(&seen, &self.parts.instance).await.map_err(failed)?;
+        Ok(is_ours.then_some(seen))
+    }
+
+    /// Nothing of a repository in ECR can be changed here.
+    ///
+    /// # Errors
+    /// `Refused` for what can't be, `RepositoryMissing`, `Failed`.
+    pub(crate) async fn repository_update(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
+        private_only(visibility)?;
+        let found = self.repository_get(name).await?;
+        found.ok_or_else(|| RegistryStoreError::RepositoryMissing(name.clone()))
+    }
+
+    /// One repository.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub(crate) async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
+        Ok(self.seen(name).await?.map(|seen| repository(name.clone(), &seen)))
+    }
+
+    /// Repositories in byte order of their names, of one owner or of all. ECR gives them in pages of a thousand, and all of
+    /// the registry.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub(crate) async fn repository_list(
+        &self,
+        owner: Option<&str>,
+        page: Page,
+    ) -> Result<Vec<Repository>, RegistryStoreError> {
+        let all = self.parts.api.repository_list().await.map_err(failed)?;
+        let ours = |seen: &Seen| Some(repository(self.parts.place.repository_at(&seen.name)?, seen));
+        let wanted = |it: &Repository| {
+            owner.is_none_or(|owner| it.name.owner() == owner)
+                && page.after.as_deref().is_none_or(|after| it.name.as_str() > after)
+        };
+        let mut found: Vec<Repository> = all.iter().filter_map(ours).filter(wanted).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found.truncate(page.most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX)));
+        Ok(found)
+    }
+
+    /// Deletes a repository that this instance has made; with images inside only when `only_empty` is not wanted.
+    ///
+    /// # Errors
+    /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` of any of its tags, `Refused` for one that is not this
+    /// instance's, `Failed`.
+    pub(crate) async fn repository_delete(
+        &self,
+        name: &RepositoryName,
+        only_empty: bool,
+    ) -> Result<(), RegistryStoreError> {
+        let parts = &self.parts;
+        let missing = || RegistryStoreError::RepositoryMissing(name.clone());
+        let seen = self.seen(name).await?.ok_or_else(missing)?;
+        if !parts.api.is_marked(&seen, &parts.instance).await.map_err(failed)? {
+            return Err(RegistryStoreError::Refused {
+                why: format!(
+                    "`{}` was not made by this instance, so it is not deleted here: `aws ecr delete-repository --repository-name {}`",
+                    seen.name, seen.name
+                ),
+            });
+        }
+        self.all_may_go(name).await?;
+        match parts.api.repository_delete(&seen.name, !only_empty).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_missing() => Err(missing()),
+            Err(error) if error.is_not_empty() => {
+                let manifests = parts.api.images_count(&seen.name).await.map_err(failed)?;
+                Err(RegistryStoreError::RepositoryNotEmpty { repository: name.clone(), manifests })
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Takes a tag away, or a manifest with all its tags. Answers whether it was there.
+    ///
+    /// # Errors
+    /// `TagImmutable`, `Refused`, `Failed`.
+    pub(crate) async fn image_delete(
+        &self,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<bool, RegistryStoreError> {
+        self.may_go(name, reference).await?;
+        self.parts.api.image_delete(&self.parts.place.path_of(name), reference).await.map_err(failed)
+    }
+}
+
+/// Nobody could be let in to ECR without a credential but through the server, which is not there yet.
+fn private_only(visibility: Visibility) -> Result<(), RegistryStoreError> {
+    match visibility {
+        Visibility::Private => Ok(()),
+        Visibility::Public => Err(RegistryStoreError::Refused {
+            why: "a repository whose images lie in ECR is private: grant those who are to pull from it the right to"
+                .to_owned(),
+        }),
+    }
+}
+
+fn repository(name: RepositoryName, seen: &Seen) -> Repository {
+    Repository { name, created: seen.created, visibility: Visibility::Private }
+}
+
+pub(super) fn failed(error: ApiError) -> RegistryStoreError {
+    if error.is_refused() {
+        return RegistryStoreError::Refused { why: format!("ECR refuses it: {}", error.words()) };
+    }
+    RegistryStoreError::Failed { source: error.into() }
+}

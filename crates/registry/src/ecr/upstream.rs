@@ -1,0 +1,240 @@
+//! Requests to ECR's own registry (`/v2/…`), streamed both ways: with the server's token, which is renewed when ECR does
+//! not take it, and again when ECR is busy.
+//!
+//! Nothing of the client's request goes along but what is handed over here by name, and nothing of the answer comes back
+//! to the client but what the routes take out of it: neither sees the credential of the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{AUTHORIZATION, HOST, RETRY_AFTER, USER_AGENT};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use layer0_domain::port::BoxError;
+
+use super::replay::{Broken, Replay};
+use super::token::{TokenError, Tokens};
+
+/// How long a connection may take to come about.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// How long ECR may take for the head of an answer, from when it has all of the request: the end of a large layer is
+/// checked then.
+const ANSWER_MAX: Duration = Duration::from_secs(300);
+/// Connections that nobody uses are kept for so long. ECR closes them after a minute.
+const IDLE_MAX: Duration = Duration::from_secs(50);
+/// Tries of one request while ECR is busy or can't be reached.
+const TRIES: u32 = 6;
+/// The first wait before a repetition; each next one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait that ECR may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Why ECR gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("ECR can't be reached")]
+    Away(#[source] BoxError),
+    #[error("ECR did not answer in time")]
+    Late,
+    /// ECR did not take what can't be sent again.
+    #[error("ECR did not take the request ({0}), and its content can't be sent again")]
+    Spent(StatusCode),
+    /// The client's side ended.
+    #[error("the client's body did not come to its end")]
+    Client(Broken),
+}
+
+/// Where ECR's registry is.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// How it is spoken to.
+    pub(crate) scheme: Scheme,
+    /// Where connections go.
+    pub(crate) authority: Authority,
+    /// What the registry is called: the `Host` of requests.
+    pub(crate) host: HeaderValue,
+}
+
+/// One request.
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    /// `None` for none.
+    pub(crate) body: Option<Replay>,
+}
+
+impl Question {
+    /// One without a body.
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), headers: HeaderMap::new(), body: None }
+    }
+
+    /// The same with a header of the client's, where it has one.
+    pub(crate) fn with(mut self, name: http::HeaderName, value: Option<&HeaderValue>) -> Self {
+        if let Some(value) = value {
+            self.headers.insert(name, value.clone());
+        }
+        self
+    }
+
+    /// The same with a body.
+    pub(crate) fn body(mut self, body: Replay) -> Self {
+        self.body = Some(body);
+        self
+    }
+}
+
+/// The way to ECR's registry.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    http: Client<HttpsConnector<HttpConnector>, Body>,
+    endpoint: Arc<Endpoint>,
+    tokens: Tokens,
+}
+
+impl Upstream {
+    /// # Errors
+    /// This machine has no certificates that TLS could be trusted by.
+    pub(crate) fn new(endpoint: Endpoint, tokens: Tokens) -> Result<Self, BoxError> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(CONNECT_MAX));
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(Duration::from_secs(30)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let http = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Ok(Self { http, endpoint: Arc::new(endpoint), tokens })
+    }
+
+    /// Whether an address is ECR's registry itself.
+    pub(crate) fn is_here(&self, uri: &Uri) -> bool {
+        let host = self.endpoint.host.as_bytes();
+        uri.authority().is_none_or(|it| *it == self.endpoint.authority || it.as_str().as_bytes() == host)
+    }
+
+    /// Asks ECR. An answer that says that ECR is busy, or does not take the token, is not given back unless it can't be
+    /// helped: then it becomes an error.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Response<Incoming>, UpstreamError> {
+        let Question { method, path, headers, body } = question;
+        let uri = Uri::builder()
+            .scheme(self.endpoint.scheme.clone())
+            .authority(self.endpoint.authority.clone())
+            .path_and_query(path)
+            .build()
+            .map_err(|error| UpstreamError::Away(error.into()))?;
+        let mut token = self.tokens.current().await?;
+        let mut is_renewed = false;
+        let mut wait = FIRST_WAIT;
+        let mut tried = 0;
+        loop {
+            let mut head = headers.clone();
+            head.insert(HOST, self.endpoint.host.clone());
+            head.insert(AUTHORIZATION, token.header.clone());
+            tried += 1;
+            let answer = match self.once(&method, &uri, head, body.as_ref()).await {
+                Ok(answer) => answer,
+                // A connection that broke may have done its work; only what may be done twice is done again.
+                Err(UpstreamError::Away(source)) => {
+                    let again = tried < TRIES && (may_repeat(&method) || is_connect(&source)) && can_again(&body);
+                    if !again {
+                        return Err(UpstreamError::Away(source));
+                    }
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(WAIT_MAX);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let status = answer.status();
+            match status {
+                // ECR says of an expired token that it is denied.
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_renewed => {
+                    let Some(other) = self.tokens.instead_of(&token).await? else { return Ok(answer) };
+                    if !can_again(&body) {
+                        return Err(UpstreamError::Spent(status));
+                    }
+                    token = other;
+                    is_renewed = true;
+                }
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if tried < TRIES => {
+                    if !can_again(&body) {
+                        return Err(UpstreamError::Spent(status));
+                    }
+                    let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                    tokio::time::sleep(asked.map_or(wait, Duration::from_secs).min(WAIT_MAX)).await;
+                    wait = (wait * 2).min(WAIT_MAX);
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        mut headers: HeaderMap,
+        body: Option<&Replay>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("layer0/", env!("CARGO_PKG_VERSION"))));
+        let content = match body {
+            None => Body::empty(),
+            Some(body) => body.attempt().ok_or(UpstreamError::Late)?,
+        };
+        let mut request = Request::new(content);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers;
+        let answer = self.http.request(request);
+        let late = async {
+            if let Some(body) = body {
+                body.ended().await;
+            }
+            tokio::time::sleep(ANSWER_MAX).await;
+        };
+        tokio::select! {
+            answer = answer => answer.map_err(|error| match body.and_then(Replay::broken) {
+                Some(broken) => UpstreamError::Client(broken),
+                None => UpstreamError::Away(error.into()),
+            }),
+            () = late => Err(UpstreamError::Late),
+        }
+    }
+
+    /// Fetches from where ECR has redirected to. That is another host: nothing of the credential goes there.
+    pub(crate) async fn fetch(&self, uri: Uri, headers: HeaderMap) -> Result<Response<Incoming>, UpstreamError> {
+        self.once(&Method::GET, &uri, headers, None).await
+    }
+}
+
+/// Whether a request may be made twice (RFC 9110, section 9.2.2). A `PUT` that ends an upload may not: the second one finds no
+/// upload.
+fn may_repeat(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn can_again(body: &Option<Replay>) -> bool {
+    body.as_ref().is_none_or(Replay::is_kept)
+}
+
+/// Whether no connection came about, so that nothing was sent.
+fn is_connect(error: &BoxError) -> bool {
+    error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(hyper_util::client::legacy::Error::is_connect)
+}

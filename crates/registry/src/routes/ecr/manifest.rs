@@ -1,0 +1,159 @@
+//! `/v2/<name>/manifests/<reference>` of a repository in ECR.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
+use http::{HeaderName, Method, StatusCode};
+use layer0_domain::model::access::{Action, Caller};
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::ManifestRef;
+
+use super::{copy, make_for_push, not_here};
+use crate::ecr::images::{ACCEPTED, refusal, streamed};
+use crate::ecr::replay::Replay;
+use crate::ecr::upstream::Question;
+use crate::ecr::{Ecr, Taking};
+use crate::error::RegistryError;
+use crate::registry::Registry;
+use crate::routes::manifest::{Pushed, may_delete, may_push, parse, pushed, shown};
+use crate::routes::{Ask, CONTENT_DIGEST, empty, etag, not_modified};
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+pub(super) async fn serve(
+    registry: &Registry,
+    ecr: &Ecr,
+    ask: &Ask,
+    body: Body,
+    name: &str,
+    reference: &str,
+) -> Result<Response, RegistryError> {
+    match ask.method {
+        Method::GET | Method::HEAD => {
+            let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
+            get(registry, ecr, ask, &name, parse(reference)?).await
+        }
+        Method::PUT => {
+            let (name, caller) = registry.admit(ask, name, &[Action::Pull, Action::Push], None).await?;
+            put(registry, ecr, ask, body, name, &caller, parse(reference)?).await
+        }
+        Method::DELETE => {
+            let (name, caller) = registry.admit(ask, name, &[Action::Delete], None).await?;
+            let reference = parse(reference)?;
+            may_delete(&caller, &name, &reference)?;
+            if registry.manifest_remove(&name, &reference).await? {
+                return Ok(empty(StatusCode::ACCEPTED, []));
+            }
+            Err(registry.missing_in(&name, RegistryError::ManifestUnknown(shown(&reference))).await)
+        }
+        _ => Err(RegistryError::Method { allow: "GET, HEAD, PUT, DELETE" }),
+    }
+}
+
+async fn get(
+    registry: &Registry,
+    ecr: &Ecr,
+    ask: &Ask,
+    name: &RepositoryName,
+    reference: ManifestRef,
+) -> Result<Response, RegistryError> {
+    let path = ecr.path(name, &format!("manifests/{}", shown(&reference)));
+    let mut question = Question::new(ask.method.clone(), path);
+    // ECR looks at it: what it can't give in an accepted form is not there.
+    for accepted in ask.headers.get_all(ACCEPT) {
+        question.headers.append(ACCEPT, accepted.clone());
+    }
+    let wildcard = |value: &HeaderValue| value.as_bytes() == b"*/*";
+    if question.headers.get_all(ACCEPT).iter().all(wildcard) {
+        question.headers.insert(ACCEPT, ACCEPTED);
+    }
+    let answer = ecr.upstream().ask(question).await?;
+    if answer.status() != StatusCode::OK {
+        return Err(not_here(refusal(answer).await?, name, RegistryError::ManifestUnknown(shown(&reference))));
+    }
+    let told = answer.headers().get(CONTENT_DIGEST).and_then(|value| Digest::parse(value.to_str().ok()?).ok());
+    let digest = match (&reference, told) {
+        (ManifestRef::Digest(digest), _) => Some(digest.clone()),
+        (ManifestRef::Tag(_), told) => told,
+    };
+    if let Some(digest) = digest.as_ref().filter(|digest| ask.has_already(digest)) {
+        return Ok(not_modified(digest));
+    }
+    let known = digest.map(|digest| [(ETAG, etag(&digest)), (CONTENT_DIGEST, digest.to_string())]);
+    let mut response = empty(StatusCode::OK, known.into_iter().flatten());
+    copy(&mut response, &answer, &[CONTENT_TYPE, CONTENT_LENGTH]);
+    if ask.method == Method::GET {
+        *response.body_mut() = registry.while_pulled(ask, name, streamed(answer));
+    }
+    Ok(response)
+}
+
+async fn put(
+    registry: &Registry,
+    ecr: &Ecr,
+    ask: &Ask,
+    body: Body,
+    name: RepositoryName,
+    caller: &Caller,
+    reference: ManifestRef,
+) -> Result<Response, RegistryError> {
+    let tags = may_push(ask, caller, &name, &reference)?;
+    let Pushed { document, bytes, digest } = pushed(ask, body, &reference, registry.parts().config.body_idle).await?;
+    for tag in &tags {
+        ecr.may_point(&name, tag, &digest).await?;
+    }
+    let places = match &reference {
+        ManifestRef::Tag(tag) => vec![tag.clone()],
+        // ECR points one tag at a time.
+        ManifestRef::Digest(digest) if tags.is_empty() => vec![digest.to_string()],
+        ManifestRef::Digest(_) => tags.clone(),
+    };
+    let mut subject = None;
+    for place in &places {
+        subject = put_at(registry, ecr, &name, place, &document.media_type, &bytes).await?;
+    }
+    tracing::info!(repository.name = %name, manifest.digest = %digest, manifest.tags = ?tags, "stored manifest {digest} in {name} as {}, in ECR", shown(&reference));
+    // ECR sends no location.
+    let mut headers = vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
+    headers.extend(subject.map(|subject| (SUBJECT, subject)));
+    if matches!(reference, ManifestRef::Digest(_)) {
+        headers.extend(tags.into_iter().map(|tag| (TAG, tag)));
+    }
+    Ok(empty(StatusCode::CREATED, headers))
+}
+
+/// Puts a manifest under one tag, or its digest; answers the subject that ECR has taken note of.
+async fn put_at(
+    registry: &Registry,
+    ecr: &Ecr,
+    name: &RepositoryName,
+    place: &str,
+    media_type: &str,
+    bytes: &Bytes,
+) -> Result<Option<String>, RegistryError> {
+    let mut was_made = false;
+    loop {
+        ecr.turn(Taking::Manifest).await;
+        let question = Question::new(Method::PUT, ecr.path(name, &format!("manifests/{place}")))
+            .with(CONTENT_TYPE, HeaderValue::from_str(media_type).ok().as_ref())
+            .with(CONTENT_LENGTH, Some(&HeaderValue::from(bytes.len())))
+            .body(Replay::of(bytes.clone()));
+        let answer = ecr.upstream().ask(question).await?;
+        if answer.status().is_success() {
+            let subject = answer.headers().get(SUBJECT).and_then(|value| value.to_str().ok());
+            return Ok(subject.map(str::to_owned));
+        }
+        let refusal = refusal(answer).await?;
+        if refusal.code != "NAME_UNKNOWN" {
+            return Err(refusal.into_error());
+        }
+        if was_made {
+            return Err(RegistryError::NameUnknown(name.clone()));
+        }
+        make_for_push(registry, ecr, name).await?;
+        was_made = true;
+    }
+}

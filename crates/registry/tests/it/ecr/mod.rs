@@ -1,0 +1,9 @@
+//! Repositories in ECR, behind the front that all repositories have.
+
+mod fake;
+mod pull;
+mod push;
+mod repositories;
+mod rights;
+mod stage;
+mod token;

@@ -1,0 +1,103 @@
+//! Repositories as the API makes, lists and deletes them, and what a deploy learns of their images.
+
+use layer0_domain::model::image::ImageRef;
+use layer0_domain::model::registry::{ManifestRef, Visibility};
+use layer0_domain::port::image_source::{ImageSource, SourceAnswer};
+use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use layer0_registry::ecr::EcrSettings;
+
+use super::fake::HOST_NAME;
+use super::stage::{Otherwise, Stage};
+use crate::common::name;
+
+async fn prefixed() -> Stage {
+    let settings = EcrSettings { prefix: "l0".to_owned(), ..EcrSettings::default() };
+    Stage::with(Otherwise { settings, ..Otherwise::default() }).await
+}
+
+#[tokio::test]
+async fn a_repository_is_made_once_and_found_when_made_again() {
+    let stage = prefixed().await;
+    let create = || stage.registry.repository_create(name("team/app"), Visibility::Private);
+    let made = create().await.unwrap();
+    assert_eq!(made.name, name("team/app"));
+    // The answer was lost, say: the same request finds what it made.
+    assert_eq!(create().await.unwrap(), made);
+    stage.ecr.repository("l0/team/theirs").await;
+    let refused = stage.registry.repository_create(name("team/theirs"), Visibility::Private).await.unwrap_err();
+    assert!(matches!(&refused, RegistryStoreError::Refused { why } if why.contains("l0/team/theirs")), "{refused}");
+    let public = stage.registry.repository_create(name("team/open"), Visibility::Public).await.unwrap_err();
+    assert!(matches!(public, RegistryStoreError::Refused { .. }), "{public}");
+}
+
+#[tokio::test]
+async fn only_what_is_under_the_prefix_is_listed() {
+    let stage = prefixed().await;
+    for theirs in ["l0/team/b", "l0/team/a", "l0/other/c", "team/outside", "l0x/team/outside"] {
+        stage.ecr.repository(theirs).await;
+    }
+    let list = async |owner, page| {
+        let found = stage.registry.repository_list(owner, page).await.unwrap();
+        found.into_iter().map(|it| it.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, Page::default()).await, ["other/c", "team/a", "team/b"]);
+    assert_eq!(list(Some("team"), Page::default()).await, ["team/a", "team/b"]);
+    assert_eq!(list(None, Page { after: Some("other/c".to_owned()), most: Some(1) }).await, ["team/a"]);
+    assert!(stage.registry.repository_get(&name("team/a")).await.unwrap().is_some());
+    assert!(stage.registry.repository_get(&name("team/none")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_repository_with_images_goes_by_force_and_nobody_elses_at_all() {
+    let stage = prefixed().await;
+    stage.registry.repository_create(name("team/app"), Visibility::Private).await.unwrap();
+    stage.client.push_image("team/app", "1", "layer").await;
+    let full = stage.registry.repository_delete(&name("team/app"), true).await.unwrap_err();
+    assert!(matches!(full, RegistryStoreError::RepositoryNotEmpty { manifests: 1, .. }), "{full}");
+    stage.registry.repository_delete(&name("team/app"), false).await.unwrap();
+    let gone = stage.registry.repository_delete(&name("team/app"), false).await.unwrap_err();
+    assert!(matches!(gone, RegistryStoreError::RepositoryMissing(_)), "{gone}");
+    stage.ecr.repository("l0/team/theirs").await;
+    let theirs = stage.registry.repository_delete(&name("team/theirs"), false).await.unwrap_err();
+    assert!(matches!(theirs, RegistryStoreError::Refused { .. }), "{theirs}");
+    assert!(stage.registry.repository_get(&name("team/theirs")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_image_is_described_by_where_it_lies() {
+    let stage = prefixed().await;
+    stage.ecr.repository("l0/team/app").await;
+    let (_, digest) = stage.client.push_image("team/app", "v1.10", "layer").await;
+    stage.client.push_image("team/app", "v1.9", "another").await;
+    let describe = async |image: &str| stage.registry.describe(&ImageRef::parse(image).unwrap()).await.unwrap();
+    let SourceAnswer::Found(found) = describe(&format!("{HOST_NAME}/l0/team/app:v1.10")).await else {
+        panic!("it is there")
+    };
+    assert_eq!(found.digest, digest);
+    assert_eq!(found.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(), ["linux/amd64"]);
+    let by_digest = describe(&format!("{HOST_NAME}/l0/team/app@{digest}")).await;
+    assert_eq!(by_digest, SourceAnswer::Found(found));
+    assert_eq!(
+        describe(&format!("{HOST_NAME}/l0/team/app:v2")).await,
+        SourceAnswer::NoImage { tags: vec!["v1.10".to_owned(), "v1.9".to_owned()], visibility: Visibility::Private }
+    );
+    assert_eq!(describe(&format!("{HOST_NAME}/l0/team/none:1")).await, SourceAnswer::NoRepository);
+    for foreign in [format!("{HOST_NAME}/team/app:1"), "registry.example.com/l0/team/app:1".to_owned()] {
+        assert_eq!(describe(&foreign).await, SourceAnswer::NotOurs, "{foreign}");
+    }
+    let image = ImageRef::parse(&format!("{HOST_NAME}/l0/team/app:v1.10")).unwrap();
+    assert!(stage.registry.credential(&image).await.unwrap().is_none(), "the role pulls, no credential is given away");
+}
+
+#[tokio::test]
+async fn images_are_shown_by_tag() {
+    let stage = Stage::start().await;
+    let (_, digest) = stage.client.push_image("team/app", "1", "layer").await;
+    let image = stage.registry.image_get(&name("team/app"), &ManifestRef::Tag("1".to_owned())).await.unwrap();
+    let image = image.expect("it is there");
+    assert_eq!((image.tag.as_str(), &image.digest), ("1", &digest));
+    assert!(image.size > 5 && image.missing.is_empty(), "{image:?}");
+    let tags = stage.registry.tag_list(&name("team/app"), Page::default()).await.unwrap();
+    assert_eq!(tags, Some(vec!["1".to_owned()]));
+    assert!(stage.registry.tag_list(&name("team/none"), Page::default()).await.unwrap().is_none());
+}
