@@ -44,6 +44,8 @@ mod config;
 mod content;
 pub mod disk;
 mod download;
+#[cfg(feature = "ecr")]
+pub mod ecr;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -1,0 +1,5 @@
+//! ECR.
+
+mod policies;
+
+pub use policies::{EcrClient, EcrPolicies};
