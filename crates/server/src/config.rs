@@ -3,6 +3,7 @@
 mod args;
 mod aws;
 mod file;
+mod grants;
 mod page;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use layer0_domain::model::image_map::{ImageMap, MapRule};
 
 pub(crate) use args::{Asked, ParsedArgs, parse};
 pub(crate) use aws::AwsConfig;
+pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
@@ -73,6 +75,14 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "LAYER0_AWS_RATE",
         "how fast AWS is called: 2 is twice as fast as usual, 0.5 half as fast (flag `--aws-rate`, key `aws_rate`)",
+    ),
+    (
+        "LAYER0_ACCOUNT_GRANTS",
+        "`on`: account grants are written into the policies of the account's ECR registry, and kept true; `report-only`: what comes undone is only reported; `off` (flag `--account-grants`, key `account_grants`)",
+    ),
+    (
+        "LAYER0_ACCOUNT_GRANTS_EVERY",
+        "how many minutes pass between two looks at all policies (flag `--account-grants-every`, key `account_grants_every`)",
     ),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
@@ -139,6 +149,8 @@ pub(crate) struct Config {
     pub(crate) public_address: Option<String>,
     /// The account on AWS.
     pub(crate) aws: AwsConfig,
+    /// Account grants.
+    pub(crate) grants: GrantsConfig,
     /// What is logged.
     pub(crate) log: String,
     /// How it looks.
@@ -302,6 +314,7 @@ impl Config {
             },
             engine,
             aws,
+            grants: GrantsConfig::load(&find, engine)?,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,

@@ -48,6 +48,12 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("aws-public-subnets", "IDS", "Subnets for public load balancers, separated by commas"),
     ("aws-execution-role", "ARN", "The role that pulls images and writes logs, for deploys that name none"),
     ("aws-rate", "TIMES", "How fast AWS is called: 2 is twice as fast as usual, for an account with higher limits"),
+    (
+        "account-grants",
+        "KIND",
+        "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: off]",
+    ),
+    ("account-grants-every", "MINUTES", "From one look at all these policies to the next [default: 15]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];

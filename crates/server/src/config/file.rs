@@ -31,6 +31,8 @@ pub(super) struct FileConfig {
     aws_execution_role: Option<String>,
     aws_public_ip: Option<bool>,
     aws_rate: Option<f64>,
+    account_grants: Option<String>,
+    account_grants_every: Option<u64>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -77,6 +79,8 @@ impl FileConfig {
             "aws_execution_role" => self.aws_execution_role.clone(),
             "aws_public_ip" => self.aws_public_ip.map(|on| on.to_string()),
             "aws_rate" => self.aws_rate.map(|times| times.to_string()),
+            "account_grants" => self.account_grants.clone(),
+            "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
             "log" => self.log.clone(),
             "log_format" => self.log_format.clone(),
             _ => None,
