@@ -47,7 +47,7 @@ impl Stage for OnFake {
 
 #[tokio::test]
 async fn the_suite_holds() {
-    suite::run_all(async || Box::new(OnFake::new().await)).await;
+    suite::run_all(async || Box::new(OnFake::new().await) as Box<dyn Stage>).await;
 }
 
 /// Names that nobody can have granted are passed over: those of one component.
