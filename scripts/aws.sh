@@ -39,6 +39,8 @@ say "the configuration of a server that knows AWS"
 cargo test --locked --package layer0-server --features aws --lib config
 say "the calls that the built program makes, on the fake AWS"
 cargo test --locked --package l0 --features aws --test calls
+say "the policies of repositories, on the fake AWS and on an emulator"
+cargo test --locked --package layer0-registry --features aws-e2e --test ecr --test aws
 say "the engine, on emulators"
 cargo test --locked --package layer0-engine --features aws-e2e --test emulators
 say "the state in DynamoDB"

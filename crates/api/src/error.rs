@@ -67,6 +67,8 @@ codes! {
     TagRuleDoesNotExist = 404,
     /// No map rule with this prefix.
     MapRuleDoesNotExist = 404,
+    /// No such account grant.
+    GrantDoesNotExist = 404,
     /// No such tag on the entity.
     TagDoesNotExist = 404,
     /// No such route.

@@ -13,6 +13,7 @@ use crate::error::{CliError, Exit};
 use crate::settings::Output;
 
 pub(crate) mod access_rows;
+pub(crate) mod account_rows;
 pub(crate) mod lines;
 pub(crate) mod rows;
 pub(crate) mod table;

@@ -13,6 +13,7 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
+use crate::grants::Grants;
 use crate::reconcile::tell::Told;
 use crate::reconcile::{Leases, Nudge};
 use crate::routes::Rendered;
@@ -57,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) told: Arc<Told>,
     /// The sweep of strays that an admin asked for.
     pub(crate) sweeping: Sweeping,
+    /// Account grants, and what writes them down.
+    pub(crate) grants: Grants,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// What the instance is called and where it is.

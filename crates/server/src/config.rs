@@ -4,6 +4,7 @@ mod args;
 mod aws;
 mod ecr;
 mod file;
+mod grants;
 mod page;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use layer0_domain::model::image_map::{ImageMap, MapRule};
 pub(crate) use args::{Asked, ParsedArgs, parse};
 pub(crate) use aws::AwsConfig;
 pub(crate) use ecr::EcrConfig;
+pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
@@ -95,6 +97,13 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "`true`: ECR scans what is pushed to new repositories (flag `--ecr-scan-on-push`, key `ecr_scan_on_push`)",
     ),
     ("LAYER0_ECR_KMS_KEY", "the KMS key of new repositories (flag `--ecr-kms-key`, key `ecr_kms_key`)"),
+        "LAYER0_ACCOUNT_GRANTS",
+        "`on`: account grants are written into the policies of the account's ECR registry, and kept true; `report-only`: what comes undone is only reported; `off` (flag `--account-grants`, key `account_grants`)",
+    ),
+    (
+        "LAYER0_ACCOUNT_GRANTS_EVERY",
+        "how many minutes pass between two looks at all policies (flag `--account-grants-every`, key `account_grants_every`)",
+    ),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
     ("LAYER0_DEBUG", "`true`: as `--log debug`"),
@@ -162,6 +171,8 @@ pub(crate) struct Config {
     pub(crate) aws: AwsConfig,
     /// Images in ECR; `None` for the data directory.
     pub(crate) ecr: Option<EcrConfig>,
+    /// Account grants.
+    pub(crate) grants: GrantsConfig,
     /// What is logged.
     pub(crate) log: String,
     /// How it looks.
@@ -327,6 +338,7 @@ impl Config {
             engine,
             aws,
             ecr,
+            grants: GrantsConfig::load(&find, engine)?,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,

@@ -313,6 +313,10 @@ impl From<OpsError> for ApiError {
             OpsError::MapRuleMissing { fixed: false, .. } => {
                 ApiError::new(ErrorCode::MapRuleDoesNotExist, error.to_string())
             }
+            OpsError::GrantMissing { .. } => {
+                ApiError::new(ErrorCode::GrantDoesNotExist, error.to_string()).hint("`l0 account list` shows all")
+            }
+            OpsError::GrantConflict { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()).hint("try again"),
             OpsError::PullCheck { ref failures } => {
                 let problems = failures.iter().map(|(_, failure)| failure.message.clone());
                 let refused = ApiError::new(ErrorCode::PullCheckFailed, error.to_string()).problems(problems);

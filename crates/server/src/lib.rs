@@ -12,6 +12,7 @@ mod data_dir;
 mod error;
 mod extract;
 mod first_bytes;
+mod grants;
 mod listen;
 mod reconcile;
 mod routes;

@@ -20,7 +20,7 @@ use layer0_domain::ops::token::{Expiry, NewToken, token_create};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::store::Store;
-use layer0_engine::fake::{FakeEngine, Pace};
+use layer0_engine::fake::{FakeEngine, FakePolicies, Pace};
 use layer0_registry::{PullCredentialMinter, Registry};
 use layer0_store::SqliteStore;
 use tempfile::TempDir;
@@ -31,8 +31,9 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::auth::SignedPulls;
 use crate::clock::SystemClock;
-use crate::config::{ChallengeKind, Config, EngineKind, LogFormat};
+use crate::config::{ChallengeKind, Config, EngineKind, GrantsConfig, GrantsKept, LogFormat};
 use crate::data_dir::DataDir;
+use crate::grants::{PolicyPlace, PolicyRates};
 use crate::reconcile::LeaseTimes;
 use crate::run::until_stopped;
 use crate::{routes, wiring};
@@ -55,6 +56,34 @@ pub struct TestOptions {
     /// How long leases are, when other servers are to share the store ([`TestApp::beside`]); they are renewed five times in
     /// that time. `None` for a server that has its store for itself.
     pub shared: Option<Duration>,
+    /// The policies that account grants are written into; `None` for an instance that has no ECR.
+    pub policies: Option<FakePolicies>,
+    /// How account grants are kept, and how often all policies are looked at.
+    pub grants: TestGrants,
+}
+
+/// How account grants are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestGrants {
+    /// What comes undone is mended, at the next look.
+    Mended {
+        /// From one look to the next.
+        every: Duration,
+    },
+    /// What comes undone is reported, at the next look.
+    Reported {
+        /// From one look to the next.
+        every: Duration,
+    },
+}
+
+impl TestGrants {
+    fn config(self) -> GrantsConfig {
+        match self {
+            TestGrants::Mended { every } => GrantsConfig { kept: GrantsKept::On, every },
+            TestGrants::Reported { every } => GrantsConfig { kept: GrantsKept::ReportOnly, every },
+        }
+    }
 }
 
 impl Default for TestOptions {
@@ -66,6 +95,8 @@ impl Default for TestOptions {
             trusted_proxy: false,
             image_map: String::new(),
             shared: None,
+            policies: None,
+            grants: TestGrants::Mended { every: Duration::from_secs(3600) },
         }
     }
 }
@@ -84,6 +115,7 @@ pub struct TestApp {
     listener: StdListener,
     clock: Arc<dyn Clock>,
     fake: FakeEngine,
+    policies: Option<FakePolicies>,
     auth: Secret,
     server: Option<Server>,
     leftovers: Leftovers,
@@ -139,6 +171,7 @@ impl TestApp {
             public_address: None,
             aws: crate::config::AwsConfig::default(),
             ecr: None,
+            grants: options.grants.config(),
             log: "off".to_owned(),
             log_format: LogFormat::Text,
         };
@@ -149,6 +182,7 @@ impl TestApp {
             listener,
             clock: options.clock,
             fake,
+            policies: options.policies,
             auth: Secret::new(""),
             server: None,
             leftovers: Leftovers::Refused,
@@ -180,6 +214,7 @@ impl TestApp {
             listener,
             clock: self.clock.clone(),
             fake: self.fake.beside(),
+            policies: self.policies.clone(),
             auth: self.auth.clone(),
             server: None,
             leftovers: Leftovers::Refused,
@@ -206,7 +241,13 @@ impl TestApp {
             }
         };
         let address = self.address();
-        let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()));
+        let place = self.policies.clone().map(|policies| PolicyPlace {
+            policies: Arc::new(policies),
+            region: "us-east-1".to_owned(),
+            // The fake has its own limit, where a test wants one.
+            rates: PolicyRates::default().times(1000.0),
+        });
+        let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()).with_policies(place));
         let engine = move |_: String, _: &Registry| Ok(Arc::new(fake.clone()) as Arc<dyn Engine>);
         let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine, times).await;
         let app = app.expect("an instance can be put together");

@@ -13,6 +13,7 @@ use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::RegistryAddresses;
 use layer0_domain::ops::token::{Expiry, NewToken, token_create};
+use layer0_domain::plan::grants::Signature;
 #[cfg(feature = "aws")]
 use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
@@ -23,9 +24,9 @@ use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
-use layer0_engine::fake::{FakeEngine, Pace};
+use layer0_engine::fake::{FakeEngine, FakePolicies, Pace};
 #[cfg(feature = "aws")]
-use layer0_registry::ecr::{Blobs, Ecr, EcrSettings, TagRules, Template};
+use layer0_registry::ecr::{Blobs, Ecr, EcrClient, EcrPolicies, EcrSettings, TagRules, Template};
 use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
@@ -35,8 +36,9 @@ use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
-use crate::config::{ChallengeKind, Config, EcrConfig, EngineKind};
+use crate::config::{ChallengeKind, Config, EcrConfig, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
+use crate::grants::{Grants, Keeper, Mending, PolicyPlace, PolicyRates};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
@@ -77,7 +79,7 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    let mut stores = aws.stores(config, store(data_dir)?).await?.with_policies(policies(config, &aws)?);
     if let Some(ecr) = &config.ecr {
         stores.backing = Some(aws.backing(ecr, &clock).await?);
     }
@@ -97,6 +99,7 @@ pub(crate) struct Stores {
     images: Arc<dyn RegistryStore>,
     /// Where images lie, when not in the data directory.
     backing: Option<Backing>,
+    policies: Option<PolicyPlace>,
 }
 
 /// Where images can lie but in the data directory.
@@ -110,12 +113,13 @@ type Backing = std::convert::Infallible;
 impl Stores {
     /// All in one file.
     pub(crate) fn of(store: SqliteStore) -> Self {
-        Self {
-            entities: Arc::new(store.clone()),
-            access: Arc::new(store.clone()),
-            images: Arc::new(store),
-            backing: None,
-        }
+        let images = Arc::new(store.clone());
+        Self { entities: Arc::new(store.clone()), access: Arc::new(store), images, backing: None, policies: None }
+    }
+
+    /// With the place of the policies that account grants are written into.
+    pub(crate) fn with_policies(self, policies: Option<PolicyPlace>) -> Self {
+        Self { policies, ..self }
     }
 }
 
@@ -169,7 +173,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, backing } = stores;
+    let Stores { entities, access, images, backing, policies } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -207,6 +211,19 @@ pub(crate) async fn app_with(
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
     let registry = registry_open(registry_config, ports, backing, &instance_id, &access)?;
 
+    let nudge = Nudge::new();
+    let grants = Grants {
+        keeper: policies.map(|place| {
+            let signature = Signature::new(&instance_id, &place.region);
+            Keeper::new(place, signature, access.clone(), clock.clone(), nudge.clone())
+        }),
+        every: config.grants.every,
+        mending: match config.grants.kept {
+            GrantsKept::ReportOnly => Mending::ReportOnly,
+            GrantsKept::Off | GrantsKept::On => Mending::Mend,
+        },
+        asked: Nudge::new(),
+    };
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
         store: entities,
@@ -216,13 +233,14 @@ pub(crate) async fn app_with(
         sign_in,
         clock,
         keys,
-        nudge: Nudge::new(),
+        nudge,
         leases: Leases { holder: holder(&config.instance), times },
         rendered: routes::Rendered::default(),
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
         told: Arc::default(),
         sweeping: Sweeping::default(),
+        grants,
         stop: Stop::new(),
         identity: Identity {
             instance: config.instance.clone(),
@@ -273,7 +291,8 @@ struct Aws;
 #[cfg(feature = "aws")]
 impl Aws {
     async fn connect(config: &Config) -> Result<Self, WiringError> {
-        if config.engine != EngineKind::Ecs && config.aws.table.is_none() && config.ecr.is_none() {
+        let grants = config.grants.kept != GrantsKept::Off && config.engine != EngineKind::Fake;
+        if config.engine != EngineKind::Ecs && config.aws.table.is_none() && config.ecr.is_none() && !grants {
             return Ok(Self(None));
         }
         let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
@@ -295,7 +314,7 @@ impl Aws {
         let store = DynamoStore::new(client, table);
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
         let (entities, access) = (Arc::new(store.clone()), Arc::new(store));
-        Ok(Stores { entities, access, images: Arc::new(local), backing: None })
+        Ok(Stores { entities, access, images: Arc::new(local), backing: None, policies: None })
     }
 
     /// The registry in ECR.
@@ -314,6 +333,17 @@ impl Aws {
         };
         let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;
         connected.map_err(cant("the registry in ECR can't be used"))
+    }
+
+    /// The policies of the account's own registry.
+    fn policies(&self, config: &Config) -> Result<PolicyPlace, WiringError> {
+        let connection = self.connection()?;
+        let client = EcrClient::new(&connection.sdk);
+        Ok(PolicyPlace {
+            policies: Arc::new(EcrPolicies::new(client)),
+            region: connection.region.clone(),
+            rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
+        })
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
@@ -343,8 +373,27 @@ impl Aws {
         Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
     }
 
+    fn policies(&self, _config: &Config) -> Result<PolicyPlace, WiringError> {
+        Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
+    }
+
     fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
         Err(cant("the engine `ecs` is not built into this executable")("build it with `--features aws`"))
+    }
+}
+
+/// The policies that account grants are written into; `None` where the configuration asks for no grants.
+fn policies(config: &Config, aws: &Aws) -> Result<Option<PolicyPlace>, WiringError> {
+    match (config.grants.kept, config.engine) {
+        (GrantsKept::Off, _) => Ok(None),
+        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Fake) => Ok(Some(PolicyPlace {
+            policies: Arc::new(FakePolicies::demo()),
+            region: "us-east-1".to_owned(),
+            rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
+        })),
+        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Docker | EngineKind::Ecs) => {
+            aws.policies(config).map(Some)
+        }
     }
 }
 

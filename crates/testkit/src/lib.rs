@@ -8,6 +8,7 @@ pub mod clock;
 pub mod corpus;
 pub mod engine_suite;
 pub mod registry_store_suite;
+pub mod repository_policies_suite;
 pub mod sample;
 pub mod store_suite;
 pub mod until;

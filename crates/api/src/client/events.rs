@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, SweepProgress, SweepReport, SweepStray,
-    VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
+    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, SweepProgress,
+    SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
 };
 
 /// What following an operation yields.
@@ -30,6 +30,15 @@ pub enum Verified {
     Finding(VerifyFinding),
     /// It came to its end; nothing follows.
     End(VerifyReport),
+}
+
+/// What following an account grant yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GrantFollowed {
+    /// It has come so far.
+    Progress(AccountGrant),
+    /// It came to its end; nothing follows.
+    End(AccountGrant),
 }
 
 /// What a sweep yields.
@@ -84,6 +93,29 @@ impl Client {
                     Ok(frame) if frame.event == "progress" => frame.read().map(|it| Ok(Verified::Progress(it))),
                     Ok(frame) if frame.event == "finding" => frame.read().map(|it| Ok(Verified::Finding(it))),
                     Ok(frame) if frame.event == "end" => frame.read().map(|it| Ok(Verified::End(it))),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+
+    /// Follows an account grant until it is carried out, refused or gone. The stream may break off (`Err` or an end without
+    /// [`GrantFollowed::End`]) when the server restarts: call again.
+    ///
+    /// # Errors
+    /// When there is no such grant or the server can't be reached.
+    pub async fn account_follow(
+        &self,
+        query: &AccountQuery,
+    ) -> Result<BoxStream<'static, Result<GrantFollowed, ClientError>>, ClientError> {
+        let answer = self.send(self.request(Method::GET, "/account/events").query(query)).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "grant" => frame.read().map(|it| Ok(GrantFollowed::Progress(it))),
+                    Ok(frame) if frame.event == "end" => frame.read().map(|it| Ok(GrantFollowed::End(it))),
                     Ok(_) => None,
                     Err(why) => Some(Err(why)),
                 }

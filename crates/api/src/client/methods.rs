@@ -4,14 +4,15 @@ use reqwest::Method;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry, AuditQuery, CreateDeployRequest, CreateEntityResponse,
-    CreateEnvironmentRequest, CreateLoadBalancerRequest, CreateOwnerRequest, CreateRepositoryRequest,
-    CreateServiceRequest, CreateTaskRequest, CreateTokenRequest, CreateTokenResponse, CreateUserRequest, Deploy,
-    DeploySummary, Environment, EnvironmentSummary, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
-    LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner,
-    PutMemberRequest, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag,
-    TagQuery, TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest,
-    UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    AccountGrant, AccountList, AccountPlan, AccountQuery, AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry,
+    AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
+    CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
+    CreateTokenResponse, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
+    GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, LoadBalancer,
+    LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner, PutMemberRequest,
+    Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule,
+    Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest,
+    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -204,6 +205,15 @@ methods! {
     /// Takes the rule with these patterns away.
     tag_rule_remove(owner: &str, repositories: &str, tags: &str) -> TagRule =
         DELETE "/owner/{}/immutable" (segment(owner)), query &[("repositories", repositories), ("tags", tags)];
+
+    /// The account grants that the caller may see.
+    account_list() -> AccountList = GET "/account";
+    /// Lets an AWS account pull.
+    account_grant(request: &GrantAccountRequest) -> AccountGrant = POST "/account", body request;
+    /// Takes a grant back.
+    account_revoke(query: &AccountQuery) -> AccountGrant = DELETE "/account/{}" (segment(&query.account)), query query;
+    /// What a grant would write.
+    account_plan(query: &AccountQuery) -> AccountPlan = GET "/account/plan", query query;
 
     /// The tokens that the caller may see.
     token_list() -> Vec<TokenSummary> = GET "/token";

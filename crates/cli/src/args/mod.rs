@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
+pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod deploy;
 pub(crate) mod environment;
@@ -110,6 +111,8 @@ pub(crate) enum Noun {
     Member(member::Member),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Account(account::Account),
     /// Show who you are to the server, and what your credential is good for
     #[command(after_help = "Example:\n  l0 whoami")]
     Whoami,

@@ -1,5 +1,6 @@
 //! What the commands do, a file for each noun.
 
+mod account;
 mod admin;
 mod audit;
 mod deploy;
@@ -42,6 +43,7 @@ pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
         Noun::Owner(verb) => owner::run(app, verb).await,
         Noun::Member(verb) => member::run(app, verb).await,
         Noun::Token(verb) => token::run(app, verb).await,
+        Noun::Account(verb) => account::run(app, verb).await,
         // These speak to no server and were run before a connection was looked for.
         Noun::Endpoint(_) | Noun::Completion(_) | Noun::Server(_) | Noun::Version => Ok(()),
     }

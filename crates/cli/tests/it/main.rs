@@ -1,6 +1,7 @@
 //! The command line against a server with canned replies: exit codes, stdout and stderr.
 
 mod access;
+mod account;
 mod audit;
 mod connection;
 mod entities;

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::image::RepositoryName;
 use super::owner::OwnerName;
 
+mod kept;
+
+pub use kept::{GrantReport, GrantState, GrantWish, KeptGrant, NAMED_MAX, WrongRepository};
+
 /// The 12 digits of an AWS account (Account Management API, `AccountId`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -167,7 +171,10 @@ impl From<Grantee> for String {
 
 /// What a grant is about: everything in the instance, what an owner has, or one repository. What is made later is meant
 /// too.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// As text: `*`, `team/*`, `team/app`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum GrantScope {
     /// Every repository.
     Instance,
@@ -187,6 +194,49 @@ impl GrantScope {
             GrantScope::Repository(name) => name == repository,
         }
     }
+
+    /// Whose repositories are meant; `None` for everybody's.
+    #[must_use]
+    pub fn owner(&self) -> Option<OwnerName> {
+        match self {
+            GrantScope::Instance => None,
+            GrantScope::Owner(owner) => Some(owner.clone()),
+            GrantScope::Repository(name) => Some(name.owner_name()),
+        }
+    }
+
+    /// As it is kept: `*`, `team/*`, `team/app`.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        match self {
+            GrantScope::Instance => "*".to_owned(),
+            GrantScope::Owner(owner) => format!("{owner}/*"),
+            GrantScope::Repository(name) => name.to_string(),
+        }
+    }
+}
+
+/// Text that no scope of a grant is kept as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no scope of a grant")]
+pub struct GrantScopeError(String);
+
+impl TryFrom<String> for GrantScope {
+    type Error = GrantScopeError;
+    fn try_from(text: String) -> Result<Self, GrantScopeError> {
+        let scope = match text.strip_suffix("/*") {
+            None if text == "*" => Some(GrantScope::Instance),
+            None => RepositoryName::parse(&text).ok().map(GrantScope::Repository),
+            Some(owner) => OwnerName::parse(owner).ok().map(GrantScope::Owner),
+        };
+        scope.ok_or_else(|| GrantScopeError(shown(&text)))
+    }
+}
+
+impl From<GrantScope> for String {
+    fn from(scope: GrantScope) -> String {
+        scope.pattern()
+    }
 }
 
 impl fmt::Display for GrantScope {
@@ -200,12 +250,26 @@ impl fmt::Display for GrantScope {
 }
 
 /// That somebody may pull something. The whole of it is its identity: granting twice is granting once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// Who.
     pub grantee: Grantee,
     /// What.
     pub scope: GrantScope,
+}
+
+impl Grant {
+    /// A text that no other grant has: `123456789012@team/*`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}@{}", self.grantee, self.scope.pattern())
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.grantee, self.scope)
+    }
 }
 
 /// All grants of an instance.
@@ -246,6 +310,26 @@ mod tests {
         ] {
             let why = Grantee::parse(text).expect_err(text).to_string();
             assert!(why.contains(said), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_grant_is_kept_as_it_reads_back() {
+        let team = OwnerName::parse("team").expect("an owner");
+        let app = RepositoryName::parse("team/app").expect("a repository");
+        let grantee = Grantee::parse("123456789012").expect("an account");
+        for (scope, key) in [
+            (GrantScope::Instance, "123456789012@*"),
+            (GrantScope::Owner(team), "123456789012@team/*"),
+            (GrantScope::Repository(app), "123456789012@team/app"),
+        ] {
+            let grant = Grant { grantee: grantee.clone(), scope };
+            assert_eq!(grant.key(), key);
+            let text = serde_json::to_string(&grant).expect("plain data");
+            assert_eq!(serde_json::from_str::<Grant>(&text).expect(&text), grant);
+        }
+        for text in ["", "team", "/*", "*/*", "team/*/*", "team/"] {
+            GrantScope::try_from(text.to_owned()).expect_err(text);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::model::entity::EntityRef;
 use crate::model::failure::Failure;
+use crate::model::grant::Grant;
 use crate::model::image::ImageRef;
 use crate::model::image_map::{ImageMapError, MapApplyError};
 use crate::model::load_balancer::Port;
@@ -53,6 +54,18 @@ pub enum OpsError {
         prefix: String,
         /// Whether it stands in the instance's configuration.
         fixed: bool,
+    },
+    /// There is no such account grant.
+    #[error("there is no grant for {grant}")]
+    GrantMissing {
+        /// Which.
+        grant: Grant,
+    },
+    /// The grant changed while it was written.
+    #[error("the grant for {grant} was changed by somebody else meanwhile")]
+    GrantConflict {
+        /// Which.
+        grant: Grant,
     },
     /// The engine would not be able to pull images.
     #[error("the pull check failed: {}", .failures.iter().map(|(_, failure)| failure.message.as_str()).collect::<Vec<_>>().join("; "))]

@@ -4,6 +4,7 @@
 pub mod deploy;
 pub mod environment;
 mod error;
+pub mod grant;
 pub mod image;
 pub mod load_balancer;
 pub mod map;

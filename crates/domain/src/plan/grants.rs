@@ -24,10 +24,12 @@ use crate::model::image::RepositoryName;
 use crate::model::image_map::{EcrHost, partition_of};
 
 mod document;
+mod holding;
 #[cfg(test)]
 mod tests;
 
 use document::Present;
+pub use holding::holds;
 
 /// The most characters of a policy document (`RepositoryPolicyText` and `RegistryPolicyText` in the ECR API).
 pub const POLICY_MAX: usize = 10_240;

@@ -1,4 +1,4 @@
-//! The port `AccessStore`: users, owners, members, tokens and the audit log.
+//! The port `AccessStore`: users, owners, members, tokens, account grants and the audit log.
 
 use async_trait::async_trait;
 
@@ -6,10 +6,11 @@ use super::BoxError;
 use crate::model::access::Token;
 use crate::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use crate::model::glob::Glob;
+use crate::model::grant::{Grant, KeptGrant};
 use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::owner::{Member, Owner, OwnerName, TagRule};
-use crate::model::time::Timestamp;
+use crate::model::time::{Generation, Timestamp};
 use crate::model::user::{User, UserChange};
 
 /// What went wrong, by what the caller can do about it.
@@ -39,7 +40,7 @@ pub enum AccessStoreError {
         /// Its name.
         name: String,
     },
-    /// The owner has repositories, environments or deploys: delete them first.
+    /// The owner has repositories, environments, deploys or account grants: delete them first.
     #[error("owner `{owner}` still has {things}")]
     OwnerInUse {
         /// Which.
@@ -95,7 +96,7 @@ pub struct OwnerChange {
     pub quota_bytes: Option<Option<u64>>,
 }
 
-/// Users, owners, members, tokens and the audit log.
+/// Users, owners, members, tokens, account grants and the audit log.
 ///
 /// Every method is one unit of work, durable when it has returned `Ok`. A read sees everything written before it began:
 /// whoever was shut out is shut out for every read that begins after the write returned.
@@ -146,7 +147,8 @@ pub trait AccessStore: Send + Sync {
     /// Takes an owner away, with its members and its robots' tokens.
     ///
     /// # Errors
-    /// `Missing`; `OwnerInUse` while it has repositories, environments or deploys.
+    /// `Missing`; `OwnerInUse` while it has repositories, environments, deploys or account grants: of a grant that outlived its
+    /// owner the next owner of the name would know nothing.
     async fn owner_delete(&self, name: &OwnerName) -> Result<(), AccessStoreError>;
 
     /// Adds a rule of immutable tags; one with the same repositories and tags is replaced.
@@ -223,6 +225,24 @@ pub trait AccessStore: Send + Sync {
     /// `member_put`, `member_delete`, `token_rotate` and `token_delete` that came through, counted in the same unit of work.
     /// One small read, however much there is: for whoever has let somebody in and must learn that it may have ended.
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError>;
+
+    /// All account grants, in their order.
+    async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError>;
+
+    /// Keeps a grant over the one of the generation `read`; `None`: there must be none yet. Answers the generation that it has
+    /// now, whatever the given one says. Answers `None`, and writes nothing, when there is another one, or one where there was
+    /// to be none, or none where there was to be one.
+    ///
+    /// # Errors
+    /// `Missing` when there was none and the owner whose repositories are meant isn't there.
+    async fn grant_put(
+        &self,
+        grant: &KeptGrant,
+        read: Option<Generation>,
+    ) -> Result<Option<Generation>, AccessStoreError>;
+
+    /// Forgets the grant of the generation `read`; answers `false`, and does nothing, when it has another or isn't there.
+    async fn grant_delete(&self, grant: &Grant, read: Generation) -> Result<bool, AccessStoreError>;
 
     /// Appends a record to the audit log.
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError>;

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod image_source;
 pub mod pull;
 pub mod registry_store;
+pub mod repository_policies;
 pub mod store;
 pub mod thing;
 pub mod trail;

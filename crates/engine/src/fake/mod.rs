@@ -8,6 +8,7 @@
 //! - Behaviour is data: [`Behaviour`] by image, environment variables in the task definition (see [`behaviour`]), [`Pace`]
 //!   for how long things take, [`Fault`] for calls that fail. What the pull check meets on AWS can be tried by the names of
 //!   images of ECR (see `aws.rs`), or set whole with [`FakeEngine::set_pull_evidence`].
+//! - [`FakePolicies`] stands in for the policies of ECR, for account grants.
 //! - No bytes flow: the listeners of load balancers hold their ports against each other, but nobody can connect to them,
 //!   and `dependsOn`, mounts and limits mean nothing.
 
@@ -31,12 +32,14 @@ mod engine;
 mod fault;
 mod load_balancer;
 mod logs;
+mod policies;
 mod service;
 mod task;
 mod world;
 
 pub use behaviour::{Behaviour, Ends, Pace, StartFault};
 pub use fault::{Fault, Op};
+pub use policies::{FakePolicies, PolicyFault, PolicyOp, PolicyPace};
 
 use world::State;
 

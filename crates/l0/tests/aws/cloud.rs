@@ -67,6 +67,7 @@ fn flags_in(way: &str, table: &str, network: &Network, role: &str, rules: &[Stri
         ("--aws-public-subnets", &network.subnets),
         ("--aws-execution-role", role),
         ("--image-map", &map),
+        ("--account-grants", "on"),
     ];
     pairs.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect()
 }

@@ -266,6 +266,15 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("loadbalancer delete web").then(|cloud| assert_eq!(stacks_of(cloud).len(), 3)),
     run("environment delete -r dev").then(|cloud| assert!(cloud.containers().is_empty())),
     run("environment delete --recursive shared"),
+    run("account grant nobody").exits(4).says(&["12 digits"]),
+    run("account plan 210987654321 --owner team").says(&["0 repositories are meant"]),
+    run("account grant 210987654321 --owner team")
+        .says(&["210987654321", "team", "settled"])
+        .holds(&[("/0/state", r#""settled""#), ("/0/owner", r#""team""#)]),
+    run("account list").says(&["210987654321"]).holds(&[("/0/account", r#""210987654321""#), ("/1", "null")]),
+    run("account status").says(&["210987654321", "0 of 0"]),
+    run("account revoke 210987654321 --owner team"),
+    run("account list").holds(&[("", "[]")]),
     run("owner delete team"),
     run("environment list").holds(&[("", "[]")]),
     run("service list").holds(&[("", "[]")]),

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use layer0_domain::model::access::Token;
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use layer0_domain::model::glob::Glob;
+use layer0_domain::model::grant::{Grant, KeptGrant};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
-use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
     AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
@@ -165,6 +166,22 @@ impl AccessStore for Announcing {
 
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
         self.inner.shut_out_count().await
+    }
+
+    async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError> {
+        self.inner.grant_list().await
+    }
+
+    async fn grant_put(
+        &self,
+        grant: &KeptGrant,
+        read: Option<Generation>,
+    ) -> Result<Option<Generation>, AccessStoreError> {
+        self.inner.grant_put(grant, read).await
+    }
+
+    async fn grant_delete(&self, grant: &Grant, read: Generation) -> Result<bool, AccessStoreError> {
+        self.inner.grant_delete(grant, read).await
     }
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {

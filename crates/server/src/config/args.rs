@@ -52,6 +52,12 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("ecr-prefix", "PREFIX", "What stands before the names of all repositories in ECR"),
     ("ecr-host", "HOST", "The name of ECR's registry for those who pull [default: what ECR says]"),
     ("ecr-kms-key", "ARN", "The KMS key that new repositories are encrypted with [default: ECR's own]"),
+    (
+        "account-grants",
+        "KIND",
+        "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: off]",
+    ),
+    ("account-grants-every", "MINUTES", "From one look at all these policies to the next [default: 15]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];

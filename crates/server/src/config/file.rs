@@ -38,6 +38,8 @@ pub(super) struct FileConfig {
     ecr_immutable_tags: Option<bool>,
     ecr_scan_on_push: Option<bool>,
     ecr_kms_key: Option<String>,
+    account_grants: Option<String>,
+    account_grants_every: Option<u64>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -91,6 +93,8 @@ impl FileConfig {
             "ecr_immutable_tags" => self.ecr_immutable_tags.map(|on| on.to_string()),
             "ecr_scan_on_push" => self.ecr_scan_on_push.map(|on| on.to_string()),
             "ecr_kms_key" => self.ecr_kms_key.clone(),
+            "account_grants" => self.account_grants.clone(),
+            "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
             "log" => self.log.clone(),
             "log_format" => self.log_format.clone(),
             _ => None,

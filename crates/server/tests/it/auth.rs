@@ -90,6 +90,9 @@ const OPERATIONS: &[Row] = &[
     // A local instance refuses both to whoever may ask; see `account`.
     ("account_grant", "3333+", "/account", r#"{"account": "123456789012"}"#),
     ("account_revoke", "3333+", "/account/123456789012", ""),
+    ("account_plan", "3333+", "/account/plan?account=123456789012", ""),
+    // None is there to follow, which is said to everybody who may know of one.
+    ("account_follow", "44444", "/account/events?account=123456789012", ""),
     ("token_list", "22222", "/token", ""),
     ("token_create", "33232", "/token", r#"{"owner": "team", "scopes": ["pull:team/*"]}"#),
     ("token_rotate", "44242", "/token/{robot}/rotate", ""),

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod defects;
 mod going_back;
+mod grants;
 mod happened;
 mod operations;
 mod pull_check;

@@ -161,7 +161,7 @@ async fn a_local_instance_has_no_account_grants() {
     assert_eq!(raw.get("/account").await.expect(200).json(), json!({"accounts": []}));
     let grant = raw.post("/account", &json!({"account": "123456789012"})).await.error(422);
     assert_eq!(grant.error_code, "InvalidValue");
-    assert!(grant.message.contains("local instance") && grant.hint.is_some(), "{grant:?}");
+    assert!(grant.message.contains("its own disk") && grant.hint.is_some(), "{grant:?}");
     assert_eq!(raw.post("/account", &json!({})).await.error(422).message, "account is a required field");
     raw.delete("/account/123456789012").await.error(422);
 }

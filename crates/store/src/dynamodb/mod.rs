@@ -32,6 +32,7 @@ mod ensure;
 mod entity;
 mod fault;
 mod gone;
+mod grant;
 mod item;
 mod lease;
 mod member;

@@ -119,9 +119,11 @@ impl Table {
     async fn things(&self, name: &OwnerName) -> Result<Vec<String>, Fault> {
         let all = self.query(Query::of(partition(name)).within(Range::Begin("has#".to_owned()))).await?;
         let mut things = Vec::new();
-        for (kind, one, many) in
-            [("has#environment#", "environment", "environments"), ("has#deploy#", "deploy", "deploys")]
-        {
+        for (kind, one, many) in [
+            ("has#environment#", "environment", "environments"),
+            ("has#deploy#", "deploy", "deploys"),
+            ("has#account_grant#", "account grant", "account grants"),
+        ] {
             let of_kind = all.iter().filter(|item| item.text("s").is_ok_and(|sort| sort.starts_with(kind)));
             match of_kind.count() {
                 0 => {}

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use layer0_domain::model::access::Token;
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use layer0_domain::model::glob::Glob;
+use layer0_domain::model::grant::{Grant, KeptGrant};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
-use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
     AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
@@ -15,7 +16,7 @@ use layer0_domain::port::access_store::{
 use rusqlite::Connection;
 
 use super::fault::AccessWork;
-use super::{SqliteStore, audit, member, owner, shut_out, token, user};
+use super::{SqliteStore, audit, grant, member, owner, shut_out, token, user};
 
 #[async_trait]
 impl AccessStore for SqliteStore {
@@ -139,6 +140,24 @@ impl AccessStore for SqliteStore {
 
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
         self.read(shut_out::count_tx).await
+    }
+
+    async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError> {
+        self.read(grant::list_tx).await
+    }
+
+    async fn grant_put(
+        &self,
+        grant: &KeptGrant,
+        read: Option<Generation>,
+    ) -> Result<Option<Generation>, AccessStoreError> {
+        let grant = grant.clone();
+        self.write(move |db| grant::put_tx(db, &grant, read)).await
+    }
+
+    async fn grant_delete(&self, grant: &Grant, read: Generation) -> Result<bool, AccessStoreError> {
+        let grant = grant.clone();
+        self.write(move |db| grant::delete_tx(db, &grant, read)).await
     }
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {

@@ -17,6 +17,7 @@ mod convert;
 mod deploy;
 mod entity;
 mod fault;
+mod grant;
 mod image_map;
 mod lease;
 mod member;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::convert::{from_integer, from_json, parsed, to_integer, to_json};
 use super::fault::{AccessWork, Fault};
+use super::grant;
 
 /// What an error calls an owner.
 pub(super) const WHAT: &str = "owner";
@@ -78,6 +79,7 @@ pub(super) fn delete_tx(db: &Connection, name: &OwnerName) -> AccessWork<()> {
         ("SELECT count(*) FROM repository WHERE owner = ?1", "repository", "repositories"),
         ("SELECT count(*) FROM entity WHERE owner = ?1", "environment", "environments"),
         ("SELECT count(*) FROM deploy WHERE owner = ?1", "deploy", "deploys"),
+        (grant::OF_OWNER, "account grant", "account grants"),
     ] {
         let count: i64 = db.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0))?;
         match count {

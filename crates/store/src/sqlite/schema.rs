@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_blob_sums.sql"),
     include_str!("migrations/0005_lease.sql"),
     include_str!("migrations/0006_audit_environment.sql"),
+    include_str!("migrations/0007_account_grant.sql"),
 ];
 
 /// The schema that this program works with.

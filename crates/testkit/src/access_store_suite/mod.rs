@@ -14,12 +14,14 @@ use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::Store;
 
 mod audit;
+mod grants;
 mod owners;
 pub mod sample;
 mod tokens;
 mod users;
 
 pub use audit::*;
+pub use grants::*;
 pub use owners::*;
 pub use tokens::*;
 pub use users::*;
@@ -68,6 +70,10 @@ pub const ALL: &[Behaviour] = behaviours![
     a_token_needs_its_subject,
     a_rotated_token_opens_with_its_new_secret_only,
     whoever_may_be_shut_out_is_counted,
+    grants_are_kept_in_order_with_what_became_of_them,
+    a_grant_is_written_only_over_the_one_that_was_read,
+    a_grant_needs_the_owner_it_is_about,
+    of_many_who_write_a_grant_one_wins,
     the_audit_log_is_read_in_both_directions,
     the_audit_log_forgets_what_is_old,
     many_records_at_once_are_kept_in_one_order,

@@ -226,6 +226,11 @@ impl FakeAws {
         });
     }
 
+    /// From now on AWS knows no such account: a policy that names it is refused.
+    pub fn account_forget(&self, account: &str) {
+        self.shared.with(|world| world.ecr.unknown_accounts.insert(account.to_owned()));
+    }
+
     /// Sets the policy of a registry.
     pub fn registry_policy(&self, registry: &str, policy: &str) {
         self.shared.with(|world| world.ecr.registry_policies.insert(registry.to_owned(), policy.to_owned()));

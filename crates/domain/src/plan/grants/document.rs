@@ -84,6 +84,12 @@ impl<'a> Present<'a> {
         format!("{{{}}}", fields.join(","))
     }
 
+    /// Whether a statement of ours says all that this one does, whatever else it says and is called.
+    pub(super) fn contains(&self, wanted: &Value) -> bool {
+        let wanted = normal(wanted, None);
+        self.ours.iter().any(|ours| covers(&normal(ours, None), &wanted))
+    }
+
     fn version(&self) -> Option<&str> {
         self.version.as_deref()
     }
@@ -93,6 +99,22 @@ impl<'a> Present<'a> {
     fn version_to_write(&self) -> Option<&str> {
         let is_old = self.version() != Some(VERSION);
         if is_old && self.others.iter().any(|raw| raw.get().contains("${")) { self.version() } else { Some(VERSION) }
+    }
+}
+
+/// Whether what is said holds all that is wanted: a list holds each of its elements and each of its parts.
+fn covers(said: &Value, wanted: &Value) -> bool {
+    match (said, wanted) {
+        (Value::Object(said), Value::Object(wanted)) => {
+            let keys = |fields: &serde_json::Map<String, Value>| {
+                fields.keys().filter(|key| *key != "Sid").cloned().collect::<BTreeSet<String>>()
+            };
+            let holds = |(key, wanted): (&String, &Value)| said.get(key).is_some_and(|said| covers(said, wanted));
+            keys(said) == keys(wanted) && wanted.iter().filter(|(key, _)| *key != "Sid").all(holds)
+        }
+        (Value::Array(said), Value::Array(wanted)) => wanted.iter().all(|one| said.contains(one)),
+        (Value::Array(said), one) => said.contains(one),
+        (said, wanted) => said == wanted,
     }
 }
 

@@ -3,7 +3,7 @@
 //! The caller is always of the account of the configuration. Its own registry is open to it; another's is when the hook
 //! says so (`FakeAws::ecr_access`), and closed without one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -36,6 +36,8 @@ pub(crate) struct Ecr {
     /// The account's own settings.
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) access: Option<Access>,
+    /// Accounts that AWS does not know: no policy may name them.
+    pub(crate) unknown_accounts: BTreeSet<String>,
     /// By digest.
     blobs: HashMap<String, Bytes>,
     /// Where this fake is reached.

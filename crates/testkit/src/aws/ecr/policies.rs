@@ -59,6 +59,16 @@ pub(super) fn set(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     if statements.is_empty() || !statements.iter().all(legal) {
         return Err(invalid());
     }
+    let unknown = statements.iter().filter_map(|statement| statement.member("Principal")?.get("AWS")).any(|who| {
+        let who = who.to_string();
+        world.ecr.unknown_accounts.iter().any(|account| who.contains(account.as_str()))
+    });
+    if unknown {
+        // As ECR says it: without the name.
+        return Err(AwsError::invalid_parameter(
+            "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Principal not found'",
+        ));
+    }
     repository_mut(world, input, "SetRepositoryPolicy")?.policy = Some(text.to_owned());
     Ok(answer(world, input, text))
 }

@@ -1,0 +1,66 @@
+//! Whether one grant is true in a document that may not say all that it should.
+
+use super::document::Present;
+use super::{Signature, statements};
+use crate::model::grant::Grant;
+
+/// Whether our part of a repository's policy lets in whom a grant names. What others say in the document counts for nothing
+/// here: it is not ours to promise.
+///
+/// `present` is the document that is there. One that can't be read lets nobody in.
+#[must_use]
+pub fn holds(signature: &Signature, grant: &Grant, present: Option<&str>) -> bool {
+    let Some(Ok(present)) = present.map(|text| Present::parse(text.trim(), &signature.prefix)) else {
+        return false;
+    };
+    statements(signature, &[grant], &|_| None).iter().all(|wanted| present.contains(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::grant::{GrantScope, Grantee};
+    use crate::model::image::RepositoryName;
+    use crate::plan::grants::{Change, repository_policy};
+
+    fn grant(who: &str, scope: GrantScope) -> Grant {
+        Grant { grantee: Grantee::parse(who).expect(who), scope }
+    }
+
+    #[test]
+    fn a_grant_is_true_where_our_part_names_it() {
+        let signature = Signature::new("prod", "us-east-1");
+        let app = RepositoryName::parse("team/app").expect("a repository");
+        let on_app = || GrantScope::Repository(app.clone());
+        let all = [
+            grant("123456789012", GrantScope::Instance),
+            grant("210987654321", GrantScope::Instance),
+            grant("210987654321", on_app()),
+            grant("org:o-a1b2c3d4e5", on_app()),
+            grant("org:o-e1b2c3d4e5", on_app()),
+            grant("ou:o-a1b2c3d4e5/ou-ab12-11111111", on_app()),
+        ];
+        let text = |grants: &[Grant]| {
+            let grants: BTreeSet<Grant> = grants.iter().cloned().collect();
+            match repository_policy(&signature, &app, &grants, None) {
+                Ok(Change::Write(text)) => text,
+                other => panic!("{other:?}"),
+            }
+        };
+        let whole = text(&all);
+        for one in &all {
+            assert!(holds(&signature, one, Some(&whole)), "{one}");
+            assert!(!holds(&signature, one, None));
+            assert!(!holds(&signature, one, Some("no document")));
+            assert!(!holds(&Signature::new("other", "us-east-1"), one, Some(&whole)), "it is another's");
+        }
+        // A wider scope that names the same account says as much.
+        let without = text(&all[2..]);
+        assert!(!holds(&signature, &all[0], Some(&without)));
+        assert!(holds(&signature, &all[1], Some(&without)));
+        let denied = whole.replace("\"Allow\"", "\"Deny\"");
+        assert!(all.iter().all(|one| !holds(&signature, one, Some(&denied))));
+    }
+}

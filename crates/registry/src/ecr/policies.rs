@@ -1,0 +1,94 @@
+//! The port `RepositoryPolicies` on ECR: the account's own registry in one region.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+pub use aws_sdk_ecr::Client as EcrClient;
+use aws_sdk_ecr::config::http::HttpResponse;
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
+
+/// Repositories in a page: the most that ECR gives (`DescribeRepositories`, `maxResults`).
+const PAGE: i32 = 1000;
+
+/// How long to wait after a throttled call that the SDK has already repeated.
+const THROTTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// ECR's words for a document that names an account which does not exist. It has no code of its own for it: both come as
+/// `InvalidParameterException`, and this constraint is all that tells them apart. The name is not in it.
+const PRINCIPAL: &str = "Principal not found";
+
+/// The policies of a registry's repositories.
+#[derive(Debug, Clone)]
+pub struct EcrPolicies {
+    client: EcrClient,
+}
+
+impl EcrPolicies {
+    /// The registry of the account and region that the client is for.
+    #[must_use]
+    pub fn new(client: EcrClient) -> Self {
+        Self { client }
+    }
+}
+
+/// What ECR said, by what can be done about it.
+fn error<E>(call: &str, repository: Option<&RepositoryName>, error: SdkError<E, HttpResponse>) -> PolicyError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let SdkError::ServiceError(answer) = &error else {
+        return PolicyError::Unavailable { source: Box::new(error) };
+    };
+    let code = answer.err().code().unwrap_or_default();
+    let words = answer.err().message().unwrap_or("no more was said");
+    match (code, repository) {
+        ("RepositoryNotFoundException", Some(repository)) => {
+            PolicyError::NoRepository { repository: repository.clone() }
+        }
+        ("InvalidParameterException", _) if words.contains(PRINCIPAL) => PolicyError::UnknownPrincipal,
+        ("ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded", _) => {
+            PolicyError::Throttled { after: THROTTLED_AFTER }
+        }
+        ("AccessDeniedException" | "UnrecognizedClientException" | "InvalidSignatureException", _) => {
+            PolicyError::Denied { why: format!("access denied to ecr:{call} ({words})") }
+        }
+        _ if answer.raw().status().is_client_error() => PolicyError::Refused { why: words.to_owned() },
+        _ => PolicyError::Unavailable { source: Box::new(error) },
+    }
+}
+
+#[async_trait]
+impl RepositoryPolicies for EcrPolicies {
+    async fn repository_page(&self, next: Option<&str>) -> Result<RepositoryPage, PolicyError> {
+        let call = self.client.describe_repositories().max_results(PAGE).set_next_token(next.map(str::to_owned));
+        let answer = call.send().await.map_err(|why| error("DescribeRepositories", None, why))?;
+        let names = answer.repositories.unwrap_or_default().into_iter().filter_map(|it| it.repository_name);
+        Ok(RepositoryPage {
+            names: names.filter_map(|name| RepositoryName::parse(&name).ok()).collect(),
+            next: answer.next_token.filter(|token| !token.is_empty()),
+        })
+    }
+
+    async fn policy_read(&self, repository: &RepositoryName) -> Result<Option<String>, PolicyError> {
+        match self.client.get_repository_policy().repository_name(repository.as_str()).send().await {
+            Ok(answer) => Ok(answer.policy_text),
+            Err(why) if why.code() == Some("RepositoryPolicyNotFoundException") => Ok(None),
+            Err(why) => Err(error("GetRepositoryPolicy", Some(repository), why)),
+        }
+    }
+
+    async fn policy_write(&self, repository: &RepositoryName, text: &str) -> Result<(), PolicyError> {
+        let call = self.client.set_repository_policy().repository_name(repository.as_str()).policy_text(text);
+        call.send().await.map(drop).map_err(|why| error("SetRepositoryPolicy", Some(repository), why))
+    }
+
+    async fn policy_delete(&self, repository: &RepositoryName) -> Result<(), PolicyError> {
+        match self.client.delete_repository_policy().repository_name(repository.as_str()).send().await {
+            Ok(_) => Ok(()),
+            Err(why) if why.code() == Some("RepositoryPolicyNotFoundException") => Ok(()),
+            Err(why) => Err(error("DeleteRepositoryPolicy", Some(repository), why)),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What speaks to ECR, on the fake AWS.
+
+mod client;
+mod policies;

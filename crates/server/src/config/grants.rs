@@ -1,0 +1,57 @@
+//! How account grants are kept.
+
+use std::time::Duration;
+
+use super::{ConfigError, EngineKind, Given};
+
+/// How account grants are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GrantsConfig {
+    /// Whether, and how.
+    pub(crate) kept: GrantsKept,
+    /// From the end of one look at all policies to the next.
+    pub(crate) every: Duration,
+}
+
+/// Whether account grants are written into policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GrantsKept {
+    /// There are none: the instance has no ECR.
+    Off,
+    /// They are, and what comes undone is mended.
+    On,
+    /// They are when they are asked for; what comes undone later is only reported.
+    ReportOnly,
+}
+
+impl Default for GrantsConfig {
+    fn default() -> Self {
+        Self { kept: GrantsKept::Off, every: Duration::from_secs(15 * 60) }
+    }
+}
+
+impl GrantsConfig {
+    pub(super) fn load(find: &dyn Fn(&str, &[&str]) -> Option<Given>, engine: EngineKind) -> Result<Self, ConfigError> {
+        let usual = Self::default();
+        let kept = match find("account_grants", &["LAYER0_ACCOUNT_GRANTS"]) {
+            None => usual.kept,
+            Some(given) => match given.text.as_str() {
+                "off" => GrantsKept::Off,
+                "on" | "report-only" if engine != EngineKind::Fake && !cfg!(feature = "aws") => {
+                    return Err(given.wrong("needs an executable that is built with `--features aws`"));
+                }
+                "on" => GrantsKept::On,
+                "report-only" => GrantsKept::ReportOnly,
+                _ => return Err(given.wrong("must be `on`, `report-only` or `off`")),
+            },
+        };
+        let every = match find("account_grants_every", &["LAYER0_ACCOUNT_GRANTS_EVERY"]) {
+            None => usual.every,
+            Some(given) => match given.text.parse::<u64>() {
+                Ok(minutes @ 1..=1440) => Duration::from_secs(minutes * 60),
+                _ => return Err(given.wrong("must be a number of minutes from 1 to 1440")),
+            },
+        };
+        Ok(Self { kept, every })
+    }
+}
