@@ -38,6 +38,8 @@ use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EcrConfig, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
+#[cfg(feature = "aws")]
+use crate::grants::MadeWithPolicy;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace, PolicyRates};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
@@ -151,15 +153,20 @@ fn registry_open(
     backing: Option<Backing>,
     instance_id: &str,
     access: &Arc<dyn AccessStore>,
+    keeper: Option<&Arc<Keeper>>,
 ) -> Result<Registry, WiringError> {
     #[cfg(feature = "aws")]
     if let Some(ecr) = backing {
         let rules = Arc::new(OwnersRules(access.clone()));
-        let opened = Registry::open_in(config, ports, ecr.of_instance(instance_id).ruled_by(rules));
+        let mut ecr = ecr.of_instance(instance_id).ruled_by(rules);
+        if let Some(keeper) = keeper {
+            ecr = ecr.furnished_by(Arc::new(MadeWithPolicy(keeper.clone())));
+        }
+        let opened = Registry::open_in(config, ports, ecr);
         return opened.map_err(cant("the registry's directory can't be used"));
     }
     #[cfg(not(feature = "aws"))]
-    let _ = (backing, instance_id, access);
+    let _ = (backing, instance_id, access, keeper);
     Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))
 }
 
@@ -209,13 +216,11 @@ pub(crate) async fn app_with(
     };
     registry_config.registry_hosts = std::iter::once(&addresses.current).chain(&addresses.former).cloned().collect();
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
-    let registry = registry_open(registry_config, ports, backing, &instance_id, &access)?;
-
     let nudge = Nudge::new();
     let grants = Grants {
         keeper: policies.map(|place| {
             let signature = Signature::new(&instance_id, &place.region);
-            Keeper::new(place, signature, access.clone(), clock.clone(), nudge.clone())
+            Arc::new(Keeper::new(place, signature, access.clone(), clock.clone(), nudge.clone()))
         }),
         every: config.grants.every,
         mending: match config.grants.kept {
@@ -224,6 +229,8 @@ pub(crate) async fn app_with(
         },
         asked: Nudge::new(),
     };
+    let registry = registry_open(registry_config, ports, backing, &instance_id, &access, grants.keeper.as_ref())?;
+
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
         store: entities,
@@ -339,8 +346,10 @@ impl Aws {
     fn policies(&self, config: &Config) -> Result<PolicyPlace, WiringError> {
         let connection = self.connection()?;
         let client = EcrClient::new(&connection.sdk);
+        let prefix = config.ecr.as_ref().map_or("", |ecr| ecr.prefix.as_str());
+        let policies = EcrPolicies::new(client, prefix).map_err(cant("the policies in ECR can't be kept"))?;
         Ok(PolicyPlace {
-            policies: Arc::new(EcrPolicies::new(client)),
+            policies: Arc::new(policies),
             region: connection.region.clone(),
             rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
         })

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 pub use aws_sdk_ecr::Client as EcrClient;
 use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use layer0_domain::model::backing::{BackingPlace, PrefixError};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
 
@@ -23,13 +24,18 @@ const PRINCIPAL: &str = "Principal not found";
 #[derive(Debug, Clone)]
 pub struct EcrPolicies {
     client: EcrClient,
+    place: BackingPlace,
 }
 
 impl EcrPolicies {
-    /// The registry of the account and region that the client is for.
-    #[must_use]
-    pub fn new(client: EcrClient) -> Self {
-        Self { client }
+    /// The registry of the account and region that the client is for, with what stands before the names of all repositories
+    /// there (empty for nothing).
+    ///
+    /// # Errors
+    /// [`PrefixError`] for what can stand before no name.
+    pub fn new(client: EcrClient, prefix: &str) -> Result<Self, PrefixError> {
+        // Of the place only the names count: the client knows where it is.
+        Ok(Self { client, place: BackingPlace::new("", prefix)? })
     }
 }
 
@@ -66,13 +72,13 @@ impl RepositoryPolicies for EcrPolicies {
         let answer = call.send().await.map_err(|why| error("DescribeRepositories", None, why))?;
         let names = answer.repositories.unwrap_or_default().into_iter().filter_map(|it| it.repository_name);
         Ok(RepositoryPage {
-            names: names.filter_map(|name| RepositoryName::parse(&name).ok()).collect(),
+            names: names.filter_map(|name| self.place.repository_at(&name)).collect(),
             next: answer.next_token.filter(|token| !token.is_empty()),
         })
     }
 
     async fn policy_read(&self, repository: &RepositoryName) -> Result<Option<String>, PolicyError> {
-        match self.client.get_repository_policy().repository_name(repository.as_str()).send().await {
+        match self.client.get_repository_policy().repository_name(self.place.path_of(repository)).send().await {
             Ok(answer) => Ok(answer.policy_text),
             Err(why) if why.code() == Some("RepositoryPolicyNotFoundException") => Ok(None),
             Err(why) => Err(error("GetRepositoryPolicy", Some(repository), why)),
@@ -80,12 +86,12 @@ impl RepositoryPolicies for EcrPolicies {
     }
 
     async fn policy_write(&self, repository: &RepositoryName, text: &str) -> Result<(), PolicyError> {
-        let call = self.client.set_repository_policy().repository_name(repository.as_str()).policy_text(text);
+        let call = self.client.set_repository_policy().repository_name(self.place.path_of(repository)).policy_text(text);
         call.send().await.map(drop).map_err(|why| error("SetRepositoryPolicy", Some(repository), why))
     }
 
     async fn policy_delete(&self, repository: &RepositoryName) -> Result<(), PolicyError> {
-        match self.client.delete_repository_policy().repository_name(repository.as_str()).send().await {
+        match self.client.delete_repository_policy().repository_name(self.place.path_of(repository)).send().await {
             Ok(_) => Ok(()),
             Err(why) if why.code() == Some("RepositoryPolicyNotFoundException") => Ok(()),
             Err(why) => Err(error("DeleteRepositoryPolicy", Some(repository), why)),

@@ -43,7 +43,7 @@ async fn the_policies_of_repositories() {
     let variable = "LAYER0_TEST_MOTO";
     let endpoint = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is set by scripts/aws.sh"));
     let client = client(&endpoint);
-    let stage = OnMoto { policies: EcrPolicies::new(client.clone()), client };
+    let stage = OnMoto { policies: EcrPolicies::new(client.clone(), "").expect("no prefix"), client };
     for behaviour in suite::ALL.iter().filter(|it| !NOT_ON_MOTO.contains(&it.name)) {
         (behaviour.show)(&stage).await;
     }

@@ -21,7 +21,7 @@ impl OnFake {
     async fn new() -> Self {
         let aws = FakeAws::start(FakeAwsConfig::default()).await;
         aws.account_forget(UNKNOWN);
-        let policies = EcrPolicies::new(client(aws.endpoint()));
+        let policies = EcrPolicies::new(client(aws.endpoint()), "").expect("no prefix");
         Self { aws, policies }
     }
 

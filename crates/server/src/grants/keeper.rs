@@ -111,6 +111,16 @@ impl Keeper {
         }
     }
 
+    /// Gives a repository that was just made its policy.
+    ///
+    /// # Errors
+    /// Why it does not have it, in words: the grants can't be read, or ECR refuses.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn repository_made(&self, name: &RepositoryName) -> Result<(), String> {
+        let all = self.access.grant_list().await.map_err(|why| why.to_string())?;
+        Pass::new(self, Look::All(Mending::Mend), &all, Vec::new()).alone(name).await
+    }
+
     /// Looks at each repository that a scope covers.
     async fn through(&self, pass: &Pass<'_>, scopes: &[GrantScope]) -> Result<(), PolicyError> {
         let mut going = FuturesUnordered::new();

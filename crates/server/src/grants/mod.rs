@@ -53,13 +53,30 @@ pub(crate) struct PolicyPlace {
 /// Account grants in a server.
 pub(crate) struct Grants {
     /// What writes them down in ECR; `None` on an instance that has none.
-    pub(crate) keeper: Option<Keeper>,
+    pub(crate) keeper: Option<Arc<Keeper>>,
     /// From the end of one look at everything to the next.
     pub(crate) every: Duration,
     /// What is done about what such a look finds.
     pub(crate) mending: Mending,
     /// Wakes the loop.
     pub(crate) asked: Nudge,
+}
+
+/// The policy of what is made in ECR, as part of its making.
+#[cfg(feature = "aws")]
+pub(crate) struct MadeWithPolicy(pub(crate) Arc<Keeper>);
+
+#[cfg(feature = "aws")]
+#[async_trait::async_trait]
+impl layer0_registry::ecr::Furnish for MadeWithPolicy {
+    async fn furnish(
+        &self,
+        repository: &layer0_domain::model::image::RepositoryName,
+        _ecr_name: &str,
+    ) -> Result<(), layer0_domain::port::BoxError> {
+        let made = self.0.repository_made(repository).await;
+        made.map_err(|why| format!("the repository is there, and its policy is not what the account grants say: {why}").into())
+    }
 }
 
 /// Runs until the app stops.

@@ -127,6 +127,21 @@ impl<'a> Pass<'a> {
         self.tell().await;
     }
 
+    /// Puts one repository right that is nobody's to report.
+    ///
+    /// # Errors
+    /// Why its policy does not say what it should, in words.
+    pub(super) async fn alone(&self, name: &RepositoryName) -> Result<(), String> {
+        for _ in 0..BEGINNINGS {
+            match self.step(name).await {
+                End::Right { .. } | End::Gone => return Ok(()),
+                End::Wrong { why, .. } => return Err(why),
+                End::Again => {}
+            }
+        }
+        Err("what is wanted of it kept changing".to_owned())
+    }
+
     fn note(&self, name: &RepositoryName, take_down: impl Fn(&KeptGrant, &mut GrantReport)) {
         for row in self.rows().iter_mut().filter(|row| row.kept.grant.scope.covers(name)) {
             take_down(&row.kept, &mut row.report);

@@ -38,7 +38,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// What writes grants down, or why there is none.
 fn keeper(app: &App) -> Result<&Keeper, ApiError> {
-    app.grants.keeper.as_ref().ok_or_else(|| {
+    app.grants.keeper.as_deref().ok_or_else(|| {
         ApiError::value("this instance has no account grants: its images lie on its own disk, not in ECR").hint(format!(
             "`l0 token create` makes a token for whoever shall pull from {}; where images lie in ECR, start the server with \
              `--account-grants on`",
