@@ -13,6 +13,7 @@ mod going_back;
 mod happened;
 mod operations;
 mod pull_check;
+mod registry_credential;
 mod review;
 mod scale;
 mod servers;
