@@ -7,10 +7,12 @@ mod environment;
 mod image;
 mod load_balancer;
 pub(crate) mod local;
+pub(crate) mod login;
 mod logs;
 mod member;
 mod operation;
 mod owner;
+pub(crate) mod registry;
 mod repository;
 mod service;
 mod sweep;
@@ -43,6 +45,7 @@ pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
         Noun::Member(verb) => member::run(app, verb).await,
         Noun::Token(verb) => token::run(app, verb).await,
         // These speak to no server and were run before a connection was looked for.
+        Noun::Login(_) | Noun::Logout(_) | Noun::Registry(_) => Ok(()),
         Noun::Endpoint(_) | Noun::Completion(_) | Noun::Server(_) | Noun::Version => Ok(()),
     }
 }

@@ -3,12 +3,16 @@
 mod access;
 mod audit;
 mod connection;
+mod credential_helper;
 mod entities;
 mod fake;
 mod following;
+mod home;
 mod local;
+mod login;
 mod logs;
 mod registry;
+mod registry_login;
 mod sweep;
 mod usage;
 mod verify;
