@@ -1,16 +1,15 @@
 //! Files that hold secrets or belong to other programs too: written whole or not at all, and in turn.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::error::{CliError, Exit};
 
 /// How long another program may hold a lock; it needs milliseconds.
 const LOCK_MAX: Duration = Duration::from_secs(5);
-/// How often it is tried.
-const LOCK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A file can't be read or written.
 pub(crate) fn unusable(what: &str, path: &Path, why: &std::io::Error) -> CliError {
@@ -33,15 +32,15 @@ pub(crate) fn turn(lock: &Path) -> Result<File, CliError> {
     }
     let file = private(OpenOptions::new().write(true).create(true).truncate(false)).open(lock);
     let file = file.map_err(|why| unusable("opened", lock, &why))?;
-    let since = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_MAX => std::thread::sleep(LOCK_AGAIN),
-            Err(TryLockError::WouldBlock) => return Err(unusable("locked", lock, &ErrorKind::TimedOut.into())),
-            Err(TryLockError::Error(why)) => return Err(unusable("locked", lock, &why)),
-        }
-    }
+    // The lock has no timeout of its own, so a thread waits for it. When nobody waits for the thread any more, it lets go of
+    // the lock as soon as it gets it.
+    let (give, get) = mpsc::channel();
+    std::thread::spawn(move || {
+        let locked = file.lock().map(|()| file);
+        let _ = give.send(locked);
+    });
+    let locked = get.recv_timeout(LOCK_MAX).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+    locked.map_err(|why| unusable("locked", lock, &why))
 }
 
 /// Replaces a file by another text, whole or not at all. A new one is for its owner only; one that was there keeps its
