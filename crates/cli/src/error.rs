@@ -224,8 +224,8 @@ impl CliError {
 }
 
 /// How to get a credential.
-pub(crate) const CONNECT_HINT: &str = "`eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell to the instance in DIR; \
-     elsewhere set LAYER0_API_ENDPOINT and LAYER0_AUTH_TOKEN";
+pub(crate) const CONNECT_HINT: &str = "`l0 login URL` signs in to a server; `eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell to the instance in DIR; \
+     scripts set LAYER0_API_ENDPOINT and LAYER0_AUTH_TOKEN";
 
 fn root_of(error: &(dyn std::error::Error + 'static)) -> String {
     let mut root = error;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal as _, Write};
+use std::path::PathBuf;
 
 /// Whether people watch, and what their terminal can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Terminal {
 pub struct Host {
     /// The program's name first.
     pub args: Vec<OsString>,
+    /// The file that this program is, where that can be known.
+    pub executable: Option<PathBuf>,
     /// The environment variables that are text.
     pub env: BTreeMap<String, String>,
     /// Where a password comes from.
@@ -44,6 +47,7 @@ impl Host {
         let terminal = if io::stderr().is_terminal() && !dumb { Terminal::Live } else { Terminal::Plain };
         Self {
             args,
+            executable: std::env::current_exe().ok(),
             env,
             // Not its lock: who reads a task definition from `-` takes that.
             stdin: Box::new(io::BufReader::new(io::stdin())),

@@ -9,13 +9,20 @@ mod app;
 mod args;
 mod argv;
 mod commands;
+mod credential_helper;
+mod credentials;
+mod engines;
 mod error;
+mod file;
 mod follow;
 mod grammar;
 mod host;
+mod keyring;
 mod printer;
 mod progress;
+mod prompt;
 mod settings;
+mod sign_in;
 mod size;
 mod target;
 mod usage;
@@ -34,10 +41,12 @@ use tokio::task::JoinHandle;
 
 use app::{App, Input};
 use args::{Cli, Noun};
+use commands::login::Local;
 use error::{CliError, Exit};
 use printer::Printer;
 use settings::{Connection, Output, Settings};
 
+pub use credential_helper::PROGRAM as CREDENTIAL_HELPER;
 pub use host::{Host, Terminal};
 
 /// This program's version, which is the server's too.
@@ -56,10 +65,22 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     ExitCode::from(run_on(Host::of_process(args)))
 }
 
+/// Answers one call of this process as Docker's credential helper, the program's name first, and says how it ended.
+#[must_use]
+pub fn credential_helper(args: Vec<OsString>) -> ExitCode {
+    ExitCode::from(credential_helper_on(Host::of_process(args)))
+}
+
+/// Answers one call as Docker's credential helper on a given host and returns its exit code.
+#[must_use]
+pub fn credential_helper_on(host: Host) -> u8 {
+    credential_helper::run(host)
+}
+
 /// Runs one command line on a given host and returns its exit code.
 #[must_use]
 pub fn run_on(host: Host) -> u8 {
-    let Host { args, env, stdin, stdin_is_terminal, stdout, stderr, terminal, stdout_is_terminal } = host;
+    let Host { args, executable, env, stdin, stdin_is_terminal, stdout, stderr, terminal, stdout_is_terminal } = host;
     let input = Input { stdin: RefCell::new(stdin), is_terminal: stdin_is_terminal };
     let printer = Rc::new(Printer::new(stdout, stderr));
     let done = parse(&printer, args).and_then(|cli| {
@@ -70,6 +91,16 @@ pub fn run_on(host: Host) -> u8 {
             Noun::Version => printer.message(VERSION),
             Noun::Completion(args) => commands::local::completion(&printer, args),
             Noun::Endpoint(args) => commands::local::endpoint(&printer, args, &env, stdout_is_terminal),
+            Noun::Login(args) => {
+                commands::login::login(&Local::new(&printer, &input, &cli.globals, &env, &settings), args)
+            }
+            Noun::Logout(args) => {
+                commands::login::logout(&Local::new(&printer, &input, &cli.globals, &env, &settings), args)
+            }
+            Noun::Registry(verb) => {
+                let local = Local::new(&printer, &input, &cli.globals, &env, &settings);
+                commands::registry::run(&local, verb, executable.as_deref())
+            }
             Noun::Server(_) => Err(CliError::usage("`server` must be the first argument: l0 server --data-dir DIR")),
             _ => {
                 let connection = Connection::read(&cli.globals, &env)?;

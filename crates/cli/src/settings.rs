@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::args::Globals;
+use crate::credentials::Credentials;
 use crate::error::{CONNECT_HINT, CliError};
 use crate::value::{parse_bool, parse_duration};
 
@@ -26,7 +26,7 @@ pub(crate) const ENV_TIMEOUT: &str = "LAYER0_TIMEOUT";
 pub(crate) const ENV_DEBUG: &str = "LAYER0_DEBUG";
 
 /// Where a server listens when nobody says otherwise.
-const DEFAULT_ENDPOINT: &str = "http://localhost:9090/";
+pub(crate) const DEFAULT_ENDPOINT: &str = "http://localhost:9090/";
 /// The predecessor's limit: long enough for a slow roll-out, short enough for CI.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
@@ -117,7 +117,8 @@ impl Settings {
     }
 }
 
-fn set<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+/// A variable that is there and not empty.
+pub(crate) fn set<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     env.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
@@ -127,6 +128,11 @@ fn switch(flag: Option<bool>, env: &BTreeMap<String, String>, name: &str) -> Res
         (None, Some(text)) => parse_bool(text).map_err(|why| CliError::usage(format!("{name}: {why}"))),
         (None, None) => Ok(false),
     }
+}
+
+/// Host and port of a URL, as they are written.
+pub(crate) fn authority_of(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default()
 }
 
 /// Which server, and who we are to it.
@@ -148,73 +154,20 @@ impl Connection {
         let endpoint_given = named.is_some() || file.default.is_some();
         let endpoint =
             named.map(str::to_owned).or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let authority = endpoint
-            .split_once("://")
-            .map_or(endpoint.as_str(), |(_, rest)| rest)
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        if authority.contains('@') {
+        if authority_of(&endpoint).contains('@') {
             // Endpoints are printed in errors; this one holds a password.
             return Err(CliError::usage("the endpoint holds a credential")
                 .hint(format!("give it as {ENV_TOKEN}, base64 of USER:SECRET")));
         }
         let token = match token {
             Some(token) => Secret::new(token),
-            None => file.token_of(&endpoint).cloned().ok_or_else(|| {
+            None => file.token_of(&endpoint, env)?.ok_or_else(|| {
                 CliError::usage("Required Variable 'token' is not set!")
                     .hint(format!("there is no credential for {endpoint}"))
                     .hint(CONNECT_HINT)
             })?,
         };
         Ok(Self { endpoint, endpoint_given, token })
-    }
-}
-
-/// `~/.config/layer0/credentials.json`: written by the server when it starts for the first time, for the user who started it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Credentials {
-    /// The endpoint that is meant when nothing is said.
-    #[serde(default)]
-    pub(crate) default: Option<String>,
-    /// Each endpoint's token.
-    #[serde(default)]
-    pub(crate) endpoints: BTreeMap<String, Secret>,
-}
-
-impl Credentials {
-    /// Where the file is: `$XDG_CONFIG_HOME/layer0/`, else `$HOME/.config/layer0/`.
-    pub(crate) fn path(env: &BTreeMap<String, String>) -> Option<PathBuf> {
-        let config = set(env, "XDG_CONFIG_HOME")
-            .map(PathBuf::from)
-            .or_else(|| set(env, "HOME").map(|home| PathBuf::from(home).join(".config")))?;
-        Some(config.join("layer0").join("credentials.json"))
-    }
-
-    /// Reads the file; one that is not there is empty.
-    pub(crate) fn read(env: &BTreeMap<String, String>) -> Result<Self, CliError> {
-        let Some(path) = Self::path(env) else { return Ok(Self::default()) };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(why) => return Err(CliError::usage(format!("{} can't be read: {why}", path.display()))),
-        };
-        let read: Result<Self, serde_json::Error> = serde_json::from_str(&text);
-        let mut file = read.map_err(|why| {
-            // Neither the text nor a value of it is repeated: it holds secrets.
-            CliError::usage(format!("{} is malformed at line {}, column {}", path.display(), why.line(), why.column()))
-                .hint("correct it, or remove it and connect with `l0 endpoint --data-dir DIR`")
-        })?;
-        file.default = file.default.filter(|endpoint| !endpoint.is_empty());
-        Ok(file)
-    }
-
-    /// The token of an endpoint, however its slash is written.
-    pub(crate) fn token_of(&self, endpoint: &str) -> Option<&Secret> {
-        let bare = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
-        let wanted = bare(endpoint);
-        self.endpoints.iter().find(|(known, _)| bare(known) == wanted).map(|(_, token)| token)
     }
 }
 
@@ -303,7 +256,7 @@ mod tests {
     #[test]
     fn a_malformed_file_is_named_and_its_secret_kept() {
         let (dir, env) = home();
-        write(&dir, r#"{"endpoints":{"http://localhost:9191":"c2VjcmV0"},"extra":"c2VjcmV0"}"#);
+        write(&dir, r#"{"endpoints":{"http://localhost:9191":"c2VjcmV0"},"default":["c2VjcmV0"]}"#);
         let error = Connection::read(&globals(&[]), &env).expect_err("a malformed file");
         assert!(error.message.contains("credentials.json is malformed"), "{}", error.message);
         assert!(!error.text().contains("c2VjcmV0"));

@@ -10,9 +10,10 @@ use crate::types::{
     CreateTokenResponse, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
     GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, LoadBalancer,
     LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner, PutMemberRequest,
-    Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule,
-    Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest,
-    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service,
+    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest,
+    UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest,
+    User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -219,6 +220,8 @@ methods! {
     token_list() -> Vec<TokenSummary> = GET "/token";
     /// Makes a token.
     token_create(request: &CreateTokenRequest) -> CreateTokenResponse = POST "/token", body request;
+    /// Makes a credential for the registry that ends by itself.
+    token_registry(query: &RegistryCredentialQuery) -> RegistryCredential = GET "/token/registry", query query;
     /// Gives a token a new secret.
     token_rotate(id: &str) -> CreateTokenResponse = POST "/token/{}/rotate" (segment(id)), body &serde_json::json!({});
     /// Revokes a token.

@@ -1,5 +1,7 @@
 //! Tokens on the wire.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,6 +47,32 @@ pub struct CreateTokenResponse {
     /// What it is good for; absent for all that its user may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+}
+
+/// `GET /token/registry`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryCredentialQuery {
+    /// How long it lives, 1 to 720; absent means 240.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<i64>,
+}
+
+/// A credential for the registry that ends by itself.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RegistryCredential {
+    /// The user name that goes with it: the caller's own, a robot's is `owner+name`.
+    pub user: String,
+    /// The password that goes with it.
+    pub secret: String,
+    /// When it ends, RFC 3339.
+    pub expires: String,
+}
+
+impl fmt::Debug for RegistryCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, secret: _, expires } = self;
+        f.debug_struct("RegistryCredential").field("user", user).field("expires", expires).finish_non_exhaustive()
+    }
 }
 
 /// A token in a list; never the secret.

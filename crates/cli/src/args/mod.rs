@@ -9,6 +9,7 @@ pub(crate) mod environment;
 pub(crate) mod image;
 pub(crate) mod load_balancer;
 pub(crate) mod local;
+pub(crate) mod login;
 pub(crate) mod member;
 pub(crate) mod operation;
 pub(crate) mod owner;
@@ -113,6 +114,10 @@ pub(crate) enum Noun {
     Token(token::Token),
     #[command(subcommand)]
     Account(account::Account),
+    Login(login::Login),
+    Logout(login::Logout),
+    #[command(subcommand)]
+    Registry(login::Registry),
     /// Show who you are to the server, and what your credential is good for
     #[command(after_help = "Example:\n  l0 whoami")]
     Whoami,

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::args::local::{Completion, Endpoint};
 use crate::args::{self};
+use crate::credentials::Credentials;
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::settings::{Credentials, ENV_ENDPOINT, ENV_SKIP_SSL, ENV_SKIP_VERSION, ENV_TOKEN, Secret};
+use crate::settings::{ENV_ENDPOINT, ENV_SKIP_SSL, ENV_SKIP_VERSION, ENV_TOKEN, Secret};
 
 /// The file in a data directory that holds the instance's URL.
 const ENDPOINT_FILE: &str = "endpoint";
@@ -72,7 +73,7 @@ fn of_credentials(env: &BTreeMap<String, String>) -> Result<(String, Secret), Cl
             .hint("`l0 server --data-dir DIR` starts one; `l0 endpoint --data-dir DIR` reads its data directory")
     };
     let endpoint = file.default.clone().ok_or_else(unknown)?;
-    let token = file.token_of(&endpoint).cloned().ok_or_else(unknown)?;
+    let token = file.token_of(&endpoint, env)?.ok_or_else(unknown)?;
     Ok((endpoint, token))
 }
 

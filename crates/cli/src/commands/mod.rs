@@ -8,10 +8,12 @@ mod environment;
 mod image;
 mod load_balancer;
 pub(crate) mod local;
+pub(crate) mod login;
 mod logs;
 mod member;
 mod operation;
 mod owner;
+pub(crate) mod registry;
 mod repository;
 mod service;
 mod sweep;
@@ -45,6 +47,7 @@ pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
         Noun::Token(verb) => token::run(app, verb).await,
         Noun::Account(verb) => account::run(app, verb).await,
         // These speak to no server and were run before a connection was looked for.
+        Noun::Login(_) | Noun::Logout(_) | Noun::Registry(_) => Ok(()),
         Noun::Endpoint(_) | Noun::Completion(_) | Noun::Server(_) | Noun::Version => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::args::token::Token;
 use crate::error::CliError;
 use crate::printer::{access_rows, rows};
-use crate::settings::ENV_TOKEN;
+use crate::settings::{ENV_TOKEN, authority_of};
 
 pub(crate) async fn run(app: &App, verb: Token) -> Result<(), CliError> {
     match verb {
@@ -48,7 +48,7 @@ fn print(app: &App, made: &CreateTokenResponse) -> Result<(), CliError> {
         "For the registry: `docker login {} --username {}`, and the password when it asks.\n\
          For this program: set {ENV_TOKEN} as above.\n\
          This is not shown again: the server keeps only a hash.",
-        authority(app.client.endpoint()),
+        authority_of(app.client.endpoint()),
         made.user
     ));
     Ok(())
@@ -70,9 +70,4 @@ fn text(made: &CreateTokenResponse) -> String {
         (ENV_TOKEN, &made.token),
     ]);
     lines.iter().map(|(label, value)| format!("{label:<17}  {value}\n")).collect()
-}
-
-/// Host and port of an endpoint: API and registry are behind one of them.
-fn authority(endpoint: &str) -> &str {
-    endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest).split('/').next().unwrap_or_default()
 }

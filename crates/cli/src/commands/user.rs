@@ -1,17 +1,13 @@
 //! `l0 user` and `l0 whoami`.
 
-use std::io::{BufRead as _, Read as _};
-
 use layer0_api::types::{CreateUserRequest, UpdateUserRequest, User as Entity};
 
 use crate::app::App;
 use crate::args::user::User;
 use crate::error::CliError;
 use crate::printer::access_rows as rows;
+use crate::prompt;
 use crate::settings::Secret;
-
-/// The server refuses much shorter ones with words of its own; this keeps `/dev/zero` out of memory.
-const PASSWORD_MAX: u64 = 64 * 1024;
 
 pub(crate) async fn run(app: &App, verb: User) -> Result<(), CliError> {
     match verb {
@@ -73,25 +69,13 @@ fn password_if(app: &App, asked: bool) -> Result<Option<String>, CliError> {
     if asked { password(app).map(|password| Some(password.reveal().to_owned())) } else { Ok(None) }
 }
 
-/// Reads one line of standard input, without its line break. There is no flag for a password: a command line is in the
-/// shell's history and in everybody's list of processes.
+/// A command line that gives a password.
+const EXAMPLE: &str = "l0 user update alice --password-stdin < password.txt";
+
+/// Reads the password from standard input.
 fn password(app: &App) -> Result<Secret, CliError> {
     if app.input.is_terminal {
-        app.printer.note("reading the password from standard input; what is typed is shown");
+        return prompt::ask_hidden(&app.printer, &app.input, "password", EXAMPLE);
     }
-    let mut line = Vec::new();
-    let mut stdin = app.input.stdin.borrow_mut();
-    stdin
-        .by_ref()
-        .take(PASSWORD_MAX)
-        .read_until(b'\n', &mut line)
-        .map_err(|why| CliError::usage(format!("standard input can't be read: {why}")))?;
-    let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return Err(CliError::usage("there is no password on standard input")
-            .hint("it is the first line there, as in `l0 user update alice --password-stdin < password.txt`"));
-    }
-    let text = std::str::from_utf8(line).map_err(|_| CliError::usage("the password is not UTF-8 text"))?;
-    Ok(Secret::new(text))
+    prompt::line(&app.input, "password", EXAMPLE).map(Secret::new)
 }

@@ -289,17 +289,41 @@ pub(crate) fn run_with(args: &[&str], env: &BTreeMap<String, String>, terminal: 
         Stdin::Piped(bytes) => (bytes, false),
         Stdin::Typed(bytes) => (bytes, true),
     };
+    let args: Vec<&str> = std::iter::once("l0").chain(args.iter().copied()).collect();
+    hosted(layer0_cli::run_on, &args, env, |host| Host { stdin: Box::new(stdin), stdin_is_terminal, terminal, ..host })
+}
+
+/// Calls Docker's credential helper.
+pub(crate) fn helper(args: &[&str], env: &BTreeMap<String, String>, stdin: &str) -> Ran {
+    let args: Vec<&str> = std::iter::once(layer0_cli::CREDENTIAL_HELPER).chain(args.iter().copied()).collect();
+    let stdin = std::io::Cursor::new(stdin.to_owned());
+    hosted(layer0_cli::credential_helper_on, &args, env, |host| Host { stdin: Box::new(stdin), ..host })
+}
+
+/// Runs a command line of a program that is this file.
+pub(crate) fn run_as(executable: &std::path::Path, args: &[&str], env: &BTreeMap<String, String>) -> Ran {
+    let args: Vec<&str> = std::iter::once("l0").chain(args.iter().copied()).collect();
+    hosted(layer0_cli::run_on, &args, env, |host| Host { executable: Some(executable.to_owned()), ..host })
+}
+
+fn hosted(
+    program: impl FnOnce(Host) -> u8,
+    args: &[&str],
+    env: &BTreeMap<String, String>,
+    change: impl FnOnce(Host) -> Host,
+) -> Ran {
     let (stdout, stderr) = (Captured::default(), Captured::default());
-    let code = layer0_cli::run_on(Host {
-        args: std::iter::once("l0").chain(args.iter().copied()).map(Into::into).collect(),
+    let code = program(change(Host {
+        args: args.iter().map(Into::into).collect(),
+        executable: None,
         env: env.clone(),
-        stdin: Box::new(stdin),
-        stdin_is_terminal,
+        stdin: Box::new(&b""[..]),
+        stdin_is_terminal: false,
         stdout: Box::new(stdout.clone()),
         stderr: Box::new(stderr.clone()),
-        terminal,
+        terminal: Terminal::Plain,
         stdout_is_terminal: false,
-    });
+    }));
     Ran { code, stdout: stdout.text(), stderr: stderr.text() }
 }
 

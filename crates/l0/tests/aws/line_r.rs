@@ -32,6 +32,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("version").says(&[env!("CARGO_PKG_VERSION")]),
     run("whoami").says(&["admin"]).holds(&[("/0/who", r#""admin""#)]),
     run("user whoami").says(&["admin"]),
+    // `login`, `logout` and `registry` are about this machine and not about AWS: `ELSEWHERE` in `every_command.rs`.
     run("endpoint --data-dir data").says(&["LAYER0_API_ENDPOINT"]),
     run("completion bash").says(&["l0"]),
     run("owner create team --quota 1GiB").says(&["team"]),

@@ -7,6 +7,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod containers;
+mod developer;
 mod disk_full;
 mod engine_away;
 mod environments;

@@ -86,7 +86,8 @@ impl RepositoryPolicies for EcrPolicies {
     }
 
     async fn policy_write(&self, repository: &RepositoryName, text: &str) -> Result<(), PolicyError> {
-        let call = self.client.set_repository_policy().repository_name(self.place.path_of(repository)).policy_text(text);
+        let call =
+            self.client.set_repository_policy().repository_name(self.place.path_of(repository)).policy_text(text);
         call.send().await.map(drop).map_err(|why| error("SetRepositoryPolicy", Some(repository), why))
     }
 

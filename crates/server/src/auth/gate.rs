@@ -130,6 +130,7 @@ impl PullCredentialMinter for SignedPulls {
             access: vec![Access { repository: repository.clone(), actions: vec![Action::Pull] }],
             expires: self.clock.now().plus_ms(PULL_CREDENTIAL_S * 1000),
             refresh: false,
+            registry: false,
         };
         Ok(PullCredential { username: PULL_USER.to_owned(), password: self.keys.sign(&claims) })
     }

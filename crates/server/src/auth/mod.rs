@@ -1,10 +1,12 @@
 //! Who a request comes from.
 //!
-//! Four kinds of credentials open something:
+//! Five kinds of credentials open something:
 //! - a token of a user or a robot, as Basic `name:secret` or as Bearer `secret`: looked up by its hash on every request, so
 //!   that revoking it ends it at once;
 //! - a user's password, as Basic `user:password`: verified against the stored hash, wrong ones throttled;
 //! - a signed registry token from `/auth/token` (Bearer): names the token or password it came from, which is looked up again;
+//! - a signed registry credential from `/token/registry` (Basic, the caller's own name): all of the registry that the caller
+//!   may, for hours, and nothing of the API. It names the token or password it came from, which is looked up again;
 //! - a signed pull credential (Basic, user `l0-pull`): one repository, pull only, for minutes. The engine gets a new one
 //!   for each pull.
 
@@ -31,7 +33,7 @@ pub(crate) use password::{Passwords, refusal};
 pub(crate) use sign_in::{SignIn, hear_others};
 #[cfg(test)]
 pub(crate) use sign_in::{Signed, Verdict};
-pub(crate) use signed::Keys;
+pub(crate) use signed::{Claims, Keys, REGISTRY_CREDENTIAL_MINUTES, REGISTRY_CREDENTIAL_MINUTES_MAX};
 pub(crate) use signed_in::{OwnedPlace, SignedIn, Trail};
 pub(crate) use throttle::Throttle;
 pub(crate) use token_endpoint::router as token_endpoint;

@@ -19,6 +19,8 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use super::signed::REGISTRY_PREFIX;
+
 /// The shortest password (NIST SP 800-63B, section 5.1.1.2).
 const LENGTH_MIN: usize = 8;
 
@@ -49,8 +51,8 @@ pub(crate) fn refusal(password: &Secret) -> Option<String> {
     if text.len() > LENGTH_MAX {
         return Some(format!("a password may have {LENGTH_MAX} bytes"));
     }
-    text.starts_with(SECRET_PREFIX)
-        .then(|| format!("a password can't begin with `{SECRET_PREFIX}`: that is how tokens are told from passwords"))
+    let prefix = [SECRET_PREFIX, REGISTRY_PREFIX].into_iter().find(|prefix| text.starts_with(prefix))?;
+    Some(format!("a password can't begin with `{prefix}`: that is how tokens are told from passwords"))
 }
 
 /// The hash of a password; `salt` is random. Takes tens of milliseconds: for a blocking thread.
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_too_short_or_looks_like_a_token_is_no_password() {
-        for bad in ["", "1234567", "l0_abcdefghij", &"x".repeat(LENGTH_MAX + 1)] {
+        for bad in ["", "1234567", "l0_abcdefghij", "l0r_abcdefgh", &"x".repeat(LENGTH_MAX + 1)] {
             assert!(refusal(&Secret::new(bad)).is_some(), "{bad}");
         }
         assert_eq!(refusal(&Secret::new("12345678")), None);

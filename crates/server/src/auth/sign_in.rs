@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use layer0_domain::model::access::{Action, Caller, Place, Rights, Scope, Secret, Subject, Token, Who};
+use layer0_domain::model::access::{Action, Caller, Place, Rights, Secret, Subject, Token, Who};
 use layer0_domain::model::audit::{AuditRecord, PART_MAX};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::time::Timestamp;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::announcing::Changes;
 use super::password::Passwords;
-use super::signed::{Claims, Keys, Session};
+use super::signed::{Claims, Keys, REGISTRY_PREFIX, Session};
 use super::throttle::Throttle;
 use super::{PULL_USER, Presented, presented};
 use crate::app::App;
@@ -182,6 +182,7 @@ impl SignIn {
                 Signed::Accepted => self.signed(&secret).await,
                 Signed::Refused => Ok(Verdict::Wrong),
             },
+            Presented::Basic(_, secret) if is_registry(&secret) && signed == Signed::Refused => Ok(Verdict::Wrong),
             Presented::Basic(user, secret) => self.basic(&user, &secret, from).await,
             Presented::Bearer(secret) if secret.expose().starts_with(SECRET_PREFIX) => self.bearer(&secret, from).await,
             Presented::Bearer(secret) => match signed {
@@ -199,7 +200,7 @@ impl SignIn {
         }
     }
 
-    /// A name with a token or a password.
+    /// A name with a token, a registry credential or a password.
     pub(crate) async fn basic(
         &self,
         user: &str,
@@ -211,6 +212,9 @@ impl SignIn {
                 Some(known) => Ok(known),
                 None => Ok(self.wrong(user, from).await),
             };
+        }
+        if let Some(signed) = secret.expose().strip_prefix(REGISTRY_PREFIX) {
+            return self.by_registry_credential(user, &Secret::new(signed)).await;
         }
         let Ok(name) = Name::parse(user) else { return Ok(self.wrong(user, from).await) };
         let found = self.access.user_get(&name).await?;
@@ -227,6 +231,17 @@ impl SignIn {
         Ok(match found {
             Some(found) => by_password(found),
             None => Verdict::Wrong,
+        })
+    }
+
+    /// A registry credential, in the name of whoever it was made for.
+    async fn by_registry_credential(&self, user: &str, signed: &Secret) -> Result<Verdict, AccessStoreError> {
+        let claims =
+            self.keys.read(signed, self.clock.now()).filter(|claims| claims.registry && claims.session.is_some());
+        let Some(claims) = claims else { return Ok(Verdict::Wrong) };
+        Ok(match self.claimed(claims).await? {
+            Verdict::Known(known) if known.caller.who.to_string() == user => Verdict::Known(known),
+            _ => Verdict::Wrong,
         })
     }
 
@@ -277,7 +292,7 @@ impl SignIn {
     /// A signed credential opens only what it names, and only as long as what it was made with lives.
     async fn signed(&self, secret: &Secret) -> Result<Verdict, AccessStoreError> {
         match self.keys.read(secret, self.clock.now()) {
-            Some(claims) if !claims.refresh => self.claimed(claims).await,
+            Some(claims) if !claims.refresh && !claims.registry => self.claimed(claims).await,
             _ => Ok(Verdict::Wrong),
         }
     }
@@ -324,6 +339,9 @@ impl SignIn {
         let secret = match presented(headers) {
             Presented::Bearer(secret) => secret,
             Presented::Basic(user, secret) if user == PULL_USER => secret,
+            Presented::Basic(_, secret) if is_registry(&secret) => {
+                Secret::new(secret.expose().strip_prefix(REGISTRY_PREFIX).unwrap_or_default())
+            }
             _ => return self.who(headers, peer, Signed::Accepted).await,
         };
         match self.keys.read_ended(&secret) {
@@ -333,9 +351,9 @@ impl SignIn {
     }
 
     async fn claimed(&self, claims: Claims) -> Result<Verdict, AccessStoreError> {
-        let Claims { session, access, expires, .. } = claims;
+        let scopes = claims.scopes();
+        let Claims { session, expires, .. } = claims;
         let expires = Some(expires);
-        let scopes: Vec<Scope> = access.iter().filter_map(super::signed::Access::scope).collect();
         let known = match session {
             // The engine's credential is its own proof.
             None => {
@@ -396,6 +414,11 @@ impl SignIn {
 /// Text that somebody unknown sent, fit for a log.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).take(PART_MAX / 4).collect()
+}
+
+/// Whether it says of itself that it is a registry credential.
+fn is_registry(secret: &Secret) -> bool {
+    secret.expose().starts_with(REGISTRY_PREFIX)
 }
 
 fn rights_of(access: &UserAccess) -> Rights {

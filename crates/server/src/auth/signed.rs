@@ -23,6 +23,16 @@ pub(crate) const PULL_CREDENTIAL_S: i64 = 15 * 60;
 /// was made with.
 pub(crate) const REFRESH_TOKEN_S: i64 = 90 * 24 * 60 * 60;
 
+/// How long a registry credential lives when nothing is said. docker takes one when it begins and signs in with it again
+/// and again until it is done, so this bounds the longest push.
+pub(crate) const REGISTRY_CREDENTIAL_MINUTES: i64 = 4 * 60;
+
+/// The longest life of a registry credential: what Amazon ECR gives its authorization tokens, which is known to be enough.
+pub(crate) const REGISTRY_CREDENTIAL_MINUTES_MAX: i64 = 12 * 60;
+
+/// What a registry credential begins with, so that it is told from a token and from a password, and scanners find it.
+pub(crate) const REGISTRY_PREFIX: &str = "l0r_";
+
 /// What a signed credential says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claims {
@@ -35,6 +45,9 @@ pub(crate) struct Claims {
     /// Whether it opens nothing but the token endpoint, which makes others of it ("OAuth2 Token Authentication").
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) refresh: bool,
+    /// Whether it opens all that its session may do in the registry, which `access` would have to name one by one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) registry: bool,
 }
 
 /// What somebody signed in with.
@@ -55,6 +68,16 @@ pub(crate) struct Access {
     pub(crate) repository: RepositoryName,
     /// What.
     pub(crate) actions: Vec<Action>,
+}
+
+impl Claims {
+    /// What it bounds its session to.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        if self.registry {
+            return vec![Scope::of_instance(Actions::of(&[Action::Pull, Action::Push, Action::Delete]))];
+        }
+        self.access.iter().filter_map(Access::scope).collect()
+    }
 }
 
 impl Access {
@@ -86,6 +109,11 @@ impl Keys {
         Secret::new(format!("{body}.{proof}"))
     }
 
+    /// Signs a registry credential: the same with a prefix.
+    pub(crate) fn sign_registry(&self, claims: &Claims) -> Secret {
+        Secret::new(format!("{REGISTRY_PREFIX}{}", self.sign(claims).expose()))
+    }
+
     /// What a signed credential says, if it is ours and has not ended.
     pub(crate) fn read(&self, signed: &Secret, now: Timestamp) -> Option<Claims> {
         self.read_ended(signed).filter(|claims| now < claims.expires)
@@ -115,6 +143,7 @@ mod tests {
             }],
             expires: Timestamp(1000),
             refresh: false,
+            registry: false,
         }
     }
 

@@ -16,6 +16,7 @@ use layer0_domain::model::registry::Repository;
 use layer0_domain::port::store::{Entity, StoreExt};
 
 use super::sign_in::{self, LookBy, Signed, Verdict};
+use super::signed::Session;
 use crate::app::App;
 use crate::error::{ApiError, missing};
 
@@ -23,6 +24,8 @@ use crate::error::{ApiError, missing};
 pub(crate) struct SignedIn {
     /// Who, and what that one may do.
     pub(crate) caller: Caller,
+    /// What was signed in with; `None` for what is no session of its own.
+    pub(crate) session: Option<Session>,
     trail: Trail,
     headers: HeaderMap,
     peer: Option<SocketAddr>,
@@ -70,7 +73,7 @@ impl FromRequestParts<App> for SignedIn {
         };
         let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();
         trail.with(|note| note.caller = Some(known.caller.clone()));
-        Ok(Self { caller: known.caller, trail, headers: parts.headers.clone(), peer })
+        Ok(Self { caller: known.caller, session: known.session, trail, headers: parts.headers.clone(), peer })
     }
 }
 

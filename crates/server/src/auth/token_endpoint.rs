@@ -94,13 +94,15 @@ fn refused() -> Response {
 async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) -> Response {
     let now = app.clock.now();
     let mut expires = now.plus_ms(REGISTRY_TOKEN_S * 1000);
+    let mut bound = None;
     let (known, session) = match verdict {
         Verdict::Wrong => return refused(),
         Verdict::Throttled { after_s } => return ApiError::throttled(after_s).into_registry_response(),
         Verdict::Nothing => (None, Some(Session::Anonymous)),
         Verdict::Known(known) => {
-            // The engine's credential bounds what is made with it.
-            expires = known.expires.map_or(expires, |end| expires.min(end));
+            // A signed credential bounds what is made with it.
+            bound = known.expires;
+            expires = bound.map_or(expires, |end| expires.min(end));
             let session = known.session.clone();
             (Some(known.caller), session)
         }
@@ -130,11 +132,14 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
     let refresh = match &session {
         Some(Session::Token(..) | Session::Password(..)) if offline => {
             let expires = now.plus_ms(REFRESH_TOKEN_S * 1000);
-            Some(app.keys.sign(&Claims { session: session.clone(), access: vec![], expires, refresh: true }))
+            // Of what ends by itself nothing is made that lives longer.
+            let expires = bound.map_or(expires, |end| expires.min(end));
+            let session = session.clone();
+            Some(app.keys.sign(&Claims { session, access: vec![], expires, refresh: true, registry: false }))
         }
         _ => None,
     };
-    let claims = Claims { session, access: granted, expires, refresh: false };
+    let claims = Claims { session, access: granted, expires, refresh: false, registry: false };
     let token = app.keys.sign(&claims);
     let mut body = json!({
         "token": token.expose(),

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layer0_api::error::ErrorCode;
@@ -16,14 +17,18 @@ use utoipa_axum::routes;
 
 use super::{Errors, created};
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::{Claims, REGISTRY_CREDENTIAL_MINUTES, REGISTRY_CREDENTIAL_MINUTES_MAX, SignedIn};
 use crate::convert::{read, write};
 use crate::error::ApiError;
-use crate::extract::{ApiJson, ApiPath};
+use crate::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::text_time::{rfc3339, rfc3339_or_empty};
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(rotate)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(registry))
+        .routes(routes!(rotate))
+        .routes(routes!(revoke))
 }
 
 /// The longest life of a token in days: ten years. Whoever wants longer wants `never`.
@@ -134,6 +139,40 @@ fn shown(token: &Token, secret: &Secret) -> wire::CreateTokenResponse {
 /// base64 of `name:secret`.
 pub(crate) fn basic(name: &str, secret: &Secret) -> String {
     STANDARD.encode(format!("{name}:{}", secret.expose()))
+}
+
+/// Make a credential for the registry that ends by itself
+///
+/// User name and password for `docker login`, or for a credential helper to hand out. It opens what the caller may do in
+/// the registry (pull, push, delete) and nothing of this API, and ends with the token or password that it was made with.
+/// Nothing is stored.
+#[utoipa::path(get, path = "/token/registry", operation_id = "token_registry", tag = "token",
+    params(("minutes" = Option<i64>, Query)),
+    responses((status = 200, body = wire::RegistryCredential, description = "The credential."), Errors))]
+async fn registry(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<wire::RegistryCredentialQuery>,
+) -> Result<Response, ApiError> {
+    let minutes = query.minutes.unwrap_or(REGISTRY_CREDENTIAL_MINUTES);
+    if !(1..=REGISTRY_CREDENTIAL_MINUTES_MAX).contains(&minutes) {
+        let message = format!("minutes must be 1 to {REGISTRY_CREDENTIAL_MINUTES_MAX}, not {minutes}");
+        return Err(ApiError::value(message));
+    }
+    let Some(session) = who.session.clone() else {
+        return Err(ApiError::new(
+            ErrorCode::Forbidden,
+            "only a token or a password makes a credential for the registry",
+        ));
+    };
+    let expires = app.clock.now().plus_ms(minutes * 60 * 1000);
+    let claims = Claims { session: Some(session), access: vec![], expires, refresh: false, registry: true };
+    let made = wire::RegistryCredential {
+        user: who.caller.who.to_string(),
+        secret: app.keys.sign_registry(&claims).expose().to_owned(),
+        expires: rfc3339(expires),
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(made)).into_response())
 }
 
 /// The token that a path names: by its id, or (the predecessor's form) by the token itself. One that the caller may not

@@ -95,6 +95,7 @@ const OPERATIONS: &[Row] = &[
     ("account_follow", "44444", "/account/events?account=123456789012", ""),
     ("token_list", "22222", "/token", ""),
     ("token_create", "33232", "/token", r#"{"owner": "team", "scopes": ["pull:team/*"]}"#),
+    ("token_registry", "22222", "/token/registry", ""),
     ("token_rotate", "44242", "/token/{robot}/rotate", ""),
     ("token_revoke", "44242", "/token/{robot}", ""),
     ("user_list", "22222", "/user", ""),

@@ -14,6 +14,7 @@ mod grants;
 mod happened;
 mod operations;
 mod pull_check;
+mod registry_credential;
 mod review;
 mod scale;
 mod servers;

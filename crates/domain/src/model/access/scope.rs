@@ -97,6 +97,12 @@ pub enum ScopeError {
 }
 
 impl Scope {
+    /// Everything in the instance.
+    #[must_use]
+    pub fn of_instance(actions: Actions) -> Self {
+        Self { actions, what: What::Everything }
+    }
+
     /// Everything that an owner has.
     #[must_use]
     pub fn of_owner(actions: Actions, owner: OwnerName, tags: Option<Glob>) -> Self {
