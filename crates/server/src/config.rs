@@ -97,6 +97,7 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "`true`: ECR scans what is pushed to new repositories (flag `--ecr-scan-on-push`, key `ecr_scan_on_push`)",
     ),
     ("LAYER0_ECR_KMS_KEY", "the KMS key of new repositories (flag `--ecr-kms-key`, key `ecr_kms_key`)"),
+    (
         "LAYER0_ACCOUNT_GRANTS",
         "`on`: account grants are written into the policies of the account's ECR registry, and kept true; `report-only`: what comes undone is only reported; `off` (flag `--account-grants`, key `account_grants`)",
     ),

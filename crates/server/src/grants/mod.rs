@@ -75,7 +75,9 @@ impl layer0_registry::ecr::Furnish for MadeWithPolicy {
         _ecr_name: &str,
     ) -> Result<(), layer0_domain::port::BoxError> {
         let made = self.0.repository_made(repository).await;
-        made.map_err(|why| format!("the repository is there, and its policy is not what the account grants say: {why}").into())
+        made.map_err(|why| {
+            format!("the repository is there, and its policy is not what the account grants say: {why}").into()
+        })
     }
 }
 
