@@ -3,3 +3,4 @@
 #[cfg(feature = "ecs")]
 mod ecs;
 mod fake;
+mod policies;

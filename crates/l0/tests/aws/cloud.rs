@@ -67,7 +67,6 @@ fn flags_in(way: &str, table: &str, network: &Network, role: &str, rules: &[Stri
         ("--aws-public-subnets", &network.subnets),
         ("--aws-execution-role", role),
         ("--image-map", &map),
-        ("--account-grants", "on"),
     ];
     pairs.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect()
 }
@@ -106,6 +105,7 @@ impl Cloud {
         let rule = format!("registry.layer0.test|{}/{}", emulator(), instance.name);
         let mut flags = flags_in(&emulator(), &format!("layer0-{}", instance.name), &Network::create(), &role, &[rule]);
         flags.push("--aws-public-ip".to_owned());
+        flags.extend(["--account-grants", "on"].map(str::to_owned));
         Self::started(instance, &flags, repository)
     }
 

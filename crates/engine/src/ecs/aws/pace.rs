@@ -115,7 +115,7 @@ impl Default for Rates {
             definitions_delete: rate(2.0, 0.5),
             tags: rate(10.0, 5.0),
             stacks: rate(10.0, 2.0),
-            stacks_read: rate(20.0, 5.0),
+            stacks_read: rate(5.0, 5.0),
             logs: rate(10.0, 5.0),
             balancers: rate(20.0, 5.0),
             registry: rate(20.0, 10.0),
