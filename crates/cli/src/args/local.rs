@@ -104,6 +104,10 @@ server_flags! {
     ecr_scan_on_push = "BOOL",
     /// The KMS key of new repositories in ECR
     ecr_kms_key = "ARN",
+    /// Whether account grants are kept: on, report-only or off
+    account_grants = "KIND",
+    /// Minutes from one look at all policies in ECR to the next
+    account_grants_every = "MINUTES",
     /// What is logged
     log = "FILTER",
     /// text or json

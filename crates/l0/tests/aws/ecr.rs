@@ -6,12 +6,20 @@ use std::process::Command;
 use crate::cloud::Cloud;
 use crate::common::archive::archive;
 use crate::common::run::{Said, run};
-use crate::emulator::emulator;
+use crate::emulator::{emulator, json_call};
 
 #[track_caller]
 fn refused(said: Said, why: &str) {
     assert_ne!(said.code, Some(0), "{said:?}");
     said.says(why);
+}
+
+/// The policy of a repository, as ECR has it.
+#[track_caller]
+fn policy_of(repository: &str) -> String {
+    let target = "AmazonEC2ContainerRegistry_V20150921.GetRepositoryPolicy";
+    let answer = json_call("ecr", target, &serde_json::json!({ "repositoryName": repository }));
+    answer["policyText"].as_str().expect("it has a policy").to_owned()
 }
 
 #[test]
@@ -31,7 +39,10 @@ fn pushed_by_the_friendly_name_and_run_by_the_backing_uri() {
     run(login.args(["login", "--username", &user, "--password-stdin", &cloud.address()]), secret.as_bytes()).ok();
     refused(push(&friendly), "l0 repository create team/app");
 
+    cloud.l0(&["account", "grant", "210987654321", "--owner", "team"]).ok();
     cloud.l0(&["repository", "create", "team/app"]).ok().says(&there);
+    let policy = policy_of(&format!("{}/team/app", cloud.name));
+    assert!(policy.contains("210987654321"), "the policy is part of the making: {policy}");
     // A creation whose answer was lost is made again.
     cloud.l0(&["repository", "create", "team/app"]).ok().says(&there);
     push(&friendly).ok();

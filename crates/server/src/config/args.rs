@@ -55,7 +55,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     (
         "account-grants",
         "KIND",
-        "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: off]",
+        "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: on with --registry-backing ecr, else off]",
     ),
     ("account-grants-every", "MINUTES", "From one look at all these policies to the next [default: 15]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),

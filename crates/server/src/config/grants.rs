@@ -31,9 +31,15 @@ impl Default for GrantsConfig {
 }
 
 impl GrantsConfig {
-    pub(super) fn load(find: &dyn Fn(&str, &[&str]) -> Option<Given>, engine: EngineKind) -> Result<Self, ConfigError> {
+    /// Where nothing is said they are kept for a registry that lies in ECR.
+    pub(super) fn load(
+        find: &dyn Fn(&str, &[&str]) -> Option<Given>,
+        engine: EngineKind,
+        in_ecr: bool,
+    ) -> Result<Self, ConfigError> {
         let usual = Self::default();
         let kept = match find("account_grants", &["LAYER0_ACCOUNT_GRANTS"]) {
+            None if in_ecr => GrantsKept::On,
             None => usual.kept,
             Some(given) => match given.text.as_str() {
                 "off" => GrantsKept::Off,

@@ -130,7 +130,7 @@ fn not_let_in(question: &PullQuestion, ecr: &EcrEvidence, account: &str, closed:
             closed.join(", ")
         ),
         format!(
-            "have account {owner} add this statement to the repository's policy (`aws ecr set-repository-policy --repository-name {path} --region {}`): {statement}",
+            "have account {owner} add this statement to the repository's policy (`aws ecr set-repository-policy --repository-name {path} --region {}`): {statement}; where Layer0 keeps that registry, `l0 account grant {account}` does it",
             ecr.host.region
         ),
     )

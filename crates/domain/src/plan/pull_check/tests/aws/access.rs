@@ -85,6 +85,7 @@ fn the_access_check_takes_a_statement_for_another_account() {
                     "repository `team/app` of account 444455556666 does not let account 111122223333 in",
                     r#"{"Action":["ecr:BatchCheckLayerAvailability","ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Sid":"pull111122223333"}"#,
                     "aws ecr set-repository-policy --repository-name team/app --region eu-west-1",
+                    "`l0 account grant 111122223333`",
                 ],
             ),
             (
