@@ -27,23 +27,24 @@ fi
 variables=$("$emulators" env)
 eval "$variables"
 
-say "the engine, on the fake AWS"
+# The same packages with the same features each time: Cargo builds what they need once for each combination of them.
+tests() {
+    cargo test --locked --package layer0-engine --package layer0-registry --package layer0-server --package layer0-store \
+        --package l0 --features \
+        layer0-engine/aws-e2e,layer0-registry/aws-e2e,layer0-server/aws,layer0-store/aws-e2e,l0/aws-e2e "$@"
+}
+
+say "what decides and what reads answers"
 templates=$ROOT/target/templates
 rm -rf "$templates"
-LAYER0_TEMPLATES=$templates cargo test --locked --package layer0-engine --features ecs --lib --test it
-say "its CloudFormation templates"
+LAYER0_TEMPLATES=$templates tests --lib
+say "the CloudFormation templates"
 "$emulators" lint "$templates"/*.json
-say "the registry in front of ECR, on the fake ECR"
-cargo test --locked --package layer0-registry --features ecr --lib --test it ecr
-say "the configuration of a server that knows AWS"
-cargo test --locked --package layer0-server --features aws --lib config
-say "the calls that the built program makes, on the fake AWS"
-cargo test --locked --package l0 --features aws --test calls
-say "the policies of repositories, on the fake AWS and on an emulator"
-cargo test --locked --package layer0-registry --features aws-e2e --test ecr --test aws
+say "the engine on the fake AWS, and the registry in front of a fake ECR"
+tests --test it -- ecs:: ecr::
+say "the calls that the built program makes, and the policies of repositories, on the fake AWS"
+tests --test calls --test ecr
 say "the engine, on emulators"
-cargo test --locked --package layer0-engine --features aws-e2e --test emulators
-say "the state in DynamoDB"
-cargo test --locked --package layer0-store --features aws-e2e --test aws
-say "the built program, with real containers"
-cargo test --locked --package l0 --features aws-e2e --test aws
+tests --test emulators
+say "the policies of repositories, the state in DynamoDB, and the built program with real containers, on emulators"
+tests --test aws

@@ -39,7 +39,7 @@ fn pushed_by_the_friendly_name_and_run_by_the_backing_uri() {
     run(login.args(["login", "--username", &user, "--password-stdin", &cloud.address()]), secret.as_bytes()).ok();
     refused(push(&friendly), "l0 repository create team/app");
 
-    cloud.l0(&["account", "grant", "210987654321", "--owner", "team"]).ok();
+    cloud.l0(&["account", "grant", "210987654321"]).ok();
     cloud.l0(&["repository", "create", "team/app"]).ok().says(&there);
     let policy = policy_of(&format!("{}/team/app", cloud.name));
     assert!(policy.contains("210987654321"), "the policy is part of the making: {policy}");
