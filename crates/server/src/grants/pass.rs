@@ -131,6 +131,7 @@ impl<'a> Pass<'a> {
     ///
     /// # Errors
     /// Why its policy does not say what it should, in words.
+    #[cfg(feature = "aws")]
     pub(super) async fn alone(&self, name: &RepositoryName) -> Result<(), String> {
         for _ in 0..BEGINNINGS {
             match self.step(name).await {
