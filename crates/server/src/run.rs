@@ -186,8 +186,12 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     let dir = config.data_dir.display();
     let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
-    if app.engine.capabilities().is_remote {
-        text.push_str("               its images are for this machine: what runs on AWS pulls from ECR\n");
+    match &app.identity.registry.backing {
+        Some(place) => text.push_str(&format!("               its images lie in {}\n", place.target())),
+        None if app.engine.capabilities().is_remote => text.push_str(
+            "               its images are for this machine: what runs on AWS pulls from ECR (--registry-backing ecr)\n",
+        ),
+        None => {}
     }
     match &config.aws.table {
         Some(table) => text.push_str(&format!("  state        DynamoDB table {table}\n")),

@@ -214,6 +214,7 @@ pub(super) async fn pushed(
         blocking(move || Ok(read())).await.map_err(RegistryError::from_io)?
     }
 }
+
 /// The tags that the manifest gets: the one in the path, or the `tag` parameters of a push by digest (specification
 /// after 1.1).
 fn tags(ask: &Ask, reference: &ManifestRef) -> Result<Vec<String>, RegistryError> {

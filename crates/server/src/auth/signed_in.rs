@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use layer0_api::error::ErrorCode;
-use layer0_domain::model::access::{Action, Caller, Place};
+use layer0_domain::model::access::{Action, Caller, Place, Rights};
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::model::name::Name;
@@ -133,14 +133,21 @@ impl SignedIn {
         action: Action,
         place: OwnedPlace,
     ) -> impl Future<Output = ()> + Send + 'static {
+        self.ended_unless(app, move |rights| rights.may(action, place.place()))
+    }
+
+    /// Returns when the caller is signed in no more, or with rights of which `still` says no.
+    pub(crate) fn ended_unless(
+        &self,
+        app: &App,
+        still: impl Fn(&Rights) -> bool + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let (sign_in, headers, peer) = (app.sign_in.clone(), self.headers.clone(), self.peer);
         async move {
             let mut changes = sign_in.changes.listen();
             loop {
                 let by = match sign_in.who(&headers, peer, Signed::Refused).await {
-                    Ok(Verdict::Known(known)) if known.caller.rights.may(action, place.place()) => {
-                        LookBy::of(&Verdict::Known(known))
-                    }
+                    Ok(Verdict::Known(known)) if still(&known.caller.rights) => LookBy::of(&Verdict::Known(known)),
                     // A store that does not answer for a moment ends nothing that was begun by right.
                     Err(_) => LookBy::Soon,
                     Ok(_) => return,

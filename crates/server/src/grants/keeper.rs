@@ -118,6 +118,10 @@ impl Keeper {
     #[cfg(feature = "aws")]
     pub(crate) async fn repository_made(&self, name: &RepositoryName) -> Result<(), String> {
         let all = self.access.grant_list().await.map_err(|why| why.to_string())?;
+        // A new one has no policy. Where nothing is granted ECR is not asked, and no right to it is needed.
+        if !all.iter().any(|kept| kept.is_wanted() && kept.grant.scope.covers(name)) {
+            return Ok(());
+        }
         Pass::new(self, Look::All(Mending::Mend), &all, Vec::new()).alone(name).await
     }
 

@@ -21,6 +21,9 @@ const TELL: Duration = Duration::from_secs(2);
 /// How often a repository is begun anew in one look: once for each account that turns out to be unknown, and some more.
 const BEGINNINGS: u32 = 50;
 
+/// Why a look at a repository is given up that was begun too often.
+const CHANGING: &str = "what is wanted of it kept changing";
+
 /// One look that goes on.
 pub(super) struct Pass<'a> {
     pub(super) keeper: &'a Keeper,
@@ -92,14 +95,7 @@ impl<'a> Pass<'a> {
         if self.idle.load(Ordering::Relaxed) {
             return;
         }
-        let mut end = End::Again;
-        for _ in 0..BEGINNINGS {
-            end = self.step(&name).await;
-            if !matches!(end, End::Again) {
-                break;
-            }
-        }
-        match end {
+        match self.steps(&name).await {
             End::Right { changed } => {
                 if changed && self.look == Look::All(Mending::Mend) {
                     info!(repository = %name, "the policy of {name} was not as the account grants say, and was mended");
@@ -122,7 +118,7 @@ impl<'a> Pass<'a> {
                 });
             }
             End::Gone => {}
-            End::Again => self.note(&name, |_, report| report.note_wrong(&name, "what is wanted of it kept changing")),
+            End::Again => self.note(&name, |_, report| report.note_wrong(&name, CHANGING)),
         }
         self.tell().await;
     }
@@ -133,14 +129,22 @@ impl<'a> Pass<'a> {
     /// Why its policy does not say what it should, in words.
     #[cfg(feature = "aws")]
     pub(super) async fn alone(&self, name: &RepositoryName) -> Result<(), String> {
+        match self.steps(name).await {
+            End::Right { .. } | End::Gone => Ok(()),
+            End::Wrong { why, .. } => Err(why),
+            End::Again => Err(CHANGING.to_owned()),
+        }
+    }
+
+    /// Looks at one repository, and begins anew as often as what is wanted of it changes.
+    async fn steps(&self, name: &RepositoryName) -> End {
         for _ in 0..BEGINNINGS {
             match self.step(name).await {
-                End::Right { .. } | End::Gone => return Ok(()),
-                End::Wrong { why, .. } => return Err(why),
                 End::Again => {}
+                end => return end,
             }
         }
-        Err("what is wanted of it kept changing".to_owned())
+        End::Again
     }
 
     fn note(&self, name: &RepositoryName, take_down: impl Fn(&KeptGrant, &mut GrantReport)) {

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
 use layer0_api::types as wire;
-use layer0_domain::model::access::{Action, Place};
+use layer0_domain::model::access::{Action, Place, Rights};
 use layer0_domain::model::grant::{Grant, GrantScope, Grantee, KeptGrant};
 use layer0_domain::ops::OpsError;
 use layer0_domain::ops::grant as ops;
@@ -69,8 +69,8 @@ fn must_decide(who: &SignedIn, grant: &Grant) -> Result<(), ApiError> {
 }
 
 /// Whether the caller may know of a grant: everybody who is signed in, of one for everything.
-fn is_shown(who: &SignedIn, scope: &GrantScope) -> bool {
-    *scope == GrantScope::Instance || who.may(Action::Pull, place(scope).place())
+fn is_shown(rights: &Rights, scope: &GrantScope) -> bool {
+    *scope == GrantScope::Instance || rights.may(Action::Pull, place(scope).place())
 }
 
 /// Who of AWS may pull
@@ -85,7 +85,7 @@ async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<wire::Accoun
         (Grantee::Account(id), GrantScope::Instance) if kept.is_wanted() => Some(id.to_string()),
         _ => None,
     });
-    let shown = all.iter().filter(|kept| is_shown(&who, &kept.grant.scope));
+    let shown = all.iter().filter(|kept| is_shown(&who.caller.rights, &kept.grant.scope));
     Ok(Json(wire::AccountList { accounts: accounts.collect(), grants: shown.map(convert::kept).collect() }))
 }
 
@@ -182,19 +182,12 @@ async fn follow(
 ) -> Result<Response, ApiError> {
     let grant = convert::grant(&query.account, &query.owner, &query.repository)?;
     let missing = || ApiError::from(OpsError::GrantMissing { grant: grant.clone() });
-    if !is_shown(&who, &grant.scope) {
+    if !is_shown(&who.caller.rights, &grant.scope) {
         return Err(missing());
     }
     let all = ops::grant_list(&app.ctx(&who.caller)).await?;
     let found = all.into_iter().find(|kept| kept.grant == grant).ok_or_else(missing)?;
-    let ended = who.ended(&app, Action::Pull, place(&grant.scope));
-    let ended = async move {
-        match grant.scope {
-            // Everybody who is signed in may know of it.
-            GrantScope::Instance => std::future::pending().await,
-            GrantScope::Owner(_) | GrantScope::Repository(_) => ended.await,
-        }
-    };
+    let ended = who.ended_unless(&app, move |rights| is_shown(rights, &grant.scope));
     Ok(events::answer(ended, |sender| send_events(app, found, sender)))
 }
 

@@ -194,6 +194,30 @@ async fn an_account_that_nobody_has_is_named_and_nothing_is_half_done() {
     assert_eq!(end(&client, &query("999999999999", "", "")).await, None);
 }
 
+/// What a caller follows ends with the token, though everybody who is signed in may know of it.
+#[tokio::test]
+async fn a_grant_is_followed_for_as_long_as_the_token_lives() {
+    let policies = FakePolicies::new();
+    let app = app(&policies, &["team/app"], RARELY).await;
+    let raw = Raw::of(&app);
+    raw.post("/user", &json!({"user_name": "will"})).await.expect(201);
+    let made = raw.post("/token", &json!({"name": "will", "user": "will"})).await.expect(201).json();
+    policies.fail_next(PolicyOp::Write, PolicyFault::Hang);
+    app.client().account_grant(&request(ACCOUNT, "", "")).await.expect("it is taken");
+    let auth = basic("will", made["secret"].as_str().expect("a secret"));
+    let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().expect("a client");
+    let path = format!("{}/account/events?account={ACCOUNT}", app.endpoint());
+    let answer = http.get(path).header("authorization", auth).send().await.expect("the server answers");
+    assert_eq!(answer.status(), 200);
+    let stream = tokio::spawn(answer.bytes());
+    let id = made["token_id"].as_str().expect("an id");
+    raw.delete(&format!("/token/{id}")).await.expect(200);
+    let ended = tokio::time::timeout(Duration::from_secs(5), stream).await.expect("it ends at once");
+    let text = ended.expect("no panic").expect("whole");
+    assert!(!String::from_utf8_lossy(&text).contains("event: end"), "the grant goes on");
+    policies.faults_clear();
+}
+
 /// A server that is killed in the middle: the next one goes on by itself, and everything is written.
 #[tokio::test]
 async fn a_server_killed_in_mid_grant_is_no_grant_lost() {

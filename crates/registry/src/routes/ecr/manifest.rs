@@ -10,7 +10,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::ManifestRef;
 
-use super::{copy, make_for_push, not_here};
+use super::{ask_for_push, copy, not_here};
 use crate::ecr::images::{ACCEPTED, refusal, streamed};
 use crate::ecr::replay::Replay;
 use crate::ecr::upstream::Question;
@@ -134,26 +134,13 @@ async fn put_at(
     media_type: &str,
     bytes: &Bytes,
 ) -> Result<Option<String>, RegistryError> {
-    let mut was_made = false;
-    loop {
-        ecr.turn(Taking::Manifest).await;
-        let question = Question::new(Method::PUT, ecr.path(name, &format!("manifests/{place}")))
+    let question = || {
+        Question::new(Method::PUT, ecr.path(name, &format!("manifests/{place}")))
             .with(CONTENT_TYPE, HeaderValue::from_str(media_type).ok().as_ref())
             .with(CONTENT_LENGTH, Some(&HeaderValue::from(bytes.len())))
-            .body(Replay::of(bytes.clone()));
-        let answer = ecr.upstream().ask(question).await?;
-        if answer.status().is_success() {
-            let subject = answer.headers().get(SUBJECT).and_then(|value| value.to_str().ok());
-            return Ok(subject.map(str::to_owned));
-        }
-        let refusal = refusal(answer).await?;
-        if refusal.code != "NAME_UNKNOWN" {
-            return Err(refusal.into_error());
-        }
-        if was_made {
-            return Err(RegistryError::NameUnknown(name.clone()));
-        }
-        make_for_push(registry, ecr, name).await?;
-        was_made = true;
-    }
+            .body(Replay::of(bytes.clone()))
+    };
+    let answer = ask_for_push(registry, ecr, name, Taking::Manifest, question).await?;
+    let subject = answer.headers().get(SUBJECT).and_then(|value| value.to_str().ok());
+    Ok(subject.map(str::to_owned))
 }

@@ -14,8 +14,10 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
 
 use super::Ask;
-use crate::ecr::Ecr;
+use crate::ecr::images::refusal;
 use crate::ecr::translate::Refusal;
+use crate::ecr::upstream::Question;
+use crate::ecr::{Ecr, Taking};
 use crate::error::RegistryError;
 use crate::path::Target;
 use crate::registry::Registry;
@@ -63,8 +65,35 @@ fn not_here(refusal: Refusal, name: &RepositoryName, missing: RegistryError) -> 
     }
 }
 
-/// What becomes of a push into a repository that ECR does not know: it is made when the configuration says so, and then the
-/// push may be tried again.
+/// Asks ECR for what a push needs, in its turn. A repository that ECR does not know is made when pushes make them, and ECR asked
+/// once more.
+async fn ask_for_push(
+    registry: &Registry,
+    ecr: &Ecr,
+    name: &RepositoryName,
+    what: Taking,
+    question: impl Fn() -> Question,
+) -> Result<http::Response<Incoming>, RegistryError> {
+    let mut was_made = false;
+    loop {
+        ecr.turn(what).await;
+        let answer = ecr.upstream().ask(question()).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let refusal = refusal(answer).await?;
+        if refusal.code != "NAME_UNKNOWN" {
+            return Err(refusal.into_error());
+        }
+        if was_made {
+            return Err(RegistryError::NameUnknown(name.clone()));
+        }
+        make_for_push(registry, ecr, name).await?;
+        was_made = true;
+    }
+}
+
+/// Makes a repository that is pushed to, when the configuration says so.
 async fn make_for_push(registry: &Registry, ecr: &Ecr, name: &RepositoryName) -> Result<(), RegistryError> {
     if !registry.parts().config.create_on_push {
         return Err(RegistryError::NotCreated(name.clone()));

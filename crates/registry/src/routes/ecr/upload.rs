@@ -9,7 +9,7 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 
-use super::{chosen, make_for_push};
+use super::{ask_for_push, chosen};
 use crate::ecr::images::refusal;
 use crate::ecr::replay::Replay;
 use crate::ecr::translate::{Refusal, behind, last_byte, upload_location};
@@ -99,32 +99,16 @@ fn no_upload() -> RegistryError {
     RegistryError::Away { source: "ECR named no upload".into() }
 }
 
-/// `POST` with this query, in a repository that is made when there is none and pushes make them.
+/// `POST` with this query.
 async fn start(
     registry: &Registry,
     ecr: &Ecr,
     name: &RepositoryName,
     query: &str,
 ) -> Result<http::Response<Incoming>, RegistryError> {
-    let mut was_made = false;
-    loop {
-        ecr.turn(Taking::Begin).await;
-        let question = Question::new(Method::POST, ecr.path(name, &format!("blobs/uploads/{query}")))
-            .with(CONTENT_LENGTH, Some(&HeaderValue::from(0)));
-        let answer = ecr.upstream().ask(question).await?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let refusal = refusal(answer).await?;
-        if refusal.code != "NAME_UNKNOWN" {
-            return Err(refusal.into_error());
-        }
-        if was_made {
-            return Err(RegistryError::NameUnknown(name.clone()));
-        }
-        make_for_push(registry, ecr, name).await?;
-        was_made = true;
-    }
+    let path = ecr.path(name, &format!("blobs/uploads/{query}"));
+    let question = || Question::new(Method::POST, path.as_str()).with(CONTENT_LENGTH, Some(&HeaderValue::from(0)));
+    ask_for_push(registry, ecr, name, Taking::Begin, question).await
 }
 
 /// From where a blob may be mounted: the repository that was named, when the caller may read there.
