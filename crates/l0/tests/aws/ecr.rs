@@ -25,6 +25,8 @@ fn policy_of(repository: &str) -> String {
 #[test]
 fn pushed_by_the_friendly_name_and_run_by_the_backing_uri() {
     let cloud = Cloud::with_registry("team/app");
+    let greeting = cloud.instance.log();
+    assert!(greeting.contains(&format!("its images lie in {}/{}", emulator(), cloud.name)), "{greeting}");
     let there = format!("{}/{}/team/app", emulator(), cloud.name);
     let friendly = format!("{}/team/app:v1", cloud.address());
     let push = |image: &str| run(cloud.command("docker").args(["push", "--quiet", image]), b"");
