@@ -364,6 +364,7 @@ impl Aws {
         ecs.execution_role.clone_from(&config.aws.execution_role);
         ecs.public_ip = config.aws.public_ip;
         ecs.rates = ecs.rates.times(config.aws.rate.unwrap_or(1.0));
+        ecs.look_set_up = true;
         Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
     }
 }

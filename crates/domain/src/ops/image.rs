@@ -237,7 +237,7 @@ fn question(definition: &TaskDefinition, container: &str, backing: &ImageRef, ru
         task_role: definition.task_role_arn.clone(),
         launch: run.launch,
         uses: definition.container(container).map(|it| StartUses::of(definition, it)).unwrap_or_default(),
-        age: Age::Minute,
+        age: Age::Recent,
     }
 }
 

@@ -27,7 +27,7 @@ mod local;
 #[cfg(test)]
 mod tests;
 
-pub use aws::{NeededRight, PASSED_TO, needed_rights};
+pub use aws::{NeededRight, PASSED_TO, TOKEN_RIGHT, needed_rights};
 
 /// An image that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]

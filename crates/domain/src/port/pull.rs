@@ -39,9 +39,9 @@ pub enum Age {
     /// They are looked up for this question.
     #[default]
     Now,
-    /// What changes seldom and is no part of an image (roles, policies of the account, networks) may be a minute old. An
-    /// engine need not make use of it.
-    Minute,
+    /// What changes seldom and is no part of an image (roles, policies of the account, networks) may be ten minutes old.
+    /// An engine need not make use of it.
+    Recent,
 }
 
 /// Who answers for an image.

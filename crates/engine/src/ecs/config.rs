@@ -36,6 +36,8 @@ pub struct EcsConfig {
     /// How often the rest is looked at, at least; with very many services so much more seldom that half of the calls that may
     /// be made are left.
     pub look_quiet: Duration,
+    /// Whether what is the instance's own is looked at beforehand, for the pull check of starts (`evidence::set_up`).
+    pub look_set_up: bool,
 }
 
 impl EcsConfig {
@@ -57,6 +59,7 @@ impl EcsConfig {
             look_busy: Duration::from_secs(2),
             look_stops: Duration::from_secs(5),
             look_quiet: Duration::from_secs(20),
+            look_set_up: false,
         }
     }
 }

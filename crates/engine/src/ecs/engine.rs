@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::aws::{Aws, TaskFilter};
 use super::config::EcsConfig;
+use super::evidence::set_up;
 use super::state::Shared;
 use super::{look, stops, tasks};
 
@@ -32,18 +33,21 @@ const TARGET_GROUPS_MAX: usize = 5;
 pub struct EcsEngine {
     shared: Arc<Shared>,
     changes: Mutex<watch::Receiver<u64>>,
-    looking: [tokio::task::JoinHandle<()>; 2],
+    looking: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl EcsEngine {
-    /// Starts the engine; it asks AWS for nothing before it is told something. Must be called in a tokio runtime.
+    /// Starts the engine; unless it is to look at the set-up, it asks AWS for nothing before it is told something. Must be called in a tokio runtime.
     #[must_use]
     pub fn start(config: EcsConfig, sdk: &SdkConfig) -> Self {
         let aws = Aws::new(sdk, config.rates);
         let shared = Arc::new(Shared::new(config, aws));
         let changes = Mutex::new(shared.changes());
-        let looking =
-            [tokio::spawn(look::run(Arc::downgrade(&shared))), tokio::spawn(stops::run(Arc::downgrade(&shared)))];
+        let here = || Arc::downgrade(&shared);
+        let mut looking = vec![tokio::spawn(look::run(here())), tokio::spawn(stops::run(here()))];
+        if shared.config.look_set_up {
+            looking.push(tokio::spawn(set_up::run(here())));
+        }
         Self { shared, changes, looking }
     }
 }

@@ -16,6 +16,18 @@ use common::until::until;
 /// What is asked for while something is under way, or from time to time: looks.
 const LOOKS: [&str; 5] = ["DescribeServices", "ListTasks", "DescribeTasks", "DescribeTargetHealth", "DescribeStacks"];
 
+/// What a server asks beforehand about the instance's own: its account, organization, registry, roles and network.
+const SET_UP: [&str; 8] = [
+    "GetCallerIdentity",
+    "DescribeOrganization",
+    "GetRegistryPolicy",
+    "GetRole",
+    "SimulatePrincipalPolicy",
+    "DescribeSubnets",
+    "DescribeRouteTables",
+    "DescribeVpcEndpoints",
+];
+
 const IMAGE: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app";
 
 /// A server on a fake AWS.
@@ -50,7 +62,24 @@ impl Cloud {
             flags.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect();
         instance.flags_add(&flags);
         instance.server_start();
-        Self { instance, aws, _runtime: runtime }
+        let cloud = Self { instance, aws, _runtime: runtime };
+        cloud.set_up_seen();
+        cloud
+    }
+
+    /// Waits until the server has looked at what is the instance's own.
+    fn set_up_seen(&self) {
+        until("the look at the set-up", || {
+            let calls = self.aws.calls();
+            let lacking = |operation: &&&str| !calls.iter().any(|call| call.operation == **operation);
+            match SET_UP.iter().find(lacking) {
+                Some(operation) => Err(format!("no {operation} yet")),
+                None => Ok(()),
+            }
+        });
+        // Ten at most, every five minutes, however many services there are.
+        let total = self.aws.calls().iter().filter(|call| !LOOKS.contains(&call.operation.as_str())).count();
+        assert!(total <= 10, "{total} calls for a look at the set-up: {:?}", self.aws.calls());
     }
 
     /// A deploy of one container.
@@ -104,28 +133,34 @@ fn what_a_user_asks_for_takes_few_calls_and_what_is_read_none() {
     let made = cloud.counted(&["loadbalancer", "create", "dev", "front", "--port", "80:80/http"]);
     assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
 
-    // The check beforehand has its own budget, two of it for whether roles may be handed over: what it asks is not part of the
-    // making.
-    let checked = cloud.counted(&["image", "check", &format!("{IMAGE}:1"), "--environment", "dev"]);
-    let total: usize = acts(&checked).values().sum();
-    assert!(total <= 17, "{total} calls for a pull check: {checked:?}");
+    // The first service of an environment, behind its load balancer, with its pull check.
     let create = ["service", "create", "dev", "web", "web:1", "--loadbalancer", "front", "--scale", "2"];
-    let made = cloud.counted(&[&create[..], &["--skip-pull-check"]].concat());
-    assert_eq!(acts(&made), BTreeMap::from([("RegisterTaskDefinition", 1), ("CreateService", 1)]), "{made:?}");
-    let made = cloud.counted(&["loadbalancer", "create", "dev", "back", "--port", "80:80/http"]);
-    assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
-    // With the check: the one of a minute ago knows the role and the network.
-    let checked = cloud.counted(&["service", "create", "dev", "api", "web:1", "--loadbalancer", "back"]);
-    let expected = [
+    let of_the_image = [
         "BatchCheckLayerAvailability",
         "BatchGetImage",
         "CreateService",
         "GetRepositoryPolicy",
         "RegisterTaskDefinition",
     ];
-    assert_eq!(acts(&checked).keys().copied().collect::<Vec<_>>(), expected, "{checked:?}");
+    let mut expected: BTreeMap<&str, usize> = of_the_image.iter().map(|operation| (*operation, 1)).collect();
+    expected.extend([("DescribeSecurityGroups", 1), ("GetDownloadUrlForLayer", 1), ("SimulatePrincipalPolicy", 1)]);
+    let made = cloud.counted(&create);
+    assert_eq!(acts(&made), expected, "{made:?}");
+    assert!(expected.values().sum::<usize>() <= 8, "the budget of a service with a load balancer");
+
+    let made = cloud.counted(&["loadbalancer", "create", "dev", "back", "--port", "80:80/http"]);
+    assert_eq!(acts(&made), BTreeMap::from([("CreateStack", 1)]), "{made:?}");
+    // The next one of the same repository.
+    let made = cloud.counted(&["service", "create", "dev", "api", "web:1", "--loadbalancer", "back"]);
+    let again: BTreeMap<&str, usize> = of_the_image.iter().map(|operation| (*operation, 1)).collect();
+    assert_eq!(acts(&made), again, "{made:?}");
+    let made = cloud.counted(&["service", "create", "dev", "unseen", "web:1", "--skip-pull-check"]);
+    assert_eq!(acts(&made), BTreeMap::from([("RegisterTaskDefinition", 1), ("CreateService", 1)]), "{made:?}");
+
+    // Who asks by hand is answered with what is so now, nothing of it from before.
+    let checked = cloud.counted(&["image", "check", &format!("{IMAGE}:1"), "--environment", "dev"]);
     let total: usize = acts(&checked).values().sum();
-    assert!(total <= 8, "{total} calls for a service with its pull check: {checked:?}");
+    assert!(total <= 15, "{total} calls for a pull check: {checked:?}");
     let scaled = cloud.counted(&["service", "scale", "web", "3"]);
     assert_eq!(acts(&scaled), BTreeMap::from([("UpdateService", 1)]), "{scaled:?}");
 

@@ -18,7 +18,7 @@ mod rights;
 mod role;
 
 pub use pass::PASSED_TO;
-pub use rights::{NeededRight, needed_rights};
+pub use rights::{NeededRight, TOKEN_RIGHT, needed_rights};
 
 pub(super) fn judge(
     image: &Mapped,

@@ -128,7 +128,7 @@ impl AwsError {
     }
 
     /// An answer that lacks what it must have.
-    pub(super) fn incomplete(op: &'static str, what: &str) -> Self {
+    pub(in crate::ecs) fn incomplete(op: &'static str, what: &str) -> Self {
         Self {
             op,
             kind: Kind::Unreachable,

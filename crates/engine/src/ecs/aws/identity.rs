@@ -64,16 +64,18 @@ impl Aws {
         }))
     }
 
-    /// Whether a role may do some actions to one resource, by a simulation of all that counts for it. `region` is where it will
-    /// ask; `more` is what else is known of the request, a condition key and its value.
+    /// Whether a role may do actions to resources, by a simulation of all that counts for it. `region` is where it will ask;
+    /// `more` is what else is known of the request, a condition key and its value. Answers each action with each resource, as
+    /// far as IAM does: of several resources it need not say what holds for which.
     pub(in crate::ecs) async fn role_simulated(
         &self,
         role: &str,
         actions: &[&str],
-        resource: &str,
+        resources: &[&str],
         region: &str,
         more: Option<(&str, &str)>,
     ) -> Result<Vec<Simulated>, AwsError> {
+        let all = |texts: &[&str]| Some(texts.iter().map(|&text| text.to_owned()).collect());
         let entry = |(key, value): (&str, &str)| {
             let entry = ContextEntry::builder().context_key_name(key).context_key_type(ContextKeyTypeEnum::String);
             entry.context_key_values(value).build()
@@ -86,13 +88,13 @@ impl Aws {
                 .iam
                 .simulate_principal_policy()
                 .policy_source_arn(role)
-                .set_action_names(Some(actions.iter().map(|&action| action.to_owned()).collect()))
-                .resource_arns(resource)
+                .set_action_names(all(actions))
+                .set_resource_arns(all(resources))
                 .set_context_entries(Some(context.clone()))
                 .set_marker(marker);
             let answer = self.send("iam:SimulatePrincipalPolicy", Family::Identity, call.send()).await?;
             let some = answer.evaluation_results.unwrap_or_default();
-            results.extend(some.into_iter().map(|result| simulated(result, resource)));
+            results.extend(some.into_iter().flat_map(|result| simulated(result, resources)));
             marker = answer.marker.filter(|_| answer.is_truncated);
             if marker.is_none() {
                 return Ok(results);
@@ -162,21 +164,31 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// With several kinds of resources IAM says of each what comes out; of one alone it need not.
-fn simulated(result: EvaluationResult, resource: &str) -> Simulated {
+/// What a result says of which resource. Of several IAM says what comes out for each in a list of its own ("EvaluationResult"
+/// and "ResourceSpecificResult" in the IAM API); of one alone it need not, nor name it as it was asked.
+fn simulated(result: EvaluationResult, resources: &[&str]) -> Vec<Simulated> {
     let action = result.eval_action_name;
-    let own = result.resource_specific_results.unwrap_or_default();
-    let own = own.into_iter().find(|own| own.eval_resource_name == resource);
-    let (outcome, missing) = match own {
-        Some(own) => (own.eval_resource_decision, own.missing_context_values),
-        None => (result.eval_decision, result.missing_context_values),
-    };
-    Simulated {
-        action,
+    let of = |resource: &str, outcome: &PolicyEvaluationDecisionType, missing: Option<Vec<String>>| Simulated {
+        action: action.clone(),
         resource: resource.to_owned(),
-        decision: decision(&outcome),
+        decision: decision(outcome),
         missing_keys: missing.unwrap_or_default(),
+    };
+    let own = result.resource_specific_results.unwrap_or_default();
+    let each: Vec<Simulated> = own
+        .into_iter()
+        .filter(|own| resources.contains(&own.eval_resource_name.as_str()))
+        .map(|own| of(&own.eval_resource_name, &own.eval_resource_decision, own.missing_context_values))
+        .collect();
+    if !each.is_empty() {
+        return each;
     }
+    let named = result.eval_resource_name.as_deref();
+    let about = match resources {
+        [one] => Some(*one),
+        several => several.iter().copied().find(|resource| Some(*resource) == named),
+    };
+    about.map(|resource| of(resource, &result.eval_decision, result.missing_context_values)).into_iter().collect()
 }
 
 /// What is new to us lets nothing through.
@@ -185,5 +197,41 @@ fn decision(decision: &PolicyEvaluationDecisionType) -> Decision {
         PolicyEvaluationDecisionType::Allowed => Decision::Allowed,
         PolicyEvaluationDecisionType::ExplicitDeny => Decision::ExplicitDeny,
         _ => Decision::ImplicitDeny,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_iam::types::ResourceSpecificResult;
+
+    use super::*;
+
+    fn result(named: &str, own: &[(&str, PolicyEvaluationDecisionType)]) -> EvaluationResult {
+        let own = own.iter().map(|(resource, decision)| {
+            let one = ResourceSpecificResult::builder().eval_resource_name(*resource);
+            one.eval_resource_decision(decision.clone()).build().expect("all is given")
+        });
+        EvaluationResult::builder()
+            .eval_action_name("s3:GetObject")
+            .eval_resource_name(named)
+            .eval_decision(PolicyEvaluationDecisionType::ImplicitDeny)
+            .set_resource_specific_results(Some(own.collect()))
+            .build()
+            .expect("all is given")
+    }
+
+    #[test]
+    fn what_is_said_of_one_resource_counts_for_no_other() {
+        let said = |result, resources: &[&str]| -> Vec<(String, Decision)> {
+            simulated(result, resources).into_iter().map(|one| (one.resource, one.decision)).collect()
+        };
+        let denied = |name: &str| (name.to_owned(), Decision::ImplicitDeny);
+        let both = [("a", PolicyEvaluationDecisionType::Allowed), ("b", PolicyEvaluationDecisionType::ImplicitDeny)];
+        let expected = [("a".to_owned(), Decision::Allowed), denied("b")];
+        assert_eq!(said(result("a", &both), &["a", "b"]), expected, "a list for each");
+        assert_eq!(said(result("b", &[]), &["a", "b"]), [denied("b")], "a result for each");
+        assert_eq!(said(result("*", &[]), &["a", "b"]), [], "one result for all says nothing of each");
+        assert_eq!(said(result("*", &[]), &["a"]), [denied("a")], "there is one only");
+        assert_eq!(said(result("a", &both), &["a"]), [("a".to_owned(), Decision::Allowed)]);
     }
 }

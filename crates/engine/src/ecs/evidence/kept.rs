@@ -1,5 +1,6 @@
-//! Answers about what changes seldom, kept for a minute: roles, policies of the account, the network. Who starts ten services
-//! one after the other asks for them once. What is looked at of an image is never kept.
+//! Answers about what changes seldom, kept for ten minutes: roles, policies of the account, the network. Who starts ten
+//! services one after the other asks for them once; what is the instance's own is asked for anew before it is that old
+//! ([`set_up`](super::set_up)). What is looked at of an image is never kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use crate::ecs::aws::{EndpointSeen, RoleSeen, RouteTable, SubnetSeen};
 
 /// How long an answer is kept.
-pub(super) const KEPT_FOR: Duration = Duration::from_secs(60);
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// The answers, by what they are of.
 #[derive(Default)]
@@ -29,7 +30,9 @@ pub(in crate::ecs) struct KeptFacts {
     pub(super) image_configs: Kept<Vec<u8>>,
     /// Roles, by name.
     pub(super) roles: Kept<Option<RoleSeen>>,
-    /// Simulations, by all that is asked.
+    /// What roles may do, each action with each resource.
+    pub(super) simulated: Kept<Simulated>,
+    /// Simulations, by all that is asked in one call.
     pub(super) simulations: Kept<Vec<Simulated>>,
     /// The policies of roles, by name.
     pub(super) role_policies: Kept<Vec<PolicyText>>,
@@ -79,6 +82,23 @@ impl<T: Clone> Kept<T> {
         Ok((answer.clone(), at))
     }
 
+    /// The answer for `key` that is there already and was asked for at `since` or later.
+    pub(super) fn before(&self, key: &str, since: Instant, now: Instant) -> Option<(T, Instant)> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = answers.get(key)?;
+        let is_good = asked.at >= since && now.saturating_duration_since(asked.at) < KEPT_FOR;
+        is_good.then(|| asked.answer.get().cloned()).flatten().map(|answer| (answer, asked.at))
+    }
+
+    /// Keeps an answer that was asked for at `at`, unless a newer one is there.
+    pub(super) fn put(&self, key: String, at: Instant, answer: T) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|_, asked| at.saturating_duration_since(asked.at) < KEPT_FOR);
+        if answers.get(&key).is_none_or(|asked| asked.at <= at) {
+            answers.insert(key, Asked { at, answer: Arc::new(OnceCell::new_with(Some(answer))) });
+        }
+    }
+
     fn asked(&self, key: String, since: Instant, now: Instant) -> (Instant, Arc<OnceCell<T>>) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|_, asked| now.saturating_duration_since(asked.at) < KEPT_FOR);
@@ -103,7 +123,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_is_given_again_for_a_minute_unless_a_newer_one_is_wanted() {
+    async fn an_answer_is_given_again_for_ten_minutes_unless_a_newer_one_is_wanted() {
         let kept = Kept::default();
         let asked = Cell::new(0);
         let get = async |since: Instant, now: Instant| {
@@ -115,11 +135,11 @@ mod tests {
         };
         let start = Instant::now();
         assert_eq!(get(start, start).await, (1, start));
-        let later = start + Duration::from_secs(59);
+        let later = start + Duration::from_secs(599);
         assert_eq!(get(start, later).await, (1, start));
         assert_eq!(get(later, later).await, (2, later), "a newer one was wanted");
         assert_eq!(get(start, start).await, (2, later), "the newer one serves all");
-        assert_eq!(get(start, later + KEPT_FOR).await.0, 3, "a minute is over");
+        assert_eq!(get(start, later + KEPT_FOR).await.0, 3, "ten minutes are over");
     }
 
     #[tokio::test]
@@ -132,5 +152,18 @@ mod tests {
             let got = kept.get(key.to_owned(), now, now, async { Ok::<_, ()>(answer) }).await;
             assert_eq!(got, Ok((answer, now)));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_there_before_it_is_asked_for_and_an_older_answer_changes_nothing() {
+        let kept = Kept::default();
+        let start = Instant::now();
+        let later = start + Duration::from_secs(1);
+        assert_eq!(kept.before("a", start, later), None);
+        kept.put("a".to_owned(), later, 1);
+        kept.put("a".to_owned(), start, 2);
+        assert_eq!(kept.before("a", start, later), Some((1, later)));
+        assert_eq!(kept.before("a", later + KEPT_FOR, later + KEPT_FOR), None, "a newer one is wanted");
+        assert_eq!(kept.before("a", start, later + KEPT_FOR), None, "ten minutes are over");
     }
 }

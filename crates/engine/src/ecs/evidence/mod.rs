@@ -9,8 +9,8 @@
 //! ```
 //!
 //! All are asked for side by side, and each by itself: what can't be looked up is unknown, with the call that failed, and takes
-//! nothing else with it. Only when AWS answers to nothing at all there is an error. What changes seldom is kept for a minute
-//! for questions that bear it ([`kept`], `Age::Minute`).
+//! nothing else with it. Only when AWS answers to nothing at all there is an error. What changes seldom is kept for ten minutes
+//! for questions that bear it ([`kept`], `Age::Recent`), and what is the instance's own is looked at beforehand ([`set_up`]).
 //!
 //! The rights that the server's role needs for all of it; each that is lacking leaves its facts unknown:
 //! - `sts:GetCallerIdentity` (everybody has it), `organizations:DescribeOrganization`, `organizations:ListParents`;
@@ -27,6 +27,8 @@ mod manifest;
 mod network;
 mod passing;
 mod role;
+pub(super) mod set_up;
+mod simulations;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -150,16 +152,32 @@ impl<'a> Gathering<'a> {
         key: impl Into<String>,
         ask: impl Future<Output = Result<T, AwsError>>,
     ) -> Result<T, AwsError> {
-        let since = match self.question.age {
-            Age::Now => Some(self.began),
+        let (answer, at) = of.get(key.into(), self.since(), self.began, ask).await?;
+        self.note(at);
+        Ok(answer)
+    }
+
+    /// An answer that was kept, where there is one that the question bears.
+    fn kept_before<T: Clone>(&self, of: &Kept<T>, key: &str) -> Option<T> {
+        let (answer, at) = of.before(key, self.since(), self.began)?;
+        self.note(at);
+        Some(answer)
+    }
+
+    /// How old an answer may be.
+    fn since(&self) -> Instant {
+        match self.question.age {
+            Age::Now => self.began,
             // Nothing is older when the machine itself is not.
-            Age::Minute => self.began.checked_sub(KEPT_FOR),
-        };
-        let (answer, at) = of.get(key.into(), since.unwrap_or(self.began), self.began, ask).await?;
+            Age::Recent => self.began.checked_sub(KEPT_FOR).unwrap_or(self.began),
+        }
+    }
+
+    /// Notes when something was asked for that is used.
+    fn note(&self, at: Instant) {
         if at < self.began {
             self.of_before.store(true, Ordering::Relaxed);
         }
-        Ok(answer)
     }
 
     /// The log group that containers write to whose definition says nothing of logs.

@@ -14,14 +14,8 @@ impl Gathering<'_> {
         let Some(environment) = &self.question.environment else {
             return Fact::Unknown("it was not asked for an environment".to_owned());
         };
-        let (aws, config, kept) = (&self.shared.aws, &self.shared.config, &self.shared.kept);
-        let (vpc, subnets) = (config.vpc.as_str(), &config.private_subnets);
-        let (seen, tables, endpoints, own) = futures_util::join!(
-            async { self.fact(self.kept(&kept.subnets, subnets.join(","), aws.subnets(subnets)).await) },
-            async { self.fact(self.kept(&kept.route_tables, vpc, aws.route_tables(vpc)).await) },
-            async { self.fact(self.kept(&kept.endpoints, vpc, aws.endpoints(vpc)).await) },
-            self.own_groups(environment),
-        );
+        let config = &self.shared.config;
+        let ((seen, tables, endpoints), own) = futures_util::join!(self.vpc(), self.own_groups(environment));
         let groups = self.groups(&own, &endpoints).await;
         Fact::Known(NetworkEvidence {
             vpc: config.vpc.clone(),
@@ -42,6 +36,17 @@ impl Gathering<'_> {
                 Fact::Unknown(why) => Fact::Unknown(why),
             },
         })
+    }
+
+    /// What all environments have in common: subnets, route tables and endpoints.
+    pub(super) async fn vpc(&self) -> (Fact<Vec<SubnetSeen>>, Fact<Vec<RouteTable>>, Fact<Vec<EndpointSeen>>) {
+        let (aws, config, kept) = (&self.shared.aws, &self.shared.config, &self.shared.kept);
+        let (vpc, subnets) = (config.vpc.as_str(), &config.private_subnets);
+        futures_util::join!(
+            async { self.fact(self.kept(&kept.subnets, subnets.join(","), aws.subnets(subnets)).await) },
+            async { self.fact(self.kept(&kept.route_tables, vpc, aws.route_tables(vpc)).await) },
+            async { self.fact(self.kept(&kept.endpoints, vpc, aws.endpoints(vpc)).await) },
+        )
     }
 
     /// The groups of what stands in the environment, as the engine knows them or its stack says.

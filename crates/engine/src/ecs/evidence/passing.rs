@@ -7,6 +7,7 @@ use layer0_domain::port::pull::aws::{PassedRole, Passer, Passing, PolicyText, Ro
 
 use super::Gathering;
 use super::role::name;
+use super::simulations::Asked;
 use crate::ecs::aws::{AwsError, Caller, Kind, RoleSeen};
 
 /// The action and the condition key that are asked about.
@@ -93,13 +94,15 @@ impl Gathering<'_> {
     }
 
     async fn passer_rights(&self, arn: &str, seen: &Fact<RoleSeen>, roles: &[PassedRole]) -> Fact<RoleRights> {
-        let simulations = roles.iter().map(|role| {
-            let to_tasks = Some((PASSED_TO_SERVICE, PASSED_TO));
-            let region = &self.shared.config.region;
-            self.role_simulated(arn, &[PASS_ROLE], &role.arn, region, to_tasks)
+        let asked = roles.iter().map(|role| Asked {
+            role: arn,
+            action: PASS_ROLE,
+            resource: &role.arn,
+            region: self.shared.config.region.clone(),
+            more: Some((PASSED_TO_SERVICE, PASSED_TO)),
         });
-        match futures_util::future::try_join_all(simulations).await {
-            Ok(results) => self.fact(Ok(RoleRights::Simulated(results.into_iter().flatten().collect()))),
+        match self.simulations(asked.collect()).await {
+            Ok(results) => self.fact(Ok(RoleRights::Simulated(results))),
             Err(error) => self.passer_documents(error, seen).await,
         }
     }

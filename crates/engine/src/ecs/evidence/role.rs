@@ -7,6 +7,7 @@ use layer0_domain::port::pull::aws::{ActedBy, Decision, Role, RoleEvidence, Role
 use layer0_domain::port::pull::{Fact, Launch, PullQuestion};
 
 use super::Gathering;
+use super::simulations::Asked;
 use crate::ecs::aws::{AwsError, Kind, RoleSeen};
 use crate::ecs::template::MACHINE_ROLE;
 
@@ -83,20 +84,6 @@ impl Gathering<'_> {
         self.fact(self.kept(&self.shared.kept.roles, name, self.shared.aws.role(name)).await)
     }
 
-    /// Whether a role may do some actions to one resource (`Aws::role_simulated`).
-    pub(super) async fn role_simulated(
-        &self,
-        role: &str,
-        actions: &[&str],
-        resource: &str,
-        region: &str,
-        more: Option<(&str, &str)>,
-    ) -> Result<Vec<Simulated>, AwsError> {
-        let key = format!("{role} {actions:?} {resource} {region} {more:?}");
-        let simulation = self.shared.aws.role_simulated(role, actions, resource, region, more);
-        self.kept(&self.shared.kept.simulations, key, simulation).await
-    }
-
     /// The role of the environment's machines, as its stack made it.
     async fn machine_role(&self) -> Fact<String> {
         let Some(environment) = &self.question.environment else {
@@ -129,20 +116,15 @@ impl Gathering<'_> {
         }
     }
 
-    /// One simulation for each resource: IAM tries all actions of a request on all of its resources.
     async fn simulated(&self, arn: &str, needed: &[NeededRight]) -> Result<Vec<Simulated>, AwsError> {
-        let mut by_resource: Vec<(&str, Vec<&str>)> = Vec::new();
-        for right in needed {
-            match by_resource.iter_mut().find(|(resource, _)| *resource == right.resource) {
-                Some((_, actions)) => actions.push(right.action),
-                None => by_resource.push((&right.resource, vec![right.action])),
-            }
-        }
-        let simulations = by_resource.iter().map(|(resource, actions)| {
-            let region = self.region_of(resource);
-            async move { self.role_simulated(arn, actions, resource, &region, None).await }
+        let asked = needed.iter().map(|right| Asked {
+            role: arn,
+            action: right.action,
+            resource: &right.resource,
+            region: self.region_of(&right.resource),
+            more: None,
         });
-        Ok(futures_util::future::try_join_all(simulations).await?.into_iter().flatten().collect())
+        self.simulations(asked.collect()).await
     }
 
     /// Where something is asked for: in its own region, a token for ECR in the registry's.

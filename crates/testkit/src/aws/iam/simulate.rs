@@ -21,15 +21,26 @@ pub(super) fn answer(world: &World, input: &Value) -> Result<Value, AwsError> {
     }
     let mut results = Vec::new();
     for action in input.texts("ActionNames") {
-        for resource in &resources {
-            results.push(json!({
-                "EvalActionName": action,
-                "EvalResourceName": resource,
-                "EvalDecision": decide(world, role, action, resource),
-                "MissingContextValues": [],
-                "MatchedStatements": [],
-            }));
-        }
+        let each: Vec<Value> = resources
+            .iter()
+            .map(|resource| {
+                json!({
+                    "EvalResourceName": resource,
+                    "EvalResourceDecision": decide(world, role, action, resource),
+                    "MissingContextValues": [],
+                    "MatchedStatements": [],
+                })
+            })
+            .collect();
+        let first_refusal = each.iter().find(|one| one.text("EvalResourceDecision") != Some("allowed"));
+        results.push(json!({
+            "EvalActionName": action,
+            "EvalResourceName": resources[0],
+            "EvalDecision": first_refusal.unwrap_or(&each[0]).text("EvalResourceDecision"),
+            "MissingContextValues": [],
+            "MatchedStatements": [],
+            "ResourceSpecificResults": each,
+        }));
     }
     Ok(json!({"EvaluationResults": results, "IsTruncated": false}))
 }

@@ -12,6 +12,9 @@ pub struct NeededRight {
     pub resource: String,
 }
 
+/// What whoever pulls from ECR must be allowed, on `*`.
+pub const TOKEN_RIGHT: &str = "ecr:GetAuthorizationToken";
+
 /// What pulling from a repository takes (ECR user guide, "Using Amazon ECR images with Amazon ECS").
 pub(super) const PULL_ACTIONS: [&str; 3] =
     ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
@@ -28,7 +31,7 @@ pub fn needed_rights(question: &PullQuestion, account: &str, region: &str) -> Ve
         }
     };
     if let Some(host) = question.image.host().and_then(EcrHost::parse) {
-        need("ecr:GetAuthorizationToken", "*".to_owned());
+        need(TOKEN_RIGHT, "*".to_owned());
         for action in PULL_ACTIONS {
             need(action, host.repository_arn(question.image.path()));
         }

@@ -1,4 +1,4 @@
-//! How old the facts may be: what changes seldom is asked for once a minute, where the question bears that.
+//! How old the facts may be: what changes seldom is asked for once in ten minutes, where the question bears that.
 
 use layer0_domain::port::pull::Age;
 
@@ -19,7 +19,7 @@ async fn calls(case: &Case, engine: &EcsEngine, question: &PullQuestion) -> (Vec
 async fn a_second_start_asks_about_its_image_alone() {
     let mut case = Case::good(|_| {}).await;
     let engine = case.engine().await;
-    let start = PullQuestion { age: Age::Minute, ..case.question.clone() };
+    let start = PullQuestion { age: Age::Recent, ..case.question.clone() };
     let (first, evidence) = calls(&case, &engine, &start).await;
     assert!(first.len() > 10, "{first:?}");
     assert!(aws_of(&evidence).is_of_now, "nothing was known before");
@@ -44,12 +44,12 @@ async fn who_asks_what_is_so_now_gets_that() {
     let mut case = Case::good(|_| {}).await;
     let engine = case.engine().await;
     let now = case.question.clone();
-    let start = PullQuestion { age: Age::Minute, ..now.clone() };
+    let start = PullQuestion { age: Age::Recent, ..now.clone() };
     let (all, _) = calls(&case, &engine, &now).await;
     case.aws.role("l0-execution", IamRole::for_tasks(&PULL));
 
     let (_, evidence) = calls(&case, &engine, &start).await;
-    assert_eq!(outcome(&case.judged(&evidence), What::Role), "passed", "a minute ago it was so: {evidence:#?}");
+    assert_eq!(outcome(&case.judged(&evidence), What::Role), "passed", "a moment ago it was so: {evidence:#?}");
     let (again, evidence) = calls(&case, &engine, &now).await;
     // Who asks never changes, and is never asked again.
     let all: Vec<String> = all.into_iter().filter(|operation| operation != "GetCallerIdentity").collect();
@@ -63,7 +63,7 @@ async fn who_asks_what_is_so_now_gets_that() {
 async fn an_answer_that_failed_is_not_kept() {
     let mut case = Case::good(|_| {}).await;
     let engine = case.engine().await;
-    let start = PullQuestion { age: Age::Minute, ..case.question.clone() };
+    let start = PullQuestion { age: Age::Recent, ..case.question.clone() };
     let denied = || Effect::AccessDenied { message: None };
     for operation in ["SimulatePrincipalPolicy", "ListAttachedRolePolicies", "ListRolePolicies"] {
         case.aws.fault(Fault::on(Service::Iam, operation, denied()).times(u64::MAX));

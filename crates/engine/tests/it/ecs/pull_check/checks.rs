@@ -37,8 +37,6 @@ async fn a_start_that_would_work_passes_all_five_in_few_calls() {
         "SimulatePrincipalPolicy",
         "SimulatePrincipalPolicy",
         "SimulatePrincipalPolicy",
-        "SimulatePrincipalPolicy",
-        "SimulatePrincipalPolicy",
     ];
     assert_eq!(calls, expected);
     assert!(!format!("{evidence:?}").contains(case.aws.endpoint()), "no address of a blob is shown");
