@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, info};
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::App;
 use crate::clock::SystemClock;
@@ -73,20 +76,27 @@ fn failed(why: &dyn std::error::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What is never logged, at whatever level: these parts of the AWS SDK write down the ids of keys, and what is signed with them.
-const SILENT: [&str; 2] = ["aws_config=warn", "aws_sigv4=warn"];
+/// What says no more than warnings, whatever is asked for: these parts of the AWS SDK write down the ids of keys, and what is
+/// signed with them.
+const SILENT: [&str; 2] = ["aws_config", "aws_sigv4"];
+
+fn may_be_logged(what: &Metadata<'_>) -> bool {
+    let is_silent = SILENT.iter().any(|silent| what.target().starts_with(silent));
+    !is_silent || *what.level() <= LevelFilter::WARN
+}
 
 fn start_log(config: &Config) -> Result<(), Failed> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
-    let filter = SILENT.iter().filter_map(|target| target.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted: Targets =
+        config.log.parse().map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
+    let filter = wanted.and(filter_fn(may_be_logged));
+    let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.with_target(false).try_init()?,
-        LogFormat::Json => log.json().try_init()?,
-    }
+    let log = match config.log_format {
+        LogFormat::Text => log.with_target(false).boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).try_init()?;
     Ok(())
 }
 
