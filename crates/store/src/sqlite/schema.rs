@@ -55,6 +55,7 @@ pub(super) fn check(connection: &Connection) -> Result<i32, SchemaError> {
 
 /// Brings the schema to [`known`], each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
+    let began = check(connection)?;
     while check(connection)? < known() {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read again under the lock: another process may have taken the step meanwhile.
@@ -69,7 +70,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
             .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
             .and_then(|()| transaction.commit());
         taken.map_err(|source| SchemaError::Step { to, source })?;
-        tracing::info!(store.schema = to, "brought the store to schema {to}");
+        tracing::debug!(store.schema = to, "took the step to schema {to}");
+    }
+    let now = known();
+    if (1..now).contains(&began) {
+        tracing::info!(store.schema = now, "brought the store from schema {began} to {now}");
     }
     Ok(())
 }
