@@ -299,6 +299,13 @@ impl FakeAws {
         self.shared.with(|world| world.iam.elsewhere.insert(arn.to_owned(), wanted));
     }
 
+    /// The policy of a repository.
+    #[must_use]
+    pub fn repository_policy_text(&self, registry: &str, repository: &str) -> Option<String> {
+        let key = (registry.to_owned(), repository.to_owned());
+        self.shared.with(|world| world.ecr.repositories.get(&key).and_then(|it| it.policy.clone()))
+    }
+
     /// The lifecycle policy of a repository.
     #[must_use]
     pub fn lifecycle_policy(&self, registry: &str, repository: &str) -> Option<String> {
