@@ -6,6 +6,8 @@ mod ecr;
 mod file;
 mod grants;
 mod page;
+mod registries;
+mod template;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ pub(crate) use aws::AwsConfig;
 pub(crate) use ecr::EcrConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
+pub(crate) use registries::RegistriesConfig;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -98,6 +101,15 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("LAYER0_ECR_KMS_KEY", "the KMS key of new repositories (flag `--ecr-kms-key`, key `ecr_kms_key`)"),
     (
+        "LAYER0_ECR_LIFECYCLE_POLICY",
+        "the lifecycle policy of new repositories: JSON, or a file with it (flag `--ecr-lifecycle-policy`, key `ecr_lifecycle_policy`)",
+    ),
+    (
+        "LAYER0_ECR_KEEP_UNTAGGED_DAYS",
+        "a lifecycle policy by which images without a tag go after so many days (flag `--ecr-keep-untagged-days`, key `ecr_keep_untagged_days`)",
+    ),
+    ("LAYER0_ECR_TAGS", "tags of new repositories, `team=web,cost=7` (flag `--ecr-tags`, key `ecr_tags`)"),
+    (
         "LAYER0_ACCOUNT_GRANTS",
         "`on`: account grants are written into the policies of the account's ECR registry, and kept true; `report-only`: what comes undone is only reported; `off` (flag `--account-grants`, key `account_grants`)",
     ),
@@ -170,8 +182,8 @@ pub(crate) struct Config {
     pub(crate) public_address: Option<String>,
     /// The account on AWS.
     pub(crate) aws: AwsConfig,
-    /// Images in ECR; `None` for the data directory.
-    pub(crate) ecr: Option<EcrConfig>,
+    /// The registries behind the instance.
+    pub(crate) registries: RegistriesConfig,
     /// Account grants.
     pub(crate) grants: GrantsConfig,
     /// What is logged.
@@ -291,7 +303,7 @@ impl Config {
             Some(given) => engine(&given)?,
         };
         let aws = AwsConfig::load(&find)?;
-        let ecr = EcrConfig::load(engine, &find)?;
+        let registries = RegistriesConfig::load(engine, &find, &sources.file.registry, &sources.file_name)?;
         if engine == EngineKind::Ecs {
             aws.complete()?;
         }
@@ -338,8 +350,8 @@ impl Config {
             },
             engine,
             aws,
-            grants: GrantsConfig::load(&find, engine, ecr.is_some())?,
-            ecr,
+            grants: GrantsConfig::load(&find, engine, !registries.ecr.is_empty())?,
+            registries,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,

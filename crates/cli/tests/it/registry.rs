@@ -38,6 +38,31 @@ fn repositories() {
 }
 
 #[test]
+fn a_repository_of_ecr_is_adopted() {
+    let fake = Fake::start();
+    let answer = |dry_run: bool, changes: &[&str]| {
+        let done = json!({
+            "repository": repository(), "registry": "main", "dry_run": dry_run, "changes": changes,
+        });
+        Reply::Json(200, done)
+    };
+    let changes = [
+        "the repository gets the tag `layer0.adopted = prod-1`",
+        "its policy gets the statements of the account grants",
+    ];
+    fake.on("POST /repository", [answer(true, &changes), answer(false, &changes), answer(false, &[])]);
+    let tried = fake.run(&["repository", "import", "l0/team/app/web", "--dry-run"]);
+    assert_snapshot!("repository_import_dry_run", tried.text());
+    assert_eq!(fake.body("POST /repository"), json!({ "backing": "l0/team/app/web", "dry_run": true }));
+    let made = fake.run(&["repository", "import", "l0/team/app/web", "team/app/web", "--registry", "main"]);
+    assert_snapshot!("repository_import", made.text());
+    let body = json!({ "backing": "l0/team/app/web", "name": "team/app/web", "registry": "main", "dry_run": false });
+    assert_eq!(fake.requests().last().expect("one").body, body);
+    assert!(fake.run(&["repository", "import", "l0/team/app/web"]).stdout.contains("nothing to change"));
+    assert_snapshot!("repository_import_no_name", fake.run(&["repository", "import", "l0/team/app", "App"]).text());
+}
+
+#[test]
 fn a_repository_is_public_or_private() {
     let fake = Fake::start();
     let mut public = repository();

@@ -15,6 +15,7 @@ mod machines;
 mod main_path;
 mod on_fake;
 mod pull_check;
+mod registries;
 mod script;
 mod servers;
 mod start;

@@ -1,5 +1,6 @@
 //! The TOML file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -38,10 +39,76 @@ pub(super) struct FileConfig {
     ecr_immutable_tags: Option<bool>,
     ecr_scan_on_push: Option<bool>,
     ecr_kms_key: Option<String>,
+    ecr_lifecycle_policy: Option<String>,
+    ecr_keep_untagged_days: Option<u32>,
+    ecr_tags: Option<Tags>,
     account_grants: Option<String>,
     account_grants_every: Option<u64>,
     log: Option<String>,
     log_format: Option<String>,
+    /// The registries that stand behind the instance.
+    #[serde(default)]
+    pub(super) registry: Vec<RegistryTable>,
+}
+
+/// A table `[[registry]]`: a registry that stands behind the instance. Its keys are on the page about ECR.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegistryTable {
+    pub(super) name: String,
+    /// `ecr`, or `disk` for the embedded one.
+    pub(super) backing: Option<String>,
+    /// Whether it gets what no rule sends elsewhere.
+    pub(super) default: Option<bool>,
+    /// Whose repositories go there.
+    owners: Option<Vec<String>>,
+    /// How the names of the repositories begin that go there.
+    prefixes: Option<Vec<String>>,
+    pub(super) region: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) external_id: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) fips: Option<bool>,
+    pub(super) dual_stack: Option<bool>,
+    pub(super) stream: Option<bool>,
+    pub(super) immutable_tags: Option<bool>,
+    pub(super) scan_on_push: Option<bool>,
+    pub(super) kms_key: Option<String>,
+    pub(super) lifecycle_policy: Option<String>,
+    pub(super) keep_untagged_days: Option<u32>,
+    pub(super) tags: Option<BTreeMap<String, String>>,
+}
+
+impl RegistryTable {
+    /// The first of those settings that only a registry in ECR has.
+    pub(super) fn of_ecr_alone(&self) -> Option<&'static str> {
+        let given = [
+            ("region", self.region.is_some()),
+            ("account", self.account.is_some()),
+            ("role_arn", self.role_arn.is_some()),
+            ("external_id", self.external_id.is_some()),
+            ("prefix", self.prefix.is_some()),
+            ("host", self.host.is_some()),
+            ("fips", self.fips.is_some()),
+            ("dual_stack", self.dual_stack.is_some()),
+            ("stream", self.stream.is_some()),
+            ("immutable_tags", self.immutable_tags.is_some()),
+            ("scan_on_push", self.scan_on_push.is_some()),
+            ("kms_key", self.kms_key.is_some()),
+            ("lifecycle_policy", self.lifecycle_policy.is_some()),
+            ("keep_untagged_days", self.keep_untagged_days.is_some()),
+            ("tags", self.tags.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(key, _)| key)
+    }
+
+    /// How the names of the repositories begin that go there, each with the key that says so.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let owners = self.owners.iter().flatten().map(|text| ("owners", text.as_str()));
+        owners.chain(self.prefixes.iter().flatten().map(|text| ("prefixes", text.as_str())))
+    }
 }
 
 /// Several values: one text with commas, or a list.
@@ -57,6 +124,23 @@ impl Several {
         match self {
             Several::One(text) => text.clone(),
             Several::Many(all) => all.join(","),
+        }
+    }
+}
+
+/// Tags: one text with commas, or a table.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Tags {
+    One(String),
+    Each(BTreeMap<String, String>),
+}
+
+impl Tags {
+    fn text(&self) -> String {
+        match self {
+            Tags::One(text) => text.clone(),
+            Tags::Each(tags) => tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
         }
     }
 }
@@ -93,6 +177,9 @@ impl FileConfig {
             "ecr_immutable_tags" => self.ecr_immutable_tags.map(|on| on.to_string()),
             "ecr_scan_on_push" => self.ecr_scan_on_push.map(|on| on.to_string()),
             "ecr_kms_key" => self.ecr_kms_key.clone(),
+            "ecr_lifecycle_policy" => self.ecr_lifecycle_policy.clone(),
+            "ecr_keep_untagged_days" => self.ecr_keep_untagged_days.map(|days| days.to_string()),
+            "ecr_tags" => self.ecr_tags.as_ref().map(Tags::text),
             "account_grants" => self.account_grants.clone(),
             "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
             "log" => self.log.clone(),

@@ -61,7 +61,7 @@ mod world;
 pub use behaviour::Behaviour;
 pub use cloudtrail::TrailEvent;
 pub use config::{FakeAwsConfig, Pulls};
-pub use ecr::FakeImage;
+pub use ecr::{FakeImage, RegistryCall, Uploads};
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
 pub use iam::{EXECUTION, Role};
 pub use inspect::Inspection;
@@ -226,6 +226,37 @@ impl FakeAws {
         });
     }
 
+    /// All tokens of ECR's registry that were given are good no more.
+    pub fn registry_tokens_expire(&self) {
+        self.shared.with(|world| world.ecr.registry.good_from = world.ecr.registry.given);
+    }
+
+    /// The next requests of ECR's registry are too many.
+    pub fn registry_busy(&self, requests: usize) {
+        self.shared.with(|world| world.ecr.registry.busy = requests);
+    }
+
+    /// Says what ECR's registry tells of uploads that are not finished.
+    pub fn registry_uploads(&self, tell: Uploads) {
+        self.shared.with(|world| world.ecr.registry.uploads_tell = tell);
+    }
+
+    /// From now on requests of ECR's registry that have a good token are answered by the registry at this address, `HOST:PORT`,
+    /// which sees no token; those without one are refused as before.
+    ///
+    /// # Panics
+    /// When it is no address.
+    pub fn registry_behind(&self, address: &str) {
+        let to = address.parse().expect("HOST:PORT");
+        self.shared.with(|world| world.ecr.registry.passed_to = Some(to));
+    }
+
+    /// The requests that came to ECR's registry, in their order.
+    #[must_use]
+    pub fn registry_calls(&self) -> Vec<RegistryCall> {
+        self.shared.with(|world| world.ecr.registry.calls.clone())
+    }
+
     /// From now on AWS knows no such account: a policy that names it is refused.
     pub fn account_forget(&self, account: &str) {
         self.shared.with(|world| world.ecr.unknown_accounts.insert(account.to_owned()));
@@ -260,6 +291,37 @@ impl FakeAws {
     /// Makes a role, or changes it.
     pub fn role(&self, name: &str, role: Role) {
         self.shared.with(|world| world.iam.roles.insert(name.to_owned(), role));
+    }
+
+    /// Lets a role of another account be assumed, by whoever says the external id where one is wanted.
+    pub fn role_elsewhere(&self, arn: &str, external_id: Option<&str>) {
+        let wanted = external_id.map(str::to_owned);
+        self.shared.with(|world| world.iam.elsewhere.insert(arn.to_owned(), wanted));
+    }
+
+    /// The policy of a repository.
+    #[must_use]
+    pub fn repository_policy_text(&self, registry: &str, repository: &str) -> Option<String> {
+        let key = (registry.to_owned(), repository.to_owned());
+        self.shared.with(|world| world.ecr.repositories.get(&key).and_then(|it| it.policy.clone()))
+    }
+
+    /// The lifecycle policy of a repository.
+    #[must_use]
+    pub fn lifecycle_policy(&self, registry: &str, repository: &str) -> Option<String> {
+        let key = (registry.to_owned(), repository.to_owned());
+        self.shared.with(|world| world.ecr.repositories.get(&key).and_then(|it| it.lifecycle.clone()))
+    }
+
+    /// The tags of a repository, each with its value; `None` when it isn't there.
+    #[must_use]
+    pub fn repository_tags(&self, registry: &str, repository: &str) -> Option<Vec<(String, String)>> {
+        let key = (registry.to_owned(), repository.to_owned());
+        let text = |tag: &Value, key: &str| tag[key].as_str().unwrap_or_default().to_owned();
+        self.shared.with(|world| {
+            let found = world.ecr.repositories.get(&key)?;
+            Some(found.marks.iter().map(|tag| (text(tag, "Key"), text(tag, "Value"))).collect())
+        })
     }
 
     /// Makes a managed policy.

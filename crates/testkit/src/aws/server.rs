@@ -143,7 +143,10 @@ impl From<Infallible> for Closed {
 async fn respond(shared: &Shared, request: Request<Incoming>) -> Result<Answer, Closed> {
     let (head, body) = request.into_parts();
     if head.method == Method::GET && head.uri.path().starts_with(ecr::BLOB_PATH) {
-        return Ok(shared.with(|world| ecr::blob(world, head.uri.path())));
+        return Ok(shared.with(|world| ecr::blob(world, &head)));
+    }
+    if head.uri.path().starts_with(ecr::registry::PREFIX) {
+        return Ok(ecr::registry::respond(shared, head, body).await);
     }
     let body = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
@@ -250,7 +253,10 @@ fn act(world: &mut World, request: &request::Request) -> Done {
     let at_ms = world.now_ms;
     let result = match refused {
         Some(error) => Err(error),
-        None => world.execute(service, operation, &request.input),
+        None => {
+            world.caller = request.account.clone().unwrap_or(account);
+            world.execute(service, operation, &request.input)
+        }
     };
     world.hidden_ms = None;
     cloudtrail::note(world, at_ms, request, result.as_ref().err());

@@ -94,7 +94,7 @@ async fn what_is_not_there_is_told() {
     let policy = client.ecr("GetRegistryPolicy", json!({})).await.expect_err("there is none");
     assert_eq!(policy.code, "RegistryPolicyNotFoundException");
     let token = client.ecr("GetAuthorizationToken", json!({})).await.expect("always");
-    assert_eq!(token["authorizationData"][0]["authorizationToken"], "QVdTOmZha2UtcGFzc3dvcmQ=");
+    assert_eq!(token["authorizationData"][0]["authorizationToken"], "QVdTOmZha2UtcGFzc3dvcmQtMA==");
 }
 
 #[tokio::test]
@@ -138,4 +138,33 @@ async fn a_setting_has_a_default_and_can_be_set() {
     assert_eq!(client.ecr("GetAccountSetting", scope).await.expect("it is set")["value"], "V1");
     let refusal = client.ecr("GetAccountSetting", json!({"name": "NONE"})).await.expect_err("there is no such setting");
     assert_eq!(refusal.code, "InvalidParameterException");
+}
+
+#[tokio::test]
+async fn a_repository_has_tags_and_a_lifecycle_policy() {
+    let client = with_images().await;
+    let arn = json!("arn:aws:ecr:us-east-1:123456789012:repository/team/app");
+    for (key, value) in [("team", "web"), ("cost", "7"), ("team", "ops")] {
+        let tag = json!({"resourceArn": arn, "tags": [{"Key": key, "Value": value}]});
+        client.ecr("TagResource", tag).await.expect("it is there");
+    }
+    let tags = client.ecr("ListTagsForResource", json!({"resourceArn": arn})).await.expect("it is there");
+    assert_eq!(tags["tags"], json!([{"Key": "cost", "Value": "7"}, {"Key": "team", "Value": "ops"}]));
+
+    let name = json!({"repositoryName": "team/app"});
+    let none = client.ecr("GetLifecyclePolicy", name.clone()).await.expect_err("there is none");
+    assert_eq!(none.code, "LifecyclePolicyNotFoundException");
+    let put = |text: &str| {
+        client.ecr("PutLifecyclePolicy", json!({"repositoryName": "team/app", "lifecyclePolicyText": text}))
+    };
+    for bad in ["not json", r#"{"rules":[]}"#, r#"{"rules":[{"rulePriority":1}]}"#] {
+        assert_eq!(put(bad).await.expect_err("it is none").code, "InvalidParameterException");
+    }
+    let rule = json!({"rulePriority": 1, "action": {"type": "expire"}, "selection": {
+        "tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14,
+    }});
+    let text = json!({"rules": [rule]}).to_string();
+    put(&text).await.expect("it is one");
+    let got = client.ecr("GetLifecyclePolicy", name).await.expect("it is there");
+    assert_eq!(got["lifecyclePolicyText"], json!(text));
 }
