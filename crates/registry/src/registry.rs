@@ -136,6 +136,10 @@ impl Registry {
     pub async fn sweep(&self) -> Result<Swept, RegistryStoreError> {
         let parts = self.parts();
         let (now, age) = (parts.clock.now(), parts.config.upload_expiry);
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            ecr.uploads().sweep(age);
+        }
         let uploads = parts.uploads.sweep(age, now).await.map_err(RegistryError::from_io);
         let uploads = uploads.map_err(RegistryError::outside)?;
         if uploads > 0 {

@@ -125,6 +125,15 @@ impl Registry {
         self.parts().store.tag_list(name, page).await
     }
 
+    /// The same for the registry's own routes.
+    pub(crate) async fn tags(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<String>>, RegistryError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr() {
+            return ecr.tags(name, page).await;
+        }
+        Ok(self.parts().store.tag_list(name, page).await?)
+    }
+
     /// Tags in byte order with what they point to; `None` when the repository isn't there. Reads every manifest of the
     /// page: ask for pages.
     ///

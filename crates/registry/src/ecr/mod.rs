@@ -24,6 +24,7 @@ pub(crate) mod replay;
 mod repositories;
 mod token;
 pub(crate) mod translate;
+pub(crate) mod uploads;
 pub(crate) mod upstream;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(crate) use self::pace::Taking;
 pub use self::policies::{EcrClient, EcrPolicies};
 use self::token::Tokens;
 pub use self::token::{Fetched, TokenSource};
+use self::uploads::Uploads;
 use self::upstream::{Endpoint, Upstream};
 
 /// Tries of one call of ECR's API.
@@ -127,6 +129,7 @@ struct Parts {
     template: Template,
     blobs: Blobs,
     pace: Arc<Pace>,
+    uploads: Arc<Uploads>,
     furnish: Option<Arc<dyn Furnish>>,
     tag_rules: Option<Arc<dyn TagRules>>,
 }
@@ -158,8 +161,10 @@ impl Ecr {
         let tokens = Tokens::new(Arc::new(api.clone()), clock).holding(&token).map_err(EcrError::Closed)?;
         let upstream = Upstream::new(Endpoint { scheme, authority, host }, tokens).map_err(EcrError::Closed)?;
         let (template, blobs, pace) = (settings.template, settings.blobs, Arc::new(Pace::new()));
+        let uploads = Arc::new(Uploads::new());
         let instance = String::new();
-        let parts = Parts { api, upstream, place, instance, template, blobs, pace, furnish: None, tag_rules: None };
+        let parts =
+            Parts { api, upstream, place, instance, template, blobs, pace, uploads, furnish: None, tag_rules: None };
         Ok(Self { parts: Arc::new(parts) })
     }
 
@@ -196,6 +201,11 @@ impl Ecr {
     /// How the bytes of blobs reach clients.
     pub(crate) fn blobs(&self) -> Blobs {
         self.parts.blobs
+    }
+
+    /// Uploads that are under way.
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.parts.uploads
     }
 
     /// Waits until ECR may be given one more.

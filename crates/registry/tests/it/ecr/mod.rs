@@ -1,9 +1,11 @@
 //! Repositories in ECR, behind the front that all repositories have.
 
 mod fake;
+mod on_aws;
 mod pull;
 mod push;
 mod repositories;
 mod rights;
+mod rules;
 mod stage;
 mod token;
