@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$ROOT"
 
 need_rust
+need_go
 need cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
 
 state=$ROOT/target/aws-engine

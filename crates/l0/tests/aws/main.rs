@@ -5,6 +5,7 @@
 mod cloud;
 #[path = "../common/mod.rs"]
 mod common;
+mod conformance;
 mod ecr;
 mod emulator;
 mod every_command;
