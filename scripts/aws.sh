@@ -10,7 +10,7 @@ cd "$ROOT"
 
 need_rust
 need_go
-need cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
+need docker-registry:docker-registry cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
 
 state=$ROOT/target/aws-engine
 emulators=scripts/aws-emulators.sh

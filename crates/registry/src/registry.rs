@@ -149,7 +149,7 @@ impl Registry {
         let parts = self.parts();
         let (now, age) = (parts.clock.now(), parts.config.upload_expiry);
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        for (_, ecr) in self.backings().into_iter().flat_map(Backings::iter) {
             ecr.uploads().sweep(age);
         }
         let uploads = parts.uploads.sweep(age, now).await.map_err(RegistryError::from_io);

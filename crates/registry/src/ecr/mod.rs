@@ -28,6 +28,7 @@ mod token;
 pub(crate) mod translate;
 pub(crate) mod uploads;
 pub(crate) mod upstream;
+mod usage;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
+use layer0_domain::port::public_store::PublicStore;
 
 use self::api::Api;
 pub use self::backings::{Backings, ONLY};
@@ -53,6 +55,8 @@ use self::token::Tokens;
 pub use self::token::{Fetched, TokenSource};
 use self::uploads::Uploads;
 use self::upstream::{Endpoint, Upstream};
+pub use self::usage::Quotas;
+use self::usage::Usage;
 
 /// Tries of one call of ECR's API.
 const TRIES: u32 = 4;
@@ -149,6 +153,9 @@ struct Parts {
     uploads: Arc<Uploads>,
     furnish: Option<Arc<dyn Furnish>>,
     tag_rules: Option<Arc<dyn TagRules>>,
+    quotas: Option<Arc<dyn Quotas>>,
+    public: Option<Arc<dyn PublicStore>>,
+    usage: Arc<Usage>,
 }
 
 impl std::fmt::Debug for Ecr {
@@ -185,8 +192,21 @@ impl Ecr {
         let (template, blobs, pace) = (settings.template, settings.blobs, Arc::new(Pace::new()));
         let uploads = Arc::new(Uploads::new());
         let instance = String::new();
-        let parts =
-            Parts { api, upstream, place, instance, template, blobs, pace, uploads, furnish: None, tag_rules: None };
+        let parts = Parts {
+            api,
+            upstream,
+            place,
+            instance,
+            template,
+            blobs,
+            pace,
+            uploads,
+            furnish: None,
+            tag_rules: None,
+            quotas: None,
+            public: None,
+            usage: Arc::default(),
+        };
         Ok(Self { parts: Arc::new(parts) })
     }
 
@@ -207,6 +227,18 @@ impl Ecr {
     #[must_use]
     pub fn ruled_by(self, rules: Arc<dyn TagRules>) -> Self {
         Self { parts: Arc::new(Parts { tag_rules: Some(rules), ..Parts::clone(&self.parts) }) }
+    }
+
+    /// The same, which keeps to the owners' quotas.
+    #[must_use]
+    pub fn bounded_by(self, quotas: Arc<dyn Quotas>) -> Self {
+        Self { parts: Arc::new(Parts { quotas: Some(quotas), ..Parts::clone(&self.parts) }) }
+    }
+
+    /// The same, where repositories can be public.
+    #[must_use]
+    pub fn open_to_all_of(self, public: Arc<dyn PublicStore>) -> Self {
+        Self { parts: Arc::new(Parts { public: Some(public), ..Parts::clone(&self.parts) }) }
     }
 
     /// Where the repositories lie.

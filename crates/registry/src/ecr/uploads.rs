@@ -2,7 +2,7 @@
 //!
 //! ECR wants parts of 5 MiB but for the last, and looks at that when the upload ends. Clients may send smaller chunks (distribution
 //! specification, "Pushing a blob in chunks"), so those are gathered here until they make a part, and go along with what comes
-//! next. The offset that a client is told counts them.
+//! next. The offset that a client is told counts them. What has no range is no chunk but all there is, and is not kept here.
 //!
 //! ```text
 //!          in ECR                    here                 not come yet
@@ -182,6 +182,16 @@ impl Upload {
     /// How far the upload is; `None` when ECR must be asked.
     pub(crate) fn offset(&self) -> Option<u64> {
         self.has.map(|has| has + self.tail.len() as u64)
+    }
+
+    /// Whether something is here that ECR has not.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
+    /// Whether something is here that ECR may have or not.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.has.is_none() && !self.sent.is_empty()
     }
 
     /// ECR has so much.

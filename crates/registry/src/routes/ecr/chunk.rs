@@ -43,7 +43,11 @@ pub(super) async fn serve(
     let location = Location::asked(id, ask.uri.query());
     let on = Upload { registry, ecr, ask, name: &name, location: &location };
     let mut held = ecr.uploads().hold(&name, location.id())?;
-    on.locate(&mut held).await?;
+    // One whose requests say nothing of where they belong needs no look: docker's, wherever a balancer sends them.
+    let goes_on = matches!(ask.method, Method::PATCH | Method::PUT) && !ask.headers.contains_key(CONTENT_RANGE);
+    if !goes_on || held.is_in_doubt() {
+        on.locate(&mut held).await?;
+    }
     match ask.method {
         Method::PATCH => on.append(held, body).await,
         Method::PUT => {
@@ -157,7 +161,7 @@ impl Upload<'_> {
         held: &mut Held,
         body: Body,
         to: (Method, String),
-    ) -> Result<(http::Response<Incoming>, Option<u64>), RegistryError> {
+    ) -> Result<(http::Response<Incoming>, Option<u64>, u64), RegistryError> {
         let at = held.has();
         let first = held.take();
         let length = length_of(&first, &body);
@@ -179,14 +183,17 @@ impl Upload<'_> {
         let question = question.body(replay.clone());
         let asked = self.ecr.upstream().ask(question);
         let answer = self.registry.while_allowed(self.ask, self.name, Action::Push, asked).await??;
-        Ok((answer, at.map(|at| at + replay.came())))
+        Ok((answer, at.map(|at| at + replay.came()), replay.came()))
     }
 
     /// A chunk. How far the upload is then is told by what was sent: ECR's own `Range` stays behind after the first one
     /// (containers-roadmap #2831).
     async fn append(&self, mut held: Held, mut body: Body) -> Result<Response, RegistryError> {
         self.follows(&held)?;
-        if held.has().is_some() {
+        // One without a range is the whole layer, as docker sends it. It is not kept here, so that its end may come to another
+        // server, as happens behind a balancer.
+        let is_chunk = self.ask.headers.contains_key(CONTENT_RANGE) || held.has_more();
+        if is_chunk && held.has().is_some() {
             let (length, idle) = (self.ask.content_length(), self.registry.parts().config.body_idle);
             let gathering = self.ecr.uploads().gather(&mut held, &mut body, length, idle);
             let gathered = self.registry.while_allowed(self.ask, self.name, Action::Push, gathering).await??;
@@ -196,14 +203,14 @@ impl Upload<'_> {
         }
         let announced = self.ask.header(&CONTENT_RANGE).and_then(range::chunk).map(|(_, last)| last.saturating_add(1));
         let to = (Method::PATCH, self.location.path(self.ecr, self.name, None));
-        let (answer, arrived) = self.send(&mut held, body, to).await?;
+        let (answer, arrived, came) = self.send(&mut held, body, to).await?;
         let told = last_byte(answer.headers()).map(|last| last.saturating_add(1));
         let next = Location::of(&answer, self.ecr, self.name);
         if let Some(refusal) = refused(answer).await? {
             return Err(self.refuse(&mut held, refusal));
         }
         held.arrived(arrived);
-        let end = arrived.or(announced).or(told).unwrap_or(0);
+        let end = arrived.or(announced).unwrap_or_else(|| came.max(told.unwrap_or(0)));
         Ok(status(StatusCode::ACCEPTED, next.as_ref().unwrap_or(self.location), self.name, end))
     }
 
@@ -213,7 +220,7 @@ impl Upload<'_> {
         self.ecr.turn(Taking::Complete).await;
         let more = (!self.location.has_digest()).then(|| format!("digest={wanted}"));
         let path = self.location.path(self.ecr, self.name, more.as_deref());
-        let (answer, _) = self.send(&mut held, body, (Method::PUT, path)).await?;
+        let (answer, ..) = self.send(&mut held, body, (Method::PUT, path)).await?;
         if let Some(refusal) = refused(answer).await? {
             return Err(self.refuse(&mut held, refusal));
         }

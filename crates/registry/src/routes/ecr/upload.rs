@@ -19,6 +19,7 @@ use crate::error::RegistryError;
 use crate::gate::Admission;
 use crate::path::percent;
 use crate::registry::Registry;
+use crate::routes::upload::has_room;
 use crate::routes::{Ask, created, digest, empty, scope};
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -38,6 +39,7 @@ pub(super) async fn begin(
     if ask.method != Method::POST {
         return Err(RegistryError::Method { allow: "POST" });
     }
+    has_room(ask, &name, ecr.room(&name).await?)?;
     if let (Some(mount), None) = (ask.param("mount"), ask.param("digest")) {
         let mount = Digest::parse(mount).ok();
         let source = match may_mount(registry, ask, &caller, &name, from).await? {
@@ -130,7 +132,8 @@ async fn start(
     query: &str,
 ) -> Result<http::Response<Incoming>, RegistryError> {
     let path = ecr.path(name, &format!("blobs/uploads/{query}"));
-    let question = || Question::new(Method::POST, path.as_str()).with(CONTENT_LENGTH, Some(&HeaderValue::from(0)));
+    let question =
+        || Question::new(Method::POST, path.as_str()).with(CONTENT_LENGTH, Some(&HeaderValue::from(0))).repeatable();
     ask_for_push(registry, ecr, name, Taking::Begin, question).await
 }
 
@@ -150,6 +153,8 @@ async fn may_mount(
     let admission = registry.parts().gate.admit(&ask.headers, ask.peer, Some((&from, &[Action::Pull]))).await;
     match admission {
         Admission::Challenge => Err(registry.challenge(ask, Some(&scope(to, &PUSH, Some(&from))))),
+        // Public.
+        Admission::Allowed(_) => Ok(Some(from)),
         _ => Ok(None),
     }
 }

@@ -2,6 +2,7 @@
 
 mod fake;
 mod on_aws;
+mod owners;
 mod pull;
 mod push;
 mod repositories;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aws_sdk_ecr::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_types::SdkConfig;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use layer0_domain::model::registry::Visibility;
@@ -16,17 +18,32 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::stage::{INSTANCE, sdk};
 use crate::client::Client;
 use crate::common::{Minter, Open, name};
+
+/// The mark of this instance.
+pub(crate) const INSTANCE: &str = "prod-0123456789";
+
+pub(crate) fn sdk(address: SocketAddr) -> SdkConfig {
+    // The fake checks no signature, but the SDK does not send a request without one.
+    let keys = Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .endpoint_url(format!("http://{address}"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
+}
 
 /// Both, running, with repositories `team/app` and `team/other`, everybody let in. They stop when dropped.
 pub(crate) struct OnAws {
     pub(crate) aws: Arc<FakeAws>,
     pub(crate) clock: Arc<FixedClock>,
+    pub(crate) public: Arc<SqliteStore>,
     pub(crate) registry: Registry,
     pub(crate) client: Client,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     server: JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
@@ -47,18 +64,30 @@ impl OnAws {
     pub(crate) async fn start() -> Self {
         // The fake's time is the machine's, and so is the end of its tokens.
         let clock = Arc::new(FixedClock::at(RunningClock::default().now()));
-        let this = Self::on(Arc::new(FakeAws::start(FakeAwsConfig::default()).await), clock).await;
+        Self::with(clock.clone(), clock, |ecr| ecr).await
+    }
+
+    /// With another clock for the registry, and another ECR.
+    pub(crate) async fn with(clock: Arc<FixedClock>, shown: Arc<dyn Clock>, change: impl FnOnce(Ecr) -> Ecr) -> Self {
+        let aws = Arc::new(FakeAws::start(FakeAwsConfig::default()).await);
+        let this = Self::on(aws, clock, shown, change).await;
         for repository in ["team/app", "team/other"] {
             this.registry.repository_create(name(repository), Visibility::Private).await.unwrap();
         }
         this
     }
 
-    async fn on(aws: Arc<FakeAws>, clock: Arc<FixedClock>) -> Self {
+    async fn on(
+        aws: Arc<FakeAws>,
+        clock: Arc<FixedClock>,
+        shown: Arc<dyn Clock>,
+        change: impl FnOnce(Ecr) -> Ecr,
+    ) -> Self {
         let settings = EcrSettings { endpoint: Some(aws.endpoint().to_owned()), ..EcrSettings::default() };
-        let shown = Arc::clone(&clock) as Arc<dyn Clock>;
         let sdk = sdk(address_of(&aws));
-        let ecr = Ecr::connect(&sdk, settings, Arc::clone(&shown)).await.unwrap().of_instance(INSTANCE);
+        let ecr = Ecr::connect(&sdk, settings, Arc::clone(&shown)).await.unwrap();
+        let public = Arc::new(SqliteStore::in_memory());
+        let ecr = change(ecr.of_instance(INSTANCE).open_to_all_of(Arc::clone(&public) as _));
         let directory = tempfile::tempdir().unwrap();
         let ports = RegistryPorts {
             store: Arc::new(SqliteStore::in_memory()),
@@ -71,14 +100,14 @@ impl OnAws {
         let address = listener.local_addr().unwrap();
         let app = registry.router().into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { aws, clock, registry, client: Client::at(address), address, server, _directory: directory }
+        Self { aws, clock, public, registry, client: Client::at(address), address, server, _directory: directory }
     }
 
     /// Another server of the instance; the first ends.
     pub(crate) async fn another_server(self) -> Self {
         let (aws, clock) = (Arc::clone(&self.aws), Arc::clone(&self.clock));
         drop(self);
-        Self::on(aws, clock).await
+        Self::on(aws, clock.clone(), clock, |ecr| ecr).await
     }
 
     pub(crate) fn advance_ms(&self, ms: i64) {

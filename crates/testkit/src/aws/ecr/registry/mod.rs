@@ -62,6 +62,8 @@ pub(crate) struct State {
     /// Tokens given so far; those before `good_from` have expired.
     pub(crate) given: usize,
     pub(crate) good_from: usize,
+    /// Whether a token is good for one request.
+    pub(crate) are_single: bool,
     /// Requests that are refused as too many, from now on.
     pub(crate) busy: usize,
     pub(crate) uploads_tell: Uploads,
@@ -126,7 +128,12 @@ fn refused(world: &mut World, head: &Parts) -> Option<Answer> {
             state.busy -= 1;
             Some(error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "Rate exceeded"))
         }
-        Some(_) => None,
+        Some(_) => {
+            if state.are_single {
+                state.good_from = state.given;
+            }
+            None
+        }
     }
 }
 
