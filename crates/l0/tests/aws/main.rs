@@ -7,6 +7,7 @@ mod cloud;
 mod common;
 mod conformance;
 mod ecr;
+mod ecr_owners;
 mod emulator;
 mod every_command;
 mod faults;
