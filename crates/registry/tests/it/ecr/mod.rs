@@ -8,5 +8,7 @@ mod push;
 mod repositories;
 mod rights;
 mod rules;
+mod several;
 mod stage;
+mod template;
 mod token;
