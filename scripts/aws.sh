@@ -9,7 +9,8 @@ set -euo pipefail
 cd "$ROOT"
 
 need_rust
-need cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
+need_go
+need docker-registry:docker-registry cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
 
 state=$ROOT/target/aws-engine
 emulators=scripts/aws-emulators.sh

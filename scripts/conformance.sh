@@ -2,21 +2,43 @@
 # The OCI conformance suite against a real server: with OCI_VERSION=1.1 and dev, asked with Basic and with Bearer, every
 # workflow on. Passes when nothing fails and the figures and skips are those that docs/conformance.md lists and explains.
 # The reports stay in target/conformance.
+#
+# conformance.sh ecr L0 URL: the same for a server whose images lie in ECR, with this executable, and with what answers there
+# in the place of AWS. `make aws` runs it so (crates/l0/tests/aws/conformance.rs). The reports stay in target/conformance-ecr.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-reports=$ROOT/target/conformance
+backing=${1:-disk}
 page=docs/conformance.md
 suite=$ROOT/target/go/conformance
-l0=$ROOT/target/debug/l0
-
-need_rust
+# Rows of the page are told apart by how the server is asked, and ECR's have their own.
+case $backing in
+disk)
+    reports=$ROOT/target/conformance
+    l0=$ROOT/target/debug/l0
+    kind= more=() host=localhost
+    runs=(basic:1.1 basic:dev bearer:1.1 bearer:dev)
+    need_rust
+    ;;
+ecr)
+    [ $# = 3 ] || die "usage: conformance.sh [ecr L0 URL]"
+    reports=$ROOT/target/conformance-ecr
+    l0=$2
+    kind=ecr-
+    # What answers for S3 is `localhost`; clients take their credential along to a host of the same name.
+    host=127.0.0.1
+    more=(--registry-backing ecr --endpoint-url "$3" --aws-region us-east-1)
+    runs=(basic:1.1 bearer:dev)
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_EC2_METADATA_DISABLED=true
+    ;;
+*) die "usage: conformance.sh [ecr L0 URL]" ;;
+esac
 need_go
 need cc:gcc /usr/include/stdio.h:libc6-dev curl:curl
 go_tools conformance "${suite%/*}"
-cargo build --locked --package l0
+[ "$backing" != disk ] || cargo build --locked --package l0
 
 rm -rf "$reports"
 mkdir -p "$reports"
@@ -34,16 +56,20 @@ server_start() {
     local challenge=$1 home=$reports/server-$1
     port=$(free_port 19090)
     mkdir -p "$home"
+    # What lies in ECR is still there after a server.
+    stream=()
+    [ "$kind$challenge" != ecr-bearer ] || stream=(--registry-stream)
+    repositories=("conformance/$challenge-one" "conformance/$challenge-two")
     # The token that the first start writes for the command line belongs to this run, not to the user.
     XDG_CONFIG_HOME=$home/config "$l0" server --engine fake --data-dir "$home/data" --listen "127.0.0.1:$port" \
-        --registry-challenge "$challenge" >"$home/server.log" 2>&1 </dev/null &
+        --registry-challenge "$challenge" "${more[@]}" "${stream[@]}" >"$home/server.log" 2>&1 </dev/null &
     server=$!
     wait_until 30 curl -fsS -m 5 -o /dev/null "http://localhost:$port/health" || {
         tail -n 15 "$home/server.log" >&2
         die "the server did not answer within 30 s; the end of its log is above ($home/server.log)"
     }
     eval "$("$l0" endpoint --data-dir "$home/data")"
-    for repository in conformance/one conformance/two; do
+    for repository in "${repositories[@]}"; do
         "$l0" repository create "$repository" >/dev/null
     done
     credential=$(printf %s "$LAYER0_AUTH_TOKEN" | base64 --decode)
@@ -59,18 +85,28 @@ switches=(
     OCI_DATA_{DATA_FIELD,NONDISTRIBUTABLE,CUSTOM_FIELDS,NO_LAYERS,EMPTY_BLOB,SHA512}=true
     OCI_DATA_SPARSE=false
 )
+# What ECR has not; docs/conformance.md says why.
+if [ "$backing" = ecr ]; then
+    switches+=(
+        OCI_API_BLOBS_{DELETE,MOUNT_ANONYMOUS}=false
+        OCI_API_TAGS_DELETE=false
+        OCI_DATA_{EMPTY_BLOB,SHA512}=false
+    )
+fi
 
 # Runs the suite once: suite_run CHALLENGE VERSION
 suite_run() {
-    local challenge=$1 version=$2 to=$reports/$2/$1 keep
+    local challenge=$1 version=$2 to=$reports/$2/$1 keep here=()
     mkdir -p "$to"
+    # Blobs that ECR sends clients to S3 for have no digest in their head there; with Bearer they go through the server.
+    [ "$kind$challenge" != ecr-basic ] || here=(OCI_API_BLOBS_DIGEST_HEADER=false)
     # With Basic each request is refused before the suite signs it, so that refusals are tried with every body there is. With
     # Bearer it keeps its token, as clients do.
     [ "$challenge" = bearer ] && keep=true || keep=false
     # It ends with 1 when something fails, and with 0 when it could not begin: what it wrote is looked at below. Only what
     # is named here is in its environment.
-    env -i PATH="$PATH" HOME="$to" "${switches[@]}" OCI_VERSION="$version" OCI_RESULTS_DIR="$to" OCI_CACHE_AUTH="$keep" \
-        OCI_REGISTRY="localhost:$port" OCI_TLS=disabled OCI_REPO1=conformance/one OCI_REPO2=conformance/two \
+    env -i PATH="$PATH" HOME="$to" "${switches[@]}" "${here[@]}" OCI_VERSION="$version" OCI_RESULTS_DIR="$to" OCI_CACHE_AUTH="$keep" \
+        OCI_REGISTRY="$host:$port" OCI_TLS=disabled OCI_REPO1="${repositories[0]}" OCI_REPO2="${repositories[1]}" \
         OCI_USERNAME="${credential%%:*}" OCI_PASSWORD="${credential#*:}" \
         "$suite" >"$to/output.txt" 2>&1 </dev/null || true
     for report in results.yaml junit.xml report.html; do
@@ -81,7 +117,7 @@ suite_run() {
 # The figures of a run as a row of the page's table.
 figures() {
     local challenge=$1 version=$2
-    awk -v challenge="$challenge" -v version="$version" '
+    awk -v challenge="$kind$challenge" -v version="$version" '
         /^  (Pass|FAIL|Error|Skip)\.+:/ { split($1, name, "."); count[name[1]] = $NF }
         END { print "| " challenge " | " version " | " count["Pass"] " | " count["FAIL"] + count["Error"] " | " count["Skip"] " |" }
     ' "$reports/$version/$challenge/output.txt"
@@ -93,13 +129,15 @@ left_out() {
     {
         sed -n 's/^ *OCI Conformance Test\/\(.*\): \(Skip\|Disabled\)$/\1/p' "$from/output.txt"
         sed -n 's/^  \(.*\): Disabled$/\1/p' "$from/results.yaml"
-    } | sort -u | sed "s/.*/| $challenge | \`&\` |/"
+    } | sed 's#.*/##' | sort -u | sed "s/.*/| $kind$challenge | \`&\` |/"
 }
 
 for challenge in basic bearer; do
     server_start "$challenge"
-    for version in 1.1 dev; do
-        say "the conformance suite, OCI_VERSION=$version, asked with $challenge"
+    for run in "${runs[@]}"; do
+        [ "${run%:*}" = "$challenge" ] || continue
+        version=${run#*:}
+        say "the conformance suite, OCI_VERSION=$version, images on $backing, asked with $challenge"
         suite_run "$challenge" "$version"
         grep -E -A 3 ': (FAIL|Error)$' "$reports/$version/$challenge/output.txt" >&2 || true
         figures "$challenge" "$version" | tee -a "$reports/figures.txt"
@@ -111,10 +149,10 @@ sort -u -o "$reports/left-out.txt" "$reports/left-out.txt"
 
 # The page is the list of what is expected: a row of figures is exact, a row of the other table begins with what was left out
 # and ends with why.
-sed -n 's/^\(| [a-z]* | [a-z0-9.]* | [0-9]* | [0-9]* | [0-9]* |\)$/\1/p' "$page" >"$reports/figures-expected.txt"
-sed -n 's/^\(| [a-z]* | `[^`]*` |\) [^ |].* |$/\1/p' "$page" | sort -u >"$reports/left-out-expected.txt"
+sed -n 's/^\(| '"$kind"'\(basic\|bearer\) | [a-z0-9.]* | [0-9]* | [0-9]* | [0-9]* |\)$/\1/p' "$page" >"$reports/figures-expected.txt"
+sed -n 's/^\(| '"$kind"'\(basic\|bearer\) | `[^`]*` |\) [^ |].* |$/\1/p' "$page" | sort -u >"$reports/left-out-expected.txt"
 failed=$(awk '{ failed += $8 } END { print failed + 0 }' "$reports/figures.txt")
-[ "$failed" = 0 ] || die "$failed checks failed; the reports are in target/conformance"
+[ "$failed" = 0 ] || die "$failed checks failed; the reports are in ${reports#"$ROOT/"}"
 diff -u --label "$page" --label "this run" "$reports/left-out-expected.txt" "$reports/left-out.txt" >&2 ||
     die "what was left out is not what $page explains"
 diff -u --label "$page" --label "this run" "$reports/figures-expected.txt" "$reports/figures.txt" >&2 ||

@@ -148,6 +148,10 @@ impl Registry {
     pub async fn sweep(&self) -> Result<Swept, RegistryStoreError> {
         let parts = self.parts();
         let (now, age) = (parts.clock.now(), parts.config.upload_expiry);
+        #[cfg(feature = "ecr")]
+        for (_, ecr) in self.backings().into_iter().flat_map(Backings::iter) {
+            ecr.uploads().sweep(age);
+        }
         let uploads = parts.uploads.sweep(age, now).await.map_err(RegistryError::from_io);
         let uploads = uploads.map_err(RegistryError::outside)?;
         if uploads > 0 {

@@ -69,6 +69,20 @@ impl Registry {
         Ok(changed)
     }
 
+    /// How visible a repository is; private when it isn't there. A quick look, wherever the repository lies: nobody needs a token to
+    /// ask for it.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn repository_visibility(&self, name: &RepositoryName) -> Result<Visibility, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return ecr.visibility(name).await;
+        }
+        let found = self.parts().store.repository_get(name).await?;
+        Ok(found.map_or(Visibility::Private, |it| it.visibility))
+    }
+
     /// One repository.
     ///
     /// # Errors
@@ -137,6 +151,15 @@ impl Registry {
             return ecr.tag_list(name, page).await;
         }
         self.parts().store.tag_list(name, page).await
+    }
+
+    /// The same for the registry's own routes.
+    pub(crate) async fn tags(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<String>>, RegistryError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return ecr.tags(name, page).await;
+        }
+        Ok(self.parts().store.tag_list(name, page).await?)
     }
 
     /// Tags in byte order with what they point to; `None` when the repository isn't there. Reads every manifest of the

@@ -12,6 +12,7 @@ use layer0_domain::plan::grants::Signature;
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
+use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
@@ -78,7 +79,7 @@ pub(crate) async fn app(
     // Where a repository lies that was moved is asked here, before the rules.
     stores.whereabouts = Arc::new(Whereabouts::new(stores.images.clone(), config.registries.placement.clone()));
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
-    stores.backings = aws.backings(config, &stores.whereabouts, &clock).await?;
+    stores.backings = aws.backings(config, &stores, &clock).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }
@@ -93,6 +94,8 @@ pub(crate) struct Stores {
     entities: Arc<dyn Store>,
     access: Arc<dyn AccessStore>,
     images: Arc<dyn RegistryStore>,
+    /// What is public of what lies elsewhere.
+    public: Arc<dyn PublicStore>,
     /// Which repository lies where.
     whereabouts: Arc<Whereabouts>,
     /// Where images may lie but in the data directory.
@@ -103,13 +106,19 @@ pub(crate) struct Stores {
 impl Stores {
     /// All in one file.
     pub(crate) fn of(store: SqliteStore) -> Self {
-        Self::split(Arc::new(store.clone()), Arc::new(store.clone()), Arc::new(store))
+        let all = Arc::new(store);
+        Self::split(all.clone(), all.clone(), all.clone(), all)
     }
 
     /// Each kind in a place of its own; images in the data directory alone.
-    fn split(entities: Arc<dyn Store>, access: Arc<dyn AccessStore>, images: Arc<dyn RegistryStore>) -> Self {
+    fn split(
+        entities: Arc<dyn Store>,
+        access: Arc<dyn AccessStore>,
+        public: Arc<dyn PublicStore>,
+        images: Arc<dyn RegistryStore>,
+    ) -> Self {
         let whereabouts = Arc::new(Whereabouts::all_here(images.clone()));
-        Self { entities, access, images, whereabouts, backings: None, policies: None }
+        Self { entities, access, images, public, whereabouts, backings: None, policies: None }
     }
 
     /// With the place of the policies that account grants are written into.
@@ -129,7 +138,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, whereabouts, backings, policies } = stores;
+    let Stores { entities, access, images, public, whereabouts, backings, policies } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -154,7 +163,7 @@ pub(crate) async fn app_with(
         changes,
         trusted_proxy: config.trusted_proxy,
     });
-    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone(), whereabouts };
+    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone(), public, whereabouts };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
@@ -270,7 +279,8 @@ impl Aws {
         let client = DynamoClient::new(&self.connection()?.sdk);
         let store = DynamoStore::new(client, table);
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
-        Ok(Stores::split(Arc::new(store.clone()), Arc::new(store), Arc::new(local)))
+        let store = Arc::new(store);
+        Ok(Stores::split(store.clone(), store.clone(), store, Arc::new(local)))
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {

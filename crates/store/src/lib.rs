@@ -47,6 +47,7 @@
 //! | `token` | tokens of users and robots, by hash | go with their user or owner |
 //! | `audit` | who did what | by sequence, by time |
 //! | `lease` | what one server at a time does | by end, to forget the old |
+//! | `public_repository` | public repositories that lie elsewhere | by repository |
 //! | `map_rule`, `setting` | the image map; instance-wide values | |
 //! | `repository`, `blob_link` | which blob is in which repository | `(digest, repository)` for mounts |
 //! | `blob_sums`, `blob_damage` | checksums of blobs; those that are damaged | by digest; gone with the last link |

@@ -7,6 +7,7 @@ pub mod aws;
 pub mod clock;
 pub mod corpus;
 pub mod engine_suite;
+pub mod public_store_suite;
 pub mod registry_store_suite;
 pub mod repository_policies_suite;
 pub mod sample;

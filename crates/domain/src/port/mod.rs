@@ -4,6 +4,7 @@ pub mod access_store;
 pub mod clock;
 pub mod engine;
 pub mod image_source;
+pub mod public_store;
 pub mod pull;
 pub mod registry_store;
 pub mod repository_policies;

@@ -113,9 +113,15 @@ impl Cloud {
     /// name, and no repository yet. `repository` is the one that the test is about.
     #[track_caller]
     pub(crate) fn with_registry(repository: &str) -> Self {
+        Self::with_registry_by(&emulator(), repository)
+    }
+
+    /// The same for a server that reaches the emulator by way of `host:port`.
+    #[track_caller]
+    pub(crate) fn with_registry_by(way: &str, repository: &str) -> Self {
         let mut instance = Instance::prepared(&[]);
         let role = execution_role(&format!("{}-execution", instance.name));
-        let mut flags = flags_in(&emulator(), &format!("layer0-{}", instance.name), &Network::create(), &role, &[]);
+        let mut flags = flags_in(way, &format!("layer0-{}", instance.name), &Network::create(), &role, &[]);
         let more = ["--registry-backing", "ecr", "--ecr-prefix", &instance.name, "--ecr-host", &emulator()];
         flags.extend(more.map(str::to_owned));
         flags.push("--aws-public-ip".to_owned());

@@ -3,10 +3,13 @@
 
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use crate::cloud::Cloud;
 use crate::common::archive::archive;
 use crate::common::run::{Said, run};
 use crate::emulator::{emulator, json_call};
+use crate::faults::{Proxy, broken, lost, throttled};
 
 #[track_caller]
 fn refused(said: Said, why: &str) {
@@ -83,4 +86,61 @@ fn pushed_by_the_friendly_name_and_run_by_the_backing_uri() {
     for image in [&friendly, &second, &direct] {
         drop(run(Command::new("docker").args(["rmi", "--force", image]), b""));
     }
+}
+
+/// A rule for requests of the front to ECR's registry, which bear its name; with a media type for those that bring such content.
+fn on_registry(content: Option<&str>, mut effect: Value) -> Value {
+    let mut headers = json!({ "User-Agent": "layer0/" });
+    if let Some(content) = content {
+        headers["Content-Type"] = json!(content);
+    }
+    effect["headers"] = headers;
+    effect
+}
+
+#[test]
+fn what_goes_wrong_between_the_front_and_ecr_ends_well() {
+    let proxy = Proxy::turn();
+    let cloud = Cloud::with_registry_by(&proxy.way(), "team/app");
+    let (user, secret) = cloud.user_and_secret();
+    let mut login = cloud.command("docker");
+    run(login.args(["login", "--username", &user, "--password-stdin", &cloud.address()]), secret.as_bytes()).ok();
+    let image = format!("{}/team/app:v1", cloud.address());
+    let mut import = cloud.command("docker");
+    import.args(["import", "--change", "ENTRYPOINT [\"/tool\"]", "--change", &format!("ENV OF={}", cloud.name)]);
+    run(import.arg(archive()).arg(&image), b"").ok();
+    let id = || run(Command::new("docker").args(["inspect", "--format", "{{.Id}}", &image]), b"").ok().out;
+    let pushed = id();
+
+    let (blob, manifest) = (Some("application/octet-stream"), Some("application/vnd."));
+    let rules = proxy.rules(&[
+        throttled("ecr", "CreateRepository", "ThrottlingException"),
+        broken("ecr", "CreateRepository", "ServerException"),
+        lost("ecr", "CreateRepository", 1),
+        on_registry(None, json!({ "times": 1, "error": { "code": "TooManyRequests", "status": 429 } })),
+        on_registry(None, json!({ "times": 1, "error": { "code": "ServiceUnavailable", "status": 503 } })),
+        on_registry(None, json!({ "times": 1, "error": { "code": "InternalError", "status": 500 } })),
+        on_registry(None, json!({ "times": 5, "latency": 300 })),
+        // Done there, and nobody hears of it: a layer is docker's to send again, a manifest ours.
+        on_registry(blob, json!({ "times": 1, "response": { "abort_bytes": 0 } })),
+        on_registry(manifest, json!({ "times": 1, "error": { "code": "InternalError", "status": 500 } })),
+        on_registry(manifest, json!({ "times": 1, "response": { "abort_bytes": 0 } })),
+    ]);
+    cloud.l0(&["repository", "create", "team/app"]).ok();
+    run(cloud.command("docker").args(["push", "--quiet", &image]), b"").ok();
+    assert_eq!(rules.idle(), Vec::<&Value>::new(), "a fault that never comes shows nothing");
+    drop(rules);
+
+    run(Command::new("docker").args(["rmi", "--force", &image]), b"").ok();
+    let rules = proxy.rules(&[
+        on_registry(None, json!({ "times": 2, "error": { "code": "TooManyRequests", "status": 429 } })),
+        on_registry(None, json!({ "times": 2, "response": { "truncate_frac": 0.5 } })),
+        on_registry(None, json!({ "times": 1, "response": { "abort_frac": 0.3 } })),
+    ]);
+    run(cloud.command("docker").args(["pull", "--quiet", &image]), b"").ok();
+    assert_eq!(id(), pushed, "what came is what was pushed");
+    assert_eq!(rules.idle(), Vec::<&Value>::new(), "a fault that never comes shows nothing");
+    drop(rules);
+    cloud.l0(&["repository", "delete", "team/app", "--force"]).ok();
+    drop(run(Command::new("docker").args(["rmi", "--force", &image]), b""));
 }

@@ -40,6 +40,11 @@ impl Proxy {
         Self { _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
+    /// `host:port` of the way through it.
+    pub(crate) fn way(&self) -> String {
+        proxy()
+    }
+
     /// The flags of a server that reaches the emulator through it.
     pub(crate) fn flags(&self, table: &str) -> Vec<String> {
         flags_by(&proxy(), table)

@@ -5,7 +5,9 @@
 mod cloud;
 #[path = "../common/mod.rs"]
 mod common;
+mod conformance;
 mod ecr;
+mod ecr_owners;
 mod emulator;
 mod every_command;
 mod faults;

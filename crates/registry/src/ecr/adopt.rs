@@ -59,6 +59,7 @@ impl Ecr {
                 furnished.map_err(|source| RegistryStoreError::Failed { source })?;
             }
         }
-        Ok(Adopted { repository: repository(name.clone(), &seen), ecr_name: seen.name, tag })
+        let visibility = self.visibility(name).await?;
+        Ok(Adopted { repository: repository(name.clone(), &seen, visibility), ecr_name: seen.name, tag })
     }
 }

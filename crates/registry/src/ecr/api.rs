@@ -257,6 +257,25 @@ impl Api {
         Ok(u64::try_from(answer.image_ids().len()).unwrap_or(u64::MAX))
     }
 
+    /// What the images of a repository take, each by itself; 0 when the repository isn't there any more.
+    pub(super) async fn images_size(&self, name: &str) -> Result<u64, ApiError> {
+        let (mut bytes, mut token) = (0_u64, None);
+        loop {
+            let call = self.client.describe_images().repository_name(name).max_results(PAGE).set_next_token(token);
+            let answer = match call.send().await.map_err(|error| ApiError::of("ecr:DescribeImages", error)) {
+                Ok(answer) => answer,
+                Err(error) if error.is_missing() => return Ok(0),
+                Err(error) => return Err(error),
+            };
+            let sizes = answer.image_details().iter().filter_map(ImageDetail::image_size_in_bytes);
+            bytes = sizes.filter_map(|size| u64::try_from(size).ok()).fold(bytes, u64::saturating_add);
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(bytes);
+            }
+        }
+    }
+
     /// When an image was pushed; `None` when it isn't there, or ECR does not say.
     pub(super) async fn image_pushed(&self, name: &str, digest: &str) -> Result<Option<Timestamp>, ApiError> {
         let image = self.image(name, digest).await?;

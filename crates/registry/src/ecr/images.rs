@@ -228,15 +228,10 @@ impl Ecr {
     }
 
     /// Tags in byte order; `None` when the repository isn't there. ECR has an order of its own, so all are read.
-    pub(crate) async fn tag_list(
-        &self,
-        name: &RepositoryName,
-        page: Page,
-    ) -> Result<Option<Vec<String>>, RegistryStoreError> {
+    pub(crate) async fn tags(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<String>>, RegistryError> {
         let (mut tags, mut query) = (Vec::new(), "n=1000".to_owned());
         for _ in 0..PAGES_MAX {
-            let found = self.tag_page(name, &query).await.map_err(RegistryError::outside)?;
-            let Some((some, next)) = found else { return Ok(None) };
+            let Some((some, next)) = self.tag_page(name, &query).await? else { return Ok(None) };
             tags.extend(some);
             match next {
                 Some(next) => query = next,
@@ -250,6 +245,15 @@ impl Ecr {
         }
         tags.truncate(page.most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX)));
         Ok(Some(tags))
+    }
+
+    /// The same, for callers that are no clients of the registry.
+    pub(crate) async fn tag_list(
+        &self,
+        name: &RepositoryName,
+        page: Page,
+    ) -> Result<Option<Vec<String>>, RegistryStoreError> {
+        self.tags(name, page).await.map_err(RegistryError::outside)
     }
 
     /// One image by tag or digest; `None` when it, or the repository, isn't there.

@@ -27,7 +27,9 @@ pub(crate) mod replay;
 mod repositories;
 mod token;
 pub(crate) mod translate;
+pub(crate) mod uploads;
 pub(crate) mod upstream;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::image_map::{EcrHost, EcrHostForm};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
+use layer0_domain::port::public_store::PublicStore;
 
 use self::api::Api;
 pub use self::backings::{Backings, ONLY};
@@ -52,7 +55,10 @@ pub(crate) use self::pace::Taking;
 pub use self::policies::{EcrClient, EcrPolicies};
 use self::token::Tokens;
 pub use self::token::{Fetched, TokenSource};
+use self::uploads::Uploads;
 use self::upstream::{Endpoint, Upstream};
+pub use self::usage::Quotas;
+use self::usage::Usage;
 
 /// Tries of one call of ECR's API.
 const TRIES: u32 = 4;
@@ -176,8 +182,12 @@ struct Parts {
     template: Template,
     blobs: Blobs,
     pace: Arc<Pace>,
+    uploads: Arc<Uploads>,
     furnish: Option<Arc<dyn Furnish>>,
     tag_rules: Option<Arc<dyn TagRules>>,
+    quotas: Option<Arc<dyn Quotas>>,
+    public: Option<Arc<dyn PublicStore>>,
+    usage: Arc<Usage>,
 }
 
 impl std::fmt::Debug for Ecr {
@@ -207,8 +217,23 @@ impl Ecr {
         let tokens = Tokens::new(Arc::new(api.clone()), clock).holding(&token).map_err(EcrError::Closed)?;
         let upstream = Upstream::new(Endpoint { scheme, authority, host }, tokens).map_err(EcrError::Closed)?;
         let (template, blobs, pace) = (settings.template, settings.blobs, Arc::new(Pace::new()));
+        let uploads = Arc::new(Uploads::new());
         let instance = String::new();
-        let parts = Parts { api, upstream, place, instance, template, blobs, pace, furnish: None, tag_rules: None };
+        let parts = Parts {
+            api,
+            upstream,
+            place,
+            instance,
+            template,
+            blobs,
+            pace,
+            uploads,
+            furnish: None,
+            tag_rules: None,
+            quotas: None,
+            public: None,
+            usage: Arc::default(),
+        };
         Ok(Self { parts: Arc::new(parts) })
     }
 
@@ -231,6 +256,18 @@ impl Ecr {
         Self { parts: Arc::new(Parts { tag_rules: Some(rules), ..Parts::clone(&self.parts) }) }
     }
 
+    /// The same, which keeps to the owners' quotas.
+    #[must_use]
+    pub fn bounded_by(self, quotas: Arc<dyn Quotas>) -> Self {
+        Self { parts: Arc::new(Parts { quotas: Some(quotas), ..Parts::clone(&self.parts) }) }
+    }
+
+    /// The same, where repositories can be public.
+    #[must_use]
+    pub fn open_to_all_of(self, public: Arc<dyn PublicStore>) -> Self {
+        Self { parts: Arc::new(Parts { public: Some(public), ..Parts::clone(&self.parts) }) }
+    }
+
     /// Where the repositories lie.
     #[must_use]
     pub fn place(&self) -> &BackingPlace {
@@ -250,6 +287,11 @@ impl Ecr {
     /// How the bytes of blobs reach clients.
     pub(crate) fn blobs(&self) -> Blobs {
         self.parts.blobs
+    }
+
+    /// Uploads that are under way.
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.parts.uploads
     }
 
     /// Waits until ECR may be given one more.

@@ -35,7 +35,7 @@ struct State {
     is_past: bool,
     has_ended: bool,
     broken: Option<Broken>,
-    /// Bytes that came from the client.
+    /// Bytes of it that are known.
     came: u64,
     /// Which attempt may read; those before are over.
     attempt: u32,
@@ -67,14 +67,17 @@ impl Replay {
 
     /// A body that is all here.
     pub(crate) fn of(bytes: Bytes) -> Self {
-        let this = Self::new(Body::empty(), Duration::MAX);
-        {
-            let mut state = this.state();
-            state.kept_len = bytes.len();
-            state.came = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            state.kept.push(bytes);
+        Self::new(Body::empty(), Duration::MAX).behind(bytes)
+    }
+
+    /// The same with this before it, which is here already and does not count for what is kept.
+    pub(crate) fn behind(self, first: Bytes) -> Self {
+        if !first.is_empty() {
+            let mut state = self.state();
+            state.came += u64::try_from(first.len()).unwrap_or(u64::MAX);
+            state.kept.insert(0, first);
         }
-        this
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,7 +109,7 @@ impl Replay {
         self.state().broken
     }
 
-    /// How many bytes came from the client.
+    /// How many bytes of it have come.
     pub(crate) fn came(&self) -> u64 {
         self.state().came
     }
@@ -219,6 +222,16 @@ mod tests {
         let first = replay.attempt().expect("the first");
         assert_eq!(read(first).await, KEPT_MAX / 2 * 3);
         assert!(replay.attempt().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_here_before_it_goes_first_each_time() {
+        let first = Bytes::from(vec![1; KEPT_MAX * 4]);
+        let replay = Replay::new(pieces(2, 100), Duration::from_secs(60)).behind(first);
+        for _ in 0..2 {
+            assert_eq!(read(replay.attempt().expect("an attempt")).await, KEPT_MAX * 4 + 200);
+        }
+        assert_eq!(replay.came(), u64::try_from(KEPT_MAX).expect("small") * 4 + 200);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use layer0_domain::port::store::StoreError;
 
 use super::Ecr;
 use super::api::{ApiError, Seen};
@@ -18,16 +19,18 @@ impl Ecr {
     /// request once more.
     ///
     /// # Errors
-    /// `Refused` for a public one, for a name that ECR does not take, and for one that is there already and not this
-    /// instance's; `Failed`.
+    /// `Refused` for a name that ECR does not take, for one that is there already and not this instance's, and for a public one
+    /// where there are none; `Failed`.
     pub(crate) async fn repository_create(
         &self,
         name: RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
-        private_only(visibility)?;
         let parts = &self.parts;
         let theirs = parts.place.path_of(&name);
+        self.may_be(visibility)?;
+        // What was public under this name before is so no more, from the first moment.
+        self.show(&name, Visibility::Private).await?;
         let made = match parts.api.repository_create(&theirs, &parts.template, &parts.instance).await.map_err(failed)? {
             Some(made) => {
                 tracing::info!(repository.name = %name, "made repository {theirs} in ECR for {name}");
@@ -48,7 +51,10 @@ impl Ecr {
             let furnished = furnish.furnish(&name, &theirs).await;
             furnished.map_err(|source| RegistryStoreError::Failed { source })?;
         }
-        Ok(repository(name, &made))
+        if visibility == Visibility::Public {
+            self.show(&name, visibility).await?;
+        }
+        Ok(repository(name, &made, visibility))
     }
 
     /// Waits until ECR finds a repository that was just made: that takes a moment (containers-roadmap, and every tool that
@@ -75,18 +81,51 @@ impl Ecr {
         Ok(marks.is_made_by(&self.parts.instance).then_some(seen))
     }
 
-    /// Nothing of a repository in ECR can be changed here.
+    /// Says how visible a name is from now on.
+    async fn show(&self, name: &RepositoryName, visibility: Visibility) -> Result<(), RegistryStoreError> {
+        self.may_be(visibility)?;
+        match &self.parts.public {
+            Some(public) => public.visibility_put(name, visibility).await.map_err(unkept),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a public repository where there are none.
+    fn may_be(&self, visibility: Visibility) -> Result<(), RegistryStoreError> {
+        if self.parts.public.is_some() || visibility == Visibility::Private {
+            return Ok(());
+        }
+        Err(RegistryStoreError::Refused {
+            why:
+                "a repository whose images lie in ECR is private here: grant those who are to pull from it the right to"
+                    .to_owned(),
+        })
+    }
+
+    /// How visible a name is. ECR is not asked: whoever has no token may ask for this as often as he likes.
     ///
     /// # Errors
-    /// `Refused` for what can't be, `RepositoryMissing`, `Failed`.
+    /// `Failed`.
+    pub(crate) async fn visibility(&self, name: &RepositoryName) -> Result<Visibility, RegistryStoreError> {
+        match &self.parts.public {
+            Some(public) => public.visibility_get(name).await.map_err(unkept),
+            None => Ok(Visibility::Private),
+        }
+    }
+
+    /// Changes who may pull from a repository by its friendly name. In ECR nothing changes.
+    ///
+    /// # Errors
+    /// `RepositoryMissing`, `Failed`; `Refused` where there are no public ones.
     pub(crate) async fn repository_update(
         &self,
         name: &RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
-        private_only(visibility)?;
-        let found = self.repository_get(name).await?;
-        found.ok_or_else(|| RegistryStoreError::RepositoryMissing(name.clone()))
+        let seen = self.seen(name).await?.ok_or_else(|| RegistryStoreError::RepositoryMissing(name.clone()))?;
+        self.show(name, visibility).await?;
+        tracing::info!(repository.name = %name, "repository {name} is {} now, in ECR", visibility.as_str());
+        Ok(repository(name.clone(), &seen, visibility))
     }
 
     /// One repository.
@@ -94,7 +133,8 @@ impl Ecr {
     /// # Errors
     /// `Failed`.
     pub(crate) async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
-        Ok(self.seen(name).await?.map(|seen| repository(name.clone(), &seen)))
+        let Some(seen) = self.seen(name).await? else { return Ok(None) };
+        Ok(Some(repository(name.clone(), &seen, self.visibility(name).await?)))
     }
 
     /// Repositories in byte order of their names, of one owner or of all. ECR gives them in pages of a thousand, and all of
@@ -108,7 +148,15 @@ impl Ecr {
         page: Page,
     ) -> Result<Vec<Repository>, RegistryStoreError> {
         let all = self.parts.api.repository_list().await.map_err(failed)?;
-        let ours = |seen: &Seen| Some(repository(self.parts.place.repository_at(&seen.name)?, seen));
+        let public = match &self.parts.public {
+            Some(public) => public.public_list().await.map_err(unkept)?,
+            None => Vec::new(),
+        };
+        let ours = |seen: &Seen| {
+            let name = self.parts.place.repository_at(&seen.name)?;
+            let is_public = public.binary_search(&name).is_ok();
+            Some(repository(name, seen, if is_public { Visibility::Public } else { Visibility::Private }))
+        };
         let wanted = |it: &Repository| {
             owner.is_none_or(|owner| it.name.owner() == owner)
                 && page.after.as_deref().is_none_or(|after| it.name.as_str() > after)
@@ -151,8 +199,11 @@ impl Ecr {
             return Err(RegistryStoreError::Refused { why });
         }
         self.all_may_go(name).await?;
-        match parts.api.repository_delete(&seen.name, !only_empty).await {
-            Ok(()) => Ok(()),
+        let deleted = parts.api.repository_delete(&seen.name, !only_empty).await;
+        parts.usage.forget(name.owner());
+        match deleted {
+            // The name has no more to show.
+            Ok(()) => self.show(name, Visibility::Private).await,
             Err(error) if error.is_missing() => Err(missing()),
             Err(error) if error.is_not_empty() => {
                 let manifests = parts.api.images_count(&seen.name).await.map_err(failed)?;
@@ -172,23 +223,19 @@ impl Ecr {
         reference: &ManifestRef,
     ) -> Result<bool, RegistryStoreError> {
         self.may_go(name, reference).await?;
-        self.parts.api.image_delete(&self.parts.place.path_of(name), reference).await.map_err(failed)
+        let deleted = self.parts.api.image_delete(&self.parts.place.path_of(name), reference).await;
+        self.parts.usage.forget(name.owner());
+        deleted.map_err(failed)
     }
 }
 
-/// Nobody could be let in to ECR without a credential but through the server, which is not there yet.
-fn private_only(visibility: Visibility) -> Result<(), RegistryStoreError> {
-    match visibility {
-        Visibility::Private => Ok(()),
-        Visibility::Public => Err(RegistryStoreError::Refused {
-            why: "a repository whose images lie in ECR is private: grant those who are to pull from it the right to"
-                .to_owned(),
-        }),
-    }
+pub(super) fn repository(name: RepositoryName, seen: &Seen, visibility: Visibility) -> Repository {
+    Repository { name, created: seen.created, visibility }
 }
 
-pub(super) fn repository(name: RepositoryName, seen: &Seen) -> Repository {
-    Repository { name, created: seen.created, visibility: Visibility::Private }
+/// Which names are public can't be read or written.
+fn unkept(error: StoreError) -> RegistryStoreError {
+    RegistryStoreError::Failed { source: error.into() }
 }
 
 pub(super) fn failed(error: ApiError) -> RegistryStoreError {

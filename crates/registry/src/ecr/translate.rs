@@ -135,6 +135,11 @@ pub(crate) fn last_byte(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::RANGE)?.to_str().ok()?.rsplit_once('-')?.1.trim().parse().ok()
 }
 
+/// Where an upload goes on, out of ECR's words: `First byte of the layer part is 0 instead of 11304960`.
+pub(crate) fn behind_range(words: &str) -> Option<u64> {
+    words.rsplit_once("instead of ")?.1.trim_end_matches('.').trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +176,15 @@ mod tests {
             ["https://elsewhere.example.com", "/v2/team/app/blobs/uploads/7f", "/v2/l0/team/app/blobs/uploads/"]
         {
             assert_eq!(ours(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn where_an_upload_goes_on_is_read_out_of_words() {
+        assert_eq!(behind_range("First byte of the layer part is 0 instead of 11304960"), Some(11_304_960));
+        assert_eq!(behind_range("First byte of the layer part is 7 instead of 0."), Some(0));
+        for other in ["", "instead of", "instead of what", "11304960"] {
+            assert_eq!(behind_range(other), None, "{other}");
         }
     }
 

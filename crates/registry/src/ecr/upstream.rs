@@ -71,12 +71,22 @@ pub(crate) struct Question {
     pub(crate) headers: HeaderMap,
     /// `None` for none.
     pub(crate) body: Option<Replay>,
+    /// Whether it may be made again when it is not known what became of it (RFC 9110, section 9.2.2).
+    is_repeatable: bool,
 }
 
 impl Question {
     /// One without a body.
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), headers: HeaderMap::new(), body: None }
+        let is_repeatable = matches!(method, Method::GET | Method::HEAD);
+        Self { method, path: path.into(), headers: HeaderMap::new(), body: None, is_repeatable }
+    }
+
+    /// The same, of which a second one does no harm: a manifest is put under its tag once more, an upload is begun that nobody
+    /// knows of. The end of an upload is none of these: the second one finds no upload.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
+        self
     }
 
     /// The same with a header of the client's, where it has one.
@@ -132,7 +142,7 @@ impl Upstream {
     /// Asks ECR. An answer that says that ECR is busy, or does not take the token, is not given back unless it can't be
     /// helped: then it becomes an error.
     pub(crate) async fn ask(&self, question: Question) -> Result<Response<Incoming>, UpstreamError> {
-        let Question { method, path, headers, body } = question;
+        let Question { method, path, headers, body, is_repeatable } = question;
         let uri = Uri::builder()
             .scheme(self.endpoint.scheme.clone())
             .authority(self.endpoint.authority.clone())
@@ -152,7 +162,7 @@ impl Upstream {
                 Ok(answer) => answer,
                 // A connection that broke may have done its work; only what may be done twice is done again.
                 Err(UpstreamError::Away(source)) => {
-                    let again = tried < TRIES && (may_repeat(&method) || is_connect(&source)) && can_again(&body);
+                    let again = tried < TRIES && (is_repeatable || is_connect(&source)) && can_again(&body);
                     if !again {
                         return Err(UpstreamError::Away(source));
                     }
@@ -179,6 +189,13 @@ impl Upstream {
                     }
                     let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
                     tokio::time::sleep(asked.map_or(wait, Duration::from_secs).min(WAIT_MAX)).await;
+                    wait = (wait * 2).min(WAIT_MAX);
+                }
+                // Unlike the two above, these may have done it.
+                StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+                    if tried < TRIES && is_repeatable && can_again(&body) =>
+                {
+                    tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(WAIT_MAX);
                 }
                 _ => return Ok(answer),
@@ -222,12 +239,6 @@ impl Upstream {
     pub(crate) async fn fetch(&self, uri: Uri, headers: HeaderMap) -> Result<Response<Incoming>, UpstreamError> {
         self.once(&Method::GET, &uri, headers, None).await
     }
-}
-
-/// Whether a request may be made twice (RFC 9110, section 9.2.2). A `PUT` that ends an upload may not: the second one finds no
-/// upload.
-fn may_repeat(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn can_again(body: &Option<Replay>) -> bool {

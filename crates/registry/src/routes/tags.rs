@@ -44,7 +44,7 @@ pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str) -> Result<R
     let size = page_size(ask, WHOLE_MAX)?;
     // One more than asked for tells whether there is a next page.
     let page = Page { after: ask.param("last").map(str::to_owned), most: Some(size + 1) };
-    let Some(mut tags) = registry.parts().store.tag_list(&name, page).await? else {
+    let Some(mut tags) = registry.tags(&name, page).await? else {
         return Err(RegistryError::NameUnknown(name));
     };
     let more = tags.len() > size as usize;

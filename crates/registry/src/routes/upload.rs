@@ -59,9 +59,14 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
 
 /// Refuses early what the owner's quota can't take; the write of the blob decides.
 async fn room(registry: &Registry, ask: &Ask, name: &RepositoryName) -> Result<(), RegistryError> {
+    has_room(ask, name, registry.parts().store.room(name).await?)
+}
+
+/// Whether something may be begun where so much room is left.
+pub(super) fn has_room(ask: &Ask, name: &RepositoryName, room: Option<u64>) -> Result<(), RegistryError> {
     // A mount or a digest names a blob that may count for the owner already.
     let known = ask.param("mount").is_some() || ask.param("digest").is_some();
-    match registry.parts().store.room(name).await? {
+    match room {
         Some(0) if !known => Err(RegistryError::Denied(format!(
             "the quota of owner {} is used up: delete images, or have it raised (`l0 owner update`)",
             name.owner()

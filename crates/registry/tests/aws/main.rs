@@ -1,10 +1,22 @@
 //! What speaks to ECR, on emulators.
 
-#[path = "../ecr/client.rs"]
+#[allow(dead_code, reason = "another target uses all of it")]
+#[path = "../it/client.rs"]
 mod client;
+#[path = "../common/mod.rs"]
+mod common;
+mod distribution;
+#[path = "../ecr/client.rs"]
+mod ecr_client;
+#[allow(dead_code, reason = "another target uses all of it")]
+#[path = "../it/ecr/on_aws.rs"]
+mod on_aws;
+#[allow(dead_code, reason = "another target uses all of it")]
+#[path = "../e2e/run.rs"]
+mod run;
 
 use async_trait::async_trait;
-use client::client;
+use ecr_client::client;
 use layer0_domain::model::grant::AccountId;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::repository_policies::RepositoryPolicies;

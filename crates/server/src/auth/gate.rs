@@ -11,6 +11,7 @@ use layer0_domain::model::registry::Visibility;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
+use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::{Admission, Gate, PullCredentialMinter, Whereabouts};
 
@@ -24,6 +25,8 @@ pub(crate) struct RegistryGate {
     pub(crate) sign_in: Arc<SignIn>,
     /// What is public of what lies with the instance.
     pub(crate) repositories: Arc<dyn RegistryStore>,
+    /// What is public of what lies elsewhere.
+    pub(crate) public: Arc<dyn PublicStore>,
     /// What does: what the data directory's store knows of a repository means nothing for one of the same name that lies
     /// elsewhere.
     pub(crate) whereabouts: Arc<Whereabouts>,
@@ -70,9 +73,13 @@ impl RegistryGate {
     }
 
     async fn is_public(&self, repository: &RepositoryName) -> Result<bool, BoxError> {
-        let found = self.repositories.repository_get(repository).await?;
-        let is_marked = found.is_some_and(|it| it.visibility == Visibility::Public);
-        Ok(is_marked && self.whereabouts.of(repository).await?.is_local())
+        let visibility = if self.whereabouts.of(repository).await?.is_local() {
+            let found = self.repositories.repository_get(repository).await?;
+            found.map_or(Visibility::Private, |it| it.visibility)
+        } else {
+            self.public.visibility_get(repository).await?
+        };
+        Ok(visibility == Visibility::Public)
     }
 }
 

@@ -114,9 +114,9 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
         let mut allowed: Vec<Action> =
             actions.iter().copied().filter(|action| caller.rights.may(*action, (&repository).into())).collect();
         if actions.contains(&Action::Pull) && !allowed.contains(&Action::Pull) {
-            match app.registry.repository_get(&repository).await {
-                Ok(Some(found)) if found.visibility == Visibility::Public => allowed.push(Action::Pull),
-                Ok(_) => {}
+            match app.registry.repository_visibility(&repository).await {
+                Ok(Visibility::Public) => allowed.push(Action::Pull),
+                Ok(Visibility::Private) => {}
                 Err(error) => return ApiError::from(error).into_registry_response(),
             }
         }

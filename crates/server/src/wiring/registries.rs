@@ -22,10 +22,10 @@ use layer0_domain::port::clock::Clock;
 use layer0_engine::ecs::{Connection, Role};
 use layer0_engine::fake::FakePolicies;
 #[cfg(feature = "aws")]
-use layer0_registry::ecr::{Blobs, EachPolicies, Ecr, EcrClient, EcrPolicies, EcrSettings, TagRules, Template};
+use layer0_registry::ecr::{Blobs, EachPolicies, Ecr, EcrClient, EcrPolicies, EcrSettings, Quotas, TagRules, Template};
 use layer0_registry::{Registry, RegistryConfig, RegistryPorts, Whereabouts};
 
-use super::{Aws, WiringError, cant};
+use super::{Aws, Stores, WiringError, cant};
 #[cfg(feature = "aws")]
 use crate::config::EcrConfig;
 use crate::config::{Config, EngineKind, GrantsKept};
@@ -50,7 +50,7 @@ pub(super) fn places_of(backings: Option<&Backings>) -> Result<Places, WiringErr
     Ok(backings.map_or_else(Places::default, |never| match *never {}))
 }
 
-/// The owners' rules of immutable tags, where users and owners are kept.
+/// The owners' rules of immutable tags and their quotas, where users and owners are kept.
 #[cfg(feature = "aws")]
 struct OwnersRules(Arc<dyn AccessStore>);
 
@@ -60,6 +60,15 @@ impl TagRules for OwnersRules {
     async fn of_owner(&self, repository: &RepositoryName) -> Result<Vec<TagRule>, BoxError> {
         let found = self.0.owner_get(&repository.owner_name()).await?;
         Ok(found.map(|it| it.owner.tag_rules).unwrap_or_default())
+    }
+}
+
+#[cfg(feature = "aws")]
+#[async_trait]
+impl Quotas for OwnersRules {
+    async fn of_owner(&self, repository: &RepositoryName) -> Result<Option<u64>, BoxError> {
+        let found = self.0.owner_get(&repository.owner_name()).await?;
+        Ok(found.and_then(|it| it.owner.quota_bytes))
     }
 }
 
@@ -74,9 +83,9 @@ pub(super) fn registry_open(
 ) -> Result<Registry, WiringError> {
     #[cfg(feature = "aws")]
     if let Some(backings) = backings {
-        let rules: Arc<dyn TagRules> = Arc::new(OwnersRules(access.clone()));
+        let owners = Arc::new(OwnersRules(access.clone()));
         let backings = backings.each(|ecr| {
-            let ecr = ecr.of_instance(instance_id).ruled_by(rules.clone());
+            let ecr = ecr.of_instance(instance_id).ruled_by(owners.clone()).bounded_by(owners.clone());
             match keeper {
                 Some(keeper) => ecr.furnished_by(Arc::new(MadeWithPolicy(keeper.clone()))),
                 None => ecr,
@@ -108,7 +117,7 @@ impl Aws {
     pub(super) async fn backings(
         &self,
         config: &Config,
-        whereabouts: &Arc<Whereabouts>,
+        stores: &Stores,
         clock: &Arc<dyn Clock>,
     ) -> Result<Option<Backings>, WiringError> {
         let mut all = Vec::new();
@@ -136,9 +145,10 @@ impl Aws {
             };
             let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;
             let connected = connected.map_err(|source| NotThere { name: name.clone(), source });
-            all.push((name.clone(), connected.map_err(cant("a registry in ECR can't be used"))?));
+            let connected = connected.map_err(cant("a registry in ECR can't be used"))?;
+            all.push((name.clone(), connected.open_to_all_of(stores.public.clone())));
         }
-        Ok((!all.is_empty()).then(|| Backings::new(all, whereabouts.clone())))
+        Ok((!all.is_empty()).then(|| Backings::new(all, stores.whereabouts.clone())))
     }
 
     /// The policies of the registries in ECR; of the account's own where the instance has none.
@@ -176,7 +186,7 @@ impl Aws {
     pub(super) async fn backings(
         &self,
         config: &Config,
-        _whereabouts: &Arc<Whereabouts>,
+        _stores: &Stores,
         _clock: &Arc<dyn Clock>,
     ) -> Result<Option<Backings>, WiringError> {
         match config.registries.ecr.is_empty() {

@@ -1,4 +1,4 @@
-//! The ports `Store` and `AccessStore` on one DynamoDB table, which any number of servers may share.
+//! The ports `Store`, `AccessStore` and `PublicStore` on one DynamoDB table, which any number of servers may share.
 //!
 //! `docs/dynamodb.md` lists the items, their keys, and which condition holds which rule; the modules here repeat only what
 //! the code beside them needs.
@@ -39,6 +39,7 @@ mod member;
 mod operation;
 mod owned;
 mod owner;
+mod public;
 mod setting;
 mod shut_out;
 mod store;

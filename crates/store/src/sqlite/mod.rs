@@ -1,4 +1,4 @@
-//! All three ports on one SQLite file. The crate's page describes threads, tables and invariants.
+//! All ports on one SQLite file. The crate's page describes threads, tables and invariants.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -25,6 +25,7 @@ mod operation;
 mod owner;
 #[cfg(test)]
 mod plans;
+mod public;
 mod queue;
 mod reader;
 mod registry;

@@ -231,6 +231,11 @@ impl FakeAws {
         self.shared.with(|world| world.ecr.registry.good_from = world.ecr.registry.given);
     }
 
+    /// Whether from now on a request of ECR's registry that is let in ends all tokens that were given.
+    pub fn registry_tokens_once(&self, are_single: bool) {
+        self.shared.with(|world| world.ecr.registry.are_single = are_single);
+    }
+
     /// The next requests of ECR's registry are too many.
     pub fn registry_busy(&self, requests: usize) {
         self.shared.with(|world| world.ecr.registry.busy = requests);

@@ -58,6 +58,14 @@ async fn get(
         status @ (StatusCode::OK | StatusCode::PARTIAL_CONTENT) => {
             let mut response = head(status, digest);
             copy(&mut response, &answer, &[CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES]);
+            // Some proxies drop it from the answer to a `HEAD`, and docker takes the size of a layer from there.
+            if is_head && !response.headers().contains_key(CONTENT_LENGTH) {
+                let whole = Question::new(Method::GET, ecr.path(name, &format!("blobs/{digest}")));
+                let whole = ecr.followed(ecr.upstream().ask(whole).await?, &HeaderMap::new()).await?;
+                if whole.status() == StatusCode::OK {
+                    copy(&mut response, &whole, &[CONTENT_LENGTH]);
+                }
+            }
             if !is_head {
                 *response.body_mut() = registry.while_pulled(ask, name, streamed(answer));
             }

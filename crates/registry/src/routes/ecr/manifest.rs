@@ -9,17 +9,21 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::ManifestRef;
+use layer0_domain::port::registry_store::RegistryStoreError;
 
 use super::{ask_for_push, copy, not_here};
-use crate::ecr::images::{ACCEPTED, refusal, streamed};
+use crate::ecr::images::{ACCEPTED, read, refusal};
 use crate::ecr::replay::Replay;
 use crate::ecr::upstream::Question;
 use crate::ecr::{Ecr, Taking};
 use crate::error::RegistryError;
+use crate::manifest::document::MANIFEST_MAX;
 use crate::registry::Registry;
 use crate::routes::manifest::{Pushed, may_delete, may_push, parse, pushed, shown};
 use crate::routes::{Ask, CONTENT_DIGEST, empty, etag, not_modified};
 
+/// Tries to read a manifest.
+const TRIES: usize = 3;
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
@@ -44,8 +48,15 @@ pub(super) async fn serve(
             let (name, caller) = registry.admit(ask, name, &[Action::Delete], None).await?;
             let reference = parse(reference)?;
             may_delete(&caller, &name, &reference)?;
-            if registry.manifest_remove(&name, &reference).await? {
-                return Ok(empty(StatusCode::ACCEPTED, []));
+            match registry.image_delete(&name, &reference).await {
+                Ok(true) => return Ok(empty(StatusCode::ACCEPTED, [])),
+                Ok(false) => {}
+                // What an index names goes after the index: no right is missing.
+                Err(RegistryStoreError::Refused { why }) => {
+                    let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED");
+                    return Err(RegistryError::Behind { status, code, message: why });
+                }
+                Err(error) => return Err(error.into()),
             }
             Err(registry.missing_in(&name, RegistryError::ManifestUnknown(shown(&reference))).await)
         }
@@ -60,7 +71,24 @@ async fn get(
     name: &RepositoryName,
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
-    let path = ecr.path(name, &format!("manifests/{}", shown(&reference)));
+    for _ in 0..TRIES {
+        if let Some(response) = get_once(registry, ecr, ask, name, &reference).await? {
+            return Ok(response);
+        }
+        tracing::warn!(repository.name = %name, "a manifest of {name} did not come whole from ECR");
+    }
+    Err(RegistryError::Away { source: "a manifest did not come whole from ECR".into() })
+}
+
+/// Reads a manifest whole before it goes on; `None` when it arrived by half, or is not what its digest says.
+async fn get_once(
+    registry: &Registry,
+    ecr: &Ecr,
+    ask: &Ask,
+    name: &RepositoryName,
+    reference: &ManifestRef,
+) -> Result<Option<Response>, RegistryError> {
+    let path = ecr.path(name, &format!("manifests/{}", shown(reference)));
     let mut question = Question::new(ask.method.clone(), path);
     // ECR looks at it: what it can't give in an accepted form is not there.
     for accepted in ask.headers.get_all(ACCEPT) {
@@ -72,23 +100,27 @@ async fn get(
     }
     let answer = ecr.upstream().ask(question).await?;
     if answer.status() != StatusCode::OK {
-        return Err(not_here(refusal(answer).await?, name, RegistryError::ManifestUnknown(shown(&reference))));
+        return Err(not_here(refusal(answer).await?, name, RegistryError::ManifestUnknown(shown(reference))));
     }
     let told = answer.headers().get(CONTENT_DIGEST).and_then(|value| Digest::parse(value.to_str().ok()?).ok());
-    let digest = match (&reference, told) {
+    let digest = match (reference, told) {
         (ManifestRef::Digest(digest), _) => Some(digest.clone()),
         (ManifestRef::Tag(_), told) => told,
     };
     if let Some(digest) = digest.as_ref().filter(|digest| ask.has_already(digest)) {
-        return Ok(not_modified(digest));
+        return Ok(Some(not_modified(digest)));
     }
-    let known = digest.map(|digest| [(ETAG, etag(&digest)), (CONTENT_DIGEST, digest.to_string())]);
+    let known = digest.clone().map(|digest| [(ETAG, etag(&digest)), (CONTENT_DIGEST, digest.to_string())]);
     let mut response = empty(StatusCode::OK, known.into_iter().flatten());
     copy(&mut response, &answer, &[CONTENT_TYPE, CONTENT_LENGTH]);
     if ask.method == Method::GET {
-        *response.body_mut() = registry.while_pulled(ask, name, streamed(answer));
+        let Ok(bytes) = read(answer, MANIFEST_MAX).await else { return Ok(None) };
+        if digest.is_some_and(|digest| digest.algorithm().digest_of(&bytes) != digest) {
+            return Ok(None);
+        }
+        *response.body_mut() = registry.while_pulled(ask, name, Body::from(bytes));
     }
-    Ok(response)
+    Ok(Some(response))
 }
 
 async fn put(
@@ -111,9 +143,14 @@ async fn put(
         ManifestRef::Digest(digest) if tags.is_empty() => vec![digest.to_string()],
         ManifestRef::Digest(_) => tags.clone(),
     };
+    let needs = document.blobs.iter().map(|blob| blob.size).fold(bytes.len() as u64, u64::saturating_add);
+    let reserved = ecr.reserve(&name, &digest, needs).await?;
     let mut subject = None;
     for place in &places {
         subject = put_at(registry, ecr, &name, place, &document.media_type, &bytes).await?;
+    }
+    if let Some(reserved) = reserved {
+        reserved.used();
     }
     tracing::info!(repository.name = %name, manifest.digest = %digest, manifest.tags = ?tags, "stored manifest {digest} in {name} as {}, in ECR", shown(&reference));
     // ECR sends no location.
@@ -139,6 +176,7 @@ async fn put_at(
             .with(CONTENT_TYPE, HeaderValue::from_str(media_type).ok().as_ref())
             .with(CONTENT_LENGTH, Some(&HeaderValue::from(bytes.len())))
             .body(Replay::of(bytes.clone()))
+            .repeatable()
     };
     let answer = ask_for_push(registry, ecr, name, Taking::Manifest, question).await?;
     let subject = answer.headers().get(SUBJECT).and_then(|value| value.to_str().ok());

@@ -2,8 +2,9 @@
 //! comes back in the specification's form, with our names.
 
 mod blob;
-mod lists;
+mod chunk;
 mod manifest;
+mod referrers;
 mod upload;
 
 use axum::body::Body;
@@ -13,7 +14,7 @@ use hyper::body::Incoming;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
 
-use super::Ask;
+use super::{Ask, tags};
 use crate::ecr::images::refusal;
 use crate::ecr::translate::Refusal;
 use crate::ecr::upstream::Question;
@@ -32,11 +33,11 @@ pub(super) async fn serve(
 ) -> Result<Response, RegistryError> {
     match target {
         Target::Uploads { name } => upload::begin(registry, ecr, ask, body, &name).await,
-        Target::Upload { name, id } => upload::serve(registry, ecr, ask, body, &name, &id).await,
+        Target::Upload { name, id } => chunk::serve(registry, ecr, ask, body, &name, &id).await,
         Target::Blob { name, digest } => blob::serve(registry, ecr, ask, &name, &digest).await,
         Target::Manifest { name, reference } => manifest::serve(registry, ecr, ask, body, &name, &reference).await,
-        Target::Tags { name } => lists::tags(registry, ecr, ask, &name).await,
-        Target::Referrers { name, digest } => lists::referrers(registry, ecr, ask, &name, &digest).await,
+        Target::Tags { name } => tags::list(registry, ask, &name).await,
+        Target::Referrers { name, digest } => referrers::list(registry, ecr, ask, &name, &digest).await,
         Target::Base | Target::Catalog => Err(RegistryError::PathUnknown),
     }
 }

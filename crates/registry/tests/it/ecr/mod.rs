@@ -1,10 +1,13 @@
 //! Repositories in ECR, behind the front that all repositories have.
 
 mod fake;
+mod on_aws;
+mod owners;
 mod pull;
 mod push;
 mod repositories;
 mod rights;
+mod rules;
 mod several;
 mod stage;
 mod template;

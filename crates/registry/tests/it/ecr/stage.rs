@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use aws_sdk_ecr::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-use aws_types::SdkConfig;
 use layer0_domain::port::clock::Clock;
 use layer0_registry::ecr::{Ecr, EcrSettings, TagRules};
 use layer0_registry::{Challenge, Gate, Registry, RegistryConfig, RegistryPorts};
@@ -12,11 +10,9 @@ use layer0_store::SqliteStore;
 use tokio::task::JoinHandle;
 
 use super::fake::FakeEcr;
+pub(crate) use super::on_aws::{INSTANCE, sdk};
 use crate::client::Client;
 use crate::common::{Basic, Minter, Open};
-
-/// The mark of this instance.
-pub(crate) const INSTANCE: &str = "prod-0123456789";
 
 /// Both, running. They stop when dropped.
 pub(crate) struct Stage {
@@ -43,18 +39,6 @@ pub(crate) struct Otherwise {
     pub(crate) tag_rules: Option<Arc<dyn TagRules>>,
     /// Names and passwords are asked for.
     pub(crate) is_guarded: bool,
-}
-
-pub(crate) fn sdk(address: SocketAddr) -> SdkConfig {
-    // The fake checks no signature, but the SDK does not send a request without one.
-    let keys = Credentials::new("test", "test", None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(keys))
-        .endpoint_url(format!("http://{address}"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build()
 }
 
 impl Stage {

@@ -62,6 +62,8 @@ pub(crate) struct State {
     /// Tokens given so far; those before `good_from` have expired.
     pub(crate) given: usize,
     pub(crate) good_from: usize,
+    /// Whether a token is good for one request.
+    pub(crate) are_single: bool,
     /// Requests that are refused as too many, from now on.
     pub(crate) busy: usize,
     pub(crate) uploads_tell: Uploads,
@@ -136,7 +138,12 @@ fn refused(world: &mut World, head: &Parts) -> Option<Answer> {
             state.busy -= 1;
             Some(error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "Rate exceeded"))
         }
-        Some(_) => None,
+        Some(_) => {
+            if state.are_single {
+                state.good_from = state.given;
+            }
+            None
+        }
     }
 }
 
@@ -283,6 +290,8 @@ fn blob(world: &World, head: &Parts, name: &str, digest: &str) -> Answer {
         let answer = with(empty(StatusCode::OK), CONTENT_LENGTH.as_str(), size.to_string());
         return with(answer, "docker-content-digest", digest);
     }
-    let place = format!("{}{BLOB_PATH}{digest}?X-Amz-Signature=abc", world.ecr.endpoint);
+    // Another host, as S3 is one.
+    let storage = world.ecr.endpoint.replace("127.0.0.1", "localhost");
+    let place = format!("{storage}{BLOB_PATH}{digest}?X-Amz-Signature=abc");
     with(empty(StatusCode::TEMPORARY_REDIRECT), LOCATION.as_str(), place)
 }
