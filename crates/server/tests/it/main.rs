@@ -15,6 +15,7 @@ mod happened;
 mod operations;
 mod pull_check;
 mod registry_credential;
+mod registry_defects;
 mod review;
 mod scale;
 mod servers;
