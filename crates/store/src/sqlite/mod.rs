@@ -34,6 +34,7 @@ mod shut_out;
 mod store;
 mod tag;
 mod token;
+mod trust;
 mod user;
 mod writer;
 
