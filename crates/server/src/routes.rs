@@ -21,6 +21,7 @@ mod sweep;
 mod tag;
 mod task;
 mod token;
+mod trust;
 mod user;
 mod verify;
 mod visible;
@@ -116,6 +117,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(image::router())
         .merge(map::router())
         .merge(token::router())
+        .merge(trust::router())
         .merge(user::router())
         .merge(owner::router())
         .merge(member::router())

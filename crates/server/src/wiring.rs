@@ -38,6 +38,7 @@ use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EcrConfig, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
+use crate::exchange::Exchange;
 #[cfg(feature = "aws")]
 use crate::grants::MadeWithPolicy;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace, PolicyRates};
@@ -238,6 +239,7 @@ pub(crate) async fn app_with(
         registry,
         access,
         sign_in,
+        exchange: Exchange::new(clock.clone(), config.aws.sts.clone()),
         clock,
         keys,
         nudge,

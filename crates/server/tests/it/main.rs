@@ -9,6 +9,7 @@ mod balancers;
 mod contract;
 mod crash;
 mod defects;
+mod exchange;
 mod going_back;
 mod grants;
 mod happened;
