@@ -10,6 +10,7 @@ mod emulator;
 mod every_command;
 mod faults;
 mod guestbook;
+mod identity;
 mod line_r;
 mod machines;
 mod main_path;
