@@ -19,3 +19,4 @@ mod pull_check;
 mod script;
 mod servers;
 mod start;
+mod two_helpers;
