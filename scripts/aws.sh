@@ -11,6 +11,8 @@ cd "$ROOT"
 need_rust
 need_go
 need docker-registry:docker-registry cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
+# Two credential helpers on one machine: Amazon's own, and TLS for the names of ECR that it insists on.
+need docker-credential-ecr-login:amazon-ecr-credential-helper skopeo:skopeo openssl:openssl unshare:util-linux
 
 state=$ROOT/target/aws-engine
 emulators=scripts/aws-emulators.sh

@@ -2,6 +2,7 @@
 
 mod events;
 mod methods;
+mod pipeline;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ErrorBody;
 
 pub use events::{Followed, GrantFollowed, Swept, Verified};
+pub use pipeline::actions_id_token;
 
 /// Where the API is and how to speak to it.
 #[derive(Clone)]

@@ -63,6 +63,8 @@ codes! {
     OwnerDoesNotExist = 404,
     /// No such member of the owner.
     MemberDoesNotExist = 404,
+    /// No such trust of the owner.
+    TrustDoesNotExist = 404,
     /// No such rule of immutable tags.
     TagRuleDoesNotExist = 404,
     /// No map rule with this prefix.

@@ -16,6 +16,7 @@ pub mod sweep;
 pub mod tag;
 pub mod task;
 pub mod token;
+pub mod trust;
 pub mod user;
 pub mod verify;
 
@@ -35,5 +36,6 @@ pub use sweep::*;
 pub use tag::*;
 pub use task::*;
 pub use token::*;
+pub use trust::*;
 pub use user::*;
 pub use verify::*;

@@ -18,13 +18,14 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write};
 
 use layer0_api::client::ClientError;
-use layer0_api::types::RegistryCredentialQuery;
+use layer0_api::types::{RegistryCredential, RegistryCredentialQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
-use crate::credentials::{Credentials, Registry, Whose, from_keyring, is_at};
+use crate::credentials::{Credentials, Registry, Whose, from_keyring, is_at, token};
 use crate::error::CliError;
 use crate::host::Host;
+use crate::identity::{self, Showing};
 use crate::keyring::NOT_FOUND;
 use crate::settings::{ENV_ENDPOINT, ENV_SKIP_SSL, ENV_TOKEN, Secret, authority_of, set};
 use crate::sign_in::{self, Asking};
@@ -145,6 +146,8 @@ struct Source {
     user: String,
     /// How to sign in anew.
     again: String,
+    /// Whether `docker login` left it.
+    is_of_docker: bool,
 }
 
 fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, CliError> {
@@ -157,7 +160,8 @@ fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, 
             None => from_keyring(login, &Whose::Registry(name.clone()), env)?,
         };
         let (endpoint, user) = (endpoint.clone(), login.user.clone());
-        return Ok(Some(Source { endpoint, token, user, again: format!("docker login {host}") }));
+        let again = format!("docker login {host}");
+        return Ok(Some(Source { endpoint, token, user, again, is_of_docker: true }));
     }
     let endpoint = known.endpoint_of_host(host).cloned();
     // In a pipeline there is no login but what the environment says.
@@ -166,11 +170,12 @@ fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, 
     if let (Some(endpoint), Some(token)) = (by_environment, set(env, ENV_TOKEN)) {
         let again = format!("set {ENV_TOKEN} anew");
         let user = ENV_TOKEN.to_owned();
-        return Ok(Some(Source { endpoint: endpoint.to_owned(), token: Some(Secret::new(token)), user, again }));
+        let (endpoint, token) = (endpoint.to_owned(), Some(Secret::new(token)));
+        return Ok(Some(Source { endpoint, token, user, again, is_of_docker: false }));
     }
     let Some(endpoint) = endpoint else { return Ok(None) };
     let (token, user) = (known.token_of(&endpoint, env)?, known.user_of(&endpoint));
-    Ok(Some(Source { again: format!("l0 login {endpoint}"), endpoint, token, user }))
+    Ok(Some(Source { again: format!("l0 login {endpoint}"), endpoint, token, user, is_of_docker: false }))
 }
 
 fn asking(env: &BTreeMap<String, String>) -> Asking {
@@ -179,27 +184,60 @@ fn asking(env: &BTreeMap<String, String>) -> Asking {
 }
 
 fn get(input: &str, host: &str, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
-    let source = source(host, env).map_err(|why| Refusal::of(&why))?;
-    let Some(Source { endpoint, token, user, again }) = source else { return Err(Refusal::known(NOT_FOUND)) };
-    let Some(token) = token else {
-        // What is public is pulled without a credential.
-        let reason = format!("you are not signed in to {endpoint}: `{again}`");
-        return Err(Refusal { said: NOT_FOUND.to_owned(), reason: Some(reason) });
-    };
+    let refusal = |why: CliError| Refusal::of(&why);
+    let found = source(host, env).map_err(refusal)?;
+    let known = Credentials::read(env).map_err(refusal)?;
+    let pipeline = identity::of_pipeline(host, &known, env).map_err(refusal)?;
+    // What `docker login` left for the host counts before what a pipeline can show.
+    let pipeline = pipeline.filter(|_| !found.as_ref().is_some_and(|it| it.token.is_some() && it.is_of_docker));
     let made = sign_in::run(async {
-        let client = asking(env).client(&endpoint, &token).map_err(|why| CliError::client(why, true))?;
-        client.token_registry(&RegistryCredentialQuery::default()).await.map_err(|why| match &why {
-            ClientError::Refused { status: 401, .. } => {
-                CliError::usage(format!("the login of {user} at {endpoint} has expired or was revoked: `{again}`"))
+        let (endpoint, evidence) = match (&found, pipeline) {
+            (Some(Source { endpoint, token: Some(token), .. }), pipeline) => {
+                match (of_registry(endpoint, token, env).await, pipeline) {
+                    (Err(ClientError::Refused { status: 401, .. }), Some(pipeline)) => pipeline,
+                    (made, _) => return made.map(Some).map_err(|why| explained(why, found.as_ref())),
+                }
             }
-            ClientError::Refused { status: 404, .. } => CliError::usage(format!(
-                "the server at {endpoint} is older than this program and makes no credentials for its registry"
-            )),
-            _ => CliError::client(why, true),
-        })
+            (_, Some(pipeline)) => pipeline,
+            _ => return Ok(None),
+        };
+        let showing = Showing::of_environment(env);
+        let signed_in = identity::exchange(asking(env), &endpoint, &evidence, &showing, env).await?;
+        identity::keep(&endpoint, &signed_in, env);
+        let token = token(&signed_in.user, &signed_in.secret);
+        of_registry(&endpoint, &token, env).await.map(Some).map_err(|why| explained(why, found.as_ref()))
     });
-    let made = made.map_err(|why| Refusal::of(&why))?;
-    line(&Credential { server_url: input.to_owned(), username: made.user, secret: made.secret })
+    match (made.map_err(refusal)?, found) {
+        (Some(made), _) => line(&Credential { server_url: input.to_owned(), username: made.user, secret: made.secret }),
+        (None, None) => Err(Refusal::known(NOT_FOUND)),
+        (None, Some(Source { endpoint, again, .. })) => {
+            // What is public is pulled without a credential.
+            let reason = format!("you are not signed in to {endpoint}: `{again}`");
+            Err(Refusal { said: NOT_FOUND.to_owned(), reason: Some(reason) })
+        }
+    }
+}
+
+/// A credential for the registry, by a token.
+async fn of_registry(
+    endpoint: &str,
+    token: &Secret,
+    env: &BTreeMap<String, String>,
+) -> Result<RegistryCredential, ClientError> {
+    asking(env).client(endpoint, token)?.token_registry(&RegistryCredentialQuery::default()).await
+}
+
+/// Why there is none, in the words of one who was signed in.
+fn explained(why: ClientError, source: Option<&Source>) -> CliError {
+    match (&why, source) {
+        (ClientError::Refused { status: 401, .. }, Some(Source { endpoint, user, again, .. })) => {
+            CliError::usage(format!("the login of {user} at {endpoint} has expired or was revoked: `{again}`"))
+        }
+        (ClientError::Refused { status: 404, .. }, _) => {
+            CliError::usage("the server is older than this program and makes no credentials for its registry")
+        }
+        _ => CliError::client(why, true),
+    }
 }
 
 /// `docker login` at a registry: the credential is tried, and counts for this host until `docker logout`. The login of

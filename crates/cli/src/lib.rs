@@ -8,6 +8,7 @@
 mod app;
 mod args;
 mod argv;
+mod aws_identity;
 mod commands;
 mod credential_helper;
 mod credentials;
@@ -17,6 +18,7 @@ mod file;
 mod follow;
 mod grammar;
 mod host;
+mod identity;
 mod keyring;
 mod printer;
 mod progress;

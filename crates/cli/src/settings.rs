@@ -16,6 +16,14 @@ use crate::value::{parse_bool, parse_duration};
 pub(crate) const ENV_ENDPOINT: &str = "LAYER0_API_ENDPOINT";
 /// base64 of `user:secret`.
 pub(crate) const ENV_TOKEN: &str = "LAYER0_AUTH_TOKEN";
+/// What a pipeline shows in place of a token: `aws` for its AWS identity, `none` for nothing.
+pub(crate) const ENV_IDENTITY: &str = "LAYER0_IDENTITY";
+/// A token of OpenID Connect that a pipeline shows.
+pub(crate) const ENV_ID_TOKEN: &str = "LAYER0_ID_TOKEN";
+/// By which trust, `OWNER/NAME`.
+pub(crate) const ENV_TRUST: &str = "LAYER0_TRUST";
+/// For whom what is shown is made, where it is not the endpoint.
+pub(crate) const ENV_AUDIENCE: &str = "LAYER0_AUDIENCE";
 /// Accept a certificate that can't be verified.
 pub(crate) const ENV_SKIP_SSL: &str = "LAYER0_SKIP_SSL_VERIFY";
 /// Don't compare versions.

@@ -32,9 +32,14 @@ impl Asking {
         Client::new(ClientOptions {
             endpoint: endpoint.to_owned(),
             token: Some(token.reveal().to_owned()),
-            timeout: self.timeout.unwrap_or(REQUEST_LIMIT).min(REQUEST_LIMIT),
+            timeout: self.limit(),
             skip_ssl_verify: self.skip_ssl_verify,
         })
+    }
+
+    /// How long one request may take.
+    pub(crate) fn limit(self) -> Duration {
+        self.timeout.unwrap_or(REQUEST_LIMIT).min(REQUEST_LIMIT)
     }
 }
 

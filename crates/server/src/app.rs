@@ -13,6 +13,7 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
+use crate::exchange::Exchange;
 use crate::grants::Grants;
 use crate::reconcile::tell::Told;
 use crate::reconcile::{Leases, Nudge};
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) access: Arc<dyn AccessStore>,
     /// Who somebody is.
     pub(crate) sign_in: Arc<SignIn>,
+    /// Who somebody from elsewhere is.
+    pub(crate) exchange: Exchange,
     /// The keys that signed credentials are made with.
     pub(crate) keys: Keys,
     /// Wakes the reconciler.

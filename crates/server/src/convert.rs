@@ -3,5 +3,6 @@
 pub(crate) mod grant;
 pub(crate) mod read;
 pub(crate) mod sweep;
+pub(crate) mod trust;
 pub(crate) mod verify;
 pub(crate) mod write;

@@ -203,6 +203,7 @@ impl From<AccessStoreError> for ApiError {
                     "owner" => ErrorCode::OwnerDoesNotExist,
                     "member" => ErrorCode::MemberDoesNotExist,
                     "token" => ErrorCode::TokenDoesNotExist,
+                    "trust" => ErrorCode::TrustDoesNotExist,
                     _ => ErrorCode::TagRuleDoesNotExist,
                 };
                 ApiError::new(code, error.to_string())

@@ -10,6 +10,7 @@ mod config;
 mod convert;
 mod data_dir;
 mod error;
+mod exchange;
 mod extract;
 mod first_bytes;
 mod grants;

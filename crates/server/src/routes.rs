@@ -22,6 +22,7 @@ mod sweep;
 mod tag;
 mod task;
 mod token;
+mod trust;
 mod user;
 mod verify;
 mod visible;
@@ -118,6 +119,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(image::router())
         .merge(map::router())
         .merge(token::router())
+        .merge(trust::router())
         .merge(user::router())
         .merge(owner::router())
         .merge(member::router())

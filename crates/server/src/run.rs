@@ -88,8 +88,7 @@ fn may_be_logged(what: &Metadata<'_>) -> bool {
 }
 
 fn start_log(config: &Config) -> Result<(), Failed> {
-    let wanted: Targets =
-        config.log.parse().map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
+    let wanted: Targets = config.log.parse().map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
     let filter = wanted.and(filter_fn(may_be_logged));
     let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

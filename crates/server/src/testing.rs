@@ -56,6 +56,8 @@ pub struct TestOptions {
     /// How long leases are, when other servers are to share the store ([`TestApp::beside`]); they are renewed five times in
     /// that time. `None` for a server that has its store for itself.
     pub shared: Option<Duration>,
+    /// What stands in for AWS's Security Token Service.
+    pub sts: Option<String>,
     /// The policies that account grants are written into; `None` for an instance that has no ECR.
     pub policies: Option<FakePolicies>,
     /// How account grants are kept, and how often all policies are looked at.
@@ -95,6 +97,7 @@ impl Default for TestOptions {
             trusted_proxy: false,
             image_map: String::new(),
             shared: None,
+            sts: None,
             policies: None,
             grants: TestGrants::Mended { every: Duration::from_secs(3600) },
         }
@@ -169,7 +172,7 @@ impl TestApp {
             engine: EngineKind::Fake,
             docker_host: None,
             public_address: None,
-            aws: crate::config::AwsConfig::default(),
+            aws: crate::config::AwsConfig { sts: options.sts, ..Default::default() },
             registries: crate::config::RegistriesConfig::default(),
             grants: options.grants.config(),
             log: "off".to_owned(),

@@ -30,6 +30,7 @@ use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
+use crate::exchange::Exchange;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
@@ -196,6 +197,7 @@ pub(crate) async fn app_with(
         registry,
         access,
         sign_in,
+        exchange: Exchange::new(clock.clone(), config.aws.sts.clone()),
         clock,
         keys,
         nudge,

@@ -1,5 +1,5 @@
-//! Contract suites for the ports, shared by everything that fulfils one, and the fake AWS (feature `aws`). For tests
-//! only: it panics where a promise is broken.
+//! Contract suites for the ports, shared by everything that fulfils one, the fake AWS (feature `aws`), and an issuer of OpenID
+//! Connect (feature `oidc`). For tests only: it panics where a promise is broken.
 
 pub mod access_store_suite;
 #[cfg(feature = "aws")]
@@ -7,6 +7,8 @@ pub mod aws;
 pub mod clock;
 pub mod corpus;
 pub mod engine_suite;
+#[cfg(feature = "oidc")]
+pub mod oidc;
 pub mod public_store_suite;
 pub mod registry_store_suite;
 pub mod repository_policies_suite;

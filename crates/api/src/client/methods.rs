@@ -7,13 +7,13 @@ use crate::types::{
     AccountGrant, AccountList, AccountPlan, AccountQuery, AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry,
     AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
-    CreateTokenResponse, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
-    GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest,
-    ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation,
-    OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList,
-    RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary,
-    TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
+    ExchangeTokenRequest, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
+    ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member,
+    Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository,
+    RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task,
+    TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest,
+    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -202,6 +202,13 @@ methods! {
         PUT "/owner/{}/member/{}" (segment(owner), segment(user)), body request;
     /// Takes a user's place in an owner away.
     member_delete(owner: &str, user: &str) -> Member = DELETE "/owner/{}/member/{}" (segment(owner), segment(user));
+    /// The trusts of an owner.
+    trust_list(owner: &str) -> Vec<Trust> = GET "/owner/{}/trust" (segment(owner));
+    /// Makes a trust.
+    trust_create(owner: &str, request: &CreateTrustRequest) -> Trust =
+        POST "/owner/{}/trust" (segment(owner)), body request;
+    /// Takes a trust away, with the tokens that it gave.
+    trust_delete(owner: &str, name: &str) -> Trust = DELETE "/owner/{}/trust/{}" (segment(owner), segment(name));
     /// Makes tags immutable.
     tag_rule_add(owner: &str, request: &AddTagRuleRequest) -> TagRule =
         POST "/owner/{}/immutable" (segment(owner)), body request;
@@ -224,6 +231,8 @@ methods! {
     token_create(request: &CreateTokenRequest) -> CreateTokenResponse = POST "/token", body request;
     /// Makes a credential for the registry that ends by itself.
     token_registry(query: &RegistryCredentialQuery) -> RegistryCredential = GET "/token/registry", query query;
+    /// Gives a token for what somebody from elsewhere shows. Needs no token.
+    token_exchange(request: &ExchangeTokenRequest) -> CreateTokenResponse = POST "/token/exchange", body request;
     /// Gives a token a new secret.
     token_rotate(id: &str) -> CreateTokenResponse = POST "/token/{}/rotate" (segment(id)), body &serde_json::json!({});
     /// Revokes a token.

@@ -9,7 +9,7 @@ use clap::Subcommand;
 /// of Docker's credential helpers is installed for it, else into a file that only you can read.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  l0 login layer0.example.com\n  l0 login layer0.example.com --user alice --password-stdin < password.txt\n  l0 login http://localhost:9090 --token-stdin < data/admin-token"
+    after_help = "Example:\n  l0 login layer0.example.com\n  l0 login layer0.example.com --user alice --password-stdin < password.txt\n  l0 login http://localhost:9090 --token-stdin < data/admin-token\n  l0 login layer0.example.com --ci"
 )]
 pub(crate) struct Login {
     /// The server: a URL, or a host with or without a port [default: --endpoint, or the server that was used last]
@@ -24,6 +24,21 @@ pub(crate) struct Login {
     /// Read a token from standard input (its first line): base64 of USER:SECRET, or a secret together with --user
     #[arg(long)]
     pub(crate) token_stdin: bool,
+    /// Read a token of OpenID Connect from standard input, and sign in as the robot whose trust it fits
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "token_stdin"])]
+    pub(crate) oidc_token_stdin: bool,
+    /// Sign in with the AWS identity that this runs with, as the robot whose trust it fits
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "token_stdin", "oidc_token_stdin"])]
+    pub(crate) aws: bool,
+    /// Sign in with what this pipeline can show of itself: GitHub's actions, LAYER0_ID_TOKEN, or its AWS identity
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "token_stdin", "oidc_token_stdin", "aws"])]
+    pub(crate) ci: bool,
+    /// The trust that is meant, where several fit [env: LAYER0_TRUST]
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) trust: Option<String>,
+    /// For whom what is shown is made [default: the server's address] [env: LAYER0_AUDIENCE]
+    #[arg(long, value_name = "URL")]
+    pub(crate) audience: Option<String>,
     /// Days until the token ends that is made for a password [default: 90]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) expires_days: Option<i64>,

@@ -17,6 +17,7 @@ pub(crate) mod repository;
 pub(crate) mod service;
 pub(crate) mod task;
 pub(crate) mod token;
+pub(crate) mod trust;
 pub(crate) mod user;
 
 use crate::settings::Secret;
@@ -112,6 +113,8 @@ pub(crate) enum Noun {
     Member(member::Member),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Trust(trust::Trust),
     #[command(subcommand)]
     Account(account::Account),
     Login(login::Login),

@@ -9,14 +9,16 @@ use crate::args::Globals;
 use crate::args::login::{Login, Logout};
 use crate::credentials::{Credentials, Whose, parts_of};
 use crate::error::{CliError, Exit};
+use crate::identity::{self, Evidence, Showing};
 use crate::printer::{Printer, rows};
 use crate::prompt;
 use crate::settings::{DEFAULT_ENDPOINT, ENV_ENDPOINT, ENV_TOKEN, Secret, Settings, set};
-use crate::sign_in::{self, Asking, Kept};
+use crate::sign_in::{self, Asking, Kept, SignedIn};
 
 /// Command lines that give a secret.
 const EXAMPLE: &str = "l0 login SERVER --user alice --password-stdin < password.txt";
 const TOKEN_EXAMPLE: &str = "l0 login SERVER --token-stdin < token.txt";
+const OIDC_EXAMPLE: &str = "l0 login SERVER --oidc-token-stdin < id-token.txt";
 
 /// What commands work with that need no server yet.
 pub(crate) struct Local<'a> {
@@ -63,9 +65,15 @@ pub(crate) fn login(local: &Local<'_>, args: &Login) -> Result<(), CliError> {
     // The file is looked at before anything is asked for, and before a token is made for it.
     let known = Credentials::read(local.env)?;
     let endpoint = known.endpoint_like(&endpoint).cloned().unwrap_or(endpoint);
-    let (user, secret) = credential(local, args, &endpoint)?;
-    let signing_in = sign_in::sign_in(local.asking, &endpoint, &user, &secret, args.expires_days);
-    let signed_in = sign_in::run(async { signing_in.await.map_err(|why| refused(why, &user)) })?;
+    let signed_in = match evidence(local, args)? {
+        Some(evidence) => {
+            let mut showing = Showing::of_environment(local.env);
+            showing.trust = args.trust.clone().or(showing.trust);
+            showing.audience = args.audience.clone().or(showing.audience);
+            sign_in::run(identity::exchange(local.asking, &endpoint, &evidence, &showing, local.env))?
+        }
+        None => with_secret(local, args, &endpoint)?,
+    };
 
     let whose = Whose::Endpoint(endpoint.clone());
     let kept = sign_in::keep(&signed_in, &whose, args.keyring.as_deref(), local.env).and_then(|kept| {
@@ -114,6 +122,33 @@ pub(crate) fn login(local: &Local<'_>, args: &Login) -> Result<(), CliError> {
     local.printer.message(&format!("Signed in to {endpoint} as {}; the token is in {place}{end}", login.user))?;
     local.printer.note("`l0 registry login` lets docker and podman use this login");
     Ok(())
+}
+
+fn with_secret(local: &Local<'_>, args: &Login, endpoint: &str) -> Result<SignedIn, CliError> {
+    let (user, secret) = credential(local, args, endpoint)?;
+    let signing_in = sign_in::sign_in(local.asking, endpoint, &user, &secret, args.expires_days);
+    sign_in::run(async { signing_in.await.map_err(|why| refused(why, &user)) })
+}
+
+/// What is shown in place of a secret, where that is asked for.
+fn evidence(local: &Local<'_>, args: &Login) -> Result<Option<Evidence>, CliError> {
+    if args.oidc_token_stdin {
+        let token = prompt::line(local.input, "token of OpenID Connect", OIDC_EXAMPLE)?;
+        return Ok(Some(Evidence::Token(Secret::new(token.trim()))));
+    }
+    if args.aws {
+        return Ok(Some(Evidence::Aws));
+    }
+    if !args.ci {
+        return Ok(None);
+    }
+    let found = Evidence::of_environment(local.env)?;
+    found.map(Some).ok_or_else(|| {
+        CliError::usage("this is no pipeline that could show who it is")
+            .hint("GitHub's actions need `permissions: id-token: write`")
+            .hint("GitLab's jobs need `id_tokens: LAYER0_ID_TOKEN`")
+            .hint("on AWS, `--aws` or LAYER0_IDENTITY=aws signs with the role at hand")
+    })
 }
 
 /// What the login took the place of: its secret is taken out of its keyring, its token revoked, when it was ours. That

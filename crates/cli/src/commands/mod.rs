@@ -19,6 +19,7 @@ mod service;
 mod sweep;
 mod task;
 mod token;
+mod trust;
 mod user;
 mod verify;
 
@@ -45,6 +46,7 @@ pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
         Noun::Owner(verb) => owner::run(app, verb).await,
         Noun::Member(verb) => member::run(app, verb).await,
         Noun::Token(verb) => token::run(app, verb).await,
+        Noun::Trust(verb) => trust::run(app, verb).await,
         Noun::Account(verb) => account::run(app, verb).await,
         // These speak to no server and were run before a connection was looked for.
         Noun::Login(_) | Noun::Logout(_) | Noun::Registry(_) => Ok(()),

@@ -8,8 +8,9 @@ use crate::credential_helper::PROGRAM;
 use crate::credentials::{Credentials, Registry, is_at};
 use crate::engines::{self, Entry, Helper};
 use crate::error::{CliError, Exit};
+use crate::identity::Evidence;
 use crate::keyring::OURSELVES;
-use crate::settings::{ENV_TOKEN, authority_of, set};
+use crate::settings::{ENV_ENDPOINT, ENV_TOKEN, authority_of, set};
 
 pub(crate) fn run(local: &Local<'_>, verb: &Verb, executable: Option<&Path>) -> Result<(), CliError> {
     match verb {
@@ -28,7 +29,9 @@ fn login(local: &Local<'_>, host: Option<&str>, executable: Option<&Path>) -> Re
     // The helper must be there before anybody is told to ask it.
     let link = program(local, executable)?;
     let own = is_at(&endpoint, &host);
-    let signed_in = known.endpoint_like(&endpoint).is_some() || set(local.env, ENV_TOKEN).is_some();
+    // A pipeline signs in by itself when docker asks.
+    let pipeline = set(local.env, ENV_ENDPOINT).is_some() && Evidence::of_environment(local.env)?.is_some();
+    let signed_in = pipeline || known.endpoint_like(&endpoint).is_some() || set(local.env, ENV_TOKEN).is_some();
     if !own {
         Credentials::update(local.env, |known| {
             let login = known.registries.remove(&host).filter(|it| it.endpoint == endpoint);

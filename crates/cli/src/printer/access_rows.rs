@@ -1,6 +1,6 @@
 //! The tables of who may do what: users, owners, members, tokens, and the audit log.
 
-use layer0_api::types::{AuditEntry, Member, Owner, TagRule, TokenSummary, User, UserOwner, WhoAmI};
+use layer0_api::types::{AuditEntry, Member, Owner, TagRule, TokenSummary, Trust, User, UserOwner, WhoAmI};
 
 use super::rows::moment;
 use super::table::{Running, Table};
@@ -91,6 +91,30 @@ pub(crate) fn member_table(items: &[Member]) -> String {
     for item in items {
         let tags = item.tags.as_deref().unwrap_or(ALL);
         table.row([item.owner_name.as_str(), &item.user_name, &item.role, tags, &moment(&item.since)]);
+    }
+    table.text()
+}
+
+/// Trusts. Further conditions and scopes stand under the first one.
+pub(crate) fn trust_table(items: &[Trust]) -> String {
+    let mut table = Table::new(&["OWNER", "TRUST", "WHO", "MADE FOR", "MINUTES", "SCOPES"]);
+    for item in items {
+        let who = item.issuer.as_ref().or(item.aws.as_ref()).cloned().unwrap_or_default();
+        let mut scopes = item.scopes.iter();
+        table.row([
+            item.owner_name.as_str(),
+            &item.trust_name,
+            &who,
+            &item.audience,
+            &item.minutes.to_string(),
+            scopes.next().map_or("", String::as_str),
+        ]);
+        for claim in &item.claims {
+            table.below(2, claim);
+        }
+        for scope in scopes {
+            table.below(5, scope);
+        }
     }
     table.text()
 }

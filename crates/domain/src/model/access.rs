@@ -7,7 +7,7 @@ mod secret;
 
 use std::fmt;
 
-use super::id::TokenId;
+use super::id::{TokenId, TrustId};
 use super::name::Name;
 use super::owner::OwnerName;
 use super::time::Timestamp;
@@ -38,6 +38,8 @@ pub struct Token {
     pub expires: Option<Timestamp>,
     /// When it was last used, to the hour.
     pub last_used: Option<Timestamp>,
+    /// The trust that gave it, with which it ends; `None` for one that somebody made.
+    pub trust: Option<TrustId>,
 }
 
 /// Whose a token is.

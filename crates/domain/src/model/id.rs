@@ -92,6 +92,8 @@ ids! {
     OperationId,
     /// An access token (never the secret itself).
     TokenId,
+    /// A trust.
+    TrustId,
 }
 
 /// Letters and digits that can't be mistaken for one another when read aloud (no `i`, `l`, `o`, `u`).

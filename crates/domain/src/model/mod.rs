@@ -26,4 +26,5 @@ pub mod tag;
 pub mod task;
 pub mod task_definition;
 pub mod time;
+pub mod trust;
 pub mod user;

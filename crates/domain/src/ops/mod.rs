@@ -12,6 +12,7 @@ pub mod owner;
 pub mod service;
 pub mod task;
 pub mod token;
+pub mod trust;
 
 pub use error::OpsError;
 

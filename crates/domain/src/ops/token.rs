@@ -66,6 +66,7 @@ pub async fn token_create(ctx: &Ctx<'_>, new: NewToken) -> Result<(Token, Secret
             Expiry::Never => None,
         },
         last_used: None,
+        trust: None,
     };
     ctx.access.token_create(&token).await?;
     Ok((token, secret))
@@ -106,8 +107,13 @@ fn check(ctx: &Ctx<'_>, new: &NewToken) -> Result<(), OpsError> {
 /// Gives a token a new secret and as long a life again as it had; the old secret opens nothing from then on.
 ///
 /// # Errors
-/// `Access`.
+/// `Denied` for one that a trust gave: its end is the trust's to say; `Access`.
 pub async fn token_rotate(ctx: &Ctx<'_>, token: &Token) -> Result<(Token, Secret), OpsError> {
+    if token.trust.is_some() {
+        return Err(OpsError::denied(
+            "a token that a trust gave gets no other secret: whoever it is for asks for another token",
+        ));
+    }
     let secret = new_secret(ctx);
     let now = ctx.clock.now();
     let life = |end: Timestamp| i64::try_from(end.ms_since(token.created)).unwrap_or(i64::MAX);
@@ -131,7 +137,7 @@ pub fn worth_noting(token: &Token, now: Timestamp) -> bool {
     token.last_used.is_none_or(|last| now.ms_since(last) >= 60 * 60 * 1000)
 }
 
-fn new_secret(ctx: &Ctx<'_>) -> Secret {
+pub(super) fn new_secret(ctx: &Ctx<'_>) -> Secret {
     Secret::new(format!("{SECRET_PREFIX}{}", base32(&ctx.clock.random())))
 }
 

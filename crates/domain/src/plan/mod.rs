@@ -13,4 +13,5 @@ pub mod service;
 pub mod stop_reason;
 pub mod sweep;
 pub mod task;
+pub mod trust;
 pub mod verdict;

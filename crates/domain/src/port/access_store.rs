@@ -1,4 +1,4 @@
-//! The port `AccessStore`: users, owners, members, tokens, account grants and the audit log.
+//! The port `AccessStore`: users, owners, members, tokens, trusts, account grants and the audit log.
 
 use async_trait::async_trait;
 
@@ -11,6 +11,7 @@ use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::owner::{Member, Owner, OwnerName, TagRule};
 use crate::model::time::{Generation, Timestamp};
+use crate::model::trust::Trust;
 use crate::model::user::{User, UserChange};
 
 /// What went wrong, by what the caller can do about it.
@@ -19,7 +20,7 @@ pub enum AccessStoreError {
     /// The name is taken: choose another.
     #[error("{what} `{name}` exists already")]
     Exists {
-        /// A user or an owner.
+        /// A user, an owner or a trust.
         what: &'static str,
         /// Its name.
         name: String,
@@ -27,7 +28,7 @@ pub enum AccessStoreError {
     /// It isn't there (any more).
     #[error("{what} `{name}` does not exist")]
     Missing {
-        /// A user, an owner, a member, a token or a rule.
+        /// A user, an owner, a member, a token, a trust or a rule.
         what: &'static str,
         /// Its name.
         name: String,
@@ -96,7 +97,7 @@ pub struct OwnerChange {
     pub quota_bytes: Option<Option<u64>>,
 }
 
-/// Users, owners, members, tokens, account grants and the audit log.
+/// Users, owners, members, tokens, trusts, account grants and the audit log.
 ///
 /// Every method is one unit of work, durable when it has returned `Ok`. A read sees everything written before it began:
 /// whoever was shut out is shut out for every read that begins after the write returned.
@@ -144,7 +145,7 @@ pub trait AccessStore: Send + Sync {
     /// `Missing`.
     async fn owner_update(&self, name: &OwnerName, change: &OwnerChange) -> Result<OwnerUse, AccessStoreError>;
 
-    /// Takes an owner away, with its members and its robots' tokens.
+    /// Takes an owner away, with its members, its trusts and its robots' tokens.
     ///
     /// # Errors
     /// `Missing`; `OwnerInUse` while it has repositories, environments, deploys or account grants: of a grant that outlived its
@@ -186,10 +187,11 @@ pub trait AccessStore: Send + Sync {
     /// Keeps a token.
     ///
     /// # Errors
-    /// `Missing` (its user or owner).
+    /// `Missing` (its user or owner, or the trust that gave it).
     async fn token_create(&self, token: &Token) -> Result<(), AccessStoreError>;
 
-    /// The token with this hash, expired or not, with all that decides what it opens.
+    /// The token with this hash, expired or not, with all that decides what it opens. What a trust gave that is gone is not
+    /// there.
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError>;
 
     /// The token with this id, expired or not, with all that decides what it opens.
@@ -218,13 +220,31 @@ pub trait AccessStore: Send + Sync {
     /// `Missing`; `LastWayIn` when no admin could sign in any more.
     async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<Token, AccessStoreError>;
 
+    /// Forgets tokens that trusts gave and that ended before a moment; answers how many. Those that somebody made stay.
+    async fn token_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError>;
+
     /// Notes a token's use. May be lost in a crash.
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError>;
 
     /// How often something was written that may have shut somebody out: each `user_update`, `user_delete`, `owner_delete`,
-    /// `member_put`, `member_delete`, `token_rotate` and `token_delete` that came through, counted in the same unit of work.
+    /// `member_put`, `member_delete`, `token_rotate`, `token_delete` and `trust_delete` that came through, counted in the same unit of work.
     /// One small read, however much there is: for whoever has let somebody in and must learn that it may have ended.
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError>;
+
+    /// Keeps a trust.
+    ///
+    /// # Errors
+    /// `Exists` when its owner has one of the name; `Missing` (its owner).
+    async fn trust_create(&self, trust: &Trust) -> Result<(), AccessStoreError>;
+
+    /// All trusts by owner and name.
+    async fn trust_list(&self) -> Result<Vec<Trust>, AccessStoreError>;
+
+    /// Takes a trust away. The tokens that it gave open nothing from the moment this returns, and are in no list.
+    ///
+    /// # Errors
+    /// `Missing`.
+    async fn trust_delete(&self, owner: &OwnerName, name: &Name) -> Result<Trust, AccessStoreError>;
 
     /// All account grants, in their order.
     async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError>;

@@ -17,7 +17,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
 ];
 
 /// They read a secret from standard input and change files of docker and podman; no part of AWS is asked.
-const DEVELOPER: &str = "tests/e2e/developer.rs, with the real docker, skopeo and podman";
+const DEVELOPER: &str = "tests/e2e/developer.rs, with the real docker, skopeo and podman; tests/it/pipeline.rs and identity.rs, in pipelines";
 
 /// The nouns of the predecessor's line R, of which every flag is run as well.
 const LINE_R: [&str; 6] = ["admin", "deploy", "environment", "loadbalancer", "service", "task"];

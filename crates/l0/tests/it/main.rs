@@ -4,6 +4,7 @@ mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;
 mod main_path;
+mod pipeline;
 mod process;
 mod server_life;
 mod start;

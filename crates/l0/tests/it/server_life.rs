@@ -33,6 +33,27 @@ fn the_first_start_makes_a_token_and_shows_it_once() {
     assert_eq!(instance.log().matches(&token).count(), 1, "the token is printed at the first start only");
 }
 
+/// The predecessor logged the paths of requests, and revoked a token by a path that held it.
+#[test]
+fn defect_20_a_token_in_a_path_is_in_no_log() {
+    let instance = Instance::start(&["--engine", "fake", "--log", "debug"]);
+    let made = instance.one(&["token", "create", "laptop"]);
+    let token = made["token"].as_str().expect("a token");
+    let revoked = instance.api("DELETE", &format!("/token/{token}"), b"").expect("an answer");
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    let missing = instance.api("DELETE", &format!("/token/{token}"), b"").expect("an answer");
+    assert_eq!(missing.status, 404, "{missing:?}");
+    let log = instance.log();
+    assert!(log.contains("DELETE /token/{id} answered 200"), "{log}");
+    let audit = instance.api("GET", "/admin/audit?limit=100", b"").expect("an answer").body;
+    assert!(audit.contains("token_revoke"), "{audit}");
+    for (what, text) in [("the log", log), ("the audit log", audit), ("the answer", missing.body)] {
+        for part in [token, made["secret"].as_str().expect("a secret")] {
+            assert!(!text.contains(part), "{what}:\n{text}");
+        }
+    }
+}
+
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill() {
     let mut instance = Instance::start(&["--engine", "fake"]);

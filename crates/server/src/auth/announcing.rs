@@ -11,6 +11,7 @@ use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
 use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
     AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
@@ -160,12 +161,28 @@ impl AccessStore for Announcing {
         self.told(self.inner.token_delete(id, now).await)
     }
 
+    async fn token_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
+        self.inner.token_prune(before).await
+    }
+
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
         self.inner.token_touch(id, at).await
     }
 
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
         self.inner.shut_out_count().await
+    }
+
+    async fn trust_create(&self, trust: &Trust) -> Result<(), AccessStoreError> {
+        self.inner.trust_create(trust).await
+    }
+
+    async fn trust_list(&self) -> Result<Vec<Trust>, AccessStoreError> {
+        self.inner.trust_list().await
+    }
+
+    async fn trust_delete(&self, owner: &OwnerName, name: &Name) -> Result<Trust, AccessStoreError> {
+        self.told(self.inner.trust_delete(owner, name).await)
     }
 
     async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError> {

@@ -393,21 +393,33 @@ impl SignIn {
     async fn wrong(&self, name: &str, from: Option<IpAddr>) -> Verdict {
         let now = self.clock.now();
         if self.throttle.wrong(name, from, now) {
-            let record = AuditRecord {
-                at: now,
-                who: printable(name),
-                token: None,
-                from: from.map(|from| from.to_string()).unwrap_or_default(),
-                action: "sign_in".to_owned(),
-                target: String::new(),
-                status: 401,
-                environment: None,
-            };
-            if let Err(why) = self.access.audit_append(&record).await {
-                tracing::error!(error = %why, "a refused sign-in could not be written to the audit log");
-            }
+            self.refused("sign_in", name, from, now).await;
         }
         Verdict::Wrong
+    }
+
+    /// Counts what somebody from elsewhere showed and what opens nothing, and writes it down.
+    pub(crate) async fn exchange_refused(&self, who: &str, from: Option<IpAddr>) {
+        let now = self.clock.now();
+        if self.throttle.wrong_from(from, now) {
+            self.refused("token_exchange", who, from, now).await;
+        }
+    }
+
+    async fn refused(&self, action: &str, who: &str, from: Option<IpAddr>, now: Timestamp) {
+        let record = AuditRecord {
+            at: now,
+            who: printable(who),
+            token: None,
+            from: from.map(|from| from.to_string()).unwrap_or_default(),
+            action: action.to_owned(),
+            target: String::new(),
+            status: 401,
+            environment: None,
+        };
+        if let Err(why) = self.access.audit_append(&record).await {
+            tracing::error!(error = %why, "a refused sign-in could not be written to the audit log");
+        }
     }
 }
 

@@ -52,6 +52,11 @@ impl Trail {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Says who did something to what, where nobody had signed in before.
+    pub(crate) fn by(&self, caller: Caller, target: String) {
+        self.with(|note| (note.caller, note.target) = (Some(caller), target));
+    }
+
     /// What is known now.
     pub(crate) fn note(&self) -> Note {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

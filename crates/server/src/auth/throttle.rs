@@ -19,6 +19,10 @@ const NAME: Bucket = Bucket { brim: 10, drain_ms: 30_000 };
 /// So many wrong credentials from one address, then one every six seconds. Many people may sit behind one address.
 const ADDRESS: Bucket = Bucket { brim: 50, drain_ms: 6_000 };
 
+/// So many exchanges of what somebody from elsewhere shows from one address, then two a second. A farm of build machines may sit
+/// behind one address.
+const EXCHANGE: Bucket = Bucket { brim: 120, drain_ms: 500 };
+
 /// So many addresses and so many names are counted. Whoever has more addresses than this has a network of machines.
 const COUNTED_MAX: usize = 20_000;
 
@@ -41,6 +45,7 @@ struct Level {
 pub(crate) struct Throttle {
     names: Mutex<HashMap<String, Level>>,
     addresses: Mutex<HashMap<IpAddr, Level>>,
+    exchanges: Mutex<HashMap<IpAddr, Level>>,
 }
 
 impl Throttle {
@@ -55,7 +60,21 @@ impl Throttle {
     /// line by line.
     pub(crate) fn wrong(&self, name: &str, from: Option<IpAddr>, now: Timestamp) -> bool {
         count(&self.names, NAME, short(name), now);
+        self.wrong_from(from, now)
+    }
+
+    /// As [`wrong`](Self::wrong), for what was shown under no name.
+    pub(crate) fn wrong_from(&self, from: Option<IpAddr>, now: Timestamp) -> bool {
         from.is_none_or(|from| count(&self.addresses, ADDRESS, network(from), now))
+    }
+
+    /// Counts an exchange; answers how many seconds to wait before it when there were too many, or too many wrong ones.
+    pub(crate) fn exchange(&self, from: Option<IpAddr>, now: Timestamp) -> Option<u64> {
+        let from = network(from?);
+        if let Some(after_s) = wait(&self.addresses, ADDRESS, &from, now) {
+            return Some(after_s);
+        }
+        if count(&self.exchanges, EXCHANGE, from, now) { None } else { wait(&self.exchanges, EXCHANGE, &from, now) }
     }
 }
 
@@ -145,6 +164,23 @@ mod tests {
         assert_eq!(throttle.wait_s("new", from("2001:db8::ffff"), now), Some(6), "the same network");
         assert_eq!(throttle.wait_s("new", from("2001:db8:0:1::1"), now), None, "another one");
         assert_eq!(throttle.wait_s("new", None, now), None);
+    }
+
+    #[test]
+    fn exchanges_of_an_address_are_bounded_and_wrong_ones_more_so() {
+        let throttle = Throttle::default();
+        let now = Timestamp(0);
+        for number in 0..120 {
+            assert_eq!(throttle.exchange(from("10.0.0.1"), now), None, "{number}");
+        }
+        assert_eq!(throttle.exchange(from("10.0.0.1"), now), Some(1));
+        assert_eq!(throttle.exchange(from("10.0.0.2"), now), None, "another one");
+        assert_eq!(throttle.exchange(from("10.0.0.1"), now.plus_ms(500)), None);
+        for _ in 0..50 {
+            assert!(throttle.wrong_from(from("10.0.0.3"), now));
+        }
+        assert_eq!(throttle.exchange(from("10.0.0.3"), now), Some(6));
+        assert_eq!(throttle.exchange(None, now), None);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(crate) struct AwsConfig {
     pub(crate) region: Option<String>,
     /// What stands in for all of AWS, for emulators.
     pub(crate) endpoint_url: Option<String>,
+    /// What stands in for AWS's Security Token Service, for emulators.
+    pub(crate) sts: Option<String>,
     /// The DynamoDB table that keeps the state; `None` for the data directory.
     pub(crate) table: Option<String>,
     /// The VPC.
@@ -28,7 +30,7 @@ pub(crate) struct AwsConfig {
 impl AwsConfig {
     pub(super) fn load(find: &dyn Fn(&str, &[&str]) -> Option<Given>) -> Result<Self, ConfigError> {
         let text = |key: &str, variable: &str| find(key, &[variable]).map(|given| given.text);
-        Ok(Self {
+        let mut aws = Self {
             region: find("aws_region", &["LAYER0_AWS_REGION"]).map(|given| given.text),
             endpoint_url: match find("endpoint_url", &["LAYER0_ENDPOINT_URL"]) {
                 Some(given) if !given.text.starts_with("http://") && !given.text.starts_with("https://") => {
@@ -59,8 +61,13 @@ impl AwsConfig {
                 Some(given) => given.boolean()?,
                 None => false,
             },
+            sts: None,
             rate: find("aws_rate", &["LAYER0_AWS_RATE"]).map(|given| rate(&given)).transpose()?,
-        })
+        };
+        // As the SDK's clients read it, which the rest of AWS is called with.
+        let of_sts = || find("", &["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]).map(|given| given.text);
+        aws.sts = aws.endpoint_url.clone().or_else(of_sts);
+        Ok(aws)
     }
 
     /// What is missing for the engine `ecs`.

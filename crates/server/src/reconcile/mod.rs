@@ -167,6 +167,7 @@ async fn uploads(app: App) {
     while !app.stop.asked() {
         sweep::registry(&app).await;
         sweep::audit(&app).await;
+        sweep::tokens(&app).await;
         tokio::select! {
             () = tokio::time::sleep(UPLOADS) => {}
             () = app.stop.wait() => {}

@@ -209,6 +209,15 @@ pub(crate) async fn by_itself(app: &App, logged: &Arc<Logged>) {
     }
 }
 
+/// Forgets the tokens that trusts gave and that have ended.
+pub(crate) async fn tokens(app: &App) {
+    match app.access.token_prune(app.clock.now()).await {
+        Ok(0) => {}
+        Ok(tokens) => info!(token.count = tokens, "forgot {tokens} tokens of trusts that had ended"),
+        Err(why) => warn!(error = %why, "tokens of trusts that have ended could not be forgotten"),
+    }
+}
+
 /// Forgets what stands in the audit log for longer than it is kept.
 pub(crate) async fn audit(app: &App) {
     match app.access.audit_prune(app.clock.now().plus_ms(-KEPT_MS)).await {

@@ -122,7 +122,7 @@ async fn create(
 }
 
 /// A token with its secret, for the only time.
-fn shown(token: &Token, secret: &Secret) -> wire::CreateTokenResponse {
+pub(super) fn shown(token: &Token, secret: &Secret) -> wire::CreateTokenResponse {
     let wire::TokenSummary { owner, scopes, .. } = write::token(token);
     wire::CreateTokenResponse {
         token: basic(&token.sign_in_name(), secret),

@@ -15,7 +15,8 @@ use crate::teams::{CALLERS, Teams};
 /// An operation; what a reader, a writer and a maintainer of the owner, the maintainer of another owner, and an admin get
 /// (2: it is done, +: let in, and then refused for another reason, 3: 403, 4: 404, as if it were not there); its path behind the method, and its body.
 ///
-/// Whoever has no credential, or one that has expired or was revoked, gets 401, but for what is open to everyone (`open`).
+/// Whoever has no credential, or one that has expired or was revoked, gets 401, but for what is open to everyone (`open`). What
+/// looks at nothing but what is shown (`shown`) refuses everybody alike.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 const DEPLOY: &str = r#"{"deploy_name": "web", "deploy_file": "eyJjb250YWluZXJEZWZpbml0aW9ucyI6W3sibmFtZSI6ImFwcCIsImltYWdlIjoieCIsIm1lbW9yeSI6NjR9XX0="}"#;
@@ -25,6 +26,8 @@ const SERVICE: &str =
 const TASK: &str = r#"{"task_name": "job2", "environment_id": "{environment}", "deploy_id": "{deploy}"}"#;
 const TAG: &str = r#"{"entity_id": "{environment}", "entity_type": "environment", "key": "k", "value": "v"}"#;
 const ENVIRONMENT: &str = r#"{"environment_name": "new", "operating_system": "linux", "owner_name": "team"}"#;
+
+const TRUST: &str = r#"{"trust_name": "new", "issuer": "https://gitlab.com", "claims": ["project_path=group/app"], "audience": "https://l0.example.com", "scopes": ["pull:team/*"]}"#;
 
 /// Every operation. A new one has to be put here by whoever makes it.
 const OPERATIONS: &[Row] = &[
@@ -110,6 +113,11 @@ const OPERATIONS: &[Row] = &[
     ("owner_get", "22242", "/owner/team", ""),
     ("owner_update", "33342", "/owner/team", r#"{"quota_bytes": 1000000}"#),
     ("owner_delete", "44432", "/owner/other", ""),
+    ("trust_list", "33242", "/owner/team/trust", ""),
+    ("trust_create", "33242", "/owner/team/trust", TRUST),
+    ("trust_delete", "33242", "/owner/team/trust/ci", ""),
+    // What is shown decides, whoever signed in.
+    ("token_exchange", "shown", "/token/exchange", r#"{"oidc_token": "a.b.c"}"#),
     ("tag_rule_add", "33242", "/owner/team/immutable", r#"{"tags": "v*"}"#),
     ("tag_rule_remove", "33242", "/owner/team/immutable?tags=fixed-*", ""),
     ("member_list", "22242", "/owner/team/member", ""),
@@ -163,6 +171,12 @@ async fn row_holds(row: &Row, method: &Method) {
     if expected == "open" {
         for caller in ["anonymous", "expired", "revoked", "reader", "admin"] {
             assert_eq!(ask(caller).await.status, 200, "{id} as {caller}");
+        }
+        return;
+    }
+    if expected == "shown" {
+        for caller in ["anonymous", "expired", "reader", "admin"] {
+            assert_eq!(ask(caller).await.error(401).error_code, "Unauthorized", "{id} as {caller}");
         }
         return;
     }

@@ -90,6 +90,9 @@ impl Teams {
         let task = done(&client, task).await;
         let robot = json!({"name": "ci", "owner": "team", "scopes": ["pull:team/*"]});
         let robot = raw.post("/token", &robot).await.expect(201).json();
+        let trust = json!({"trust_name": "ci", "issuer": "https://gitlab.com", "claims": ["project_path=group/ci"],
+            "audience": "https://l0.example.com", "scopes": ["pull:team/*"]});
+        raw.post("/owner/team/trust", &trust).await.expect(201);
         raw.post("/owner/team/immutable", &json!({"tags": "fixed-*"})).await.expect(201);
         raw.post("/user", &json!({"user_name": "guest"})).await.expect(201);
         let tag = json!({"entity_id": environment, "entity_type": "environment", "key": "k", "value": "v"});

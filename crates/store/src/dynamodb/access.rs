@@ -9,6 +9,7 @@ use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
 use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
     AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
@@ -113,12 +114,28 @@ impl AccessStore for DynamoStore {
         self.table.unit(|| self.table.token_delete_step(id, now)).await
     }
 
+    async fn token_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
+        Ok(self.table.tokens_prune(before).await?)
+    }
+
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
         self.table.unit(|| self.table.token_touch_step(id, at)).await
     }
 
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
         Ok(self.table.shut_outs().await?)
+    }
+
+    async fn trust_create(&self, trust: &Trust) -> Result<(), AccessStoreError> {
+        self.table.unit(|| self.table.trust_create_step(trust)).await
+    }
+
+    async fn trust_list(&self) -> Result<Vec<Trust>, AccessStoreError> {
+        Ok(self.table.trusts().await?)
+    }
+
+    async fn trust_delete(&self, owner: &OwnerName, name: &Name) -> Result<Trust, AccessStoreError> {
+        self.table.unit(|| self.table.trust_delete_step(owner, name)).await
     }
 
     async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError> {

@@ -16,7 +16,7 @@ use super::action::Action;
 use super::fault::Fault;
 use super::item::{Item, Key, parsed};
 use super::table::{Query, Step, Table};
-use super::{member, owned, token, user};
+use super::{member, owned, token, trust, user};
 
 const NOTES: &str = "gone";
 
@@ -130,6 +130,8 @@ impl Table {
                 actions.extend(token::keys(&token::read(thing)?).map(Action::delete));
             } else if member::is_one(thing) {
                 actions.extend(member::keys(&member::read(thing)?).map(Action::delete));
+            } else if trust::is_one(thing) {
+                actions.extend(trust::keys(thing)?.map(Action::delete));
             } else {
                 actions.push(Action::delete(thing.key()?));
             }

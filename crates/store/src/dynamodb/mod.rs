@@ -46,6 +46,7 @@ mod store;
 mod table;
 mod tag;
 mod token;
+mod trust;
 mod user;
 
 pub use ensure::TableError;

@@ -2,7 +2,7 @@
 //! together.
 
 use layer0_domain::model::access::{Scope, Subject, Token};
-use layer0_domain::model::id::TokenId;
+use layer0_domain::model::id::{TokenId, TrustId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::time::Timestamp;
@@ -13,13 +13,13 @@ use super::fault::Fault;
 use super::item::{Item, Key, from_json, hex, parsed, to_json};
 use super::table::{Query, Step, Table};
 use super::user::{self, Way};
-use super::{owned, owner, shut_out};
+use super::{owned, owner, shut_out, trust};
 
 /// What an error calls a token.
 const WHAT: &str = "token";
 
 /// Where tokens are by id.
-const ALL: &str = "token";
+pub(super) const ALL: &str = "token";
 
 /// What the sort key of a token begins with where it lies with its user or owner.
 pub(super) const OF_SUBJECT: &str = "token#";
@@ -80,7 +80,8 @@ fn item_of(token: &Token) -> Result<Item, Fault> {
         .with_bytes("hash", &token.hash)
         .with_number("created", token.created.0)
         .with_number_if("ends", token.expires.map(|at| at.0))
-        .with_number_if("last_used", token.last_used.map(|at| at.0)))
+        .with_number_if("last_used", token.last_used.map(|at| at.0))
+        .with_text_if("trust", token.trust.as_ref().map(TrustId::as_str)))
 }
 
 pub(super) fn read(item: &Item) -> Result<Token, Fault> {
@@ -98,6 +99,7 @@ pub(super) fn read(item: &Item) -> Result<Token, Fault> {
         created: item.time("created")?,
         expires: item.time_if("ends")?,
         last_used: item.time_if("last_used")?,
+        trust: item.text_if("trust")?.map(|id| parsed("token trust", TrustId::parse(id))).transpose()?,
     })
 }
 
@@ -118,19 +120,24 @@ impl Table {
                 Subject::Owner(name) => owner::missing(name),
             });
         }
+        let of_trust = trust::of_token(token);
+        if let Some((id, place)) = &of_trust
+            && !trust::is(self.get(place).await?.as_ref(), id)
+        {
+            return Err(trust::missing(id));
+        }
         if seen.contains_key(&id) || seen.contains_key(&hash) {
             return Err(Fault::Twice { what: WHAT }.into());
         }
         let item = item_of(token)?;
-        Ok(Step::Write(
-            vec![
-                Action::check(whose, owned::STAYS),
-                Action::put(item.clone()).only_if(ABSENT),
-                Action::put(item.clone().moved(&hash)).only_if(ABSENT),
-                Action::put(item.moved(&subject)),
-            ],
-            (),
-        ))
+        let mut actions = vec![
+            Action::check(whose, owned::STAYS),
+            Action::put(item.clone()).only_if(ABSENT),
+            Action::put(item.clone().moved(&hash)).only_if(ABSENT),
+            Action::put(item.moved(&subject)),
+        ];
+        actions.extend(of_trust.map(|(id, place)| trust::check(id, place)));
+        Ok(Step::Write(actions, ()))
     }
 
     pub(super) async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, Fault> {
@@ -145,6 +152,9 @@ impl Table {
     async fn with_access(&self, item: Option<Item>) -> Result<Option<TokenAccess>, Fault> {
         let Some(item) = item else { return Ok(None) };
         let token = read(&item)?;
+        if !self.trust_stands(&token).await? {
+            return Ok(None);
+        }
         match &token.subject {
             Subject::User(name) => Ok(self.user(name).await?.map(|user| TokenAccess { token, user: Some(user) })),
             Subject::Owner(name) => Ok(self.owner_is_there(name).await?.then_some(TokenAccess { token, user: None })),
@@ -155,6 +165,7 @@ impl Table {
         let (items, gone) = tokio::try_join!(self.query(Query::of(ALL)), self.gone())?;
         let mut tokens = items.iter().map(read).collect::<Result<Vec<_>, Fault>>()?;
         tokens.retain(|token| !gone.has(&token.subject));
+        self.without_trustless(&mut tokens).await?;
         tokens.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         Ok(tokens)
     }
@@ -164,7 +175,8 @@ impl Table {
         let item = self.get(&id_key(id)).await?.ok_or_else(|| missing(id))?;
         let token = read(&item)?;
         let whose = self.get(&whose(&token.subject)).await?;
-        if owned::is_there(whose.as_ref()) { Ok(token) } else { Err(missing(id)) }
+        let lives = owned::is_there(whose.as_ref()) && self.trust_stands(&token).await?;
+        if lives { Ok(token) } else { Err(missing(id)) }
     }
 
     pub(super) async fn token_rotate_step(

@@ -9,6 +9,7 @@ use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
 use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
     AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
@@ -16,7 +17,7 @@ use layer0_domain::port::access_store::{
 use rusqlite::Connection;
 
 use super::fault::AccessWork;
-use super::{SqliteStore, audit, grant, member, owner, shut_out, token, user};
+use super::{SqliteStore, audit, grant, member, owner, shut_out, token, trust, user};
 
 #[async_trait]
 impl AccessStore for SqliteStore {
@@ -133,6 +134,10 @@ impl AccessStore for SqliteStore {
         self.shut_out(move |db| token::delete_tx(db, &id, now)).await
     }
 
+    async fn token_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
+        self.write(move |db| token::prune_tx(db, before)).await
+    }
+
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
         let id = id.clone();
         self.write(move |db| token::touch_tx(db, &id, at)).await
@@ -140,6 +145,20 @@ impl AccessStore for SqliteStore {
 
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
         self.read(shut_out::count_tx).await
+    }
+
+    async fn trust_create(&self, trust: &Trust) -> Result<(), AccessStoreError> {
+        let trust = trust.clone();
+        self.write(move |db| trust::create_tx(db, &trust)).await
+    }
+
+    async fn trust_list(&self) -> Result<Vec<Trust>, AccessStoreError> {
+        self.read(trust::list_tx).await
+    }
+
+    async fn trust_delete(&self, owner: &OwnerName, name: &Name) -> Result<Trust, AccessStoreError> {
+        let (owner, name) = (owner.clone(), name.clone());
+        self.shut_out(move |db| trust::delete_tx(db, &owner, &name)).await
     }
 
     async fn grant_list(&self) -> Result<Vec<KeptGrant>, AccessStoreError> {

@@ -35,6 +35,7 @@ mod shut_out;
 mod store;
 mod tag;
 mod token;
+mod trust;
 mod user;
 mod writer;
 

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_audit_environment.sql"),
     include_str!("migrations/0007_account_grant.sql"),
     include_str!("migrations/0008_public_repository.sql"),
+    include_str!("migrations/0009_trust.sql"),
 ];
 
 /// The schema that this program works with.

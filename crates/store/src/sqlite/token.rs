@@ -1,7 +1,7 @@
 //! Access tokens, found by the hash of their secret.
 
 use layer0_domain::model::access::{Scope, Subject, Token};
-use layer0_domain::model::id::TokenId;
+use layer0_domain::model::id::{TokenId, TrustId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::time::Timestamp;
@@ -10,15 +10,15 @@ use rusqlite::{Connection, Row, params};
 
 use super::convert::{from_json, parsed, timestamp, to_json};
 use super::fault::{AccessWork, Fault};
-use super::{owner, user};
+use super::{owner, trust, user};
 
 /// What an error calls a token.
 const WHAT: &str = "token";
 
 pub(super) const BY_HASH: &str =
-    "SELECT id, hash, name, user, owner, scopes, created, expires, last_used FROM token WHERE hash = ?1";
+    "SELECT id, hash, name, user, owner, scopes, created, expires, last_used, trust FROM token WHERE hash = ?1";
 pub(super) const BY_ID: &str =
-    "SELECT id, hash, name, user, owner, scopes, created, expires, last_used FROM token WHERE id = ?1";
+    "SELECT id, hash, name, user, owner, scopes, created, expires, last_used, trust FROM token WHERE id = ?1";
 
 fn missing(id: &TokenId) -> AccessStoreError {
     AccessStoreError::Missing { what: WHAT, name: id.to_string() }
@@ -37,9 +37,12 @@ pub(super) fn create_tx(db: &Connection, token: &Token) -> AccessWork<()> {
             (None, Some(name.as_str()))
         }
     };
+    if let Some(id) = &token.trust {
+        trust::demand(db, id)?;
+    }
     let scopes = token.scopes.as_ref().map(|scopes| to_json("token scopes", scopes)).transpose()?;
-    let sql = "INSERT INTO token (id, hash, name, user, owner, scopes, created, expires, last_used) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO token (id, hash, name, user, owner, scopes, created, expires, last_used, trust) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     db.prepare_cached(sql)?.execute(params![
         token.id.as_str(),
         token.hash,
@@ -50,6 +53,7 @@ pub(super) fn create_tx(db: &Connection, token: &Token) -> AccessWork<()> {
         token.created.0,
         token.expires.map(|at| at.0),
         token.last_used.map(|at| at.0),
+        token.trust.as_ref().map(TrustId::as_str),
     ])?;
     Ok(())
 }
@@ -86,7 +90,7 @@ fn with_access(db: &Connection, token: Option<Token>) -> AccessWork<Option<Token
 }
 
 pub(super) fn list_tx(db: &Connection) -> AccessWork<Vec<Token>> {
-    let sql = "SELECT id, hash, name, user, owner, scopes, created, expires, last_used FROM token \
+    let sql = "SELECT id, hash, name, user, owner, scopes, created, expires, last_used, trust FROM token \
                ORDER BY created, sequence";
     let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query([])?;
@@ -122,6 +126,11 @@ pub(super) fn delete_tx(db: &Connection, id: &TokenId, now: Timestamp) -> Access
     Ok(token)
 }
 
+pub(super) fn prune_tx(db: &Connection, before: Timestamp) -> AccessWork<u64> {
+    let gone = db.prepare_cached("DELETE FROM token WHERE trust IS NOT NULL AND expires < ?1")?.execute([before.0])?;
+    Ok(gone as u64)
+}
+
 /// A token that is gone is passed over; an older use does not replace a newer one.
 pub(super) fn touch_tx(db: &Connection, id: &TokenId, at: Timestamp) -> AccessWork<()> {
     let sql = "UPDATE token SET last_used = ?2 WHERE id = ?1 AND (last_used IS NULL OR last_used < ?2)";
@@ -136,7 +145,7 @@ fn read(row: &Row<'_>) -> Result<Token, Fault> {
         (None, Some(owner)) => Subject::Owner(parsed("token owner", OwnerName::parse(&owner))?),
         _ => return Err(Fault::Unreadable { what: "token subject" }),
     };
-    let scopes: Option<String> = row.get(5)?;
+    let (scopes, trust): (Option<String>, Option<String>) = (row.get(5)?, row.get(9)?);
     Ok(Token {
         id: parsed("token id", TokenId::parse(&row.get::<_, String>(0)?))?,
         hash: row.get(1)?,
@@ -146,5 +155,6 @@ fn read(row: &Row<'_>) -> Result<Token, Fault> {
         created: Timestamp(row.get(6)?),
         expires: timestamp(row.get(7)?),
         last_used: timestamp(row.get(8)?),
+        trust: trust.map(|id| parsed("token trust", TrustId::parse(&id))).transpose()?,
     })
 }

@@ -18,12 +18,14 @@ mod grants;
 mod owners;
 pub mod sample;
 mod tokens;
+mod trusts;
 mod users;
 
 pub use audit::*;
 pub use grants::*;
 pub use owners::*;
 pub use tokens::*;
+pub use trusts::*;
 pub use users::*;
 
 /// The two ports on one store.
@@ -70,6 +72,10 @@ pub const ALL: &[Behaviour] = behaviours![
     a_token_needs_its_subject,
     a_rotated_token_opens_with_its_new_secret_only,
     whoever_may_be_shut_out_is_counted,
+    a_trust_is_made_once_and_read_as_it_was_made,
+    a_trusts_tokens_end_with_it,
+    an_owner_takes_its_trusts_along,
+    what_trusts_gave_is_forgotten_after_its_end,
     grants_are_kept_in_order_with_what_became_of_them,
     a_grant_is_written_only_over_the_one_that_was_read,
     a_grant_needs_the_owner_it_is_about,

@@ -2,10 +2,11 @@
 
 use layer0_domain::model::access::{Scope, Subject, Token};
 use layer0_domain::model::glob::Glob;
-use layer0_domain::model::id::TokenId;
+use layer0_domain::model::id::{TokenId, TrustId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, Role};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::trust::{Audience, ClaimPattern, Evidence, Issuer, Trust};
 use layer0_domain::model::user::{PasswordHash, User};
 use layer0_domain::port::access_store::AccessStore;
 
@@ -68,6 +69,7 @@ pub fn token(word: &str, user: &str, byte: u8) -> Token {
         created: AT,
         expires: None,
         last_used: None,
+        trust: None,
     }
 }
 
@@ -76,6 +78,32 @@ pub fn token(word: &str, user: &str, byte: u8) -> Token {
 pub fn robot(word: &str, owner: &str, byte: u8) -> Token {
     let scope = Scope::parse(&format!("pull,push:{owner}/*:v*")).expect(LEGAL);
     Token { subject: Subject::Owner(owner_name(owner)), scopes: Some(vec![scope]), ..token(word, "nobody", byte) }
+}
+
+/// A trust of GitHub's.
+#[must_use]
+pub fn trust(word: &str, owner: &str) -> Trust {
+    Trust {
+        id: TrustId::parse(&format!("{owner}-{word}")).expect(LEGAL),
+        owner: owner_name(owner),
+        name: name(word),
+        evidence: Evidence::Oidc {
+            issuer: Issuer::parse("https://token.actions.githubusercontent.com").expect(LEGAL),
+            claims: vec![ClaimPattern::parse("repository=octo/app").expect(LEGAL)],
+        },
+        audience: Audience::parse("https://l0.example.com").expect(LEGAL),
+        scopes: vec![Scope::parse(&format!("pull,push:{owner}/*")).expect(LEGAL)],
+        minutes: 60,
+        created: AT,
+        by: "root".to_owned(),
+    }
+}
+
+/// A token that a trust gave.
+#[must_use]
+pub fn trusted(word: &str, trust: &Trust, byte: u8) -> Token {
+    let given = robot(word, trust.owner.as_str(), byte);
+    Token { name: trust.name.clone(), trust: Some(trust.id.clone()), ..given }
 }
 
 /// Makes an admin who has no password.

@@ -111,9 +111,9 @@ async fn a_blob_is_mounted_where_ecr_mounts_and_uploaded_where_it_does_not() {
     stage.client.head(&format!("/v2/team/app/blobs/{digest}")).await.expect(200);
 }
 
-/// Defect 16 of the predecessor: one proxy for all, whose answers had the host of whoever asked last, and always a location.
+/// The predecessor had one proxy for all, whose answers had the host of whoever asked last, and always a location.
 #[tokio::test]
-async fn each_client_is_answered_for_its_own_host() {
+async fn defect_16_each_client_is_answered_for_its_own_host() {
     let stage = Stage::with(Otherwise { is_guarded: true, trusted_proxy: true, ..Otherwise::default() }).await;
     stage.ecr.repository("team/app").await;
     const GOOD: (&str, &str) = ("authorization", "Basic Y2k6Y29ycmVjdC1ob3JzZQ==");

@@ -1,10 +1,15 @@
 //! Repositories as the API makes, lists and deletes them, and what a deploy learns of their images.
 
-use layer0_domain::model::image::ImageRef;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::model::registry::{ManifestRef, Visibility};
+use layer0_domain::port::BoxError;
 use layer0_domain::port::image_source::{ImageSource, SourceAnswer};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
-use layer0_registry::ecr::EcrSettings;
+use layer0_registry::ecr::{EcrSettings, Furnish};
 
 use super::fake::HOST_NAME;
 use super::stage::{Otherwise, Stage};
@@ -28,6 +33,32 @@ async fn a_repository_is_made_once_and_found_when_made_again() {
     assert!(matches!(&refused, RegistryStoreError::Refused { why } if why.contains("l0/team/theirs")), "{refused}");
     let public = stage.registry.repository_create(name("team/open"), Visibility::Public).await.unwrap_err();
     assert!(matches!(public, RegistryStoreError::Refused { .. }), "{public}");
+}
+
+/// Fails the first time.
+#[derive(Default)]
+struct SecondTime(AtomicUsize);
+
+#[async_trait]
+impl Furnish for SecondTime {
+    async fn furnish(&self, _: &RepositoryName, _: &str) -> Result<(), BoxError> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Err("no policy can be written".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The predecessor made the repository, failed at its policy, and then said that there is one already.
+#[tokio::test]
+async fn defect_06_a_create_that_failed_half_way_is_gone_on_with() {
+    let policy = Arc::new(SecondTime::default());
+    let stage = Stage::with(Otherwise { furnish: Some(policy.clone()), ..Otherwise::default() }).await;
+    let create = || stage.registry.repository_create(name("team/app"), Visibility::Private);
+    let failed = create().await.unwrap_err();
+    assert!(matches!(failed, RegistryStoreError::Failed { .. }), "{failed}");
+    assert_eq!(create().await.unwrap().name, name("team/app"));
+    assert_eq!(policy.0.load(Ordering::SeqCst), 2, "the policy is seen to again");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use layer0_domain::port::clock::Clock;
-use layer0_registry::ecr::{Ecr, EcrSettings, TagRules};
+use layer0_registry::ecr::{Ecr, EcrSettings, Furnish, TagRules};
 use layer0_registry::{Challenge, Gate, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
 use tokio::task::JoinHandle;
@@ -37,6 +37,8 @@ pub(crate) struct Otherwise {
     pub(crate) trusted_proxy: bool,
     /// The owners' rules of immutable tags.
     pub(crate) tag_rules: Option<Arc<dyn TagRules>>,
+    /// What gives new repositories their policy.
+    pub(crate) furnish: Option<Arc<dyn Furnish>>,
     /// Names and passwords are asked for.
     pub(crate) is_guarded: bool,
 }
@@ -58,6 +60,10 @@ impl Stage {
         let behind = Ecr::connect(&sdk(ecr.address), settings, Arc::clone(&clock)).await.unwrap();
         let behind = match otherwise.tag_rules {
             Some(rules) => behind.ruled_by(rules),
+            None => behind,
+        };
+        let behind = match otherwise.furnish {
+            Some(furnish) => behind.furnished_by(furnish),
             None => behind,
         };
         let directory = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use crate::client::noise;
 const OLD_MS: i64 = 60_000;
 
 #[tokio::test]
-async fn fifty_requests_share_one_token() {
+async fn defect_17_fifty_requests_after_the_tokens_end_share_a_new_one() {
     let stage = Stage::start().await;
     stage.client.push_image("team/app", "1", "layer").await;
     stage.ecr.clock.advance_ms(13 * 60 * 60 * 1000);
