@@ -7,6 +7,8 @@ pub mod aws;
 pub mod clock;
 pub mod corpus;
 pub mod engine_suite;
+pub mod pulls;
+pub mod registry_policy_suite;
 pub mod registry_store_suite;
 pub mod repository_policies_suite;
 pub mod sample;

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod engine;
 pub mod image_source;
 pub mod pull;
+pub mod registry_policy;
 pub mod registry_store;
 pub mod repository_policies;
 pub mod store;
