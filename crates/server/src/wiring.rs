@@ -6,14 +6,14 @@ use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
 use layer0_domain::model::backing::BackingPlace;
 #[cfg(feature = "aws")]
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::image_map::{ImageMap, MapRule};
+use layer0_domain::model::image_map::{EcrHost, ImageMap, MapRule};
 use layer0_domain::model::name::Name;
 #[cfg(feature = "aws")]
 use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::RegistryAddresses;
 use layer0_domain::ops::token::{Expiry, NewToken, token_create};
-use layer0_domain::plan::grants::Signature;
+use layer0_domain::plan::grants::{RegistryNames, Signature};
 #[cfg(feature = "aws")]
 use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
@@ -81,7 +81,7 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let mut stores = aws.stores(config, store(data_dir)?).await?.with_policies(policies(config, &aws)?);
+    let mut stores = aws.stores(config, store(data_dir)?).await?.with_policies(policies(config, &aws).await?);
     if let Some(ecr) = &config.ecr {
         stores.backing = Some(aws.backing(ecr, &clock).await?);
     }
@@ -219,9 +219,11 @@ pub(crate) async fn app_with(
     let nudge = Nudge::new();
     let grants = Grants {
         keeper: policies.map(|place| {
-            let signature = Signature::new(&instance_id, &place.region);
-            Arc::new(Keeper::new(place, signature, access.clone(), clock.clone(), nudge.clone()))
+            let signature = Signature::new(&instance_id, &place.names.host().region);
+            let stores = (entities.clone(), access.clone());
+            Arc::new(Keeper::new(place, signature, stores, clock.clone(), nudge.clone()))
         }),
+        strategy: config.grants.strategy,
         every: config.grants.every,
         mending: match config.grants.kept {
             GrantsKept::ReportOnly => Mending::ReportOnly,
@@ -343,16 +345,16 @@ impl Aws {
     }
 
     /// The policies of the account's own registry.
-    fn policies(&self, config: &Config) -> Result<PolicyPlace, WiringError> {
+    async fn policies(&self, config: &Config) -> Result<PolicyPlace, WiringError> {
         let connection = self.connection()?;
         let client = EcrClient::new(&connection.sdk);
         let prefix = config.ecr.as_ref().map_or("", |ecr| ecr.prefix.as_str());
         let policies = EcrPolicies::new(client, prefix).map_err(cant("the policies in ECR can't be kept"))?;
-        Ok(PolicyPlace {
-            policies: Arc::new(policies),
-            region: connection.region.clone(),
-            rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
-        })
+        let account = connection.account().await.map_err(cant("the policies in ECR can't be kept"))?;
+        let host = EcrHost { account, region: connection.region.clone() };
+        let names = RegistryNames::new(host, prefix).map_err(cant("the policies in ECR can't be kept"))?;
+        let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
+        Ok(PolicyPlace::new(Arc::new(policies), names, rates))
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
@@ -382,7 +384,7 @@ impl Aws {
         Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
     }
 
-    fn policies(&self, _config: &Config) -> Result<PolicyPlace, WiringError> {
+    async fn policies(&self, _config: &Config) -> Result<PolicyPlace, WiringError> {
         Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
     }
 
@@ -391,17 +393,22 @@ impl Aws {
     }
 }
 
+/// The registry that the fake's policies are of.
+pub(crate) fn demo_names() -> RegistryNames {
+    let host = EcrHost { account: "123456789012".to_owned(), region: "us-east-1".to_owned() };
+    RegistryNames::new(host, "").expect("no prefix is one")
+}
+
 /// The policies that account grants are written into; `None` where the configuration asks for no grants.
-fn policies(config: &Config, aws: &Aws) -> Result<Option<PolicyPlace>, WiringError> {
+async fn policies(config: &Config, aws: &Aws) -> Result<Option<PolicyPlace>, WiringError> {
     match (config.grants.kept, config.engine) {
         (GrantsKept::Off, _) => Ok(None),
-        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Fake) => Ok(Some(PolicyPlace {
-            policies: Arc::new(FakePolicies::demo()),
-            region: "us-east-1".to_owned(),
-            rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
-        })),
+        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Fake) => {
+            let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
+            Ok(Some(PolicyPlace::new(Arc::new(FakePolicies::demo()), demo_names(), rates)))
+        }
         (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Docker | EngineKind::Ecs) => {
-            aws.policies(config).map(Some)
+            aws.policies(config).await.map(Some)
         }
     }
 }
@@ -446,6 +453,8 @@ fn engine_address(address: std::net::SocketAddr) -> String {
 /// The rules from the registry's names to where its images lie, and those of the configuration.
 fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Result<Vec<MapRule>, WiringError> {
     let target = addresses.backing.as_ref().map_or_else(|| addresses.current.clone(), BackingPlace::target);
+    let asked = config.image_map.iter().map(|rule| rule.in_backing(addresses.backing.as_ref()));
+    let asked = asked.collect::<Result<Vec<_>, _>>().map_err(cant("the image map does not hold together"))?;
     let mut rules = Vec::new();
     // Where images lie elsewhere, the address that they are pushed to is a friendly name as well.
     let pushed_to = addresses.backing.as_ref().map(|_| &addresses.current).filter(|it| **it != config.registry_name);
@@ -453,11 +462,11 @@ fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Result<Vec<Map
         let own = MapRule::parse(&format!("{name}|{target}"));
         let own = own.map_err(cant("the registry's name can't be mapped to its address"))?;
         // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
-        if config.image_map.iter().all(|rule| rule.prefix() != own.prefix()) {
+        if asked.iter().all(|rule| rule.prefix() != own.prefix()) {
             rules.push(own);
         }
     }
-    rules.extend(config.image_map.iter().cloned());
+    rules.extend(asked);
     ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;
     Ok(rules)
 }

@@ -40,6 +40,7 @@ pub(super) struct FileConfig {
     ecr_kms_key: Option<String>,
     account_grants: Option<String>,
     account_grants_every: Option<u64>,
+    account_grants_strategy: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -95,6 +96,7 @@ impl FileConfig {
             "ecr_kms_key" => self.ecr_kms_key.clone(),
             "account_grants" => self.account_grants.clone(),
             "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
+            "account_grants_strategy" => self.account_grants_strategy.clone(),
             "log" => self.log.clone(),
             "log_format" => self.log_format.clone(),
             _ => None,

@@ -11,6 +11,7 @@ mod crash;
 mod defects;
 mod going_back;
 mod grants;
+mod grants_strategy;
 mod happened;
 mod operations;
 mod pull_check;
