@@ -14,6 +14,7 @@ mod line_r;
 mod machines;
 mod main_path;
 mod on_fake;
+mod page;
 mod pull_check;
 mod script;
 mod servers;
