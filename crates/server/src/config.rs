@@ -117,6 +117,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "LAYER0_ACCOUNT_GRANTS_EVERY",
         "how many minutes pass between two looks at all policies (flag `--account-grants-every`, key `account_grants_every`)",
     ),
+    (
+        "LAYER0_ACCOUNT_GRANTS_STRATEGY",
+        "in which documents account grants stand: `repositories`, `registry` or `organization` (flag `--account-grants-strategy`, key `account_grants_strategy`)",
+    ),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
     ("LAYER0_DEBUG", "`true`: as `--log debug`"),

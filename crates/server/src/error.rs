@@ -306,6 +306,7 @@ impl From<OpsError> for ApiError {
             }
             OpsError::Mapping(error) => ApiError::value(chain(&error)),
             OpsError::Map(error) => ApiError::value(chain(&error)),
+            OpsError::MapRule(error) => ApiError::value(chain(&error)),
             OpsError::MapConflict => ApiError::new(ErrorCode::Conflict, error.to_string()).hint("try again"),
             OpsError::MapRuleMissing { ref prefix, fixed: true } => {
                 ApiError::value(format!("the rule for `{prefix}` stands in the instance's configuration"))

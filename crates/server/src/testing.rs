@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use layer0_api::client::{Client, ClientOptions};
 use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Who};
+use layer0_domain::model::grant::GrantStrategy;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::Operation;
@@ -62,6 +63,8 @@ pub struct TestOptions {
     pub policies: Option<FakePolicies>,
     /// How account grants are kept, and how often all policies are looked at.
     pub grants: TestGrants,
+    /// In which documents account grants stand; `None` for as it was.
+    pub strategy: Option<GrantStrategy>,
 }
 
 /// How account grants are kept.
@@ -82,8 +85,10 @@ pub enum TestGrants {
 impl TestGrants {
     fn config(self) -> GrantsConfig {
         match self {
-            TestGrants::Mended { every } => GrantsConfig { kept: GrantsKept::On, every },
-            TestGrants::Reported { every } => GrantsConfig { kept: GrantsKept::ReportOnly, every },
+            TestGrants::Mended { every } => GrantsConfig { kept: GrantsKept::On, every, ..GrantsConfig::default() },
+            TestGrants::Reported { every } => {
+                GrantsConfig { kept: GrantsKept::ReportOnly, every, ..GrantsConfig::default() }
+            }
         }
     }
 }
@@ -100,6 +105,7 @@ impl Default for TestOptions {
             sts: None,
             policies: None,
             grants: TestGrants::Mended { every: Duration::from_secs(3600) },
+            strategy: None,
         }
     }
 }
@@ -174,7 +180,7 @@ impl TestApp {
             public_address: None,
             aws: crate::config::AwsConfig { sts: options.sts, ..Default::default() },
             registries: crate::config::RegistriesConfig::default(),
-            grants: options.grants.config(),
+            grants: GrantsConfig { strategy: options.strategy, ..options.grants.config() },
             log: "off".to_owned(),
             log_format: LogFormat::Text,
         };
@@ -244,12 +250,10 @@ impl TestApp {
             }
         };
         let address = self.address();
-        let place = self.policies.clone().map(|policies| PolicyPlace {
-            policies: Arc::new(policies),
-            region: "us-east-1".to_owned(),
-            // The fake has its own limit, where a test wants one.
-            rates: PolicyRates::default().times(1000.0),
-        });
+        // The fake has its own limit, where a test wants one.
+        let rates = PolicyRates::default().times(1000.0);
+        let names = wiring::demo_names;
+        let place = self.policies.clone().map(|policies| PolicyPlace::new(Arc::new(policies), names(), rates));
         let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()).with_policies(place));
         let engine = move |_: String, _: &Registry| Ok(Arc::new(fake.clone()) as Arc<dyn Engine>);
         let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine, times).await;
@@ -319,6 +323,11 @@ impl TestApp {
     pub async fn start_again(&mut self) {
         self.fake = self.fake.restart_view();
         self.launch().await;
+    }
+
+    /// From the next start on the server is started with this strategy of account grants.
+    pub fn strategy(&mut self, strategy: GrantStrategy) {
+        self.config.grants.strategy = Some(strategy);
     }
 
     /// A client that is signed in as the admin.

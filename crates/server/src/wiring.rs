@@ -40,6 +40,8 @@ use crate::verification::Verification;
 
 mod registries;
 
+#[cfg(feature = "testing")]
+pub(crate) use registries::demo_names;
 use registries::{Backings, fixed_rules, places_of, policies, registry_open};
 
 /// Why an instance can't be put together.
@@ -178,9 +180,11 @@ pub(crate) async fn app_with(
     let nudge = Nudge::new();
     let grants = Grants {
         keeper: policies.map(|place| {
-            let signature = Signature::new(&instance_id, &place.region);
-            Arc::new(Keeper::new(place, signature, access.clone(), clock.clone(), nudge.clone()))
+            let signature = Signature::new(&instance_id, &place.names.host().region);
+            let stores = (entities.clone(), access.clone());
+            Arc::new(Keeper::new(place, signature, stores, clock.clone(), nudge.clone()))
         }),
+        strategy: config.grants.strategy,
         every: config.grants.every,
         mending: match config.grants.kept {
             GrantsKept::ReportOnly => Mending::ReportOnly,

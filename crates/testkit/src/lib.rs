@@ -10,6 +10,8 @@ pub mod engine_suite;
 #[cfg(feature = "oidc")]
 pub mod oidc;
 pub mod public_store_suite;
+pub mod pulls;
+pub mod registry_policy_suite;
 pub mod registry_store_suite;
 pub mod repository_policies_suite;
 pub mod sample;

@@ -11,6 +11,30 @@ pub struct AccountList {
     /// All grants that the caller may see, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<AccountGrant>,
+    /// In which policies they stand; not there on an instance that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<AccountStrategy>,
+}
+
+/// In which policies grants stand, and how far a change of that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountStrategy {
+    /// The one that holds, or is to: `repositories`: in the policy of each; `registry`: in the registry's; `organization`: there
+    /// too, as conditions.
+    pub strategy: String,
+    /// `settled`; `spreading`: its policies are being written, beside those that stand; `clearing`: they are true everywhere,
+    /// and what stood before is being taken away.
+    pub state: String,
+    /// Those that may stand besides while it changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<String>,
+    /// How far it is, in a sentence.
+    pub progress: String,
+    /// When it was asked for, RFC 3339; empty for what an instance begins with.
+    pub since: String,
+    /// The repositories whose policies keep a change from going on: the first twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong: Vec<AccountWrong>,
 }
 
 /// `POST /account`.
@@ -42,6 +66,9 @@ pub struct AccountQuery {
     /// For a plan: `true` for what taking the grant back would do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub revoke: String,
+    /// For a plan: after the change to this strategy.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub strategy: String,
 }
 
 /// A grant and what has become of it.
@@ -89,15 +116,18 @@ pub struct AccountWrong {
 pub struct AccountPlan {
     /// How many repositories are meant.
     pub repositories: u64,
-    /// The policies of the first ten of them.
+    /// The registry's policy, where grants stand there, and those of the first ten of them.
     pub documents: Vec<AccountDocument>,
 }
 
 /// What would become of one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountDocument {
-    /// The repository.
+    /// The repository; empty for the registry's own policy.
     pub repository: String,
+    /// The registry, for its own policy: `ACCOUNT/REGION`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub registry: String,
     /// `keep`, `write`, `delete`, or `refused`.
     pub change: String,
     /// The policy that is there; empty for none.

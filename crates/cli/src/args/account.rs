@@ -37,14 +37,17 @@ pub(crate) enum Account {
         scope: Scope,
     },
     /// Show on how many repositories each grant is true, on which not, and why
+    ///
+    /// Begins with the strategy: in which policies the grants stand, and how far a change of that is.
     #[command(after_help = "Example:\n  l0 account status")]
     Status,
     /// Show the policies that would be written, and write nothing
     ///
     /// With WHO for what granting it would do, or with --revoke taking it back; without for what is not as it should be.
-    /// Shows the first ten repositories that are meant.
+    /// Shows the registry's policy, where grants stand there, and the first ten repositories that are meant. With --strategy as
+    /// it would be after the change to another one.
     #[command(
-        after_help = "Example:\n  l0 account plan 123456789012 --owner team\n  l0 account plan 123456789012 --revoke\n  l0 account plan"
+        after_help = "Example:\n  l0 account plan 123456789012 --owner team\n  l0 account plan 123456789012 --revoke\n  l0 account plan\n  l0 account plan --strategy registry"
     )]
     Plan {
         /// An account's id, org:ORGANIZATION, or ou:ORGANIZATION/UNIT
@@ -55,6 +58,9 @@ pub(crate) enum Account {
         /// What taking it back would do
         #[arg(long, requires = "who")]
         revoke: bool,
+        /// After a change to this strategy: repositories, registry or organization
+        #[arg(long, value_name = "NAME")]
+        strategy: Option<String>,
     },
 }
 

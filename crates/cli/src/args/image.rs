@@ -62,7 +62,11 @@ pub(crate) enum Map {
     #[command(after_help = "Example:\n  l0 map list")]
     List,
     /// Add a rule; it holds for deploys made from now on
-    #[command(after_help = "Example:\n  l0 map add 'hub.example.com/team|registry.example.com/team'")]
+    ///
+    /// The target `ecr` is the registry in ECR that the instance keeps its images in: account, region and prefix are filled in.
+    #[command(
+        after_help = "Example:\n  l0 map add 'hub.example.com/team|registry.example.com/team'\n  l0 map add 'images.example.com/team|ecr'"
+    )]
     Add {
         /// PREFIX|TARGET
         #[arg(value_name = "RULE")]

@@ -114,6 +114,8 @@ server_flags! {
     account_grants = "KIND",
     /// Minutes from one look at all policies in ECR to the next
     account_grants_every = "MINUTES",
+    /// In which policies account grants stand: repositories, registry or organization
+    account_grants_strategy = "NAME",
     /// What is logged
     log = "FILTER",
     /// text or json

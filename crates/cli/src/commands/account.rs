@@ -21,10 +21,11 @@ pub(crate) async fn run(app: &App, verb: Account) -> Result<(), CliError> {
         Account::Revoke { who, scope } => revoke(app, who, scope).await,
         Account::Status => {
             let all = app.client.account_list().await.map_err(|why| app.error(why))?;
-            app.printer.result(&all.grants[..], rows::status_table)
+            app.printer.result(std::slice::from_ref(&all), |all| all.iter().map(rows::status).collect())
         }
-        Account::Plan { who, scope, revoke } => {
-            let query = query(who.unwrap_or_default(), scope, revoke);
+        Account::Plan { who, scope, revoke, strategy } => {
+            let strategy = strategy.unwrap_or_default();
+            let query = AccountQuery { strategy, ..query(who.unwrap_or_default(), scope, revoke) };
             let plan = app.client.account_plan(&query).await.map_err(|why| app.error(why))?;
             app.printer.result(std::slice::from_ref(&plan), |plans| plans.iter().map(rows::plan).collect())?;
             app.printer.note(&planned(&plan));
@@ -39,6 +40,7 @@ fn query(account: String, scope: Scope, revoke: bool) -> AccountQuery {
         owner: scope.owner.unwrap_or_default(),
         repository: scope.repository.unwrap_or_default(),
         revoke: if revoke { "true".to_owned() } else { String::new() },
+        strategy: String::new(),
     }
 }
 
@@ -139,10 +141,11 @@ fn print(app: &App, grant: &AccountGrant) -> Result<(), CliError> {
 
 /// What a plan says beside its documents.
 fn planned(plan: &AccountPlan) -> String {
-    let shown = plan.documents.len() as u64;
+    let shown = plan.documents.iter().filter(|document| document.registry.is_empty()).count() as u64;
     let many = if plan.repositories == 1 { "repository is" } else { "repositories are" };
-    if shown < plan.repositories {
-        format!("{} {many} meant; the first {shown} are shown. Nothing was changed.", plan.repositories)
+    let these = if shown == 1 { "one is".to_owned() } else { format!("{shown} are") };
+    if (1..plan.repositories).contains(&shown) {
+        format!("{} {many} meant; the first {these} shown. Nothing was changed.", plan.repositories)
     } else {
         format!("{} {many} meant. Nothing was changed.", plan.repositories)
     }

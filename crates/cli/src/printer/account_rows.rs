@@ -1,6 +1,6 @@
 //! The tables of account grants.
 
-use layer0_api::types::{AccountGrant, AccountPlan};
+use layer0_api::types::{AccountGrant, AccountList, AccountPlan, AccountStrategy, AccountWrong};
 
 use super::rows::moment;
 use super::table::Table;
@@ -27,8 +27,33 @@ pub(crate) fn grant_table(items: &[AccountGrant]) -> String {
     table.text()
 }
 
+/// Where grants stand, and on how many repositories each is true.
+pub(crate) fn status(list: &AccountList) -> String {
+    let strategy = list.strategy.as_ref().map(strategy).unwrap_or_default();
+    strategy + &status_table(&list.grants)
+}
+
+fn strategy(it: &AccountStrategy) -> String {
+    let since = if it.since.is_empty() { String::new() } else { format!(", since {}", moment(&it.since)) };
+    let state = match (it.state.as_str(), &it.standing[..]) {
+        ("settled", _) => String::new(),
+        (state, []) => format!(" ({state})"),
+        (state, standing) => format!(" ({state}, beside {})", standing.join(" and ")),
+    };
+    let mut out = format!("strategy {}{state}{since}: {}\n", it.strategy, it.progress);
+    wrong_list(&mut out, &it.wrong);
+    out.push('\n');
+    out
+}
+
+fn wrong_list(out: &mut String, all: &[AccountWrong]) {
+    for wrong in all {
+        out.push_str(&format!("  {}: {}\n", wrong.repository, wrong.why));
+    }
+}
+
 /// Grants, and on how many repositories each is true. Those on which it is not stand below.
-pub(crate) fn status_table(items: &[AccountGrant]) -> String {
+fn status_table(items: &[AccountGrant]) -> String {
     let mut table = Table::new(&["ACCOUNT", "REPOSITORIES", "STATE", "RIGHT ON", "LOOKED", "PROGRESS"]);
     for item in items {
         let looked = if item.looked.is_empty() { "never".to_owned() } else { moment(&item.looked) };
@@ -38,9 +63,7 @@ pub(crate) fn status_table(items: &[AccountGrant]) -> String {
     let mut out = table.text();
     for item in items.iter().filter(|item| !item.wrong.is_empty()) {
         out.push_str(&format!("\n{} is not right on:\n", item.account));
-        for wrong in &item.wrong {
-            out.push_str(&format!("  {}: {}\n", wrong.repository, wrong.why));
-        }
+        wrong_list(&mut out, &item.wrong);
         let more = (item.repositories - item.right.min(item.repositories)).saturating_sub(item.wrong.len() as u64);
         if more > 0 {
             out.push_str(&format!("  and {more} more\n"));
@@ -59,7 +82,12 @@ pub(crate) fn plan(item: &AccountPlan) -> String {
             "delete" => "would be deleted: nothing would be left in it".to_owned(),
             _ => format!("can't be written: {}", document.why),
         };
-        out.push_str(&format!("{}: {what}\n", document.repository));
+        let of = if document.registry.is_empty() {
+            document.repository.clone()
+        } else {
+            format!("the registry {}", document.registry)
+        };
+        out.push_str(&format!("{of}: {what}\n"));
         for line in pretty(&document.text).lines() {
             out.push_str(&format!("  {line}\n"));
         }
@@ -77,8 +105,6 @@ fn pretty(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use layer0_api::types::AccountWrong;
-
     use super::*;
 
     fn grant(right: u64, wrong: &[&str]) -> AccountGrant {

@@ -100,10 +100,18 @@ fn grants_are_listed_with_what_became_of_them() {
     unit["account"] = json!("ou:o-a1b2c3d4e5/ou-ab12-11111111");
     unit["repository"] = json!("team/app");
     let all = json!([grant("settled", "true on 40 repositories", 40, &[]), unit]);
-    fake.json("GET /account", json!({ "accounts": [], "grants": all }));
+    let strategy = json!({
+        "strategy": "registry", "state": "clearing", "standing": ["repositories"], "since": "2026-11-23T10:00:00.000Z",
+        "progress": "taking away what stood before the registry's policy: 40 looked at, 38 changed, 1 not as they should be; trying on",
+        "wrong": [{ "repository": "team/web", "why": "access denied to ecr:DeleteRepositoryPolicy" }],
+    });
+    let list = json!({ "accounts": [], "grants": all, "strategy": strategy });
+    fake.json("GET /account", list.clone());
     assert_snapshot!("account_list", fake.run(&["account", "list"]).text());
     assert_snapshot!("account_status", fake.run(&["account", "status"]).text());
-    assert_eq!(fake.run(&["account", "status", "-o", "json"]).json(), all);
+    assert_eq!(fake.run(&["account", "status", "-o", "json"]).json(), json!([list]));
+    fake.json("GET /account", json!({ "accounts": [], "grants": all }));
+    assert!(!fake.run(&["account", "status"]).text().contains("strategy"));
     fake.json("GET /account", json!({ "accounts": [] }));
     assert_eq!(fake.run(&["account", "list", "-o", "json"]).json(), json!([]));
 }
@@ -121,6 +129,15 @@ fn a_plan_shows_the_policies() {
     fake.json("GET /account/plan?account=123456789012&repository=team%2Fapp&revoke=true", plan.clone());
     let args = ["account", "plan", "123456789012", "--repository", "team/app", "--revoke"];
     assert_snapshot!("account_plan", fake.run(&args).text());
+    fake.json(
+        "GET /account/plan?strategy=registry",
+        json!({ "repositories": 12, "documents": [
+        { "repository": "", "registry": "123456789012/eu-west-1", "change": "write", "present": "", "why": "",
+            "text": r#"{"Version":"2012-10-17","Statement":[]}"# },
+        document("team/app", "delete", "", ""),
+    ] }),
+    );
+    assert_snapshot!("account_plan_strategy", fake.run(&["account", "plan", "--strategy", "registry"]).text());
     fake.json("GET /account/plan", plan.clone());
     assert_eq!(fake.run(&["account", "plan", "-o", "json"]).json(), json!([plan]));
     assert_eq!(run(&["account", "plan", "--revoke"], &env(&[])).code, 2);

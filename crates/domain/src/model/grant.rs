@@ -9,8 +9,10 @@ use super::image::RepositoryName;
 use super::owner::OwnerName;
 
 mod kept;
+mod strategy;
 
 pub use kept::{GrantReport, GrantState, GrantWish, KeptGrant, NAMED_MAX, WrongRepository};
+pub use strategy::{Duty, GrantPlace, GrantStrategy, KeptStrategy, StrategyPhase, StrategyReport, Wording};
 
 /// The 12 digits of an AWS account (Account Management API, `AccountId`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

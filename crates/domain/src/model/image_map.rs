@@ -14,6 +14,7 @@ use std::fmt;
 
 use super::image::{ImageRef, ImageRefError, NAME_MAX};
 
+mod backed;
 mod ecr;
 mod rule;
 #[cfg(test)]

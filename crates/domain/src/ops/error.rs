@@ -4,7 +4,7 @@ use crate::model::entity::EntityRef;
 use crate::model::failure::Failure;
 use crate::model::grant::Grant;
 use crate::model::image::ImageRef;
-use crate::model::image_map::{ImageMapError, MapApplyError};
+use crate::model::image_map::{ImageMapError, MapApplyError, MapRuleError};
 use crate::model::load_balancer::Port;
 use crate::model::task_definition::DocumentError;
 use crate::port::access_store::AccessStoreError;
@@ -44,6 +44,9 @@ pub enum OpsError {
     /// The map would not hold together.
     #[error(transparent)]
     Map(ImageMapError),
+    /// A rule means what this instance does not have.
+    #[error(transparent)]
+    MapRule(MapRuleError),
     /// The rules changed while this one was written.
     #[error("the image map was changed by somebody else meanwhile")]
     MapConflict,

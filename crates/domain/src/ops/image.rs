@@ -92,6 +92,7 @@ pub async fn image_check(ctx: &Ctx<'_>, image: &ImageRef, wanted: CheckFor) -> R
 
 async fn check(ctx: &Ctx<'_>, mapped: Mapped, mut question: PullQuestion) -> Result<Resolution, OpsError> {
     let source = describe(ctx, &mapped.backing).await?;
+    question.repository = ctx.registry.places.repository_of(&mapped.backing).map(|(_, repository)| repository);
     question.registry = match source {
         SourceAnswer::NotOurs => AnsweredBy::Registry,
         SourceAnswer::Found(_) if ctx.registry.engine_asks(&mapped.backing) => AnsweredBy::Registry,
@@ -232,6 +233,7 @@ async fn pin(
 fn question(definition: &TaskDefinition, container: &str, backing: &ImageRef, run: Run<'_>) -> PullQuestion {
     PullQuestion {
         image: backing.clone(),
+        repository: None,
         registry: AnsweredBy::Registry,
         environment: Some(run.environment.clone()),
         platform: definition.runtime_platform.as_ref().map(RuntimePlatform::platform),

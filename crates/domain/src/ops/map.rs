@@ -22,11 +22,12 @@ pub async fn map_list(ctx: &Ctx<'_>) -> Result<Vec<ListedRule>, OpsError> {
     Ok(fixed.chain(user.into_iter().map(|rule| ListedRule { rule, fixed: false })).collect())
 }
 
-/// Adds a rule. The same rule again is no error.
+/// Adds a rule. The same rule again is no error. The target `ecr` becomes the address of the instance's own registry.
 ///
 /// # Errors
-/// `Map` when it does not go together with the others; `MapConflict` when they change meanwhile.
+/// `MapRule` for `ecr` where there is none; `Map` when it does not go together with the others; `MapConflict` when they change meanwhile.
 pub async fn map_add(ctx: &Ctx<'_>, rule: MapRule) -> Result<ListedRule, OpsError> {
+    let rule = rule.in_backing(&ctx.registry.places).map_err(OpsError::MapRule)?;
     let read = ctx.store.map_list().await?;
     if let Some(known) = map_list(ctx).await?.into_iter().find(|known| known.rule == rule) {
         return Ok(known);

@@ -16,20 +16,23 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-
-use crate::model::grant::{Grant, GrantScope, Grantee};
+use crate::model::grant::{Grant, GrantScope, Grantee, Wording};
 use crate::model::image::RepositoryName;
-use crate::model::image_map::{EcrHost, partition_of};
+use crate::model::image_map::partition_of;
 
 mod document;
+mod due;
 mod holding;
+mod registry;
+mod statements;
 #[cfg(test)]
 mod tests;
 
 use document::Present;
+pub use due::{Due, registry_due, repository_due};
 pub use holding::holds;
+pub use registry::RegistryNames;
+use statements::{short_hash, statements};
 
 /// The most characters of a policy document (`RepositoryPolicyText` and `RegistryPolicyText` in the ECR API).
 pub const POLICY_MAX: usize = 10_240;
@@ -88,54 +91,58 @@ pub enum GrantPolicyError {
     },
 }
 
-/// What has to be done about the policy of a repository, so that exactly those are let in whom the grants name.
+/// A document that grants are written into.
+#[derive(Debug, Clone, Copy)]
+pub enum Sheet<'a> {
+    /// The policy of a repository, which has no `Resource`: it speaks of that repository.
+    Repository(&'a RepositoryName),
+    /// The policy of a registry (scope V2), which speaks for all its repositories at once.
+    Registry(&'a RegistryNames, Wording),
+}
+
+impl Sheet<'_> {
+    /// Whether a grant has a place in it.
+    #[must_use]
+    pub fn bears(&self, grant: &Grant) -> bool {
+        match self {
+            Sheet::Repository(name) => grant.scope.covers(name),
+            Sheet::Registry(..) => true,
+        }
+    }
+
+    fn resource(&self, scope: &GrantScope) -> Option<String> {
+        match self {
+            Sheet::Repository(_) => None,
+            Sheet::Registry(names, _) => Some(names.arn(scope)),
+        }
+    }
+
+    fn wording(&self) -> Wording {
+        match self {
+            Sheet::Repository(_) => Wording::Lists,
+            Sheet::Registry(_, wording) => *wording,
+        }
+    }
+}
+
+/// What has to be done about a document, so that exactly those are let in by it whom the grants name.
 ///
 /// `present` is the document that is there, as ECR answers it.
 ///
 /// # Errors
 /// [`GrantPolicyError`]; the document is then not to be touched.
-pub fn repository_policy(
+pub fn policy_change(
     signature: &Signature,
-    repository: &RepositoryName,
+    sheet: Sheet<'_>,
     grants: &BTreeSet<Grant>,
-    present: Option<&str>,
-) -> Result<Change, GrantPolicyError> {
-    let covering = grants.iter().filter(|grant| grant.scope.covers(repository));
-    change(signature, covering.collect(), &|_| None, present)
-}
-
-/// What has to be done about the policy of a registry (scope V2), which speaks for all its repositories at once. The names of
-/// repositories are the same in ECR and here.
-///
-/// # Errors
-/// As [`repository_policy`].
-pub fn registry_policy(
-    signature: &Signature,
-    registry: &EcrHost,
-    grants: &BTreeSet<Grant>,
-    present: Option<&str>,
-) -> Result<Change, GrantPolicyError> {
-    let resource = |scope: &GrantScope| {
-        Some(match scope {
-            GrantScope::Instance => registry.repository_arn("*"),
-            GrantScope::Owner(owner) => registry.repository_arn(&format!("{owner}/*")),
-            GrantScope::Repository(name) => registry.repository_arn(name.as_str()),
-        })
-    };
-    change(signature, grants.iter().collect(), &resource, present)
-}
-
-fn change(
-    signature: &Signature,
-    grants: Vec<&Grant>,
-    resource: &dyn Fn(&GrantScope) -> Option<String>,
     present: Option<&str>,
 ) -> Result<Change, GrantPolicyError> {
     let present = match present.map(str::trim) {
         None | Some("") => Present::default(),
         Some(text) => Present::parse(text, &signature.prefix).map_err(GrantPolicyError::Unreadable)?,
     };
-    let wanted = statements(signature, &grants, resource);
+    let grants: Vec<&Grant> = grants.iter().filter(|grant| sheet.bears(grant)).collect();
+    let wanted = statements(signature, &grants, sheet);
     if present.says(&wanted) {
         return Ok(Change::Keep);
     }
@@ -152,98 +159,20 @@ fn change(
     let numbers: Vec<usize> = (1..=accounts.len()).collect();
     let fit = numbers.partition_point(|number| {
         let grants: Vec<&Grant> = others.iter().chain(&accounts[..*number]).copied().collect();
-        present.with(&statements(signature, &grants, resource)).chars().count() <= POLICY_MAX
+        present.with(&statements(signature, &grants, sheet)).chars().count() <= POLICY_MAX
     });
     Err(GrantPolicyError::TooLong { length, accounts: accounts.len(), fit })
 }
 
-/// Our statements: one for each scope and kind of grantee.
-fn statements(
+/// [`policy_change`] of a repository's policy.
+///
+/// # Errors
+/// As there.
+pub fn repository_policy(
     signature: &Signature,
-    grants: &[&Grant],
-    resource: &dyn Fn(&GrantScope) -> Option<String>,
-) -> Vec<Value> {
-    // In the order of scopes, from the widest on.
-    let scopes: BTreeSet<&GrantScope> = grants.iter().map(|grant| &grant.scope).collect();
-    let mut all = Vec::new();
-    for scope in scopes {
-        // Whom a wider scope lets in anyway is not named again: a document has little room.
-        let wider = |grant: &&&Grant| match (scope, &grant.scope) {
-            (GrantScope::Instance, _) => false,
-            (_, GrantScope::Instance) => true,
-            (GrantScope::Repository(name), GrantScope::Owner(owner)) => owner.as_str() == name.owner(),
-            _ => false,
-        };
-        let known: BTreeSet<&Grantee> = grants.iter().filter(wider).map(|grant| &grant.grantee).collect();
-        let here: BTreeSet<&Grantee> =
-            grants.iter().filter(|grant| grant.scope == *scope).map(|grant| &grant.grantee).collect();
-        let mut who = Who::default();
-        here.difference(&known).for_each(|grantee| who.add(signature.partition, grantee));
-        let sid = format!("{}{}", signature.prefix, scope_word(scope));
-        all.extend(who.statements(&sid).into_iter().map(|mut statement| {
-            if let (Some(resource), Value::Object(fields)) = (resource(scope), &mut statement) {
-                fields.insert("Resource".to_owned(), Value::String(resource));
-            }
-            statement
-        }));
-    }
-    all
-}
-
-/// What a statement's `Sid` says of its scope; unique in a document, as IAM demands it.
-fn scope_word(scope: &GrantScope) -> String {
-    match scope {
-        GrantScope::Instance => "All".to_owned(),
-        GrantScope::Owner(owner) => format!("Owner{}", short_hash(owner.as_str())),
-        GrantScope::Repository(name) => format!("Repository{}", short_hash(name.as_str())),
-    }
-}
-
-fn short_hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Those of a scope, by kind, each as it stands in a document.
-#[derive(Default)]
-struct Who {
-    accounts: Vec<String>,
-    organizations: Vec<String>,
-    units: Vec<String>,
-}
-
-impl Who {
-    fn add(&mut self, partition: &str, grantee: &Grantee) {
-        match grantee {
-            Grantee::Account(id) => self.accounts.push(format!("arn:{partition}:iam::{id}:root")),
-            Grantee::Organization(id) => self.organizations.push(id.clone()),
-            // Whatever stands between the organization and the unit: its root and the units above it.
-            Grantee::Unit { organization, unit } => self.units.push(format!("{organization}/*/{unit}/*")),
-        }
-    }
-
-    fn statements(self, sid: &str) -> Vec<Value> {
-        let statement = |kind: &str, who: Value, condition: Option<Value>| {
-            let mut statement = json!({
-                "Sid": format!("{sid}{kind}"), "Effect": "Allow", "Principal": who, "Action": PULL_ACTIONS,
-            });
-            if let (Some(condition), Value::Object(fields)) = (condition, &mut statement) {
-                fields.insert("Condition".to_owned(), condition);
-            }
-            statement
-        };
-        let Self { accounts, organizations, units } = self;
-        let mut all = Vec::new();
-        if !accounts.is_empty() {
-            all.push(statement("Accounts", json!({ "AWS": accounts }), None));
-        }
-        if !organizations.is_empty() {
-            let condition = json!({ "StringEquals": { "aws:PrincipalOrgID": organizations } });
-            all.push(statement("Organizations", json!("*"), Some(condition)));
-        }
-        if !units.is_empty() {
-            let condition = json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": units } });
-            all.push(statement("Units", json!("*"), Some(condition)));
-        }
-        all
-    }
+    repository: &RepositoryName,
+    grants: &BTreeSet<Grant>,
+    present: Option<&str>,
+) -> Result<Change, GrantPolicyError> {
+    policy_change(signature, Sheet::Repository(repository), grants, present)
 }

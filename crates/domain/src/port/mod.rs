@@ -6,6 +6,7 @@ pub mod engine;
 pub mod image_source;
 pub mod public_store;
 pub mod pull;
+pub mod registry_policy;
 pub mod registry_store;
 pub mod repository_policies;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use crate::model::digest::Digest;
 use crate::model::id::EnvironmentId;
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::registry::Platform;
 use crate::model::task_definition::{ContainerDefinition, TaskDefinition};
 
@@ -15,6 +15,9 @@ pub use aws::AwsEvidence;
 pub struct PullQuestion {
     /// What is to be pulled.
     pub image: ImageRef,
+    /// The repository of the instance that it lies in, somewhere where an account grant opens it; `None` for one that lies
+    /// elsewhere.
+    pub repository: Option<RepositoryName>,
     /// Who answers for it.
     pub registry: AnsweredBy,
     /// Where it is to run; `None` when that is open: then nothing is asked about networks.
@@ -148,6 +151,7 @@ impl PullQuestion {
     pub fn about(image: ImageRef, registry: AnsweredBy) -> Self {
         Self {
             image,
+            repository: None,
             registry,
             environment: None,
             platform: None,

@@ -413,6 +413,10 @@ pub trait Store: Send + Sync {
     /// start at once agree (instance id, signing key).
     async fn setting_get_or_put(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError>;
 
+    /// Writes an instance-wide setting over the value that `read` shows (`None` for none); answers `false`, and writes
+    /// nothing, when it was another.
+    async fn setting_replace(&self, key: &str, read: Option<&[u8]>, write: &[u8]) -> Result<bool, StoreError>;
+
     /// The value of an instance-wide setting.
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

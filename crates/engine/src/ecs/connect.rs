@@ -34,6 +34,9 @@ pub enum ConnectError {
         "there are no credentials for AWS: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, sign in (`aws sso login`), or run where a role is at hand"
     )]
     Credentials(#[source] Option<CredentialsError>),
+    /// AWS does not say whose they are.
+    #[error("AWS does not say which account its credentials are of")]
+    Account(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
 /// A way to AWS.
@@ -77,6 +80,16 @@ impl Connection {
             Ok(_) => Ok(()),
             Err(why) => Err(ConnectError::Credentials(Some(why))),
         }
+    }
+
+    /// The 12 digits of the account that the credentials are of. Everybody may ask (STS API reference, `GetCallerIdentity`).
+    ///
+    /// # Errors
+    /// `Account`.
+    pub async fn account(&self) -> Result<String, ConnectError> {
+        let answer = aws_sdk_sts::Client::new(&self.sdk).get_caller_identity().send().await;
+        let answer = answer.map_err(|why| ConnectError::Account(Some(why.into())))?;
+        answer.account.ok_or(ConnectError::Account(None))
     }
 }
 

@@ -39,7 +39,7 @@ mod world;
 
 pub use behaviour::{Behaviour, Ends, Pace, StartFault};
 pub use fault::{Fault, Op};
-pub use policies::{FakePolicies, PolicyFault, PolicyOp, PolicyPace};
+pub use policies::{FakePolicies, PolicyFault, PolicyOp, PolicyPace, PolicyWrite};
 
 use world::State;
 

@@ -1,7 +1,7 @@
-//! The policies of repositories, in memory: what `l0 server --engine fake --account-grants on` keeps in place of ECR's.
+//! The policies of repositories and of their registry, in memory: what `l0 server --engine fake --account-grants on` keeps in place of ECR's.
 //!
-//! It takes what ECR takes and refuses what ECR refuses: documents without a statement, with a `Resource`, of more than
-//! 10,240 characters, and such as name an account that nobody has. How long calls take, how many writes a second are let
+//! It takes what ECR takes and refuses what ECR refuses: documents without a statement, with a `Resource` where none belongs
+//! or without one where it does, of more than 10,240 characters, and such as name an account that nobody has. How long calls take, how many writes a second are let
 //! through and what goes wrong is data.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,10 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use layer0_domain::model::grant::AccountId;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::plan::grants::POLICY_MAX;
+use layer0_domain::port::registry_policy::PolicyScope;
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
-use serde_json::Value;
 use tokio::time::Instant;
+
+mod check;
+mod registry;
+
+use check::{Of, check};
 
 /// The methods of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +31,18 @@ pub enum PolicyOp {
     Write,
     /// `policy_delete`
     Delete,
+    /// `registry_policy_scope`
+    RegistryScope,
+    /// `registry_policy_read`
+    RegistryRead,
+    /// `registry_policy_write`
+    RegistryWrite,
+    /// `registry_policy_delete`
+    RegistryDelete,
 }
+
+/// What a document became: of a repository, or of the registry (`None`); and its text, `None` when it went.
+pub type PolicyWrite = (Option<RepositoryName>, Option<String>);
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +86,11 @@ pub struct FakePolicies {
 #[derive(Default)]
 struct World {
     repositories: BTreeMap<RepositoryName, Option<String>>,
+    registry: Option<String>,
+    /// Whether the registry's policy is asked about replication only.
+    is_narrow: bool,
+    /// What was written, once somebody wants to know.
+    history: Option<Vec<PolicyWrite>>,
     unknown: BTreeSet<AccountId>,
     faults: BTreeMap<PolicyOp, VecDeque<PolicyFault>>,
     nth: BTreeMap<(PolicyOp, u64), PolicyFault>,
@@ -137,6 +157,33 @@ impl FakePolicies {
         if let Some(policy) = self.world().repositories.get_mut(name) {
             *policy = text.map(str::to_owned);
         }
+    }
+
+    /// The policy that the registry has.
+    #[must_use]
+    pub fn registry_policy(&self) -> Option<String> {
+        self.world().registry.clone()
+    }
+
+    /// Edits the registry's policy behind everybody's back.
+    pub fn registry_policy_edit(&self, text: Option<&str>) {
+        self.world().registry = text.map(str::to_owned);
+    }
+
+    /// Says what the registry's policy is asked about: every request, when nothing else was said.
+    pub fn registry_policy_scope_set(&self, scope: PolicyScope) {
+        self.world().is_narrow = scope == PolicyScope::Narrow;
+    }
+
+    /// From now on takes down what is written.
+    pub fn history_keep(&self) {
+        self.world().history = Some(Vec::new());
+    }
+
+    /// What was written since, the oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<PolicyWrite> {
+        self.world().history.clone().unwrap_or_default()
     }
 
     /// Lets the next call of this kind go wrong; more of them go wrong one after the other.
@@ -212,7 +259,7 @@ impl FakePolicies {
     }
 
     fn within_rate(&self, op: PolicyOp) -> Result<(), PolicyError> {
-        let (Some(rate), PolicyOp::Write | PolicyOp::Delete) = (self.pace.writes_per_second, op) else { return Ok(()) };
+        let Some(rate) = self.pace.writes_per_second.filter(|_| op.writes()) else { return Ok(()) };
         let (mut world, now) = (self.world(), Instant::now());
         let (left, since) = world.bucket.unwrap_or((rate, now));
         let left = (left + now.saturating_duration_since(since).as_secs_f64() * rate).min(rate);
@@ -241,36 +288,19 @@ impl World {
         self.repositories.get_mut(name).ok_or_else(gone)
     }
 
-    /// What ECR says of a document.
-    fn check(&self, text: &str) -> Result<(), PolicyError> {
-        let refused = |why: &str| Err(PolicyError::Refused { why: why.to_owned() });
-        if text.chars().count() > POLICY_MAX {
-            return refused("it is too long");
+    fn wrote(&mut self, of: Option<&RepositoryName>, text: Option<&str>) {
+        if let Some(history) = &mut self.history {
+            history.push((of.cloned(), text.map(str::to_owned)));
         }
-        let Ok(document) = serde_json::from_str::<Value>(text) else { return refused("it is no JSON") };
-        let statements = match document.get("Statement") {
-            Some(Value::Array(all)) => all.iter().collect(),
-            Some(one @ Value::Object(_)) => vec![one],
-            _ => Vec::new(),
-        };
-        if statements.is_empty() {
-            return refused("it has no statement");
+    }
+}
+
+impl PolicyOp {
+    fn writes(self) -> bool {
+        match self {
+            PolicyOp::Write | PolicyOp::Delete | PolicyOp::RegistryWrite | PolicyOp::RegistryDelete => true,
+            PolicyOp::Page | PolicyOp::Read | PolicyOp::RegistryScope | PolicyOp::RegistryRead => false,
         }
-        for statement in &statements {
-            if !matches!(statement.get("Effect").and_then(Value::as_str), Some("Allow" | "Deny")) {
-                return refused("an Effect is neither Allow nor Deny");
-            }
-            if statement.get("Resource").is_some() {
-                return refused("a statement has a Resource");
-            }
-        }
-        let named = statements.iter().filter_map(|statement| statement.get("Principal")?.get("AWS"));
-        let texts = named.flat_map(|who| match who {
-            Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-            who => who.as_str().into_iter().collect::<Vec<_>>(),
-        });
-        let unknown = |who: &str| self.unknown.iter().any(|account| who.contains(account.as_str()));
-        if texts.into_iter().any(unknown) { Err(PolicyError::UnknownPrincipal) } else { Ok(()) }
     }
 }
 
@@ -299,8 +329,9 @@ impl RepositoryPolicies for FakePolicies {
     async fn policy_write(&self, repository: &RepositoryName, text: &str) -> Result<(), PolicyError> {
         self.call(PolicyOp::Write, |world| {
             world.policy_mut(repository)?;
-            world.check(text)?;
+            check(Of::Repository, &world.unknown, text)?;
             *world.policy_mut(repository)? = Some(text.to_owned());
+            world.wrote(Some(repository), Some(text));
             Ok(())
         })
         .await
@@ -309,6 +340,7 @@ impl RepositoryPolicies for FakePolicies {
     async fn policy_delete(&self, repository: &RepositoryName) -> Result<(), PolicyError> {
         self.call(PolicyOp::Delete, |world| {
             *world.policy_mut(repository)? = None;
+            world.wrote(Some(repository), None);
             Ok(())
         })
         .await

@@ -19,7 +19,7 @@ fn refused(said: Said, why: &str) {
 
 /// The policy of a repository, as ECR has it.
 #[track_caller]
-fn policy_of(repository: &str) -> String {
+pub(crate) fn policy_of(repository: &str) -> String {
     let target = "AmazonEC2ContainerRegistry_V20150921.GetRepositoryPolicy";
     let answer = json_call("ecr", target, &serde_json::json!({ "repositoryName": repository }));
     answer["policyText"].as_str().expect("it has a policy").to_owned()

@@ -273,11 +273,14 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("environment delete --recursive shared"),
     run("account grant nobody").exits(4).says(&["12 digits"]),
     run("account plan 210987654321 --owner team").says(&["0 repositories are meant"]),
+    run("account plan --strategy registry").says(&["the registry 123456789012/us-east-1:"]),
     run("account grant 210987654321 --owner team")
         .says(&["210987654321", "team", "settled"])
         .holds(&[("/0/state", r#""settled""#), ("/0/owner", r#""team""#)]),
     run("account list").says(&["210987654321"]).holds(&[("/0/account", r#""210987654321""#), ("/1", "null")]),
-    run("account status").says(&["210987654321", "0 of 0"]),
+    run("account status")
+        .says(&["strategy repositories: grants stand in the policies of the repositories", "210987654321", "0 of 0"])
+        .holds(&[("/0/strategy/state", r#""settled""#), ("/0/grants/0/account", r#""210987654321""#)]),
     run("account revoke 210987654321 --owner team"),
     run("account list").holds(&[("", "[]")]),
     run("owner delete team"),

@@ -17,6 +17,7 @@ mod line_r;
 mod machines;
 mod main_path;
 mod on_fake;
+mod page;
 mod pull_check;
 mod registries;
 mod script;

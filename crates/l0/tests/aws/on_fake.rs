@@ -24,6 +24,7 @@ impl OnFake {
     /// A server in these subnets of a VPC of the fake's, with an execution role and the image `team/app:1`.
     #[track_caller]
     pub(crate) fn start(config: FakeAwsConfig, vpc: &str, subnets: &str) -> Self {
+        let role = format!("arn:aws:iam::{}:role/l0-execution", config.account);
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let aws = runtime.block_on(FakeAws::start(config));
         aws.role("l0-execution", Role::for_tasks(&EXECUTION));
@@ -37,7 +38,7 @@ impl OnFake {
             ("--aws-vpc", vpc),
             ("--aws-private-subnets", subnets),
             ("--aws-public-subnets", "subnet-public-a,subnet-public-b"),
-            ("--aws-execution-role", "arn:aws:iam::123456789012:role/l0-execution"),
+            ("--aws-execution-role", &role),
             ("--image-map", "registry.example.com|123456789012.dkr.ecr.us-east-1.amazonaws.com"),
         ];
         let words: Vec<String> = flags.iter().flat_map(|(flag, value)| [*flag, *value]).map(str::to_owned).collect();

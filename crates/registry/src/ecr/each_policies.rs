@@ -1,10 +1,13 @@
 //! The policies of several registries as those of one.
+//!
+//! A registry's own policy speaks for that registry alone, so that there is one only where there is one registry.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
+use layer0_domain::port::registry_policy::{PolicyScope, RegistryPolicy};
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
 
 use super::EcrPolicies;
@@ -31,6 +34,14 @@ impl EachPolicies {
         let backing = self.backing_of(repository).await?;
         let found = self.all.iter().find(|(name, _)| *name == backing);
         found.map(|(_, policies)| policies).ok_or_else(|| PolicyError::NoRepository { repository: repository.clone() })
+    }
+
+    /// The only registry; `None` where there are several.
+    fn only(&self) -> Option<&EcrPolicies> {
+        match &self.all[..] {
+            [(_, only)] => Some(only),
+            _ => None,
+        }
     }
 
     async fn backing_of(&self, repository: &RepositoryName) -> Result<BackingName, PolicyError> {
@@ -74,5 +85,34 @@ impl RepositoryPolicies for EachPolicies {
 
     async fn policy_delete(&self, repository: &RepositoryName) -> Result<(), PolicyError> {
         self.of(repository).await?.policy_delete(repository).await
+    }
+}
+
+/// Why several registries have no policy in common.
+fn several() -> PolicyError {
+    let why = "a registry's policy speaks for one registry, and this instance has several: take the strategy `repositories` or `organization`";
+    PolicyError::Refused { why: why.to_owned() }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RegistryPolicy for EachPolicies {
+    async fn registry_policy_scope(&self) -> Result<PolicyScope, PolicyError> {
+        self.only().ok_or_else(several)?.registry_policy_scope().await
+    }
+
+    async fn registry_policy_read(&self) -> Result<Option<String>, PolicyError> {
+        match self.only() {
+            Some(only) => only.registry_policy_read().await,
+            None => Ok(None),
+        }
+    }
+
+    async fn registry_policy_write(&self, text: &str) -> Result<(), PolicyError> {
+        self.only().ok_or_else(several)?.registry_policy_write(text).await
+    }
+
+    async fn registry_policy_delete(&self) -> Result<(), PolicyError> {
+        self.only().ok_or_else(several)?.registry_policy_delete().await
     }
 }

@@ -1,4 +1,4 @@
-//! The port `RepositoryPolicies` on ECR: the account's own registry in one region.
+//! The ports `RepositoryPolicies` and `RegistryPolicy` on ECR: the account's own registry in one region.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use layer0_domain::model::backing::{BackingPlace, PrefixError};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::port::registry_policy::{PolicyScope, RegistryPolicy};
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
 
 /// Repositories in a page: the most that ECR gives (`DescribeRepositories`, `maxResults`).
@@ -20,7 +21,14 @@ const THROTTLED_AFTER: Duration = Duration::from_secs(2);
 /// `InvalidParameterException`, and this constraint is all that tells them apart. The name is not in it.
 const PRINCIPAL: &str = "Principal not found";
 
-/// The policies of a registry's repositories.
+/// The account's setting that says what a registry's policy is asked about (ECR API reference, `PutAccountSetting`).
+const SCOPE: &str = "REGISTRY_POLICY_SCOPE";
+
+/// Its value for a policy that is asked about every request. The only one that can be set, and the usual one of new accounts
+/// (ECR user guide, "Private registry permissions").
+const EVERY: &str = "V2";
+
+/// The policies of a registry and its repositories.
 #[derive(Debug, Clone)]
 pub struct EcrPolicies {
     client: EcrClient,
@@ -96,6 +104,36 @@ impl RepositoryPolicies for EcrPolicies {
             Ok(_) => Ok(()),
             Err(why) if why.code() == Some("RepositoryPolicyNotFoundException") => Ok(()),
             Err(why) => Err(error("DeleteRepositoryPolicy", Some(repository), why)),
+        }
+    }
+}
+
+#[async_trait]
+impl RegistryPolicy for EcrPolicies {
+    async fn registry_policy_scope(&self) -> Result<PolicyScope, PolicyError> {
+        let answer = self.client.get_account_setting().name(SCOPE).send().await;
+        let answer = answer.map_err(|why| error("GetAccountSetting", None, why))?;
+        Ok(if answer.value.as_deref() == Some(EVERY) { PolicyScope::Every } else { PolicyScope::Narrow })
+    }
+
+    async fn registry_policy_read(&self) -> Result<Option<String>, PolicyError> {
+        match self.client.get_registry_policy().send().await {
+            Ok(answer) => Ok(answer.policy_text),
+            Err(why) if why.code() == Some("RegistryPolicyNotFoundException") => Ok(None),
+            Err(why) => Err(error("GetRegistryPolicy", None, why)),
+        }
+    }
+
+    async fn registry_policy_write(&self, text: &str) -> Result<(), PolicyError> {
+        let call = self.client.put_registry_policy().policy_text(text);
+        call.send().await.map(drop).map_err(|why| error("PutRegistryPolicy", None, why))
+    }
+
+    async fn registry_policy_delete(&self) -> Result<(), PolicyError> {
+        match self.client.delete_registry_policy().send().await {
+            Ok(_) => Ok(()),
+            Err(why) if why.code() == Some("RegistryPolicyNotFoundException") => Ok(()),
+            Err(why) => Err(error("DeleteRegistryPolicy", None, why)),
         }
     }
 }

@@ -1,16 +1,20 @@
-//! The policies of repositories.
+//! The policies of repositories and of the registry.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use layer0_domain::model::grant::AccountId;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::model::placement::{BackingName, Placement, PlacementRule, RepositoryPrefix};
+use layer0_domain::plan::grants::RegistryNames;
+use layer0_domain::port::registry_policy::RegistryPolicy;
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPolicies};
 use layer0_registry::Whereabouts;
 use layer0_registry::ecr::{EachPolicies, EcrPolicies};
 use layer0_store::SqliteStore;
 use layer0_testkit::aws::{Effect, FakeAws, FakeAwsConfig, Fault, Service};
+use layer0_testkit::registry_policy_suite;
 use layer0_testkit::repository_policies_suite::{self as suite, Stage};
 
 use crate::client::client;
@@ -50,9 +54,35 @@ impl Stage for OnFake {
     }
 }
 
+impl registry_policy_suite::Stage for OnFake {
+    fn registry(&self) -> &dyn RegistryPolicy {
+        &self.policies
+    }
+
+    fn names(&self) -> RegistryNames {
+        let host = EcrHost { account: self.account(), region: "us-east-1".to_owned() };
+        RegistryNames::new(host, "").expect("no prefix")
+    }
+
+    fn unknown_account(&self) -> Option<AccountId> {
+        AccountId::parse(UNKNOWN).ok()
+    }
+
+    fn narrow(&self) -> bool {
+        self.aws.registry_setting("REGISTRY_POLICY_SCOPE", "V1");
+        true
+    }
+}
+
 #[tokio::test]
 async fn the_suite_holds() {
     suite::run_all(async || Box::new(OnFake::new().await) as Box<dyn Stage>).await;
+}
+
+#[tokio::test]
+async fn the_suite_of_the_registrys_policy_holds() {
+    let fresh = async || Box::new(OnFake::new().await) as Box<dyn registry_policy_suite::Stage>;
+    registry_policy_suite::run_all(fresh).await;
 }
 
 /// Names that nobody can have granted are passed over: those of one component.

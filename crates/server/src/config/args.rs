@@ -65,6 +65,11 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
         "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: on with --registry-backing ecr, else off]",
     ),
     ("account-grants-every", "MINUTES", "From one look at all these policies to the next [default: 15]"),
+    (
+        "account-grants-strategy",
+        "NAME",
+        "In which policies account grants stand: repositories, registry or organization [default: as they do; at first, repositories]",
+    ),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];

@@ -44,6 +44,7 @@ pub(super) struct FileConfig {
     ecr_tags: Option<Tags>,
     account_grants: Option<String>,
     account_grants_every: Option<u64>,
+    account_grants_strategy: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     /// The registries that stand behind the instance.
@@ -182,6 +183,7 @@ impl FileConfig {
             "ecr_tags" => self.ecr_tags.as_ref().map(Tags::text),
             "account_grants" => self.account_grants.clone(),
             "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
+            "account_grants_strategy" => self.account_grants_strategy.clone(),
             "log" => self.log.clone(),
             "log_format" => self.log_format.clone(),
             _ => None,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use layer0_domain::model::grant::GrantStrategy;
+
 use super::{ConfigError, EngineKind, Given};
 
 /// How account grants are kept.
@@ -11,6 +13,8 @@ pub(crate) struct GrantsConfig {
     pub(crate) kept: GrantsKept,
     /// From the end of one look at all policies to the next.
     pub(crate) every: Duration,
+    /// In which documents they stand; `None` for as it was.
+    pub(crate) strategy: Option<GrantStrategy>,
 }
 
 /// Whether account grants are written into policies.
@@ -26,7 +30,7 @@ pub(crate) enum GrantsKept {
 
 impl Default for GrantsConfig {
     fn default() -> Self {
-        Self { kept: GrantsKept::Off, every: Duration::from_secs(15 * 60) }
+        Self { kept: GrantsKept::Off, every: Duration::from_secs(15 * 60), strategy: None }
     }
 }
 
@@ -58,6 +62,16 @@ impl GrantsConfig {
                 _ => return Err(given.wrong("must be a number of minutes from 1 to 1440")),
             },
         };
-        Ok(Self { kept, every })
+        let strategy = match find("account_grants_strategy", &["LAYER0_ACCOUNT_GRANTS_STRATEGY"]) {
+            None => usual.strategy,
+            Some(given) => match GrantStrategy::parse(&given.text) {
+                None => return Err(given.wrong("must be `repositories`, `registry` or `organization`")),
+                Some(_) if kept == GrantsKept::Off => {
+                    return Err(given.wrong("is for an instance with account grants (`--account-grants on`)"));
+                }
+                strategy => strategy,
+            },
+        };
+        Ok(Self { kept, every, strategy })
     }
 }

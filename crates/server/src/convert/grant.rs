@@ -1,8 +1,9 @@
 //! Account grants, from the wire and to it.
 
 use layer0_api::types as wire;
-use layer0_domain::model::grant::{Grant, GrantScope, GrantWish, Grantee, KeptGrant};
+use layer0_domain::model::grant::{Grant, GrantScope, GrantStrategy, GrantWish, Grantee, KeptGrant, KeptStrategy};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::plan::grants::Change;
 
 use super::read;
@@ -64,8 +65,32 @@ pub(crate) fn kept(it: &KeptGrant) -> wire::AccountGrant {
     }
 }
 
+/// The strategy of the grants.
+pub(crate) fn strategy(it: &KeptStrategy) -> wire::AccountStrategy {
+    let wrong = it.report.wrong.iter();
+    wire::AccountStrategy {
+        strategy: it.wish.to_string(),
+        state: it.phase.as_str().to_owned(),
+        standing: it.standing.iter().map(ToString::to_string).collect(),
+        progress: it.progress(),
+        since: rfc3339_or_empty(it.since),
+        wrong: wrong
+            .map(|it| wire::AccountWrong { repository: it.repository.to_string(), why: it.why.clone() })
+            .collect(),
+    }
+}
+
+/// The strategy that a text names; `None` for an empty one.
+pub(crate) fn strategy_read(text: &str) -> Result<Option<GrantStrategy>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let none = || ApiError::value(format!("`{text}` is no strategy: it is repositories, registry or organization"));
+    GrantStrategy::parse(text).ok_or_else(none).map(Some)
+}
+
 /// What would be written.
-pub(crate) fn preview(it: &Preview) -> wire::AccountPlan {
+pub(crate) fn preview(it: &Preview, registry: &EcrHost) -> wire::AccountPlan {
     let documents = it.documents.iter().map(|document| {
         let (change, text, why) = match &document.change {
             PreviewChange::Change(Change::Keep) => ("keep", "", ""),
@@ -74,7 +99,11 @@ pub(crate) fn preview(it: &Preview) -> wire::AccountPlan {
             PreviewChange::Refused(why) => ("refused", "", why.as_str()),
         };
         wire::AccountDocument {
-            repository: document.repository.to_string(),
+            repository: document.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
+            registry: match &document.repository {
+                Some(_) => String::new(),
+                None => format!("{}/{}", registry.account, registry.region),
+            },
             change: change.to_owned(),
             present: document.present.clone().unwrap_or_default(),
             text: text.to_owned(),

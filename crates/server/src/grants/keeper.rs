@@ -6,16 +6,20 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+#[cfg(feature = "aws")]
+use layer0_domain::model::grant::{Duty, GrantPlace};
 use layer0_domain::model::grant::{GrantScope, GrantState, KeptGrant};
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::plan::grants::Signature;
+use layer0_domain::plan::grants::{RegistryNames, Signature};
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies as _};
+use layer0_domain::port::store::{Store, StoreError};
 
 use super::PolicyPlace;
 use super::paced::Paced;
 use super::pass::Pass;
+use super::strategy::Strategies;
 use crate::reconcile::Nudge;
 
 /// How many repositories are looked at side by side. At 20 writes a second that is enough for calls of nearly a second.
@@ -24,6 +28,9 @@ const AT_ONCE: usize = 16;
 /// What keeps grants and policies in line. It remembers nothing from one look to the next.
 pub(crate) struct Keeper {
     pub(super) policies: Paced,
+    /// What repositories are called in the registry's policy.
+    pub(crate) names: RegistryNames,
+    pub(super) strategies: Strategies,
     pub(super) access: Arc<dyn AccessStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) signature: Signature,
@@ -38,6 +45,8 @@ pub(crate) enum Look {
     Asked,
     /// All that any grant means.
     All(Mending),
+    /// All documents, for a change of strategy.
+    Change,
 }
 
 /// What is done about a policy that is not as it should be, though nothing was asked for.
@@ -64,6 +73,9 @@ pub(crate) enum LookError {
     /// The grants can't be read or written.
     #[error("the grants can't be read or written")]
     Store(#[from] AccessStoreError),
+    /// Nor can their strategy.
+    #[error("the strategy of the grants can't be read or written")]
+    Strategy(#[from] StoreError),
     /// The repositories can't be listed.
     #[error("the repositories can't be listed")]
     List(#[source] PolicyError),
@@ -73,11 +85,14 @@ impl Keeper {
     pub(crate) fn new(
         place: PolicyPlace,
         signature: Signature,
-        access: Arc<dyn AccessStore>,
+        (store, access): (Arc<dyn Store>, Arc<dyn AccessStore>),
         clock: Arc<dyn Clock>,
         nudge: Nudge,
     ) -> Self {
-        Self { policies: Paced::new(place.policies, place.rates), access, clock, signature, nudge }
+        let PolicyPlace { policies, registry_policy, names, rates } = place;
+        let policies = Paced::new(policies, registry_policy, rates);
+        let strategies = Strategies::new(store, names.host());
+        Self { policies, names, strategies, access, clock, signature, nudge }
     }
 
     /// Looks at repositories once, and writes into the grants what came of it. Repositories that fail are said there too: an
@@ -92,13 +107,16 @@ impl Keeper {
             Look::All(Mending::Mend) => true,
             // What was asked for is carried out, whatever is done about the rest.
             Look::All(Mending::ReportOnly) => !is_asked(kept),
+            Look::Change => false,
         };
         let concerned: Vec<KeptGrant> = all.iter().filter(concerned).cloned().collect();
         if concerned.is_empty() {
             return Ok(Looked::Nothing);
         }
         let scopes: Vec<GrantScope> = concerned.iter().map(|kept| kept.grant.scope.clone()).collect();
-        let pass = Pass::new(self, look, &all, concerned);
+        let strategy = self.strategies.read().await?.strategy;
+        let mut pass = Pass::new(self, look, strategy, &all, concerned);
+        pass.registry().await;
         match self.through(&pass, &scopes).await {
             Ok(()) => {
                 pass.finish().await?;
@@ -122,11 +140,22 @@ impl Keeper {
         if !all.iter().any(|kept| kept.is_wanted() && kept.grant.scope.covers(name)) {
             return Ok(());
         }
-        Pass::new(self, Look::All(Mending::Mend), &all, Vec::new()).alone(name).await
+        let strategy = || async { self.strategies.read().await.map_err(|why| crate::error::chain(&why)) };
+        let before = strategy().await?.strategy;
+        if before.duty(GrantPlace::Repositories) != Duty::Hold {
+            return Ok(());
+        }
+        Pass::new(self, Look::All(Mending::Mend), before, &all, Vec::new()).alone(name).await?;
+        // A change may have taken the others away meanwhile, and has not seen this one.
+        let now = strategy().await?.strategy;
+        if now.duty(GrantPlace::Repositories) == Duty::Hold {
+            return Ok(());
+        }
+        Pass::new(self, Look::All(Mending::Mend), now.clearing_others(), &all, Vec::new()).alone(name).await
     }
 
     /// Looks at each repository that a scope covers.
-    async fn through(&self, pass: &Pass<'_>, scopes: &[GrantScope]) -> Result<(), PolicyError> {
+    pub(super) async fn through(&self, pass: &Pass<'_>, scopes: &[GrantScope]) -> Result<(), PolicyError> {
         let mut going = FuturesUnordered::new();
         if let Some(names) = named(scopes) {
             for name in names {
@@ -136,6 +165,7 @@ impl Keeper {
             let mut mark: Option<String> = None;
             loop {
                 let page = self.page(mark.as_deref(), &mut going).await?;
+                page.names.iter().for_each(|name| pass.meet(name));
                 for name in page.names.into_iter().filter(|name| scopes.iter().any(|scope| scope.covers(name))) {
                     begin(&mut going, pass, name).await;
                 }

@@ -4,17 +4,21 @@
 //! asked for: a row in the store, `spreading` ──nudge──> a look at the repositories that it is about
 //!                                                        each: read, compute, write where it differs
 //!                                                        the row: `settled`, `incomplete`, `refused`, or gone
-//! every so often ─────────────────────────────────────> a look at all repositories
+//! every so often ─────────────────────────────────────> a look at all documents
+//! another strategy ───────────────────────────────────> rounds over the new documents, then over the old ones ([`strategy`])
 //! ```
 //!
 //! The rows are all that is remembered: a server that is killed in the middle leaves them `spreading`, and whoever comes next
 //! begins the look anew, which writes only what is not right yet. Many rows share one look. Where several servers share a
 //! store, the one that holds the lease does it.
 
+mod document;
 mod keeper;
 mod paced;
 mod pass;
 mod preview;
+mod report;
+mod strategy;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -22,6 +26,9 @@ mod unknown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use layer0_domain::model::grant::GrantStrategy;
+use layer0_domain::plan::grants::RegistryNames;
+use layer0_domain::port::registry_policy::RegistryPolicy;
 use layer0_domain::port::repository_policies::RepositoryPolicies;
 use tokio::time::Instant;
 use tracing::warn;
@@ -32,6 +39,7 @@ use crate::reconcile::{Nudge, Outcome, with_lease};
 pub(crate) use keeper::{Keeper, Look, LookError, Looked, Mending};
 pub(crate) use paced::PolicyRates;
 pub(crate) use preview::{Preview, PreviewChange};
+pub(crate) use strategy::Changed;
 
 /// The lease of whoever writes policies.
 const LEASE: &str = "account-grants";
@@ -39,21 +47,39 @@ const LEASE: &str = "account-grants";
 /// How long to wait after a look that came to nothing: the list could not be read, or the store not be written.
 const RETRY: Duration = Duration::from_secs(15);
 
-/// Where the policies are that grants are written into.
+/// How long to wait before a change of strategy is gone on with that something keeps from it.
+const CHANGE_RETRY: Duration = Duration::from_secs(60);
+
+/// Where the policies are that grants are written into: one registry.
 #[derive(Clone)]
 pub(crate) struct PolicyPlace {
-    /// The policies.
+    /// The policies of its repositories.
     pub(crate) policies: Arc<dyn RepositoryPolicies>,
-    /// The region of the registry.
-    pub(crate) region: String,
+    /// Its own.
+    pub(crate) registry_policy: Arc<dyn RegistryPolicy>,
+    /// Whose it is, where, and what repositories are called in its policy.
+    pub(crate) names: RegistryNames,
     /// How fast they are read and written.
     pub(crate) rates: PolicyRates,
+}
+
+impl PolicyPlace {
+    /// Of one that has both.
+    pub(crate) fn new<P: RepositoryPolicies + RegistryPolicy + 'static>(
+        policies: Arc<P>,
+        names: RegistryNames,
+        rates: PolicyRates,
+    ) -> Self {
+        Self { policies: policies.clone(), registry_policy: policies, names, rates }
+    }
 }
 
 /// Account grants in a server.
 pub(crate) struct Grants {
     /// What writes them down in ECR; `None` on an instance that has none.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    /// The strategy that this server was started with; `None` for whichever holds.
+    pub(crate) strategy: Option<GrantStrategy>,
     /// From the end of one look at everything to the next.
     pub(crate) every: Duration,
     /// What is done about what such a look finds.
@@ -84,9 +110,21 @@ impl layer0_registry::ecr::Furnish for MadeWithPolicy {
 /// Runs until the app stops.
 pub(crate) async fn run(app: App) {
     let Some(keeper) = &app.grants.keeper else { return };
+    let mut wish = app.grants.strategy;
     while !app.stop.asked() {
+        let turn = async {
+            // Whoever holds the lease carries it out.
+            if let Some(strategy) = wish
+                && let Err(why) = keeper.wish(strategy).await
+            {
+                warn!(error = crate::error::chain(&why), "the strategy of account grants can't be kept; trying on");
+                return Outcome::Elsewhere(RETRY);
+            }
+            wish = None;
+            with_lease(&app, LEASE, rounds(&app, keeper)).await
+        };
         let pause = tokio::select! {
-            outcome = with_lease(&app, LEASE, rounds(&app, keeper)) => match outcome {
+            outcome = turn => match outcome {
                 Outcome::Done(()) => return,
                 Outcome::Elsewhere(again) => again,
                 Outcome::Lost => Duration::ZERO,
@@ -101,27 +139,21 @@ pub(crate) async fn run(app: App) {
     }
 }
 
-/// Looks at what was asked for as it comes, and at everything from time to time.
+/// When what is looked at from time to time is due.
+struct Due {
+    all: Instant,
+    change: Instant,
+}
+
+/// Looks at what was asked for as it comes, goes on with a change of strategy, and looks at everything from time to time.
 async fn rounds(app: &App, keeper: &Keeper) {
     let mut asked = app.grants.asked.listen();
-    let mut next_all = Instant::now();
-    let alone = app.store.version().is_some();
+    let mut due = Due { all: Instant::now(), change: Instant::now() };
     loop {
         asked.mark_unchanged();
-        let outcome = match keeper.look(Look::Asked).await {
-            Ok(Looked::Nothing) if Instant::now() >= next_all => {
-                let outcome = keeper.look(Look::All(app.grants.mending)).await;
-                next_all = Instant::now() + app.grants.every;
-                outcome
-            }
-            outcome => outcome,
-        };
-        let pause = match outcome {
-            // What was asked for meanwhile.
-            Ok(Looked::Through) => continue,
-            // What another server was asked for wakes nobody here.
-            Ok(Looked::Nothing) if !alone => app.leases.times.renewal,
-            Ok(Looked::Nothing) => next_all.saturating_duration_since(Instant::now()),
+        let pause = match round(app, keeper, &mut due).await {
+            Ok(None) => continue,
+            Ok(Some(pause)) => pause,
             Err(why) => {
                 warn!(error = crate::error::chain(&why), "account grants could not be carried out; trying on");
                 RETRY
@@ -132,4 +164,34 @@ async fn rounds(app: &App, keeper: &Keeper) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// One thing after the other; `None` when there may be more at once, else how long there is nothing.
+async fn round(app: &App, keeper: &Keeper, due: &mut Due) -> Result<Option<Duration>, LookError> {
+    if keeper.look(Look::Asked).await? == Looked::Through {
+        return Ok(None);
+    }
+    let now = Instant::now();
+    let mut next = due.all;
+    if now < due.change {
+        next = next.min(due.change);
+    } else {
+        match keeper.change().await? {
+            Changed::Nothing => {}
+            Changed::On => return Ok(None),
+            Changed::Waits => {
+                due.change = Instant::now() + CHANGE_RETRY;
+                next = next.min(due.change);
+            }
+        }
+    }
+    if now >= due.all {
+        let looked = keeper.look(Look::All(app.grants.mending)).await;
+        due.all = Instant::now() + app.grants.every;
+        return looked.map(|_| None);
+    }
+    // What another server was asked for wakes nobody here.
+    let alone = app.store.version().is_some();
+    let pause = next.saturating_duration_since(Instant::now());
+    Ok(Some(if alone { pause } else { pause.min(app.leases.times.renewal) }))
 }

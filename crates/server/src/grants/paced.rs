@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::port::registry_policy::{PolicyScope, RegistryPolicy};
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
 use tokio::time::Instant;
 
@@ -47,13 +48,18 @@ impl PolicyRates {
 /// Passes calls on, each in its turn.
 pub(crate) struct Paced {
     inner: Arc<dyn RepositoryPolicies>,
+    registry: Arc<dyn RegistryPolicy>,
     reads: Turns,
     writes: Turns,
 }
 
 impl Paced {
-    pub(crate) fn new(inner: Arc<dyn RepositoryPolicies>, rates: PolicyRates) -> Self {
-        Self { inner, reads: Turns::new(rates.reads), writes: Turns::new(rates.writes) }
+    pub(crate) fn new(
+        inner: Arc<dyn RepositoryPolicies>,
+        registry: Arc<dyn RegistryPolicy>,
+        rates: PolicyRates,
+    ) -> Self {
+        Self { inner, registry, reads: Turns::new(rates.reads), writes: Turns::new(rates.writes) }
     }
 }
 
@@ -125,5 +131,25 @@ impl RepositoryPolicies for Paced {
 
     async fn policy_delete(&self, repository: &RepositoryName) -> Result<(), PolicyError> {
         self.writes.call(|| self.inner.policy_delete(repository)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RegistryPolicy for Paced {
+    async fn registry_policy_scope(&self) -> Result<PolicyScope, PolicyError> {
+        self.reads.call(|| self.registry.registry_policy_scope()).await
+    }
+
+    async fn registry_policy_read(&self) -> Result<Option<String>, PolicyError> {
+        self.reads.call(|| self.registry.registry_policy_read()).await
+    }
+
+    async fn registry_policy_write(&self, text: &str) -> Result<(), PolicyError> {
+        self.writes.call(|| self.registry.registry_policy_write(text)).await
+    }
+
+    async fn registry_policy_delete(&self) -> Result<(), PolicyError> {
+        self.writes.call(|| self.registry.registry_policy_delete()).await
     }
 }

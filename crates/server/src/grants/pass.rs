@@ -1,66 +1,99 @@
-//! One look at the repositories: what is wanted, what each came to, and what it means for the grants.
+//! One look at the documents: what is wanted, what each came to, and what it means for the grants.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
-use layer0_domain::model::grant::{GrantReport, GrantState, GrantWish, Grants, KeptGrant};
+use layer0_domain::model::grant::{
+    Duty, GrantPlace, GrantReport, GrantState, GrantWish, Grants, KeptGrant, KeptStrategy, StrategyPhase,
+    StrategyReport,
+};
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::time::Generation;
-use layer0_domain::plan::grants::{Change, holds, repository_policy};
-use layer0_domain::port::access_store::AccessStoreError;
-use layer0_domain::port::repository_policies::{PolicyError, RepositoryPolicies as _};
+use layer0_domain::plan::grants::{Change, Due};
+use layer0_domain::port::registry_policy::{PolicyScope, RegistryPolicy as _};
+use layer0_domain::port::repository_policies::PolicyError;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::document::Which;
 use super::keeper::{Keeper, Look, Mending};
+use super::strategy::NamesMark;
 
-/// How often whoever watches is told how far it is.
-const TELL: Duration = Duration::from_secs(2);
-
-/// How often a repository is begun anew in one look: once for each account that turns out to be unknown, and some more.
+/// How often a document is begun anew in one look: once for each account that turns out to be unknown, and some more.
 const BEGINNINGS: u32 = 50;
 
-/// Why a look at a repository is given up that was begun too often.
+/// Why a registry's policy is not relied on.
+const NARROW: &str = "the registry's policy does not count for pulls in this account: its scope is V1; `aws ecr put-account-setting --name REGISTRY_POLICY_SCOPE --value V2` changes that, for all of its statements";
+
+/// Why a look at a document is given up that was begun too often.
 const CHANGING: &str = "what is wanted of it kept changing";
 
 /// One look that goes on.
 pub(super) struct Pass<'a> {
     pub(super) keeper: &'a Keeper,
-    look: Look,
+    pub(super) look: Look,
+    /// In which documents grants stand.
+    pub(super) strategy: KeptStrategy,
     /// What the policies are to say. Another one when an account turns out to be unknown.
     pub(super) wanted: RwLock<Arc<Grants>>,
     /// The grants whose report this look is.
     rows: Mutex<Vec<Row>>,
+    /// What the registry's policy came to; `None` where it is not looked at.
+    pub(super) registry: Option<End>,
+    /// All documents together.
+    tally: Mutex<StrategyReport>,
+    /// Which repositories were listed, and whether there are others by now.
+    met: Mutex<(NamesMark, bool)>,
     /// One at a time finds out which account is unknown.
     pub(super) finding: tokio::sync::Mutex<()>,
     /// Whether no grant is left that the look is for.
-    idle: AtomicBool,
+    pub(super) idle: AtomicBool,
     /// When whoever watches was told last; one at a time tells.
-    told: tokio::sync::Mutex<Instant>,
+    pub(super) told: tokio::sync::Mutex<Instant>,
 }
 
-struct Row {
-    kept: KeptGrant,
-    report: GrantReport,
+pub(super) struct Row {
+    pub(super) kept: KeptGrant,
+    pub(super) report: GrantReport,
     /// Somebody changed the grant, or it was refused: what is found is of no use to it.
-    passed_over: bool,
+    pub(super) passed_over: bool,
 }
 
-/// What a repository came to.
-enum End {
-    /// Its policy says what it should.
-    Right { changed: bool },
-    /// It does not, and why; with the policy that it has.
+/// What a document came to.
+#[derive(Debug, Clone)]
+pub(super) enum End {
+    /// It says what it should; `waits` is why it does so in other words than the strategy's.
+    Right { changed: bool, waits: Option<String> },
+    /// It does not, and why; with the text that it has.
     Wrong { why: String, present: Option<String> },
+    /// What it says is not known, and why.
+    Unread { why: String },
     /// It isn't there.
     Gone,
-    /// What is wanted has changed: once more.
-    Again,
+}
+
+impl End {
+    /// Why the registry's policy is not as it should be, for a grant or a repository that hangs on it.
+    pub(super) fn trouble(&self) -> String {
+        let why = match self {
+            End::Wrong { why, .. } | End::Unread { why } => why,
+            End::Right { .. } | End::Gone => CHANGING,
+        };
+        format!("{}: {why}", Which::Registry.title())
+    }
+
+    pub(super) fn is_right(&self) -> bool {
+        matches!(self, End::Right { .. })
+    }
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(keeper: &'a Keeper, look: Look, all: &[KeptGrant], concerned: Vec<KeptGrant>) -> Self {
+    pub(super) fn new(
+        keeper: &'a Keeper,
+        look: Look,
+        strategy: KeptStrategy,
+        all: &[KeptGrant],
+        concerned: Vec<KeptGrant>,
+    ) -> Self {
         let wanted = all.iter().filter(|kept| kept.is_wanted()).map(|kept| kept.grant.clone()).collect();
         let row = |kept: KeptGrant| {
             let passed_over = matches!(kept.state, GrantState::Refused(_));
@@ -69,8 +102,12 @@ impl<'a> Pass<'a> {
         Self {
             keeper,
             look,
+            strategy,
             wanted: RwLock::new(Arc::new(wanted)),
             rows: Mutex::new(concerned.into_iter().map(row).collect()),
+            registry: None,
+            tally: Mutex::default(),
+            met: Mutex::default(),
             finding: tokio::sync::Mutex::default(),
             idle: AtomicBool::new(false),
             told: tokio::sync::Mutex::new(Instant::now()),
@@ -81,8 +118,31 @@ impl<'a> Pass<'a> {
         self.wanted.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn rows(&self) -> MutexGuard<'_, Vec<Row>> {
+    pub(super) fn rows(&self) -> MutexGuard<'_, Vec<Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tally(&self) -> MutexGuard<'_, StrategyReport> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn met(&self) -> MutexGuard<'_, (NamesMark, bool)> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes down that a repository was listed.
+    pub(super) fn meet(&self, name: &RepositoryName) {
+        self.met().0.add(name);
+    }
+
+    /// Takes down which repositories there are by now: one that was made while others were looked at has not been.
+    pub(super) fn overtaken_unless(&self, now: NamesMark) {
+        let mut met = self.met();
+        met.1 = met.0 != now;
+    }
+
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.met().1
     }
 
     /// Whether what is found is put right.
@@ -90,37 +150,120 @@ impl<'a> Pass<'a> {
         self.look != Look::All(Mending::ReportOnly)
     }
 
+    /// Looks at the registry's policy, before any repository, and puts it right.
+    pub(super) async fn registry(&mut self) {
+        if Which::Registry.duty(&self.strategy) == Duty::Leave {
+            return;
+        }
+        if let Err(why) = self.reach().await {
+            self.tally().note_wrong(None, &why);
+            if !self.is_begun().await {
+                return;
+            }
+        }
+        let end = self.steps(Which::Registry).await;
+        self.count(Which::Registry, &end);
+        if matches!(end, End::Right { changed: true, .. }) {
+            self.rows().iter_mut().for_each(|row| row.report.changed += 1);
+        }
+        self.registry = Some(end);
+    }
+
+    /// Whether the registry's policy counts, where a change is to rely on it; else why not.
+    async fn reach(&self) -> Result<(), String> {
+        let changes = self.strategy.phase == StrategyPhase::Spreading || self.look == Look::Change;
+        if self.strategy.wish.place() == GrantPlace::Repositories || !changes {
+            return Ok(());
+        }
+        match self.keeper.policies.registry_policy_scope().await {
+            Ok(PolicyScope::Every) => Ok(()),
+            Ok(PolicyScope::Narrow) => Err(NARROW.to_owned()),
+            Err(why) => Err(words(&why)),
+        }
+    }
+
+    /// Whether the registry's policy may have something of ours: then that is kept true, whether it counts or not.
+    async fn is_begun(&self) -> bool {
+        let (keeper, none) = (self.keeper, Grants::new());
+        match keeper.document_read(Which::Registry).await {
+            Ok(present) => {
+                let due = keeper.document_due(Which::Registry, &self.strategy, &none, present.as_deref());
+                !matches!(due, Ok(Due::As(Change::Keep)))
+            }
+            Err(_) => true,
+        }
+    }
+
     /// Looks at one repository, puts it right, and takes down what came of it.
     pub(super) async fn one(&self, name: RepositoryName) {
         if self.idle.load(Ordering::Relaxed) {
             return;
         }
-        match self.steps(&name).await {
-            End::Right { changed } => {
-                if changed && self.look == Look::All(Mending::Mend) {
-                    info!(repository = %name, "the policy of {name} was not as the account grants say, and was mended");
-                }
+        let which = Which::Repository(&name);
+        let end = self.steps(which).await;
+        if which.duty(&self.strategy) != Duty::Leave {
+            self.count(which, &end);
+        }
+        let why = match (&end, &self.registry) {
+            (End::Gone, _) => return self.tell().await,
+            (End::Right { changed, .. }, None | Some(End::Right { .. })) => {
                 self.note(&name, |_, report| {
                     report.note_right();
-                    report.changed += u64::from(changed);
+                    report.changed += u64::from(*changed);
                 });
+                return self.tell().await;
             }
-            End::Wrong { why, present } => {
-                warn!(repository = %name, error = why, "account grants are not true on {name}");
-                let signature = &self.keeper.signature;
-                self.note(&name, |kept, report| {
-                    let is_true = holds(signature, &kept.grant, present.as_deref());
-                    if is_true == (kept.wish == GrantWish::Hold) {
-                        report.note_right();
-                    } else {
-                        report.note_wrong(&name, &why);
-                    }
-                });
+            (End::Wrong { why, .. } | End::Unread { why }, _) => why.clone(),
+            (End::Right { .. }, Some(registry)) => registry.trouble(),
+        };
+        self.note(&name, |kept, report| {
+            if self.is_as_wished(kept, Some((which, &end))) {
+                report.note_right();
+            } else {
+                report.note_wrong(&name, &why);
             }
-            End::Gone => {}
-            End::Again => self.note(&name, |_, report| report.note_wrong(&name, CHANGING)),
-        }
+        });
         self.tell().await;
+    }
+
+    /// Whether a grant is true, or gone, as it is wished: by the registry's policy and by that of a repository.
+    pub(super) fn is_as_wished(&self, kept: &KeptGrant, repository: Option<(Which<'_>, &End)>) -> bool {
+        let registry = self.registry.as_ref().map(|end| (Which::Registry, end));
+        let mut documents = [registry, repository].into_iter().flatten();
+        let is_in = |(which, end): (Which<'_>, &End)| match end {
+            End::Right { .. } => Some(which.duty(&self.strategy) == Duty::Hold && kept.is_wanted()),
+            End::Wrong { present, .. } => Some(self.keeper.document_holds(which, &kept.grant, present.as_deref())),
+            End::Unread { .. } => None,
+            End::Gone => Some(false),
+        };
+        match kept.wish {
+            GrantWish::Hold => documents.any(|it| is_in(it) == Some(true)),
+            // What could not be read may name it still.
+            GrantWish::TakeBack => documents.all(|it| is_in(it) == Some(false)),
+        }
+    }
+
+    /// Takes down what a document came to, and tells the log.
+    fn count(&self, which: Which<'_>, end: &End) {
+        let title = which.title();
+        let mut tally = self.tally();
+        tally.seen += 1;
+        let why = match end {
+            End::Gone => return,
+            End::Right { changed, waits } => {
+                if *changed && self.look == Look::All(Mending::Mend) {
+                    info!("{title} was not as the account grants say, and was mended");
+                }
+                tally.changed += u64::from(*changed);
+                let Some(why) = waits else { return };
+                why
+            }
+            End::Wrong { why, .. } | End::Unread { why } => {
+                warn!(error = why, "account grants are not true in {title}");
+                why
+            }
+        };
+        tally.note_wrong(which.repository(), why);
     }
 
     /// Puts one repository right that is nobody's to report.
@@ -129,157 +272,63 @@ impl<'a> Pass<'a> {
     /// Why its policy does not say what it should, in words.
     #[cfg(feature = "aws")]
     pub(super) async fn alone(&self, name: &RepositoryName) -> Result<(), String> {
-        match self.steps(name).await {
+        match self.steps(Which::Repository(name)).await {
             End::Right { .. } | End::Gone => Ok(()),
-            End::Wrong { why, .. } => Err(why),
-            End::Again => Err(CHANGING.to_owned()),
+            End::Wrong { why, .. } | End::Unread { why } => Err(why),
         }
     }
 
-    /// Looks at one repository, and begins anew as often as what is wanted of it changes.
-    async fn steps(&self, name: &RepositoryName) -> End {
+    /// Looks at one document, and begins anew as often as what is wanted of it changes.
+    async fn steps(&self, which: Which<'_>) -> End {
+        if which.duty(&self.strategy) == Duty::Leave {
+            return End::Right { changed: false, waits: None };
+        }
         for _ in 0..BEGINNINGS {
-            match self.step(name).await {
-                End::Again => {}
-                end => return end,
+            if let Some(end) = self.step(which).await {
+                return end;
             }
         }
-        End::Again
+        End::Unread { why: CHANGING.to_owned() }
     }
 
-    fn note(&self, name: &RepositoryName, take_down: impl Fn(&KeptGrant, &mut GrantReport)) {
-        for row in self.rows().iter_mut().filter(|row| row.kept.grant.scope.covers(name)) {
-            take_down(&row.kept, &mut row.report);
-        }
-    }
-
-    async fn step(&self, name: &RepositoryName) -> End {
+    /// `None` when what is wanted of it has changed meanwhile.
+    async fn step(&self, which: Which<'_>) -> Option<End> {
         let keeper = self.keeper;
         let wanted = self.wanted();
-        let present = match keeper.policies.policy_read(name).await {
+        let present = match keeper.document_read(which).await {
             Ok(present) => present,
-            Err(PolicyError::NoRepository { .. }) => return End::Gone,
-            Err(why) => return End::Wrong { why: words(&why), present: None },
+            Err(PolicyError::NoRepository { .. }) => return Some(End::Gone),
+            Err(why) => return Some(End::Unread { why: words(&why) }),
         };
-        let change = match repository_policy(&keeper.signature, name, &wanted, present.as_deref()) {
-            Ok(change) => change,
-            Err(why) => return End::Wrong { why: why.to_string(), present },
+        let (change, waits) = match keeper.document_due(which, &self.strategy, &wanted, present.as_deref()) {
+            Ok(Due::Nothing) => (Change::Keep, None),
+            Ok(Due::As(change)) => (change, None),
+            Ok(Due::Meanwhile(change, why)) => (change, Some(why.to_string())),
+            Err(why) => return Some(End::Wrong { why: why.to_string(), present }),
         };
         let written = match change {
-            Change::Keep => return End::Right { changed: false },
+            Change::Keep => return Some(End::Right { changed: false, waits }),
             _ if !self.mends() => {
                 let why = "its policy is not as the grants say, and is left so: this instance only reports".to_owned();
-                return End::Wrong { why, present };
+                return Some(End::Wrong { why, present });
             }
-            Change::Write(text) => keeper.policies.policy_write(name, &text).await,
-            Change::Delete => keeper.policies.policy_delete(name).await,
+            Change::Write(text) => keeper.document_write(which, &text).await,
+            Change::Delete => keeper.document_delete(which).await,
         };
-        match written {
-            Ok(()) => End::Right { changed: true },
+        Some(match written {
+            Ok(()) => End::Right { changed: true, waits },
             Err(PolicyError::NoRepository { .. }) => End::Gone,
-            Err(PolicyError::UnknownPrincipal) => match self.unknown(name, &wanted, present.as_deref()).await {
-                Ok(()) => End::Again,
+            Err(PolicyError::UnknownPrincipal) => match self.unknown(which, &wanted, present.as_deref()).await {
+                Ok(()) => return None,
                 Err(why) => End::Wrong { why, present },
             },
             Err(why) => End::Wrong { why: words(&why), present },
-        }
+        })
     }
 
-    /// Tells whoever watches how far it is, from time to time.
-    async fn tell(&self) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if self.look != Look::Asked || told.elapsed() < TELL {
-            return;
-        }
-        *told = Instant::now();
-        let rows: Vec<KeptGrant> = self.current(|row| KeptGrant { report: row.report.clone(), ..row.kept.clone() });
-        for row in rows {
-            if let Err(why) = self.put(row).await {
-                tracing::debug!(error = %why, "the progress of an account grant could not be written");
-            }
-        }
-    }
-
-    /// Something of each row that still counts.
-    fn current<T>(&self, of: impl Fn(&Row) -> T) -> Vec<T> {
-        self.rows().iter().filter(|row| !row.passed_over).map(of).collect()
-    }
-
-    /// Writes a grant over the one that this look has read. One that somebody changed meanwhile stays as it is.
-    async fn put(&self, kept: KeptGrant) -> Result<(), AccessStoreError> {
-        let answer = self.keeper.access.grant_put(&kept, Some(kept.generation)).await?;
-        self.written(&kept, answer);
-        self.keeper.nudge.nudge();
-        Ok(())
-    }
-
-    fn written(&self, kept: &KeptGrant, generation: Option<Generation>) {
-        for row in self.rows().iter_mut().filter(|row| row.kept.grant == kept.grant) {
-            match generation {
-                Some(generation) => row.kept.generation = generation,
-                None => row.passed_over = true,
-            }
-        }
-    }
-
-    /// The end of a look that met every repository.
-    pub(super) async fn finish(&self) -> Result<(), AccessStoreError> {
-        let now = self.keeper.clock.now();
-        let ends = self.current(|row| {
-            let report = GrantReport { looked: Some(now), ..row.report.clone() };
-            let state = if report.wrong_count() == 0 { GrantState::Settled } else { GrantState::Incomplete };
-            KeptGrant { state, report, ..row.kept.clone() }
-        });
-        for kept in ends {
-            let grant = &kept.grant;
-            if kept.wish == GrantWish::TakeBack && kept.state == GrantState::Settled {
-                info!("the account grant for {grant} was taken back");
-                self.keeper.access.grant_delete(grant, kept.generation).await?;
-                self.keeper.nudge.nudge();
-            } else {
-                if self.look == Look::Asked {
-                    info!("the account grant for {grant}: {}", kept.progress());
-                }
-                self.put(kept).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The end of a look that did not: what was asked for is still to be carried out, and says what it waits for.
-    pub(super) async fn give_up(&self, why: &PolicyError) -> Result<(), AccessStoreError> {
-        let trouble = Some(format!("the repositories can't be listed: {}", words(why)));
-        for kept in self.current(|row| row.kept.clone()) {
-            let report = GrantReport { trouble: trouble.clone(), ..kept.report.clone() };
-            self.put(KeptGrant { report, ..kept }).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes down that AWS does not know whom a grant is for: no policy is to name them any more.
-    pub(super) async fn refuse(&self, account: &str, why: &str) -> Result<(), AccessStoreError> {
-        let is_for = |kept: &KeptGrant| kept.grant.grantee.to_string() == account;
-        for kept in self.keeper.access.grant_list().await?.into_iter().filter(is_for) {
-            let refused = match kept.wish {
-                GrantWish::Hold => KeptGrant { state: GrantState::Refused(why.to_owned()), ..kept },
-                // It names nobody any more as it is.
-                GrantWish::TakeBack => continue,
-            };
-            self.keeper.access.grant_put(&refused, Some(refused.generation)).await?;
-        }
-        {
-            let mut wanted = self.wanted.write().unwrap_or_else(PoisonError::into_inner);
-            let left = wanted.iter().filter(|grant| grant.grantee.to_string() != account).cloned().collect();
-            *wanted = Arc::new(left);
-        }
-        let mut rows = self.rows();
-        for row in rows.iter_mut().filter(|row| is_for(&row.kept) && row.kept.wish == GrantWish::Hold) {
-            row.passed_over = true;
-        }
-        self.idle.store(rows.iter().all(|row| row.passed_over), Ordering::Relaxed);
-        drop(rows);
-        self.keeper.nudge.nudge();
-        Ok(())
+    /// Whether whoever was let in has no document left but the registry's to be let in by.
+    pub(super) fn hangs_on_registry(&self) -> bool {
+        self.strategy.duty(GrantPlace::Repositories) != Duty::Hold
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use layer0_domain::model::grant::{AccountId, Grant, GrantScope, GrantState, GrantWish, Grantee, KeptGrant};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::model::owner::{Owner, OwnerName};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::plan::grants::{Signature, holds};
+use layer0_domain::plan::grants::{RegistryNames, Sheet, Signature, holds};
 use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::store::Store;
 use layer0_engine::fake::{FakePolicies, PolicyFault, PolicyOp, PolicyPace};
 use layer0_store::SqliteStore;
 use layer0_testkit::clock::FixedClock;
@@ -17,6 +19,8 @@ use tokio::time::Instant;
 
 use super::{Keeper, Look, LookError, Looked, Mending, PolicyPlace, PolicyRates};
 use crate::reconcile::Nudge;
+
+mod strategy;
 
 const A: &str = "111111111111";
 const B: &str = "222222222222";
@@ -81,13 +85,17 @@ impl Stage {
 
     fn is_let_in(&self, who: &str, repository: &str) -> bool {
         let policy = self.fake.policy(&name(repository));
-        holds(&signature(), &grant(who, GrantScope::Instance), policy.as_deref())
+        let name = name(repository);
+        holds(&signature(), Sheet::Repository(&name), &grant(who, GrantScope::Instance), policy.as_deref())
     }
 }
 
 fn keeper(store: &SqliteStore, fake: &FakePolicies, rates: PolicyRates) -> Keeper {
-    let place = PolicyPlace { policies: Arc::new(fake.clone()), region: "us-east-1".to_owned(), rates };
-    Keeper::new(place, signature(), Arc::new(store.clone()), Arc::new(FixedClock::default()), Nudge::new())
+    let host = EcrHost { account: "123456789012".to_owned(), region: "us-east-1".to_owned() };
+    let names = RegistryNames::new(host, "").expect("no prefix");
+    let place = PolicyPlace::new(Arc::new(fake.clone()), names, rates);
+    let stores = (Arc::new(store.clone()) as Arc<dyn Store>, Arc::new(store.clone()) as Arc<dyn AccessStore>);
+    Keeper::new(place, signature(), stores, Arc::new(FixedClock::default()), Nudge::new())
 }
 
 fn signature() -> Signature {
@@ -303,6 +311,23 @@ async fn faults_are_survived_or_said() {
     assert_eq!(stage.states().await[0].1, "settled", "another grant is as true as before");
     stage.look(Look::All(Mending::Mend)).await;
     assert_eq!(stage.states().await, said(&[(A, "settled"), (B, "settled")]));
+}
+
+/// A policy that can't be read may name whoever is taken back: the grant stays until it can.
+#[tokio::test(start_paused = true)]
+async fn what_cant_be_read_is_not_taken_back() {
+    let stage = Stage::with(&["team/app", "team/web"]).await;
+    stage.ask(A, GrantScope::Instance).await;
+    stage.look(Look::Asked).await;
+    stage.take_back(A).await;
+    stage.fake.fail_next(PolicyOp::Read, PolicyFault::Denied);
+    stage.look(Look::Asked).await;
+    let kept = stage.kept().await.remove(0);
+    assert_eq!((&kept.state, kept.report.right, kept.report.wrong.len()), (&GrantState::Incomplete, 1, 1));
+    assert_eq!(["team/app", "team/web"].iter().filter(|it| stage.is_let_in(A, it)).count(), 1);
+    stage.look(Look::All(Mending::Mend)).await;
+    assert_eq!(stage.kept().await, []);
+    assert!(!["team/app", "team/web"].iter().any(|it| stage.is_let_in(A, it)));
 }
 
 /// A list that can't be read ends the look; what was asked for stays so, and says what it waits for.

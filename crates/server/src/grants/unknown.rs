@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use layer0_domain::model::grant::{AccountId, Grant, Grantee, Grants};
-use layer0_domain::model::image::RepositoryName;
-use layer0_domain::plan::grants::{Change, holds, repository_policy};
-use layer0_domain::port::repository_policies::{PolicyError, RepositoryPolicies as _};
+use layer0_domain::plan::grants::{Change, Due};
+use layer0_domain::port::repository_policies::PolicyError;
 
+use super::document::Which;
 use super::pass::{Pass, words};
 
 /// The grants of one account.
@@ -20,18 +20,18 @@ type Of = (AccountId, Vec<Grant>);
 /// A policy that grows by whom AWS knows.
 struct Trial<'a> {
     pass: &'a Pass<'a>,
-    name: &'a RepositoryName,
+    which: Which<'a>,
     /// Those whom it names.
     base: Grants,
     present: Option<String>,
 }
 
 impl Pass<'_> {
-    /// Finds out whom of those who are wanted on a repository AWS does not know, and lets nobody want them any more. `present`
+    /// Finds out whom of those who are wanted in a document AWS does not know, and lets nobody want them any more. `present`
     /// is the policy that is there.
     pub(super) async fn unknown(
         &self,
-        name: &RepositoryName,
+        which: Which<'_>,
         wanted: &Arc<Grants>,
         present: Option<&str>,
     ) -> Result<(), String> {
@@ -40,11 +40,18 @@ impl Pass<'_> {
             // Somebody else has found one meanwhile.
             return Ok(());
         }
-        let covering = wanted.iter().filter(|grant| grant.scope.covers(name));
+        let keeper = self.keeper;
+        let borne = wanted.iter().filter(|grant| which.bears(grant));
         let (base, new): (Grants, Grants) =
-            covering.cloned().partition(|grant| holds(&self.keeper.signature, grant, present));
+            borne.cloned().partition(|grant| keeper.document_holds(which, grant, present));
+        // A list in place of conditions would have to name all at once: trying it in halves would shut out the others.
+        if base.iter().any(|grant| is_account(grant) && !keeper.document_names(which, grant, present)) {
+            return Err(
+                "AWS does not know one of the accounts that would stand in the list; what stands stays so".to_owned()
+            );
+        }
         let mut suspects: BTreeMap<AccountId, Vec<Grant>> = BTreeMap::new();
-        let mut trial = Trial { pass: self, name, base, present: present.map(str::to_owned) };
+        let mut trial = Trial { pass: self, which, base, present: present.map(str::to_owned) };
         for grant in new {
             match &grant.grantee {
                 Grantee::Account(id) => suspects.entry(id.clone()).or_default().push(grant),
@@ -54,7 +61,7 @@ impl Pass<'_> {
         }
         // An account that was closed since it was written: then whoever is new has nothing to do with it.
         if let Some(present) = present {
-            match self.keeper.policies.policy_write(name, present).await {
+            match keeper.document_write(which, present).await {
                 Ok(()) => {}
                 Err(PolicyError::UnknownPrincipal) => {
                     return Err("AWS does not know an account that its policy names already".to_owned());
@@ -73,6 +80,10 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+fn is_account(grant: &Grant) -> bool {
+    matches!(grant.grantee, Grantee::Account(_))
 }
 
 impl Trial<'_> {
@@ -98,12 +109,16 @@ impl Trial<'_> {
 
     /// Whether AWS takes a policy that names these too.
     async fn takes(&mut self, group: &[Of]) -> Result<bool, String> {
-        let keeper = self.pass.keeper;
+        let Pass { keeper, strategy, .. } = self.pass;
         let mut grants = self.base.clone();
         grants.extend(group.iter().flat_map(|(_, grants)| grants.iter().cloned()));
-        let change = repository_policy(&keeper.signature, self.name, &grants, self.present.as_deref());
-        if let Change::Write(text) = change.map_err(|why| why.to_string())? {
-            match keeper.policies.policy_write(self.name, &text).await {
+        let due = keeper.document_due(self.which, strategy, &grants, self.present.as_deref());
+        let change = match due.map_err(|why| why.to_string())? {
+            Due::Nothing => Change::Keep,
+            Due::As(change) | Due::Meanwhile(change, _) => change,
+        };
+        if let Change::Write(text) = change {
+            match keeper.document_write(self.which, &text).await {
                 Ok(()) => self.present = Some(text),
                 Err(PolicyError::UnknownPrincipal) => return Ok(false),
                 Err(why) => return Err(words(&why)),

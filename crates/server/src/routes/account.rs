@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use layer0_api::types as wire;
 use layer0_domain::model::access::{Action, Place, Rights};
-use layer0_domain::model::grant::{Grant, GrantScope, Grantee, KeptGrant};
+use layer0_domain::model::grant::{Grant, GrantScope, Grantee, KeptGrant, WrongRepository};
 use layer0_domain::ops::OpsError;
 use layer0_domain::ops::grant as ops;
 use tokio::sync::mpsc::Sender;
@@ -75,8 +75,8 @@ fn is_shown(rights: &Rights, scope: &GrantScope) -> bool {
 
 /// Who of AWS may pull
 ///
-/// `accounts` are the accounts that may pull from every repository; `grants` has all, with what has become of each. An
-/// instance whose images lie on its own disk has none.
+/// `accounts` are the accounts that may pull from every repository; `grants` has all, with what has become of each; `strategy`
+/// says in which policies they stand. An instance whose images lie on its own disk has none.
 #[utoipa::path(get, path = "/account", operation_id = "account_list", tag = "account",
     responses((status = 200, body = wire::AccountList, description = "The grants."), Errors))]
 async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<wire::AccountList>, ApiError> {
@@ -86,7 +86,17 @@ async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<wire::Accoun
         _ => None,
     });
     let shown = all.iter().filter(|kept| is_shown(&who.caller.rights, &kept.grant.scope));
-    Ok(Json(wire::AccountList { accounts: accounts.collect(), grants: shown.map(convert::kept).collect() }))
+    let strategy = match &app.grants.keeper {
+        Some(keeper) => {
+            let mut strategy = keeper.strategy().await?;
+            let is_shown =
+                |it: &WrongRepository| is_shown(&who.caller.rights, &GrantScope::Repository(it.repository.clone()));
+            strategy.report.wrong.retain(is_shown);
+            Some(convert::strategy(&strategy))
+        }
+        None => None,
+    };
+    Ok(Json(wire::AccountList { accounts: accounts.collect(), grants: shown.map(convert::kept).collect(), strategy }))
 }
 
 /// Let an AWS account pull
@@ -142,10 +152,13 @@ async fn revoke(
 /// What a grant would write
 ///
 /// With `account`: what granting it would do, or with `revoke=true` taking it back; without: what the next look would mend.
-/// Reads the policies of the first ten repositories that are meant, and changes nothing. The same rights as to grant it.
+/// With `strategy`: what the policies would be after the change to that one. Reads the registry's policy, where grants stand
+/// there and the caller is an admin, and those of the first ten repositories that are meant, and changes nothing. The same
+/// rights as to grant it.
 #[utoipa::path(get, path = "/account/plan", operation_id = "account_plan", tag = "account",
     params(("account" = Option<String>, Query), ("owner" = Option<String>, Query),
-        ("repository" = Option<String>, Query), ("revoke" = Option<bool>, Query)),
+        ("repository" = Option<String>, Query), ("revoke" = Option<bool>, Query),
+        ("strategy" = Option<String>, Query)),
     responses((status = 200, body = wire::AccountPlan, description = "Policies."), Errors))]
 async fn plan(
     who: SignedIn,
@@ -165,7 +178,14 @@ async fn plan(
         }
     };
     let (added, removed) = if query.revoke == "true" { (None, grant.as_ref()) } else { (grant.as_ref(), None) };
-    Ok(Json(convert::preview(&keeper(&app)?.preview(&scope, added, removed).await?)))
+    let strategy = convert::strategy_read(&query.strategy)?;
+    let keeper = keeper(&app)?;
+    let mut preview = keeper.preview(&scope, added, removed, strategy).await?;
+    if !who.caller.rights.may(Action::Admin, place(&GrantScope::Instance).place()) {
+        // It says of all owners whom they have let in.
+        preview.documents.retain(|document| document.repository.is_some());
+    }
+    Ok(Json(convert::preview(&preview, keeper.names.host())))
 }
 
 /// Follow a grant
@@ -230,6 +250,7 @@ impl From<LookError> for ApiError {
     fn from(error: LookError) -> Self {
         match error {
             LookError::Store(error) => error.into(),
+            LookError::Strategy(error) => error.into(),
             LookError::List(error) => ApiError::new(
                 layer0_api::error::ErrorCode::EngineUnavailable,
                 format!("the repositories can't be listed: {}", crate::error::chain(&error)),

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use layer0_domain::model::backing::{BackingPlace, Places};
 #[cfg(feature = "aws")]
+use layer0_domain::model::grant::GrantStrategy;
+#[cfg(feature = "aws")]
 use layer0_domain::model::image::RepositoryName;
 #[cfg(feature = "aws")]
 use layer0_domain::model::image_map::EcrHostForm;
-use layer0_domain::model::image_map::{ImageMap, MapRule};
+use layer0_domain::model::image_map::{EcrHost, ImageMap, MapRule};
 #[cfg(feature = "aws")]
 use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::ops::RegistryAddresses;
+use layer0_domain::plan::grants::RegistryNames;
 #[cfg(feature = "aws")]
 use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::AccessStore;
@@ -153,21 +156,34 @@ impl Aws {
 
     /// The policies of the registries in ECR; of the account's own where the instance has none.
     async fn policies(&self, config: &Config, whereabouts: &Arc<Whereabouts>) -> Result<PolicyPlace, WiringError> {
-        let connection = self.connection()?;
+        let unkept = "the policies in ECR can't be kept";
+        let names = async |there: &Connection, prefix: &str| {
+            let account = there.account().await.map_err(cant(unkept))?;
+            let host = EcrHost { account, region: there.region.clone() };
+            RegistryNames::new(host, prefix).map_err(cant(unkept))
+        };
+        let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
         let mut all = Vec::new();
+        let mut named = None;
         for (name, ecr) in &config.registries.ecr {
             let there = self.to_registry(config, ecr).await?;
             let policies = EcrPolicies::new(EcrClient::new(&there.sdk), &ecr.prefix);
-            all.push((name.clone(), policies.map_err(cant("the policies in ECR can't be kept"))?));
+            all.push((name.clone(), policies.map_err(cant(unkept))?));
+            if named.is_none() {
+                named = Some(names(&there, &ecr.prefix).await?);
+            }
         }
-        let policies: Arc<dyn layer0_domain::port::repository_policies::RepositoryPolicies> = if all.is_empty() {
-            let own = EcrPolicies::new(EcrClient::new(&connection.sdk), "");
-            Arc::new(own.map_err(cant("the policies in ECR can't be kept"))?)
-        } else {
-            Arc::new(EachPolicies::new(all, whereabouts.clone()))
+        let Some(named) = named else {
+            let connection = self.connection()?;
+            let own = EcrPolicies::new(EcrClient::new(&connection.sdk), "").map_err(cant(unkept))?;
+            return Ok(PolicyPlace::new(Arc::new(own), names(connection, "").await?, rates));
         };
-        let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
-        Ok(PolicyPlace { policies, region: connection.region.clone(), rates })
+        if all.len() > 1 && config.grants.strategy == Some(GrantStrategy::Registry) {
+            return Err(cant("account grants can't be kept in a registry's policy")(
+                "it speaks for one registry, and this instance has several: take `repositories` or `organization`",
+            ));
+        }
+        Ok(PolicyPlace::new(Arc::new(EachPolicies::new(all, whereabouts.clone())), named, rates))
     }
 }
 
@@ -200,6 +216,12 @@ impl Aws {
     }
 }
 
+/// The registry that the fake's policies are of.
+pub(crate) fn demo_names() -> RegistryNames {
+    let host = EcrHost { account: "123456789012".to_owned(), region: "us-east-1".to_owned() };
+    RegistryNames::new(host, "").expect("no prefix is one")
+}
+
 /// The policies that account grants are written into; `None` where the configuration asks for no grants.
 pub(super) async fn policies(
     config: &Config,
@@ -209,11 +231,8 @@ pub(super) async fn policies(
     match (config.grants.kept, config.engine) {
         (GrantsKept::Off, _) => Ok(None),
         (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Fake) if config.registries.ecr.is_empty() => {
-            Ok(Some(PolicyPlace {
-                policies: Arc::new(FakePolicies::demo()),
-                region: "us-east-1".to_owned(),
-                rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
-            }))
+            let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
+            Ok(Some(PolicyPlace::new(Arc::new(FakePolicies::demo()), demo_names(), rates)))
         }
         (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Docker | EngineKind::Ecs | EngineKind::Fake) => {
             aws.policies(config, whereabouts).await.map(Some)
@@ -233,7 +252,9 @@ pub(super) fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Res
     // Where images lie elsewhere, the address that they are pushed to is a friendly name as well. Where some lie here, it is the
     // address of those, and the others are found by who knows what lies where.
     let pushed_to = Some(&addresses.current).filter(|it| all_elsewhere && **it != config.registry_name);
-    let is_said = |prefix: &str| config.image_map.iter().any(|rule| rule.prefix() == prefix);
+    let asked = config.image_map.iter().map(|rule| rule.in_backing(&addresses.places)).collect::<Result<Vec<_>, _>>();
+    let asked = asked.map_err(cant("the image map does not hold together"))?;
+    let is_said = |prefix: &str| asked.iter().any(|rule| rule.prefix() == prefix);
     let mut rules = Vec::new();
     for name in std::iter::once(&config.registry_name).chain(pushed_to) {
         // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
@@ -252,7 +273,7 @@ pub(super) fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Res
             rules.push(own.map_err(cant("the registry's name can't be mapped to its address"))?);
         }
     }
-    rules.extend(config.image_map.iter().cloned());
+    rules.extend(asked);
     ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;
     Ok(rules)
 }

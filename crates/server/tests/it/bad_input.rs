@@ -204,6 +204,7 @@ async fn map_rules_hold_together_or_are_refused() {
         ("z.example.com|a.example.com/y", "rewrite again"),
         ("b.example.com|d.example.com", "rewrite again"),
         ("loop.example.com|loop.example.com/x", "its own result"),
+        ("e.example.com/team|ecr", "--registry-backing ecr"),
     ] {
         let error = add(rule).await.error(422);
         assert!(error.message.contains(word), "{rule}: {}", error.message);

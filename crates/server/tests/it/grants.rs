@@ -36,7 +36,7 @@ const RARELY: TestGrants = TestGrants::Mended { every: Duration::from_secs(3600)
 
 fn query(account: &str, owner: &str, repository: &str) -> AccountQuery {
     let [account, owner, repository] = [account, owner, repository].map(str::to_owned);
-    AccountQuery { account, owner, repository, revoke: String::new() }
+    AccountQuery { account, owner, repository, ..AccountQuery::default() }
 }
 
 fn request(account: &str, owner: &str, repository: &str) -> GrantAccountRequest {

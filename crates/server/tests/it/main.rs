@@ -12,6 +12,7 @@ mod defects;
 mod exchange;
 mod going_back;
 mod grants;
+mod grants_strategy;
 mod happened;
 mod operations;
 mod pull_check;

@@ -1,5 +1,7 @@
 //! Instance-wide values: settings, and the rules of the image map.
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use layer0_domain::model::image_map::MapRule;
 use layer0_domain::port::store::StoreError;
 
@@ -7,6 +9,9 @@ use super::action::{ABSENT, Action};
 use super::fault::Fault;
 use super::item::{Item, Key, from_json, parsed, to_json, word};
 use super::table::{Step, Table};
+
+/// That a setting is as it was read.
+const UNCHANGED: &str = "#value = :value";
 
 fn key(name: &str) -> Key {
     // The prefix, because a sort key can't be empty and a setting's name can.
@@ -45,6 +50,23 @@ impl Table {
         }
         let item = Item::at(&key(name)).with_text("name", name).with_bytes("value", value);
         Ok(Step::Write(vec![Action::put(item).only_if(ABSENT)], value.to_vec()))
+    }
+
+    pub(super) async fn setting_replace_step(
+        &self,
+        name: &str,
+        read: Option<&[u8]>,
+        write: &[u8],
+    ) -> Result<Step<bool>, StoreError> {
+        if self.setting(name).await?.as_deref() != read {
+            return Ok(Step::Answer(false));
+        }
+        let put = Action::put(Item::at(&key(name)).with_text("name", name).with_bytes("value", write));
+        let put = match read {
+            Some(read) => put.only_if(UNCHANGED).with(":value", AttributeValue::B(Blob::new(read))),
+            None => put.only_if(ABSENT),
+        };
+        Ok(Step::Write(vec![put], true))
     }
 
     pub(super) async fn map_rules(&self) -> Result<Vec<MapRule>, Fault> {

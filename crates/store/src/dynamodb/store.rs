@@ -123,6 +123,10 @@ impl Store for DynamoStore {
         self.table.unit(|| self.table.setting_step(key, value)).await
     }
 
+    async fn setting_replace(&self, key: &str, read: Option<&[u8]>, write: &[u8]) -> Result<bool, StoreError> {
+        self.table.unit(|| self.table.setting_replace_step(key, read, write)).await
+    }
+
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.table.setting(key).await?)
     }

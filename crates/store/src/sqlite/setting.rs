@@ -15,3 +15,12 @@ pub(super) fn get_or_put_tx(db: &Connection, key: &str, value: &[u8]) -> StoreWo
     db.prepare_cached("INSERT INTO setting (key, value) VALUES (?1, ?2)")?.execute(params![key, value])?;
     Ok(value.to_owned())
 }
+
+pub(super) fn replace_tx(db: &Connection, key: &str, read: Option<&[u8]>, write: &[u8]) -> StoreWork<bool> {
+    if get_tx(db, key)?.as_deref() != read {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO setting (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    db.prepare_cached(sql)?.execute(params![key, write])?;
+    Ok(true)
+}

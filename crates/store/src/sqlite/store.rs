@@ -152,6 +152,11 @@ impl Store for SqliteStore {
         self.write(move |db| setting::get_or_put_tx(db, &key, &value)).await
     }
 
+    async fn setting_replace(&self, key: &str, read: Option<&[u8]>, write: &[u8]) -> Result<bool, StoreError> {
+        let (key, read, write) = (key.to_owned(), read.map(<[u8]>::to_vec), write.to_owned());
+        self.write(move |db| setting::replace_tx(db, &key, read.as_deref(), &write)).await
+    }
+
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let key = key.to_owned();
         self.read(move |db| setting::get_tx(db, &key)).await

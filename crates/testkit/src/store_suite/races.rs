@@ -84,6 +84,18 @@ pub async fn all_who_ask_for_a_setting_agree(store: &dyn Store) {
     assert_eq!(store.setting_get("instance").await.expect("a read succeeds").as_ref(), answers.first());
 }
 
+/// `setting_replace`: of all who have read the same one comes through.
+pub async fn of_all_who_replace_a_setting_one_wins(store: &dyn Store) {
+    for round in 0..3_u8 {
+        let read = round.checked_sub(1).map(|round| [round]);
+        let read = read.as_ref().map(<[u8; 1]>::as_slice);
+        let wins =
+            join_all((0..CALLERS).map(|_| store.setting_replace("strategy", read, std::slice::from_ref(&round))));
+        let wins = wins.await.into_iter().filter(|answer| *answer.as_ref().expect("a write succeeds")).count();
+        assert_eq!(wins, 1);
+    }
+}
+
 /// Waits for so long as so many reads take: the one of two who waits comes to the other in another of its steps each time.
 async fn later(store: &dyn Store, reads: u32) {
     for _ in 0..reads {

@@ -72,3 +72,19 @@ pub async fn a_setting_keeps_its_first_value(store: &dyn Store) {
     assert_eq!(store.setting_get_or_put("empty", &[]).await.expect("a write succeeds"), [0; 0]);
     assert_eq!(store.setting_get("empty").await.expect("a read succeeds"), Some(Vec::new()));
 }
+
+/// `setting_replace`: over what was read, and over nothing else.
+pub async fn a_setting_is_replaced_only_as_it_was_read(store: &dyn Store) {
+    let replace = async |read: Option<&[u8]>, write: &[u8]| {
+        store.setting_replace("strategy", read, write).await.expect("a write succeeds")
+    };
+    assert!(!replace(Some(b"none"), b"1").await, "there is none");
+    assert!(replace(None, b"1").await);
+    assert!(!replace(None, b"2").await, "there is one");
+    assert!(!replace(Some(b"2"), b"2").await, "it is another");
+    assert!(replace(Some(b"1"), &[]).await);
+    assert!(replace(Some(&[]), &[0, 255]).await);
+    assert_eq!(store.setting_get("strategy").await.expect("a read succeeds"), Some(vec![0, 255]));
+    let kept = store.setting_get_or_put("strategy", b"3").await.expect("a write succeeds");
+    assert_eq!(kept, [0, 255]);
+}

@@ -113,6 +113,11 @@ impl MapRule {
         &self.destination
     }
 
+    /// The path of the prefix as written, without its host; empty for none.
+    pub(super) fn prefix_path(&self) -> String {
+        split_side(&self.prefix).1.join("/")
+    }
+
     /// Host and path components of the target as written.
     pub(super) fn target_parts(&self) -> (Option<&str>, Vec<&str>) {
         split_side(&self.target)
@@ -304,6 +309,14 @@ pub enum MapRuleError {
     /// Several colons could be the separator.
     #[error("rule {0:?} can be read in more than one way; write prefix|target with \"|\"")]
     Ambiguous(String),
+    /// The target is `ecr`, and there is none.
+    #[error(
+        "rule {0}: `ecr` is the registry in ECR that the instance keeps its images in (`--registry-backing ecr`), and this one keeps them on its own disk; name a registry"
+    )]
+    NoBacking(String),
+    /// The target is `ecr`, and there are several.
+    #[error("rule {0}: the instance keeps its images in several registries; name the address of the one that is meant")]
+    SeveralBackings(String),
     /// One side is malformed.
     #[error("{side} {text:?}: {reason}")]
     Side {

@@ -1,19 +1,25 @@
 //! Whether one grant is true in a document that may not say all that it should.
 
 use super::document::Present;
-use super::{Signature, statements};
-use crate::model::grant::Grant;
+use super::{Sheet, Signature, statements};
+use crate::model::grant::{Grant, GrantScope};
 
-/// Whether our part of a repository's policy lets in whom a grant names. What others say in the document counts for nothing
-/// here: it is not ours to promise.
+/// Whether our part of a document lets in whom a grant names, wherever the grant does. What others say in the document counts
+/// for nothing here: it is not ours to promise.
 ///
 /// `present` is the document that is there. One that can't be read lets nobody in.
 #[must_use]
-pub fn holds(signature: &Signature, grant: &Grant, present: Option<&str>) -> bool {
+pub fn holds(signature: &Signature, sheet: Sheet<'_>, grant: &Grant, present: Option<&str>) -> bool {
     let Some(Ok(present)) = present.map(|text| Present::parse(text.trim(), &signature.prefix)) else {
         return false;
     };
-    statements(signature, &[grant], &|_| None).iter().all(|wanted| present.contains(wanted))
+    // Whom a wider scope lets in is not named again.
+    let mut scopes = vec![grant.scope.clone(), GrantScope::Instance];
+    scopes.extend(grant.scope.owner().map(GrantScope::Owner));
+    scopes.into_iter().any(|scope| {
+        let grant = Grant { grantee: grant.grantee.clone(), scope };
+        statements(signature, &[&grant], sheet).iter().all(|wanted| present.contains(wanted))
+    })
 }
 
 #[cfg(test)]
@@ -51,16 +57,19 @@ mod tests {
         };
         let whole = text(&all);
         for one in &all {
-            assert!(holds(&signature, one, Some(&whole)), "{one}");
-            assert!(!holds(&signature, one, None));
-            assert!(!holds(&signature, one, Some("no document")));
-            assert!(!holds(&Signature::new("other", "us-east-1"), one, Some(&whole)), "it is another's");
+            assert!(holds(&signature, Sheet::Repository(&app), one, Some(&whole)), "{one}");
+            assert!(!holds(&signature, Sheet::Repository(&app), one, None));
+            assert!(!holds(&signature, Sheet::Repository(&app), one, Some("no document")));
+            assert!(
+                !holds(&Signature::new("other", "us-east-1"), Sheet::Repository(&app), one, Some(&whole)),
+                "it is another's"
+            );
         }
         // A wider scope that names the same account says as much.
         let without = text(&all[2..]);
-        assert!(!holds(&signature, &all[0], Some(&without)));
-        assert!(holds(&signature, &all[1], Some(&without)));
+        assert!(!holds(&signature, Sheet::Repository(&app), &all[0], Some(&without)));
+        assert!(holds(&signature, Sheet::Repository(&app), &all[1], Some(&without)));
         let denied = whole.replace("\"Allow\"", "\"Deny\"");
-        assert!(all.iter().all(|one| !holds(&signature, one, Some(&denied))));
+        assert!(all.iter().all(|one| !holds(&signature, Sheet::Repository(&app), one, Some(&denied))));
     }
 }

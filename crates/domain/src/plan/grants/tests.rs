@@ -2,9 +2,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::grant::{AccountId, Grants};
+use crate::model::image_map::EcrHost;
 use crate::model::owner::OwnerName;
 
+mod change;
 mod properties;
+mod world;
 
 fn signature() -> Signature {
     Signature::new("prod", "eu-west-1")
@@ -14,8 +17,18 @@ fn repository(name: &str) -> RepositoryName {
     RepositoryName::parse(name).expect(name)
 }
 
-fn registry() -> EcrHost {
-    EcrHost::parse("444455556666.dkr.ecr.eu-west-1.amazonaws.com").expect("a host of ECR")
+fn registry(prefix: &str) -> RegistryNames {
+    let host = EcrHost::parse("444455556666.dkr.ecr.eu-west-1.amazonaws.com").expect("a host of ECR");
+    RegistryNames::new(host, prefix).expect("a legal prefix")
+}
+
+fn registry_policy(
+    prefix: &str,
+    wording: Wording,
+    grants: &Grants,
+    present: Option<&str>,
+) -> Result<Change, GrantPolicyError> {
+    policy_change(&signature(), Sheet::Registry(&registry(prefix), wording), grants, present)
 }
 
 /// `everything`, `team/*` or `team/app`, each with who is let in.
@@ -109,13 +122,60 @@ fn the_partition_is_the_regions() {
 #[test]
 fn a_registrys_policy_names_resources_and_speaks_for_all() {
     let all = grants(&[("everything", "111122223333"), ("team/*", "222233334444"), ("team/app", "333344445555")]);
-    let text = written(registry_policy(&signature(), &registry(), &all, None));
-    let resources: Vec<String> =
-        statements_of(&text).iter().map(|it| it["Resource"].as_str().expect("a text").to_owned()).collect();
     let arn = "arn:aws:ecr:eu-west-1:444455556666:repository";
-    assert_eq!(resources, [format!("{arn}/*"), format!("{arn}/team/*"), format!("{arn}/team/app")]);
+    for (prefix, before) in [("", ""), ("l0/eu", "l0/eu/")] {
+        for wording in [Wording::Lists, Wording::Conditions] {
+            let text = written(registry_policy(prefix, wording, &all, None));
+            let resources: Vec<String> =
+                statements_of(&text).iter().map(|it| it["Resource"].as_str().expect("a text").to_owned()).collect();
+            // A name of one component is none of ours.
+            assert_eq!(
+                resources,
+                [format!("{arn}/{before}*/*"), format!("{arn}/{before}team/*"), format!("{arn}/{before}team/app")]
+            );
+        }
+    }
     let repositorys = written(repository_policy(&signature(), &repository("team/app"), &all, None));
     assert!(!repositorys.contains("Resource"), "a repository's policy must have none: {repositorys}");
+}
+
+#[test]
+fn conditions_name_nobody_whom_aws_would_look_up() {
+    let all = grants(&[
+        ("everything", "111122223333"),
+        ("everything", "222233334444"),
+        ("everything", "org:o-a1b2c3d4e5"),
+        ("everything", "ou:o-a1b2c3d4e5/ou-ab12-11111111"),
+    ]);
+    let text = written(registry_policy("", Wording::Conditions, &all, None));
+    let found: Vec<Value> = statements_of(&text);
+    assert!(found.iter().all(|it| it["Principal"] == "*" && it["Effect"] == "Allow"), "{text}");
+    let conditions: Vec<&Value> = found.iter().map(|it| &it["Condition"]).collect();
+    assert_eq!(
+        conditions,
+        [
+            &json!({ "StringEquals": { "aws:PrincipalAccount": ["111122223333", "222233334444"] } }),
+            &json!({ "StringEquals": { "aws:PrincipalOrgID": ["o-a1b2c3d4e5"] } }),
+            &json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": ["o-a1b2c3d4e5/*/ou-ab12-11111111/*"] } }),
+        ]
+    );
+    // Half as long as an ARN: twice as many fit.
+    let fit = |wording| match registry_policy("", wording, &accounts(2_000), None) {
+        Err(GrantPolicyError::TooLong { fit, .. }) => fit,
+        other => panic!("ECR takes less: {other:?}"),
+    };
+    assert!(fit(Wording::Lists) >= 270, "{}", fit(Wording::Lists));
+    assert!(fit(Wording::Conditions) >= 640, "{}", fit(Wording::Conditions));
+}
+
+#[test]
+fn one_wording_takes_the_place_of_the_other_in_one_write() {
+    let all = grants(&[("everything", "111122223333"), ("team/*", "org:o-a1b2c3d4e5")]);
+    let lists = written(registry_policy("", Wording::Lists, &all, None));
+    let conditions = written(registry_policy("", Wording::Conditions, &all, Some(&lists)));
+    assert_eq!(conditions, written(registry_policy("", Wording::Conditions, &all, None)));
+    assert_eq!(written(registry_policy("", Wording::Lists, &all, Some(&conditions))), lists);
+    assert_eq!(registry_policy("", Wording::Conditions, &all, Some(&conditions)), Ok(Change::Keep));
 }
 
 #[test]

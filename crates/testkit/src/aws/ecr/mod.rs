@@ -88,6 +88,8 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "SetRepositoryPolicy" => policies::set(world, input),
         "DeleteRepositoryPolicy" => policies::delete(world, input),
         "GetRegistryPolicy" => policies::get_registry(world),
+        "PutRegistryPolicy" => policies::put_registry(world, input),
+        "DeleteRegistryPolicy" => policies::delete_registry(world),
         "GetAccountSetting" => policies::get_setting(world, input),
         "GetAuthorizationToken" => Ok(authorization(world)),
         _ => Err(unknown_operation(Service::Ecr, operation)),

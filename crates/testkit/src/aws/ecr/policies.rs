@@ -41,12 +41,23 @@ fn repository_mut<'a>(world: &'a mut World, input: &Value, action: &str) -> Resu
     world.ecr.repositories.get_mut(&(registry, name)).ok_or(gone)
 }
 
-pub(super) fn set(world: &mut World, input: &Value) -> Result<Value, AwsError> {
-    let text = input.required("policyText", "InvalidParameterException")?;
+/// Whether a statement of such a policy must have a `Resource`, or must have none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Repository,
+    Registry,
+}
+
+/// What ECR says of a document.
+fn check(world: &World, of: Of, text: &str) -> Result<(), AwsError> {
+    let what = match of {
+        Of::Repository => "repository",
+        Of::Registry => "registry",
+    };
     let invalid = || {
-        AwsError::invalid_parameter(
-            "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided'",
-        )
+        AwsError::invalid_parameter(format!(
+            "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid {what} policy provided'"
+        ))
     };
     if text.len() > POLICY_LIMIT {
         return Err(invalid());
@@ -54,7 +65,8 @@ pub(super) fn set(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     let document: Value = serde_json::from_str(text).map_err(|_| invalid())?;
     let statements = document.list("Statement");
     let legal = |statement: &Value| {
-        matches!(statement.text("Effect"), Some("Allow" | "Deny")) && statement.member("Resource").is_none()
+        matches!(statement.text("Effect"), Some("Allow" | "Deny"))
+            && statement.member("Resource").is_some() == (of == Of::Registry)
     };
     if statements.is_empty() || !statements.iter().all(legal) {
         return Err(invalid());
@@ -69,6 +81,12 @@ pub(super) fn set(world: &mut World, input: &Value) -> Result<Value, AwsError> {
             "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Principal not found'",
         ));
     }
+    Ok(())
+}
+
+pub(super) fn set(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let text = input.required("policyText", "InvalidParameterException")?;
+    check(world, Of::Repository, text)?;
     repository_mut(world, input, "SetRepositoryPolicy")?.policy = Some(text.to_owned());
     Ok(answer(world, input, text))
 }
@@ -126,14 +144,30 @@ pub(super) fn get_lifecycle(world: &World, input: &Value) -> Result<Value, AwsEr
     }
 }
 
+fn no_registry_policy(registry: &str) -> AwsError {
+    AwsError::new(
+        "RegistryPolicyNotFoundException",
+        format!("Registry policy does not exist in the registry with id '{registry}'"),
+    )
+}
+
 pub(super) fn get_registry(world: &World) -> Result<Value, AwsError> {
     let registry = &world.caller;
-    let policy = world.ecr.registry_policies.get(registry).ok_or_else(|| {
-        AwsError::new(
-            "RegistryPolicyNotFoundException",
-            format!("Registry policy does not exist in the registry with id '{registry}'"),
-        )
-    })?;
+    let policy = world.ecr.registry_policies.get(registry).ok_or_else(|| no_registry_policy(registry))?;
+    Ok(json!({"registryId": registry, "policyText": policy}))
+}
+
+pub(super) fn put_registry(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let text = input.required("policyText", "InvalidParameterException")?.to_owned();
+    check(world, Of::Registry, &text)?;
+    let registry = world.caller.clone();
+    world.ecr.registry_policies.insert(registry.clone(), text.clone());
+    Ok(json!({"registryId": registry, "policyText": text}))
+}
+
+pub(super) fn delete_registry(world: &mut World) -> Result<Value, AwsError> {
+    let registry = world.caller.clone();
+    let policy = world.ecr.registry_policies.remove(&registry).ok_or_else(|| no_registry_policy(&registry))?;
     Ok(json!({"registryId": registry, "policyText": policy}))
 }
 

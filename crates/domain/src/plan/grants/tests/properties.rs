@@ -2,23 +2,20 @@
 
 use proptest::prelude::*;
 
+use super::world::{ASKERS, NONE_OF_OURS, REPOSITORIES, WHAT, WHO, after, is_granted, may_pull};
 use super::*;
-use crate::plan::policy::{Answer, Context, Document, Request, Requester, evaluate};
 
-const WHO: [&str; 6] = [
-    "111122223333",
-    "222233334444",
-    "333344445555",
-    "org:o-a1b2c3d4e5",
-    "org:o-zzzzzzzzzz",
-    "ou:o-a1b2c3d4e5/ou-ab12-11111111",
-];
-const WHAT: [&str; 5] = ["everything", "team/*", "team/app", "other/*", "other/app"];
-const REPOSITORIES: [&str; 4] = ["team/app", "team/app/sub", "other/app", "third/app"];
+pub(super) fn some_grants() -> impl Strategy<Value = Grants> {
+    prop::collection::vec(one_grant(), 0..8).prop_map(|all| all.into_iter().collect())
+}
 
-fn some_grants() -> impl Strategy<Value = Grants> {
+pub(super) fn one_grant() -> impl Strategy<Value = Grant> {
     let one = (prop::sample::select(WHAT.to_vec()), prop::sample::select(WHO.to_vec()));
-    prop::collection::vec(one, 0..8).prop_map(|all| grants(&all))
+    one.prop_map(|one| grants(&[one]).pop_first().expect("it was one"))
+}
+
+fn wording() -> impl Strategy<Value = Wording> {
+    prop::sample::select(vec![Wording::Lists, Wording::Conditions])
 }
 
 /// A statement of others that lets nobody pull.
@@ -39,7 +36,7 @@ fn foreign() -> impl Strategy<Value = String> {
 }
 
 /// A document of others, or none.
-fn document() -> impl Strategy<Value = Option<String>> {
+pub(super) fn document() -> impl Strategy<Value = Option<String>> {
     let version = prop::sample::select(vec![
         r#""Version":"2012-10-17","#,
         r#""Version":"2008-10-17","#,
@@ -52,73 +49,36 @@ fn document() -> impl Strategy<Value = Option<String>> {
     )
 }
 
-/// The document after a change.
-fn after(change: Change, before: Option<&str>) -> Option<String> {
-    match change {
-        Change::Keep => before.map(str::to_owned),
-        Change::Write(text) => Some(text),
-        Change::Delete => None,
-    }
-}
-
 fn made(name: &str, grants: &Grants, before: Option<&str>) -> Option<String> {
     let change = repository_policy(&signature(), &repository(name), grants, before).expect("there is room");
     after(change, before)
 }
 
-/// Each grantee as one who asks: its account, and where that stands in its organization.
-fn asks(who: &str) -> (Requester, Context) {
-    let (account, organization, path) = match who {
-        "org:o-a1b2c3d4e5" => ("777788889999", "o-a1b2c3d4e5", "o-a1b2c3d4e5/r-ab12/ou-ab12-22222222/"),
-        "org:o-zzzzzzzzzz" => ("888899990000", "o-zzzzzzzzzz", "o-zzzzzzzzzz/r-zz99/"),
-        "ou:o-a1b2c3d4e5/ou-ab12-11111111" => {
-            ("999900001111", "o-a1b2c3d4e5", "o-a1b2c3d4e5/r-ab12/ou-ab12-33333333/ou-ab12-11111111/ou-ab12-44444444/")
-        }
-        account => (account, "o-nobodys0000", "o-nobodys0000/r-0000/"),
-    };
-    let arn = format!("arn:aws:iam::{account}:role/execution");
-    let context = Context::new()
-        .with("aws:PrincipalAccount", account)
-        .with("aws:PrincipalArn", &arn)
-        .with("aws:PrincipalOrgID", organization)
-        .with_all("aws:PrincipalOrgPaths", [path.to_owned()]);
-    (Requester::Iam { account: account.to_owned(), arn: Some(arn) }, context)
-}
-
-/// Whether the grants let in the one who stands for `who`; an account in a unit of a granted organization is in both.
-fn is_granted(grants: &Grants, name: &str, who: &str) -> bool {
-    let name = repository(name);
-    grants.iter().filter(|grant| grant.scope.covers(&name)).any(|grant| {
-        let granted = grant.grantee.to_string();
-        granted == who || (granted == "org:o-a1b2c3d4e5" && who.starts_with("ou:o-a1b2c3d4e5"))
-    })
-}
-
-fn may_pull(text: Option<&str>, name: &str, who: &str) -> bool {
-    let documents: Vec<Document> =
-        text.into_iter().map(|text| Document::parse("the policy", text).expect("AWS would take it")).collect();
-    let (requester, context) = asks(who);
-    let resource = registry().repository_arn(name);
-    let allowed = PULL_ACTIONS.map(|action| {
-        let request = Request { requester: &requester, action, resource: &resource, context: &context };
-        matches!(evaluate(&request, &documents), Answer::Allowed { .. })
-    });
-    assert!(allowed.iter().all(|one| *one == allowed[0]), "a pull needs all three: {allowed:?}");
-    allowed[0]
-}
-
 proptest! {
-    /// Whoever is granted may pull, and nobody else, by a repository's policy as by a registry's.
+    /// Whoever is granted may pull, and nobody else, by the repositories' policies as by a registry's in either wording.
     #[test]
     fn documents_allow_exactly_what_was_granted(all in some_grants(), there in document()) {
-        let registrys = registry_policy(&signature(), &registry(), &all, None).expect("there is room");
-        let registrys = after(registrys, None);
         for name in REPOSITORIES {
             let text = made(name, &all, there.as_deref());
-            for who in WHO {
-                let granted = is_granted(&all, name, who);
-                prop_assert_eq!(may_pull(text.as_deref(), name, who), granted, "{} {}: {:?}", name, who, text);
-                prop_assert_eq!(may_pull(registrys.as_deref(), name, who), granted, "{} {}: {:?}", name, who, registrys);
+            for asker in ASKERS {
+                let granted = is_granted(&all, name, asker);
+                prop_assert_eq!(may_pull(&[text.as_deref()], name, asker), granted, "{} {:?}: {:?}", name, asker, text);
+            }
+        }
+        for wording in [Wording::Lists, Wording::Conditions] {
+            for prefix in ["", "l0"] {
+                let change = registry_policy(prefix, wording, &all, there.as_deref()).expect("there is room");
+                let text = after(change, there.as_deref());
+                for asker in ASKERS {
+                    for name in REPOSITORIES {
+                        let path = format!("{prefix}/{name}");
+                        let may = may_pull(&[text.as_deref()], path.trim_start_matches('/'), asker);
+                        prop_assert_eq!(may, is_granted(&all, name, asker), "{} {:?}: {:?}", name, asker, text);
+                    }
+                    for path in NONE_OF_OURS.iter().copied().chain((!prefix.is_empty()).then_some("team/app")) {
+                        prop_assert!(!may_pull(&[text.as_deref()], path, asker), "{} is none of ours: {:?}", path, text);
+                    }
+                }
             }
         }
     }
@@ -152,6 +112,91 @@ proptest! {
                 prop_assert_eq!(statements(one), statements(other));
             }
             _ => prop_assert_eq!(&one, &other),
+        }
+    }
+
+    /// Of a registry's policy as of a repository's: a second time changes nothing, others keep their words, and what was
+    /// granted and taken back, in whichever wording, leaves the statements of before.
+    #[test]
+    fn a_registrys_policy_keeps_the_same_promises(
+        before in some_grants(), now in some_grants(), there in document(), first in wording(), then in wording(),
+    ) {
+        let write = |wording, grants: &Grants, present: Option<&str>| {
+            after(registry_policy("", wording, grants, present).expect("there is room"), present)
+        };
+        let other_way = write(first, &before, there.as_deref());
+        let text = write(then, &now, other_way.as_deref());
+        prop_assert_eq!(registry_policy("", then, &now, text.as_deref()), Ok(Change::Keep));
+        let straight = write(then, &now, there.as_deref());
+        let statements = |text: &Option<String>| text.as_deref().map(statements_of);
+        prop_assert_eq!(statements(&text), statements(&straight));
+        prop_assert_eq!(statements(&write(then, &Grants::new(), text.as_deref())), statements(&there));
+    }
+
+    /// Grants are a set: in whichever order they were asked for, the document is the same.
+    #[test]
+    fn the_order_of_asking_is_of_no_account(all in prop::collection::vec(one_grant(), 0..8), seed in any::<u64>()) {
+        let mut other = all.clone();
+        let mut state = seed;
+        for at in (1..other.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            other.swap(at, usize::try_from(state >> 33).expect("31 bits") % (at + 1));
+        }
+        let one_by_one = |all: &[Grant]| {
+            let (mut so_far, mut text) = (Grants::new(), None);
+            for grant in all {
+                so_far.insert(grant.clone());
+                text = made("team/app", &so_far, text.as_deref());
+            }
+            text
+        };
+        prop_assert_eq!(one_by_one(&all), one_by_one(&other));
+    }
+
+    /// Granting what was not granted and taking it back leaves the grants' document as it was; so does taking back and
+    /// granting again.
+    #[test]
+    fn granting_and_taking_back_is_nothing(all in some_grants(), one in one_grant(), there in document()) {
+        let before = made("team/app", &all, there.as_deref());
+        let mut others = all.clone();
+        others.insert(one.clone());
+        let with = made("team/app", &others, before.as_deref());
+        others.remove(&one);
+        let without = made("team/app", &others, with.as_deref());
+        if all.contains(&one) {
+            prop_assert_eq!(made("team/app", &all, without.as_deref()), before);
+        } else if others.iter().any(|grant| grant.scope.covers(&repository("team/app"))) {
+            prop_assert_eq!(without, before);
+        } else {
+            prop_assert_eq!(without.as_deref().map(statements_of), there.as_deref().map(statements_of));
+        }
+    }
+
+    /// What is written is never longer than ECR takes; what is not written says truly how many would fit.
+    #[test]
+    fn the_size_is_honest(number in 0_usize..900, others in 0_usize..9_000, wording in wording(), of_registry: bool) {
+        let there = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"x","Effect":"Deny","Principal":"*","Action":"ecr:{}"}}]}}"#,
+            "x".repeat(others)
+        );
+        let name = repository("team/app");
+        let write = |number| match of_registry {
+            true => registry_policy("", wording, &accounts(number), Some(&there)),
+            false => repository_policy(&signature(), &name, &accounts(number), Some(&there)),
+        };
+        match write(number) {
+            Ok(Change::Write(text)) => prop_assert!(text.chars().count() <= POLICY_MAX),
+            Ok(change) => prop_assert_eq!((change, number), (Change::Keep, 0)),
+            Err(GrantPolicyError::TooLong { length, accounts, fit }) => {
+                prop_assert!(length > POLICY_MAX && accounts == number && fit < number);
+                if fit > 0 {
+                    let some = write(fit);
+                    prop_assert!(some.is_ok(), "{} of {}: {:?}", fit, number, some);
+                }
+                let more = write(fit + 1);
+                prop_assert!(more.is_err(), "{:?}", more);
+            }
+            Err(why) => prop_assert!(false, "{}", why),
         }
     }
 }

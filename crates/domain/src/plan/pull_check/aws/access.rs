@@ -90,7 +90,10 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
     if !closed.is_empty() {
         return match &policies.unread[..] {
             [] => not_let_in(question, ecr, account, &closed),
-            unread => Outcome::unknown(unread.join("; ")),
+            unread if is_own => Outcome::unknown(unread.join("; ")),
+            // Nobody may read another account's registry policy, and few its repositories': that is how it looks when no grant is
+            // there, too.
+            unread => Outcome::unknown(format!("{}; {}", unread.join("; "), if_not_granted(question, account, ecr))),
         };
     }
     if let Some(why) = answers.iter().find_map(|(_, answer)| match answer {
@@ -114,9 +117,27 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
     }
 }
 
+/// What to do if nothing lets the account in.
+fn if_not_granted(question: &PullQuestion, account: &str, ecr: &EcrEvidence) -> String {
+    let command = match &question.repository {
+        Some(repository) => format!("`l0 account grant {account} --repository {repository}`"),
+        None => format!("`l0 account grant {account}` where Layer0 keeps the registry of account {}", ecr.host.account),
+    };
+    format!("if the account is not let in there, {command} does it")
+}
+
 /// The statement names the account alone: that is what works for every role of it, and what no deleted role can break.
 fn not_let_in(question: &PullQuestion, ecr: &EcrEvidence, account: &str, closed: &[&str]) -> Outcome {
     let (path, owner) = (question.image.path(), &ecr.host.account);
+    let why = format!(
+        "repository `{path}` of account {owner} does not let account {account} in: nothing allows {}",
+        closed.join(", ")
+    );
+    // Its policies are ours: what is written there by hand would not stay.
+    if let Some(repository) = &question.repository {
+        let remedy = format!("let the account in: `l0 account grant {account} --repository {repository}`");
+        return Outcome::failed(FailureClass::PullDenied, why, remedy);
+    }
     let statement = serde_json::json!({
         "Sid": format!("pull{account}"),
         "Effect": "Allow",
@@ -125,10 +146,7 @@ fn not_let_in(question: &PullQuestion, ecr: &EcrEvidence, account: &str, closed:
     });
     Outcome::failed(
         FailureClass::PullDenied,
-        format!(
-            "repository `{path}` of account {owner} does not let account {account} in: nothing allows {}",
-            closed.join(", ")
-        ),
+        why,
         format!(
             "have account {owner} add this statement to the repository's policy (`aws ecr set-repository-policy --repository-name {path} --region {}`): {statement}; where Layer0 keeps that registry, `l0 account grant {account}` does it",
             ecr.host.region

@@ -1,6 +1,10 @@
 //! Check 3: who is let in.
 
 use super::*;
+use crate::model::grant::{Grant, GrantScope, GrantStrategy, Grantee, KeptStrategy};
+use crate::model::image::RepositoryName;
+use crate::model::owner::OwnerName;
+use crate::plan::grants::{Change, Due, RegistryNames, Signature, registry_due, repository_due};
 
 const DENY: &str = r#"{"Version": "2012-10-17", "Statement": [{"Sid": "closed", "Effect": "Deny", "Principal": "*",
     "Action": "ecr:BatchGetImage", "Resource": "*"}]}"#;
@@ -149,6 +153,19 @@ fn the_access_check_takes_a_statement_for_another_account() {
                 &["access denied"],
             ),
             (
+                "neither may be read, as it is without a grant",
+                |case| {
+                    case.ecr().repository_policy = denied("ecr:GetRepositoryPolicy");
+                    case.ecr().registry_policy = denied("ecr:GetRegistryPolicy");
+                },
+                What::Access,
+                "unknown",
+                &[
+                    "access denied",
+                    "`l0 account grant 111122223333` where Layer0 keeps the registry of account 444455556666",
+                ],
+            ),
+            (
                 "a registry policy that can't be read, but the look went through",
                 |case| case.ecr().registry_policy = denied("ecr:GetRegistryPolicy"),
                 What::Access,
@@ -205,6 +222,64 @@ fn the_access_check_takes_a_statement_for_another_account() {
             ),
         ],
     );
+}
+
+/// The documents that account grants write: in each strategy whoever was granted passes, by each kind of grantee and scope; and
+/// whoever was not hears of the one command that lets it in.
+#[test]
+fn the_access_check_reads_what_account_grants_write() {
+    let name = RepositoryName::parse("team/app").expect("a legal name");
+    let (all, team, app) = (
+        GrantScope::Instance,
+        GrantScope::Owner(OwnerName::parse("team").expect("an owner")),
+        GrantScope::Repository(name.clone()),
+    );
+    let elsewhere = GrantScope::Owner(OwnerName::parse("other").expect("an owner"));
+    let (unit, other_unit) = ("ou:o-a1b2c3d4e5/ou-ab12-11111111", "ou:o-a1b2c3d4e5/ou-ab12-22222222");
+    let rows: [(&str, GrantScope, &str); 12] = [
+        (OWN, all.clone(), "passed"),
+        (OWN, team.clone(), "passed"),
+        (OWN, app.clone(), "passed"),
+        (OWN, elsewhere.clone(), "failed"),
+        ("999999999999", all.clone(), "failed"),
+        ("org:o-a1b2c3d4e5", all.clone(), "passed"),
+        ("org:o-a1b2c3d4e5", elsewhere.clone(), "failed"),
+        ("org:o-zzzzzzzzzz", team.clone(), "failed"),
+        (unit, all, "passed"),
+        (unit, app, "passed"),
+        (unit, elsewhere, "failed"),
+        (other_unit, team, "failed"),
+    ];
+    let signature = Signature::new("prod", "eu-west-1");
+    let names = RegistryNames::new(EcrHost { account: OTHER.to_owned(), region: "eu-west-1".to_owned() }, "");
+    let names = names.expect("no prefix");
+    for (who, scope, expected) in rows {
+        let grants = [Grant { grantee: Grantee::parse(who).expect(who), scope: scope.clone() }].into();
+        for strategy in GrantStrategy::ALL {
+            let kept = KeptStrategy { wish: strategy, ..KeptStrategy::default() };
+            let text = |due| match due {
+                Ok(Due::As(Change::Write(text))) => Some(text),
+                Ok(Due::As(Change::Keep) | Due::Nothing) => None,
+                other => panic!("{other:?}"),
+            };
+            let mut case = Case::good(OTHER);
+            case.aws.puller.organization = Fact::Known(Some(Organization {
+                id: "o-a1b2c3d4e5".to_owned(),
+                path: Some("o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/".to_owned()),
+            }));
+            case.question.repository = Some(name.clone());
+            case.ecr().repository_policy = Fact::Known(text(repository_due(&signature, &kept, &name, &grants, None)));
+            let registry = text(registry_due(&signature, &kept, &names, &grants, None));
+            let policy = |text| RegistryPolicy { text, on_every_request: Fact::Known(true) };
+            case.ecr().registry_policy = Fact::Known(registry.map(policy));
+            let report = case.judged();
+            assert_eq!(outcome(&report, What::Access), expected, "{who} on {scope}, {strategy}: {report:#?}");
+            if expected == "failed" {
+                let hint = report.verdict().expect_err("it fails").hint.expect("a hint");
+                assert_eq!(hint, format!("let the account in: `l0 account grant {OWN} --repository team/app`"));
+            }
+        }
+    }
 }
 
 fn organization(id: &str) -> String {
