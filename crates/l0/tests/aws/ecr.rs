@@ -76,6 +76,7 @@ fn pushed_by_the_friendly_name_and_run_by_the_backing_uri() {
     let direct = format!("{there}:v2");
     run(Command::new("docker").args(["tag", &friendly, &direct]), b"").ok();
     run(cloud.command("docker").args(["push", "--quiet", &direct]), b"").ok();
+    cloud.l0(&["image", "list", "team/app"]).ok().says("v1").says("v2");
     let second = format!("{}/team/app:v2", cloud.address());
     run(cloud.command("docker").args(["pull", "--quiet", &second]), b"").ok();
 

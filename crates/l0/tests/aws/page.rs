@@ -1,9 +1,10 @@
 //! `docs/private-images-on-fargate.md`: its commands are run in their order, and print what the page says they do.
 //!
 //! A comment before a block says where it is run: `<!-- at own -->` on an instance on the emulator, which keeps its images in the
-//! emulator's registry, `<!-- at other -->` on one on the fake AWS, in another account. The addresses of the page stand for theirs.
-//! In what is expected, `…` alone on a line is any lines, in a line any text. Set `LAYER0_TEST_PAGE=print` to be shown all that
-//! is printed.
+//! emulator's registry; `<!-- at check -->` on one on the fake AWS, for the pull check, which knows ECR by its hosts; `<!-- at
+//! other -->` on one there in another account. The addresses of the page stand for theirs.
+//! In what is expected, `…` alone on a line is any lines, in a line any text; how wide columns are is all the same. With
+//! `LAYER0_TEST_PAGE=print` all that is printed is shown, and compared with nothing: for whoever writes the page.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -20,7 +21,7 @@ use crate::ecr::policy_of;
 use crate::emulator::emulator;
 use crate::on_fake::OnFake;
 
-const PAGE: &str = include_str!("../../../../docs/private-images-on-fargate.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/private-images-on-fargate.md");
 const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 const OTHER: &str = "210987654321";
 
@@ -33,9 +34,10 @@ enum Ask {
 
 /// The page's blocks, each with the place that it is for. Every console block has one: else it would be believed unseen.
 fn asks() -> Vec<(String, Ask)> {
+    let page = std::fs::read_to_string(PAGE).expect("the page is there");
     let mut asks = Vec::new();
     let mut at: Option<(String, Option<String>)> = None;
-    let mut lines = PAGE.lines();
+    let mut lines = page.lines();
     while let Some(line) = lines.next() {
         if let Some(comment) = line.strip_prefix("<!-- at ").and_then(|rest| rest.strip_suffix(" -->")) {
             let (place, file) = match comment.split_once(", file ") {
@@ -76,9 +78,11 @@ fn fits(said: &[&str], expected: &[String]) -> bool {
 }
 
 fn line_fits(said: &str, expected: &str) -> bool {
-    let mut parts = expected.trim_end().split('…');
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (said, expected) = (words(said), words(expected));
+    let mut parts = expected.split('…');
     let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = said.trim_end().strip_prefix(first) else { return false };
+    let Some(mut rest) = said.strip_prefix(first) else { return false };
     let mut last_is_open = false;
     for part in parts {
         let Some(at) = rest.find(part) else { return false };
@@ -95,6 +99,7 @@ fn a_page_is_read_as_it_is_meant() {
     assert!(fits(&["a", "b", "c"], &expected(&["…", "c"])));
     assert!(!fits(&["a", "b"], &expected(&["a"])));
     assert!(!fits(&["a"], &expected(&["a", "b"])));
+    assert!(line_fits("a  b", "a      b") && !line_fits("ab", "a b"));
     assert!(!line_fits("b c", "b … d") && !line_fits("xb", "b…") && line_fits("b", "b…"));
     assert!(asks().len() > 20, "{:?}", asks());
 }
@@ -110,7 +115,9 @@ impl Names {
 
     /// What was printed here, as the page writes it.
     fn page(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (page, here)| text.replace(here, page))
+        // What the test's instance calls its registry.
+        let text = text.replace("registry.layer0.test", "registry.example.com");
+        self.0.iter().fold(text, |text, (page, here)| text.replace(here, page))
     }
 }
 
@@ -133,6 +140,7 @@ fn obey(instance: &Instance, names: &Names, line: &str, says: &[String]) {
     let printed = names.page(&format!("{}{}", said.out, said.err));
     if std::env::var("LAYER0_TEST_PAGE").is_ok_and(|what| what == "print") {
         eprintln!("$ {line}\n{printed}");
+        return;
     }
     let lines: Vec<&str> = printed.lines().collect();
     assert!(fits(&lines, says), "$ {line}\n{printed}\nis not as the page has it:\n{}", says.join("\n"));
@@ -180,10 +188,16 @@ fn the_page_prints_what_it_says() {
     let lets_in = is_let_in.clone();
     other.aws.ecr_access(move |_, _, action| lets_in.load(Ordering::SeqCst) && action != "ecr:GetRepositoryPolicy");
     let plain = names(&[]);
+    let check = OnFake::start(FakeAwsConfig::default(), "vpc-main", "subnet-private-a,subnet-private-b");
+    programs(&check.instance);
+    check.aws.image("l0/team/app", "v1", FakeImage::default());
+    check.instance.l0(&["map", "add", &format!("registry.example.com/team|{HOST}/l0/team")]).ok();
+    check.instance.l0(&["environment", "create", "dev"]).ok();
 
     for (place, ask) in asks() {
         let (instance, names) = match place.as_str() {
             "own" => (&cloud.instance, &own),
+            "check" => (&check.instance, &plain),
             "other" => (&other.instance, &plain),
             place => panic!("the page is at {place}"),
         };

@@ -193,7 +193,7 @@ fn image_platform_access_and_role() {
             change: |aws| of_another(aws, None),
             asked: OF_ANOTHER,
             code: 0,
-            says: "access    unknown  the registry policy of account 222222222222 could not be read: another account's can't be read; if the account is not let in there, `l0 account grant 123456789012` where Layer0 keeps the registry of account 222222222222 does it\n",
+            says: "access    unknown  account 123456789012's own look at the image went through; that its roles are let in too only policies could say that can't be read: the registry policy of account 222222222222 could not be read: another account's can't be read\n",
         },
         Row {
             name: "its own account denies",

@@ -85,12 +85,19 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
             format!("change {statement}, so that it does not speak of account {account}"),
         );
     }
+    // A look by the tasks' own account that went through shows that nothing unread keeps that account out.
+    let looked = matches!(ecr.image, Fact::Known(_));
     let closed: Vec<&str> =
         answers.iter().filter(|(_, answer)| *answer == Answer::NotAllowed).map(|(action, _)| *action).collect();
     if !closed.is_empty() {
         return match &policies.unread[..] {
             [] => not_let_in(question, ecr, account, &closed),
             unread if is_own => Outcome::unknown(unread.join("; ")),
+            // Who looked is this server, by a role of its own.
+            unread if looked => Outcome::unknown(format!(
+                "account {account}'s own look at the image went through; that its roles are let in too only policies could say that can't be read: {}",
+                unread.join("; ")
+            )),
             // Nobody may read another account's registry policy, and few its repositories': that is how it looks when no grant is
             // there, too.
             unread => Outcome::unknown(format!("{}; {}", unread.join("; "), if_not_granted(question, account, ecr))),
@@ -106,8 +113,6 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
         (Answer::Allowed { statement }, false) => format!("{statement} lets account {account} in"),
         _ => format!("the repository is of the tasks' own account {account}, and no policy denies it"),
     };
-    // A look by the tasks' own account that went through shows that nothing unread keeps that account out.
-    let looked = matches!(ecr.image, Fact::Known(_));
     match &policies.unread[..] {
         [] => Outcome::passed(evidence),
         _ if looked && !is_own => {

@@ -157,12 +157,26 @@ fn the_access_check_takes_a_statement_for_another_account() {
                 |case| {
                     case.ecr().repository_policy = denied("ecr:GetRepositoryPolicy");
                     case.ecr().registry_policy = denied("ecr:GetRegistryPolicy");
+                    case.ecr().image = denied("ecr:BatchGetImage");
                 },
                 What::Access,
                 "unknown",
                 &[
                     "access denied",
                     "`l0 account grant 111122223333` where Layer0 keeps the registry of account 444455556666",
+                ],
+            ),
+            (
+                "neither may be read, and the look went through",
+                |case| {
+                    case.ecr().repository_policy = denied("ecr:GetRepositoryPolicy");
+                    case.ecr().registry_policy = denied("ecr:GetRegistryPolicy");
+                },
+                What::Access,
+                "unknown",
+                &[
+                    "account 111122223333's own look at the image went through",
+                    "access denied to ecr:GetRegistryPolicy",
                 ],
             ),
             (
