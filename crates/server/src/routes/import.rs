@@ -80,7 +80,8 @@ async fn changes(app: &App, adopted: &Adopted) -> Result<Vec<String>, ApiError> 
         adopted.tag.iter().map(|tag| format!("the repository gets the tag `{tag}`")).collect();
     if let Some(keeper) = &app.grants.keeper {
         let scope = GrantScope::Repository(adopted.repository.name.clone());
-        for document in keeper.preview(&scope, None, None, None).await?.documents {
+        let documents = keeper.preview(&scope, None, None, None).await?.documents;
+        for document in documents.into_iter().filter(|document| document.repository.is_some()) {
             match document.change {
                 PreviewChange::Change(Change::Keep) => {}
                 PreviewChange::Change(Change::Write(_)) => {
