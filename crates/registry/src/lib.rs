@@ -15,7 +15,8 @@
 //! | bytes of blobs | `DIR/registry/blobs/<algorithm>/<two hex digits>/<hex>` |
 //! | uploads that are not finished | `DIR/registry/uploads/<id>` |
 //!
-//! With the cargo feature `ecr` all of this may lie in ECR instead, behind the same routes and the same gate: module `ecr`.
+//! With the cargo feature `ecr` repositories may lie in registries of ECR instead, behind the same routes and the same gate:
+//! module `ecr`. Which lies where is said in one place: [`Whereabouts`].
 //!
 //! # A push
 //! `POST` makes a staged file, `PATCH` appends to it and hashes on the way, `PUT` compares the digest; then, in this
@@ -62,9 +63,11 @@ mod routes;
 mod source;
 mod uploads;
 mod verify;
+mod whereabouts;
 
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
 pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;
 pub use crate::verify::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};
+pub use crate::whereabouts::{Moved, Whereabouts};

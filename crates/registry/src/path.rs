@@ -27,6 +27,20 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The text that stands where a repository's name does.
+    #[cfg(feature = "ecr")]
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Base | Self::Catalog => None,
+            Self::Blob { name, .. }
+            | Self::Uploads { name }
+            | Self::Upload { name, .. }
+            | Self::Manifest { name, .. }
+            | Self::Tags { name }
+            | Self::Referrers { name, .. } => Some(name),
+        }
+    }
+
     /// Reads the path of a request; `None` when it means nothing here.
     ///
     /// Segments are split before they are decoded, so that `%2F` never becomes a separator: a name or digest that holds

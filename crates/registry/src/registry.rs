@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+#[cfg(feature = "ecr")]
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
@@ -12,7 +14,7 @@ use crate::blobs::{Blobs, Removal};
 use crate::config::RegistryConfig;
 use crate::disk::{Disk, OsDisk};
 #[cfg(feature = "ecr")]
-use crate::ecr::Ecr;
+use crate::ecr::{Backings, Ecr};
 use crate::error::RegistryError;
 use crate::gate::{Gate, PullCredentialMinter};
 use crate::routes;
@@ -34,9 +36,9 @@ pub(crate) struct Parts {
     pub(crate) minter: Arc<dyn PullCredentialMinter>,
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
-    /// Where repositories lie, when not here.
+    /// Where repositories may lie but here.
     #[cfg(feature = "ecr")]
-    ecr: Option<Ecr>,
+    backings: Option<Backings>,
     /// When files without a link were last looked for.
     strays_swept: tokio::sync::Mutex<Option<Timestamp>>,
 }
@@ -76,16 +78,26 @@ impl Registry {
         Self::open_on(config, ports, Arc::new(OsDisk))
     }
 
-    /// Opens the registry whose repositories lie in ECR. The directory is made all the same; nothing comes to lie in it.
+    /// Opens the registry whose repositories lie here or in registries of ECR.
+    ///
+    /// # Errors
+    /// The directory can't be made or written to.
+    #[cfg(feature = "ecr")]
+    pub fn open_over(config: RegistryConfig, ports: RegistryPorts, backings: Backings) -> io::Result<Self> {
+        let mut this = Self::open(config, ports)?;
+        let parts = Arc::get_mut(&mut this.parts).expect("nobody else has it yet");
+        parts.backings = Some(backings);
+        Ok(this)
+    }
+
+    /// Opens the registry whose repositories go to one registry of ECR. The directory is made all the same.
     ///
     /// # Errors
     /// The directory can't be made or written to.
     #[cfg(feature = "ecr")]
     pub fn open_in(config: RegistryConfig, ports: RegistryPorts, ecr: Ecr) -> io::Result<Self> {
-        let mut this = Self::open(config, ports)?;
-        let parts = Arc::get_mut(&mut this.parts).expect("nobody else has it yet");
-        parts.ecr = Some(ecr);
-        Ok(this)
+        let backings = Backings::only(ecr, Arc::clone(&ports.store));
+        Self::open_over(config, ports, backings)
     }
 
     /// The same on another disk than the machine's; the data directory must be there. For tests.
@@ -114,7 +126,7 @@ impl Registry {
             blobs,
             uploads,
             #[cfg(feature = "ecr")]
-            ecr: None,
+            backings: None,
             strays_swept,
         };
         Ok(Self { parts: Arc::new(parts) })
@@ -166,9 +178,18 @@ impl Registry {
         &self.parts
     }
 
-    /// Where repositories lie, when not here.
+    /// Where repositories may lie but here; `None` when nowhere.
     #[cfg(feature = "ecr")]
-    pub(crate) fn ecr(&self) -> Option<&Ecr> {
-        self.parts.ecr.as_ref()
+    pub fn backings(&self) -> Option<&Backings> {
+        self.parts.backings.as_ref()
+    }
+
+    /// The registry in ECR that a repository lies in, or would be made in; `None` for here.
+    #[cfg(feature = "ecr")]
+    pub(crate) async fn ecr_of(&self, repository: &RepositoryName) -> Result<Option<&Ecr>, RegistryStoreError> {
+        match &self.parts.backings {
+            Some(backings) => backings.of(repository).await,
+            None => Ok(None),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Repositories and their images, for the server's own routes.
 
+use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ManifestRef, Platform, Repository, Visibility};
@@ -41,7 +42,7 @@ impl Registry {
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(&name).await? {
             return ecr.repository_create(name, visibility).await;
         }
         let repository = Repository { name, created: self.parts().clock.now(), visibility };
@@ -60,7 +61,7 @@ impl Registry {
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.repository_update(name, visibility).await;
         }
         let changed = self.parts().store.repository_update(name, visibility).await?;
@@ -74,7 +75,7 @@ impl Registry {
     /// `Failed`.
     pub async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.repository_get(name).await;
         }
         self.parts().store.repository_get(name).await
@@ -90,10 +91,23 @@ impl Registry {
         page: Page,
     ) -> Result<Vec<Repository>, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
-            return ecr.repository_list(owner, page).await;
+        if let Some(backings) = self.backings() {
+            return backings.repository_list(self.parts().store.as_ref(), owner, page).await;
         }
         self.parts().store.repository_list(owner, page).await
+    }
+
+    /// Where a repository lies, or would be made, when not here.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn repository_place(&self, name: &RepositoryName) -> Result<Option<BackingPlace>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return Ok(Some(ecr.place().clone()));
+        }
+        let _ = name;
+        Ok(None)
     }
 
     /// Deletes a repository, its images, and the files of blobs that no other repository holds. With `only_empty` one
@@ -103,7 +117,7 @@ impl Registry {
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `Failed`.
     pub async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             ecr.repository_delete(name, only_empty).await?;
             tracing::info!(repository.name = %name, "deleted repository {name} in ECR");
             return Ok(());
@@ -119,7 +133,7 @@ impl Registry {
     /// `Failed`.
     pub async fn tag_list(&self, name: &RepositoryName, page: Page) -> Result<Option<Vec<String>>, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.tag_list(name, page).await;
         }
         self.parts().store.tag_list(name, page).await
@@ -136,7 +150,7 @@ impl Registry {
         page: Page,
     ) -> Result<Option<Vec<TaggedImage>>, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             let Some(tags) = ecr.tag_list(name, page).await? else { return Ok(None) };
             let mut images = Vec::with_capacity(tags.len());
             for tag in tags {
@@ -171,7 +185,7 @@ impl Registry {
         reference: &ManifestRef,
     ) -> Result<Option<TaggedImage>, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.image_get(name, reference).await;
         }
         let stored = checked::read(self.parts().store.as_ref(), name, reference).await?;
@@ -207,7 +221,7 @@ impl Registry {
 
     async fn image_take(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
+        if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.image_delete(name, reference).await;
         }
         let store = &self.parts().store;

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use async_trait::async_trait;
+use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::model::registry::{ManifestRef, Visibility};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer, SourceImage};
@@ -35,9 +36,15 @@ impl Registry {
 #[async_trait]
 impl ImageSource for Registry {
     async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
+        let reference = match (image.digest(), image.tag_or_default()) {
+            (Some(digest), _) => ManifestRef::Digest(digest.clone()),
+            (None, Some(tag)) => ManifestRef::Tag(tag.to_owned()),
+            (None, None) => return Ok(SourceAnswer::NotOurs),
+        };
+        // What lies beside a registry's prefix is as foreign as any other image of ECR.
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr() {
-            return ecr.describe(image).await;
+        if let Some((ecr, name)) = self.backings().and_then(|backings| backings.holding(image)) {
+            return ecr.describe(&name, &reference).await;
         }
         if !self.is_ours(image) {
             return Ok(SourceAnswer::NotOurs);
@@ -45,11 +52,10 @@ impl ImageSource for Registry {
         let parts = self.parts();
         // A path that is no repository name is no repository.
         let Ok(name) = RepositoryName::parse(image.path()) else { return Ok(SourceAnswer::NoRepository) };
-        let reference = match (image.digest(), image.tag_or_default()) {
-            (Some(digest), _) => ManifestRef::Digest(digest.clone()),
-            (None, Some(tag)) => ManifestRef::Tag(tag.to_owned()),
-            (None, None) => return Ok(SourceAnswer::NotOurs),
-        };
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(&name).await.map_err(failed)? {
+            return ecr.describe(&name, &reference).await;
+        }
         match checked::read(parts.store.as_ref(), &name, &reference).await.map_err(failed)? {
             Stored::Missing => {
                 let Some(mut tags) =
@@ -83,12 +89,12 @@ impl ImageSource for Registry {
         }
     }
 
+    async fn place_of(&self, repository: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
+        self.repository_place(repository).await.map_err(failed)
+    }
+
     async fn credential(&self, image: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {
-        // Whoever pulls from ECR is let in there by its role.
-        #[cfg(feature = "ecr")]
-        if self.ecr().is_some() {
-            return Ok(None);
-        }
+        // Whoever pulls from ECR is let in there by its role, and needs none of ours.
         if !self.is_ours(image) {
             return Ok(None);
         }

@@ -6,6 +6,7 @@ mod ecr;
 mod file;
 mod grants;
 mod page;
+mod registries;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use aws::AwsConfig;
 pub(crate) use ecr::EcrConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
+pub(crate) use registries::RegistriesConfig;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -170,8 +172,8 @@ pub(crate) struct Config {
     pub(crate) public_address: Option<String>,
     /// The account on AWS.
     pub(crate) aws: AwsConfig,
-    /// Images in ECR; `None` for the data directory.
-    pub(crate) ecr: Option<EcrConfig>,
+    /// The registries behind the instance.
+    pub(crate) registries: RegistriesConfig,
     /// Account grants.
     pub(crate) grants: GrantsConfig,
     /// What is logged.
@@ -291,7 +293,7 @@ impl Config {
             Some(given) => engine(&given)?,
         };
         let aws = AwsConfig::load(&find)?;
-        let ecr = EcrConfig::load(engine, &find)?;
+        let registries = RegistriesConfig::load(engine, &find, &sources.file.registry, &sources.file_name)?;
         if engine == EngineKind::Ecs {
             aws.complete()?;
         }
@@ -338,8 +340,8 @@ impl Config {
             },
             engine,
             aws,
-            grants: GrantsConfig::load(&find, engine, ecr.is_some())?,
-            ecr,
+            grants: GrantsConfig::load(&find, engine, !registries.ecr.is_empty())?,
+            registries,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use layer0_domain::model::backing::BackingPlace;
+use layer0_domain::model::placement::BackingName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
@@ -157,6 +159,27 @@ impl Signals {
     }
 }
 
+/// Where the images of the registry lie, for whoever starts the server.
+fn images_lie(config: &Config, app: &App) -> String {
+    let places = &app.identity.registry.places;
+    let placement = &config.registries.placement;
+    let mut text = String::new();
+    let mut line = |words: String| text.push_str(&format!("               {words}\n"));
+    let place = |name: &BackingName| places.get(name).map(BackingPlace::target);
+    match place(placement.default_backing()) {
+        Some(target) => line(format!("its images lie in {target}")),
+        None if app.engine.capabilities().is_remote => {
+            line("its images are for this machine: what runs on AWS pulls from ECR (--registry-backing ecr)".to_owned())
+        }
+        None => {}
+    }
+    for rule in placement.rules() {
+        let target = place(&rule.backing).unwrap_or_else(|| "this machine".to_owned());
+        line(format!("those of {} in {target}", rule.prefix));
+    }
+    text
+}
+
 /// Tells the local CLI where the server is, and at the first start the admin's token to whoever started it.
 async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAddr) -> Result<(), Failed> {
     let host = if address.ip().is_unspecified() || address.ip().is_loopback() {
@@ -186,13 +209,7 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     let dir = config.data_dir.display();
     let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
-    match &app.identity.registry.backing {
-        Some(place) => text.push_str(&format!("               its images lie in {}\n", place.target())),
-        None if app.engine.capabilities().is_remote => text.push_str(
-            "               its images are for this machine: what runs on AWS pulls from ECR (--registry-backing ecr)\n",
-        ),
-        None => {}
-    }
+    text.push_str(&images_lie(config, app));
     match &config.aws.table {
         Some(table) => text.push_str(&format!("  state        DynamoDB table {table}\n")),
         None => text.push_str("  state        in the data directory: this server alone has it (--table shares it)\n"),

@@ -170,7 +170,7 @@ impl TestApp {
             docker_host: None,
             public_address: None,
             aws: crate::config::AwsConfig::default(),
-            ecr: None,
+            registries: crate::config::RegistriesConfig::default(),
             grants: options.grants.config(),
             log: "off".to_owned(),
             log_format: LogFormat::Text,

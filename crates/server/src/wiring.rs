@@ -3,19 +3,12 @@
 use std::sync::Arc;
 
 use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
-use layer0_domain::model::backing::BackingPlace;
-#[cfg(feature = "aws")]
-use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::image_map::{ImageMap, MapRule};
+use layer0_domain::model::backing::Places;
 use layer0_domain::model::name::Name;
-#[cfg(feature = "aws")]
-use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::RegistryAddresses;
 use layer0_domain::ops::token::{Expiry, NewToken, token_create};
 use layer0_domain::plan::grants::Signature;
-#[cfg(feature = "aws")]
-use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
@@ -25,9 +18,7 @@ use layer0_engine::docker::{DockerConfig, DockerEngine};
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, FakePolicies, Pace};
-#[cfg(feature = "aws")]
-use layer0_registry::ecr::{Blobs, Ecr, EcrClient, EcrPolicies, EcrSettings, TagRules, Template};
-use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts};
+use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts, Whereabouts};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
 use layer0_store::{DynamoClient, DynamoStore};
@@ -36,16 +27,18 @@ use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
-use crate::config::{ChallengeKind, Config, EcrConfig, EngineKind, GrantsKept};
+use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
-#[cfg(feature = "aws")]
-use crate::grants::MadeWithPolicy;
-use crate::grants::{Grants, Keeper, Mending, PolicyPlace, PolicyRates};
+use crate::grants::{Grants, Keeper, Mending, PolicyPlace};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
 use crate::sweeping::Sweeping;
 use crate::verification::Verification;
+
+mod registries;
+
+use registries::{Backings, fixed_rules, places_of, policies, registry_open};
 
 /// Why an instance can't be put together.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +74,11 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let mut stores = aws.stores(config, store(data_dir)?).await?.with_policies(policies(config, &aws)?);
-    if let Some(ecr) = &config.ecr {
-        stores.backing = Some(aws.backing(ecr, &clock).await?);
-    }
+    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    // Where a repository lies that was moved is asked here, before the rules.
+    stores.whereabouts = Arc::new(Whereabouts::new(stores.images.clone(), config.registries.placement.clone()));
+    stores.policies = policies(config, &aws, &stores.whereabouts).await?;
+    stores.backings = aws.backings(config, &stores.whereabouts, &clock).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }
@@ -99,75 +93,29 @@ pub(crate) struct Stores {
     entities: Arc<dyn Store>,
     access: Arc<dyn AccessStore>,
     images: Arc<dyn RegistryStore>,
-    /// Where images lie, when not in the data directory.
-    backing: Option<Backing>,
+    /// Which repository lies where.
+    whereabouts: Arc<Whereabouts>,
+    /// Where images may lie but in the data directory.
+    backings: Option<Backings>,
     policies: Option<PolicyPlace>,
 }
-
-/// Where images can lie but in the data directory.
-#[cfg(feature = "aws")]
-type Backing = Ecr;
-
-/// Nowhere, in this executable.
-#[cfg(not(feature = "aws"))]
-type Backing = std::convert::Infallible;
 
 impl Stores {
     /// All in one file.
     pub(crate) fn of(store: SqliteStore) -> Self {
-        let images = Arc::new(store.clone());
-        Self { entities: Arc::new(store.clone()), access: Arc::new(store), images, backing: None, policies: None }
+        Self::split(Arc::new(store.clone()), Arc::new(store.clone()), Arc::new(store))
+    }
+
+    /// Each kind in a place of its own; images in the data directory alone.
+    fn split(entities: Arc<dyn Store>, access: Arc<dyn AccessStore>, images: Arc<dyn RegistryStore>) -> Self {
+        let whereabouts = Arc::new(Whereabouts::all_here(images.clone()));
+        Self { entities, access, images, whereabouts, backings: None, policies: None }
     }
 
     /// With the place of the policies that account grants are written into.
     pub(crate) fn with_policies(self, policies: Option<PolicyPlace>) -> Self {
         Self { policies, ..self }
     }
-}
-
-/// The place of repositories that do not lie with the instance.
-fn place_of(backing: Option<&Backing>) -> Option<BackingPlace> {
-    #[cfg(feature = "aws")]
-    return backing.map(|ecr| ecr.place().clone());
-    #[cfg(not(feature = "aws"))]
-    backing.map(|never| match *never {})
-}
-
-/// The owners' rules of immutable tags, where users and owners are kept.
-#[cfg(feature = "aws")]
-struct OwnersRules(Arc<dyn AccessStore>);
-
-#[cfg(feature = "aws")]
-#[async_trait::async_trait]
-impl TagRules for OwnersRules {
-    async fn of_owner(&self, repository: &RepositoryName) -> Result<Vec<TagRule>, BoxError> {
-        let found = self.0.owner_get(&repository.owner_name()).await?;
-        Ok(found.map(|it| it.owner.tag_rules).unwrap_or_default())
-    }
-}
-
-/// Opens the registry, on the data directory or with what it has behind it.
-fn registry_open(
-    config: RegistryConfig,
-    ports: RegistryPorts,
-    backing: Option<Backing>,
-    instance_id: &str,
-    access: &Arc<dyn AccessStore>,
-    keeper: Option<&Arc<Keeper>>,
-) -> Result<Registry, WiringError> {
-    #[cfg(feature = "aws")]
-    if let Some(ecr) = backing {
-        let rules = Arc::new(OwnersRules(access.clone()));
-        let mut ecr = ecr.of_instance(instance_id).ruled_by(rules);
-        if let Some(keeper) = keeper {
-            ecr = ecr.furnished_by(Arc::new(MadeWithPolicy(keeper.clone())));
-        }
-        let opened = Registry::open_in(config, ports, ecr);
-        return opened.map_err(cant("the registry's directory can't be used"));
-    }
-    #[cfg(not(feature = "aws"))]
-    let _ = (backing, instance_id, access, keeper);
-    Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))
 }
 
 /// As [`app`], on a store that is open and with an engine of the caller's making.
@@ -180,7 +128,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, backing, policies } = stores;
+    let Stores { entities, access, images, whereabouts, backings, policies } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -192,7 +140,7 @@ pub(crate) async fn app_with(
     let instance_id = String::from_utf8(instance_id).map_err(cant("the store's instance id can't be read"))?;
 
     let current = config.registry_address.clone().unwrap_or_else(|| engine_address(address));
-    let addresses = registry_addresses(entities.as_ref(), current, place_of(backing.as_ref())).await;
+    let addresses = registry_addresses(entities.as_ref(), current, places_of(backings.as_ref())?).await;
     let addresses = addresses.map_err(cant("the store can't be read"))?;
     let fixed_rules = fixed_rules(config, &addresses)?;
 
@@ -205,7 +153,7 @@ pub(crate) async fn app_with(
         changes,
         trusted_proxy: config.trusted_proxy,
     });
-    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: backing.is_none().then(|| images.clone()) };
+    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone(), whereabouts };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
@@ -229,7 +177,7 @@ pub(crate) async fn app_with(
         },
         asked: Nudge::new(),
     };
-    let registry = registry_open(registry_config, ports, backing, &instance_id, &access, grants.keeper.as_ref())?;
+    let registry = registry_open(registry_config, ports, backings, &instance_id, &access, grants.keeper.as_ref())?;
 
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
@@ -274,7 +222,7 @@ fn holder(instance: &str) -> String {
 async fn registry_addresses(
     store: &dyn Store,
     current: String,
-    backing: Option<BackingPlace>,
+    places: Places,
 ) -> Result<RegistryAddresses, StoreError> {
     let mut former = Vec::new();
     for number in 1_u32.. {
@@ -284,7 +232,7 @@ async fn registry_addresses(
         }
         former.extend(String::from_utf8(known));
     }
-    Ok(RegistryAddresses { current, former, backing })
+    Ok(RegistryAddresses { current, former, places })
 }
 
 /// The way to AWS, for an instance that needs it.
@@ -299,7 +247,8 @@ struct Aws;
 impl Aws {
     async fn connect(config: &Config) -> Result<Self, WiringError> {
         let grants = config.grants.kept != GrantsKept::Off && config.engine != EngineKind::Fake;
-        if config.engine != EngineKind::Ecs && config.aws.table.is_none() && config.ecr.is_none() && !grants {
+        if config.engine != EngineKind::Ecs && config.aws.table.is_none() && config.registries.ecr.is_empty() && !grants
+        {
             return Ok(Self(None));
         }
         let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
@@ -320,39 +269,7 @@ impl Aws {
         let client = DynamoClient::new(&self.connection()?.sdk);
         let store = DynamoStore::new(client, table);
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
-        let (entities, access) = (Arc::new(store.clone()), Arc::new(store));
-        Ok(Stores { entities, access, images: Arc::new(local), backing: None, policies: None })
-    }
-
-    /// The registry in ECR.
-    async fn backing(&self, config: &EcrConfig, clock: &Arc<dyn Clock>) -> Result<Backing, WiringError> {
-        let connection = self.connection()?;
-        let settings = EcrSettings {
-            prefix: config.prefix.clone(),
-            host: config.host.clone(),
-            endpoint: connection.registry_stand_in(),
-            blobs: if config.stream { Blobs::Streamed } else { Blobs::Redirected },
-            template: Template {
-                tags_immutable: config.immutable_tags,
-                scan_on_push: config.scan_on_push,
-                kms_key: config.kms_key.clone(),
-            },
-        };
-        let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;
-        connected.map_err(cant("the registry in ECR can't be used"))
-    }
-
-    /// The policies of the account's own registry.
-    fn policies(&self, config: &Config) -> Result<PolicyPlace, WiringError> {
-        let connection = self.connection()?;
-        let client = EcrClient::new(&connection.sdk);
-        let prefix = config.ecr.as_ref().map_or("", |ecr| ecr.prefix.as_str());
-        let policies = EcrPolicies::new(client, prefix).map_err(cant("the policies in ECR can't be kept"))?;
-        Ok(PolicyPlace {
-            policies: Arc::new(policies),
-            region: connection.region.clone(),
-            rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
-        })
+        Ok(Stores::split(Arc::new(store.clone()), Arc::new(store), Arc::new(local)))
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
@@ -378,31 +295,8 @@ impl Aws {
         Ok(Stores::of(local))
     }
 
-    async fn backing(&self, _config: &EcrConfig, _clock: &Arc<dyn Clock>) -> Result<Backing, WiringError> {
-        Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
-    }
-
-    fn policies(&self, _config: &Config) -> Result<PolicyPlace, WiringError> {
-        Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
-    }
-
     fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
         Err(cant("the engine `ecs` is not built into this executable")("build it with `--features aws`"))
-    }
-}
-
-/// The policies that account grants are written into; `None` where the configuration asks for no grants.
-fn policies(config: &Config, aws: &Aws) -> Result<Option<PolicyPlace>, WiringError> {
-    match (config.grants.kept, config.engine) {
-        (GrantsKept::Off, _) => Ok(None),
-        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Fake) => Ok(Some(PolicyPlace {
-            policies: Arc::new(FakePolicies::demo()),
-            region: "us-east-1".to_owned(),
-            rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
-        })),
-        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Docker | EngineKind::Ecs) => {
-            aws.policies(config).map(Some)
-        }
     }
 }
 
@@ -441,25 +335,6 @@ fn engine_address(address: std::net::SocketAddr) -> String {
     } else {
         address.to_string()
     }
-}
-
-/// The rules from the registry's names to where its images lie, and those of the configuration.
-fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Result<Vec<MapRule>, WiringError> {
-    let target = addresses.backing.as_ref().map_or_else(|| addresses.current.clone(), BackingPlace::target);
-    let mut rules = Vec::new();
-    // Where images lie elsewhere, the address that they are pushed to is a friendly name as well.
-    let pushed_to = addresses.backing.as_ref().map(|_| &addresses.current).filter(|it| **it != config.registry_name);
-    for name in std::iter::once(&config.registry_name).chain(pushed_to).filter(|name| **name != target) {
-        let own = MapRule::parse(&format!("{name}|{target}"));
-        let own = own.map_err(cant("the registry's name can't be mapped to its address"))?;
-        // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
-        if config.image_map.iter().all(|rule| rule.prefix() != own.prefix()) {
-            rules.push(own);
-        }
-    }
-    rules.extend(config.image_map.iter().cloned());
-    ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;
-    Ok(rules)
 }
 
 /// The name of the first token.

@@ -1,7 +1,8 @@
-//! Where the bytes of the instance's repositories lie when they do not lie with the instance: a registry of somebody
-//! else's (ECR), under a prefix of our own.
+//! Where the bytes of the instance's repositories lie when they do not lie with the instance: in registries of somebody
+//! else's (ECR), in each under a prefix of our own.
 
 use super::image::{ImageRef, RepositoryName};
+use super::placement::BackingName;
 
 /// A registry and the prefix in it under which all repositories of the instance lie.
 ///
@@ -69,11 +70,82 @@ impl BackingPlace {
         RepositoryName::parse(rest).ok()
     }
 
+    /// Whether all of another place lies in this one.
+    fn holds(&self, other: &Self) -> bool {
+        let rest = other.prefix.strip_prefix(&self.prefix);
+        let within = self.prefix.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        within && self.host.eq_ignore_ascii_case(&other.host)
+    }
+
     /// The repository of ours that an image lies in; `None` for one that lies elsewhere.
     #[must_use]
     pub fn repository_of(&self, image: &ImageRef) -> Option<RepositoryName> {
         let here = image.host().is_some_and(|host| host.eq_ignore_ascii_case(&self.host));
         if here { self.repository_at(image.path()) } else { None }
+    }
+}
+
+/// The registries in which an instance's repositories may lie but with the instance itself, by the names of the backings.
+/// None lies within another, so that a name there belongs to one at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places(Vec<(BackingName, BackingPlace)>);
+
+/// Why places can't stand beside each other. The text is for the user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlacesError {
+    /// Two have one name.
+    #[error("two registries are called `{0}`")]
+    Twice(BackingName),
+    /// What lies in the one lies in the other too.
+    #[error("registries `{first}` and `{second}` lie within each other: give each a prefix of its own")]
+    Overlap {
+        /// One of them.
+        first: BackingName,
+        /// The other.
+        second: BackingName,
+    },
+}
+
+impl Places {
+    /// These places.
+    ///
+    /// # Errors
+    /// [`PlacesError`].
+    pub fn new(places: Vec<(BackingName, BackingPlace)>) -> Result<Self, PlacesError> {
+        for (at, (name, place)) in places.iter().enumerate() {
+            for (known, other) in &places[..at] {
+                if known == name {
+                    return Err(PlacesError::Twice(name.clone()));
+                }
+                if place.holds(other) || other.holds(place) {
+                    return Err(PlacesError::Overlap { first: known.clone(), second: name.clone() });
+                }
+            }
+        }
+        Ok(Self(places))
+    }
+
+    /// Each with its name, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = (&BackingName, &BackingPlace)> {
+        self.0.iter().map(|(name, place)| (name, place))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The place of a backing; `None` for the embedded registry, and for a name that nothing has.
+    #[must_use]
+    pub fn get(&self, name: &BackingName) -> Option<&BackingPlace> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, place)| place)
+    }
+
+    /// The repository of ours that an image lies in, and where; `None` for one that lies elsewhere.
+    #[must_use]
+    pub fn repository_of(&self, image: &ImageRef) -> Option<(&BackingName, RepositoryName)> {
+        self.iter().find_map(|(name, place)| Some((name, place.repository_of(image)?)))
     }
 }
 
@@ -119,5 +191,25 @@ mod tests {
         for prefix in ["/", "a/", "/a", "A", "a//b", "a b", "a_"] {
             assert!(BackingPlace::new(HOST, prefix).is_err(), "{prefix}");
         }
+    }
+    #[test]
+    fn no_place_lies_within_another() {
+        let backing = |text: &str| BackingName::parse(text).expect("a legal name");
+        let places = |all: &[(&str, &str, &str)]| {
+            let place = |host: &str, prefix: &str| BackingPlace::new(host, prefix).expect("a legal prefix");
+            Places::new(all.iter().map(|(name, host, prefix)| (backing(name), place(host, prefix))).collect())
+        };
+        let other = "210987654321.dkr.ecr.us-west-2.amazonaws.com";
+        let both = places(&[("a", HOST, "l0"), ("b", HOST, "l0x"), ("c", other, "")]).expect("side by side");
+        let found = both.repository_of(&image(&format!("{HOST}/l0x/team/app:1"))).expect("it is ours");
+        assert_eq!((found.0.as_str(), found.1.as_str()), ("b", "team/app"));
+        assert_eq!(both.get(&backing("c")).map(BackingPlace::target).as_deref(), Some(other));
+        assert!(both.get(&BackingName::local()).is_none());
+        for (one, two) in [("", ""), ("", "l0"), ("l0", ""), ("l0", "l0"), ("l0", "l0/more"), ("l0/more", "l0")] {
+            let why = places(&[("a", HOST, one), ("b", &HOST.to_uppercase(), two)]);
+            assert!(matches!(why, Err(PlacesError::Overlap { .. })), "{one} {two}: {why:?}");
+        }
+        let why = places(&[("a", HOST, ""), ("a", other, "")]);
+        assert_eq!(why, Err(PlacesError::Twice(backing("a"))));
     }
 }

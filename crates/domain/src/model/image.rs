@@ -133,6 +133,17 @@ impl ImageRef {
         }
     }
 
+    /// The same tag and digest of another repository, given with its host.
+    ///
+    /// # Errors
+    /// [`ImageRefError`] when that is no legal reference.
+    pub fn with_repository(&self, repository: &str) -> Result<Self, ImageRefError> {
+        let moved = Self::parse(repository)?;
+        let moved = Self { tag: self.tag.clone(), digest: self.digest.clone(), ..moved };
+        // A reference has a longest length, whatever it is put together from.
+        Self::parse(&moved.to_string())
+    }
+
     /// The same repository at `tag`: host and path stay, a digest goes.
     ///
     /// # Errors

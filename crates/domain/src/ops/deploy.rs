@@ -28,7 +28,7 @@ pub async fn deploy_create(
     for container in &document.definition().containers {
         let written = ImageRef::parse(&container.image)
             .map_err(|why| OpsError::invalid(format!("container `{}`: {why}", container.name)))?;
-        let mapped = map.apply(&written).map_err(OpsError::Mapping)?;
+        let mapped = ctx.located(map.apply(&written).map_err(OpsError::Mapping)?).await?;
         images.push(DeployImage {
             container: container.name.clone(),
             written: mapped.written,

@@ -80,7 +80,7 @@ pub async fn image_check(ctx: &Ctx<'_>, image: &ImageRef, wanted: CheckFor) -> R
     if let Some(environment) = &wanted.environment {
         ctx.environment(environment).await?;
     }
-    let mapped = ctx.image_map().await?.apply(image).map_err(OpsError::Mapping)?;
+    let mapped = ctx.located(ctx.image_map().await?.apply(image).map_err(OpsError::Mapping)?).await?;
     let question = PullQuestion {
         environment: wanted.environment,
         platform: wanted.platform,
@@ -161,12 +161,13 @@ pub(super) async fn deploy_pin(
     deploy: &Deploy,
     run: Run<'_>,
 ) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
-    let images = deploy.images.iter().map(|image| {
-        let backing = ctx.registry.present(&image.backing);
-        let mapped = Mapped { written: image.written.clone(), rule: image.rule.clone(), backing };
-        (image.container.as_str(), mapped)
-    });
-    pin(ctx, images.collect(), deploy.document.definition_with_document(), run).await
+    let mut images = Vec::with_capacity(deploy.images.len());
+    for image in &deploy.images {
+        let mapped =
+            Mapped { written: image.written.clone(), rule: image.rule.clone(), backing: image.backing.clone() };
+        images.push((image.container.as_str(), ctx.located(mapped).await?));
+    }
+    pin(ctx, images, deploy.document.definition_with_document(), run).await
 }
 
 /// Checks every image of a deployment of before once more, by the digest that it ran.
@@ -178,11 +179,12 @@ pub(super) async fn deployment_pin(
     before: &Deployment,
     run: Run<'_>,
 ) -> Result<(Vec<PinnedImage>, TaskDefinition), OpsError> {
-    let images = before.images.iter().map(|image| {
-        let backing = ctx.registry.present(&image.pinned);
-        (image.container.as_str(), Mapped { written: image.written.clone(), rule: None, backing })
-    });
-    pin(ctx, images.collect(), before.definition.clone(), run).await
+    let mut images = Vec::with_capacity(before.images.len());
+    for image in &before.images {
+        let mapped = Mapped { written: image.written.clone(), rule: None, backing: image.pinned.clone() };
+        images.push((image.container.as_str(), ctx.located(mapped).await?));
+    }
+    pin(ctx, images, before.definition.clone(), run).await
 }
 
 async fn pin(

@@ -17,12 +17,12 @@ pub mod token;
 pub use error::OpsError;
 
 use crate::model::access::Caller;
-use crate::model::backing::BackingPlace;
+use crate::model::backing::{BackingPlace, Places};
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::environment::Environment;
 use crate::model::id::{EnvironmentId, OperationId, id_text};
 use crate::model::image::{ImageRef, RepositoryName};
-use crate::model::image_map::{ImageMap, ImageMapError, MapRule};
+use crate::model::image_map::{ImageMap, ImageMapError, MapRule, Mapped};
 use crate::model::operation::{Operation, OperationState, Verb};
 use crate::model::service::PinnedImage;
 use crate::port::access_store::AccessStore;
@@ -60,8 +60,8 @@ pub struct RegistryAddresses {
     pub current: String,
     /// Where it was, the present address not among them.
     pub former: Vec<String>,
-    /// Where the bytes lie, when not with the registry itself. The engine pulls from there.
-    pub backing: Option<BackingPlace>,
+    /// The registries of others in which repositories may lie. The engine pulls from there.
+    pub places: Places,
 }
 
 impl RegistryAddresses {
@@ -80,18 +80,23 @@ impl RegistryAddresses {
     /// lies elsewhere.
     #[must_use]
     pub fn repository_of(&self, image: &ImageRef) -> Option<RepositoryName> {
-        let host = image.host()?;
-        if std::iter::once(&self.current).chain(&self.former).any(|ours| ours.eq_ignore_ascii_case(host)) {
+        if self.is_named_by(image) {
             return RepositoryName::parse(image.path()).ok();
         }
-        self.backing.as_ref()?.repository_of(image)
+        self.places.repository_of(image).map(|(_, repository)| repository)
     }
 
-    /// Where a repository lies, as whoever pulls from it names it.
+    /// Whether an image is named by an address of the registry itself.
+    fn is_named_by(&self, image: &ImageRef) -> bool {
+        let ours = || std::iter::once(&self.current).chain(&self.former);
+        image.host().is_some_and(|host| ours().any(|ours| ours.eq_ignore_ascii_case(host)))
+    }
+
+    /// Where a repository lies, as whoever pulls from it names it; `place` is `None` for one that lies with the registry itself.
     #[must_use]
-    pub fn uri_of(&self, repository: &RepositoryName) -> String {
-        match &self.backing {
-            Some(backing) => backing.uri_of(repository),
+    pub fn uri_of(&self, repository: &RepositoryName, place: Option<&BackingPlace>) -> String {
+        match place {
+            Some(place) => place.uri_of(repository),
             None => format!("{}/{repository}", self.current),
         }
     }
@@ -100,7 +105,7 @@ impl RegistryAddresses {
     /// more about what else a pull takes.
     #[must_use]
     pub fn engine_asks(&self, image: &ImageRef) -> bool {
-        self.backing.as_ref().is_some_and(|backing| backing.repository_of(image).is_some())
+        self.places.repository_of(image).is_some()
     }
 }
 
@@ -235,6 +240,21 @@ impl Ctx<'_> {
     pub async fn image_map(&self) -> Result<ImageMap, OpsError> {
         let user = self.store.map_list().await?;
         self.combined_map(&user).map_err(OpsError::Map)
+    }
+
+    /// What the map made of an image, with the address of where its repository lies now. The rules know where a repository goes
+    /// that is made; one that was there before them, or was moved, may lie elsewhere. What was written as an address in one of
+    /// the places itself is left alone.
+    async fn located(&self, mapped: Mapped) -> Result<Mapped, OpsError> {
+        let by_rule = mapped.rule.as_ref().is_some_and(|rule| !rule.is_exemption());
+        if !by_rule && !self.registry.is_named_by(&mapped.backing) {
+            return Ok(mapped);
+        }
+        let Some(repository) = self.registry.repository_of(&mapped.backing) else { return Ok(mapped) };
+        let place = self.images.place_of(&repository).await?;
+        let backing = mapped.backing.with_repository(&self.registry.uri_of(&repository, place.as_ref()));
+        let backing = backing.map_err(|why| OpsError::invalid(format!("image {}: {why}", mapped.written)))?;
+        Ok(Mapped { backing, ..mapped })
     }
 
     fn combined_map(&self, user: &[MapRule]) -> Result<ImageMap, ImageMapError> {

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use super::BoxError;
 use crate::model::access::Secret;
+use crate::model::backing::BackingPlace;
 use crate::model::digest::Digest;
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::registry::{Platform, Visibility};
 
 /// What a registry of ours knows about an image.
@@ -68,6 +69,9 @@ pub struct ImageSourceError {
 pub trait ImageSource: Send + Sync {
     /// What is known about a backing reference. Never pulls, never changes anything.
     async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError>;
+
+    /// Where a repository of ours lies, or would lie if it was made now; `None` for with the registry itself. Changes nothing.
+    async fn place_of(&self, repository: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError>;
 
     /// A new credential for pulling one image: good for that repository only, to pull only, for minutes. `None` for an
     /// image of a registry that is not ours.

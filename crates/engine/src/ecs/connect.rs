@@ -12,6 +12,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use super::aws::endpoint_set;
+use super::role::{Role, assumed};
 
 /// How long a connection may take to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -50,6 +51,19 @@ impl Connection {
     #[must_use]
     pub fn registry_stand_in(&self) -> Option<String> {
         endpoint_set(&self.sdk, "ECR").filter(|url| !is_aws(url))
+    }
+
+    /// The same in another region, or in the name of a role. `session` is what the role's account calls whoever it is in its
+    /// log: the instance.
+    #[must_use]
+    pub async fn elsewhere(&self, region: Option<&str>, role: Option<&Role>, session: &str) -> Self {
+        let sdk = match role {
+            Some(role) => assumed(&self.sdk, role, session).await,
+            None => self.sdk.clone(),
+        };
+        let region = region.unwrap_or(&self.region).to_owned();
+        let sdk = sdk.into_builder().region(Region::new(region.clone())).build();
+        Self { sdk, region }
     }
 
     /// Asks the chain for credentials once, so that a server without any ends with a reason instead of waiting for answers

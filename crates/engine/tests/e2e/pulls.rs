@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use layer0_domain::model::access::Secret;
+use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::digest::Algorithm;
 use layer0_domain::model::failure::FailureClass;
-use layer0_domain::model::image::ImageRef;
+use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::port::engine::{Engine, Want};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_domain::port::pull::{AnsweredBy, PullQuestion, RemoteImage};
@@ -32,6 +33,10 @@ struct Source {
 impl ImageSource for Source {
     async fn describe(&self, _: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
         Ok(SourceAnswer::NotOurs)
+    }
+
+    async fn place_of(&self, _: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
+        Ok(None)
     }
 
     async fn credential(&self, image: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {

@@ -8,11 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::id::{DeploymentId, ServiceId, TaskId};
-use layer0_domain::model::image::ImageRef;
+use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::model::load_balancer::{LoadBalancer, Port, Protocol};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
@@ -39,6 +40,10 @@ pub(crate) struct NoSource;
 impl ImageSource for NoSource {
     async fn describe(&self, _: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
         Ok(SourceAnswer::NotOurs)
+    }
+
+    async fn place_of(&self, _: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
+        Ok(None)
     }
 
     async fn credential(&self, _: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {

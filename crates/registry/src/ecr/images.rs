@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use layer0_domain::model::digest::Digest;
-use layer0_domain::model::image::{ImageRef, RepositoryName};
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ManifestRef, Platform, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::image_source::{ImageSourceError, SourceAnswer, SourceImage};
@@ -274,33 +274,27 @@ impl Ecr {
 }
 
 impl Ecr {
-    /// What is known about an image whose reference leads to where the repositories lie.
+    /// What is known about an image of a repository.
     ///
     /// # Errors
     /// ECR can't be asked.
-    pub(crate) async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
-        if image.host().is_none_or(|host| !host.eq_ignore_ascii_case(self.place().host())) {
-            return Ok(SourceAnswer::NotOurs);
-        }
-        // What lies beside the prefix is as foreign as any other image of ECR.
-        let Some(name) = self.place().repository_of(image) else { return Ok(SourceAnswer::NotOurs) };
-        let reference = match (image.digest(), image.tag_or_default()) {
-            (Some(digest), _) => ManifestRef::Digest(digest.clone()),
-            (None, Some(tag)) => ManifestRef::Tag(tag.to_owned()),
-            (None, None) => return Ok(SourceAnswer::NotOurs),
-        };
+    pub(crate) async fn describe(
+        &self,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<SourceAnswer, ImageSourceError> {
         let visibility = Visibility::Private;
-        match self.manifest_get(&name, &reference).await.map_err(source::failed)? {
+        match self.manifest_get(name, reference).await.map_err(source::failed)? {
             Found::NoRepository => Ok(SourceAnswer::NoRepository),
             Found::NoImage => {
-                let all = self.tag_list(&name, Page::default()).await.map_err(source::failed)?;
+                let all = self.tag_list(name, Page::default()).await.map_err(source::failed)?;
                 let Some(mut tags) = all else { return Ok(SourceAnswer::NoRepository) };
                 tags.sort_by_cached_key(|tag| Reverse(source::natural(tag)));
                 tags.truncate(source::TAGS_SHOWN);
                 Ok(SourceAnswer::NoImage { tags, visibility })
             }
             Found::Manifest(manifest) => {
-                let Summary { platforms, size } = self.summary(&name, &manifest).await.map_err(source::failed)?;
+                let Summary { platforms, size } = self.summary(name, &manifest).await.map_err(source::failed)?;
                 let Manifest { digest, media_type, .. } = manifest;
                 let missing = Vec::new();
                 Ok(SourceAnswer::Found(SourceImage { digest, media_type, platforms, size, missing, visibility }))

@@ -16,6 +16,8 @@
 //! Choices and what was rejected: `docs/decisions/0011-ecr-registry.md`. Where ECR differs: `docs/ecr.md`.
 
 mod api;
+mod backings;
+mod each_policies;
 pub(crate) mod images;
 mod immutable;
 mod pace;
@@ -35,10 +37,13 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use layer0_domain::model::backing::{BackingPlace, PrefixError};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 
 use self::api::Api;
+pub use self::backings::{Backings, ONLY};
+pub use self::each_policies::EachPolicies;
 pub use self::immutable::TagRules;
 use self::pace::Pace;
 pub(crate) use self::pace::Taking;
@@ -74,6 +79,8 @@ pub enum Blobs {
 /// The settings.
 #[derive(Debug, Clone, Default)]
 pub struct EcrSettings {
+    /// The account that the registry is of, 12 digits; `None` for that of the credentials, whichever it is.
+    pub account: Option<String>,
     /// What stands before the names of all repositories; empty for nothing.
     pub prefix: String,
     /// The registry's name for those who pull from it; `None` for what ECR says.
@@ -95,6 +102,16 @@ pub enum EcrError {
     /// What stands in for ECR is no address.
     #[error("`{0}` is no address of a registry, such as `http://127.0.0.1:4566`")]
     Endpoint(String),
+    /// The credentials are of another account.
+    #[error(
+        "the registry is to be that of account {wanted}, and the server's credentials are for {found}: name a role of that account (`role_arn`)"
+    )]
+    Account {
+        /// Whose registry is wanted.
+        wanted: String,
+        /// Whose is had.
+        found: String,
+    },
     /// No token is given, or TLS can't be used.
     #[error("ECR lets this server not in")]
     Closed(#[source] BoxError),
@@ -149,6 +166,11 @@ impl Ecr {
         let (token, address) = api.token().await.map_err(|error| EcrError::Closed(error.into()))?;
         let (scheme, authority) = address_of(&address)?;
         let name = authority.to_string();
+        if let (Some(wanted), Some(found)) = (&settings.account, EcrHost::parse(&name))
+            && *wanted != found.account
+        {
+            return Err(EcrError::Account { wanted: wanted.clone(), found: found.account });
+        }
         let (scheme, authority) = match &settings.endpoint {
             Some(endpoint) => address_of(endpoint)?,
             None => (scheme, authority),
@@ -186,6 +208,11 @@ impl Ecr {
     #[must_use]
     pub fn place(&self) -> &BackingPlace {
         &self.parts.place
+    }
+
+    /// Whether both are one registry.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parts, &other.parts)
     }
 
     /// The way to ECR's registry.

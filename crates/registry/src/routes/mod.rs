@@ -148,8 +148,11 @@ async fn dispatch(registry: &Registry, ask: &Ask, body: Body) -> Result<Response
         registry.admit_anyone(ask).await?;
         return Err(RegistryError::PathUnknown);
     };
+    // What is no repository's name is refused by whoever reads it.
     #[cfg(feature = "ecr")]
-    if let Some(ecr) = registry.ecr().filter(|_| !matches!(target, Target::Base | Target::Catalog)) {
+    if let Some(name) = target.name().and_then(|name| RepositoryName::parse(name).ok())
+        && let Some(ecr) = registry.ecr_of(&name).await?
+    {
         return ecr::serve(registry, ecr, ask, body, target).await;
     }
     match target {

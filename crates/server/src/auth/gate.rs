@@ -12,7 +12,7 @@ use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::RegistryStore;
-use layer0_registry::{Admission, Gate, PullCredentialMinter};
+use layer0_registry::{Admission, Gate, PullCredentialMinter, Whereabouts};
 
 use super::PULL_USER;
 use super::sign_in::{Known, LookBy, SignIn, Signed, Verdict, may_all, next_look};
@@ -22,9 +22,11 @@ use super::signed::{Access, Claims, Keys, PULL_CREDENTIAL_S};
 pub(crate) struct RegistryGate {
     /// Who somebody is.
     pub(crate) sign_in: Arc<SignIn>,
-    /// What is public; `None` where nothing is: what the data directory's store knows of a repository means nothing for one
-    /// of the same name that lies elsewhere.
-    pub(crate) repositories: Option<Arc<dyn RegistryStore>>,
+    /// What is public of what lies with the instance.
+    pub(crate) repositories: Arc<dyn RegistryStore>,
+    /// What does: what the data directory's store knows of a repository means nothing for one of the same name that lies
+    /// elsewhere.
+    pub(crate) whereabouts: Arc<Whereabouts>,
 }
 
 type Want<'a> = Option<(&'a RepositoryName, &'a [Action])>;
@@ -68,9 +70,9 @@ impl RegistryGate {
     }
 
     async fn is_public(&self, repository: &RepositoryName) -> Result<bool, BoxError> {
-        let Some(repositories) = &self.repositories else { return Ok(false) };
-        let found = repositories.repository_get(repository).await?;
-        Ok(found.is_some_and(|it| it.visibility == Visibility::Public))
+        let found = self.repositories.repository_get(repository).await?;
+        let is_marked = found.is_some_and(|it| it.visibility == Visibility::Public);
+        Ok(is_marked && self.whereabouts.of(repository).await?.is_local())
     }
 }
 

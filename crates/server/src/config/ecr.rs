@@ -1,10 +1,17 @@
-//! Where an instance keeps its images when that is ECR, and what its repositories there are like.
+//! A registry in ECR that stands behind an instance, and what its repositories are like.
 
-use super::{ConfigError, EngineKind, Given};
+use super::file::RegistryTable;
+use super::{ConfigError, Given};
 
-/// Images in ECR.
+/// A registry in ECR.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct EcrConfig {
+    /// The region; `None` for the server's own.
+    pub(crate) region: Option<String>,
+    /// The account, 12 digits, where that is said: another one is refused at the start.
+    pub(crate) account: Option<String>,
+    /// The role in whose name ECR is asked; `None` for the server's own.
+    pub(crate) role: Option<RoleConfig>,
     /// What stands before the names of all repositories; empty for nothing.
     pub(crate) prefix: String,
     /// The registry's name for those who pull; `None` for what ECR says.
@@ -19,32 +26,25 @@ pub(crate) struct EcrConfig {
     pub(crate) kms_key: Option<String>,
 }
 
+/// A role of another account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RoleConfig {
+    /// Its ARN.
+    pub(crate) arn: String,
+    /// What the account's owner wants to be told (`sts:ExternalId`).
+    pub(crate) external_id: Option<String>,
+}
+
+type Find<'a> = &'a dyn Fn(&str, &[&str]) -> Option<Given>;
+
 impl EcrConfig {
-    /// `None` for an instance that keeps its images in its data directory.
-    pub(super) fn load(
-        engine: EngineKind,
-        find: &dyn Fn(&str, &[&str]) -> Option<Given>,
-    ) -> Result<Option<Self>, ConfigError> {
-        match find("registry_backing", &["LAYER0_REGISTRY_BACKING"]) {
-            None => return Ok(None),
-            Some(given) => match given.text.as_str() {
-                "disk" => return Ok(None),
-                "ecr" if !cfg!(feature = "aws") => {
-                    return Err(given.wrong("is not built into this executable: build it with `--features aws`"));
-                }
-                // A Docker engine would have to be given the server's own credential, which opens the whole registry.
-                "ecr" if engine == EngineKind::Docker => {
-                    return Err(given.wrong("goes with the engine `ecs`: `docker` could not pull from there"));
-                }
-                "ecr" => {}
-                _ => return Err(given.wrong("must be `disk` or `ecr`")),
-            },
-        }
+    /// The one of the flags, and of the keys that are called like them.
+    pub(super) fn of_flags(find: Find<'_>) -> Result<Self, ConfigError> {
         let on = |key: &str, variable: &str| match find(key, &[variable]) {
             Some(given) => given.boolean(),
             None => Ok(false),
         };
-        Ok(Some(Self {
+        Ok(Self {
             prefix: find("ecr_prefix", &["LAYER0_ECR_PREFIX"]).map(|given| given.text).unwrap_or_default(),
             host: match find("ecr_host", &["LAYER0_ECR_HOST"]) {
                 Some(given) => Some(super::registry_host(&given)?),
@@ -54,6 +54,51 @@ impl EcrConfig {
             immutable_tags: on("ecr_immutable_tags", "LAYER0_ECR_IMMUTABLE_TAGS")?,
             scan_on_push: on("ecr_scan_on_push", "LAYER0_ECR_SCAN_ON_PUSH")?,
             kms_key: find("ecr_kms_key", &["LAYER0_ECR_KMS_KEY"]).map(|given| given.text),
-        }))
+            ..Self::default()
+        })
     }
+
+    /// The one of a table of the file.
+    pub(super) fn of_table(
+        table: &RegistryTable,
+        find: Find<'_>,
+        given: &dyn Fn(&str, &str) -> Given,
+    ) -> Result<Self, ConfigError> {
+        let account = |text: &String| {
+            let legal = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+            legal.then(|| text.clone()).ok_or_else(|| given("account", text).wrong("is no account: 12 digits"))
+        };
+        let role = match (&table.role_arn, &table.external_id) {
+            (Some(arn), _) if !is_role(arn) => {
+                return Err(given("role_arn", arn).wrong("is no role, such as `arn:aws:iam::123456789012:role/images`"));
+            }
+            (Some(arn), id) => Some(RoleConfig { arn: arn.clone(), external_id: id.clone() }),
+            (None, Some(id)) => return Err(given("external_id", id).wrong("is told to a role: name it (`role_arn`)")),
+            (None, None) => None,
+        };
+        Ok(Self {
+            region: table.region.clone(),
+            account: table.account.as_ref().map(account).transpose()?,
+            role,
+            prefix: table.prefix.clone().unwrap_or_default(),
+            host: match &table.host {
+                Some(host) => Some(super::registry_host(&given("host", host))?),
+                None => None,
+            },
+            stream: match (table.stream, find("registry_stream", &["LAYER0_REGISTRY_STREAM"])) {
+                (Some(stream), _) => stream,
+                (None, Some(given)) => given.boolean()?,
+                (None, None) => false,
+            },
+            immutable_tags: table.immutable_tags.unwrap_or_default(),
+            scan_on_push: table.scan_on_push.unwrap_or_default(),
+            kms_key: table.kms_key.clone(),
+        })
+    }
+}
+
+/// `arn:PARTITION:iam::ACCOUNT:role/NAME`.
+fn is_role(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", _, "iam", "", account, role] if account.len() == 12 && role.starts_with("role/"))
 }

@@ -42,6 +42,59 @@ pub(super) struct FileConfig {
     account_grants_every: Option<u64>,
     log: Option<String>,
     log_format: Option<String>,
+    /// The registries that stand behind the instance.
+    #[serde(default)]
+    pub(super) registry: Vec<RegistryTable>,
+}
+
+/// A table `[[registry]]`: a registry that stands behind the instance. Its keys are on the page about ECR.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegistryTable {
+    pub(super) name: String,
+    /// `ecr`, or `disk` for the embedded one.
+    pub(super) backing: Option<String>,
+    /// Whether it gets what no rule sends elsewhere.
+    pub(super) default: Option<bool>,
+    /// Whose repositories go there.
+    owners: Option<Vec<String>>,
+    /// How the names of the repositories begin that go there.
+    prefixes: Option<Vec<String>>,
+    pub(super) region: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) external_id: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) stream: Option<bool>,
+    pub(super) immutable_tags: Option<bool>,
+    pub(super) scan_on_push: Option<bool>,
+    pub(super) kms_key: Option<String>,
+}
+
+impl RegistryTable {
+    /// The first of those settings that only a registry in ECR has.
+    pub(super) fn of_ecr_alone(&self) -> Option<&'static str> {
+        let given = [
+            ("region", self.region.is_some()),
+            ("account", self.account.is_some()),
+            ("role_arn", self.role_arn.is_some()),
+            ("external_id", self.external_id.is_some()),
+            ("prefix", self.prefix.is_some()),
+            ("host", self.host.is_some()),
+            ("stream", self.stream.is_some()),
+            ("immutable_tags", self.immutable_tags.is_some()),
+            ("scan_on_push", self.scan_on_push.is_some()),
+            ("kms_key", self.kms_key.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(key, _)| key)
+    }
+
+    /// How the names of the repositories begin that go there, each with the key that says so.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let owners = self.owners.iter().flatten().map(|text| ("owners", text.as_str()));
+        owners.chain(self.prefixes.iter().flatten().map(|text| ("prefixes", text.as_str())))
+    }
 }
 
 /// Several values: one text with commas, or a list.

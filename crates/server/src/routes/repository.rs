@@ -33,15 +33,16 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(list_of, create)).routes(routes!(get, update, delete))
 }
 
-fn repository(app: &App, it: &Repository) -> wire::Repository {
-    wire::Repository {
+async fn repository(app: &App, it: &Repository) -> Result<wire::Repository, ApiError> {
+    let place = app.registry.repository_place(&it.name).await?;
+    Ok(wire::Repository {
         owner: it.name.owner().to_owned(),
         name: it.name.name().to_owned(),
         created_at: rfc3339(it.created),
         visibility: it.visibility.as_str().to_owned(),
         uri: format!("{}/{}", app.identity.registry_name, it.name),
-        backing_uri: app.identity.registry.uri_of(&it.name),
-    }
+        backing_uri: app.identity.registry.uri_of(&it.name, place.as_ref()),
+    })
 }
 
 fn image(it: &TaggedImage) -> wire::Image {
@@ -104,12 +105,12 @@ async fn create(
     who.must(Action::Admin, (&name).into())?;
     let made = app.registry.repository_create(name, visibility).await?;
     owner_ensure(&app, &made).await?;
-    Ok(created(repository(&app, &made)))
+    Ok(created(repository(&app, &made).await?))
 }
 
 /// A repository whose images lie elsewhere makes its owner too, which the data directory's store does by itself.
 async fn owner_ensure(app: &App, made: &Repository) -> Result<(), ApiError> {
-    if app.identity.registry.backing.is_none() {
+    if app.identity.registry.places.is_empty() {
         return Ok(());
     }
     let (name, created) = (made.name.owner_name(), app.clock.now());
@@ -154,7 +155,7 @@ async fn get(
     ApiPath((owner, rest)): ApiPath<(String, String)>,
 ) -> Result<Response, ApiError> {
     match below(&owner, &rest)? {
-        Below::Repository(name) => Ok(Json(repository(&app, &seen(&app, &who, &name).await?)).into_response()),
+        Below::Repository(name) => Ok(Json(repository(&app, &seen(&app, &who, &name).await?).await?).into_response()),
         Below::Images(name) => {
             seen(&app, &who, &name).await?;
             let images = app.registry.tag_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
@@ -223,7 +224,7 @@ async fn update(
     let changed = app.registry.repository_update(&name, read::visibility(&request.visibility)?).await?;
     // Whoever pulls what is private from now on may have no right to.
     app.sign_in.changes.tell();
-    Ok(Json(repository(&app, &changed)))
+    Ok(Json(repository(&app, &changed).await?))
 }
 
 /// How a delete is meant.
@@ -251,8 +252,10 @@ async fn delete(
             let found = seen(&app, &who, &name).await?;
             who.must(Action::Admin, (&name).into())?;
             nobody_holds(&app, &who, &name, None).await?;
+            // Told as it was: what is gone lies nowhere.
+            let gone = repository(&app, &found).await?;
             app.registry.repository_delete(&name, !force).await?;
-            Ok(Json(repository(&app, &found)).into_response())
+            Ok(Json(gone).into_response())
         }
         Below::Images(_) => Err(ApiError::request("name a tag or a digest to delete")),
         Below::Image(name, reference, text) => {

@@ -51,27 +51,3 @@ async fn another_admin_token_is_the_way_back_in() {
     app.access.token_delete(&only.id, app.clock.now()).await.expect("there is another way in");
     assert!(!opens(&app, &first).await && opens(&app, &another).await);
 }
-
-/// The name of the registry leads to it, unless the configuration says where else: on AWS, to ECR.
-#[test]
-fn the_configuration_may_say_where_the_registrys_name_leads() {
-    let disk = RegistryAddresses { current: "localhost:9090".to_owned(), former: vec![], backing: None };
-    let rules = |addresses: &RegistryAddresses, map: &str| {
-        let args = ["--engine", "fake", "--data-dir", "data", "--image-map", map].map(Into::into);
-        let Ok(Asked::Run(args)) = parse(args.to_vec()) else { panic!("the flags are legal") };
-        let config = Config::load(&args, &|_| None).expect("a configuration");
-        let rules = fixed_rules(&config, addresses).expect("they hold together");
-        rules.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let ecr = "registry.layer0.test|123456789012.dkr.ecr.us-east-1.amazonaws.com";
-    assert_eq!(rules(&disk, ecr), [ecr]);
-    let other = "hub.example.com|123456789012.dkr.ecr.us-east-1.amazonaws.com";
-    assert_eq!(rules(&disk, other), ["registry.layer0.test|localhost:9090", other]);
-
-    // Images that lie in ECR are found there by each name that they are pushed to.
-    let place = BackingPlace::new("123456789012.dkr.ecr.us-east-1.amazonaws.com", "l0").expect("a legal prefix");
-    let behind = RegistryAddresses { backing: Some(place), ..disk };
-    let there = "123456789012.dkr.ecr.us-east-1.amazonaws.com/l0";
-    let own = [format!("registry.layer0.test|{there}"), format!("localhost:9090|{there}")];
-    assert_eq!(rules(&behind, ""), own);
-}

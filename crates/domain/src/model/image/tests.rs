@@ -115,6 +115,19 @@ fn pinning_drops_the_tag_and_keeps_the_rest() {
 }
 
 #[test]
+fn an_image_keeps_its_tag_and_digest_in_another_repository() {
+    let there = "123456789012.dkr.ecr.us-west-2.amazonaws.com/l0/team/app";
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for rest in [String::new(), ":1".to_owned(), format!("@{digest}"), format!(":1@{digest}")] {
+        let moved = image(&format!("localhost:9090/team/app{rest}")).with_repository(there);
+        assert_eq!(moved.expect("a legal reference").to_string(), format!("{there}{rest}"));
+    }
+    let long = format!("{there}/{}", "a".repeat(200));
+    assert!(image("localhost:9090/team/app:1").with_repository(&long).is_err());
+    assert!(image("localhost:9090/team/app:1").with_repository("Not/Legal").is_err());
+}
+
+#[test]
 fn both_types_are_strings_in_json() {
     let parsed: ImageRef = serde_json::from_str("\"reg.io/a:1\"").expect("reads");
     assert_eq!(serde_json::to_string(&parsed).expect("writes"), "\"reg.io/a:1\"");

@@ -41,7 +41,11 @@ pub(super) async fn begin(
     }
     if let (Some(mount), None) = (ask.param("mount"), ask.param("digest")) {
         let mount = Digest::parse(mount).ok();
-        let source = may_mount(registry, ask, &caller, &name, from).await?;
+        let source = match may_mount(registry, ask, &caller, &name, from).await? {
+            // Of what lies elsewhere nothing can be mounted.
+            Some(from) if !registry.ecr_of(&from).await?.is_some_and(|theirs| theirs.is(ecr)) => None,
+            source => source,
+        };
         return match (mount, source) {
             (Some(digest), Some(from)) => mounted(registry, ecr, &name, &digest, &from).await,
             // What can't be mounted is uploaded.

@@ -1,0 +1,78 @@
+//! The policies of several registries as those of one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::BackingName;
+use layer0_domain::port::repository_policies::{PolicyError, RepositoryPage, RepositoryPolicies};
+
+use super::EcrPolicies;
+use crate::whereabouts::Whereabouts;
+
+/// The port `RepositoryPolicies` on several registries: each repository's policy is where the repository lies.
+pub struct EachPolicies {
+    all: Vec<(BackingName, EcrPolicies)>,
+    whereabouts: Arc<Whereabouts>,
+}
+
+/// Between the position of a registry and its own mark of the next page.
+const MARK: char = ' ';
+
+impl EachPolicies {
+    /// The policies of these registries.
+    #[must_use]
+    pub fn new(all: Vec<(BackingName, EcrPolicies)>, whereabouts: Arc<Whereabouts>) -> Self {
+        Self { all, whereabouts }
+    }
+
+    /// Where a repository's policy is. What lies with the instance has none.
+    async fn of(&self, repository: &RepositoryName) -> Result<&EcrPolicies, PolicyError> {
+        let backing = self.backing_of(repository).await?;
+        let found = self.all.iter().find(|(name, _)| *name == backing);
+        found.map(|(_, policies)| policies).ok_or_else(|| PolicyError::NoRepository { repository: repository.clone() })
+    }
+
+    async fn backing_of(&self, repository: &RepositoryName) -> Result<BackingName, PolicyError> {
+        let backing = self.whereabouts.of(repository).await;
+        backing.map_err(|why| PolicyError::Unavailable { source: why.into() })
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RepositoryPolicies for EachPolicies {
+    async fn repository_page(&self, next: Option<&str>) -> Result<RepositoryPage, PolicyError> {
+        let (at, mark) = match next.map(|next| next.split_once(MARK).map(|(at, mark)| (at.parse::<usize>(), mark))) {
+            None => (0, ""),
+            Some(Some((Ok(at), mark))) => (at, mark),
+            Some(_) => return Err(PolicyError::Refused { why: "this is no mark of a page".to_owned() }),
+        };
+        let Some((name, policies)) = self.all.get(at) else { return Ok(RepositoryPage::default()) };
+        let page = policies.repository_page((!mark.is_empty()).then_some(mark)).await?;
+        let mut names = Vec::with_capacity(page.names.len());
+        for repository in page.names {
+            // One of the same name that lies elsewhere is nobody's to grant.
+            if self.backing_of(&repository).await? == *name {
+                names.push(repository);
+            }
+        }
+        let next = match page.next {
+            Some(mark) => Some(format!("{at}{MARK}{mark}")),
+            None => (at + 1 < self.all.len()).then(|| format!("{}{MARK}", at + 1)),
+        };
+        Ok(RepositoryPage { names, next })
+    }
+
+    async fn policy_read(&self, repository: &RepositoryName) -> Result<Option<String>, PolicyError> {
+        self.of(repository).await?.policy_read(repository).await
+    }
+
+    async fn policy_write(&self, repository: &RepositoryName, text: &str) -> Result<(), PolicyError> {
+        self.of(repository).await?.policy_write(repository, text).await
+    }
+
+    async fn policy_delete(&self, repository: &RepositoryName) -> Result<(), PolicyError> {
+        self.of(repository).await?.policy_delete(repository).await
+    }
+}

@@ -1,0 +1,236 @@
+//! The registries behind the instance: the embedded one, and those in ECR.
+
+use std::sync::Arc;
+
+#[cfg(feature = "aws")]
+use async_trait::async_trait;
+use layer0_domain::model::backing::{BackingPlace, Places};
+#[cfg(feature = "aws")]
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::image_map::{ImageMap, MapRule};
+#[cfg(feature = "aws")]
+use layer0_domain::model::owner::TagRule;
+use layer0_domain::model::placement::BackingName;
+use layer0_domain::ops::RegistryAddresses;
+#[cfg(feature = "aws")]
+use layer0_domain::port::BoxError;
+use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::clock::Clock;
+#[cfg(feature = "aws")]
+use layer0_engine::ecs::{Connection, Role};
+use layer0_engine::fake::FakePolicies;
+#[cfg(feature = "aws")]
+use layer0_registry::ecr::{Blobs, EachPolicies, Ecr, EcrClient, EcrPolicies, EcrSettings, TagRules, Template};
+use layer0_registry::{Registry, RegistryConfig, RegistryPorts, Whereabouts};
+
+use super::{Aws, WiringError, cant};
+#[cfg(feature = "aws")]
+use crate::config::EcrConfig;
+use crate::config::{Config, EngineKind, GrantsKept};
+#[cfg(feature = "aws")]
+use crate::grants::MadeWithPolicy;
+use crate::grants::{Keeper, PolicyPlace, PolicyRates};
+
+/// Where images can lie but in the data directory.
+#[cfg(feature = "aws")]
+pub(super) type Backings = layer0_registry::ecr::Backings;
+
+/// Nowhere, in this executable.
+#[cfg(not(feature = "aws"))]
+pub(super) type Backings = std::convert::Infallible;
+
+/// The places of repositories that do not lie with the instance.
+pub(super) fn places_of(backings: Option<&Backings>) -> Result<Places, WiringError> {
+    #[cfg(feature = "aws")]
+    return backings
+        .map_or_else(|| Ok(Places::default()), |all| all.places().map_err(cant("the registries can't be told apart")));
+    #[cfg(not(feature = "aws"))]
+    Ok(backings.map_or_else(Places::default, |never| match *never {}))
+}
+
+/// The owners' rules of immutable tags, where users and owners are kept.
+#[cfg(feature = "aws")]
+struct OwnersRules(Arc<dyn AccessStore>);
+
+#[cfg(feature = "aws")]
+#[async_trait]
+impl TagRules for OwnersRules {
+    async fn of_owner(&self, repository: &RepositoryName) -> Result<Vec<TagRule>, BoxError> {
+        let found = self.0.owner_get(&repository.owner_name()).await?;
+        Ok(found.map(|it| it.owner.tag_rules).unwrap_or_default())
+    }
+}
+
+/// Opens the registry, on the data directory and with what it has behind it.
+pub(super) fn registry_open(
+    config: RegistryConfig,
+    ports: RegistryPorts,
+    backings: Option<Backings>,
+    instance_id: &str,
+    access: &Arc<dyn AccessStore>,
+    keeper: Option<&Arc<Keeper>>,
+) -> Result<Registry, WiringError> {
+    #[cfg(feature = "aws")]
+    if let Some(backings) = backings {
+        let rules: Arc<dyn TagRules> = Arc::new(OwnersRules(access.clone()));
+        let backings = backings.each(|ecr| {
+            let ecr = ecr.of_instance(instance_id).ruled_by(rules.clone());
+            match keeper {
+                Some(keeper) => ecr.furnished_by(Arc::new(MadeWithPolicy(keeper.clone()))),
+                None => ecr,
+            }
+        });
+        let opened = Registry::open_over(config, ports, backings);
+        return opened.map_err(cant("the registry's directory can't be used"));
+    }
+    #[cfg(not(feature = "aws"))]
+    let _ = (backings, instance_id, access, keeper);
+    Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))
+}
+
+#[cfg(feature = "aws")]
+impl Aws {
+    /// The way to a registry in ECR.
+    async fn to_registry(&self, config: &Config, ecr: &EcrConfig) -> Result<Connection, WiringError> {
+        let role = ecr.role.as_ref().map(|it| Role { arn: it.arn.clone(), external_id: it.external_id.clone() });
+        let session = format!("layer0-{}", config.instance);
+        Ok(self.connection()?.elsewhere(ecr.region.as_deref(), role.as_ref(), &session).await)
+    }
+
+    /// The registries in ECR; `None` where there are none.
+    pub(super) async fn backings(
+        &self,
+        config: &Config,
+        whereabouts: &Arc<Whereabouts>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Backings>, WiringError> {
+        let mut all = Vec::new();
+        for (name, ecr) in &config.registries.ecr {
+            let connection = self.to_registry(config, ecr).await?;
+            let settings = EcrSettings {
+                account: ecr.account.clone(),
+                prefix: ecr.prefix.clone(),
+                host: ecr.host.clone(),
+                endpoint: connection.registry_stand_in(),
+                blobs: if ecr.stream { Blobs::Streamed } else { Blobs::Redirected },
+                template: Template {
+                    tags_immutable: ecr.immutable_tags,
+                    scan_on_push: ecr.scan_on_push,
+                    kms_key: ecr.kms_key.clone(),
+                },
+            };
+            let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;
+            let connected = connected.map_err(|source| NotThere { name: name.clone(), source });
+            all.push((name.clone(), connected.map_err(cant("a registry in ECR can't be used"))?));
+        }
+        Ok((!all.is_empty()).then(|| Backings::new(all, whereabouts.clone())))
+    }
+
+    /// The policies of the registries in ECR; of the account's own where the instance has none.
+    async fn policies(&self, config: &Config, whereabouts: &Arc<Whereabouts>) -> Result<PolicyPlace, WiringError> {
+        let connection = self.connection()?;
+        let mut all = Vec::new();
+        for (name, ecr) in &config.registries.ecr {
+            let there = self.to_registry(config, ecr).await?;
+            let policies = EcrPolicies::new(EcrClient::new(&there.sdk), &ecr.prefix);
+            all.push((name.clone(), policies.map_err(cant("the policies in ECR can't be kept"))?));
+        }
+        let policies: Arc<dyn layer0_domain::port::repository_policies::RepositoryPolicies> = if all.is_empty() {
+            let own = EcrPolicies::new(EcrClient::new(&connection.sdk), "");
+            Arc::new(own.map_err(cant("the policies in ECR can't be kept"))?)
+        } else {
+            Arc::new(EachPolicies::new(all, whereabouts.clone()))
+        };
+        let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
+        Ok(PolicyPlace { policies, region: connection.region.clone(), rates })
+    }
+}
+
+/// Which registry can't be used.
+#[cfg(feature = "aws")]
+#[derive(Debug, thiserror::Error)]
+#[error("registry `{name}`")]
+struct NotThere {
+    name: BackingName,
+    #[source]
+    source: layer0_registry::ecr::EcrError,
+}
+
+#[cfg(not(feature = "aws"))]
+impl Aws {
+    pub(super) async fn backings(
+        &self,
+        config: &Config,
+        _whereabouts: &Arc<Whereabouts>,
+        _clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Backings>, WiringError> {
+        match config.registries.ecr.is_empty() {
+            true => Ok(None),
+            false => Err(cant("ECR is not built into this executable")("build it with `--features aws`")),
+        }
+    }
+
+    async fn policies(&self, _config: &Config, _whereabouts: &Arc<Whereabouts>) -> Result<PolicyPlace, WiringError> {
+        Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
+    }
+}
+
+/// The policies that account grants are written into; `None` where the configuration asks for no grants.
+pub(super) async fn policies(
+    config: &Config,
+    aws: &Aws,
+    whereabouts: &Arc<Whereabouts>,
+) -> Result<Option<PolicyPlace>, WiringError> {
+    match (config.grants.kept, config.engine) {
+        (GrantsKept::Off, _) => Ok(None),
+        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Fake) if config.registries.ecr.is_empty() => {
+            Ok(Some(PolicyPlace {
+                policies: Arc::new(FakePolicies::demo()),
+                region: "us-east-1".to_owned(),
+                rates: PolicyRates::default().times(config.aws.rate.unwrap_or(1.0)),
+            }))
+        }
+        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Docker | EngineKind::Ecs | EngineKind::Fake) => {
+            aws.policies(config, whereabouts).await.map(Some)
+        }
+    }
+}
+
+/// The rules from the registry's names to where its images lie, and those of the configuration.
+pub(super) fn fixed_rules(config: &Config, addresses: &RegistryAddresses) -> Result<Vec<MapRule>, WiringError> {
+    let placement = &config.registries.placement;
+    let target_of = |backing: &BackingName| {
+        addresses.places.get(backing).map_or_else(|| addresses.current.clone(), BackingPlace::target)
+    };
+    let all_elsewhere = std::iter::once(placement.default_backing())
+        .chain(placement.rules().iter().map(|rule| &rule.backing))
+        .all(|backing| addresses.places.get(backing).is_some());
+    // Where images lie elsewhere, the address that they are pushed to is a friendly name as well. Where some lie here, it is the
+    // address of those, and the others are found by who knows what lies where.
+    let pushed_to = Some(&addresses.current).filter(|it| all_elsewhere && **it != config.registry_name);
+    let is_said = |prefix: &str| config.image_map.iter().any(|rule| rule.prefix() == prefix);
+    let mut rules = Vec::new();
+    for name in std::iter::once(&config.registry_name).chain(pushed_to) {
+        // Whoever says where the name leads has said it: on AWS to ECR, since nothing there can reach this registry.
+        if is_said(name) {
+            continue;
+        }
+        // What of a name leads to itself is exempt from what the rest leads to.
+        let specific = placement
+            .rules()
+            .iter()
+            .map(|rule| (format!("{name}/{}", rule.prefix), format!("{}/{}", target_of(&rule.backing), rule.prefix)));
+        let rest = Some((name.clone(), target_of(placement.default_backing())));
+        let all = specific.chain(rest.filter(|(prefix, target)| prefix != target));
+        for (prefix, target) in all.filter(|(prefix, _)| !is_said(prefix)) {
+            let own = MapRule::parse(&format!("{prefix}|{target}"));
+            rules.push(own.map_err(cant("the registry's name can't be mapped to its address"))?);
+        }
+    }
+    rules.extend(config.image_map.iter().cloned());
+    ImageMap::new(rules.clone()).map_err(cant("the image map does not hold together"))?;
+    Ok(rules)
+}
+
+#[cfg(test)]
+mod tests;
