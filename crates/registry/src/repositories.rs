@@ -7,6 +7,8 @@ use layer0_domain::model::registry::{ManifestRef, Platform, Repository, Visibili
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
+#[cfg(feature = "ecr")]
+use crate::ecr::Rules;
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
 use crate::manifest::image::{Summary, summarize};
@@ -118,7 +120,7 @@ impl Registry {
     pub async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
         #[cfg(feature = "ecr")]
         if let Some(ecr) = self.ecr_of(name).await? {
-            ecr.repository_delete(name, only_empty).await?;
+            ecr.repository_delete(name, only_empty, Rules::Hold).await?;
             tracing::info!(repository.name = %name, "deleted repository {name} in ECR");
             return Ok(());
         }

@@ -75,6 +75,11 @@ impl Backings {
         Ok(self.of(repository).await?.map(Ecr::place))
     }
 
+    /// The name of what a repository lies in, or would be made in.
+    pub(crate) async fn backing_of(&self, repository: &RepositoryName) -> Result<BackingName, RegistryStoreError> {
+        self.whereabouts.of(repository).await
+    }
+
     /// A registry in ECR by its name; `None` for the embedded one, and for a name that nothing has.
     #[must_use]
     pub fn get(&self, name: &BackingName) -> Option<&Ecr> {

@@ -18,6 +18,7 @@
 mod api;
 mod backings;
 mod each_policies;
+mod end;
 pub(crate) mod images;
 mod immutable;
 mod pace;
@@ -47,6 +48,7 @@ pub use self::each_policies::EachPolicies;
 pub use self::immutable::TagRules;
 use self::pace::Pace;
 pub(crate) use self::pace::Taking;
+pub(crate) use self::repositories::Rules;
 pub use self::policies::{EcrClient, EcrPolicies};
 use self::token::Tokens;
 pub use self::token::{Fetched, TokenSource};

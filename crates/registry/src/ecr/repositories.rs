@@ -13,6 +13,15 @@ use super::api::{ApiError, Seen};
 const SEEN_TRIES: u32 = 20;
 const SEEN_EVERY: Duration = Duration::from_millis(250);
 
+/// What the owner's rules of immutable tags mean for a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// They keep the repository.
+    Hold,
+    /// They don't: its tags go on elsewhere.
+    GoOnElsewhere,
+}
+
 impl Ecr {
     /// Makes a repository, or finds that this instance has made it: what a crash left half done is finished by the same
     /// request once more.
@@ -123,6 +132,7 @@ impl Ecr {
         &self,
         name: &RepositoryName,
         only_empty: bool,
+        rules: Rules,
     ) -> Result<(), RegistryStoreError> {
         let parts = &self.parts;
         let missing = || RegistryStoreError::RepositoryMissing(name.clone());
@@ -135,7 +145,9 @@ impl Ecr {
                 ),
             });
         }
-        self.all_may_go(name).await?;
+        if rules == Rules::Hold {
+            self.all_may_go(name).await?;
+        }
         match parts.api.repository_delete(&seen.name, !only_empty).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_missing() => Err(missing()),

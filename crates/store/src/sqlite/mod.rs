@@ -1,4 +1,4 @@
-//! All three ports on one SQLite file. The crate's page describes threads, tables and invariants.
+//! All ports on one SQLite file. The crate's page describes threads, tables and invariants.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,6 +18,7 @@ mod deploy;
 mod entity;
 mod fault;
 mod grant;
+mod home;
 mod image_map;
 mod lease;
 mod member;

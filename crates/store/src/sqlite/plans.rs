@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::{audit, deploy, entity, lease, operation, prepare, registry, schema, token};
+use super::{audit, deploy, entity, home, lease, operation, prepare, registry, schema, token};
 
 fn plan(sql: &str) -> String {
     let mut connection = Connection::open_in_memory().expect("memory");
@@ -41,6 +41,7 @@ fn entities_are_found_by_index() {
     expect(deploy::BY_ID, "SEARCH deploy USING INDEX deploy_by_id (id=?)");
     assert!(!plan(token::BY_HASH).contains("SCAN"));
     assert!(!plan(token::BY_ID).contains("SCAN"));
+    assert!(!plan(home::BY_REPOSITORY).contains("SCAN"));
     assert!(!plan(lease::BY_NAME).contains("SCAN"));
     assert!(!plan(lease::FORGET).contains("SCAN"));
 }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_lease.sql"),
     include_str!("migrations/0006_audit_environment.sql"),
     include_str!("migrations/0007_account_grant.sql"),
+    include_str!("migrations/0008_repository_home.sql"),
 ];
 
 /// The schema that this program works with.

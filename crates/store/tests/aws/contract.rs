@@ -1,6 +1,6 @@
 //! The contracts of both ports, without faults.
 
-use layer0_testkit::{access_store_suite, store_suite};
+use layer0_testkit::{access_store_suite, home_store_suite, store_suite};
 
 use crate::support::TestTable;
 
@@ -35,6 +35,15 @@ async fn access_store() {
 #[tokio::test]
 async fn access_store_in_small_pages() {
     for behaviour in access_store_suite::ALL {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store().with_page(2)).await;
+        table.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn home_store() {
+    for behaviour in home_store_suite::ALL {
         let table = TestTable::new().await;
         (behaviour.show)(&table.store().with_page(2)).await;
         table.delete().await;

@@ -1,10 +1,11 @@
 //! All ports, both ways to open.
 
+use layer0_domain::port::home_store::HomeStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::Store;
 use layer0_store::SqliteStore;
 use layer0_testkit::access_store_suite::Ports;
-use layer0_testkit::{access_store_suite, registry_store_suite, store_suite};
+use layer0_testkit::{access_store_suite, home_store_suite, registry_store_suite, store_suite};
 
 /// A new store in a file of its own.
 fn on_disk(directory: &tempfile::TempDir, number: usize) -> SqliteStore {
@@ -55,6 +56,21 @@ async fn access_store_on_disk() {
         store.close().await;
     }
     for (number, behaviour) in (1000..).zip(access_store_suite::WITH_REPOSITORIES) {
+        let store = on_disk(&directory, number);
+        (behaviour.show)(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn home_store_in_memory() {
+    home_store_suite::run_all(async || Box::new(SqliteStore::in_memory()) as Box<dyn HomeStore>).await;
+}
+
+#[tokio::test]
+async fn home_store_on_disk() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    for (number, behaviour) in home_store_suite::ALL.iter().enumerate() {
         let store = on_disk(&directory, number);
         (behaviour.show)(&store).await;
         store.close().await;
