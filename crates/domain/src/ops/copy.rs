@@ -358,9 +358,11 @@ pub async fn blobs_follow(
     blobs: &[EndBlob],
     counters: &Counters,
 ) -> Result<bool, CopyError> {
-    let copying = blobs.iter().map(|blob| blob_copy(from, to, blob, counters));
-    let copied: Vec<Blob> = stream::iter(copying).buffer_unordered(BLOBS_AT_ONCE).try_collect().await?;
-    Ok(copied.iter().all(|outcome| !matches!(outcome, Blob::Cant(_))))
+    let mut all = true;
+    for blob in blobs {
+        all &= !matches!(blob_copy(from, to, blob, counters).await?, Blob::Cant(_));
+    }
+    Ok(all)
 }
 
 /// All of one end.

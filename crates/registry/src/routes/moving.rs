@@ -18,7 +18,7 @@ use layer0_domain::model::placement::BackingName;
 use layer0_domain::ops::copy::{Counters, blobs_follow};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::home_store::HomeStoreError;
-use layer0_domain::port::image_end::{EndError, ImageEnd};
+use layer0_domain::port::image_end::EndError;
 use tokio::time::Instant;
 
 use super::manifest::Pushed;
