@@ -7,6 +7,7 @@ mod file;
 mod grants;
 mod page;
 mod registries;
+mod template;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -99,6 +100,15 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "`true`: ECR scans what is pushed to new repositories (flag `--ecr-scan-on-push`, key `ecr_scan_on_push`)",
     ),
     ("LAYER0_ECR_KMS_KEY", "the KMS key of new repositories (flag `--ecr-kms-key`, key `ecr_kms_key`)"),
+    (
+        "LAYER0_ECR_LIFECYCLE_POLICY",
+        "the lifecycle policy of new repositories: JSON, or a file with it (flag `--ecr-lifecycle-policy`, key `ecr_lifecycle_policy`)",
+    ),
+    (
+        "LAYER0_ECR_KEEP_UNTAGGED_DAYS",
+        "a lifecycle policy by which images without a tag go after so many days (flag `--ecr-keep-untagged-days`, key `ecr_keep_untagged_days`)",
+    ),
+    ("LAYER0_ECR_TAGS", "tags of new repositories, `team=web,cost=7` (flag `--ecr-tags`, key `ecr_tags`)"),
     (
         "LAYER0_ACCOUNT_GRANTS",
         "`on`: account grants are written into the policies of the account's ECR registry, and kept true; `report-only`: what comes undone is only reported; `off` (flag `--account-grants`, key `account_grants`)",

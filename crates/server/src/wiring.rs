@@ -17,7 +17,7 @@ use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
-use layer0_engine::fake::{FakeEngine, FakePolicies, Pace};
+use layer0_engine::fake::{FakeEngine, Pace};
 use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts, Whereabouts};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
@@ -113,6 +113,7 @@ impl Stores {
     }
 
     /// With the place of the policies that account grants are written into.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn with_policies(self, policies: Option<PolicyPlace>) -> Self {
         Self { policies, ..self }
     }

@@ -104,6 +104,12 @@ server_flags! {
     ecr_scan_on_push = "BOOL",
     /// The KMS key of new repositories in ECR
     ecr_kms_key = "ARN",
+    /// The lifecycle policy of new repositories in ECR, or a file with it
+    ecr_lifecycle_policy = "JSON|FILE",
+    /// Images without a tag go from ECR after so many days
+    ecr_keep_untagged_days = "DAYS",
+    /// Tags of new repositories in ECR
+    ecr_tags = "TAGS",
     /// Whether account grants are kept: on, report-only or off
     account_grants = "KIND",
     /// Minutes from one look at all policies in ECR to the next

@@ -19,7 +19,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use ecr::{EcrHost, partition_of};
+pub use ecr::{EcrHost, EcrHostForm, partition_of};
 pub use rule::{MapRule, MapRuleError};
 
 use rule::Place;

@@ -141,8 +141,11 @@ impl Api {
             .repository_name(name)
             .image_tag_mutability(mutability)
             .image_scanning_configuration(scanning)
-            .encryption_configuration(encryption.build().map_err(built)?)
-            .tags(Tag::builder().key(INSTANCE).value(instance).build().map_err(built)?);
+            .encryption_configuration(encryption.build().map_err(built)?);
+        let own = std::iter::once((INSTANCE, instance));
+        let others = template.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let tags = own.chain(others).map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let call = call.set_tags(Some(tags.collect::<Result<_, _>>().map_err(built)?));
         match call.send().await.map_err(|error| ApiError::of(op, error)) {
             Ok(answer) => {
                 let made = answer.repository.ok_or_else(|| ApiError::incomplete(op, "repository"))?;
@@ -151,6 +154,18 @@ impl Api {
             Err(error) if error.has_code("RepositoryAlreadyExistsException") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Says which images ECR lets go by itself, unless that is said already.
+    pub(super) async fn lifecycle_ensure(&self, name: &str, text: &str) -> Result<(), ApiError> {
+        let found = self.client.get_lifecycle_policy().repository_name(name).send().await;
+        match found.map_err(|error| ApiError::of("ecr:GetLifecyclePolicy", error)) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.has_code("LifecyclePolicyNotFoundException") => {}
+            Err(error) => return Err(error),
+        }
+        let call = self.client.put_lifecycle_policy().repository_name(name).lifecycle_policy_text(text);
+        call.send().await.map(drop).map_err(|error| ApiError::of("ecr:PutLifecyclePolicy", error))
     }
 
     /// One repository.

@@ -29,6 +29,7 @@ mod token;
 pub(crate) mod translate;
 pub(crate) mod upstream;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,7 +39,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use layer0_domain::model::backing::{BackingPlace, PrefixError};
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::image_map::EcrHost;
+use layer0_domain::model::image_map::{EcrHost, EcrHostForm};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 
@@ -66,6 +67,10 @@ pub struct Template {
     pub scan_on_push: bool,
     /// The KMS key that images are encrypted with; `None` for ECR's own (AES-256).
     pub kms_key: Option<String>,
+    /// Which images ECR lets go by itself: a lifecycle policy, as JSON; `None` for none.
+    pub lifecycle: Option<String>,
+    /// Tags beside the instance's own.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// How the bytes of blobs reach clients.
@@ -85,7 +90,9 @@ pub struct EcrSettings {
     pub account: Option<String>,
     /// What stands before the names of all repositories; empty for nothing.
     pub prefix: String,
-    /// The registry's name for those who pull from it; `None` for what ECR says.
+    /// Which of the registry's hosts is worked with.
+    pub form: EcrHostForm,
+    /// The registry's name for those who pull from it; `None` for the host.
     pub host: Option<String>,
     /// What stands in for ECR's registry, for emulators: `http://127.0.0.1:4566`.
     pub endpoint: Option<String>,
@@ -93,6 +100,24 @@ pub struct EcrSettings {
     pub blobs: Blobs,
     /// What new repositories are like.
     pub template: Template,
+}
+
+impl EcrSettings {
+    /// The address that is worked with, out of the one that ECR names.
+    fn chosen(&self, (scheme, named): (Scheme, Authority)) -> Result<(Scheme, Authority), EcrError> {
+        // What stands in for ECR has a name that says nothing.
+        let Some(host) = EcrHost::parse(named.as_str()) else { return Ok((scheme, named)) };
+        match &self.account {
+            Some(wanted) if *wanted != host.account => {
+                return Err(EcrError::Account { wanted: wanted.clone(), found: host.account });
+            }
+            _ if self.form == EcrHostForm::Plain => return Ok((scheme, named)),
+            _ => {}
+        }
+        let name = host.name(self.form).ok_or_else(|| EcrError::Form { region: host.region.clone() })?;
+        let authority = name.parse().map_err(|_| EcrError::Endpoint(name.clone()))?;
+        Ok((scheme, authority))
+    }
 }
 
 /// Why ECR can't be worked with.
@@ -113,6 +138,12 @@ pub enum EcrError {
         wanted: String,
         /// Whose is had.
         found: String,
+    },
+    /// The partition has no such host.
+    #[error("no dual-stack host of ECR is known in {region}: say the name that is used (`host`)")]
+    Form {
+        /// Where.
+        region: String,
     },
     /// No token is given, or TLS can't be used.
     #[error("ECR lets this server not in")]
@@ -166,13 +197,8 @@ impl Ecr {
         let sdk = sdk.to_builder().retry_config(RetryConfig::standard().with_max_attempts(TRIES)).build();
         let api = Api::new(aws_sdk_ecr::Client::new(&sdk));
         let (token, address) = api.token().await.map_err(|error| EcrError::Closed(error.into()))?;
-        let (scheme, authority) = address_of(&address)?;
+        let (scheme, authority) = settings.chosen(address_of(&address)?)?;
         let name = authority.to_string();
-        if let (Some(wanted), Some(found)) = (&settings.account, EcrHost::parse(&name))
-            && *wanted != found.account
-        {
-            return Err(EcrError::Account { wanted: wanted.clone(), found: found.account });
-        }
         let (scheme, authority) = match &settings.endpoint {
             Some(endpoint) => address_of(endpoint)?,
             None => (scheme, authority),
@@ -246,6 +272,28 @@ fn address_of(text: &str) -> Result<(Scheme, Authority), EcrError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_is_asked_at_the_host_of_the_form_that_is_chosen() {
+        let chosen = |form: EcrHostForm, account: Option<&str>, named: &str| {
+            let settings = EcrSettings { form, account: account.map(str::to_owned), ..EcrSettings::default() };
+            settings.chosen(address_of(named).expect("an address")).map(|(_, authority)| authority.to_string())
+        };
+        let named = "https://123456789012.dkr.ecr.us-gov-west-1.amazonaws.com";
+        for (form, host) in [
+            (EcrHostForm::Plain, "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com"),
+            (EcrHostForm::Fips, "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com"),
+            (EcrHostForm::DualStack, "123456789012.dkr-ecr.us-gov-west-1.on.aws"),
+            (EcrHostForm::DualStackFips, "123456789012.dkr-ecr-fips.us-gov-west-1.on.aws"),
+        ] {
+            assert_eq!(chosen(form, Some("123456789012"), named).expect("there is one"), host);
+        }
+        assert!(matches!(chosen(EcrHostForm::Plain, Some("210987654321"), named), Err(EcrError::Account { .. })));
+        let sovereign = "https://123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu";
+        assert!(matches!(chosen(EcrHostForm::DualStack, None, sovereign), Err(EcrError::Form { .. })));
+        let stand_in = chosen(EcrHostForm::Fips, Some("210987654321"), "http://127.0.0.1:4566");
+        assert_eq!(stand_in.expect("it has one name"), "127.0.0.1:4566");
+    }
 
     #[test]
     fn an_address_has_a_scheme_and_a_host() {

@@ -48,6 +48,10 @@ impl Ecr {
                 ),
             })?,
         };
+        // Each step may be made again, and a creation that is repeated makes those that are missing.
+        if let Some(lifecycle) = &parts.template.lifecycle {
+            parts.api.lifecycle_ensure(&theirs, lifecycle).await.map_err(failed)?;
+        }
         if let Some(furnish) = &parts.furnish {
             let furnished = furnish.furnish(&name, &theirs).await;
             furnished.map_err(|source| RegistryStoreError::Failed { source })?;

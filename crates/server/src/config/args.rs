@@ -53,6 +53,13 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("ecr-host", "HOST", "The name of ECR's registry for those who pull [default: what ECR says]"),
     ("ecr-kms-key", "ARN", "The KMS key that new repositories are encrypted with [default: ECR's own]"),
     (
+        "ecr-lifecycle-policy",
+        "JSON|FILE",
+        "The lifecycle policy of new repositories in ECR, or a file with it [default: none]",
+    ),
+    ("ecr-keep-untagged-days", "DAYS", "A lifecycle policy by which images without a tag go after so many days"),
+    ("ecr-tags", "TAGS", "Tags of new repositories in ECR: team=web,cost=7"),
+    (
         "account-grants",
         "KIND",
         "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: on with --registry-backing ecr, else off]",
@@ -81,7 +88,8 @@ Example:
 
 The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; when all
 tokens are lost or have expired, stop the server and start it once with --new-admin-token. Nearly every flag can stand in
-the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both.";
+the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both. Several registries in ECR stand in the
+file alone, each as a table [[registry]].";
 
 /// The example, and the environment variables.
 fn after() -> String {

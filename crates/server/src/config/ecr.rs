@@ -1,7 +1,9 @@
 //! A registry in ECR that stands behind an instance, and what its repositories are like.
 
+use std::collections::BTreeMap;
+
 use super::file::RegistryTable;
-use super::{ConfigError, Given};
+use super::{ConfigError, Given, template};
 
 /// A registry in ECR.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +16,11 @@ pub(crate) struct EcrConfig {
     pub(crate) role: Option<RoleConfig>,
     /// What stands before the names of all repositories; empty for nothing.
     pub(crate) prefix: String,
-    /// The registry's name for those who pull; `None` for what ECR says.
+    /// Whether ECR is asked at its hosts with validated cryptography.
+    pub(crate) fips: bool,
+    /// Whether ECR is asked at its hosts with IPv6.
+    pub(crate) dual_stack: bool,
+    /// The registry's name for those who pull; `None` for the host.
     pub(crate) host: Option<String>,
     /// Whether blobs go through the server.
     pub(crate) stream: bool,
@@ -24,6 +30,10 @@ pub(crate) struct EcrConfig {
     pub(crate) scan_on_push: bool,
     /// The KMS key of new repositories; `None` for ECR's own.
     pub(crate) kms_key: Option<String>,
+    /// The lifecycle policy of new repositories, as JSON.
+    pub(crate) lifecycle: Option<String>,
+    /// Tags of new repositories.
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// A role of another account.
@@ -54,6 +64,14 @@ impl EcrConfig {
             immutable_tags: on("ecr_immutable_tags", "LAYER0_ECR_IMMUTABLE_TAGS")?,
             scan_on_push: on("ecr_scan_on_push", "LAYER0_ECR_SCAN_ON_PUSH")?,
             kms_key: find("ecr_kms_key", &["LAYER0_ECR_KMS_KEY"]).map(|given| given.text),
+            lifecycle: template::lifecycle(
+                find("ecr_lifecycle_policy", &["LAYER0_ECR_LIFECYCLE_POLICY"]),
+                find("ecr_keep_untagged_days", &["LAYER0_ECR_KEEP_UNTAGGED_DAYS"]),
+            )?,
+            tags: match find("ecr_tags", &["LAYER0_ECR_TAGS"]) {
+                Some(given) => template::tags_of_text(&given)?,
+                None => BTreeMap::new(),
+            },
             ..Self::default()
         })
     }
@@ -81,6 +99,8 @@ impl EcrConfig {
             account: table.account.as_ref().map(account).transpose()?,
             role,
             prefix: table.prefix.clone().unwrap_or_default(),
+            fips: table.fips.unwrap_or_default(),
+            dual_stack: table.dual_stack.unwrap_or_default(),
             host: match &table.host {
                 Some(host) => Some(super::registry_host(&given("host", host))?),
                 None => None,
@@ -93,6 +113,11 @@ impl EcrConfig {
             immutable_tags: table.immutable_tags.unwrap_or_default(),
             scan_on_push: table.scan_on_push.unwrap_or_default(),
             kms_key: table.kms_key.clone(),
+            lifecycle: template::lifecycle(
+                table.lifecycle_policy.as_ref().map(|text| given("lifecycle_policy", text)),
+                table.keep_untagged_days.map(|days| given("keep_untagged_days", &days.to_string())),
+            )?,
+            tags: template::checked(table.tags.clone().unwrap_or_default(), &given("tags", &table.name))?,
         })
     }
 }

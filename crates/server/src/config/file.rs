@@ -1,5 +1,6 @@
 //! The TOML file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -38,6 +39,9 @@ pub(super) struct FileConfig {
     ecr_immutable_tags: Option<bool>,
     ecr_scan_on_push: Option<bool>,
     ecr_kms_key: Option<String>,
+    ecr_lifecycle_policy: Option<String>,
+    ecr_keep_untagged_days: Option<u32>,
+    ecr_tags: Option<Tags>,
     account_grants: Option<String>,
     account_grants_every: Option<u64>,
     log: Option<String>,
@@ -66,10 +70,15 @@ pub(super) struct RegistryTable {
     pub(super) external_id: Option<String>,
     pub(super) prefix: Option<String>,
     pub(super) host: Option<String>,
+    pub(super) fips: Option<bool>,
+    pub(super) dual_stack: Option<bool>,
     pub(super) stream: Option<bool>,
     pub(super) immutable_tags: Option<bool>,
     pub(super) scan_on_push: Option<bool>,
     pub(super) kms_key: Option<String>,
+    pub(super) lifecycle_policy: Option<String>,
+    pub(super) keep_untagged_days: Option<u32>,
+    pub(super) tags: Option<BTreeMap<String, String>>,
 }
 
 impl RegistryTable {
@@ -82,10 +91,15 @@ impl RegistryTable {
             ("external_id", self.external_id.is_some()),
             ("prefix", self.prefix.is_some()),
             ("host", self.host.is_some()),
+            ("fips", self.fips.is_some()),
+            ("dual_stack", self.dual_stack.is_some()),
             ("stream", self.stream.is_some()),
             ("immutable_tags", self.immutable_tags.is_some()),
             ("scan_on_push", self.scan_on_push.is_some()),
             ("kms_key", self.kms_key.is_some()),
+            ("lifecycle_policy", self.lifecycle_policy.is_some()),
+            ("keep_untagged_days", self.keep_untagged_days.is_some()),
+            ("tags", self.tags.is_some()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(key, _)| key)
     }
@@ -110,6 +124,23 @@ impl Several {
         match self {
             Several::One(text) => text.clone(),
             Several::Many(all) => all.join(","),
+        }
+    }
+}
+
+/// Tags: one text with commas, or a table.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Tags {
+    One(String),
+    Each(BTreeMap<String, String>),
+}
+
+impl Tags {
+    fn text(&self) -> String {
+        match self {
+            Tags::One(text) => text.clone(),
+            Tags::Each(tags) => tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
         }
     }
 }
@@ -146,6 +177,9 @@ impl FileConfig {
             "ecr_immutable_tags" => self.ecr_immutable_tags.map(|on| on.to_string()),
             "ecr_scan_on_push" => self.ecr_scan_on_push.map(|on| on.to_string()),
             "ecr_kms_key" => self.ecr_kms_key.clone(),
+            "ecr_lifecycle_policy" => self.ecr_lifecycle_policy.clone(),
+            "ecr_keep_untagged_days" => self.ecr_keep_untagged_days.map(|days| days.to_string()),
+            "ecr_tags" => self.ecr_tags.as_ref().map(Tags::text),
             "account_grants" => self.account_grants.clone(),
             "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
             "log" => self.log.clone(),

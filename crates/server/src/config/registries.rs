@@ -104,7 +104,9 @@ impl Gathered {
             (Some(other), _) => return Err(given("backing", other).wrong("must be `disk` or `ecr`")),
         }
         for (key, prefix) in table.prefixes() {
-            let legal = RepositoryPrefix::parse(prefix).map_err(|why| given(key, prefix).wrong(why.to_string()));
+            let legal = RepositoryPrefix::parse(prefix).map_err(|_| {
+                given(key, prefix).wrong("is no beginning of repositories' names, such as `team` or `team/base`")
+            });
             self.rules.push(PlacementRule { prefix: legal?, backing: name.clone() });
         }
         if table.default.unwrap_or_default()
@@ -128,3 +130,6 @@ fn ecr_goes_with(engine: EngineKind, given: &Given) -> Result<(), ConfigError> {
         EngineKind::Docker => Err(given.wrong("goes with the engine `ecs`: `docker` could not pull from there")),
     }
 }
+
+#[cfg(test)]
+mod tests;

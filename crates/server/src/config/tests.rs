@@ -126,20 +126,3 @@ fn a_new_admin_token_is_asked_for_by_flag_only() {
     assert!(asked(&["--new-admin-token"], &[]));
     assert!(!asked(&[], &[("LAYER0_NEW_ADMIN_TOKEN", "true")]));
 }
-
-#[test]
-fn images_lie_in_ecr_only_where_the_engine_can_pull_from_there() {
-    let load = |args: &[&str]| load(&[&["--data-dir", "data", "--engine", "fake"], args].concat(), &[]);
-    assert_eq!(load(&["--registry-backing", "disk", "--ecr-prefix", "l0"]).expect("disk").ecr, None);
-    let error = |args: &[&str]| load(args).expect_err("refused").to_string();
-    assert!(error(&["--registry-backing", "s3"]).starts_with("--registry-backing: `s3` must be"));
-    let ecr = ["--registry-backing", "ecr", "--ecr-prefix", "l0", "--registry-stream"];
-    if !cfg!(feature = "aws") {
-        assert!(error(&ecr).contains("not built into"));
-        return;
-    }
-    assert!(error(&["--registry-backing", "ecr", "--engine", "docker"]).contains("goes with the engine `ecs`"));
-    assert!(error(&["--registry-backing", "ecr", "--ecr-host", "no host"]).starts_with("--ecr-host: "));
-    let found = load(&ecr).expect("ecr").ecr.expect("asked for");
-    assert_eq!((found.prefix.as_str(), found.stream, found.immutable_tags), ("l0", true, false));
-}

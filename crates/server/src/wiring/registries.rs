@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use layer0_domain::model::backing::{BackingPlace, Places};
 #[cfg(feature = "aws")]
 use layer0_domain::model::image::RepositoryName;
+#[cfg(feature = "aws")]
+use layer0_domain::model::image_map::EcrHostForm;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 #[cfg(feature = "aws")]
 use layer0_domain::model::owner::TagRule;
@@ -94,7 +96,12 @@ impl Aws {
     async fn to_registry(&self, config: &Config, ecr: &EcrConfig) -> Result<Connection, WiringError> {
         let role = ecr.role.as_ref().map(|it| Role { arn: it.arn.clone(), external_id: it.external_id.clone() });
         let session = format!("layer0-{}", config.instance);
-        Ok(self.connection()?.elsewhere(ecr.region.as_deref(), role.as_ref(), &session).await)
+        let mut there = self.connection()?.elsewhere(ecr.region.as_deref(), role.as_ref(), &session).await;
+        // What the environment says stays where nothing else is said.
+        if ecr.fips || ecr.dual_stack {
+            there.sdk = there.sdk.to_builder().use_fips(ecr.fips).use_dual_stack(ecr.dual_stack).build();
+        }
+        Ok(there)
     }
 
     /// The registries in ECR; `None` where there are none.
@@ -110,6 +117,12 @@ impl Aws {
             let settings = EcrSettings {
                 account: ecr.account.clone(),
                 prefix: ecr.prefix.clone(),
+                form: match (ecr.dual_stack, ecr.fips) {
+                    (false, false) => EcrHostForm::Plain,
+                    (false, true) => EcrHostForm::Fips,
+                    (true, false) => EcrHostForm::DualStack,
+                    (true, true) => EcrHostForm::DualStackFips,
+                },
                 host: ecr.host.clone(),
                 endpoint: connection.registry_stand_in(),
                 blobs: if ecr.stream { Blobs::Streamed } else { Blobs::Redirected },
@@ -117,6 +130,8 @@ impl Aws {
                     tags_immutable: ecr.immutable_tags,
                     scan_on_push: ecr.scan_on_push,
                     kms_key: ecr.kms_key.clone(),
+                    lifecycle: ecr.lifecycle.clone(),
+                    tags: ecr.tags.clone(),
                 },
             };
             let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;

@@ -247,6 +247,39 @@ fn ecr_hosts_are_known_in_every_partition() {
     }
 }
 
+/// Account and region say what a registry is called, in every partition; and the name says account and region.
+#[test]
+fn a_registry_has_a_host_of_each_form_and_arns_of_its_partition() {
+    let table = [
+        ("us-west-2", "aws", "amazonaws.com", Some("on.aws")),
+        ("eu-central-1", "aws", "amazonaws.com", Some("on.aws")),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com", Some("on.aws")),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn", Some("on.amazonwebservices.com.cn")),
+        ("us-iso-east-1", "aws-iso", "c2s.ic.gov", Some("on.aws.ic.gov")),
+        ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov", Some("on.aws.scloud")),
+        ("us-isof-south-1", "aws-iso-f", "csp.hci.ic.gov", Some("on.aws.hci.ic.gov")),
+        ("eu-isoe-west-1", "aws-iso-e", "cloud.adc-e.uk", Some("on.cloud-aws.adc-e.uk")),
+        ("eusc-de-east-1", "aws-eusc", "amazonaws.eu", None),
+    ];
+    for (region, partition, domain, dual) in table {
+        let host = EcrHost { account: "123456789012".to_owned(), region: region.to_owned() };
+        let arn = format!("arn:{partition}:ecr:{region}:123456789012:repository/l0/team/app");
+        assert_eq!(host.repository_arn("l0/team/app"), arn);
+        let dual_name = |kind: &str| dual.map(|dual| format!("123456789012.{kind}.{region}.{dual}"));
+        for (form, name) in [
+            (EcrHostForm::Plain, Some(format!("123456789012.dkr.ecr.{region}.{domain}"))),
+            (EcrHostForm::Fips, Some(format!("123456789012.dkr.ecr-fips.{region}.{domain}"))),
+            (EcrHostForm::DualStack, dual_name("dkr-ecr")),
+            (EcrHostForm::DualStackFips, dual_name("dkr-ecr-fips")),
+        ] {
+            assert_eq!(host.name(form), name, "{region} {form:?}");
+            if let Some(name) = name {
+                assert_eq!(EcrHost::parse(&name), Some(host.clone()), "{name}");
+            }
+        }
+    }
+}
+
 /// A side of a rule out of few words, so that rules meet often. `library` and Docker Hub's names are among them.
 fn place() -> impl Strategy<Value = String> {
     let host =
