@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ErrorBody;
 
-pub use events::{Followed, GrantFollowed, Swept, Verified};
+pub use events::{Followed, GrantFollowed, MigrationFollowed, Swept, Verified};
 
 /// Where the API is and how to speak to it.
 #[derive(Clone)]

@@ -88,38 +88,6 @@ impl Homes {
         Ok(row)
     }
 
-    /// All rows as they are.
-    ///
-    /// # Errors
-    /// The store can't be read.
-    pub async fn list(&self) -> Result<Vec<Home>, HomeStoreError> {
-        self.store.home_list().await
-    }
-
-    /// [`HomeStore::home_put`]; this server knows of it at once.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
-        let generation = self.store.home_put(home, read).await?;
-        if let Some(generation) = generation {
-            self.keep(&home.repository, Some(Arc::new(Home { generation, ..home.clone() })));
-        }
-        Ok(generation)
-    }
-
-    /// [`HomeStore::home_delete`]; this server knows of it at once.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn delete(&self, repository: &RepositoryName, read: Generation) -> Result<bool, HomeStoreError> {
-        let is_gone = self.store.home_delete(repository, read).await?;
-        if is_gone {
-            self.keep(repository, None);
-        }
-        Ok(is_gone)
-    }
-
     fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,6 +158,38 @@ impl Homes {
         }
         let rows = self.store.home_list().await?;
         Ok(Some((count, rows.into_iter().map(|row| (row.repository.clone(), Arc::new(row))).collect())))
+    }
+}
+
+/// The store itself, of which this server knows at once what it writes.
+#[async_trait]
+impl HomeStore for Homes {
+    async fn home_list(&self) -> Result<Vec<Home>, HomeStoreError> {
+        self.store.home_list().await
+    }
+
+    async fn home_get(&self, repository: &RepositoryName) -> Result<Option<Home>, HomeStoreError> {
+        Ok(self.now(repository).await?.map(|row| row.as_ref().clone()))
+    }
+
+    async fn home_put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
+        let generation = self.store.home_put(home, read).await?;
+        if let Some(generation) = generation {
+            self.keep(&home.repository, Some(Arc::new(Home { generation, ..home.clone() })));
+        }
+        Ok(generation)
+    }
+
+    async fn home_delete(&self, repository: &RepositoryName, read: Generation) -> Result<bool, HomeStoreError> {
+        let is_gone = self.store.home_delete(repository, read).await?;
+        if is_gone {
+            self.keep(repository, None);
+        }
+        Ok(is_gone)
+    }
+
+    async fn home_count(&self) -> Result<u64, HomeStoreError> {
+        self.store.home_count().await
     }
 }
 

@@ -204,6 +204,18 @@ impl Registry {
         self.parts.backings.as_ref()
     }
 
+    /// All backings, the embedded registry first.
+    #[must_use]
+    pub fn backing_names(&self) -> Vec<BackingName> {
+        #[cfg_attr(not(feature = "ecr"), expect(unused_mut, reason = "there is only one"))]
+        let mut all = vec![BackingName::local()];
+        #[cfg(feature = "ecr")]
+        if let Some(backings) = &self.parts.backings {
+            all.extend(backings.iter().map(|(name, _)| name.clone()));
+        }
+        all
+    }
+
     /// The backing that a repository lies in, or would be made in.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Platform, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::home_store::HomeStore as _;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
 #[cfg(feature = "ecr")]
@@ -128,7 +129,7 @@ impl Registry {
         self.repository_take(name, only_empty).await?;
         // The next one of that name goes where the rules say.
         if let (Some(homes), Some(moved)) = (self.homes(), moved) {
-            let forgotten = homes.delete(name, moved.generation).await;
+            let forgotten = homes.home_delete(name, moved.generation).await;
             forgotten.map_err(|source| RegistryStoreError::Failed { source: source.into() })?;
         }
         Ok(())

@@ -13,6 +13,7 @@ mod load_balancer;
 mod log;
 mod map;
 mod member;
+mod migration;
 mod operation;
 mod owner;
 mod repository;
@@ -113,6 +114,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(operation::router())
         .merge(tag::router())
         .merge(repository::router())
+        .merge(migration::router())
         .merge(image::router())
         .merge(map::router())
         .merge(token::router())

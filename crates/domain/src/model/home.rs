@@ -53,6 +53,9 @@ pub struct Migration {
     /// What it waits for, in words.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// Why it ended as it did, in words, when that is not the fault of single images.
+    #[serde(default)]
+    pub why: Option<String>,
     /// What can't be moved, and why: the first [`PROBLEMS_MAX`].
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -197,6 +200,7 @@ impl Migration {
             asked,
             tally: Tally::default(),
             trouble: None,
+            why: None,
             problems: Vec::new(),
             problems_more: 0,
             kept: Vec::new(),
@@ -222,6 +226,12 @@ impl Migration {
         let Tally { manifests, verified, manifests_copied, blobs_copied, bytes_copied, .. } = tally;
         let copied = format!("{manifests_copied} manifests and {blobs_copied} blobs copied ({bytes_copied} bytes)");
         let problems = u64::try_from(self.problems.len()).unwrap_or(u64::MAX).saturating_add(self.problems_more);
+        match (self.stage, &self.why) {
+            (Stage::Failed, Some(why)) => return format!("it lies in {from} as before: {why}"),
+            (Stage::Refused, Some(why)) => return format!("nothing was copied: {why}"),
+            (Stage::Moved, Some(why)) => return format!("it lies in {to} now; the images in {from} stay: {why}"),
+            _ => {}
+        }
         match self.stage {
             Stage::Copying => format!("{verified} of {manifests} manifests are in {to}, {copied}"),
             Stage::Closing(_) => format!("the last changes are copied to {to}; pushes wait"),

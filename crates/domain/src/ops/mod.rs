@@ -9,6 +9,7 @@ pub mod grant;
 pub mod image;
 pub mod load_balancer;
 pub mod map;
+pub mod migration;
 pub mod owner;
 pub mod service;
 pub mod task;

@@ -57,7 +57,7 @@ fn image(it: &TaggedImage) -> wire::Image {
     }
 }
 
-fn no_repository(name: &RepositoryName) -> ApiError {
+pub(super) fn no_repository(name: &RepositoryName) -> ApiError {
     ApiError::new(ErrorCode::RepositoryDoesNotExist, format!("repository `{name}` does not exist"))
         .hint(format!("create it: `l0 repository create {name}`"))
 }
@@ -195,6 +195,11 @@ async fn nobody_holds(
         None => format!("repository `{name}`"),
     };
     Err(ApiError::in_use(&what, &holders))
+}
+
+/// Whether the caller may know of a repository.
+pub(super) async fn is_shown(app: &App, who: &SignedIn, name: &RepositoryName) -> Result<bool, ApiError> {
+    Ok(app.registry.repository_get(name).await?.is_some_and(|it| who.may_pull(&it)))
 }
 
 /// A repository that the caller may pull from; another one is not there.
