@@ -41,6 +41,7 @@
 //! - No byte of a blob or manifest goes out that was not compared with a checksum or the digest; what is damaged counts as
 //!   missing (`docs/decisions/0006-damage.md`).
 
+mod adoption;
 mod blobs;
 mod blocking;
 mod config;
@@ -67,6 +68,7 @@ mod uploads;
 mod verify;
 mod whereabouts;
 
+pub use crate::adoption::{Adopted, Adoption};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};

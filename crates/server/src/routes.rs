@@ -9,6 +9,7 @@ mod environment;
 mod events;
 mod happened;
 mod image;
+mod import;
 mod load_balancer;
 mod log;
 mod map;
@@ -115,6 +116,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(tag::router())
         .merge(repository::router())
         .merge(migration::router())
+        .merge(import::router())
         .merge(image::router())
         .merge(map::router())
         .merge(token::router())

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, SweepProgress,
+    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Migration, MigrationQuery, Operation, OperationEvent, SweepProgress,
     SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
 };
 

@@ -8,12 +8,12 @@ use crate::types::{
     AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
     CreateTokenResponse, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
-    GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, LoadBalancer,
-    LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation, OperationEvent, Owner, PutMemberRequest,
-    RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service,
-    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest,
-    UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest,
-    User, WhoAmI,
+    GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest,
+    ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation,
+    OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList,
+    RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary,
+    TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
+    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -139,6 +139,8 @@ methods! {
     repository_list() -> RepositoryList = GET "/repository";
     /// The repositories of one owner.
     repository_list_of(owner: &str) -> RepositoryList = GET "/repository/{}" (segment(owner));
+    /// Adopts a repository that is in ECR.
+    repository_import(request: &ImportRepositoryRequest) -> ImportedRepository = POST "/repository", body request;
     /// Makes a repository.
     repository_create(owner: &str, request: &CreateRepositoryRequest) -> Repository =
         POST "/repository/{}" (segment(owner)), body request;

@@ -14,6 +14,39 @@ pub struct CreateRepositoryRequest {
     pub visibility: Option<String>,
 }
 
+/// `POST /repository`: adopt a repository that is in ECR.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImportRepositoryRequest {
+    /// What it is called in ECR (`l0/team/app`), or all of its URI.
+    #[serde(default)]
+    pub backing: String,
+    /// The friendly name that it is expected to have, `owner/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The registry of the configuration that it is in, where several could have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// Whether to say only what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What an adoption has changed, or would change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImportedRepository {
+    /// The repository.
+    pub repository: Repository,
+    /// The registry of the configuration that it is in.
+    #[serde(default)]
+    pub registry: String,
+    /// Whether it was only tried.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What changes in ECR, a sentence each; none for a repository that was this instance's already.
+    #[serde(default)]
+    pub changes: Vec<String>,
+}
+
 /// `PATCH /repository/{owner}/{name}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UpdateRepositoryRequest {

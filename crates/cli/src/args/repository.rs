@@ -16,6 +16,27 @@ pub(crate) enum Repository {
         #[arg(long)]
         public: bool,
     },
+    /// Adopt a repository that is in ECR already
+    ///
+    /// It is marked as this instance's, and its policy gets what the account grants say. Its images, tags and settings stay, and
+    /// so do the statements of others in its policy. Its friendly name is what the registry's prefix leaves of its name there.
+    #[command(
+        after_help = "Example:\n  l0 repository import l0/team/app --dry-run\n  l0 repository import 123456789012.dkr.ecr.us-west-2.amazonaws.com/l0/team/app team/app"
+    )]
+    Import {
+        /// What it is called in ECR, or its URI
+        #[arg(value_name = "REGISTRY-REPOSITORY")]
+        backing: String,
+        /// OWNER/NAME, when that is to be what it is called here, or nothing to be done
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// The registry of the server's configuration that it is in, where several could have it
+        #[arg(long, value_name = "REGISTRY")]
+        registry: Option<String>,
+        /// Show what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// List repositories
     #[command(after_help = "Example:\n  l0 repository list\n  l0 repository list team")]
     List {

@@ -3,14 +3,15 @@
 mod migration;
 
 use layer0_api::types::{
-    AddTagRuleRequest, CreateRepositoryRequest, Repository as Entity, TagRule, UpdateRepositoryRequest,
+    AddTagRuleRequest, CreateRepositoryRequest, ImportRepositoryRequest, Repository as Entity, TagRule,
+    UpdateRepositoryRequest,
 };
 
 use crate::app::App;
 use crate::args::repository::{Immutable, Repository};
 use crate::error::CliError;
 use crate::grammar::{repositories, repository};
-use crate::printer::{access_rows, rows};
+use crate::printer::{access_rows, lines, rows};
 
 /// As the wire spells it.
 const PUBLIC: &str = "public";
@@ -25,6 +26,12 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
             let request = CreateRepositoryRequest { name: name.name, visibility };
             let made = app.client.repository_create(&name.owner, &request).await.map_err(|why| app.error(why))?;
             print(app, &made)
+        }
+        Repository::Import { backing, name, registry, dry_run } => {
+            let name = name.map(|name| repository(&name)).transpose()?.map(|it| format!("{}/{}", it.owner, it.name));
+            let request = ImportRepositoryRequest { backing, name, registry, dry_run };
+            let done = app.client.repository_import(&request).await.map_err(|why| app.error(why))?;
+            app.printer.result(&done, lines::imported)
         }
         Repository::List { owner } => {
             let names = match owner {

@@ -1,7 +1,7 @@
 //! What is printed below the tables and between them: logs, pinned images, causes, the steps of a resolution.
 
 use layer0_api::types::{
-    Deployment, Failure, ImageCheck, ImageResolution, ImageUse, LogFile, OperationEvent, Service, Task,
+    Deployment, Failure, ImageCheck, ImageResolution, ImportedRepository, ImageUse, LogFile, OperationEvent, Service, Task,
 };
 
 use super::rows::{deploy_cell, moment};
@@ -139,6 +139,20 @@ pub(crate) fn resolution(item: &ImageResolution) -> String {
         ("pull", verdict),
     ];
     steps.iter().map(|(step, value)| format!("{step:<9}  {value}\n")).collect()
+}
+
+/// What an adoption has changed, or would change.
+pub(crate) fn imported(item: &ImportedRepository) -> String {
+    let it = &item.repository;
+    let mut out = format!("repository  {}/{}\nregistry    {}\n", it.owner, it.name, item.registry);
+    out.push_str(&format!("uri         {}\nbacking     {}\n\n", it.uri, it.backing_uri));
+    if item.changes.is_empty() {
+        out.push_str("nothing to change: it is this instance's already\n");
+    }
+    for change in &item.changes {
+        out.push_str(&format!("{} {change}\n", if item.dry_run { "would change:" } else { "changed:" }));
+    }
+    out
 }
 
 /// What the pull check of an image comes to: a line for each check, and what to do below one that failed.

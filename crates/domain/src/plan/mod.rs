@@ -1,6 +1,7 @@
 //! Decisions: pure, synchronous, deterministic. Each takes what is wanted, what is seen and the time, and answers what
 //! that means; acting on it is the reconciler's business.
 
+pub mod adoption;
 pub mod copying;
 pub mod environment;
 pub mod fargate;

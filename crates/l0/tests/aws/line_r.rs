@@ -62,6 +62,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("image list team/other"),
     run("image get team/other:v1").exits(3),
     run("image delete team/other:v1").exits(3),
+    run("repository import l0/team/other team/other --registry main --dry-run").exits(4),
     run("repository delete team/other"),
     run("map list").says(&["registry.example.com"]),
     run("map add 'hub.example.com/team|registry.test/team'"),

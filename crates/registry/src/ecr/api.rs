@@ -9,6 +9,7 @@ use aws_sdk_ecr::types::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::error::operation::BuildError;
 use layer0_domain::model::access::Secret;
 use layer0_domain::model::registry::ManifestRef;
 use layer0_domain::model::time::Timestamp;
@@ -20,6 +21,8 @@ use super::token::{Fetched, TokenSource};
 /// The tag by which a repository is known as made by an instance. The same key as on everything else that Layer0 makes on
 /// AWS.
 const INSTANCE: &str = "layer0.instance";
+/// The tag by which one is known that was there before, and was adopted by an instance.
+pub(super) const ADOPTED: &str = "layer0.adopted";
 /// Entries of one page (ECR API reference: at most 1,000).
 const PAGE: i32 = 1000;
 
@@ -52,6 +55,11 @@ impl ApiError {
 
     fn incomplete(op: &'static str, what: &str) -> Self {
         Self { op, code: String::new(), message: format!("the answer has no {what}"), source: None }
+    }
+
+    fn unmade(op: &'static str, error: BuildError) -> Self {
+        let message = "the call could not be made".to_owned();
+        Self { op, code: String::new(), message, source: Some(error.into()) }
     }
 
     fn has_code(&self, code: &str) -> bool {
@@ -90,6 +98,33 @@ pub(super) struct Seen {
     pub(super) created: Timestamp,
 }
 
+/// Whose a repository is, by its tags.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The instance that made it.
+    made_by: Option<String>,
+    /// The instance that adopted it.
+    adopted_by: Option<String>,
+}
+
+impl Marks {
+    /// Whether `instance` made it.
+    pub(super) fn is_made_by(&self, instance: &str) -> bool {
+        self.made_by.as_deref() == Some(instance)
+    }
+
+    /// Whether `instance` adopted it.
+    pub(super) fn is_adopted_by(&self, instance: &str) -> bool {
+        self.adopted_by.as_deref() == Some(instance)
+    }
+
+    /// An instance other than this one, whose it is.
+    pub(super) fn other_than(&self, instance: &str) -> Option<&str> {
+        let all = [self.made_by.as_deref(), self.adopted_by.as_deref()];
+        all.into_iter().flatten().find(|owner| *owner != instance)
+    }
+}
+
 /// The calls.
 #[derive(Clone)]
 pub(super) struct Api {
@@ -121,12 +156,7 @@ impl Api {
         instance: &str,
     ) -> Result<Option<Seen>, ApiError> {
         let op = "ecr:CreateRepository";
-        let built = |error: aws_smithy_types::error::operation::BuildError| ApiError {
-            op,
-            code: String::new(),
-            message: "the call could not be made".to_owned(),
-            source: Some(error.into()),
-        };
+        let built = |error| ApiError::unmade(op, error);
         let mutability =
             if template.tags_immutable { ImageTagMutability::Immutable } else { ImageTagMutability::Mutable };
         let scanning = ImageScanningConfiguration::builder().scan_on_push(template.scan_on_push).build();
@@ -197,12 +227,21 @@ impl Api {
         }
     }
 
-    /// Whether a repository has the mark of `instance`.
-    pub(super) async fn is_marked(&self, repository: &Seen, instance: &str) -> Result<bool, ApiError> {
+    /// The marks that a repository has.
+    pub(super) async fn marks(&self, repository: &Seen) -> Result<Marks, ApiError> {
         let op = "ecr:ListTagsForResource";
         let call = self.client.list_tags_for_resource().resource_arn(&repository.arn);
         let answer = call.send().await.map_err(|error| ApiError::of(op, error))?;
-        Ok(answer.tags().iter().any(|tag| tag.key() == INSTANCE && tag.value() == instance))
+        let of = |key: &str| answer.tags().iter().find(|tag| tag.key() == key).map(|tag| tag.value().to_owned());
+        Ok(Marks { made_by: of(INSTANCE), adopted_by: of(ADOPTED) })
+    }
+
+    /// Marks a repository as one that an instance has adopted. Its other tags stay.
+    pub(super) async fn mark_adopted(&self, repository: &Seen, instance: &str) -> Result<(), ApiError> {
+        let op = "ecr:TagResource";
+        let tag = Tag::builder().key(ADOPTED).value(instance).build().map_err(|error| ApiError::unmade(op, error))?;
+        let call = self.client.tag_resource().resource_arn(&repository.arn).tags(tag);
+        call.send().await.map(drop).map_err(|error| ApiError::of(op, error))
     }
 
     /// Deletes a repository; with its images only with `force`.

@@ -80,6 +80,11 @@ impl Backings {
         self.whereabouts.of(repository).await
     }
 
+    /// Who knows what lies where.
+    pub(super) fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
+    }
+
     /// A registry in ECR by its name; `None` for the embedded one, and for a name that nothing has.
     #[must_use]
     pub fn get(&self, name: &BackingName) -> Option<&Ecr> {

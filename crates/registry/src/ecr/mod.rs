@@ -15,6 +15,7 @@
 //!
 //! Choices and what was rejected: `docs/decisions/0011-ecr-registry.md`. Where ECR differs: `docs/ecr.md`.
 
+mod adopt;
 mod api;
 mod backings;
 mod each_policies;

@@ -44,7 +44,8 @@ impl Ecr {
             }
             None => self.own(&name).await?.ok_or_else(|| RegistryStoreError::Refused {
                 why: format!(
-                    "`{theirs}` is in ECR already, and was not made by this instance; it can be used as {name} as it is"
+                    "`{theirs}` is in ECR already, and was not made by this instance; it can be used as {name} as it is, and \
+                     be adopted: `l0 repository import {theirs}`"
                 ),
             })?,
         };
@@ -72,15 +73,15 @@ impl Ecr {
     }
 
     /// As ECR describes it.
-    async fn seen(&self, name: &RepositoryName) -> Result<Option<Seen>, RegistryStoreError> {
+    pub(super) async fn seen(&self, name: &RepositoryName) -> Result<Option<Seen>, RegistryStoreError> {
         self.parts.api.repository_get(&self.parts.place.path_of(name)).await.map_err(failed)
     }
 
     /// The same, when it bears the mark of this instance.
     async fn own(&self, name: &RepositoryName) -> Result<Option<Seen>, RegistryStoreError> {
         let Some(seen) = self.seen(name).await? else { return Ok(None) };
-        let is_ours = self.parts.api.is_marked(&seen, &self.parts.instance).await.map_err(failed)?;
-        Ok(is_ours.then_some(seen))
+        let marks = self.parts.api.marks(&seen).await.map_err(failed)?;
+        Ok(marks.is_made_by(&self.parts.instance).then_some(seen))
     }
 
     /// Nothing of a repository in ECR can be changed here.
@@ -127,7 +128,8 @@ impl Ecr {
         Ok(found)
     }
 
-    /// Deletes a repository that this instance has made; with images inside only when `only_empty` is not wanted.
+    /// Deletes a repository that this instance has made; with images inside only when `only_empty` is not wanted. One that it
+    /// has adopted goes only then, whatever is inside.
     ///
     /// # Errors
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` of any of its tags, `Refused` for one that is not this
@@ -141,13 +143,22 @@ impl Ecr {
         let parts = &self.parts;
         let missing = || RegistryStoreError::RepositoryMissing(name.clone());
         let seen = self.seen(name).await?.ok_or_else(missing)?;
-        if !parts.api.is_marked(&seen, &parts.instance).await.map_err(failed)? {
-            return Err(RegistryStoreError::Refused {
-                why: format!(
-                    "`{}` was not made by this instance, so it is not deleted here: `aws ecr delete-repository --repository-name {}`",
-                    seen.name, seen.name
-                ),
-            });
+        let marks = parts.api.marks(&seen).await.map_err(failed)?;
+        let name_there = &seen.name;
+        let why = if marks.is_made_by(&parts.instance) {
+            None
+        } else if !marks.is_adopted_by(&parts.instance) {
+            Some(format!(
+                "`{name_there}` was not made by this instance, so it is not deleted here: `aws ecr delete-repository \
+                 --repository-name {name_there}`"
+            ))
+        } else {
+            only_empty.then(|| {
+                format!("`{name_there}` was in ECR before it was adopted: `--force` deletes it there, with all that is inside")
+            })
+        };
+        if let Some(why) = why {
+            return Err(RegistryStoreError::Refused { why });
         }
         if rules == Rules::Hold {
             self.all_may_go(name).await?;
@@ -188,7 +199,7 @@ fn private_only(visibility: Visibility) -> Result<(), RegistryStoreError> {
     }
 }
 
-fn repository(name: RepositoryName, seen: &Seen) -> Repository {
+pub(super) fn repository(name: RepositoryName, seen: &Seen) -> Repository {
     Repository { name, created: seen.created, visibility: Visibility::Private }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(list_of, create)).routes(routes!(get, update, delete))
 }
 
-async fn repository(app: &App, it: &Repository) -> Result<wire::Repository, ApiError> {
+pub(super) async fn repository(app: &App, it: &Repository) -> Result<wire::Repository, ApiError> {
     let place = app.registry.repository_place(&it.name).await?;
     Ok(wire::Repository {
         owner: it.name.owner().to_owned(),
@@ -109,7 +109,7 @@ async fn create(
 }
 
 /// A repository whose images lie elsewhere makes its owner too, which the data directory's store does by itself.
-async fn owner_ensure(app: &App, made: &Repository) -> Result<(), ApiError> {
+pub(super) async fn owner_ensure(app: &App, made: &Repository) -> Result<(), ApiError> {
     if app.identity.registry.places.is_empty() {
         return Ok(());
     }

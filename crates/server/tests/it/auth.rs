@@ -77,6 +77,8 @@ const OPERATIONS: &[Row] = &[
     ("tag_delete", "32242", "/tag", TAG),
     ("repository_list", "22222", "/repository", ""),
     ("repository_list_of", "22222", "/repository/team", ""),
+    // A local instance has none to adopt, which is said to whoever might.
+    ("repository_import", "33+3+", "/repository", r#"{"backing": "l0/team/app", "name": "team/app"}"#),
     ("repository_create", "33232", "/repository/team", r#"{"name": "new"}"#),
     ("repository_get", "22242", "/repository/team/app", ""),
     ("repository_update", "33242", "/repository/team/empty", r#"{"visibility": "private"}"#),

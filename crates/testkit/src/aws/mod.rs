@@ -61,7 +61,7 @@ mod world;
 pub use behaviour::Behaviour;
 pub use cloudtrail::TrailEvent;
 pub use config::{FakeAwsConfig, Pulls};
-pub use ecr::FakeImage;
+pub use ecr::{FakeImage, RegistryCall, Uploads};
 pub use fault::{Effect, Fault, ResourceFault, ResourceVerb};
 pub use iam::{EXECUTION, Role};
 pub use inspect::Inspection;
@@ -224,6 +224,37 @@ impl FakeAws {
             let key = (registry.to_owned(), repository.to_owned());
             world.ecr.repositories.entry(key).or_default().policy = policy.map(str::to_owned);
         });
+    }
+
+    /// All tokens of ECR's registry that were given are good no more.
+    pub fn registry_tokens_expire(&self) {
+        self.shared.with(|world| world.ecr.registry.good_from = world.ecr.registry.given);
+    }
+
+    /// The next requests of ECR's registry are too many.
+    pub fn registry_busy(&self, requests: usize) {
+        self.shared.with(|world| world.ecr.registry.busy = requests);
+    }
+
+    /// Says what ECR's registry tells of uploads that are not finished.
+    pub fn registry_uploads(&self, tell: Uploads) {
+        self.shared.with(|world| world.ecr.registry.uploads_tell = tell);
+    }
+
+    /// From now on requests of ECR's registry that have a good token are answered by the registry at this address, `HOST:PORT`,
+    /// which sees no token; those without one are refused as before.
+    ///
+    /// # Panics
+    /// When it is no address.
+    pub fn registry_behind(&self, address: &str) {
+        let to = address.parse().expect("HOST:PORT");
+        self.shared.with(|world| world.ecr.registry.passed_to = Some(to));
+    }
+
+    /// The requests that came to ECR's registry, in their order.
+    #[must_use]
+    pub fn registry_calls(&self) -> Vec<RegistryCall> {
+        self.shared.with(|world| world.ecr.registry.calls.clone())
     }
 
     /// From now on AWS knows no such account: a policy that names it is refused.

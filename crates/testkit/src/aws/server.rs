@@ -143,7 +143,10 @@ impl From<Infallible> for Closed {
 async fn respond(shared: &Shared, request: Request<Incoming>) -> Result<Answer, Closed> {
     let (head, body) = request.into_parts();
     if head.method == Method::GET && head.uri.path().starts_with(ecr::BLOB_PATH) {
-        return Ok(shared.with(|world| ecr::blob(world, head.uri.path())));
+        return Ok(shared.with(|world| ecr::blob(world, &head)));
+    }
+    if head.uri.path().starts_with(ecr::registry::PREFIX) {
+        return Ok(ecr::registry::respond(shared, head, body).await);
     }
     let body = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),

@@ -53,7 +53,8 @@ pub(super) struct Made {
     pub(super) blobs: Vec<(String, Bytes)>,
 }
 
-fn digest(content: &[u8]) -> String {
+/// The digest of a content.
+pub(super) fn digest_of(content: &[u8]) -> String {
     let hash = Sha256::digest(content);
     hash.iter().fold(String::from("sha256:"), |text, byte| format!("{text}{byte:02x}"))
 }
@@ -75,7 +76,7 @@ pub(super) fn make(image: &FakeImage, name: &str, tag: &str) -> Made {
     }
     if children.len() != 1 {
         let text = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}).to_string();
-        made.digest = digest(text.as_bytes());
+        made.digest = digest_of(text.as_bytes());
         made.manifests.push(Stored {
             digest: made.digest.clone(),
             media_type: INDEX,
@@ -103,7 +104,7 @@ fn of_platform(image: &FakeImage, name: &str, platform: &str, made: &mut Made) -
     let layers: Vec<(String, u64)> = (0..2_u64)
         .map(|number| {
             let content = format!("layer {number} of {name} for {platform}");
-            (digest(content.as_bytes()), 1_000_000 + number)
+            (digest_of(content.as_bytes()), 1_000_000 + number)
         })
         .collect();
     let mut config = platform_value(platform);
@@ -111,7 +112,7 @@ fn of_platform(image: &FakeImage, name: &str, platform: &str, made: &mut Made) -
         json!({"type": "layers", "diff_ids": layers.iter().map(|(digest, _)| digest).collect::<Vec<_>>()});
     config["config"] = json!({"Cmd": [name]});
     let config = config.to_string();
-    let config_digest = digest(config.as_bytes());
+    let config_digest = digest_of(config.as_bytes());
     for (number, (digest, size)) in layers.iter().enumerate() {
         made.layers.push((digest.clone(), (*size, number >= image.missing_layers)));
     }
@@ -128,7 +129,7 @@ fn of_platform(image: &FakeImage, name: &str, platform: &str, made: &mut Made) -
     .to_string();
     let size = layers.iter().map(|(_, size)| size).sum();
     Stored {
-        digest: digest(text.as_bytes()),
+        digest: digest_of(text.as_bytes()),
         media_type: MANIFEST,
         text,
         platforms: vec![platform.to_owned()],

@@ -166,3 +166,39 @@ pub(super) fn download_url(world: &World, input: &Value) -> Result<Value, AwsErr
         None => Err(AwsError::new("LayersNotFoundException", format!("Layer '{digest}' was not found"))),
     }
 }
+
+/// Takes tags away, or images. The last tag of an image takes the image along; what an index names stays as long as the index.
+pub(super) fn batch_delete(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    repository(world, input, "BatchDeleteImage")?;
+    let key = (registry(world, input).to_owned(), input.text("repositoryName").unwrap_or_default().to_owned());
+    let gone = super::no_repository(&key.0, &key.1);
+    let repository = world.ecr.repositories.get_mut(&key).ok_or(gone)?;
+    let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+    for id in input.list("imageIds") {
+        let failure = |code: &str, reason: &str| json!({"imageId": id, "failureCode": code, "failureReason": reason});
+        let Some(digest) = stored(repository, id).map(|it| it.digest.clone()) else {
+            failures.push(failure("ImageNotFound", "Requested image not found"));
+            continue;
+        };
+        let tag = id.text("imageTag");
+        let keeps = |it: &str| tag.is_some_and(|tag| tag != it);
+        let is_last = !repository.tags.iter().any(|(it, tagged)| *tagged == digest && keeps(it));
+        let names = |it: &Stored| it.media_type == INDEX && it.digest != digest && it.text.contains(&digest);
+        if is_last && repository.manifests.values().any(names) {
+            failures.push(failure("ImageReferencedByManifestList", "Requested image referenced by manifest list"));
+            continue;
+        }
+        if is_last {
+            repository.tags.retain(|_, tagged| *tagged != digest);
+            repository.manifests.remove(&digest);
+        } else if let Some(tag) = tag {
+            repository.tags.remove(tag);
+        }
+        let mut one = json!({"imageDigest": digest});
+        if let Some(tag) = tag {
+            one["imageTag"] = json!(tag);
+        }
+        deleted.push(one);
+    }
+    Ok(json!({"imageIds": deleted, "failures": failures}))
+}

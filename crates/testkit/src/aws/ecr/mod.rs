@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_RANGE, RANGE};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -17,8 +20,11 @@ use super::world::{World, unknown_operation};
 mod image;
 mod images;
 mod policies;
+pub(crate) mod registry;
+mod repositories;
 
 pub use image::FakeImage;
+pub use registry::{RegistryCall, Uploads};
 
 /// Where blobs are fetched: `/_layers/DIGEST`.
 pub(crate) const BLOB_PATH: &str = "/_layers/";
@@ -42,6 +48,8 @@ pub(crate) struct Ecr {
     blobs: HashMap<String, Bytes>,
     /// Where this fake is reached.
     pub(crate) endpoint: String,
+    /// Its own registry.
+    pub(crate) registry: registry::State,
 }
 
 /// A repository.
@@ -55,12 +63,18 @@ pub(crate) struct Repository {
     pub(crate) tags: BTreeMap<String, String>,
     /// By digest: the size, and whether it is there.
     pub(crate) layers: BTreeMap<String, (u64, bool)>,
+    /// Its tags, as they were given.
+    pub(crate) marks: Vec<Value>,
 }
 
 /// Answers an operation.
 pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Result<Value, AwsError> {
     match operation {
-        "DescribeRepositories" => describe_repositories(world, input),
+        "CreateRepository" => repositories::create(world, input),
+        "DeleteRepository" => repositories::delete(world, input),
+        "ListTagsForResource" => repositories::tags(world, input),
+        "DescribeRepositories" => repositories::describe(world, input),
+        "BatchDeleteImage" => images::batch_delete(world, input),
         "DescribeImages" => images::describe(world, input),
         "ListImages" => images::list(world, input),
         "BatchGetImage" => images::batch_get(world, input),
@@ -114,49 +128,11 @@ fn no_repository(registry: &str, name: &str) -> AwsError {
     )
 }
 
-fn describe_repositories(world: &World, input: &Value) -> Result<Value, AwsError> {
-    let registry = registry(world, input);
-    let names = input.texts("repositoryNames");
-    check_access(world, registry, names.first().unwrap_or(&"*"), "DescribeRepositories")?;
-    let value = |name: &str, repository: &Repository| {
-        json!({
-            "repositoryArn": format!("arn:aws:ecr:{}:{registry}:repository/{name}", world.config.region),
-            "registryId": registry,
-            "repositoryName": name,
-            "repositoryUri": format!("{registry}.dkr.ecr.{}.amazonaws.com/{name}", world.config.region),
-            "createdAt": seconds(repository.created_ms),
-            "imageTagMutability": "MUTABLE",
-            "imageScanningConfiguration": {"scanOnPush": false},
-            "encryptionConfiguration": {"encryptionType": "AES256"},
-        })
-    };
-    if !names.is_empty() {
-        let mut found = Vec::new();
-        for name in names {
-            let key = (registry.to_owned(), name.to_owned());
-            let repository = world.ecr.repositories.get(&key).ok_or_else(|| no_repository(registry, name))?;
-            found.push(value(name, repository));
-        }
-        return Ok(json!({"repositories": found}));
-    }
-    let mine = world.ecr.repositories.iter().filter(|((of, _), _)| of == registry);
-    let all: Vec<(&str, &Repository)> = mine.map(|((_, name), repository)| (name.as_str(), repository)).collect();
-    let start: usize = super::world::page_start(input, "nextToken")?.and_then(|at| at.parse().ok()).unwrap_or(0);
-    let most = input.number("maxResults").and_then(|most| usize::try_from(most).ok()).unwrap_or(100).clamp(1, 1000);
-    let page: Vec<Value> =
-        all.iter().skip(start).take(most).map(|(name, repository)| value(name, repository)).collect();
-    let mut answer = json!({"repositories": page});
-    if all.len() > start + most {
-        answer["nextToken"] = super::world::page_token(&(start + most).to_string());
-    }
-    Ok(answer)
-}
-
 /// A token for twelve hours.
-fn authorization(world: &World) -> Value {
-    use base64::Engine as _;
-    let token = base64::engine::general_purpose::STANDARD.encode("AWS:fake-password");
-    let proxy = format!("https://{}.dkr.ecr.{}.amazonaws.com", world.config.account, world.config.region);
+fn authorization(world: &mut World) -> Value {
+    let token = registry::token(world.ecr.registry.given);
+    world.ecr.registry.given += 1;
+    let proxy = format!("https://{}", registry::host(world));
     json!({"authorizationData": [{
         "authorizationToken": token,
         "expiresAt": seconds(world.now_ms + 12 * 3_600_000),
@@ -164,17 +140,38 @@ fn authorization(world: &World) -> Value {
     }]})
 }
 
-/// A blob by its path.
-pub(crate) fn blob(world: &World, path: &str) -> Answer {
-    let digest = path.strip_prefix(BLOB_PATH).unwrap_or_default();
-    match world.ecr.blobs.get(digest) {
-        Some(blob) => answer::bytes(200, "application/octet-stream", blob.clone()),
-        None => {
-            let mut answer = Answer::new(Full::new(Bytes::new()));
-            *answer.status_mut() = http::StatusCode::NOT_FOUND;
-            answer
-        }
+/// A blob by its path, or a range of it. As from S3: an address that is signed is all that may say who asks.
+pub(crate) fn blob(world: &World, head: &Parts) -> Answer {
+    let status = |status: StatusCode| {
+        let mut answer = Answer::new(Full::new(Bytes::new()));
+        *answer.status_mut() = status;
+        answer
+    };
+    if head.headers.contains_key(AUTHORIZATION) {
+        return status(StatusCode::BAD_REQUEST);
     }
+    let digest = head.uri.path().strip_prefix(BLOB_PATH).unwrap_or_default();
+    let Some(blob) = world.ecr.blobs.get(digest) else { return status(StatusCode::NOT_FOUND) };
+    let range = head.headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|it| it.strip_prefix("bytes="));
+    let Some((first, last)) = range.and_then(|it| it.split_once('-')) else {
+        return answer::bytes(200, "application/octet-stream", blob.clone());
+    };
+    let end = blob.len();
+    let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first <= last => (first, (last + 1).min(end)),
+        (Ok(first), Err(_)) if last.is_empty() => (first, end),
+        (Err(_), Ok(count)) if first.is_empty() && count > 0 => (end.saturating_sub(count), end),
+        _ => (end, end),
+    };
+    let (mut answer, told) = if first < end {
+        let part = answer::bytes(206, "application/octet-stream", blob.slice(first..last));
+        (part, format!("bytes {first}-{}/{end}", last - 1))
+    } else {
+        (status(StatusCode::RANGE_NOT_SATISFIABLE), format!("bytes */{end}"))
+    };
+    let told = HeaderValue::from_str(&told).expect("numbers are text");
+    answer.headers_mut().insert(CONTENT_RANGE, told);
+    answer
 }
 
 /// Puts an image there, with all that it is made of.
