@@ -155,7 +155,9 @@ impl Registry {
         let Some(home) = home else { return Ok(None) };
         let Migration { stage, from, to, .. } = &home.migration;
         let why = if stage.is_running() {
-            format!("{name} is being moved from {from} to {to}: wait for it, or `l0 repository migration cancel {name}`")
+            format!(
+                "{name} is being moved from {from} to {to}: wait for it, or `l0 repository migration cancel {name}`"
+            )
         } else if stage.has_old() {
             format!(
                 "{name} was moved to {to}, and {from} still has its images: `l0 repository migration delete-source {name}` first"
@@ -262,9 +264,7 @@ impl Registry {
         let mut here = moving::open_for_writes(self, name).await.map_err(RegistryError::outside)?;
         let mut was_there = self.image_take_at(&here, name, reference).await?;
         // What was copied meanwhile goes too.
-        while let Some(there) =
-            moving::written_elsewhere(self, name, &here).await.map_err(RegistryError::outside)?
-        {
+        while let Some(there) = moving::written_elsewhere(self, name, &here).await.map_err(RegistryError::outside)? {
             was_there |= self.image_take_at(&there, name, reference).await?;
             here = there;
         }

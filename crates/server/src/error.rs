@@ -323,7 +323,8 @@ impl From<OpsError> for ApiError {
             OpsError::Home(HomeStoreError::Full) => disk_full(),
             OpsError::Home(HomeStoreError::Failed { .. }) => {
                 tracing::error!(error = chain(&error), "it could not be read or written where repositories lie");
-                ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer").hint("the server's log says why")
+                ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer")
+                    .hint("the server's log says why")
             }
             OpsError::GrantConflict { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()).hint("try again"),
             OpsError::PullCheck { ref failures } => {

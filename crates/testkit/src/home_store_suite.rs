@@ -81,7 +81,8 @@ pub async fn rows_are_kept_in_order_with_what_became_of_them(store: &dyn HomeSto
     let mut moved = app.clone();
     moved.backing = backing("west");
     moved.migration.stage = Stage::Closing(Timestamp(99));
-    moved.migration.tally = Tally { manifests: 3, verified: 2, bytes_copied: u64::from(u32::MAX) * 7, ..Tally::default() };
+    moved.migration.tally =
+        Tally { manifests: 3, verified: 2, bytes_copied: u64::from(u32::MAX) * 7, ..Tally::default() };
     moved.migration.trouble = Some("it rains".to_owned());
     moved.migration.kept = vec![backing("east")];
     let problem = Problem { digest: Digest::sha256_of(b"x"), tags: vec!["v1".to_owned()], why: "because".to_owned() };

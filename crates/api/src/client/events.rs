@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Migration, MigrationQuery, Operation, OperationEvent, SweepProgress,
-    SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
+    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Migration, MigrationQuery, Operation,
+    OperationEvent, SweepProgress, SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
 };
 
 /// What following an operation yields.

@@ -9,11 +9,12 @@ use crate::types::{
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
     CreateTokenResponse, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
     GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest,
-    ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, Operation,
-    OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList,
-    RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary,
-    TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, MigrateRequest,
+    Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
+    RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan,
+    Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, UpdateEnvironmentRequest, UpdateLoadBalancerRequest,
+    UpdateMigrationRequest, UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User,
+    WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;

@@ -230,7 +230,8 @@ impl<'a> Copier<'a> {
 
     /// What is not compared yet, in the order in which it can be written.
     fn left(&self, problems: &[Problem]) -> Vec<Vec<Digest>> {
-        let is_left = |digest: &Digest| !self.verified.contains(digest) && problems.iter().all(|it| it.digest != *digest);
+        let is_left =
+            |digest: &Digest| !self.verified.contains(digest) && problems.iter().all(|it| it.digest != *digest);
         let ranks = ranks(&self.graph).into_iter();
         let left = ranks.map(|rank| rank.into_iter().filter(|digest| is_left(digest)).collect());
         left.filter(|rank: &Vec<Digest>| !rank.is_empty()).collect()
@@ -245,30 +246,31 @@ impl<'a> Copier<'a> {
         tags_set: &mut BTreeSet<String>,
     ) -> Result<Vec<(Digest, String)>, CopyError> {
         let (old, new, counters) = (self.from, self.to, self.counters);
-        let reading = some.iter().map(|digest| async move { (digest, old.manifest_read(digest).await) });
+        let reading = some.to_vec().into_iter().map(|digest| async move { (old.manifest_read(&digest).await, digest) });
         let mut read = stream::iter(reading).buffered(MANIFESTS_AT_ONCE);
         let (mut manifests, mut failed) = (Vec::new(), Vec::new());
-        while let Some((digest, manifest)) = read.next().await {
+        while let Some((manifest, digest)) = read.next().await {
             match manifest {
                 Ok(manifest) => manifests.extend(manifest),
-                Err(error) => failed.push((digest.clone(), why(error, of_from)?)),
+                Err(error) => failed.push((digest, why(error, of_from)?)),
             }
         }
         drop(read);
-        let wanted: BTreeMap<&Digest, &EndBlob> = manifests
+        let wanted: BTreeMap<Digest, EndBlob> = manifests
             .iter()
             .flat_map(|manifest| &manifest.blobs)
             .filter(|blob| !self.blobs.contains(&blob.digest))
-            .map(|blob| (&blob.digest, blob))
+            .map(|blob| (blob.digest.clone(), blob.clone()))
             .collect();
-        let copying = wanted.into_values().map(|blob| async move { Ok((blob, blob_copy(old, new, blob, counters).await?)) });
-        let copied: Vec<(&EndBlob, Blob)> = stream::iter(copying).buffer_unordered(BLOBS_AT_ONCE).try_collect().await?;
+        let copying =
+            wanted.into_values().map(|blob| async move { Ok((blob_copy(old, new, &blob, counters).await?, blob)) });
+        let copied: Vec<(Blob, EndBlob)> = stream::iter(copying).buffer_unordered(BLOBS_AT_ONCE).try_collect().await?;
         let mut lacking = BTreeMap::new();
-        for (blob, outcome) in copied {
+        for (outcome, blob) in copied {
             match outcome {
-                Blob::There => drop(self.blobs.insert(blob.digest.clone())),
+                Blob::There => drop(self.blobs.insert(blob.digest)),
                 Blob::Needless => {}
-                Blob::Cant(why) => drop(lacking.insert(blob.digest.clone(), why)),
+                Blob::Cant(why) => drop(lacking.insert(blob.digest, why)),
             }
         }
         let mut writing = Vec::new();
@@ -280,9 +282,12 @@ impl<'a> Copier<'a> {
             let is_there = to.manifests.contains(&manifest.digest);
             // What is new gets its first tag along.
             let points_here = |(_, digest): &(&String, &Digest)| **digest == manifest.digest;
-            let tag = if is_there { None } else { differences.tags.iter().find(points_here).map(|(tag, _)| tag.as_str()) };
+            let tag =
+                if is_there { None } else { differences.tags.iter().find(points_here).map(|(tag, _)| tag.as_str()) };
             tags_set.extend(tag.map(str::to_owned));
-            writing.push(async move { Ok((&manifest.digest, manifest_copy(new, manifest, tag, is_there, counters).await?)) });
+            writing.push(async move {
+                Ok((&manifest.digest, manifest_copy(new, manifest, tag, is_there, counters).await?))
+            });
         }
         let written: Vec<(&Digest, Option<String>)> =
             stream::iter(writing).buffer_unordered(MANIFESTS_AT_ONCE).try_collect().await?;
@@ -306,7 +311,8 @@ impl<'a> Copier<'a> {
         from: &Inventory,
         problems: &mut Vec<Problem>,
     ) -> Result<(), CopyError> {
-        let left = differences.tags.iter().filter(|(tag, digest)| !set.contains(*tag) && self.verified.contains(*digest));
+        let left =
+            differences.tags.iter().filter(|(tag, digest)| !set.contains(*tag) && self.verified.contains(*digest));
         for (tag, digest) in left {
             let Some(manifest) = self.from.manifest_read(digest).await.map_err(of_from)? else { continue };
             match self.to.manifest_write(&manifest, Some(tag)).await {
@@ -415,7 +421,11 @@ async fn blob_copy(
         None => {}
     }
     let Some(content) = from.blob_read(digest).await.map_err(of_from)? else {
-        return Ok(if *is_foreign { Blob::Needless } else { Blob::Cant(format!("blob {digest} is missing or damaged")) });
+        return Ok(if *is_foreign {
+            Blob::Needless
+        } else {
+            Blob::Cant(format!("blob {digest} is missing or damaged"))
+        });
     };
     let spoiled = Spoiled::default();
     match to.blob_write(digest, *size, checked(content, digest, *size, &spoiled)).await {

@@ -71,7 +71,9 @@ pub async fn migration_cancel(homes: &dyn HomeStore, repository: &RepositoryName
             let Migration { from, .. } = &known.migration;
             Err(OpsError::MigrationConflict {
                 message: format!("there is nothing to call off: {}", known.migration.progress()),
-                hint: format!("`l0 repository migrate {repository} --to {from}` brings a repository back that has moved"),
+                hint: format!(
+                    "`l0 repository migrate {repository} --to {from}` brings a repository back that has moved"
+                ),
             })
         }
     })

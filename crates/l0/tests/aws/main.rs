@@ -13,6 +13,7 @@ mod guestbook;
 mod line_r;
 mod machines;
 mod main_path;
+mod moving;
 mod on_fake;
 mod pull_check;
 mod script;

@@ -155,8 +155,7 @@ async fn keep(
     let parts = registry.parts();
     let (document, bytes, digest) = (pushed.document.clone(), pushed.bytes.clone(), pushed.digest.clone());
     let now = parts.clock.now();
-    let manifest =
-        resolve(parts.store.as_ref(), &parts.blobs, name, document, bytes.into(), digest, now).await?;
+    let manifest = resolve(parts.store.as_ref(), &parts.blobs, name, document, bytes.into(), digest, now).await?;
     let (store, repository, pointed) = (std::sync::Arc::clone(&parts.store), name.clone(), tags.to_vec());
     to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await })
         .await

@@ -130,10 +130,7 @@ async fn mark(
 }
 
 /// Waits until a repository may be written to, and answers where.
-pub(crate) async fn open_for_writes(
-    registry: &Registry,
-    name: &RepositoryName,
-) -> Result<BackingName, RegistryError> {
+pub(crate) async fn open_for_writes(registry: &Registry, name: &RepositoryName) -> Result<BackingName, RegistryError> {
     if let Some(homes) = registry.homes()
         && let Some(home) = homes.of(name).await?
     {

@@ -12,6 +12,7 @@ mod crash;
 mod damage;
 #[cfg(feature = "ecr")]
 mod ecr;
+mod ends;
 mod faults;
 mod foreign;
 mod listing;

@@ -97,7 +97,9 @@ impl Mover<'_> {
                 Stage::Copying | Stage::Closing(_) => self.copy().await,
                 Stage::Clearing => self.clear().await,
                 Stage::Cancelling => self.cancel().await,
-                Stage::Moved | Stage::Cleared | Stage::Failed | Stage::Refused | Stage::Cancelled => return Went::Ended,
+                Stage::Moved | Stage::Cleared | Stage::Failed | Stage::Refused | Stage::Cancelled => {
+                    return Went::Ended;
+                }
             };
             match outcome {
                 Ok(()) => {}
@@ -162,7 +164,8 @@ impl Mover<'_> {
         };
         if !problems.is_empty() {
             let home = self.home.clone();
-            let migration = Migration { stage: Stage::Refused, trouble: None, ..home.migration.with_problems(problems) };
+            let migration =
+                Migration { stage: Stage::Refused, trouble: None, ..home.migration.with_problems(problems) };
             return self.put_home(Home { migration, ..home }).await;
         }
         if !self.make_room(to.as_ref(), &copier).await? {

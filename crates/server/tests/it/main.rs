@@ -12,6 +12,7 @@ mod defects;
 mod going_back;
 mod grants;
 mod happened;
+mod migration;
 mod operations;
 mod pull_check;
 mod registry_credential;

@@ -81,7 +81,13 @@ pub async fn entries(end: &dyn ImageEnd) -> BTreeSet<Entry> {
 }
 
 async fn tags(end: &dyn ImageEnd) -> Vec<(String, Digest)> {
-    entries(end).await.into_iter().filter_map(|entry| Some((entry.tag?, entry.digest))).collect::<BTreeSet<_>>().into_iter().collect()
+    entries(end)
+        .await
+        .into_iter()
+        .filter_map(|entry| Some((entry.tag?, entry.digest)))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 async fn manifests(end: &dyn ImageEnd) -> BTreeSet<Digest> {

@@ -1,10 +1,10 @@
 //! Images small enough to be written down, real enough for every registry.
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::image_end::{BlobStream, EndBlob, EndManifest, ImageEnd};
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use serde_json::{Value, json};
 
 /// The media type of an image manifest.
@@ -94,7 +94,10 @@ pub fn referrer(subject: &Sample, word: &str) -> Sample {
     });
     let named = vec![blob(&empty, false), blob(&layer, false)];
     let subject = Some(digest.clone());
-    Sample { manifest: EndManifest { blobs: named, subject, ..manifest(MANIFEST, &document) }, blobs: vec![empty, layer] }
+    Sample {
+        manifest: EndManifest { blobs: named, subject, ..manifest(MANIFEST, &document) },
+        blobs: vec![empty, layer],
+    }
 }
 
 /// Content in pieces of three bytes.

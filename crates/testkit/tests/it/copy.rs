@@ -261,13 +261,16 @@ async fn happen(event: &Event, from: &MemoryEnd, to: &MemoryEnd) {
     let picture = |word: &u8| image(&format!("image {word}"));
     let tags = |tag: &Option<u8>| tag.map(|tag| format!("t{tag}"));
     match event {
-        Event::Push { word, tag } => picture(word).push(from, &tags(tag).iter().map(String::as_str).collect::<Vec<_>>()).await,
+        Event::Push { word, tag } => {
+            picture(word).push(from, &tags(tag).iter().map(String::as_str).collect::<Vec<_>>()).await
+        }
         Event::PushIndex { words, tag } => {
             let children = words.each_ref().map(picture);
             for child in &children {
                 child.push(from, &[]).await;
             }
-            let children: Vec<&Sample> = if words[0] == words[1] { vec![&children[0]] } else { children.iter().collect() };
+            let children: Vec<&Sample> =
+                if words[0] == words[1] { vec![&children[0]] } else { children.iter().collect() };
             index(&children).push(from, &tags(tag).iter().map(String::as_str).collect::<Vec<_>>()).await;
         }
         Event::Refer { word, to } => referrer(&picture(to), &format!("note {word}")).push(from, &[]).await,

@@ -12,12 +12,7 @@ use crate::grammar::{RepositoryName, repository};
 use crate::printer::migration_rows as rows;
 use crate::progress::Progress;
 
-pub(super) async fn migrate(
-    app: &App,
-    name: &RepositoryName,
-    to: String,
-    delete_source: bool,
-) -> Result<(), CliError> {
+pub(super) async fn migrate(app: &App, name: &RepositoryName, to: String, delete_source: bool) -> Result<(), CliError> {
     let request = MigrateRequest { repository: format!("{}/{}", name.owner, name.name), to, delete_source };
     let asked = app.client.migration_ask(&request).await.map_err(|why| app.error(why))?;
     to_the_end(app, asked).await

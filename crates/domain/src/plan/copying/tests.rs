@@ -8,12 +8,16 @@ fn digest(number: usize) -> Digest {
 
 /// A graph of so many manifests, in which each hangs on some of those with a smaller number.
 fn graph() -> impl Strategy<Value = (Graph, Vec<Digest>)> {
-    let links = prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..4), any::<Option<prop::sample::Index>>()), 0..24);
+    let links = prop::collection::vec(
+        (prop::collection::vec(any::<prop::sample::Index>(), 0..4), any::<Option<prop::sample::Index>>()),
+        0..24,
+    );
     links.prop_map(|all| {
         let mut graph = Graph::new();
         let mut made: Vec<Digest> = Vec::new();
         for (number, (children, subject)) in all.into_iter().enumerate() {
-            let earlier = |index: &prop::sample::Index| (!made.is_empty()).then(|| made[index.index(made.len())].clone());
+            let earlier =
+                |index: &prop::sample::Index| (!made.is_empty()).then(|| made[index.index(made.len())].clone());
             let children = children.iter().filter_map(earlier).collect();
             // What it says something about need not be there.
             let subject = subject.map(|index| earlier(&index).unwrap_or_else(|| digest(1_000 + number)));

@@ -16,6 +16,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Visibility};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
@@ -344,8 +345,19 @@ async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value
             Ok(json!({ "tags": shared.inside().marks.get(&name).cloned().unwrap_or(json!([])) }))
         }
         "ListImages" => {
-            let tags = registry.tag_list(&parsed(name), Page::default()).await.unwrap().ok_or(MISSING)?;
-            Ok(json!({ "imageIds": tags.iter().map(|tag| json!({ "imageTag": tag })).collect::<Vec<_>>() }))
+            let held = registry.end(&BackingName::local(), &parsed(name)).unwrap();
+            let (mut ids, mut next) = (Vec::new(), None::<String>);
+            loop {
+                let page = held.entries(next.as_deref()).await.map_err(|_| MISSING)?;
+                ids.extend(page.entries.into_iter().map(|entry| match entry.tag {
+                    Some(tag) => json!({ "imageDigest": entry.digest.to_string(), "imageTag": tag }),
+                    None => json!({ "imageDigest": entry.digest.to_string() }),
+                }));
+                next = page.next;
+                if next.is_none() {
+                    return Ok(json!({ "imageIds": ids }));
+                }
+            }
         }
         "DescribeImages" => {
             let digest = input["imageIds"][0]["imageDigest"].as_str().unwrap();
