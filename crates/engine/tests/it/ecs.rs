@@ -15,6 +15,7 @@ mod going_back;
 mod histories;
 mod machines;
 mod pull_check;
+mod role;
 mod rollouts;
 mod spot;
 mod stage;

@@ -1,10 +1,15 @@
 //! The policies of repositories.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use layer0_domain::model::grant::AccountId;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::{BackingName, Placement, PlacementRule, RepositoryPrefix};
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPolicies};
-use layer0_registry::ecr::EcrPolicies;
+use layer0_registry::Whereabouts;
+use layer0_registry::ecr::{EachPolicies, EcrPolicies};
+use layer0_store::SqliteStore;
 use layer0_testkit::aws::{Effect, FakeAws, FakeAwsConfig, Fault, Service};
 use layer0_testkit::repository_policies_suite::{self as suite, Stage};
 
@@ -77,4 +82,46 @@ async fn refusals_are_told_apart() {
     assert!(matches!(throttled, PolicyError::Throttled { .. }), "{throttled:?}");
     let broken = fails(Effect::ServerError).await;
     assert!(matches!(broken, PolicyError::Unavailable { .. }), "{broken:?}");
+}
+
+#[tokio::test]
+async fn several_registries_are_listed_one_after_the_other_each_repository_where_it_lies() {
+    let (main, eu) = (FakeAws::start(FakeAwsConfig::default()).await, FakeAws::start(FakeAwsConfig::default()).await);
+    let account = FakeAwsConfig::default().account;
+    let backing = |text: &str| BackingName::parse(text).expect("a legal name");
+    let rule = |prefix: &str, to: &str| PlacementRule {
+        prefix: RepositoryPrefix::parse(prefix).expect("a prefix"),
+        backing: backing(to),
+    };
+    let placement = Placement::new(vec![rule("data", "eu"), rule("dev", "local")], backing("main"));
+    let whereabouts = Whereabouts::new(Arc::new(SqliteStore::in_memory()), placement.expect("they go together"));
+    let of = |aws: &FakeAws, prefix: &str| EcrPolicies::new(client(aws.endpoint()), prefix).expect("a legal prefix");
+    let all = vec![(backing("main"), of(&main, "l0")), (backing("eu"), of(&eu, ""))];
+    let policies = EachPolicies::new(all, Arc::new(whereabouts));
+    // Beside each that is meant, one that its name leads away from.
+    for (aws, made) in [(&main, "l0/team/app"), (&main, "l0/data/stray"), (&eu, "data/set"), (&eu, "team/stray")] {
+        aws.repository_policy(&account, made, None);
+    }
+    let (mut names, mut next) = (Vec::new(), None);
+    loop {
+        let page = policies.repository_page(next.as_deref()).await.expect("a page");
+        names.extend(page.names.into_iter().map(|name| name.to_string()));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(names, ["team/app", "data/set"]);
+    let name = |text: &str| RepositoryName::parse(text).expect("a legal name");
+    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*"}]}"#;
+    for (repository, calls) in [("data/set", [0, 1]), ("team/app", [1, 1])] {
+        policies.policy_write(&name(repository), document).await.expect("it is written");
+        assert_eq!(policies.policy_read(&name(repository)).await.expect("it is read").as_deref(), Some(document));
+        let written = |aws: &FakeAws| aws.calls().iter().filter(|call| call.operation == "SetRepositoryPolicy").count();
+        assert_eq!([written(&main), written(&eu)], calls, "{repository}");
+    }
+    // What lies with the instance has none, and a mark that is none is said.
+    let local = policies.policy_read(&name("dev/app")).await;
+    assert!(matches!(local, Err(PolicyError::NoRepository { .. })), "{local:?}");
+    assert!(matches!(policies.repository_page(Some("x")).await, Err(PolicyError::Refused { .. })));
 }

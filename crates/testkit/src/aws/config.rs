@@ -29,6 +29,8 @@ pub struct FakeAwsConfig {
     pub stack_resource_ms: u64,
     /// What one second in a document lasts: health check intervals, grace periods, deregistration delays.
     pub second_ms: u64,
+    /// How long a session of a role lasts that was assumed.
+    pub role_session_ms: u64,
     /// How late answers are.
     pub latency: Latency,
     /// How long [`Effect::Timeout`](super::Effect) holds a connection before it closes it.
@@ -70,6 +72,7 @@ impl Default for FakeAwsConfig {
             stopped_task_kept_ms: 3_600_000,
             stack_resource_ms: 2,
             second_ms: 1,
+            role_session_ms: 3_600_000,
             latency: Latency::default(),
             timeout_ms: 60_000,
             throttles: Vec::new(),

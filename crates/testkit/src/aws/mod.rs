@@ -293,6 +293,30 @@ impl FakeAws {
         self.shared.with(|world| world.iam.roles.insert(name.to_owned(), role));
     }
 
+    /// Lets a role of another account be assumed, by whoever says the external id where one is wanted.
+    pub fn role_elsewhere(&self, arn: &str, external_id: Option<&str>) {
+        let wanted = external_id.map(str::to_owned);
+        self.shared.with(|world| world.iam.elsewhere.insert(arn.to_owned(), wanted));
+    }
+
+    /// The lifecycle policy of a repository.
+    #[must_use]
+    pub fn lifecycle_policy(&self, registry: &str, repository: &str) -> Option<String> {
+        let key = (registry.to_owned(), repository.to_owned());
+        self.shared.with(|world| world.ecr.repositories.get(&key).and_then(|it| it.lifecycle.clone()))
+    }
+
+    /// The tags of a repository, each with its value; `None` when it isn't there.
+    #[must_use]
+    pub fn repository_tags(&self, registry: &str, repository: &str) -> Option<Vec<(String, String)>> {
+        let key = (registry.to_owned(), repository.to_owned());
+        let text = |tag: &Value, key: &str| tag[key].as_str().unwrap_or_default().to_owned();
+        self.shared.with(|world| {
+            let found = world.ecr.repositories.get(&key)?;
+            Some(found.marks.iter().map(|tag| (text(tag, "Key"), text(tag, "Value"))).collect())
+        })
+    }
+
     /// Makes a managed policy.
     pub fn managed_policy(&self, arn: &str, document: Value) {
         self.shared.with(|world| world.iam.policies.insert(arn.to_owned(), document));

@@ -253,7 +253,10 @@ fn act(world: &mut World, request: &request::Request) -> Done {
     let at_ms = world.now_ms;
     let result = match refused {
         Some(error) => Err(error),
-        None => world.execute(service, operation, &request.input),
+        None => {
+            world.caller = request.account.clone().unwrap_or(account);
+            world.execute(service, operation, &request.input)
+        }
     };
     world.hidden_ms = None;
     cloudtrail::note(world, at_ms, request, result.as_ref().err());

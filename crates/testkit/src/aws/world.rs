@@ -147,6 +147,8 @@ pub(crate) struct World {
     pub(crate) rules: Rules,
     /// How long what this call creates stays invisible, when a fault says so.
     pub(crate) hidden_ms: Option<u64>,
+    /// The account of whoever makes the call.
+    pub(crate) caller: String,
     pub(crate) ecs: Ecs,
     pub(crate) logs: Logs,
     pub(crate) stacks: Stacks,
@@ -172,6 +174,7 @@ impl World {
             calls: Vec::new(),
             rules: Rules::default(),
             hidden_ms: None,
+            caller: config.account.clone(),
             ecs: Ecs::default(),
             logs: Logs::default(),
             stacks: Stacks::default(),

@@ -55,6 +55,8 @@ struct Inside {
     calls: Vec<String>,
     /// Tags of repositories, by the name.
     marks: HashMap<String, Value>,
+    /// Lifecycle policies, by the name.
+    lifecycles: HashMap<String, String>,
     /// The end of the first chunk of each upload: what its `Range` says ever after.
     first_ends: HashMap<String, String>,
     /// Requests of the registry that are refused as too many.
@@ -149,6 +151,30 @@ impl FakeEcr {
     /// Blobs can be mounted from now on.
     pub(crate) fn mounting(&self) {
         self.inside().mounts = true;
+    }
+
+    /// The lifecycle policy of a repository.
+    pub(crate) fn lifecycle(&self, name: &str) -> Option<String> {
+        self.inside().lifecycles.get(name).cloned()
+    }
+
+    /// Says which images of a repository go, as somebody else does it.
+    pub(crate) fn lifecycle_set(&self, name: &str, text: &str) {
+        self.inside().lifecycles.insert(name.to_owned(), text.to_owned());
+    }
+
+    /// The tags of a repository, `KEY=VALUE`.
+    pub(crate) fn marks(&self, name: &str) -> Vec<String> {
+        let marks = self.inside().marks.get(name).cloned().unwrap_or(json!([]));
+        let text = |tag: &Value| format!("{}={}", tag["Key"].as_str().unwrap(), tag["Value"].as_str().unwrap());
+        marks.as_array().unwrap().iter().map(text).collect()
+    }
+
+    /// Gives a repository a tag, as somebody else does it.
+    pub(crate) fn mark(&self, name: &str, key: &str, value: &str) {
+        let mut inside = self.inside();
+        let marks = inside.marks.entry(name.to_owned()).or_insert(json!([])).as_array_mut().unwrap();
+        marks.push(json!({ "Key": key, "Value": value }));
     }
 
     /// Makes a repository that no instance of ours has made.
@@ -343,6 +369,25 @@ async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value
         "ListTagsForResource" => {
             let name = input["resourceArn"].as_str().unwrap().split_once("repository/").unwrap().1.to_owned();
             Ok(json!({ "tags": shared.inside().marks.get(&name).cloned().unwrap_or(json!([])) }))
+        }
+        "TagResource" => {
+            let name = input["resourceArn"].as_str().unwrap().split_once("repository/").unwrap().1.to_owned();
+            let mut inside = shared.inside();
+            let marks = inside.marks.entry(name).or_insert(json!([])).as_array_mut().unwrap();
+            marks.extend(input["tags"].as_array().unwrap().iter().cloned());
+            Ok(json!({}))
+        }
+        "GetLifecyclePolicy" => {
+            let text = shared.inside().lifecycles.get(name).cloned();
+            Ok(json!({ "lifecyclePolicyText": text.ok_or("LifecyclePolicyNotFoundException")? }))
+        }
+        "PutLifecyclePolicy" => {
+            let text = input["lifecyclePolicyText"].as_str().unwrap().to_owned();
+            if text.contains("refused") {
+                return Err("InvalidParameterException");
+            }
+            shared.inside().lifecycles.insert(name.to_owned(), text);
+            Ok(json!({}))
         }
         "ListImages" => {
             let held = registry.end(&BackingName::local(), &parsed(name)).unwrap();

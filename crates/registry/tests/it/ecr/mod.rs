@@ -6,5 +6,7 @@ mod pull;
 mod push;
 mod repositories;
 mod rights;
+mod several;
 mod stage;
+mod template;
 mod token;

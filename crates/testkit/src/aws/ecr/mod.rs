@@ -63,6 +63,7 @@ pub(crate) struct Repository {
     pub(crate) tags: BTreeMap<String, String>,
     /// By digest: the size, and whether it is there.
     pub(crate) layers: BTreeMap<String, (u64, bool)>,
+    pub(crate) lifecycle: Option<String>,
     /// Its tags, as they were given.
     pub(crate) marks: Vec<Value>,
 }
@@ -73,6 +74,9 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "CreateRepository" => repositories::create(world, input),
         "DeleteRepository" => repositories::delete(world, input),
         "ListTagsForResource" => repositories::tags(world, input),
+        "TagResource" => repositories::tag(world, input),
+        "PutLifecyclePolicy" => policies::set_lifecycle(world, input),
+        "GetLifecyclePolicy" => policies::get_lifecycle(world, input),
         "DescribeRepositories" => repositories::describe(world, input),
         "BatchDeleteImage" => images::batch_delete(world, input),
         "DescribeImages" => images::describe(world, input),
@@ -92,13 +96,13 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
 
 /// The registry that a request is for.
 fn registry<'a>(world: &'a World, input: &'a Value) -> &'a str {
-    input.text("registryId").unwrap_or(&world.config.account)
+    input.text("registryId").unwrap_or(&world.caller)
 }
 
 /// Whether the caller may do this there.
 fn check_access(world: &World, registry: &str, repository: &str, action: &str) -> Result<(), AwsError> {
     let action = format!("ecr:{action}");
-    let own = registry == world.config.account;
+    let own = registry == world.caller;
     if own || world.ecr.access.as_ref().is_some_and(|access| access(registry, repository, &action)) {
         return Ok(());
     }
@@ -107,7 +111,7 @@ fn check_access(world: &World, registry: &str, repository: &str, action: &str) -
         format!(
             "User: arn:aws:sts::{}:assumed-role/layer0/fake is not authorized to perform: {action} on resource: \
              arn:aws:ecr:{}:{registry}:repository/{repository} because no resource-based policy allows the {action} action",
-            world.config.account, world.config.region
+            world.caller, world.config.region
         ),
     ))
 }

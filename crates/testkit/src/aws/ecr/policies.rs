@@ -81,8 +81,53 @@ pub(super) fn delete(world: &mut World, input: &Value) -> Result<Value, AwsError
     Ok(answer(world, input, &policy))
 }
 
+/// The longest lifecycle policy (API reference, LifecyclePolicyText).
+const LIFECYCLE_LIMIT: usize = 30_720;
+
+fn lifecycle_answer(world: &World, input: &Value, text: &str) -> Value {
+    json!({
+        "registryId": registry(world, input),
+        "repositoryName": input.text("repositoryName"),
+        "lifecyclePolicyText": text,
+    })
+}
+
+pub(super) fn set_lifecycle(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let text = input.required("lifecyclePolicyText", "InvalidParameterException")?;
+    let document: Option<Value> = serde_json::from_str(text).ok();
+    let whole = |rule: &Value| {
+        let selection = rule.member("selection");
+        rule.number("rulePriority").is_some_and(|priority| priority > 0)
+            && selection.is_some_and(|it| it.text("tagStatus").is_some() && it.text("countType").is_some())
+            && rule.member("action").and_then(|it| it.text("type")).is_some()
+    };
+    let legal = document.is_some_and(|it| !it.list("rules").is_empty() && it.list("rules").iter().all(whole));
+    if !legal || text.len() > LIFECYCLE_LIMIT {
+        return Err(AwsError::invalid_parameter(
+            "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation failure'",
+        ));
+    }
+    repository_mut(world, input, "PutLifecyclePolicy")?.lifecycle = Some(text.to_owned());
+    Ok(lifecycle_answer(world, input, text))
+}
+
+pub(super) fn get_lifecycle(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let found = repository(world, input, "GetLifecyclePolicy")?;
+    match &found.lifecycle {
+        Some(text) => Ok(lifecycle_answer(world, input, text)),
+        None => Err(AwsError::new(
+            "LifecyclePolicyNotFoundException",
+            format!(
+                "Lifecycle policy does not exist for the repository with name '{}' in the registry with id '{}'",
+                input.text("repositoryName").unwrap_or_default(),
+                registry(world, input)
+            ),
+        )),
+    }
+}
+
 pub(super) fn get_registry(world: &World) -> Result<Value, AwsError> {
-    let registry = &world.config.account;
+    let registry = &world.caller;
     let policy = world.ecr.registry_policies.get(registry).ok_or_else(|| {
         AwsError::new(
             "RegistryPolicyNotFoundException",

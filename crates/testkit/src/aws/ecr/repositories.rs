@@ -36,7 +36,7 @@ pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, AwsError
              '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*''",
         ));
     }
-    let account = world.config.account.clone();
+    let account = world.caller.clone();
     let key = (account.clone(), name.to_owned());
     if world.ecr.repositories.contains_key(&key) {
         let message = format!("The repository with name '{name}' already exists in the registry with id '{account}'");
@@ -51,7 +51,7 @@ pub(super) fn create(world: &mut World, input: &Value) -> Result<Value, AwsError
 
 pub(super) fn delete(world: &mut World, input: &Value) -> Result<Value, AwsError> {
     let name = input.required("repositoryName", "InvalidParameterException")?;
-    let account = world.config.account.clone();
+    let account = world.caller.clone();
     let key = (account.clone(), name.to_owned());
     let found = world.ecr.repositories.get(&key).ok_or_else(|| no_repository(&account, name))?;
     if !found.manifests.is_empty() && input.member("force") != Some(&json!(true)) {
@@ -69,9 +69,21 @@ pub(super) fn delete(world: &mut World, input: &Value) -> Result<Value, AwsError
 pub(super) fn tags(world: &World, input: &Value) -> Result<Value, AwsError> {
     let arn = input.required("resourceArn", "InvalidParameterException")?;
     let name = arn.split_once(":repository/").map(|(_, name)| name).unwrap_or_default();
-    let key = (world.config.account.clone(), name.to_owned());
+    let key = (world.caller.clone(), name.to_owned());
     let found = world.ecr.repositories.get(&key).ok_or_else(|| no_repository(&key.0, name))?;
     Ok(json!({"tags": found.marks}))
+}
+
+pub(super) fn tag(world: &mut World, input: &Value) -> Result<Value, AwsError> {
+    let arn = input.required("resourceArn", "InvalidParameterException")?;
+    let name = arn.split_once(":repository/").map(|(_, name)| name).unwrap_or_default();
+    let key = (world.caller.clone(), name.to_owned());
+    let found = world.ecr.repositories.get_mut(&key).ok_or_else(|| no_repository(&key.0, name))?;
+    for tag in input.list("tags") {
+        found.marks.retain(|known| known["Key"] != tag["Key"]);
+        found.marks.push(tag.clone());
+    }
+    Ok(json!({}))
 }
 
 pub(super) fn describe(world: &World, input: &Value) -> Result<Value, AwsError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::wire::request::SESSION_KEY;
 use super::wire::time::iso;
 use super::wire::{AwsError, Input, Service};
 use super::world::{World, unknown_operation};
@@ -17,6 +18,8 @@ pub(crate) struct Iam {
     pub(crate) roles: BTreeMap<String, Role>,
     /// Managed policies by ARN.
     pub(crate) policies: BTreeMap<String, Value>,
+    /// Roles of other accounts that may be assumed, by ARN: the external id that each wants.
+    pub(crate) elsewhere: BTreeMap<String, Option<String>>,
     /// Instance profiles by name: the roles.
     pub(crate) profiles: BTreeMap<String, Vec<String>>,
 }
@@ -122,15 +125,46 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
 }
 
 /// Answers an operation of STS.
-pub(crate) fn answer_sts(world: &mut World, operation: &str, _: &Value) -> Result<Value, AwsError> {
+pub(crate) fn answer_sts(world: &mut World, operation: &str, input: &Value) -> Result<Value, AwsError> {
     match operation {
         "GetCallerIdentity" => Ok(json!({
-            "Account": world.config.account,
-            "Arn": format!("arn:aws:sts::{}:assumed-role/layer0/fake", world.config.account),
+            "Account": world.caller,
+            "Arn": format!("arn:aws:sts::{}:assumed-role/layer0/fake", world.caller),
             "UserId": "AROAFAKE:fake",
         })),
+        "AssumeRole" => assume(world, input),
         _ => Err(unknown_operation(Service::Sts, operation)),
     }
+}
+
+/// A session of a role of another account, where that was set up and the external id is right.
+fn assume(world: &World, input: &Value) -> Result<Value, AwsError> {
+    let arn = input.required("RoleArn", "ValidationError")?;
+    let session = input.required("RoleSessionName", "ValidationError")?;
+    let denied = || {
+        let who = format!("arn:aws:sts::{}:assumed-role/layer0/fake", world.caller);
+        let message = format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}");
+        AwsError::new("AccessDenied", message).with_status(403)
+    };
+    let account = arn.split(':').nth(4).ok_or_else(denied)?;
+    match world.iam.elsewhere.get(arn) {
+        Some(wanted) if wanted.as_deref().is_none_or(|wanted| input.text("ExternalId") == Some(wanted)) => {}
+        Some(_) | None => return Err(denied()),
+    }
+    let role = arn.rsplit('/').next().unwrap_or_default();
+    let ends_ms = world.now_ms.saturating_add_unsigned(world.config.role_session_ms);
+    Ok(json!({
+        "Credentials": {
+            "AccessKeyId": format!("{SESSION_KEY}{account}"),
+            "SecretAccessKey": "fake",
+            "SessionToken": "fake",
+            "Expiration": iso(ends_ms),
+        },
+        "AssumedRoleUser": {
+            "Arn": format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"),
+            "AssumedRoleId": format!("AROAFAKE:{session}"),
+        },
+    }))
 }
 
 fn no_entity(text: String) -> AwsError {

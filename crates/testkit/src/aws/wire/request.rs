@@ -116,6 +116,8 @@ pub(crate) struct Request {
     pub(crate) service: Service,
     pub(crate) operation: String,
     pub(crate) input: Value,
+    /// The account of the role in whose name it is made; `None` for the fake's own.
+    pub(crate) account: Option<String>,
 }
 
 /// A request that nobody can answer: in which form, and with what.
@@ -139,7 +141,7 @@ pub(crate) fn read(headers: &HeaderMap, body: &str) -> Result<Request, Unanswera
 
 fn read_json(headers: &HeaderMap, target: &str, body: &str) -> Result<Request, Unanswerable> {
     let refuse = |error| Unanswerable { protocol: Protocol::Json, error };
-    scope(headers).map_err(refuse)?;
+    let Scope { account, .. } = scope(headers).map_err(refuse)?;
     let (prefix, operation) = target.rsplit_once('.').unwrap_or((target, ""));
     let service = Service::by_target(prefix).ok_or_else(|| {
         refuse(AwsError::new("UnknownOperationException", format!("the fake has no service with the target {target}")))
@@ -147,7 +149,7 @@ fn read_json(headers: &HeaderMap, target: &str, body: &str) -> Result<Request, U
     let body = if body.trim().is_empty() { "{}" } else { body };
     let input = serde_json::from_str(body)
         .map_err(|error| refuse(AwsError::new("SerializationException", format!("the body is no JSON: {error}"))))?;
-    Ok(Request { service, operation: operation.to_owned(), input })
+    Ok(Request { service, operation: operation.to_owned(), input, account })
 }
 
 fn read_query(headers: &HeaderMap, form: &str) -> Result<Request, Unanswerable> {
@@ -156,24 +158,36 @@ fn read_query(headers: &HeaderMap, form: &str) -> Result<Request, Unanswerable> 
     let (operation, version) = (text("Action"), text("Version"));
     let service = Service::by_version(&version);
     let refuse = |error| Unanswerable { protocol: service.map_or(Protocol::Query, Service::protocol), error };
-    let signed_for = scope(headers).map_err(refuse)?;
+    let Scope { service: signed_for, account } = scope(headers).map_err(refuse)?;
     let Some(service) = service else {
         let what =
             format!("the fake has no service {signed_for} with the action {operation:?} and version {version:?}");
         return Err(refuse(AwsError::new("InvalidAction", what)));
     };
-    Ok(Request { service, operation, input })
+    Ok(Request { service, operation, input, account })
 }
 
-/// The service that the signature is for: `Credential=KEY/20260101/us-east-1/ecs/aws4_request`. Nothing is verified.
-fn scope(headers: &HeaderMap) -> Result<String, AwsError> {
+/// What the keys of a role's session begin with; its account follows.
+pub(crate) const SESSION_KEY: &str = "ASIAFAKE";
+
+/// What a signature says.
+struct Scope {
+    service: String,
+    /// The account of the role that the keys are of.
+    account: Option<String>,
+}
+
+/// What the signature is for: `Credential=KEY/20260101/us-east-1/ecs/aws4_request`. Nothing is verified.
+fn scope(headers: &HeaderMap) -> Result<Scope, AwsError> {
     let missing =
         || AwsError::new("MissingAuthenticationToken", "Request is missing Authentication Token").with_status(403);
     let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
     let credential = header.split("Credential=").nth(1).and_then(|rest| rest.split([',', ' ']).next());
     let parts: Vec<&str> = credential.ok_or_else(missing)?.split('/').collect();
     match parts.as_slice() {
-        [_, _, _, service, "aws4_request"] => Ok((*service).to_owned()),
+        [key, _, _, service, "aws4_request"] => {
+            Ok(Scope { service: (*service).to_owned(), account: key.strip_prefix(SESSION_KEY).map(str::to_owned) })
+        }
         _ => Err(missing()),
     }
 }

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, LOCATION, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -78,7 +78,7 @@ pub(crate) fn token(number: usize) -> String {
 
 /// The name that the registry goes by.
 pub(crate) fn host(world: &World) -> String {
-    format!("{}.dkr.ecr.{}.amazonaws.com", world.config.account, world.config.region)
+    format!("{}.dkr.ecr.{}.amazonaws.com", world.caller, world.config.region)
 }
 
 fn empty(status: StatusCode) -> Answer {
@@ -101,13 +101,23 @@ fn error(status: StatusCode, code: &str, message: &str) -> Answer {
 }
 
 fn name_unknown(world: &World, name: &str) -> Answer {
-    let account = &world.config.account;
+    let account = &world.caller;
     let message = format!("The repository with name '{name}' does not exist in the registry with id '{account}'");
     error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", &message)
 }
 
+/// The account whose registry a request is for, by the name under which it is asked.
+fn account(world: &World, head: &Parts) -> String {
+    let host = head.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match host.split_once(".dkr.ecr.") {
+        Some((account, _)) => account.to_owned(),
+        None => world.config.account.clone(),
+    }
+}
+
 /// Whether who asks is let in.
 fn refused(world: &mut World, head: &Parts) -> Option<Answer> {
+    world.caller = account(world, head);
     let sent = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let state = &mut world.ecr.registry;
     let number = (0..state.given).find(|number| sent == format!("Basic {}", token(*number)));
@@ -183,7 +193,7 @@ async fn pass(to: http::uri::Authority, head: &Parts, came: Came) -> Answer {
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = uri.expect("the parts of a request make one");
     for (name, value) in &head.headers {
-        let is_own = [&AUTHORIZATION, &CONTENT_LENGTH, &http::header::TRANSFER_ENCODING, &http::header::HOST];
+        let is_own = [&AUTHORIZATION, &CONTENT_LENGTH, &http::header::TRANSFER_ENCODING, &HOST];
         if !is_own.contains(&name) {
             request.headers_mut().append(name.clone(), value.clone());
         }
@@ -229,15 +239,16 @@ fn unescaped(text: &str) -> String {
 
 /// The account's own repository of this name.
 fn repository<'a>(world: &'a World, name: &str) -> Option<&'a Repository> {
-    world.ecr.repositories.get(&(world.config.account.clone(), name.to_owned()))
+    world.ecr.repositories.get(&(world.caller.clone(), name.to_owned()))
 }
 
 fn repository_mut<'a>(world: &'a mut World, name: &str) -> Option<&'a mut Repository> {
-    let key = (world.config.account.clone(), name.to_owned());
+    let key = (world.caller.clone(), name.to_owned());
     world.ecr.repositories.get_mut(&key)
 }
 
 fn serve(world: &mut World, head: &Parts, came: Came) -> Answer {
+    world.caller = account(world, head);
     let path = unescaped(head.uri.path().strip_prefix(PREFIX).unwrap_or_default());
     if path.is_empty() {
         return with(empty(StatusCode::OK), "docker-distribution-api-version", "registry/2.0");
