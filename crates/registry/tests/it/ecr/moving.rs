@@ -70,7 +70,15 @@ impl Yard {
         this.server.registry.repository_create(name("team/app"), Visibility::Private).await.unwrap();
         this.end(&ecr()).prepare(Visibility::Private).await.unwrap();
         this.write(Move::Copying, &BackingName::local()).await;
+        // What the mover waits for before it closes a repository.
+        this.known("the server knows that it is on the move", |home| home.migration.stage == Move::Copying).await;
         this
+    }
+
+    /// Waits until the server has heard of what another one wrote.
+    async fn known(&self, what: &str, is: impl Fn(&Home) -> bool) {
+        let homes = self.server.registry.homes().unwrap();
+        until_true(what, || async { homes.of(&name("team/app")).await.unwrap().is_some_and(|home| is(&home)) }).await;
     }
 
     /// Writes the row behind the back of the server, as another one does.
@@ -181,10 +189,7 @@ async fn a_repository_comes_over_whole_and_back() {
     };
     let there = suite::entries(yard.end(&ecr()).as_ref()).await;
     assert_eq!(tagged(&here), tagged(&there));
-    until_true("the server knows", || async {
-        yard.server.registry.backing_of(&name("team/app")).await.unwrap() == ecr()
-    })
-    .await;
+    yard.known("the server knows that it has moved", |home| home.backing == ecr()).await;
     let pulled = yard.server.pull("v1").await;
     assert_eq!((pulled.status, pulled.body.as_ref()), (StatusCode::OK, over.manifest.bytes.as_slice()));
 
@@ -221,11 +226,7 @@ async fn a_push_waits_and_follows() {
     let one = image("one");
     yard.server.push_blobs(&one).await;
     yard.closed_until(3600).await;
-    until_true("the server knows", || async {
-        let home = yard.server.registry.homes().unwrap().of(&name("team/app")).await.unwrap().unwrap();
-        matches!(home.migration.stage, Move::Closing(_))
-    })
-    .await;
+    yard.known("the server knows that it is closed", |home| matches!(home.migration.stage, Move::Closing(_))).await;
     let pushing = yard.server.push_manifest(&one, "v1");
     let switching = async {
         // Nothing of it is anywhere while it waits.
@@ -246,11 +247,7 @@ async fn a_deletion_waits_and_is_made_where_the_repository_lies_then() {
     let yard = Yard::moving().await;
     image("one").push(yard.end(&BackingName::local()).as_ref(), &["v1", "v2"]).await;
     yard.closed_until(3600).await;
-    until_true("the server knows", || async {
-        let home = yard.server.registry.homes().unwrap().of(&name("team/app")).await.unwrap().unwrap();
-        matches!(home.migration.stage, Move::Closing(_))
-    })
-    .await;
+    yard.known("the server knows that it is closed", |home| matches!(home.migration.stage, Move::Closing(_))).await;
     let deleting = yard.server.client.ask(Method::DELETE, "/v2/team/app/manifests/v1", &[], "");
     let (deleted, ()) = tokio::join!(deleting, yard.switch());
     assert_eq!(deleted.status, StatusCode::ACCEPTED, "{deleted:?}");
@@ -279,10 +276,7 @@ async fn an_upload_goes_on_where_it_was_begun() {
     let location = begun.header("location").to_owned();
     assert!(location.contains("layer0-backing=local"), "{location}");
     yard.switch().await;
-    until_true("the server knows", || async {
-        yard.server.registry.backing_of(&name("team/app")).await.unwrap() == ecr()
-    })
-    .await;
+    yard.known("the server knows that it has moved", |home| home.backing == ecr()).await;
     let sent = yard.server.client.ask(Method::PATCH, &location, &[], one.blobs[0].clone()).await;
     assert_eq!(sent.status, StatusCode::ACCEPTED, "{sent:?}");
     // A client may know nothing but the upload's path.
