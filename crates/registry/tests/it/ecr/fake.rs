@@ -19,6 +19,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Visibility};
 use layer0_domain::port::clock::Clock;
+use layer0_domain::port::image_end::Entry;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use layer0_registry::{Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
@@ -391,18 +392,24 @@ async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value
         }
         "ListImages" => {
             let held = registry.end(&BackingName::local(), &parsed(name)).unwrap();
-            let (mut ids, mut next) = (Vec::new(), None::<String>);
+            let (mut all, mut next) = (Vec::new(), None::<String>);
             loop {
                 let page = held.entries(next.as_deref()).await.map_err(|_| MISSING)?;
-                ids.extend(page.entries.into_iter().map(|entry| match entry.tag {
-                    Some(tag) => json!({ "imageDigest": entry.digest.to_string(), "imageTag": tag }),
-                    None => json!({ "imageDigest": entry.digest.to_string() }),
-                }));
+                all.extend(page.entries);
                 next = page.next;
                 if next.is_none() {
-                    return Ok(json!({ "imageIds": ids }));
+                    break;
                 }
             }
+            // One with tags is there once for each.
+            let is_listed = |it: &&Entry| {
+                it.tag.is_some() || !all.iter().any(|other| other.digest == it.digest && other.tag.is_some())
+            };
+            let ids = all.iter().filter(is_listed).map(|it| match &it.tag {
+                Some(tag) => json!({ "imageDigest": it.digest.to_string(), "imageTag": tag }),
+                None => json!({ "imageDigest": it.digest.to_string() }),
+            });
+            Ok(json!({ "imageIds": ids.collect::<Vec<_>>() }))
         }
         "DescribeImages" => {
             let digest = input["imageIds"][0]["imageDigest"].as_str().unwrap();
