@@ -43,6 +43,8 @@ struct Known {
     count: u64,
     /// When that was last found to be so; `None` before the first look.
     looked: Option<Instant>,
+    /// Counts what was remembered one by one.
+    kept: u64,
 }
 
 /// The repositories that were moved.
@@ -103,6 +105,7 @@ impl Homes {
     /// Remembers a row that was read or written by itself, unless a newer one is known.
     fn keep(&self, repository: &RepositoryName, row: Option<Arc<Home>>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.kept += 1;
         match row {
             Some(row) => {
                 let is_older = known.rows.get(repository).is_some_and(|it| it.generation > row.generation);
@@ -120,15 +123,28 @@ impl Homes {
         if self.is_fresh() {
             return Ok(());
         }
-        let (before, asked) = (self.known().looked.map(|_| self.known().count), Instant::now());
+        let (before, kept, asked) = {
+            let known = self.known();
+            (known.looked.map(|_| known.count), known.kept, Instant::now())
+        };
         let found = match tokio::time::timeout(BEHIND_MAX - TRUE_FOR, self.read(before)).await {
             Ok(found) => found,
             Err(_) => Err(HomeStoreError::Failed { source: "the store did not answer in time".into() }),
         };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match found {
-            Ok(Some((count, rows))) => {
-                *known = Known { rows, count, looked: Some(asked) };
+            Ok(Some((count, rows))) if known.kept == kept => {
+                *known = Known { rows, count, looked: Some(asked), kept };
+                Ok(())
+            }
+            // What was written meanwhile may be newer than what was read. The next look is at once, and reads it again.
+            Ok(Some((_, rows))) => {
+                for (repository, row) in rows {
+                    let is_newer = known.rows.get(&repository).is_none_or(|it| it.generation < row.generation);
+                    if is_newer {
+                        known.rows.insert(repository, row);
+                    }
+                }
                 Ok(())
             }
             Ok(None) => {

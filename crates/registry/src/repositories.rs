@@ -106,6 +106,19 @@ impl Registry {
         self.parts().store.repository_list(owner, page).await
     }
 
+    /// Gives a repository that has just come to lie where it does what else it needs there: in ECR, its policy.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn repository_arrived(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return ecr.repository_furnish(name).await;
+        }
+        let _ = name;
+        Ok(())
+    }
+
     /// Where a repository lies, or would be made, when not here.
     ///
     /// # Errors

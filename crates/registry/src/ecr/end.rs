@@ -93,7 +93,7 @@ impl ImageEnd for EcrEnd {
         if found.is_some() {
             return Ok(false);
         }
-        self.ecr.repository_create(self.name.clone(), visibility).await.map_err(store_error)?;
+        self.ecr.repository_make(self.name.clone(), visibility).await.map_err(store_error)?;
         match self.ecr.repository_await(&self.name).await {
             Ok(()) => Ok(true),
             Err(error) => Err(EndError::Unavailable { source: error.into() }),

@@ -34,6 +34,31 @@ impl Ecr {
         name: RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
+        let made = self.repository_make(name, visibility).await?;
+        self.repository_furnish(&made.name).await?;
+        Ok(made)
+    }
+
+    /// Gives a repository what else it needs: again changes nothing.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub(crate) async fn repository_furnish(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        let Some(furnish) = &self.parts.furnish else { return Ok(()) };
+        let furnished = furnish.furnish(name, &self.parts.place.path_of(name)).await;
+        furnished.map_err(|source| RegistryStoreError::Failed { source })
+    }
+
+    /// Makes a repository as the template has it, and nothing more: one that does not answer yet, because what it is for lies
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As [`repository_create`](Self::repository_create).
+    pub(crate) async fn repository_make(
+        &self,
+        name: RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
         private_only(visibility)?;
         let parts = &self.parts;
         let theirs = parts.place.path_of(&name);
@@ -52,10 +77,6 @@ impl Ecr {
         // Each step may be made again, and a creation that is repeated makes those that are missing.
         if let Some(lifecycle) = &parts.template.lifecycle {
             parts.api.lifecycle_ensure(&theirs, lifecycle).await.map_err(failed)?;
-        }
-        if let Some(furnish) = &parts.furnish {
-            let furnished = furnish.furnish(&name, &theirs).await;
-            furnished.map_err(|source| RegistryStoreError::Failed { source })?;
         }
         Ok(repository(name, &made))
     }

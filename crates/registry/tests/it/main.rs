@@ -15,6 +15,7 @@ mod ecr;
 mod ends;
 mod faults;
 mod foreign;
+mod homes;
 mod listing;
 mod manifests;
 mod many;

@@ -41,6 +41,9 @@ pub(crate) trait Places: Send + Sync {
 
     /// Who may pull from it where it lies now; `None` when it isn't there.
     async fn visibility(&self, repository: &RepositoryName) -> Result<Option<Visibility>, RegistryStoreError>;
+
+    /// It has just come to lie where it does: gives it what else it needs there.
+    async fn arrived(&self, repository: &RepositoryName) -> Result<(), RegistryStoreError>;
 }
 
 #[async_trait]
@@ -51,6 +54,10 @@ impl Places for Registry {
 
     async fn visibility(&self, repository: &RepositoryName) -> Result<Option<Visibility>, RegistryStoreError> {
         Ok(self.repository_get(repository).await?.map(|it| it.visibility))
+    }
+
+    async fn arrived(&self, repository: &RepositoryName) -> Result<(), RegistryStoreError> {
+        self.repository_arrived(repository).await
     }
 }
 
@@ -111,7 +118,13 @@ impl Mover<'_> {
                 Err(Stop::Trouble(why)) => {
                     warn!(repository.name = %self.home.repository, error = why, "the move of {} waits", self.home.repository);
                     // A row that can't be written says so later.
-                    let _ = self.put(|migration| migration.trouble = Some(why)).await;
+                    let waits = |migration: &mut Migration| {
+                        migration.trouble = Some(why);
+                        if let Stage::Closing(_) = migration.stage {
+                            migration.stage = Stage::Copying;
+                        }
+                    };
+                    let _ = self.put(waits).await;
                     return Went::Later;
                 }
             }
@@ -271,7 +284,12 @@ impl Mover<'_> {
         };
         next.migration.kept.retain(|kept| *kept != to);
         self.put_home(next).await?;
-        info!(repository.name = %self.home.repository, "moved {} from {from} to {to}", self.home.repository);
+        let name = &self.home.repository;
+        info!(repository.name = %name, "moved {name} from {from} to {to}");
+        // The policies follow where it lies, so that can't be done before. What fails here is mended by the next look at them.
+        if let Err(error) = self.places.arrived(name).await {
+            warn!(repository.name = %name, error = crate::error::chain(&error), "{name} has moved, and its policy is still to come");
+        }
         Ok(Closed::Switched)
     }
 

@@ -42,6 +42,12 @@ impl Places for Yard {
     async fn visibility(&self, _: &RepositoryName) -> Result<Option<Visibility>, RegistryStoreError> {
         Ok(Some(Visibility::Private))
     }
+
+    async fn arrived(&self, repository: &RepositoryName) -> Result<(), RegistryStoreError> {
+        let row = self.homes.now(repository).await.expect("it is read").expect("it is there");
+        assert_ne!(row.backing, row.migration.from, "it lies there by now");
+        Err(RegistryStoreError::Failed { source: "policies can't be written now".into() })
+    }
 }
 
 fn backing(text: &str) -> BackingName {
