@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ErrorBody;
 
-pub use events::{Followed, GrantFollowed, Swept, Verified};
+pub use events::{Followed, GrantFollowed, MigrationFollowed, Swept, Verified};
 pub use pipeline::actions_id_token;
 
 /// Where the API is and how to speak to it.

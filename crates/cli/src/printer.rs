@@ -15,6 +15,7 @@ use crate::settings::Output;
 pub(crate) mod access_rows;
 pub(crate) mod account_rows;
 pub(crate) mod lines;
+pub(crate) mod migration_rows;
 pub(crate) mod rows;
 pub(crate) mod table;
 

@@ -95,6 +95,8 @@ pub(crate) enum RegistryError {
     TooSlow,
     #[error("the request's body ended before its time")]
     BodyBroken,
+    #[error("{0} is being moved to another registry: try again in a minute")]
+    Moving(RepositoryName),
     #[error("the registry's disk is full: free some space or delete images, then push again")]
     Full,
     /// What the registry behind this one refuses, in its words.
@@ -125,6 +127,21 @@ impl RegistryError {
         }
     }
 
+    /// Whether it says that something isn't there.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status_and_code().0 == StatusCode::NOT_FOUND
+    }
+
+    /// Whether it says that a manifest needs what is not there.
+    pub(crate) fn is_content_missing(&self) -> bool {
+        match self {
+            Self::ContentMissing(_) => true,
+            #[cfg(feature = "ecr")]
+            Self::Behind { code, .. } => matches!(*code, "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_INVALID"),
+            _ => false,
+        }
+    }
+
     /// In the words of the store, for callers that are no clients of the registry.
     pub(crate) fn outside(self) -> RegistryStoreError {
         match self {
@@ -144,7 +161,7 @@ impl RegistryError {
             Self::Ended => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             // Not in the specification's list; the code that the distribution project uses for it.
-            Self::Unavailable | Self::Unsteady(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Unavailable | Self::Unsteady(_) | Self::Moving(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::NameInvalid(_) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) | Self::NotCreated(_) | Self::NoOwner(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             Self::BlobUnknown(_) | Self::BlobDamaged(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),

@@ -50,11 +50,13 @@ pub mod disk;
 mod download;
 #[cfg(feature = "ecr")]
 pub mod ecr;
+mod ends;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod homes;
 mod manifest;
 mod path;
 mod range;
@@ -69,6 +71,7 @@ mod whereabouts;
 pub use crate::adoption::{Adopted, Adoption};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
+pub use crate::homes::{BEHIND_MAX, Homes, Writers};
 pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;
 pub use crate::verify::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use percent::decode;
 
 /// What a path means; texts are not checked yet.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// `/v2/`
     Base,
@@ -28,7 +28,6 @@ pub(crate) enum Target {
 
 impl Target {
     /// The text that stands where a repository's name does.
-    #[cfg(feature = "ecr")]
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Base | Self::Catalog => None,

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-#[cfg(feature = "ecr")]
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
@@ -17,6 +17,7 @@ use crate::disk::{Disk, OsDisk};
 use crate::ecr::{Backings, Ecr};
 use crate::error::RegistryError;
 use crate::gate::{Gate, PullCredentialMinter};
+use crate::homes::Homes;
 use crate::routes;
 use crate::uploads::Uploads;
 
@@ -39,6 +40,8 @@ pub(crate) struct Parts {
     /// Where repositories may lie but here.
     #[cfg(feature = "ecr")]
     backings: Option<Backings>,
+    /// Which repositories were moved between those.
+    homes: Option<Arc<Homes>>,
     /// When files without a link were last looked for.
     strays_swept: tokio::sync::Mutex<Option<Timestamp>>,
 }
@@ -127,9 +130,26 @@ impl Registry {
             uploads,
             #[cfg(feature = "ecr")]
             backings: None,
+            homes: None,
             strays_swept,
         };
         Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// The same, whose repositories may be moved from one backing to another. Before anybody else has it.
+    ///
+    /// # Panics
+    /// When somebody has it already.
+    #[must_use]
+    pub fn with_homes(mut self, homes: Arc<Homes>) -> Self {
+        let parts = Arc::get_mut(&mut self.parts).expect("nobody else has it yet");
+        parts.homes = Some(homes);
+        self
+    }
+
+    /// Which repositories were moved; `None` where none can be.
+    pub fn homes(&self) -> Option<&Arc<Homes>> {
+        self.parts.homes.as_ref()
     }
 
     /// Everything under `/v2/`, to be merged into the server's router. The peer's address is taken from
@@ -186,6 +206,31 @@ impl Registry {
     #[cfg(feature = "ecr")]
     pub fn backings(&self) -> Option<&Backings> {
         self.parts.backings.as_ref()
+    }
+
+    /// All backings, the embedded registry first.
+    #[must_use]
+    pub fn backing_names(&self) -> Vec<BackingName> {
+        #[cfg_attr(not(feature = "ecr"), expect(unused_mut, reason = "there is only one"))]
+        let mut all = vec![BackingName::local()];
+        #[cfg(feature = "ecr")]
+        if let Some(backings) = &self.parts.backings {
+            all.extend(backings.iter().map(|(name, _)| name.clone()));
+        }
+        all
+    }
+
+    /// The backing that a repository lies in, or would be made in.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn backing_of(&self, repository: &RepositoryName) -> Result<BackingName, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(backings) = &self.parts.backings {
+            return backings.backing_of(repository).await;
+        }
+        let _ = repository;
+        Ok(BackingName::local())
     }
 
     /// The registry in ECR that a repository lies in, or would be made in; `None` for here.

@@ -1,16 +1,24 @@
 //! Repositories and their images, for the server's own routes.
 
+use std::sync::Arc;
+
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::home::{Home, Migration};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Platform, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::home_store::HomeStore as _;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
+#[cfg(feature = "ecr")]
+use crate::ecr::Rules;
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
 use crate::manifest::image::{Summary, summarize};
 use crate::registry::Registry;
+use crate::routes::moving;
 
 /// A tag and what it points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +68,7 @@ impl Registry {
         name: &RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
+        self.stays(name).await?;
         #[cfg(feature = "ecr")]
         if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.repository_update(name, visibility).await;
@@ -111,6 +120,19 @@ impl Registry {
         self.parts().store.repository_list(owner, page).await
     }
 
+    /// Gives a repository that has just come to lie where it does what else it needs there: in ECR, its policy.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn repository_arrived(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return ecr.repository_furnish(name).await;
+        }
+        let _ = name;
+        Ok(())
+    }
+
     /// Where a repository lies, or would be made, when not here.
     ///
     /// # Errors
@@ -130,15 +152,47 @@ impl Registry {
     /// # Errors
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `Failed`.
     pub async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
+        let moved = self.stays(name).await?;
+        self.repository_take(name, only_empty).await?;
+        // The next one of that name goes where the rules say.
+        if let (Some(homes), Some(moved)) = (self.homes(), moved) {
+            let forgotten = homes.home_delete(name, moved.generation).await;
+            forgotten.map_err(|source| RegistryStoreError::Failed { source: source.into() })?;
+        }
+        Ok(())
+    }
+
+    async fn repository_take(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
         #[cfg(feature = "ecr")]
         if let Some(ecr) = self.ecr_of(name).await? {
-            ecr.repository_delete(name, only_empty).await?;
+            ecr.repository_delete(name, only_empty, Rules::Hold).await?;
             tracing::info!(repository.name = %name, "deleted repository {name} in ECR");
             return Ok(());
         }
         self.parts().blobs.repository_delete(name.clone(), only_empty).await?;
         tracing::info!(repository.name = %name, "deleted repository {name}");
         Ok(())
+    }
+
+    /// Refuses what must not be done while a repository is on the move, or while its images lie in two places. Answers what is
+    /// known of its last move.
+    async fn stays(&self, name: &RepositoryName) -> Result<Option<Arc<Home>>, RegistryStoreError> {
+        let Some(homes) = self.homes() else { return Ok(None) };
+        let home = homes.now(name).await.map_err(|source| RegistryStoreError::Failed { source: source.into() })?;
+        let Some(home) = home else { return Ok(None) };
+        let Migration { stage, from, to, .. } = &home.migration;
+        let why = if stage.is_running() {
+            format!(
+                "{name} is being moved from {from} to {to}: wait for it, or `l0 repository migration cancel {name}`"
+            )
+        } else if stage.has_old() {
+            format!(
+                "{name} was moved to {to}, and {from} still has its images: `l0 repository migration delete-source {name}` first"
+            )
+        } else {
+            return Ok(Some(home));
+        };
+        Err(RegistryStoreError::Refused { why })
     }
 
     /// Tags in byte order; `None` when the repository isn't there. Reads no manifest.
@@ -243,10 +297,27 @@ impl Registry {
     }
 
     async fn image_take(&self, name: &RepositoryName, reference: &ManifestRef) -> Result<bool, RegistryStoreError> {
+        let mut here = moving::open_for_writes(self, name).await.map_err(RegistryError::outside)?;
+        let mut was_there = self.image_take_at(&here, name, reference).await?;
+        // What was copied meanwhile goes too.
+        while let Some(there) = moving::written_elsewhere(self, name, &here).await.map_err(RegistryError::outside)? {
+            was_there |= self.image_take_at(&there, name, reference).await?;
+            here = there;
+        }
+        Ok(was_there)
+    }
+
+    async fn image_take_at(
+        &self,
+        backing: &BackingName,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<bool, RegistryStoreError> {
         #[cfg(feature = "ecr")]
-        if let Some(ecr) = self.ecr_of(name).await? {
+        if let Some(ecr) = self.backings().and_then(|all| all.get(backing)) {
             return ecr.image_delete(name, reference).await;
         }
+        let _ = backing;
         let store = &self.parts().store;
         match reference {
             ManifestRef::Tag(tag) => store.tag_delete(name, tag).await,

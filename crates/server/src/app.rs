@@ -15,6 +15,7 @@ use layer0_registry::Registry;
 use crate::auth::{Keys, SignIn};
 use crate::exchange::Exchange;
 use crate::grants::Grants;
+use crate::migrations::Migrations;
 use crate::reconcile::tell::Told;
 use crate::reconcile::{Leases, Nudge};
 use crate::routes::Rendered;
@@ -63,6 +64,8 @@ pub(crate) struct Parts {
     pub(crate) sweeping: Sweeping,
     /// Account grants, and what writes them down.
     pub(crate) grants: Grants,
+    /// Moves of repositories between backings.
+    pub(crate) migrations: Migrations,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// What the instance is called and where it is.

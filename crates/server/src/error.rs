@@ -10,6 +10,7 @@ use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::ops::OpsError;
 use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::engine::EngineError;
+use layer0_domain::port::home_store::HomeStoreError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::{Holder, StoreError};
 use serde::Serialize;
@@ -317,6 +318,15 @@ impl From<OpsError> for ApiError {
             }
             OpsError::GrantMissing { .. } => {
                 ApiError::new(ErrorCode::GrantDoesNotExist, error.to_string()).hint("`l0 account list` shows all")
+            }
+            OpsError::MigrationMissing { .. } => ApiError::new(ErrorCode::RepositoryDoesNotExist, error.to_string())
+                .hint("`l0 repository migration list` shows those that were"),
+            OpsError::MigrationConflict { message, hint } => ApiError::new(ErrorCode::Conflict, message).hint(hint),
+            OpsError::Home(HomeStoreError::Full) => disk_full(),
+            OpsError::Home(HomeStoreError::Failed { .. }) => {
+                tracing::error!(error = chain(&error), "it could not be read or written where repositories lie");
+                ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer")
+                    .hint("the server's log says why")
             }
             OpsError::GrantConflict { .. } => ApiError::new(ErrorCode::Conflict, error.to_string()).hint("try again"),
             OpsError::PullCheck { ref failures } => {

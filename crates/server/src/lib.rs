@@ -15,6 +15,7 @@ mod extract;
 mod first_bytes;
 mod grants;
 mod listen;
+mod migrations;
 mod reconcile;
 mod routes;
 mod run;

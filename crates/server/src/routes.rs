@@ -14,6 +14,7 @@ mod load_balancer;
 mod log;
 mod map;
 mod member;
+mod migration;
 mod operation;
 mod owner;
 mod repository;
@@ -115,6 +116,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(operation::router())
         .merge(tag::router())
         .merge(repository::router())
+        .merge(migration::router())
         .merge(import::router())
         .merge(image::router())
         .merge(map::router())

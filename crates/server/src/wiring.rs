@@ -12,6 +12,7 @@ use layer0_domain::plan::grants::Signature;
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
+use layer0_domain::port::home_store::HomeStore;
 use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
@@ -19,7 +20,7 @@ use layer0_engine::docker::{DockerConfig, DockerEngine};
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
-use layer0_registry::{Challenge, Registry, RegistryConfig, RegistryPorts, Whereabouts};
+use layer0_registry::{Challenge, Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
 use layer0_store::{DynamoClient, DynamoStore};
@@ -32,6 +33,7 @@ use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
 use crate::exchange::Exchange;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace};
+use crate::migrations::{MigrationTimes, Migrations};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
@@ -80,7 +82,8 @@ pub(crate) async fn app(
     let aws = Aws::connect(config).await?;
     let mut stores = aws.stores(config, store(data_dir)?).await?;
     // Where a repository lies that was moved is asked here, before the rules.
-    stores.whereabouts = Arc::new(Whereabouts::new(stores.images.clone(), config.registries.placement.clone()));
+    let whereabouts = Whereabouts::new(stores.images.clone(), config.registries.placement.clone());
+    stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
@@ -99,6 +102,8 @@ pub(crate) struct Stores {
     images: Arc<dyn RegistryStore>,
     /// What is public of what lies elsewhere.
     public: Arc<dyn PublicStore>,
+    /// Which repositories were moved.
+    homes: Arc<Homes>,
     /// Which repository lies where.
     whereabouts: Arc<Whereabouts>,
     /// Where images may lie but in the data directory.
@@ -110,7 +115,7 @@ impl Stores {
     /// All in one file.
     pub(crate) fn of(store: SqliteStore) -> Self {
         let all = Arc::new(store);
-        Self::split(all.clone(), all.clone(), all.clone(), all)
+        Self::split(all.clone(), all.clone(), all.clone(), all.clone(), all)
     }
 
     /// Each kind in a place of its own; images in the data directory alone.
@@ -119,9 +124,12 @@ impl Stores {
         access: Arc<dyn AccessStore>,
         public: Arc<dyn PublicStore>,
         images: Arc<dyn RegistryStore>,
+        homes: Arc<dyn HomeStore>,
     ) -> Self {
-        let whereabouts = Arc::new(Whereabouts::all_here(images.clone()));
-        Self { entities, access, images, public, whereabouts, backings: None, policies: None }
+        let writers = if entities.version().is_some() { Writers::Alone } else { Writers::Several };
+        let homes = Arc::new(Homes::new(homes, writers));
+        let whereabouts = Arc::new(Whereabouts::all_here(images.clone()).but_for(homes.clone()));
+        Self { entities, access, images, public, homes, whereabouts, backings: None, policies: None }
     }
 
     /// With the place of the policies that account grants are written into.
@@ -141,7 +149,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, public, whereabouts, backings, policies } = stores;
+    let Stores { entities, access, images, public, homes, whereabouts, backings, policies } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -193,6 +201,7 @@ pub(crate) async fn app_with(
         asked: Nudge::new(),
     };
     let registry = registry_open(registry_config, ports, backings, &instance_id, &access, grants.keeper.as_ref())?;
+    let registry = registry.with_homes(homes.clone());
 
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
@@ -212,6 +221,7 @@ pub(crate) async fn app_with(
         told: Arc::default(),
         sweeping: Sweeping::default(),
         grants,
+        migrations: Migrations { homes, times: MigrationTimes::default(), asked: Nudge::new() },
         stop: Stop::new(),
         identity: Identity {
             instance: config.instance.clone(),
@@ -286,7 +296,7 @@ impl Aws {
         let store = DynamoStore::new(client, table);
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
         let store = Arc::new(store);
-        Ok(Stores::split(store.clone(), store.clone(), store, Arc::new(local)))
+        Ok(Stores::split(store.clone(), store.clone(), store.clone(), Arc::new(local), store))
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {

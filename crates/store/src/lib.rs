@@ -1,6 +1,6 @@
-//! Where an instance keeps its state. `SqliteStore` (feature `sqlite`): the ports `Store`, `AccessStore` and `RegistryStore`
-//! on one SQLite file, for an instance of kind `local`. `DynamoStore` (feature `dynamodb`): the ports `Store` and
-//! `AccessStore` on one DynamoDB table, for an instance of kind `aws`; its design is in `docs/dynamodb.md`. The rest of this
+//! Where an instance keeps its state. `SqliteStore` (feature `sqlite`): the ports `Store`, `AccessStore`, `HomeStore` and
+//! `RegistryStore` on one SQLite file, for an instance of kind `local`. `DynamoStore` (feature `dynamodb`): the ports `Store`,
+//! `AccessStore` and `HomeStore` on one DynamoDB table, for an instance of kind `aws`; its design is in `docs/dynamodb.md`. The rest of this
 //! page is about SQLite.
 //!
 //! # For whom
@@ -48,6 +48,7 @@
 //! | `audit` | who did what | by sequence, by time |
 //! | `lease` | what one server at a time does | by end, to forget the old |
 //! | `public_repository` | public repositories that lie elsewhere | by repository |
+//! | `repository_home` | repositories that were moved, as JSON | by repository |
 //! | `map_rule`, `setting` | the image map; instance-wide values | |
 //! | `repository`, `blob_link` | which blob is in which repository | `(digest, repository)` for mounts |
 //! | `blob_sums`, `blob_damage` | checksums of blobs; those that are damaged | by digest; gone with the last link |

@@ -7,6 +7,9 @@ pub mod aws;
 pub mod clock;
 pub mod corpus;
 pub mod engine_suite;
+pub mod home_store_suite;
+pub mod image_end_suite;
+pub mod memory_end;
 #[cfg(feature = "oidc")]
 pub mod oidc;
 pub mod public_store_suite;

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
 use crate::types::{
-    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Operation, OperationEvent, SweepProgress,
-    SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
+    AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Migration, MigrationQuery, Operation,
+    OperationEvent, SweepProgress, SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
 };
 
 /// What following an operation yields.
@@ -39,6 +39,15 @@ pub enum GrantFollowed {
     Progress(AccountGrant),
     /// It came to its end; nothing follows.
     End(AccountGrant),
+}
+
+/// What following the move of a repository yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MigrationFollowed {
+    /// It has come so far.
+    Progress(Migration),
+    /// Nothing more happens by itself; nothing follows.
+    End(Migration),
 }
 
 /// What a sweep yields.
@@ -116,6 +125,31 @@ impl Client {
                 match frame {
                     Ok(frame) if frame.event == "grant" => frame.read().map(|it| Ok(GrantFollowed::Progress(it))),
                     Ok(frame) if frame.event == "end" => frame.read().map(|it| Ok(GrantFollowed::End(it))),
+                    Ok(_) => None,
+                    Err(why) => Some(Err(why)),
+                }
+            })
+            .boxed())
+    }
+
+    /// Follows the move of a repository until nothing more happens by itself. The stream may break off (`Err` or an end without
+    /// [`MigrationFollowed::End`]) when the server restarts: call again.
+    ///
+    /// # Errors
+    /// When the repository was never moved or the server can't be reached.
+    pub async fn migration_follow(
+        &self,
+        query: &MigrationQuery,
+    ) -> Result<BoxStream<'static, Result<MigrationFollowed, ClientError>>, ClientError> {
+        let answer = self.send(self.request(Method::GET, "/migration/events").query(query)).await?;
+        let frames = frames(self.clone(), answer.bytes_stream());
+        Ok(frames
+            .filter_map(|frame| async move {
+                match frame {
+                    Ok(frame) if frame.event == "migration" => {
+                        frame.read().map(|it| Ok(MigrationFollowed::Progress(it)))
+                    }
+                    Ok(frame) if frame.event == "end" => frame.read().map(|it| Ok(MigrationFollowed::End(it))),
                     Ok(_) => None,
                     Err(why) => Some(Err(why)),
                 }

@@ -10,10 +10,11 @@ use crate::types::{
     CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
     ExchangeTokenRequest, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
     ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member,
-    Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository,
-    RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task,
-    TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateOwnerRequest,
-    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
+    RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan,
+    Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest,
+    UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
+    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -160,6 +161,18 @@ methods! {
     /// Deletes a tag, or an image by digest with all its tags.
     image_delete(owner: &str, name: &str, reference: &str) -> String =
         DELETE "/repository/{}/{}/image/{}" (segment(owner), name, segment(reference));
+
+    /// The moves of repositories.
+    migration_list() -> MigrationList = GET "/migration";
+    /// Moves a repository to another backing.
+    migration_ask(request: &MigrateRequest) -> Migration = POST "/migration", body request;
+    /// The last move of a repository.
+    migration_get(owner: &str, name: &str) -> Migration = GET "/migration/{}/{}" (segment(owner), name);
+    /// Deletes the images that a move has left.
+    migration_update(owner: &str, name: &str, request: &UpdateMigrationRequest) -> Migration =
+        PATCH "/migration/{}/{}" (segment(owner), name), body request;
+    /// Calls a move off.
+    migration_cancel(owner: &str, name: &str) -> Migration = DELETE "/migration/{}/{}" (segment(owner), name);
 
     /// What an image name becomes.
     image_resolve(image: &str) -> ImageResolution = GET "/image/resolve", query &[("image", image)];

@@ -74,6 +74,9 @@ pub struct Repository {
     /// Where the bytes are, as the engine pulls them.
     #[serde(default)]
     pub backing_uri: String,
+    /// How far its move to another registry is, while it goes on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub migration: String,
 }
 
 /// `GET /repository` (`owner/name`) and `GET /repository/{owner}` (`name`).

@@ -77,8 +77,59 @@ pub(crate) enum Repository {
         #[arg(long)]
         force: bool,
     },
+    /// Move a repository to another registry behind the instance, under the same name
+    ///
+    /// All images are copied and compared: tags, platforms, signatures and what else refers to them. Pulls go on all the while;
+    /// pushes wait for some seconds at the end. The old images stay until --delete-source. Follows it to its end; with
+    /// --no-wait it goes on by itself, and `l0 repository migration get` shows how far it is. For admins.
+    #[command(
+        after_help = "Example:\n  l0 repository migrate team/app --to ecr\n  l0 repository migrate team/app --to local --delete-source"
+    )]
+    Migrate {
+        /// OWNER/NAME
+        #[arg(value_name = "REPOSITORY")]
+        name: String,
+        /// The registry: `local`, or what the server's configuration calls one in ECR
+        #[arg(long, value_name = "REGISTRY")]
+        to: String,
+        /// Delete the old images as soon as the new ones answer
+        #[arg(long)]
+        delete_source: bool,
+    },
+    #[command(subcommand)]
+    Migration(Migration),
     #[command(subcommand)]
     Immutable(Immutable),
+}
+
+/// Repositories that are being moved, or were
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  l0 repository migration list")]
+pub(crate) enum Migration {
+    /// List the last move of each repository
+    #[command(after_help = "Example:\n  l0 repository migration list")]
+    List,
+    /// Show how far a move is, and which images can't be moved
+    #[command(after_help = "Example:\n  l0 repository migration get team/app")]
+    Get {
+        /// OWNER/NAME
+        #[arg(value_name = "REPOSITORY")]
+        name: String,
+    },
+    /// Call a move off; what was copied is deleted
+    #[command(after_help = "Example:\n  l0 repository migration cancel team/app")]
+    Cancel {
+        /// OWNER/NAME
+        #[arg(value_name = "REPOSITORY")]
+        name: String,
+    },
+    /// Delete the images that a move has left where the repository lay before
+    #[command(after_help = "Example:\n  l0 repository migration delete-source team/app")]
+    DeleteSource {
+        /// OWNER/NAME
+        #[arg(value_name = "REPOSITORY")]
+        name: String,
+    },
 }
 
 /// Tags that, once pushed, can be neither moved nor deleted

@@ -1,5 +1,7 @@
 //! `l0 repository`.
 
+mod migration;
+
 use layer0_api::types::{
     AddTagRuleRequest, CreateRepositoryRequest, ImportRepositoryRequest, Repository as Entity, TagRule,
     UpdateRepositoryRequest,
@@ -59,6 +61,11 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
             app.client.repository_delete(&name.owner, &name.name, force).await.map_err(|why| app.error(why))?;
             Ok(())
         }
+        Repository::Migrate { name, to, delete_source } => {
+            let name = repository(&name)?;
+            migration::migrate(app, &name, to, delete_source).await
+        }
+        Repository::Migration(verb) => migration::run(app, verb).await,
         Repository::Immutable(verb) => immutable(app, verb).await,
     }
 }

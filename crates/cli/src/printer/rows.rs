@@ -282,7 +282,11 @@ pub(crate) fn repository_table(items: &[Repository]) -> String {
             &item.visibility,
         ]);
     }
-    table.text()
+    let mut out = table.text();
+    for item in items.iter().filter(|item| !item.migration.is_empty()) {
+        out.push_str(&format!("\n{}/{} is on the move: {}\n", item.owner, item.name, item.migration));
+    }
+    out
 }
 
 /// One column of names.

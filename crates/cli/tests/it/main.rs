@@ -12,6 +12,7 @@ mod home;
 mod local;
 mod login;
 mod logs;
+mod migration;
 mod registry;
 mod registry_login;
 mod sweep;

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod failure;
 pub mod glob;
 pub mod grant;
+pub mod home;
 pub mod id;
 pub mod image;
 pub mod image_map;

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::image::RepositoryName;
 use super::name::{Name, NameError};
 
@@ -12,7 +14,8 @@ use super::name::{Name, NameError};
 const LOCAL: &str = "local";
 
 /// The name of a backing: `local`, or what the configuration calls a registry in ECR.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct BackingName(Name);
 
 impl BackingName {

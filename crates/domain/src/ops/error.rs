@@ -3,12 +3,13 @@
 use crate::model::entity::EntityRef;
 use crate::model::failure::Failure;
 use crate::model::grant::Grant;
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::{ImageMapError, MapApplyError, MapRuleError};
 use crate::model::load_balancer::Port;
 use crate::model::task_definition::DocumentError;
 use crate::port::access_store::AccessStoreError;
 use crate::port::engine::EngineError;
+use crate::port::home_store::HomeStoreError;
 use crate::port::image_source::ImageSourceError;
 use crate::port::store::{Holder, StoreError};
 
@@ -70,6 +71,23 @@ pub enum OpsError {
         /// Which.
         grant: Grant,
     },
+    /// The repository was never moved.
+    #[error("repository `{repository}` was never moved")]
+    MigrationMissing {
+        /// Which.
+        repository: RepositoryName,
+    },
+    /// Something about the move of a repository does not go together with what it is doing.
+    #[error("{message}")]
+    MigrationConflict {
+        /// What is wrong.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// Where repositories lie could not be read or written.
+    #[error(transparent)]
+    Home(#[from] HomeStoreError),
     /// The engine would not be able to pull images.
     #[error("the pull check failed: {}", .failures.iter().map(|(_, failure)| failure.message.as_str()).collect::<Vec<_>>().join("; "))]
     PullCheck {

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 
 use super::{Ctx, OpsError};
+use crate::model::backing::BackingPlace;
 use crate::model::deploy::Deploy;
 use crate::model::digest::Digest;
 use crate::model::entity::EntityKind;
@@ -255,12 +256,34 @@ pub async fn image_holders(
     repository: &RepositoryName,
     digest: Option<&Digest>,
 ) -> Result<Vec<Holder>, OpsError> {
-    let needs = |images: &[PinnedImage]| {
-        images.iter().any(|image| {
-            ctx.registry.repository_of(&image.pinned).as_ref() == Some(repository)
-                && digest.is_none_or(|digest| image.pinned.digest() == Some(digest))
-        })
-    };
+    holders(ctx, |image| {
+        ctx.registry.repository_of(image).as_ref() == Some(repository)
+            && digest.is_none_or(|digest| image.digest() == Some(digest))
+    })
+    .await
+}
+
+/// Who runs an image of a repository as it lies in one backing: `place` is `None` for the embedded registry.
+///
+/// # Errors
+/// `Store`.
+pub async fn image_holders_in(
+    ctx: &Ctx<'_>,
+    repository: &RepositoryName,
+    place: Option<&BackingPlace>,
+) -> Result<Vec<Holder>, OpsError> {
+    holders(ctx, |image| {
+        ctx.registry.repository_of(image).as_ref() == Some(repository)
+            && match place {
+                Some(place) => place.repository_of(image).is_some(),
+                None => ctx.registry.places.repository_of(image).is_none(),
+            }
+    })
+    .await
+}
+
+async fn holders(ctx: &Ctx<'_>, wanted: impl Fn(&ImageRef) -> bool) -> Result<Vec<Holder>, OpsError> {
+    let needs = |images: &[PinnedImage]| images.iter().any(|image| wanted(&image.pinned));
     let mut holders = Vec::new();
     for kind in [EntityKind::Service, EntityKind::Task] {
         for entity in ctx.store.entity_list(kind).await? {

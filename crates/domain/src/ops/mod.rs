@@ -1,6 +1,7 @@
 //! One function for each thing a user can ask for. They read, decide, and write what is wanted in one unit of work;
 //! carrying it out is the reconciler's business, so none of them waits for an engine to do anything.
 
+pub mod copy;
 pub mod deploy;
 pub mod environment;
 mod error;
@@ -8,6 +9,7 @@ pub mod grant;
 pub mod image;
 pub mod load_balancer;
 pub mod map;
+pub mod migration;
 pub mod owner;
 pub mod service;
 pub mod task;

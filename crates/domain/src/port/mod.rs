@@ -3,6 +3,8 @@
 pub mod access_store;
 pub mod clock;
 pub mod engine;
+pub mod home_store;
+pub mod image_end;
 pub mod image_source;
 pub mod public_store;
 pub mod pull;

@@ -261,6 +261,13 @@ pub trait RegistryStore: Send + Sync {
         digest: &Digest,
     ) -> Result<Option<ContentUser>, RegistryStoreError>;
 
+    /// As [`repository_delete`](RegistryStore::repository_delete), whatever it holds and whatever rules keep its tags: for a
+    /// repository that lies elsewhere now, where its tags go on.
+    ///
+    /// # Errors
+    /// `RepositoryMissing`.
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>, RegistryStoreError>;
+
     /// Takes a manifest away, and all tags that point to it; answers whether it was there.
     ///
     /// # Errors

@@ -66,6 +66,12 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("image get team/other:v1").exits(3),
     run("image delete team/other:v1").exits(3),
     run("repository import l0/team/other team/other --registry main --dry-run").exits(4),
+    // Moves themselves are in `moving.rs`.
+    run("repository migrate team/other --to nowhere --delete-source").exits(4),
+    run("repository migration list"),
+    run("repository migration get team/other").exits(3),
+    run("repository migration cancel team/other").exits(3),
+    run("repository migration delete-source team/other").exits(3),
     run("repository delete team/other"),
     run("map list").says(&["registry.example.com"]),
     run("map add 'hub.example.com/team|registry.test/team'"),

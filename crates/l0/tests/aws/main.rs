@@ -16,6 +16,7 @@ mod identity;
 mod line_r;
 mod machines;
 mod main_path;
+mod moving;
 mod on_fake;
 mod page;
 mod pull_check;

@@ -274,9 +274,24 @@ impl Blobs {
         name: RepositoryName,
         only_empty: bool,
     ) -> Result<(), RegistryStoreError> {
+        self.repository_take(move |store| async move { store.repository_delete(&name, only_empty).await }).await
+    }
+
+    /// The same, whatever its tags' rules say: it lies elsewhere now.
+    pub(crate) async fn repository_vacate(&self, name: RepositoryName) -> Result<(), RegistryStoreError> {
+        self.repository_take(move |store| async move { store.repository_vacate(&name).await }).await
+    }
+
+    async fn repository_take<F>(
+        &self,
+        take: impl FnOnce(Arc<dyn RegistryStore>) -> F + Send + 'static,
+    ) -> Result<(), RegistryStoreError>
+    where
+        F: Future<Output = Result<Vec<Digest>, RegistryStoreError>> + Send,
+    {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
-            let orphans = inner.store.repository_delete(&name, only_empty).await?;
+            let orphans = take(Arc::clone(&inner.store)).await?;
             for digest in orphans {
                 let _lock = inner.locks.lock(&digest).await;
                 if let Err(error) = inner.remove_unheld(&digest).await {

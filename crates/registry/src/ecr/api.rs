@@ -276,6 +276,25 @@ impl Api {
         }
     }
 
+    /// A page of what a repository holds, with and without tags; `None` when it isn't there.
+    pub(super) async fn image_page(
+        &self,
+        name: &str,
+        next: Option<&str>,
+    ) -> Result<Option<(Vec<ImageIdentifier>, Option<String>)>, ApiError> {
+        let call = self.client.list_images().repository_name(name).max_results(PAGE);
+        match call.set_next_token(next.map(str::to_owned)).send().await {
+            Ok(answer) => {
+                let next = answer.next_token.filter(|token| !token.is_empty());
+                Ok(Some((answer.image_ids.unwrap_or_default(), next)))
+            }
+            Err(error) => match ApiError::of("ecr:ListImages", error) {
+                error if error.is_missing() => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     /// When an image was pushed; `None` when it isn't there, or ECR does not say.
     pub(super) async fn image_pushed(&self, name: &str, digest: &str) -> Result<Option<Timestamp>, ApiError> {
         let image = self.image(name, digest).await?;

@@ -75,6 +75,11 @@ impl Backings {
         Ok(self.of(repository).await?.map(Ecr::place))
     }
 
+    /// The name of what a repository lies in, or would be made in.
+    pub(crate) async fn backing_of(&self, repository: &RepositoryName) -> Result<BackingName, RegistryStoreError> {
+        self.whereabouts.of(repository).await
+    }
+
     /// Who knows what lies where.
     pub(super) fn whereabouts(&self) -> &Whereabouts {
         &self.whereabouts

@@ -58,7 +58,7 @@ pub(crate) enum Found {
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
     pub(crate) media_type: String,
-    bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// What an image is for, and how large.

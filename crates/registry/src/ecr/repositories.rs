@@ -14,6 +14,15 @@ use super::api::{ApiError, Seen};
 const SEEN_TRIES: u32 = 20;
 const SEEN_EVERY: Duration = Duration::from_millis(250);
 
+/// What the owner's rules of immutable tags mean for a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// They keep the repository.
+    Hold,
+    /// They don't: its tags go on elsewhere.
+    GoOnElsewhere,
+}
+
 impl Ecr {
     /// Makes a repository, or finds that this instance has made it: what a crash left half done is finished by the same
     /// request once more.
@@ -26,11 +35,35 @@ impl Ecr {
         name: RepositoryName,
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
-        let parts = &self.parts;
-        let theirs = parts.place.path_of(&name);
         self.may_be(visibility)?;
         // What was public under this name before is so no more, from the first moment.
         self.show(&name, Visibility::Private).await?;
+        let made = self.repository_make(name).await?;
+        self.repository_furnish(&made.name).await?;
+        if visibility == Visibility::Public {
+            self.show(&made.name, visibility).await?;
+        }
+        Ok(Repository { visibility, ..made })
+    }
+
+    /// Gives a repository what else it needs: again changes nothing.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub(crate) async fn repository_furnish(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        let Some(furnish) = &self.parts.furnish else { return Ok(()) };
+        let furnished = furnish.furnish(name, &self.parts.place.path_of(name)).await;
+        furnished.map_err(|source| RegistryStoreError::Failed { source })
+    }
+
+    /// Makes a repository as the template has it, and nothing more: one that does not answer yet, because what it is for lies
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As [`repository_create`](Self::repository_create).
+    pub(crate) async fn repository_make(&self, name: RepositoryName) -> Result<Repository, RegistryStoreError> {
+        let parts = &self.parts;
+        let theirs = parts.place.path_of(&name);
         let made = match parts.api.repository_create(&theirs, &parts.template, &parts.instance).await.map_err(failed)? {
             Some(made) => {
                 tracing::info!(repository.name = %name, "made repository {theirs} in ECR for {name}");
@@ -47,14 +80,7 @@ impl Ecr {
         if let Some(lifecycle) = &parts.template.lifecycle {
             parts.api.lifecycle_ensure(&theirs, lifecycle).await.map_err(failed)?;
         }
-        if let Some(furnish) = &parts.furnish {
-            let furnished = furnish.furnish(&name, &theirs).await;
-            furnished.map_err(|source| RegistryStoreError::Failed { source })?;
-        }
-        if visibility == Visibility::Public {
-            self.show(&name, visibility).await?;
-        }
-        Ok(repository(name, &made, visibility))
+        Ok(repository(name, &made, Visibility::Private))
     }
 
     /// Waits until ECR finds a repository that was just made: that takes a moment (containers-roadmap, and every tool that
@@ -82,7 +108,7 @@ impl Ecr {
     }
 
     /// Says how visible a name is from now on.
-    async fn show(&self, name: &RepositoryName, visibility: Visibility) -> Result<(), RegistryStoreError> {
+    pub(super) async fn show(&self, name: &RepositoryName, visibility: Visibility) -> Result<(), RegistryStoreError> {
         self.may_be(visibility)?;
         match &self.parts.public {
             Some(public) => public.visibility_put(name, visibility).await.map_err(unkept),
@@ -177,6 +203,7 @@ impl Ecr {
         &self,
         name: &RepositoryName,
         only_empty: bool,
+        rules: Rules,
     ) -> Result<(), RegistryStoreError> {
         let parts = &self.parts;
         let missing = || RegistryStoreError::RepositoryMissing(name.clone());
@@ -198,12 +225,15 @@ impl Ecr {
         if let Some(why) = why {
             return Err(RegistryStoreError::Refused { why });
         }
-        self.all_may_go(name).await?;
+        if rules == Rules::Hold {
+            self.all_may_go(name).await?;
+        }
         let deleted = parts.api.repository_delete(&seen.name, !only_empty).await;
         parts.usage.forget(name.owner());
         match deleted {
-            // The name has no more to show.
-            Ok(()) => self.show(name, Visibility::Private).await,
+            // The name has no more to show, unless it goes on elsewhere.
+            Ok(()) if rules == Rules::Hold => self.show(name, Visibility::Private).await,
+            Ok(()) => Ok(()),
             Err(error) if error.is_missing() => Err(missing()),
             Err(error) if error.is_not_empty() => {
                 let manifests = parts.api.images_count(&seen.name).await.map_err(failed)?;

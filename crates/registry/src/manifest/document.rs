@@ -72,7 +72,7 @@ impl Descriptor {
 }
 
 /// A manifest, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Document {
     pub(crate) media_type: String,
     /// Config, layers and blobs, in the order of the manifest, a digest only once.

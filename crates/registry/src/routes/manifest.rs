@@ -12,9 +12,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::ManifestRef;
 
-use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, not_modified};
+use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, moving, not_modified};
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, LARGE, Stored};
@@ -123,15 +124,17 @@ async fn put(
     let parts = registry.parts();
     registry.ready_for_push(&name).await?;
     let tags = may_push(ask, caller, &name, &reference)?;
-    let Pushed { document, bytes, digest } = pushed(ask, body, &reference, parts.config.body_idle).await?;
-    let subject = document.subject.clone();
-    let manifest =
-        resolve(parts.store.as_ref(), &parts.blobs, &name, document, bytes.into(), digest.clone(), parts.clock.now())
-            .await?;
-    let (store, repository, pointed) = (std::sync::Arc::clone(&parts.store), name.clone(), tags.clone());
-    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await })
-        .await
-        .map_err(RegistryError::from_io)??;
+    let pushed = pushed(ask, body, &reference, parts.config.body_idle).await?;
+    let here = BackingName::local();
+    match moving::open_for_writes(registry, &name).await? {
+        there if there != here => moving::manifest_write(registry, &name, &there, &pushed, &tags).await?,
+        _ => {
+            let put = keep(registry, &name, &pushed, &tags).await;
+            moving::manifest_follow(registry, &name, &here, &pushed, &tags, put).await?;
+        }
+    }
+    let Pushed { document, digest, .. } = pushed;
+    let subject = document.subject;
     tracing::info!(repository.name = %name, manifest.digest = %digest, manifest.tags = ?tags, "stored manifest {digest} in {name} as {}", shown(&reference));
 
     let mut headers = vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
@@ -140,6 +143,24 @@ async fn put(
         headers.extend(tags.into_iter().map(|tag| (TAG, tag)));
     }
     Ok(empty(StatusCode::CREATED, headers))
+}
+
+/// Keeps a manifest and its tags here.
+async fn keep(
+    registry: &Registry,
+    name: &RepositoryName,
+    pushed: &Pushed,
+    tags: &[String],
+) -> Result<(), RegistryError> {
+    let parts = registry.parts();
+    let (document, bytes, digest) = (pushed.document.clone(), pushed.bytes.clone(), pushed.digest.clone());
+    let now = parts.clock.now();
+    let manifest = resolve(parts.store.as_ref(), &parts.blobs, name, document, bytes.into(), digest, now).await?;
+    let (store, repository, pointed) = (std::sync::Arc::clone(&parts.store), name.clone(), tags.to_vec());
+    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await })
+        .await
+        .map_err(RegistryError::from_io)??;
+    Ok(())
 }
 
 /// The tags that a manifest is to get, all of which the caller may push to.

@@ -6,6 +6,7 @@ mod blob;
 #[cfg(feature = "ecr")]
 mod ecr;
 mod manifest;
+pub(crate) mod moving;
 mod referrers;
 mod tags;
 mod upload;
@@ -24,6 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version}
 use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::{RepositoryName, RepositoryNameError};
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::registry_store::RegistryStoreError;
 
@@ -47,7 +49,10 @@ pub(super) struct Ask {
     pub(super) headers: HeaderMap,
     pub(super) peer: Option<SocketAddr>,
     pub(super) query: Vec<(String, String)>,
+    /// Without the name of a backing in its query.
     pub(super) uri: Uri,
+    /// The backing that the address of an upload names.
+    pub(super) backing: Option<String>,
     /// Who was let in, once that is known; for the audit log.
     caller: OnceLock<Caller>,
 }
@@ -55,14 +60,15 @@ pub(super) struct Ask {
 impl Ask {
     fn new(parts: Parts) -> Result<Self, RegistryError> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+        let (uri, backing) = without_backing(parts.uri);
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&uri)
             .map_err(|_| RegistryError::BadRequest("the query can't be read".to_owned()))?
             .0;
         // HTTP/1.1 without a Host is no request (RFC 9112, section 3.2); HTTP/2 has it in the URI.
         if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
             return Err(RegistryError::BadRequest("the Host header is missing".to_owned()));
         }
-        Ok(Self { method: parts.method, headers: parts.headers, peer, query, uri: parts.uri, caller: OnceLock::new() })
+        Ok(Self { method: parts.method, headers: parts.headers, peer, query, uri, backing, caller: OnceLock::new() })
     }
 
     /// The first value of a query parameter.
@@ -109,6 +115,22 @@ impl Ask {
     }
 }
 
+/// What the address of an upload names the backing by in which it was begun.
+const BACKING: &str = "layer0-backing";
+
+/// An address without the name of a backing in its query, and that name. It is ours alone.
+fn without_backing(uri: Uri) -> (Uri, Option<String>) {
+    let named = |pair: &str| pair.strip_prefix(BACKING)?.strip_prefix('=').map(str::to_owned);
+    let Some(query) = uri.query().filter(|query| query.contains(BACKING)) else { return (uri, None) };
+    let (ours, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| named(pair).is_some());
+    let backing = ours.first().and_then(|pair| named(pair));
+    let path = if others.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), others.join("&")) };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    // A part of what was an address is one.
+    (Uri::from_parts(parts).unwrap_or(uri), backing)
+}
+
 /// The entity tag of content: its digest in quotes.
 pub(super) fn etag(digest: &Digest) -> String {
     format!("\"{digest}\"")
@@ -149,11 +171,27 @@ async fn dispatch(registry: &Registry, ask: &Ask, body: Body) -> Result<Response
         return Err(RegistryError::PathUnknown);
     };
     // What is no repository's name is refused by whoever reads it.
-    #[cfg(feature = "ecr")]
-    if let Some(name) = target.name().and_then(|name| RepositoryName::parse(name).ok())
-        && let Some(ecr) = registry.ecr_of(&name).await?
-    {
-        return ecr::serve(registry, ecr, ask, body, target).await;
+    match target.name().and_then(|name| RepositoryName::parse(name).ok()) {
+        Some(name) => moving::serve(registry, ask, body, target, &name).await,
+        None => at(registry, &BackingName::local(), ask, body, target).await,
+    }
+}
+
+/// Serves a request in one backing.
+async fn at(
+    registry: &Registry,
+    backing: &BackingName,
+    ask: &Ask,
+    body: Body,
+    target: Target,
+) -> Result<Response, RegistryError> {
+    if !backing.is_local() {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = registry.backings().and_then(|all| all.get(backing)) {
+            return ecr::serve(registry, ecr, ask, body, target).await;
+        }
+        registry.admit_anyone(ask).await?;
+        return Err(moving::unknown(backing));
     }
     match target {
         Target::Base => base(registry, ask).await,

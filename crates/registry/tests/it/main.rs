@@ -12,8 +12,10 @@ mod crash;
 mod damage;
 #[cfg(feature = "ecr")]
 mod ecr;
+mod ends;
 mod faults;
 mod foreign;
+mod homes;
 mod listing;
 mod manifests;
 mod many;

@@ -61,6 +61,10 @@ impl RegistryStore for SlowStore {
         orphans
     }
 
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>> {
+        self.inner.repository_vacate(name).await
+    }
+
     async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
         self.wait().await;
         self.inner.blob_link(repository, blob, at).await

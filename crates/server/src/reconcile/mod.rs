@@ -89,6 +89,7 @@ pub(crate) async fn run(app: App) {
     parts.spawn(resync(app.clone(), told));
     parts.spawn(crate::auth::hear_others(app.clone()));
     parts.spawn(crate::grants::run(app.clone()));
+    parts.spawn(crate::migrations::run(app.clone()));
     parts.spawn(uploads(app));
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {

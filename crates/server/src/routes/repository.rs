@@ -13,6 +13,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::Owner;
 use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
+use layer0_domain::ops::OpsError;
 use layer0_domain::ops::image::image_holders;
 use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::registry_store::Page;
@@ -35,6 +36,8 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 pub(super) async fn repository(app: &App, it: &Repository) -> Result<wire::Repository, ApiError> {
     let place = app.registry.repository_place(&it.name).await?;
+    let home = app.migrations.homes.of(&it.name).await.map_err(OpsError::from)?;
+    let moving = home.filter(|home| home.migration.stage.is_running());
     Ok(wire::Repository {
         owner: it.name.owner().to_owned(),
         name: it.name.name().to_owned(),
@@ -42,6 +45,7 @@ pub(super) async fn repository(app: &App, it: &Repository) -> Result<wire::Repos
         visibility: it.visibility.as_str().to_owned(),
         uri: format!("{}/{}", app.identity.registry_name, it.name),
         backing_uri: app.identity.registry.uri_of(&it.name, place.as_ref()),
+        migration: moving.map(|home| home.migration.progress()).unwrap_or_default(),
     })
 }
 
@@ -57,7 +61,7 @@ fn image(it: &TaggedImage) -> wire::Image {
     }
 }
 
-fn no_repository(name: &RepositoryName) -> ApiError {
+pub(super) fn no_repository(name: &RepositoryName) -> ApiError {
     ApiError::new(ErrorCode::RepositoryDoesNotExist, format!("repository `{name}` does not exist"))
         .hint(format!("create it: `l0 repository create {name}`"))
 }
@@ -195,6 +199,11 @@ async fn nobody_holds(
         None => format!("repository `{name}`"),
     };
     Err(ApiError::in_use(&what, &holders))
+}
+
+/// Whether the caller may know of a repository.
+pub(super) async fn is_shown(app: &App, who: &SignedIn, name: &RepositoryName) -> Result<bool, ApiError> {
+    Ok(app.registry.repository_get(name).await?.is_some_and(|it| who.may_pull(&it)))
 }
 
 /// A repository that the caller may pull from; another one is not there.

@@ -86,6 +86,13 @@ const OPERATIONS: &[Row] = &[
     ("repository_get", "22242", "/repository/team/app", ""),
     ("repository_update", "33242", "/repository/team/empty", r#"{"visibility": "private"}"#),
     ("repository_delete", "33242", "/repository/team/empty", ""),
+    ("migration_list", "22222", "/migration", ""),
+    // A local instance has no other registry, and nothing was ever moved, which is said to whoever may ask.
+    ("migration_ask", "3333+", "/migration", r#"{"repository": "team/app", "to": "ecr"}"#),
+    ("migration_get", "44444", "/migration/team/app", ""),
+    ("migration_update", "33334", "/migration/team/app", r#"{"delete_source": true}"#),
+    ("migration_cancel", "33334", "/migration/team/app", ""),
+    ("migration_follow", "44444", "/migration/events?repository=team/app", ""),
     ("image_resolve", "22222", "/image/resolve?image=registry.layer0.test/team/app:1", ""),
     ("image_check", "22242", "/image/check?image=registry.layer0.test/team/app:1&environment_id={environment}", ""),
     ("map_list", "22222", "/map", ""),

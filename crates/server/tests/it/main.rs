@@ -14,6 +14,7 @@ mod going_back;
 mod grants;
 mod grants_strategy;
 mod happened;
+mod migration;
 mod operations;
 mod pull_check;
 mod registry_credential;

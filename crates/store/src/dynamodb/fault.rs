@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use layer0_domain::port::access_store::AccessStoreError;
+use layer0_domain::port::home_store::HomeStoreError;
 use layer0_domain::port::store::StoreError;
 
 /// A failure that is nobody's decision. The SDK's own errors are not kept: their debug form shows requests and answers,
@@ -139,5 +140,11 @@ impl From<Fault> for StoreError {
 impl From<Fault> for AccessStoreError {
     fn from(fault: Fault) -> Self {
         AccessStoreError::Failed { source: Box::new(fault) }
+    }
+}
+
+impl From<Fault> for HomeStoreError {
+    fn from(fault: Fault) -> Self {
+        HomeStoreError::Failed { source: Box::new(fault) }
     }
 }

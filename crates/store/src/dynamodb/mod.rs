@@ -1,4 +1,5 @@
-//! The ports `Store`, `AccessStore` and `PublicStore` on one DynamoDB table, which any number of servers may share.
+//! The ports `Store`, `AccessStore`, `HomeStore` and `PublicStore` on one DynamoDB table, which any number of servers may
+//! share.
 //!
 //! `docs/dynamodb.md` lists the items, their keys, and which condition holds which rule; the modules here repeat only what
 //! the code beside them needs.
@@ -33,6 +34,7 @@ mod entity;
 mod fault;
 mod gone;
 mod grant;
+mod home;
 mod item;
 mod lease;
 mod member;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use layer0_domain::port::access_store::AccessStoreError;
+use layer0_domain::port::home_store::HomeStoreError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::StoreError;
 use rusqlite::ErrorCode;
@@ -77,6 +78,15 @@ impl From<Fault> for AccessStoreError {
         match fault {
             Fault::Full => AccessStoreError::Full,
             other => AccessStoreError::Failed { source: Box::new(other) },
+        }
+    }
+}
+
+impl From<Fault> for HomeStoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Full => HomeStoreError::Full,
+            other => HomeStoreError::Failed { source: Box::new(other) },
         }
     }
 }

@@ -18,6 +18,7 @@ mod deploy;
 mod entity;
 mod fault;
 mod grant;
+mod home;
 mod image_map;
 mod lease;
 mod member;

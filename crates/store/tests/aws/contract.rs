@@ -1,6 +1,6 @@
 //! The contracts of both ports, without faults.
 
-use layer0_testkit::{access_store_suite, public_store_suite, store_suite};
+use layer0_testkit::{access_store_suite, home_store_suite, public_store_suite, store_suite};
 
 use crate::support::TestTable;
 
@@ -44,6 +44,15 @@ async fn access_store_in_small_pages() {
 #[tokio::test]
 async fn public_store() {
     for behaviour in public_store_suite::ALL {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store().with_page(2)).await;
+        table.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn home_store() {
+    for behaviour in home_store_suite::ALL {
         let table = TestTable::new().await;
         (behaviour.show)(&table.store().with_page(2)).await;
         table.delete().await;

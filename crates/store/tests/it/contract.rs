@@ -1,11 +1,12 @@
 //! All ports, both ways to open.
 
+use layer0_domain::port::home_store::HomeStore;
 use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::Store;
 use layer0_store::SqliteStore;
 use layer0_testkit::access_store_suite::Ports;
-use layer0_testkit::{access_store_suite, public_store_suite, registry_store_suite, store_suite};
+use layer0_testkit::{access_store_suite, home_store_suite, public_store_suite, registry_store_suite, store_suite};
 
 /// A new store in a file of its own.
 fn on_disk(directory: &tempfile::TempDir, number: usize) -> SqliteStore {
@@ -71,6 +72,21 @@ async fn public_store_in_memory() {
 async fn public_store_on_disk() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     for (number, behaviour) in public_store_suite::ALL.iter().enumerate() {
+        let store = on_disk(&directory, number);
+        (behaviour.show)(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn home_store_in_memory() {
+    home_store_suite::run_all(async || Box::new(SqliteStore::in_memory()) as Box<dyn HomeStore>).await;
+}
+
+#[tokio::test]
+async fn home_store_on_disk() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    for (number, behaviour) in home_store_suite::ALL.iter().enumerate() {
         let store = on_disk(&directory, number);
         (behaviour.show)(&store).await;
         store.close().await;

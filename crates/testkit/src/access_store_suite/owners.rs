@@ -286,6 +286,11 @@ pub async fn an_immutable_tag_is_neither_moved_nor_deleted(store: &dyn Ports) {
     }
     store.tag_rule_delete(&owner_name("team"), &rule.repositories, &rule.tags).await.expect("it is there");
     put(store, "two", "v1").await.expect("no rule holds it any more");
+    store.tag_rule_put(&owner_name("team"), &rule).await.expect("its owner is there");
+    refused(store.repository_delete(&app, false).await.map(drop));
+    store.repository_vacate(&app).await.expect("its tags go on elsewhere");
+    let again = store.repository_vacate(&app).await;
+    assert!(matches!(again, Err(RegistryStoreError::RepositoryMissing(_))), "{again:?}");
 }
 
 /// `tag_rule_put`, `tag_rule_delete`: one rule for the same repositories and tags.

@@ -1,3 +1,4 @@
-//! Integration tests of the fakes that are servers.
+//! Integration tests of the fakes that are servers, and of what the domain does through ports that are faked here.
 
 mod aws;
+mod copy;

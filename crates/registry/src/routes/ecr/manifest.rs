@@ -20,7 +20,7 @@ use crate::error::RegistryError;
 use crate::manifest::document::MANIFEST_MAX;
 use crate::registry::Registry;
 use crate::routes::manifest::{Pushed, may_delete, may_push, parse, pushed, shown};
-use crate::routes::{Ask, CONTENT_DIGEST, empty, etag, not_modified};
+use crate::routes::{Ask, CONTENT_DIGEST, empty, etag, moving, not_modified};
 
 /// Tries to read a manifest.
 const TRIES: usize = 3;
@@ -133,25 +133,18 @@ async fn put(
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
     let tags = may_push(ask, caller, &name, &reference)?;
-    let Pushed { document, bytes, digest } = pushed(ask, body, &reference, registry.parts().config.body_idle).await?;
-    for tag in &tags {
-        ecr.may_point(&name, tag, &digest).await?;
+    let pushed = pushed(ask, body, &reference, registry.parts().config.body_idle).await?;
+    let mut subject = pushed.document.subject.as_ref().map(ToString::to_string);
+    let open = moving::open_for_writes(registry, &name).await?;
+    match registry.backings().and_then(|all| all.get(&open)) {
+        Some(there) if there.is(ecr) => {
+            let put = keep(registry, ecr, &name, &pushed, &tags).await;
+            let put = put.map(|noted| subject = noted);
+            moving::manifest_follow(registry, &name, &open, &pushed, &tags, put).await?;
+        }
+        _ => moving::manifest_write(registry, &name, &open, &pushed, &tags).await?,
     }
-    let places = match &reference {
-        ManifestRef::Tag(tag) => vec![tag.clone()],
-        // ECR points one tag at a time.
-        ManifestRef::Digest(digest) if tags.is_empty() => vec![digest.to_string()],
-        ManifestRef::Digest(_) => tags.clone(),
-    };
-    let needs = document.blobs.iter().map(|blob| blob.size).fold(bytes.len() as u64, u64::saturating_add);
-    let reserved = ecr.reserve(&name, &digest, needs).await?;
-    let mut subject = None;
-    for place in &places {
-        subject = put_at(registry, ecr, &name, place, &document.media_type, &bytes).await?;
-    }
-    if let Some(reserved) = reserved {
-        reserved.used();
-    }
+    let digest = pushed.digest;
     tracing::info!(repository.name = %name, manifest.digest = %digest, manifest.tags = ?tags, "stored manifest {digest} in {name} as {}, in ECR", shown(&reference));
     // ECR sends no location.
     let mut headers = vec![(LOCATION, format!("/v2/{name}/manifests/{digest}")), (CONTENT_DIGEST, digest.to_string())];
@@ -160,6 +153,32 @@ async fn put(
         headers.extend(tags.into_iter().map(|tag| (TAG, tag)));
     }
     Ok(empty(StatusCode::CREATED, headers))
+}
+
+/// Puts a manifest under its tags, or its digest where it has none; answers the subject that ECR has taken note of.
+async fn keep(
+    registry: &Registry,
+    ecr: &Ecr,
+    name: &RepositoryName,
+    pushed: &Pushed,
+    tags: &[String],
+) -> Result<Option<String>, RegistryError> {
+    let Pushed { document, bytes, digest } = pushed;
+    for tag in tags {
+        ecr.may_point(name, tag, digest).await?;
+    }
+    // ECR points one tag at a time.
+    let places = if tags.is_empty() { vec![digest.to_string()] } else { tags.to_vec() };
+    let needs = document.blobs.iter().map(|blob| blob.size).fold(bytes.len() as u64, u64::saturating_add);
+    let reserved = ecr.reserve(name, digest, needs).await?;
+    let mut subject = None;
+    for place in &places {
+        subject = put_at(registry, ecr, name, place, &document.media_type, bytes).await?;
+    }
+    if let Some(reserved) = reserved {
+        reserved.used();
+    }
+    Ok(subject)
 }
 
 /// Puts a manifest under one tag, or its digest; answers the subject that ECR has taken note of.

@@ -73,6 +73,10 @@ impl RegistryStore for FaultyStore {
         self.change("repository_delete", self.inner.repository_delete(name, only_empty)).await
     }
 
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>> {
+        self.change("repository_vacate", self.inner.repository_vacate(name)).await
+    }
+
     async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
         self.change("blob_link", self.inner.blob_link(repository, blob, at)).await
     }

@@ -16,8 +16,10 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Visibility};
 use layer0_domain::port::clock::Clock;
+use layer0_domain::port::image_end::Entry;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use layer0_registry::{Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
@@ -389,8 +391,25 @@ async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value
             Ok(json!({}))
         }
         "ListImages" => {
-            let tags = registry.tag_list(&parsed(name), Page::default()).await.unwrap().ok_or(MISSING)?;
-            Ok(json!({ "imageIds": tags.iter().map(|tag| json!({ "imageTag": tag })).collect::<Vec<_>>() }))
+            let held = registry.end(&BackingName::local(), &parsed(name)).unwrap();
+            let (mut all, mut next) = (Vec::new(), None::<String>);
+            loop {
+                let page = held.entries(next.as_deref()).await.map_err(|_| MISSING)?;
+                all.extend(page.entries);
+                next = page.next;
+                if next.is_none() {
+                    break;
+                }
+            }
+            // One with tags is there once for each.
+            let is_listed = |it: &&Entry| {
+                it.tag.is_some() || !all.iter().any(|other| other.digest == it.digest && other.tag.is_some())
+            };
+            let ids = all.iter().filter(is_listed).map(|it| match &it.tag {
+                Some(tag) => json!({ "imageDigest": it.digest.to_string(), "imageTag": tag }),
+                None => json!({ "imageDigest": it.digest.to_string() }),
+            });
+            Ok(json!({ "imageIds": ids.collect::<Vec<_>>() }))
         }
         "DescribeImages" => {
             let digest = input["imageIds"][0]["imageDigest"].as_str().unwrap();

@@ -1,6 +1,7 @@
 //! Repositories in ECR, behind the front that all repositories have.
 
 mod fake;
+mod moving;
 mod on_aws;
 mod owners;
 mod pull;

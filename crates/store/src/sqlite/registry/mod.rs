@@ -66,6 +66,11 @@ impl RegistryStore for SqliteStore {
         self.write(move |db| repository::delete_tx(db, &name, only_empty)).await
     }
 
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>, RegistryStoreError> {
+        let name = name.clone();
+        self.write(move |db| repository::vacate_tx(db, &name)).await
+    }
+
     async fn blob_link(
         &self,
         repository: &RepositoryName,

@@ -118,6 +118,12 @@ pub(super) fn delete_tx(db: &Connection, name: &RepositoryName, only_empty: bool
     for tag in tags {
         tag::may_go(db, name, &tag)?;
     }
+    vacate_tx(db, name)
+}
+
+/// The same, whatever its tags' rules say.
+pub(super) fn vacate_tx(db: &Connection, name: &RepositoryName) -> RegistryWork<Vec<Digest>> {
+    let repository = demand(db, name)?;
     let sql = "SELECT coalesce(sum(size), 0) FROM blob_link AS mine WHERE repository = ?1 AND NOT EXISTS \
                (SELECT 1 FROM blob_link AS other JOIN repository ON repository.number = other.repository \
                 WHERE other.digest = mine.digest AND repository.owner = ?2 AND other.repository <> ?1)";

@@ -1,0 +1,314 @@
+//! A repository that moves between the embedded registry and ECR while it is pulled from and pushed to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::home::{Home, Migration, Source, Stage as Move};
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::{BackingName, Placement};
+use layer0_domain::model::registry::Visibility;
+use layer0_domain::model::time::{Generation, Timestamp};
+use layer0_domain::ops::copy::{Copier, Counters};
+use layer0_domain::port::clock::Clock;
+use layer0_domain::port::home_store::HomeStore;
+use layer0_domain::port::image_end::ImageEnd;
+use layer0_domain::port::registry_store::RegistryStore;
+use layer0_registry::ecr::{Backings, Ecr, EcrSettings};
+use layer0_registry::{Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
+use layer0_store::SqliteStore;
+use layer0_testkit::image_end_suite::sample::{Sample, image, index, referrer};
+use layer0_testkit::image_end_suite::{self as suite, Stage};
+use layer0_testkit::until::until_true;
+use tokio::task::JoinHandle;
+
+use super::fake::FakeEcr;
+use super::stage::{INSTANCE, sdk};
+use crate::client::Client;
+use crate::common::{Minter, Open, name};
+
+/// A server with the embedded registry and one in ECR, and a store that others write to.
+struct Server {
+    registry: Registry,
+    client: Client,
+    serving: JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+struct Yard {
+    ecr: FakeEcr,
+    store: SqliteStore,
+    server: Server,
+}
+
+fn ecr() -> BackingName {
+    BackingName::parse("ecr").unwrap()
+}
+
+impl Yard {
+    async fn start() -> Self {
+        let (ecr, store) = (FakeEcr::start().await, SqliteStore::in_memory());
+        let server = Server::start(&ecr, &store).await;
+        Self { ecr, store, server }
+    }
+
+    fn end(&self, backing: &BackingName) -> Arc<dyn ImageEnd> {
+        self.server.registry.end(backing, &name("team/app")).unwrap()
+    }
+
+    /// With the repository in the embedded registry, on the move to ECR.
+    async fn moving() -> Self {
+        let this = Self::start().await;
+        this.server.registry.repository_create(name("team/app"), Visibility::Private).await.unwrap();
+        this.end(&ecr()).prepare(Visibility::Private).await.unwrap();
+        this.write(Move::Copying, &BackingName::local()).await;
+        // What the mover waits for before it closes a repository.
+        this.known("the server knows that it is on the move", |home| home.migration.stage == Move::Copying).await;
+        this
+    }
+
+    /// Waits until the server has heard of what another one wrote.
+    async fn known(&self, what: &str, is: impl Fn(&Home) -> bool) {
+        let homes = self.server.registry.homes().unwrap();
+        until_true(what, || async { homes.of(&name("team/app")).await.unwrap().is_some_and(|home| is(&home)) }).await;
+    }
+
+    /// Writes the row behind the back of the server, as another one does.
+    async fn write(&self, stage: Move, backing: &BackingName) {
+        let repository = name("team/app");
+        let read = self.store.home_get(&repository).await.unwrap();
+        let migration = Migration::new(BackingName::local(), ecr(), Source::Keep, Timestamp(0));
+        let migration = Migration { stage, ..migration };
+        let home = Home { repository, backing: backing.clone(), migration, generation: Generation::default() };
+        self.store.home_put(&home, read.map(|it| it.generation)).await.unwrap().unwrap();
+    }
+
+    /// Copies what is there, and lets ECR answer.
+    async fn switch(&self) {
+        let (from, to, counters) = (self.end(&BackingName::local()), self.end(&ecr()), Counters::default());
+        let mut copier = Copier::new(from.as_ref(), to.as_ref(), &counters);
+        while !copier.pass().await.unwrap().found_nothing {}
+        self.write(Move::Moved, &ecr()).await;
+    }
+
+    async fn closed_until(&self, seconds: i64) {
+        let until = self.ecr.clock.now().plus_ms(seconds * 1000);
+        self.write(Move::Closing(until), &BackingName::local()).await;
+    }
+}
+
+impl Server {
+    async fn start(ecr: &FakeEcr, store: &SqliteStore) -> Self {
+        let clock = Arc::clone(&ecr.clock) as Arc<dyn Clock>;
+        let settings = EcrSettings {
+            endpoint: Some(format!("http://{}", ecr.address)),
+            prefix: "l0".to_owned(),
+            ..EcrSettings::default()
+        };
+        let behind = Ecr::connect(&sdk(ecr.address), settings, Arc::clone(&clock)).await.unwrap().of_instance(INSTANCE);
+        let homes = Arc::new(Homes::new(Arc::new(store.clone()), Writers::Several));
+        let here = Arc::new(store.clone()) as Arc<dyn RegistryStore>;
+        let whereabouts = Whereabouts::new(Arc::clone(&here), Placement::all_to(BackingName::local()));
+        let whereabouts = Arc::new(whereabouts.but_for(Arc::clone(&homes) as Arc<dyn layer0_registry::Moved>));
+        let backings = Backings::new(vec![(self::ecr(), behind)], whereabouts);
+        let directory = tempfile::tempdir().unwrap();
+        let ports = RegistryPorts { store: here, clock, gate: Arc::new(Open), minter: Arc::new(Minter) };
+        let registry = Registry::open_over(RegistryConfig::new(directory.path()), ports, backings).unwrap();
+        let registry = registry.with_homes(homes);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = registry.router().into_make_service_with_connect_info::<SocketAddr>();
+        let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { registry, client: Client::at(address), serving, _directory: directory }
+    }
+
+    async fn push_blobs(&self, sample: &Sample) {
+        for blob in &sample.blobs {
+            let path = format!("/v2/team/app/blobs/uploads/?digest={}", Digest::sha256_of(blob));
+            let pushed = self.client.ask(Method::POST, &path, &[], blob.clone()).await;
+            assert_eq!(pushed.status, StatusCode::CREATED, "{pushed:?}");
+        }
+    }
+
+    async fn push_manifest(&self, sample: &Sample, tag: &str) -> crate::client::Answer {
+        let headers = [("content-type", sample.manifest.media_type.as_str())];
+        let path = format!("/v2/team/app/manifests/{tag}");
+        self.client.ask(Method::PUT, &path, &headers, sample.manifest.bytes.clone()).await
+    }
+
+    async fn pull(&self, tag: &str) -> crate::client::Answer {
+        self.client.ask(Method::GET, &format!("/v2/team/app/manifests/{tag}"), &[], "").await
+    }
+}
+
+struct InEcr {
+    end: Arc<dyn ImageEnd>,
+    _yard: Yard,
+}
+
+#[async_trait]
+impl Stage for InEcr {
+    fn end(&self) -> &dyn ImageEnd {
+        self.end.as_ref()
+    }
+}
+
+#[tokio::test]
+async fn the_suite_of_ends_holds_in_ecr() {
+    suite::run_all(async || {
+        let yard = Yard::start().await;
+        let end = yard.end(&ecr());
+        Box::new(InEcr { end, _yard: yard }) as Box<dyn Stage>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_comes_over_whole_and_back() {
+    let yard = Yard::moving().await;
+    let local = yard.end(&BackingName::local());
+    let (one, two) = (image("one"), image("two"));
+    let over = index(&[&one, &two]);
+    for sample in [&one, &two] {
+        sample.push(local.as_ref(), &[]).await;
+    }
+    over.push(local.as_ref(), &["v1", "latest"]).await;
+    referrer(&over, "signed").push(local.as_ref(), &[]).await;
+    let here = suite::entries(local.as_ref()).await;
+    yard.switch().await;
+    let tagged = |entries: &std::collections::BTreeSet<layer0_domain::port::image_end::Entry>| {
+        entries.iter().filter(|it| it.tag.is_some()).cloned().collect::<Vec<_>>()
+    };
+    let there = suite::entries(yard.end(&ecr()).as_ref()).await;
+    assert_eq!(tagged(&here), tagged(&there));
+    yard.known("the server knows that it has moved", |home| home.backing == ecr()).await;
+    let pulled = yard.server.pull("v1").await;
+    assert_eq!((pulled.status, pulled.body.as_ref()), (StatusCode::OK, over.manifest.bytes.as_slice()));
+
+    local.remove().await.unwrap();
+    local.prepare(Visibility::Private).await.unwrap();
+    let (from, counters) = (yard.end(&ecr()), Counters::default());
+    let mut copier = Copier::new(from.as_ref(), local.as_ref(), &counters);
+    while !copier.pass().await.unwrap().found_nothing {}
+    assert_eq!(tagged(&suite::entries(local.as_ref()).await), tagged(&here));
+}
+
+/// A server that is behind looks where the repository lies now before it says that something isn't there.
+#[tokio::test]
+async fn a_pull_finds_what_was_pushed_after_the_switch_on_a_server_that_is_behind() {
+    let yard = Yard::moving().await;
+    image("one").push(yard.end(&BackingName::local()).as_ref(), &["v1"]).await;
+    assert_eq!(yard.server.pull("v1").await.status, StatusCode::OK);
+    yard.switch().await;
+    let two = image("two");
+    two.push(yard.end(&ecr()).as_ref(), &["v2"]).await;
+    for tag in ["v2", "v1"] {
+        assert_eq!(yard.server.pull(tag).await.status, StatusCode::OK, "{tag}");
+    }
+    let blob = format!("/v2/team/app/blobs/{}", Digest::sha256_of(b"layer of two"));
+    let found = yard.server.client.ask(Method::HEAD, &blob, &[], "").await;
+    assert_eq!(found.status, StatusCode::OK);
+    assert_eq!(yard.server.pull("v3").await.error(), (404, "MANIFEST_UNKNOWN".to_owned()));
+}
+
+/// A push waits while the repository is closed, and ends where it lies then, with the blobs that came before.
+#[tokio::test]
+async fn a_push_waits_and_follows() {
+    let yard = Yard::moving().await;
+    let one = image("one");
+    yard.server.push_blobs(&one).await;
+    yard.closed_until(3600).await;
+    yard.known("the server knows that it is closed", |home| matches!(home.migration.stage, Move::Closing(_))).await;
+    let pushing = yard.server.push_manifest(&one, "v1");
+    let switching = async {
+        // Nothing of it is anywhere while it waits.
+        assert!(suite::entries(yard.end(&BackingName::local()).as_ref()).await.is_empty());
+        yard.switch().await;
+    };
+    let (pushed, ()) = tokio::join!(pushing, switching);
+    assert_eq!(pushed.status, StatusCode::CREATED, "{pushed:?}");
+    let there = yard.end(&ecr()).manifest_read(&one.digest()).await.unwrap().unwrap();
+    assert_eq!(there.bytes, one.manifest.bytes);
+    assert!(suite::entries(yard.end(&BackingName::local()).as_ref()).await.is_empty());
+    assert_eq!(yard.server.pull("v1").await.status, StatusCode::OK);
+}
+
+/// The same for a deletion.
+#[tokio::test]
+async fn a_deletion_waits_and_is_made_where_the_repository_lies_then() {
+    let yard = Yard::moving().await;
+    image("one").push(yard.end(&BackingName::local()).as_ref(), &["v1", "v2"]).await;
+    yard.closed_until(3600).await;
+    yard.known("the server knows that it is closed", |home| matches!(home.migration.stage, Move::Closing(_))).await;
+    let deleting = yard.server.client.ask(Method::DELETE, "/v2/team/app/manifests/v1", &[], "");
+    let (deleted, ()) = tokio::join!(deleting, yard.switch());
+    assert_eq!(deleted.status, StatusCode::ACCEPTED, "{deleted:?}");
+    let left: Vec<_> = suite::entries(yard.end(&ecr()).as_ref()).await.into_iter().filter_map(|it| it.tag).collect();
+    assert_eq!(left, ["v2"]);
+}
+
+/// A server that was killed while it was closed keeps nobody waiting for ever.
+#[tokio::test]
+async fn nobody_waits_for_a_server_that_is_gone() {
+    let yard = Yard::moving().await;
+    let one = image("one");
+    yard.server.push_blobs(&one).await;
+    yard.closed_until(-1).await;
+    assert_eq!(yard.server.push_manifest(&one, "v1").await.status, StatusCode::CREATED);
+    assert_eq!(suite::entries(yard.end(&BackingName::local()).as_ref()).await.len(), 2);
+}
+
+/// An upload that was begun before the switch is ended where it was begun, and the manifest brings the blob along.
+#[tokio::test]
+async fn an_upload_goes_on_where_it_was_begun() {
+    let yard = Yard::moving().await;
+    let one = image("one");
+    let begun = yard.server.client.ask(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED);
+    let location = begun.header("location").to_owned();
+    assert!(location.contains("layer0-backing=local"), "{location}");
+    yard.switch().await;
+    yard.known("the server knows that it has moved", |home| home.backing == ecr()).await;
+    let sent = yard.server.client.ask(Method::PATCH, &location, &[], one.blobs[0].clone()).await;
+    assert_eq!(sent.status, StatusCode::ACCEPTED, "{sent:?}");
+    // A client may know nothing but the upload's path.
+    let bare = location.split_once('?').unwrap().0;
+    let digest = Digest::sha256_of(&one.blobs[0]);
+    let ended = yard.server.client.ask(Method::PUT, &format!("{bare}?digest={digest}"), &[], "").await;
+    assert_eq!(ended.status, StatusCode::CREATED, "{ended:?}");
+    for blob in &one.blobs[1..] {
+        let path = format!("/v2/team/app/blobs/uploads/?digest={}", Digest::sha256_of(blob));
+        assert_eq!(yard.server.client.ask(Method::POST, &path, &[], blob.clone()).await.status, StatusCode::CREATED);
+    }
+    let pushed = yard.server.push_manifest(&one, "v1").await;
+    assert_eq!(pushed.status, StatusCode::CREATED, "{pushed:?}");
+    assert_eq!(yard.end(&ecr()).blob_size(&digest).await.unwrap(), Some(one.blobs[0].len() as u64));
+}
+
+/// While the images lie in two places, or are on their way, a repository is not deleted.
+#[tokio::test]
+async fn a_repository_on_the_move_stays() {
+    let yard = Yard::moving().await;
+    let registry = &yard.server.registry;
+    let app: RepositoryName = name("team/app");
+    let refused = registry.repository_delete(&app, false).await.unwrap_err().to_string();
+    assert!(refused.contains("migration cancel team/app"), "{refused}");
+    yard.switch().await;
+    let refused = registry.repository_delete(&app, false).await.unwrap_err().to_string();
+    assert!(refused.contains("migration delete-source team/app"), "{refused}");
+    yard.end(&BackingName::local()).remove().await.unwrap();
+    yard.write(Move::Cleared, &ecr()).await;
+    registry.repository_delete(&app, false).await.unwrap();
+    // The next one of that name goes where the rules say.
+    assert!(yard.store.home_get(&app).await.unwrap().is_none());
+    registry.repository_create(app.clone(), Visibility::Private).await.unwrap();
+    assert!(registry.backing_of(&app).await.unwrap().is_local());
+}
