@@ -1,7 +1,8 @@
 //! What is printed below the tables and between them: logs, pinned images, causes, the steps of a resolution.
 
 use layer0_api::types::{
-    Deployment, Failure, ImageCheck, ImageResolution, ImportedRepository, ImageUse, LogFile, OperationEvent, Service, Task,
+    Deployment, Failure, ImageCheck, ImageResolution, ImageUse, ImportedRepository, LogFile, OperationEvent, Service,
+    Task,
 };
 
 use super::rows::{deploy_cell, moment};
