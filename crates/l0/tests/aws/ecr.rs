@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cloud::Cloud;
 use crate::common::archive::archive;
 use crate::common::run::{Said, run};
-use crate::emulator::{emulator, json_call};
+use crate::emulator::{emulator, json_call, repository_create};
 use crate::faults::{Proxy, broken, lost, throttled};
 
 #[track_caller]
@@ -144,4 +144,35 @@ fn what_goes_wrong_between_the_front_and_ecr_ends_well() {
     drop(rules);
     cloud.l0(&["repository", "delete", "team/app", "--force"]).ok();
     drop(run(Command::new("docker").args(["rmi", "--force", &image]), b""));
+}
+
+/// The tags of a repository, as ECR has them.
+#[track_caller]
+fn tags_of(repository: &str) -> Vec<String> {
+    let service = "AmazonEC2ContainerRegistry_V20150921";
+    let named = serde_json::json!({ "repositoryNames": [repository] });
+    let found = json_call("ecr", &format!("{service}.DescribeRepositories"), &named);
+    let of = serde_json::json!({ "resourceArn": found["repositories"][0]["repositoryArn"] });
+    let answer = json_call("ecr", &format!("{service}.ListTagsForResource"), &of);
+    let all = answer["tags"].as_array().expect("a list").iter();
+    all.filter_map(|tag| Some(format!("{}={}", tag["Key"].as_str()?, tag["Value"].as_str()?))).collect()
+}
+
+#[test]
+fn a_repository_that_was_in_ecr_before_is_adopted() {
+    let cloud = Cloud::with_registry("team/app");
+    let there = format!("{}/team/old", cloud.name);
+    repository_create(&there);
+    // It can be used as it is, and is deleted by nobody.
+    cloud.l0(&["repository", "get", "team/old"]).ok().says(&there);
+    refused(cloud.l0(&["repository", "delete", "team/old", "--force"]), "was not made by this instance");
+    cloud.l0(&["repository", "import", &there, "--dry-run"]).ok().says("would change").says("layer0.adopted");
+    assert!(tags_of(&there).is_empty());
+    cloud.l0(&["repository", "import", &there, "team/old"]).ok().says("changed");
+    assert!(matches!(&tags_of(&there)[..], [tag] if tag.starts_with("layer0.adopted=")), "{:?}", tags_of(&there));
+    cloud.l0(&["repository", "import", &there]).ok().says("nothing to change");
+    refused(cloud.l0(&["repository", "import", "elsewhere/team/old"]), "can't be renamed");
+    refused(cloud.l0(&["repository", "delete", "team/old"]), "--force");
+    cloud.l0(&["repository", "delete", "team/old", "--force"]).ok();
+    refused(cloud.l0(&["repository", "get", "team/old"]), "does not exist");
 }

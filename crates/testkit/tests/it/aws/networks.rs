@@ -204,5 +204,7 @@ async fn policies_are_read_and_simulated() {
         ("ResourceArns.member.2", "arn:aws:ecr:us-east-1:123456789012:repository/team/secret"),
     ];
     let xml = client.query(IAM, "SimulatePrincipalPolicy", &form).await.expect("it is there");
-    assert_eq!(tags(&xml, "EvalDecision"), ["allowed", "explicitDeny", "implicitDeny", "implicitDeny"]);
+    // Of each resource by itself, and of all together.
+    assert_eq!(tags(&xml, "EvalResourceDecision"), ["allowed", "explicitDeny", "implicitDeny", "implicitDeny"]);
+    assert_eq!(tags(&xml, "EvalDecision"), ["explicitDeny", "implicitDeny"]);
 }
