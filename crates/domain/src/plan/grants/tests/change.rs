@@ -114,7 +114,7 @@ impl Instance {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Nobody who was let in is shut out for a moment, and nobody else is let in for one; and it comes to its end, where only the
     /// wished documents have anything of ours, and others have what they had.
