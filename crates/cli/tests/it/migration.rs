@@ -89,8 +89,7 @@ fn moves_are_shown_called_off_and_cleared() {
 #[test]
 fn what_the_server_refuses_is_said() {
     let fake = Fake::start();
-    let busy = error("Conflict", "repository `team/app` lies in `local` already");
-    fake.on(ASK, [Reply::Json(409, busy)]);
+    fake.on(ASK, [error(409, "Conflict", "repository `team/app` lies in `local` already")]);
     let ran = fake.run(&["repository", "migrate", "team/app", "--to", "local"]);
     assert_ne!(ran.code, 0);
     assert!(ran.text().contains("lies in `local` already"), "{}", ran.text());
