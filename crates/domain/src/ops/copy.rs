@@ -246,7 +246,7 @@ impl<'a> Copier<'a> {
         tags_set: &mut BTreeSet<String>,
     ) -> Result<Vec<(Digest, String)>, CopyError> {
         let (old, new, counters) = (self.from, self.to, self.counters);
-        let reading = some.to_vec().into_iter().map(|digest| async move { (old.manifest_read(&digest).await, digest) });
+        let reading = some.iter().cloned().map(|digest| async move { (old.manifest_read(&digest).await, digest) });
         let mut read = stream::iter(reading).buffered(MANIFESTS_AT_ONCE);
         let (mut manifests, mut failed) = (Vec::new(), Vec::new());
         while let Some((manifest, digest)) = read.next().await {
