@@ -162,7 +162,6 @@ impl Homes {
     }
 
     /// The rows and their number of changes, when that is another one than `before`.
-    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
     async fn read(
         &self,
         before: Option<u64>,

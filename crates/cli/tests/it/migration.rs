@@ -38,11 +38,17 @@ fn a_move_is_followed_to_its_end() {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert_eq!(fake.body(ASK), json!({ "repository": "team/app", "to": "ecr", "delete_source": false }));
-    let ran = fake.run(&["repository", "migrate", "team/app", "--to=ecr", "--delete-source", "-o", "json"]);
+    let ran = fake.run(&["repository", "migrate", "team/app", "--to=ecr", "-o", "json"]);
     assert_eq!((ran.code, ran.json()), (0, json!([moved])));
-    assert_eq!(fake.body(ASK)["delete_source"], true);
-    let ran = fake.run(&["repository", "migrate", "team/app", "--to", "ecr", "--no-wait"]);
+}
+
+#[test]
+fn a_move_goes_on_by_itself() {
+    let fake = Fake::start();
+    fake.on(ASK, [Reply::Json(202, migration("copying", false, "0 of 4 manifests are in ecr"))]);
+    let ran = fake.run(&["repository", "migrate", "team/app", "--to", "ecr", "--delete-source", "--no-wait"]);
     assert_eq!(ran.code, 0);
+    assert_eq!(fake.body(ASK)["delete_source"], true);
     assert!(ran.text().contains("l0 repository migration get team/app"), "{}", ran.text());
 }
 

@@ -125,7 +125,9 @@ impl ImageEnd for EcrEnd {
         let (mut all, mut path) = (Vec::new(), self.ecr.path(&self.name, &own));
         for _ in 0..PAGES_MAX {
             let answer = self.ask(Question::new(Method::GET, path)).await?;
-            if answer.status() == StatusCode::NOT_FOUND {
+            // One that does not know of such lists answers in its own way (ministack: 400); the list of images has all.
+            let unknown = [StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED];
+            if unknown.contains(&answer.status()) {
                 break;
             }
             if answer.status() != StatusCode::OK {
