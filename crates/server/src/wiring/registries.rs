@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use layer0_domain::model::backing::{BackingPlace, Places};
 #[cfg(feature = "aws")]
-use layer0_domain::model::grant::GrantStrategy;
+use layer0_domain::model::grant::GrantPlace;
 #[cfg(feature = "aws")]
 use layer0_domain::model::image::RepositoryName;
 #[cfg(feature = "aws")]
@@ -178,9 +178,10 @@ impl Aws {
             let own = EcrPolicies::new(EcrClient::new(&connection.sdk), "").map_err(cant(unkept))?;
             return Ok(PolicyPlace::new(Arc::new(own), names(connection, "").await?, rates));
         };
-        if all.len() > 1 && config.grants.strategy == Some(GrantStrategy::Registry) {
+        let in_registry = config.grants.strategy.is_some_and(|strategy| strategy.place() == GrantPlace::Registry);
+        if all.len() > 1 && in_registry {
             return Err(cant("account grants can't be kept in a registry's policy")(
-                "it speaks for one registry, and this instance has several: take `repositories` or `organization`",
+                "it speaks for one registry, and this instance has several: take `repositories`",
             ));
         }
         Ok(PolicyPlace::new(Arc::new(EachPolicies::new(all, whereabouts.clone())), named, rates))
