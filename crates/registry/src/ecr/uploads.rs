@@ -86,15 +86,16 @@ impl Uploads {
         self.known().insert((name.clone(), id.to_owned()), upload);
     }
 
-    /// One upload, known here or not.
+    /// One upload, known here or not. Waits for a request that has it, which may be one whose client has just gone away.
     ///
     /// # Errors
-    /// `UploadBusy` while another request has it, `UploadUnknown` when it is over.
-    pub(crate) fn hold(&self, name: &RepositoryName, id: &str) -> Result<Held, RegistryError> {
+    /// `UploadBusy` when another request has it for all of `wait`, `UploadUnknown` when it is over.
+    pub(crate) async fn hold(&self, name: &RepositoryName, id: &str, wait: Duration) -> Result<Held, RegistryError> {
         let key = (name.clone(), id.to_owned());
         let new = || Arc::new(tokio::sync::Mutex::new(Upload::new(None)));
         let upload = Arc::clone(self.known().entry(key).or_insert_with(new));
-        let mut held = upload.try_lock_owned().map_err(|_| RegistryError::UploadBusy)?;
+        let held = tokio::time::timeout(wait, upload.lock_owned()).await;
+        let mut held = held.map_err(|_| RegistryError::UploadBusy)?;
         held.touched = Instant::now();
         if held.is_over { Err(RegistryError::UploadUnknown) } else { Ok(held) }
     }
@@ -263,6 +264,10 @@ mod tests {
         RepositoryName::parse("team/app").expect("a name")
     }
 
+    async fn hold(uploads: &Uploads, id: &str) -> Result<Held, RegistryError> {
+        uploads.hold(&name(), id, Duration::ZERO).await
+    }
+
     async fn gathered(uploads: &Uploads, upload: &mut Upload, bytes: usize) -> Gathered {
         let mut body = Body::from(vec![7_u8; bytes]);
         uploads.gather(upload, &mut body, None, IDLE).await.expect("it is whole")
@@ -272,7 +277,7 @@ mod tests {
     async fn small_chunks_wait_until_they_make_a_part() {
         let uploads = Uploads::new();
         uploads.begin(&name(), "1");
-        let mut held = uploads.hold(&name(), "1").expect("nobody else has it");
+        let mut held = hold(&uploads, "1").await.expect("nobody else has it");
         for count in 1..=4 {
             assert_eq!(gathered(&uploads, &mut held, 1 << 20).await, Gathered::All);
             assert_eq!(held.offset(), Some(count << 20));
@@ -302,7 +307,7 @@ mod tests {
         let mut full = Vec::new();
         for number in 0..SLOTS {
             uploads.begin(&name(), &number.to_string());
-            let mut held = uploads.hold(&name(), &number.to_string()).expect("nobody else has it");
+            let mut held = hold(&uploads, &number.to_string()).await.expect("nobody else has it");
             assert_eq!(gathered(&uploads, &mut held, 10).await, Gathered::All);
             full.push(held);
         }
@@ -318,13 +323,13 @@ mod tests {
         let uploads = Uploads::new();
         for number in 0..SLOTS {
             uploads.begin(&name(), &number.to_string());
-            let mut held = uploads.hold(&name(), &number.to_string()).expect("nobody else has it");
+            let mut held = hold(&uploads, &number.to_string()).await.expect("nobody else has it");
             gathered(&uploads, &mut held, 10).await;
         }
         let mut one_more = Upload::new(Some(0));
         assert!(!uploads.slot(&mut one_more, Instant::now()));
         assert!(uploads.slot(&mut one_more, Instant::now() + IDLE_MAX));
-        let held = uploads.hold(&name(), "0").expect("nobody else has it");
+        let held = hold(&uploads, "0").await.expect("nobody else has it");
         assert_eq!(held.offset(), Some(0), "what was gathered is gone, and not counted");
         uploads.sweep(Duration::ZERO);
         assert_eq!(uploads.known().len(), 1, "who is held is in use");
@@ -336,13 +341,13 @@ mod tests {
     #[tokio::test]
     async fn one_request_at_a_time_has_it_and_none_when_it_is_over() {
         let uploads = Uploads::new();
-        let mut held = uploads.hold(&name(), "1").expect("nobody else has it");
+        let mut held = hold(&uploads, "1").await.expect("nobody else has it");
         assert_eq!(held.has(), None, "it was begun elsewhere");
-        assert!(matches!(uploads.hold(&name(), "1"), Err(RegistryError::UploadBusy)));
+        assert!(matches!(hold(&uploads, "1").await, Err(RegistryError::UploadBusy)));
         held.end();
         drop(held);
-        assert!(matches!(uploads.hold(&name(), "1"), Err(RegistryError::UploadUnknown)));
+        assert!(matches!(hold(&uploads, "1").await, Err(RegistryError::UploadUnknown)));
         uploads.forget(&name(), "1");
-        assert!(uploads.hold(&name(), "1").is_ok());
+        assert!(hold(&uploads, "1").await.is_ok());
     }
 }

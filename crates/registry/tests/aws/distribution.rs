@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
@@ -17,18 +17,20 @@ use crate::client::noise;
 use crate::on_aws::OnAws;
 use crate::run::{path, run};
 
-/// A clock by which every token is old when the next request comes: a second of it is a tenth of a millisecond.
+/// A clock that goes on whenever somebody looks: every token is old when the next request comes.
 #[derive(Debug)]
 struct Hasty {
     start: Timestamp,
-    since: Instant,
+    looks: AtomicI64,
     random: RunningClock,
 }
 
+/// How far. A refusal is laid to a token that is older than ten seconds.
+const STEP_MS: i64 = 15_000;
+
 impl Clock for Hasty {
     fn now(&self) -> Timestamp {
-        let passed = i64::try_from(self.since.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.start.plus_ms(passed.saturating_mul(10))
+        self.start.plus_ms(self.looks.fetch_add(1, Ordering::Relaxed) * STEP_MS)
     }
 
     fn random(&self) -> [u8; 32] {
@@ -95,13 +97,14 @@ impl Drop for Images {
 async fn docker_pushes_and_pulls_while_every_token_ends_after_one_request() {
     let behind = Distribution::start().await;
     let start = RunningClock::default().now();
-    let hasty = Hasty { start, since: Instant::now(), random: RunningClock::default() };
+    let hasty = Hasty { start, looks: AtomicI64::new(0), random: RunningClock::default() };
     let stage = OnAws::with(Arc::new(FixedClock::at(start)), Arc::new(hasty), |ecr| ecr).await;
     stage.aws.registry_behind(&behind.address);
     // One layer: those of several go at the same time, and one request would end the token of another before it was used.
     stage.aws.registry_tokens_once(true);
     let work = tempfile::tempdir().unwrap();
-    let mut content = noise(8 << 20);
+    // Less than what is kept of a body: of more, docker would have to send all again.
+    let mut content = noise(900_000);
     content.extend(stage.address.to_string().bytes());
     std::fs::write(work.path().join("noise"), content).unwrap();
     std::fs::write(work.path().join("Dockerfile"), "FROM scratch\nCOPY noise /noise\nCMD [\"/noise\"]\n").unwrap();

@@ -1,5 +1,7 @@
 //! What speaks to ECR, on emulators.
 
+#![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
+
 #[allow(dead_code, reason = "another target uses all of it")]
 #[path = "../it/client.rs"]
 mod client;

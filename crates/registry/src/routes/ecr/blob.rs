@@ -5,6 +5,8 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_RANGE, LOCATION, RANGE,
 };
 use http::{HeaderMap, Method, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -60,11 +62,8 @@ async fn get(
             copy(&mut response, &answer, &[CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES]);
             // Some proxies drop it from the answer to a `HEAD`, and docker takes the size of a layer from there.
             if is_head && !response.headers().contains_key(CONTENT_LENGTH) {
-                let whole = Question::new(Method::GET, ecr.path(name, &format!("blobs/{digest}")));
-                let whole = ecr.followed(ecr.upstream().ask(whole).await?, &HeaderMap::new()).await?;
-                if whole.status() == StatusCode::OK {
-                    copy(&mut response, &whole, &[CONTENT_LENGTH]);
-                }
+                let size = measured(ecr, name, digest).await?;
+                response.headers_mut().extend(size.map(|size| (CONTENT_LENGTH, HeaderValue::from(size))));
             }
             if !is_head {
                 *response.body_mut() = registry.while_pulled(ask, name, streamed(answer));
@@ -83,6 +82,25 @@ async fn get(
         }
         _ => Err(not_here(refusal(answer).await?, name, RegistryError::BlobUnknown(digest.clone()))),
     }
+}
+
+/// How large a blob is, where its head does not say: what a read of it says, or brings.
+async fn measured(ecr: &Ecr, name: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+    let question = Question::new(Method::GET, ecr.path(name, &format!("blobs/{digest}")));
+    let answer = ecr.followed(ecr.upstream().ask(question).await?, &HeaderMap::new()).await?;
+    if answer.status() != StatusCode::OK {
+        return Ok(None);
+    }
+    let mut body = answer.into_body();
+    let Some(size) = body.size_hint().exact() else {
+        let mut size = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|source| RegistryError::Away { source: source.into() })?;
+            size += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        return Ok(Some(size));
+    };
+    Ok(Some(size))
 }
 
 /// The size of the whole, out of `Content-Range: bytes */SIZE`.

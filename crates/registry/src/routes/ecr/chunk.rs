@@ -1,6 +1,8 @@
 //! `/v2/<name>/blobs/uploads/<id>` of a repository in ECR: what comes into an upload, how far it is, and its end. How small chunks
 //! become ECR's parts, and what is known of an upload here: module `ecr::uploads`.
 
+use std::time::Duration;
+
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
@@ -27,6 +29,10 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// A byte that no layer has: ECR takes layers of 52,000 MiB (service quotas), this is at 1 TiB.
 const BEYOND: HeaderValue = HeaderValue::from_static("1099511627775-1099511627775");
 
+/// How long a request waits for another one on the same upload. A client that was cut off comes back at once, and finds its own
+/// request there until that notices.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
+
 /// Everything on an upload that was begun.
 pub(super) async fn serve(
     registry: &Registry,
@@ -42,7 +48,7 @@ pub(super) async fn serve(
     }
     let location = Location::asked(id, ask.uri.query());
     let on = Upload { registry, ecr, ask, name: &name, location: &location };
-    let mut held = ecr.uploads().hold(&name, location.id())?;
+    let mut held = ecr.uploads().hold(&name, location.id(), BUSY_WAIT).await?;
     // One whose requests say nothing of where they belong needs no look: docker's, wherever a balancer sends them.
     let goes_on = matches!(ask.method, Method::PATCH | Method::PUT) && !ask.headers.contains_key(CONTENT_RANGE);
     if !goes_on || held.is_in_doubt() {

@@ -11,7 +11,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 
 use super::ask_for_push;
-use super::chunk::Upload;
+use super::chunk::{BUSY_WAIT, Upload};
 use crate::ecr::translate::{behind, upload_location};
 use crate::ecr::upstream::Question;
 use crate::ecr::{Ecr, Taking};
@@ -63,7 +63,7 @@ pub(super) async fn begin(
             // ECR takes no blob in one request, so it is two.
             let location = open(registry, ecr, &name).await?;
             let on = Upload { registry, ecr, ask, name: &name, location: &location };
-            let held = ecr.uploads().hold(&name, location.id())?;
+            let held = ecr.uploads().hold(&name, location.id(), BUSY_WAIT).await?;
             on.finish(held, body, wanted).await
         }
     }
