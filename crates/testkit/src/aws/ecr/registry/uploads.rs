@@ -84,9 +84,8 @@ pub(super) fn serve(world: &mut World, head: &Parts, came: Came, name: &str, id:
         match (&head.method, tells) {
             (&Method::PATCH, _) => append(world, head, &came, &mut upload, id),
             (&Method::PUT, _) => match finish(world, head, &came, &mut upload) {
-                Ok(answer) => return answer,
-                Err(Refused::Goes(answer)) => return answer,
-                Err(Refused::Stays(answer)) => answer,
+                (answer, Then::Goes) => return answer,
+                (answer, Then::Stays) => answer,
             },
             (&Method::DELETE, Uploads::Told) => return empty(StatusCode::NO_CONTENT),
             (&Method::GET, Uploads::Told) => {
@@ -124,43 +123,45 @@ fn append(world: &World, head: &Parts, came: &Came, upload: &mut Upload, id: &st
     with(answer, "docker-upload-uuid", id)
 }
 
-/// How an upload is refused at its end.
-enum Refused {
+/// What becomes of an upload that was to end.
+enum Then {
     /// It can go on.
-    Stays(Answer),
+    Stays,
     /// It is over.
-    Goes(Answer),
+    Goes,
 }
 
-fn finish(world: &mut World, head: &Parts, came: &Came, upload: &mut Upload) -> Result<Answer, Refused> {
+fn finish(world: &mut World, head: &Parts, came: &Came, upload: &mut Upload) -> (Answer, Then) {
     let invalid = |message: &str| error(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message);
     let digest = param(head, "digest").unwrap_or_default();
     if !digest.starts_with("sha256:") {
-        return Err(Refused::Stays(error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "Invalid layer digest")));
+        return (error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "Invalid layer digest"), Then::Stays);
     }
     if let Some(refused) = out_of_order(head, upload) {
-        return Err(Refused::Stays(refused));
+        return (refused, Then::Stays);
     }
     if !came.is_whole {
-        return Err(Refused::Stays(invalid("the body did not come to its end")));
+        return (invalid("the body did not come to its end"), Then::Stays);
     }
     upload.take(&came.bytes);
-    if upload.content.is_empty() {
-        return Err(Refused::Goes(invalid("The specified layer upload does not contain any layer parts")));
-    }
-    if upload.is_broken {
-        return Err(Refused::Goes(invalid("All layer parts except the last part should be at least 5MB")));
-    }
-    if digest_of(&upload.content) != digest {
-        let words = "None of the provided layer digests match the calculated layer digest";
-        return Err(Refused::Goes(invalid(words)));
+    let why = if upload.content.is_empty() {
+        Some("The specified layer upload does not contain any layer parts")
+    } else if upload.is_broken {
+        Some("All layer parts except the last part should be at least 5MB")
+    } else if digest_of(&upload.content) != digest {
+        Some("None of the provided layer digests match the calculated layer digest")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return (invalid(why), Then::Goes);
     }
     let content = Bytes::from(std::mem::take(&mut upload.content));
     let name = upload.repository.clone();
     let size = content.len() as u64;
-    let Some(repository) = repository_mut(world, &name) else { return Err(Refused::Goes(name_unknown(world, &name))) };
+    let Some(repository) = repository_mut(world, &name) else { return (name_unknown(world, &name), Then::Goes) };
     repository.layers.insert(digest.clone(), (size, true));
     world.ecr.blobs.insert(digest.clone(), content);
     let answer = with(empty(StatusCode::CREATED), LOCATION.as_str(), place(world, &name, &digest));
-    Ok(with(answer, "docker-content-digest", digest))
+    (with(answer, "docker-content-digest", digest), Then::Goes)
 }
