@@ -208,7 +208,8 @@ mod tests {
     fn rules_that_contradict_are_refused_and_the_same_rule_twice_counts_once() {
         let twice = Placement::new(vec![rule("team", "eu"), rule("team", "eu")], BackingName::local());
         assert_eq!(twice.expect("they agree").rules().len(), 1);
-        let why = Placement::new(vec![rule("team", "eu"), rule("team", "us")], BackingName::local()).unwrap_err();
+        let why = Placement::new(vec![rule("team", "eu"), rule("team", "us")], BackingName::local())
+            .expect_err("both are called by one name");
         assert_eq!(why.to_string(), "repositories of `team` can't go to both `eu` and `us`");
     }
 

@@ -90,7 +90,8 @@ impl RepositoryPolicies for EachPolicies {
 
 /// Why several registries have no policy in common.
 fn several() -> PolicyError {
-    let why = "a registry's policy speaks for one registry, and this instance has several: take the strategy `repositories`";
+    let why =
+        "a registry's policy speaks for one registry, and this instance has several: take the strategy `repositories`";
     PolicyError::Refused { why: why.to_owned() }
 }
 
