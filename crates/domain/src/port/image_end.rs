@@ -94,7 +94,8 @@ pub trait ImageEnd: Send + Sync {
     /// Whether content named by such digests can lie here.
     fn takes(&self, algorithm: Algorithm) -> bool;
 
-    /// Makes the repository; answers whether it had to be made. Again is no error.
+    /// Makes the repository where it isn't there, and sees to it that those may pull from it, once it lies there, whom `visibility`
+    /// means; answers whether it had to be made. Again is no error.
     ///
     /// # Errors
     /// `Refused` for a name or visibility that can't be here; `Unavailable`.

@@ -114,6 +114,7 @@ impl Server {
             ..EcrSettings::default()
         };
         let behind = Ecr::connect(&sdk(ecr.address), settings, Arc::clone(&clock)).await.unwrap().of_instance(INSTANCE);
+        let behind = behind.open_to_all_of(Arc::new(store.clone()));
         let homes = Arc::new(Homes::new(Arc::new(store.clone()), Writers::Several));
         let here = Arc::new(store.clone()) as Arc<dyn RegistryStore>;
         let whereabouts = Whereabouts::new(Arc::clone(&here), Placement::all_to(BackingName::local()));
@@ -199,6 +200,27 @@ async fn a_repository_comes_over_whole_and_back() {
     let mut copier = Copier::new(from.as_ref(), local.as_ref(), &counters);
     while !copier.pass().await.unwrap().found_nothing {}
     assert_eq!(tagged(&suite::entries(local.as_ref()).await), tagged(&here));
+}
+
+#[tokio::test]
+async fn who_may_pull_comes_along_and_back() {
+    let yard = Yard::moving().await;
+    let visibility = async || yard.server.registry.repository_visibility(&name("team/app")).await.unwrap();
+    yard.end(&ecr()).prepare(Visibility::Public).await.unwrap();
+    assert_eq!(visibility().await, Visibility::Private, "it does not lie there yet");
+    yard.switch().await;
+    yard.known("the server knows that it has moved", |home| home.backing == ecr()).await;
+    assert_eq!(visibility().await, Visibility::Public);
+
+    // The old one is still there, as private as it was.
+    let local = yard.end(&BackingName::local());
+    assert!(!local.prepare(Visibility::Public).await.unwrap());
+    yard.write(Move::Moved, &BackingName::local()).await;
+    yard.known("the server knows that it is back", |home| home.backing.is_local()).await;
+    assert_eq!(visibility().await, Visibility::Public);
+    // What was copied goes without a word about a name that lies elsewhere.
+    yard.end(&ecr()).remove().await.unwrap();
+    assert_eq!(visibility().await, Visibility::Public);
 }
 
 /// A server that is behind looks where the repository lies now before it says that something isn't there.
