@@ -11,7 +11,7 @@ use clap::Subcommand;
 pub(crate) enum Trust {
     /// Make a trust
     #[command(
-        after_help = "Example:\n  l0 trust create team ci --github octo/app --scope 'pull,push:team/*'\n  l0 trust create team rel --github octo/app --claim ref=refs/heads/main --scope 'push:team/*'\n  l0 trust create team ci --issuer https://git.example.com --claim project_id=42 --scope 'push:team/*'\n  l0 trust create team aws --aws arn:aws:iam::123456789012:role/ci --scope 'push:team/*' --minutes 30"
+        after_help = "Example:\n  l0 trust create team ci --github octo/app --scope 'pull,push:team/*'\n  l0 trust create team rel --github octo/app --claim ref=refs/heads/main --scope 'push:team/*'\n  l0 trust create team ci --issuer https://git.example.com --claim project=42 --scope 'push:team/*'\n  l0 trust create team aws --aws arn:aws:iam::123456789012:role/ci --scope 'push:team/*'"
     )]
     Create {
         /// The owner's name
