@@ -35,8 +35,8 @@ pub(crate) enum Trust {
         /// Whose AWS identity is taken: an account, or arn:aws:iam::ACCOUNT:role/NAME
         #[arg(long, value_name = "PRINCIPAL")]
         aws: Option<String>,
-        /// What it is good for: ACTIONS:OWNER/NAME[:TAGS]
-        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        /// What it is good for, such as `pull,push:team/*`
+        #[arg(long = "scope", value_name = "ACTIONS:OWNER/NAME[:TAGS]", required = true)]
         scopes: Vec<String>,
         /// How many minutes a token lives at most [default: 60]
         #[arg(long, value_name = "N")]
