@@ -197,6 +197,8 @@ struct Shared {
     /// The claims that say whose a token is. Up to the `/` behind this beginning there may be no star: `repo:octo*` would fit
     /// `repo:octopus/…` too.
     owners: &'static [(&'static str, &'static str)],
+    /// Those of them that name an owner alone. All others have a `/`, and what has none fits nobody.
+    alone: &'static [&'static str],
     /// The claims that say whose a token is by a number: there may be no star at all.
     numbers: &'static [&'static str],
 }
@@ -207,12 +209,14 @@ const SHARED: &[Shared] = &[
         issuer: "https://token.actions.githubusercontent.com",
         example: "repository=octo/app",
         owners: &[("repository", ""), ("sub", "repo:")],
+        alone: &[],
         numbers: &["repository_owner", "repository_owner_id", "repository_id"],
     },
     Shared {
         issuer: "https://gitlab.com",
         example: "project_path=group/app",
         owners: &[("project_path", ""), ("sub", "project_path:"), ("namespace_path", "")],
+        alone: &["namespace_path"],
         numbers: &["project_id", "namespace_id"],
     },
 ];
@@ -235,7 +239,8 @@ pub fn check_patterns(issuer: &Issuer, all: &[ClaimPattern]) -> Result<(), Claim
         }
         shared.owners.iter().filter(|(claim, _)| *claim == pattern.claim).any(|(_, before)| {
             let owner = beginning.strip_prefix(before).unwrap_or_default();
-            if star { owner.split_once('/').is_some_and(|(owner, _)| !owner.is_empty()) } else { !owner.is_empty() }
+            let is_alone = !star && shared.alone.contains(&pattern.claim.as_str());
+            if is_alone { !owner.is_empty() } else { owner.split_once('/').is_some_and(|(owner, _)| !owner.is_empty()) }
         })
     };
     if all.iter().any(says_whose) {

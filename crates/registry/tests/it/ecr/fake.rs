@@ -66,6 +66,8 @@ struct Inside {
     mounts: bool,
     /// Whether all of a request is read before it is refused.
     reads_first: bool,
+    /// Whether what is about another image is refused.
+    refuses_subjects: bool,
 }
 
 /// The fake.
@@ -147,6 +149,11 @@ impl FakeEcr {
     /// From now on all of a request is read before it is refused.
     pub(crate) fn read_first(&self) {
         self.inside().reads_first = true;
+    }
+
+    /// From now on manifests about another image are refused, as some are (containers-roadmap #2783).
+    pub(crate) fn refuse_subjects(&self) {
+        self.inside().refuses_subjects = true;
     }
 
     /// Blobs can be mounted from now on.
@@ -261,6 +268,14 @@ async fn passed_on(shared: &Shared, mut request: Request) -> Response {
     }
     if method == Method::DELETE && !is_upload {
         return error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "The operation is unsupported.");
+    }
+    if path.contains("/manifests/") && method == Method::PUT && shared.inside().refuses_subjects {
+        let (parts, body) = request.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        if serde_json::from_slice::<Value>(&bytes).is_ok_and(|manifest| manifest.get("subject").is_some()) {
+            return error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "Invalid parameter at 'ImageManifest'");
+        }
+        request = Request::from_parts(parts, bytes.into());
     }
     let mut response = shared.registry.router().oneshot(request).await.unwrap();
     let status = response.status();

@@ -83,6 +83,22 @@ async fn tags_come_in_pages_under_our_name() {
 }
 
 #[tokio::test]
+async fn what_ecr_has_against_a_subject_is_told() {
+    let stage = Stage::start().await;
+    let (manifest, digest) = stage.client.push_image("team/app", "1", "layer").await;
+    let mut about = manifest.clone();
+    about["subject"] =
+        json!({ "mediaType": OCI_MANIFEST, "digest": digest.to_string(), "size": manifest.to_string().len() });
+    stage.ecr.refuse_subjects();
+    let refused = stage.client.put_manifest("team/app", "signature", &about).await;
+    assert_eq!(refused.status.as_u16(), 405, "{refused:?}");
+    assert!(refused.message().contains("Invalid parameter at 'ImageManifest'"), "{refused:?}");
+    assert_eq!(stage.client.get("/v2/team/app/manifests/signature").await.status.as_u16(), 404);
+    // All else goes on.
+    stage.client.push_image("team/app", "2", "another layer").await;
+}
+
+#[tokio::test]
 async fn referrers_are_listed_and_never_missing() {
     let stage = Stage::start().await;
     let (manifest, digest) = stage.client.push_image("team/app", "1", "layer").await;

@@ -80,6 +80,8 @@ fn conditions_say_whose_tokens_are_meant() {
     for (issuer, all) in [
         (github, &["repository=*"][..]),
         (github, &["repository=octo*"]),
+        (github, &["repository=octo"]),
+        ("https://gitlab.com", &["project_path=group"]),
         (github, &["repository=*/app"]),
         (github, &["repository=/*"]),
         (github, &["repository_owner=octo*"]),
