@@ -6,4 +6,4 @@
 //! ```
 
 pub mod instance;
-
+pub mod template;

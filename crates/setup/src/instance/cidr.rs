@@ -36,6 +36,9 @@ pub enum CidrError {
 }
 
 impl Cidr {
+    /// All addresses.
+    pub const EVERYWHERE: Self = Self { first: 0, bits: 0 };
+
     /// Reads `address/bits`.
     ///
     /// # Errors
