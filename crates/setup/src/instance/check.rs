@@ -54,7 +54,10 @@ impl Problems {
 pub fn check(wishes: &Wishes) -> Result<Instance, Vec<Problem>> {
     let mut problems = Problems::default();
     if !is_name(&wishes.name) {
-        let why = format!("`{}` is no name for an instance: 1 to 16 lower-case letters and digits, a letter first", wishes.name);
+        let why = format!(
+            "`{}` is no name for an instance: 1 to 16 lower-case letters and digits, a letter first",
+            wishes.name
+        );
         problems.add("name", why);
     }
     if !is_region(&wishes.region) {
@@ -78,7 +81,10 @@ pub fn check(wishes: &Wishes) -> Result<Instance, Vec<Problem>> {
         grants.extend(problems.take("registry.grants", Grantee::parse(grantee)));
     }
     if wishes.registry.backing == Backing::S3 && !grants.is_empty() {
-        problems.add("registry.grants", "accounts are let into repositories of ECR; with `backing = \"s3\"` there are none");
+        problems.add(
+            "registry.grants",
+            "accounts are let into repositories of ECR; with `backing = \"s3\"` there are none",
+        );
     }
     if !(1..=10).contains(&wishes.server.copies) {
         problems.add("server.copies", format!("{} servers; 1 to 10 can be", wishes.server.copies));
@@ -117,7 +123,10 @@ fn is_region(text: &str) -> bool {
     let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     match parts.split_last() {
         Some((number, words)) => {
-            words.len() >= 2 && words.iter().all(is_word) && number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit())
+            words.len() >= 2
+                && words.iter().all(is_word)
+                && number.len() == 1
+                && number.bytes().all(|b| b.is_ascii_digit())
         }
         None => false,
     }
@@ -135,13 +144,20 @@ fn network(wishes: &Wishes, problems: &mut Problems) -> Option<Network> {
         }
         let cidr = problems.take("network.cidr", Cidr::parse(wish.cidr.as_deref().unwrap_or(CIDR)))?;
         if !cidr.is_private() {
-            problems.add("network.cidr", format!("{cidr} belongs to others on the internet: take one for private use (RFC 1918)"));
+            problems.add(
+                "network.cidr",
+                format!("{cidr} belongs to others on the internet: take one for private use (RFC 1918)"),
+            );
         } else if !cidr.fits_vpc() || cidr.bits() > VPC_BITS_MAX {
-            problems.add("network.cidr", format!("{cidr}: a VPC with room for its subnets has 16 to {VPC_BITS_MAX} bits"));
+            problems
+                .add("network.cidr", format!("{cidr}: a VPC with room for its subnets has 16 to {VPC_BITS_MAX} bits"));
         }
         let zones = wish.zones.unwrap_or(ZONES);
         if !(ZONES_MIN..=ZONES_MAX).contains(&zones) {
-            problems.add("network.zones", format!("{zones} zones; {ZONES_MIN} or {ZONES_MAX} can be, a load balancer needs two"));
+            problems.add(
+                "network.zones",
+                format!("{zones} zones; {ZONES_MIN} or {ZONES_MAX} can be, a load balancer needs two"),
+            );
         }
         return Some(Network::New { cidr, zones, way_out: wish.way_out });
     };
@@ -163,7 +179,10 @@ fn network(wishes: &Wishes, problems: &mut Problems) -> Option<Network> {
         problems.add("network.public_subnets", "a load balancer needs subnets in two zones");
     }
     if wish.private_subnets.is_empty() && wish.way_out != WayOut::Public {
-        problems.add("network.private_subnets", "tasks need subnets; with `way_out = \"public\"` they stand in the public ones");
+        problems.add(
+            "network.private_subnets",
+            "tasks need subnets; with `way_out = \"public\"` they stand in the public ones",
+        );
     }
     Some(Network::Given {
         vpc: vpc.clone(),
@@ -174,7 +193,8 @@ fn network(wishes: &Wishes, problems: &mut Problems) -> Option<Network> {
 
 fn is_id(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| {
-        (8..=17).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        (8..=17).contains(&rest.len())
+            && rest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     })
 }
 
@@ -185,13 +205,18 @@ fn access(wishes: &Wishes, problems: &mut Problems) -> Option<Access> {
         allow.extend(problems.take("access.allow", Cidr::parse(block)));
     }
     let Some(name) = &wish.domain else {
-        for (key, is_given) in [("access.certificate", wish.certificate.is_some()), ("access.zone", wish.zone.is_some())] {
+        for (key, is_given) in
+            [("access.certificate", wish.certificate.is_some()), ("access.zone", wish.zone.is_some())]
+        {
             if is_given {
                 problems.add(key, "of no use without `domain`");
             }
         }
         if allow.iter().any(|block| block.bits() == 0) {
-            problems.add("access.allow", "without a domain there is no TLS, and tokens would cross the internet in the open");
+            problems.add(
+                "access.allow",
+                "without a domain there is no TLS, and tokens would cross the internet in the open",
+            );
         }
         return Some(Access::Bare { allow });
     };
@@ -207,7 +232,10 @@ fn access(wishes: &Wishes, problems: &mut Problems) -> Option<Access> {
         }
         (None, Some(_)) => Certificate::Made,
         (None, None) => {
-            problems.add("access.certificate", "give a certificate of ACM, or the hosted zone in which one can be validated");
+            problems.add(
+                "access.certificate",
+                "give a certificate of ACM, or the hosted zone in which one can be validated",
+            );
             return None;
         }
     };
@@ -244,7 +272,8 @@ fn no_fargate_size(cpu: u32, memory_mib: u32) -> Option<String> {
         _ => return Some(format!("Fargate has no {cpu} CPU units; 256, 512, 1024, 2048 and 4096 can be")),
     };
     let fits = (least..=most).contains(&memory_mib) && memory_mib % step == 0 || (cpu == 256 && memory_mib == 512);
-    (!fits).then(|| format!("with {cpu} CPU units Fargate has {least} to {most} MiB in steps of {step}, not {memory_mib}"))
+    (!fits)
+        .then(|| format!("with {cpu} CPU units Fargate has {least} to {most} MiB in steps of {step}, not {memory_mib}"))
 }
 
 #[cfg(test)]
@@ -303,14 +332,18 @@ mod tests {
         ] {
             let problems = found(file).expect_err(file);
             assert_eq!(problems.len(), 1, "{file}: {problems:?}");
-            assert!(problems[0].starts_with(&format!("{key}: ")) && problems[0].contains(words), "{file}: {problems:?}");
+            assert!(
+                problems[0].starts_with(&format!("{key}: ")) && problems[0].contains(words),
+                "{file}: {problems:?}"
+            );
         }
     }
 
     #[test]
     fn all_is_said_at_once_and_names_have_a_rule() {
         let mut wishes = Wishes::read(FILE).expect("it can be read");
-        for (name, is_good) in [("a", true), ("prod7", true), ("abcdefghijklmnop", true), ("abcdefghijklmnopq", false)] {
+        for (name, is_good) in [("a", true), ("prod7", true), ("abcdefghijklmnop", true), ("abcdefghijklmnopq", false)]
+        {
             name.clone_into(&mut wishes.name);
             assert_eq!(check(&wishes).is_ok(), is_good, "{name}");
         }

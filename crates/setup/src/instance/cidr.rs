@@ -135,7 +135,10 @@ mod tests {
             assert_eq!(Cidr::parse(wrong), Err(CidrError::Form(wrong.to_owned())));
         }
         let error = Cidr::parse("10.100.3.0/16").expect_err("refused");
-        assert_eq!(error.to_string(), "`10.100.3.0/16` does not begin where its block does; the block is `10.100.0.0/16`");
+        assert_eq!(
+            error.to_string(),
+            "`10.100.3.0/16` does not begin where its block does; the block is `10.100.0.0/16`"
+        );
     }
 
     #[test]

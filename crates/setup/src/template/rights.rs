@@ -80,14 +80,24 @@ pub fn rights(instance: &Instance) -> Vec<Right> {
                 .chain([here("ecs", &format!("cluster/{mine}")), here("ecs", &format!("task-definition/{mine}:*"))])
                 .collect(),
         ),
-        right("Definitions", "Task definitions know no names when they are registered, listed or taken back.", DEFINITIONS, everything()),
+        right(
+            "Definitions",
+            "Task definitions know no names when they are registered, listed or taken back.",
+            DEFINITIONS,
+            everything(),
+        ),
         right(
             "Logs",
             "The logs of what runs; CloudWatch keeps them in a group for each environment.",
             LOGS,
             vec![here("logs", &format!("log-group:{mine}")), here("logs", &format!("log-group:{mine}:*"))],
         ),
-        right("Registry", "The repositories behind the instance's registry, their images and their policies.", REPOSITORIES, vec![repositories]),
+        right(
+            "Registry",
+            "The repositories behind the instance's registry, their images and their policies.",
+            REPOSITORIES,
+            vec![repositories],
+        ),
         right("RegistryOfAll", "A token for ECR, and what ECR says of the whole registry.", REGISTRY, everything()),
         right(
             "Looks",
@@ -180,8 +190,7 @@ const DEFINITIONS: &[&str] = &[
     "ecs:RegisterTaskDefinition",
 ];
 
-const LOGS: &[&str] =
-    &["logs:DeleteLogStream", "logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"];
+const LOGS: &[&str] = &["logs:DeleteLogStream", "logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"];
 
 const REPOSITORIES: &[&str] = &[
     "ecr:BatchCheckLayerAvailability",
