@@ -188,6 +188,7 @@ fn network(wishes: &Wishes, problems: &mut Problems) -> Option<Network> {
         vpc: vpc.clone(),
         private_subnets: wish.private_subnets.clone(),
         public_subnets: wish.public_subnets.clone(),
+        way_out: wish.way_out,
     })
 }
 

@@ -1,5 +1,6 @@
 //! An instance: what is wished of it, and whether that can be.
 
+mod against;
 mod check;
 mod cidr;
 mod wishes;
@@ -7,6 +8,7 @@ mod wishes;
 use layer0_domain::model::grant::{AccountId, Grantee};
 use layer0_domain::model::image_map::MapRule;
 
+pub use self::against::{AccountSeen, free_block, judge};
 pub use self::check::{Problem, check};
 pub use self::cidr::{Cidr, CidrError};
 pub use self::wishes::{AccessWish, Backing, NetworkWish, RegistryWish, ServerWish, WayOut, Wishes, WishesError};
@@ -60,6 +62,8 @@ pub enum Network {
         private_subnets: Vec<String>,
         /// Subnets for what is reached from outside.
         public_subnets: Vec<String>,
+        /// How what stands in the private ones gets out.
+        way_out: WayOut,
     },
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Seen {
 pub(super) fn network(template: &mut Template<'_>) -> Seen {
     match &template.instance.network {
         Network::New { cidr, zones, way_out } => new(template, *cidr, *zones, *way_out),
-        Network::Given { vpc, private_subnets, public_subnets } => {
+        Network::Given { vpc, private_subnets, public_subnets, way_out } => {
             let texts = |ids: &[String]| ids.iter().map(|id| json!(id)).collect::<Vec<_>>();
             let is_public = private_subnets.is_empty();
             let tasks = texts(if is_public { public_subnets } else { private_subnets });
@@ -51,8 +51,8 @@ pub(super) fn network(template: &mut Template<'_>) -> Seen {
                 public_subnets: texts(public_subnets),
                 task_subnets: tasks.clone(),
                 tasks_public_ip: is_public,
-                server_subnets: tasks,
-                server_public_ip: is_public,
+                server_subnets: if *way_out == WayOut::Nat { tasks } else { texts(public_subnets) },
+                server_public_ip: *way_out != WayOut::Nat,
                 ways: Vec::new(),
             }
         }
