@@ -15,6 +15,7 @@ pub(crate) mod operation;
 pub(crate) mod owner;
 pub(crate) mod repository;
 pub(crate) mod service;
+pub(crate) mod setup;
 pub(crate) mod task;
 pub(crate) mod token;
 pub(crate) mod trust;
@@ -124,6 +125,8 @@ pub(crate) enum Noun {
     /// Show who you are to the server, and what your credential is good for
     #[command(after_help = "Example:\n  l0 whoami")]
     Whoami,
+    #[command(subcommand)]
+    Setup(setup::Setup),
     Endpoint(local::Endpoint),
     Completion(local::Completion),
     Server(Box<local::Server>),

@@ -1,5 +1,7 @@
 //! What is in an account for an instance.
 
+use std::fmt;
+
 /// One thing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remain {
@@ -49,5 +51,33 @@ impl Kind {
     #[must_use]
     pub fn is_data(self) -> bool {
         matches!(self, Self::Repository | Self::Bucket | Self::Table)
+    }
+}
+
+impl fmt::Display for Remain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Servers => "servers",
+            Kind::Service => "service",
+            Kind::Task => "task",
+            Kind::BalancerStack => "load balancer's stack",
+            Kind::EnvironmentStack => "environment's stack",
+            Kind::TaskDefinition => "task definition",
+            Kind::LogGroup => "log group",
+            Kind::Stack => "stack",
+            Kind::Secret => "secret",
+            Kind::Parameter => "parameter",
+            Kind::ServerRepository => "repository of the servers' image",
+            Kind::Repository => "repository",
+            Kind::Bucket => "bucket",
+            Kind::Table => "table",
+            Kind::Other => "other",
+        })
     }
 }
