@@ -1,8 +1,8 @@
-//! Files that are written from the server's code: `openapi/layer0.json` from its handlers, `docs/configuration.md` from its
-//! flags and variables.
+//! Files that are written from code: `openapi/layer0.json` from the server's handlers, `docs/configuration.md` from its flags and
+//! variables, `docs/setup-rights.md` from the rights that `l0 setup` gives the servers.
 //!
-//! The server has an example for each that prints it; they are run here rather than linked, so that this crate builds
-//! without the server.
+//! Their crates have an example for each that prints it; they are run here rather than linked, so that this crate builds
+//! without them.
 
 use std::fs;
 
@@ -14,20 +14,23 @@ use crate::project::{Project, output};
 pub(crate) struct Generated {
     /// Where it lies, below the root.
     pub(crate) file: &'static str,
-    /// The example of `layer0-server` that prints it.
+    /// The crate whose code it is written from.
+    package: &'static str,
+    /// The example of that crate that prints it.
     example: &'static str,
 }
 
 /// All generated files.
 pub(crate) const ALL: &[Generated] = &[
-    Generated { file: "openapi/layer0.json", example: "openapi" },
-    Generated { file: "docs/configuration.md", example: "configuration" },
+    Generated { file: "openapi/layer0.json", package: "layer0-server", example: "openapi" },
+    Generated { file: "docs/configuration.md", package: "layer0-server", example: "configuration" },
+    Generated { file: "docs/setup-rights.md", package: "layer0-setup", example: "rights" },
 ];
 
 impl Generated {
     /// The file as the code describes it now.
     pub(crate) fn generate(&self, project: &Project) -> Result<String> {
-        let arguments = ["run", "--quiet", "--locked", "--package", "layer0-server", "--example", self.example];
+        let arguments = ["run", "--quiet", "--locked", "--package", self.package, "--example", self.example];
         let mut text = output(project.command(env!("CARGO")).args(arguments))?;
         if !text.ends_with('\n') {
             text.push('\n');

@@ -1,10 +1,11 @@
 //! What an executable needs of the system that it runs on (System V ABI, "Program Header").
 
+use super::Architecture;
+
 /// What it was built for, and whether it stands alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Executable {
-    /// As images name it: `amd64`, `arm64`.
-    pub(super) architecture: &'static str,
+    pub(super) architecture: Architecture,
     /// Whether it needs no program interpreter, and so no libraries.
     pub(super) is_static: bool,
 }
@@ -22,8 +23,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Executable> {
         return None;
     }
     let architecture = match number(18, 2)? {
-        62 => "amd64",
-        183 => "arm64",
+        62 => Architecture::Amd64,
+        183 => Architecture::Arm64,
         _ => return None,
     };
     let (first, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);

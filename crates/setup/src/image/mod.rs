@@ -12,9 +12,40 @@ use self::tar::Entry;
 /// Who the server runs as: nobody with rights of its own.
 const USER: u32 = 10001;
 
+/// What machines of Fargate there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Intel's and AMD's.
+    Amd64,
+    /// ARM's.
+    Arm64,
+}
+
+impl Architecture {
+    /// As images name it.
+    #[must_use]
+    pub fn in_images(self) -> &'static str {
+        match self {
+            Architecture::Amd64 => "amd64",
+            Architecture::Arm64 => "arm64",
+        }
+    }
+
+    /// As task definitions name it (`RuntimePlatform`).
+    #[must_use]
+    pub fn in_definitions(self) -> &'static str {
+        match self {
+            Architecture::Amd64 => "X86_64",
+            Architecture::Arm64 => "ARM64",
+        }
+    }
+}
+
 /// An image, ready to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
+    /// What it runs on.
+    pub architecture: Architecture,
     /// Its one layer, an archive that is not compressed: the executable hardly would be, and no pull waits for that.
     pub layer: Vec<u8>,
     /// Its configuration, JSON.
@@ -53,7 +84,7 @@ pub fn image(executable: &[u8], certificates: &[u8]) -> Result<Image, ImageError
     Ok(of(seen.architecture, executable, certificates))
 }
 
-fn of(architecture: &str, executable: &[u8], certificates: &[u8]) -> Image {
+fn of(architecture: Architecture, executable: &[u8], certificates: &[u8]) -> Image {
     let directory = |path, mode, owner| Entry { path, mode, owner, content: None };
     let layer = tar::archive(&[
         directory("data/", 0o700, USER),
@@ -66,7 +97,7 @@ fn of(architecture: &str, executable: &[u8], certificates: &[u8]) -> Image {
     ]);
     let layer_digest = Digest::sha256_of(&layer);
     let config = json!({
-        "architecture": architecture,
+        "architecture": architecture.in_images(),
         "os": "linux",
         "config": {
             "User": format!("{USER}:{USER}"),
@@ -85,7 +116,7 @@ fn of(architecture: &str, executable: &[u8], certificates: &[u8]) -> Image {
         "config": described(CONFIG, &config),
         "layers": [described(LAYER, &layer)],
     });
-    Image { manifest: manifest.to_string().into_bytes(), layer, config }
+    Image { architecture, manifest: manifest.to_string().into_bytes(), layer, config }
 }
 
 impl Image {
@@ -110,9 +141,9 @@ mod tests {
 
     #[test]
     fn a_manifest_names_what_is_in_the_image_and_the_same_bytes_give_the_same_image() {
-        let image = of("arm64", b"executable", b"certificates");
-        assert_eq!(image, of("arm64", b"executable", b"certificates"));
-        assert_ne!(image.digest(), of("arm64", b"executable", b"others").digest());
+        let image = of(Architecture::Arm64, b"executable", b"certificates");
+        assert_eq!(image, of(Architecture::Arm64, b"executable", b"certificates"));
+        assert_ne!(image.digest(), of(Architecture::Arm64, b"executable", b"others").digest());
         let manifest: Value = serde_json::from_slice(&image.manifest).expect("JSON");
         for (described, blob) in [(&manifest["layers"][0], &image.layer), (&manifest["config"], &image.config)] {
             assert_eq!(described["digest"], Digest::sha256_of(blob).to_string());

@@ -22,6 +22,7 @@ pub(crate) mod tests;
 
 use serde_json::{Map, Value, json};
 
+use crate::image::Architecture;
 use crate::instance::{Backing, Instance};
 
 /// The tag that everything of an instance bears which its stack made; its value is the instance's name.
@@ -30,10 +31,12 @@ pub const TAG: &str = "layer0.setup";
 pub const VERSION_TAG: &str = "layer0.version";
 
 /// What a stack is made of beside the wishes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// The servers' image, pinned by its digest.
     pub image: &'a str,
+    /// What the image runs on.
+    pub architecture: Architecture,
     /// The account.
     pub account: &'a str,
     /// The version of Layer0 that the image holds.

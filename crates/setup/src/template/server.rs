@@ -117,6 +117,10 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
             "Family": family,
             "RequiresCompatibilities": ["FARGATE"],
             "NetworkMode": "awsvpc",
+            "RuntimePlatform": {
+                "CpuArchitecture": template.parts.architecture.in_definitions(),
+                "OperatingSystemFamily": "LINUX",
+            },
             "Cpu": instance.cpu.to_string(),
             "Memory": instance.memory_mib.to_string(),
             "TaskRoleArn": attribute("ServerRole", "Arn"),

@@ -29,7 +29,13 @@ pub(crate) fn instance(more: &str) -> Instance {
 /// The template of wishes.
 pub(crate) fn template(more: &str) -> String {
     let wishes = wishes(more).text();
-    let parts = Parts { image: IMAGE, account: "123456789012", version: "1.2.3", wishes: &wishes };
+    let parts = Parts {
+        image: IMAGE,
+        architecture: Architecture::Amd64,
+        account: "123456789012",
+        version: "1.2.3",
+        wishes: &wishes,
+    };
     stack(&instance(more), &parts)
 }
 
