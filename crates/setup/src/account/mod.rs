@@ -2,6 +2,8 @@
 
 mod error;
 mod facts;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod remains;
 mod stack;
 
@@ -10,8 +12,12 @@ use async_trait::async_trait;
 pub use self::error::{AccountError, Trouble};
 pub use self::facts::{CertificateSeen, HostedZone, Identity, Quota, SubnetSeen, Vpc, Wanted, Way};
 pub use self::remains::{Kind, Remain};
-pub use self::stack::{Change, ChangeAction, ChangeSet, ChangeSetState, Event, PlanWanted, Replacement, Stack};
+pub use self::stack::{
+    Change, ChangeAction, ChangeSet, ChangeSetState, Event, PlanWanted, Replacement, Stack, TEMPLATE_MAX,
+};
 
+#[cfg(feature = "fake")]
+use self::stack::fits;
 use crate::image::Image;
 
 /// The name of the tag on everything that setup makes; its value is the instance's name.
