@@ -41,6 +41,7 @@ say "what decides and what reads answers"
 templates=$ROOT/target/templates
 rm -rf "$templates"
 LAYER0_TEMPLATES=$templates tests --lib
+LAYER0_TEMPLATES=$templates cargo test --locked --package layer0-setup --lib
 say "the CloudFormation templates"
 "$emulators" lint "$templates"/*.json
 say "the engine on the fake AWS, and the registry in front of a fake ECR"

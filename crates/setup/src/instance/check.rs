@@ -5,6 +5,7 @@ use std::fmt;
 use layer0_domain::model::grant::{AccountId, Grantee};
 use layer0_domain::model::image_map::{ImageMap, MapRule};
 
+use super::environment::refusals;
 use super::{Access, Backing, Certificate, Cidr, Instance, Network, WayOut, Wishes};
 
 /// The addresses of a new VPC when none are said.
@@ -16,6 +17,10 @@ const ZONES_MIN: u8 = 2;
 const ZONES_MAX: u8 = 3;
 /// The longest block that has room for the subnets of three zones with 16 addresses or more each.
 const VPC_BITS_MAX: u8 = 24;
+
+/// For how many days CloudWatch keeps a log (`PutRetentionPolicy`, `retentionInDays`).
+const LOG_DAYS: [u16; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 /// What can't be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +74,9 @@ pub fn check(wishes: &Wishes) -> Result<Instance, Vec<Problem>> {
     };
     let network = network(wishes, &mut problems);
     let access = access(wishes, &mut problems);
+    if let Some(name) = wishes.registry.name.as_ref().filter(|name| !is_domain(name)) {
+        problems.add("registry.name", format!("`{name}` is no domain name"));
+    }
     let mut image_map = Vec::new();
     for rule in &wishes.registry.image_map {
         image_map.extend(problems.take("registry.image_map", MapRule::parse(rule)));
@@ -92,6 +100,15 @@ pub fn check(wishes: &Wishes) -> Result<Instance, Vec<Problem>> {
     if let Some(why) = no_fargate_size(wishes.server.cpu, wishes.server.memory_mib) {
         problems.add("server.memory_mib", why);
     }
+    if !LOG_DAYS.contains(&wishes.server.log_days) {
+        let days: Vec<String> = LOG_DAYS.iter().map(u16::to_string).collect();
+        let why =
+            format!("CloudWatch keeps no log for {} days; it does for {}", wishes.server.log_days, days.join(", "));
+        problems.add("server.log_days", why);
+    }
+    for why in refusals(&wishes.server.environment) {
+        problems.add("server.environment", why);
+    }
     match (network, access) {
         (Some(network), Some(access)) if problems.0.is_empty() => Ok(Instance {
             name: wishes.name.clone(),
@@ -106,6 +123,8 @@ pub fn check(wishes: &Wishes) -> Result<Instance, Vec<Problem>> {
             copies: wishes.server.copies,
             cpu: wishes.server.cpu,
             memory_mib: wishes.server.memory_mib,
+            log_days: wishes.server.log_days,
+            environment: wishes.server.environment.clone(),
         }),
         _ => Err(problems.0),
     }
@@ -330,6 +349,9 @@ mod tests {
             ("[server]\ncopies = 0", "server.copies", "0 servers"),
             ("[server]\ncpu = 512\nmemory_mib = 512", "server.memory_mib", "1024 to 4096"),
             ("[server]\ncpu = 500", "server.memory_mib", "no 500 CPU units"),
+            ("[server]\nlog_days = 31", "server.log_days", "for 31 days; it does for 1, 3, 5"),
+            ("[server.environment]\nAPI_TOKEN = \"x\"", "server.environment", "API_TOKEN looks like a secret"),
+            ("[registry]\nname = \"{{x}}\"", "registry.name", "no domain name"),
         ] {
             let problems = found(file).expect_err(file);
             assert_eq!(problems.len(), 1, "{file}: {problems:?}");
@@ -354,6 +376,15 @@ mod tests {
             wishes.network.zones = Some(9);
             assert_eq!(check(&wishes).expect_err(name).len(), 3, "{name}");
         }
+    }
+
+    #[test]
+    fn wishes_are_written_as_they_are_read() {
+        let more = "[network]\nway_out = \"nat\"\n[registry]\nimage_map = [\"a.example.com|b.example.com\"]\n\
+                    [server]\nlog_days = 30\n[server.environment]\nLAYER0_LOG = \"debug\"\n";
+        let wishes = Wishes::read(&format!("{FILE}{more}")).expect("it can be read");
+        assert_eq!(Wishes::read(&wishes.text()).expect("it can be read"), wishes);
+        assert_eq!(check(&wishes).expect("it can be").environment["LAYER0_LOG"], "debug");
     }
 
     #[test]

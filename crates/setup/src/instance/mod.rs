@@ -3,7 +3,10 @@
 mod against;
 mod check;
 mod cidr;
+mod environment;
 mod wishes;
+
+use std::collections::BTreeMap;
 
 use layer0_domain::model::grant::{AccountId, Grantee};
 use layer0_domain::model::image_map::MapRule;
@@ -11,6 +14,8 @@ use layer0_domain::model::image_map::MapRule;
 pub use self::against::{AccountSeen, free_block, judge};
 pub use self::check::{Problem, check};
 pub use self::cidr::{Cidr, CidrError};
+#[cfg(test)]
+pub(crate) use self::environment::OWN;
 pub use self::wishes::{AccessWish, Backing, NetworkWish, RegistryWish, ServerWish, WayOut, Wishes, WishesError};
 
 /// Wishes that can be. Made by [`check`] alone.
@@ -40,6 +45,10 @@ pub struct Instance {
     pub cpu: u32,
     /// Fargate's memory of each.
     pub memory_mib: u32,
+    /// For how many days the servers' own log is kept.
+    pub log_days: u16,
+    /// Further settings of the servers.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// The network of an instance.

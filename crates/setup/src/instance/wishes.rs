@@ -1,5 +1,7 @@
 //! `instance.toml`: what is wished, as it is written. No secret has a place in it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The file.
@@ -119,11 +121,16 @@ pub struct ServerWish {
     pub cpu: u32,
     /// Fargate's memory of each.
     pub memory_mib: u32,
+    /// For how many days the servers' own log is kept.
+    pub log_days: u16,
+    /// Further settings of the servers, none of them a secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
 }
 
 impl Default for ServerWish {
     fn default() -> Self {
-        Self { copies: 2, cpu: 512, memory_mib: 1024 }
+        Self { copies: 2, cpu: 512, memory_mib: 1024, log_days: 90, environment: BTreeMap::new() }
     }
 }
 
@@ -139,5 +146,14 @@ impl Wishes {
     /// It is no TOML, or has a key that is not known, or lacks one.
     pub fn read(text: &str) -> Result<Self, WishesError> {
         Ok(toml::from_str(text)?)
+    }
+
+    /// The file's text: the same wishes give the same.
+    ///
+    /// # Panics
+    /// Never: all that it holds are texts, numbers and lists of texts.
+    #[must_use]
+    pub fn text(&self) -> String {
+        toml::to_string(self).expect("texts, numbers and lists of texts are TOML")
     }
 }

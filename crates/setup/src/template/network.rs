@@ -197,10 +197,12 @@ fn endpoints(template: &mut Template<'_>, cidr: Cidr, private: &[String]) -> Vec
         }),
     );
     let mut names = Vec::new();
+    let tags = |template: &Template<'_>, of: &str| template.tags(&of.replace('.', "-"));
     let service = |of: &str| substituted(format!("com.amazonaws.${{AWS::Region}}.{of}"));
     for of in ENDPOINTS {
         let name = format!("Endpoint{}", of.split('.').map(capital).collect::<String>());
         let subnets: Vec<Value> = private.iter().map(|name| reference(name)).collect();
+        let tags = tags(template, of);
         template.resource(
             &name,
             "AWS::EC2::VPCEndpoint",
@@ -211,25 +213,58 @@ fn endpoints(template: &mut Template<'_>, cidr: Cidr, private: &[String]) -> Vec
                 "SubnetIds": subnets,
                 "SecurityGroupIds": [reference("EndpointsGroup")],
                 "PrivateDnsEnabled": true,
+                "Tags": tags,
             }),
         );
         names.push(name);
     }
     for of in GATEWAYS {
         let name = format!("Endpoint{}", capital(of));
-        template.resource(
-            &name,
-            "AWS::EC2::VPCEndpoint",
-            json!({
-                "VpcEndpointType": "Gateway",
-                "ServiceName": service(of),
-                "VpcId": reference("Vpc"),
-                "RouteTableIds": [reference("PrivateRoutes")],
-            }),
-        );
+        let tags = tags(template, of);
+        let mut properties = json!({
+            "VpcEndpointType": "Gateway",
+            "ServiceName": service(of),
+            "VpcId": reference("Vpc"),
+            "RouteTableIds": [reference("PrivateRoutes")],
+            "Tags": tags,
+        });
+        if of == "s3" {
+            properties["PolicyDocument"] = s3_policy();
+        }
+        template.resource(&name, "AWS::EC2::VPCEndpoint", properties);
         names.push(name);
     }
     names
+}
+
+/// What goes through the endpoint of S3: layers, which ECR keeps in a bucket of its own and signs links to ("Amazon ECR interface
+/// VPC endpoints", minimum bucket permissions), packages for machines, and what the account's own roles do. Nobody takes anything
+/// out with keys of another account.
+fn s3_policy() -> Value {
+    let objects = |bucket: &str| substituted(format!("arn:${{AWS::Partition}}:s3:::{bucket}/*"));
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Layers",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": ["s3:GetObject"],
+                "Resource": [
+                    objects("prod-${AWS::Region}-starport-layer-bucket"),
+                    objects("al2023-repos-${AWS::Region}-*"),
+                ],
+            },
+            {
+                "Sid": "OwnAccount",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": ["s3:*"],
+                "Resource": ["*"],
+                "Condition": { "StringEquals": { "aws:PrincipalAccount": reference("AWS::AccountId") } },
+            },
+        ],
+    })
 }
 
 fn capital(word: &str) -> String {

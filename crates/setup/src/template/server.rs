@@ -1,285 +1,16 @@
-//! The servers: two copies on Fargate behind a load balancer, with the table and the secret that they need.
+//! The servers: two copies on Fargate behind the load balancer.
 
 use serde_json::{Value, json};
 
+use super::door::Door;
 use super::network::Seen;
-use super::rights::rights;
-use super::{ADMIN_TOKEN, ENDPOINT, Template, attribute, reference, stack_name, substituted};
-use crate::instance::{Access, Certificate, Cidr};
+use super::{Template, VERSION_TAG, attribute, joined, reference, stack_name};
+use crate::instance::Backing;
 
 /// The port that servers listen on.
-const PORT: u16 = 9090;
-/// For how many days the servers' own log is kept.
-const LOG_DAYS: u16 = 90;
+pub(super) const PORT: u16 = 9090;
 
-pub(super) fn server(template: &mut Template<'_>, network: &Seen) {
-    state(template);
-    roles(template);
-    let door = door(template, network);
-    service(template, network, &door);
-    template.output(ADMIN_TOKEN, reference("AdminToken"));
-}
-
-/// The table outlives the stack: `destroy --with-data` deletes it by itself.
-fn state(template: &mut Template<'_>) {
-    let name = stack_name(template.instance);
-    let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
-    let tags = template.tags("state");
-    template.kept(
-        "State",
-        "AWS::DynamoDB::Table",
-        json!({
-            "TableName": name,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [
-                { "AttributeName": "p", "AttributeType": "S" }, { "AttributeName": "s", "AttributeType": "S" },
-            ],
-            "KeySchema": [key("p", "HASH"), key("s", "RANGE")],
-            "TimeToLiveSpecification": { "AttributeName": "expires_at", "Enabled": true },
-            "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true },
-            "DeletionProtectionEnabled": true,
-            "SSESpecification": { "SSEEnabled": true },
-            "Tags": tags,
-        }),
-    );
-    let tags = template.tags("admin-token");
-    template.resource(
-        "AdminToken",
-        "AWS::SecretsManager::Secret",
-        json!({
-            "Name": format!("{name}/admin-token"),
-            "Description": format!("The first admin token of Layer0 instance {}", template.instance.name),
-            "GenerateSecretString": { "PasswordLength": 43, "ExcludePunctuation": true },
-            "Tags": tags,
-        }),
-    );
-    template.resource(
-        "Log",
-        "AWS::Logs::LogGroup",
-        json!({ "LogGroupName": format!("{name}-server"), "RetentionInDays": LOG_DAYS }),
-    );
-}
-
-/// Who may become a role.
-fn trusts(service: &str) -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{ "Effect": "Allow", "Principal": { "Service": service }, "Action": "sts:AssumeRole" }],
-    })
-}
-
-fn roles(template: &mut Template<'_>) {
-    let statements: Vec<Value> = rights(template.instance).iter().map(super::rights::Right::statement).collect();
-    let (name, tags) = (template.name("server"), template.tags("server"));
-    template.resource(
-        "ServerRole",
-        "AWS::IAM::Role",
-        json!({
-            "RoleName": name,
-            "AssumeRolePolicyDocument": trusts("ecs-tasks.amazonaws.com"),
-            "Policies": [{
-                "PolicyName": "server",
-                "PolicyDocument": { "Version": "2012-10-17", "Statement": statements },
-            }],
-            "Tags": tags,
-        }),
-    );
-    let (name, tags) = (template.name("execution"), template.tags("execution"));
-    let secret = json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Sid": "AdminToken",
-            "Effect": "Allow",
-            "Action": ["secretsmanager:GetSecretValue"],
-            "Resource": [reference("AdminToken")],
-        }],
-    });
-    let managed = substituted("arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy");
-    template.resource(
-        "ExecutionRole",
-        "AWS::IAM::Role",
-        json!({
-            "RoleName": name,
-            "AssumeRolePolicyDocument": trusts("ecs-tasks.amazonaws.com"),
-            "ManagedPolicyArns": [managed],
-            "Tags": tags,
-        }),
-    );
-    // Of the servers alone: what users start must not read the token.
-    let (name, tags) = (template.name("server-execution"), template.tags("server-execution"));
-    let managed = substituted("arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy");
-    template.resource(
-        "ServerExecutionRole",
-        "AWS::IAM::Role",
-        json!({
-            "RoleName": name,
-            "AssumeRolePolicyDocument": trusts("ecs-tasks.amazonaws.com"),
-            "ManagedPolicyArns": [managed],
-            "Policies": [{ "PolicyName": "admin-token", "PolicyDocument": secret }],
-            "Tags": tags,
-        }),
-    );
-}
-
-/// The way in.
-struct Door {
-    /// The listener that a service must wait for.
-    listener: &'static str,
-    /// What the registry is called.
-    host: Value,
-}
-
-fn door(template: &mut Template<'_>, network: &Seen) -> Door {
-    let anywhere = [Cidr::EVERYWHERE];
-    let (port, allow, is_public): (u16, &[Cidr], bool) = match &template.instance.access {
-        Access::Domain { allow, .. } if allow.is_empty() => (443, &anywhere, true),
-        Access::Domain { allow, .. } => (443, allow, true),
-        Access::Bare { allow } => (80, allow, !allow.is_empty()),
-    };
-    let mut rules: Vec<Value> = Vec::new();
-    for block in allow {
-        for port in if port == 443 { vec![443, 80] } else { vec![port] } {
-            rules.push(json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": block.to_string() }));
-        }
-    }
-    if !is_public {
-        let inside = attribute("Inside", "GroupId");
-        rules.push(json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "SourceSecurityGroupId": inside }));
-        let tags = template.tags("inside");
-        template.resource(
-            "Inside",
-            "AWS::EC2::SecurityGroup",
-            json!({ "GroupDescription": "Who is in this group reaches the API", "VpcId": network.vpc, "Tags": tags }),
-        );
-        template.output("Inside", attribute("Inside", "GroupId"));
-    }
-    let tags = template.tags("api");
-    template.resource(
-        "BalancerGroup",
-        "AWS::EC2::SecurityGroup",
-        json!({
-            "GroupDescription": "Who reaches the API",
-            "VpcId": network.vpc,
-            "SecurityGroupIngress": rules,
-            "Tags": tags,
-        }),
-    );
-    let (name, tags) = (template.name("api"), template.tags("api"));
-    template.resource(
-        "Balancer",
-        "AWS::ElasticLoadBalancingV2::LoadBalancer",
-        json!({
-            "Name": name,
-            "Type": "application",
-            "Scheme": if is_public { "internet-facing" } else { "internal" },
-            "Subnets": if is_public { &network.public_subnets } else { &network.task_subnets },
-            "SecurityGroups": [attribute("BalancerGroup", "GroupId")],
-            // A push of a large layer is one request, and a followed log is one answer.
-            "LoadBalancerAttributes": [{ "Key": "idle_timeout.timeout_seconds", "Value": "900" }],
-            "Tags": tags,
-        }),
-    );
-    let ways: Vec<&str> = network.ways.iter().map(String::as_str).collect();
-    if !ways.is_empty() {
-        template.after("Balancer", &ways);
-    }
-    let (name, tags) = (template.name("api"), template.tags("api"));
-    template.resource(
-        "Targets",
-        "AWS::ElasticLoadBalancingV2::TargetGroup",
-        json!({
-            "Name": name,
-            "Port": PORT,
-            "Protocol": "HTTP",
-            "TargetType": "ip",
-            "VpcId": network.vpc,
-            "HealthCheckPath": "/health",
-            "HealthCheckIntervalSeconds": 10,
-            "HealthyThresholdCount": 2,
-            "TargetGroupAttributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": "30" }],
-            "Tags": tags,
-        }),
-    );
-    listeners(template)
-}
-
-fn listeners(template: &mut Template<'_>) -> Door {
-    let forward = json!([{ "Type": "forward", "TargetGroupArn": reference("Targets") }]);
-    let Access::Domain { name, certificate, zone, .. } = &template.instance.access else {
-        template.resource(
-            "Listener",
-            "AWS::ElasticLoadBalancingV2::Listener",
-            json!({ "LoadBalancerArn": reference("Balancer"), "Port": 80, "Protocol": "HTTP", "DefaultActions": forward }),
-        );
-        let host = attribute("Balancer", "DNSName");
-        template.output(ENDPOINT, json!({ "Fn::Join": ["", ["http://", host.clone(), "/"]] }));
-        return Door { listener: "Listener", host };
-    };
-    let (name, zone, certificate) = (name.clone(), zone.clone(), certificate.clone());
-    let arn = match certificate {
-        Certificate::Given(arn) => json!(arn),
-        Certificate::Made => {
-            let tags = template.tags("api");
-            template.resource(
-                "Certificate",
-                "AWS::CertificateManager::Certificate",
-                json!({
-                    "DomainName": name,
-                    "ValidationMethod": "DNS",
-                    "DomainValidationOptions": [{ "DomainName": name, "HostedZoneId": zone }],
-                    "Tags": tags,
-                }),
-            );
-            reference("Certificate")
-        }
-    };
-    template.resource(
-        "Listener",
-        "AWS::ElasticLoadBalancingV2::Listener",
-        json!({
-            "LoadBalancerArn": reference("Balancer"),
-            "Port": 443,
-            "Protocol": "HTTPS",
-            "SslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
-            "Certificates": [{ "CertificateArn": arn }],
-            "DefaultActions": forward,
-        }),
-    );
-    let redirect = json!([{
-        "Type": "redirect",
-        "RedirectConfig": { "Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301" },
-    }]);
-    template.resource(
-        "PlainListener",
-        "AWS::ElasticLoadBalancingV2::Listener",
-        json!({ "LoadBalancerArn": reference("Balancer"), "Port": 80, "Protocol": "HTTP", "DefaultActions": redirect }),
-    );
-    if let Some(zone) = zone {
-        template.resource(
-            "Name",
-            "AWS::Route53::RecordSet",
-            json!({
-                "HostedZoneId": zone,
-                "Name": name,
-                "Type": "A",
-                "AliasTarget": {
-                    "DNSName": attribute("Balancer", "DNSName"),
-                    "HostedZoneId": attribute("Balancer", "CanonicalHostedZoneID"),
-                },
-            }),
-        );
-    }
-    template.output(ENDPOINT, json!(format!("https://{name}/")));
-    template.output("BalancerAddress", attribute("Balancer", "DNSName"));
-    Door { listener: "Listener", host: json!(name) }
-}
-
-/// Values with commas between them, some of which CloudFormation fills in.
-fn joined(values: &[Value]) -> Value {
-    json!({ "Fn::Join": [",", values] })
-}
-
-fn service(template: &mut Template<'_>, network: &Seen, door: &Door) {
+pub(super) fn server(template: &mut Template<'_>, network: &Seen, door: &Door) {
     let tags = template.tags("server");
     template.resource(
         "ServerGroup",
@@ -296,19 +27,23 @@ fn service(template: &mut Template<'_>, network: &Seen, door: &Door) {
             "Tags": tags,
         }),
     );
-    let cluster = template.name("server");
+    // What is the servers' own is called as the stack, so that it is not under `l0-<name>-`, where the servers may work.
+    let (own, tags) = (stack_name(template.instance), template.own_tags());
     template.resource(
         "Cluster",
         "AWS::ECS::Cluster",
-        json!({ "ClusterName": cluster, "ClusterSettings": [{ "Name": "containerInsights", "Value": "disabled" }] }),
+        json!({
+            "ClusterName": own,
+            "ClusterSettings": [{ "Name": "containerInsights", "Value": "disabled" }],
+            "Tags": tags,
+        }),
     );
     definition(template, network, door);
-    let name = template.name("server");
     template.resource(
         "Servers",
         "AWS::ECS::Service",
         json!({
-            "ServiceName": name,
+            "ServiceName": own,
             "Cluster": reference("Cluster"),
             "TaskDefinition": reference("Server"),
             "LaunchType": "FARGATE",
@@ -328,6 +63,7 @@ fn service(template: &mut Template<'_>, network: &Seen, door: &Door) {
                 "SecurityGroups": [attribute("ServerGroup", "GroupId")],
             } },
             "PropagateTags": "SERVICE",
+            "Tags": tags,
         }),
     );
     let ways = network.ways.iter().map(String::as_str);
@@ -349,18 +85,31 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
         ("LAYER0_AWS_PUBLIC_SUBNETS", joined(&network.public_subnets)),
         ("LAYER0_AWS_EXECUTION_ROLE", attribute("ExecutionRole", "Arn")),
         ("LAYER0_AWS_PUBLIC_IP", json!(network.tasks_public_ip.to_string())),
-        ("LAYER0_REGISTRY_BACKING", json!("ecr")),
-        ("LAYER0_ECR_PREFIX", json!(stack_name(instance))),
+        ("LAYER0_AWS_MACHINE_PROFILE", reference("MachineProfile")),
         ("LAYER0_REGISTRY_NAME", registry),
         ("LAYER0_TRUSTED_PROXY", json!("true")),
     ];
+    match instance.backing {
+        Backing::Ecr => {
+            settings.push(("LAYER0_REGISTRY_BACKING", json!("ecr")));
+            settings.push(("LAYER0_ECR_PREFIX", json!(stack_name(instance))));
+        }
+        Backing::S3 => {
+            settings.push(("LAYER0_REGISTRY_BACKING", json!("s3")));
+            settings.push(("LAYER0_S3_BUCKET", reference("Bucket")));
+        }
+    }
     if !instance.image_map.is_empty() {
         let rules: Vec<String> = instance.image_map.iter().map(ToString::to_string).collect();
         settings.push(("LAYER0_IMAGE_MAP", json!(rules.join(","))));
     }
+    settings.extend(instance.environment.iter().map(|(name, value)| (name.as_str(), json!(value))));
     let environment: Vec<Value> =
         settings.into_iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
-    let family = template.name("server");
+    let (family, mut tags) = (stack_name(instance), template.own_tags());
+    if let Some(tags) = tags.as_array_mut() {
+        tags.push(json!({ "Key": VERSION_TAG, "Value": template.parts.version }));
+    }
     template.resource(
         "Server",
         "AWS::ECS::TaskDefinition",
@@ -386,6 +135,7 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
                     "awslogs-stream-prefix": "server",
                 } },
             }],
+            "Tags": tags,
         }),
     );
 }
