@@ -104,9 +104,11 @@ pub trait Account: Send + Sync {
     /// Goes on with the rollback of an update that failed; `skip` names resources (by logical id) that are left as they are.
     async fn rollback_continue(&self, stack: &str, skip: &[String]) -> Result<(), AccountError>;
 
-    /// Makes a repository of the servers' image with the tag of an instance, where it is not there, and answers what images in it
-    /// begin with: `<registry>/<name>`. One that others made is refused.
-    async fn repository(&self, name: &str, instance: &str) -> Result<String, AccountError>;
+    /// What the names of images in the account's registry begin with, for those who pull: its host.
+    async fn registry(&self) -> Result<String, AccountError>;
+
+    /// Makes a repository of the servers' image with the tag of an instance, where it is not there. One that others made is refused.
+    async fn repository(&self, name: &str, instance: &str) -> Result<(), AccountError>;
 
     /// Pushes an image under a tag, unless it is there.
     async fn image_push(&self, repository: &str, image: &Image, tag: &str) -> Result<(), AccountError>;

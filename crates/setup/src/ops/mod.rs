@@ -4,6 +4,7 @@
 mod apply;
 mod cause;
 mod destroy;
+mod doctor;
 mod error;
 mod look;
 mod plan;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 pub use self::apply::{Applied, Run};
 pub use self::cause::{Cause, cause, undone};
 pub use self::destroy::{Gone, kept, leaves};
+pub use self::doctor::{Finding, Health, Known};
 pub use self::error::{Failure, SetupError};
 pub use self::plan::{Planned, Wanted};
 pub use self::stack::{Standing, standing};
@@ -58,11 +60,11 @@ pub enum News<'a> {
 /// Whether the servers answer.
 #[async_trait]
 pub trait Door: Send + Sync {
-    /// The version that answers at an endpoint.
+    /// The version that answers at an endpoint, where that can be known.
     ///
     /// # Errors
     /// Why nobody does, in words.
-    async fn health(&self, endpoint: &str) -> Result<String, String>;
+    async fn health(&self, endpoint: &str) -> Result<Option<String>, String>;
 }
 
 /// An account, and who watches.

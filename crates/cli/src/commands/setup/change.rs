@@ -4,7 +4,8 @@ use layer0_setup::account::Stack;
 use layer0_setup::image::{Image, ImageError, image, version_of};
 use layer0_setup::instance::{Access, Instance, judge};
 use layer0_setup::ops::{Planned, Run, Setup, Standing, Wanted, standing};
-use layer0_setup::template::{ENDPOINT, IMAGE, Parts, VERSION, server_repository, stack, stack_name};
+use layer0_setup::template::outputs::{ENDPOINT, IMAGE, VERSION};
+use layer0_setup::template::{Parts, server_repository, stack, stack_name};
 use serde_json::json;
 
 use super::ask::Asker;
@@ -83,7 +84,7 @@ impl Change {
     /// Works out what is to be done.
     async fn new(context: &Context<'_>, setup: &Setup<'_>, plan: &Plan, which: Which) -> Result<Self, CliError> {
         let name = &plan.which.name;
-        let (_, instance) = context.home.wished(name)?;
+        let (wishes, instance) = context.home.wished(name)?;
         let seen = setup.look(&instance).await.map_err(|why| failed(name, why))?;
         let problems = judge(&instance, &seen);
         if !problems.is_empty() {
@@ -97,14 +98,15 @@ impl Change {
             Some((image, version)) => (image, version, None),
             None => {
                 let program = program(context, plan)?;
-                let repository = context.account.repository_uri(&server_repository(&instance)).await;
-                let repository = repository.map_err(|why| failed(name, why.into()))?;
-                (format!("{repository}@{}", program.image.digest()), program.version.clone(), Some(program))
+                let registry = context.account.registry().await.map_err(|why| failed(name, why.into()))?;
+                let image = format!("{registry}/{}@{}", server_repository(&instance), program.image.digest());
+                (image, program.version.clone(), Some(program))
             }
         };
         let account = seen.identity.account.to_string();
-        let parts = Parts { image: &image, version: &version, account: &account };
-        let wanted = Wanted { instance: name.clone(), stack: stack_name, template: stack_template(&instance, &parts) };
+        let wishes = wishes.text();
+        let parts = Parts { image: &image, version: &version, account: &account, wishes: &wishes };
+        let wanted = Wanted { instance: name.clone(), stack: stack_name, template: stack(&instance, &parts) };
         let planned = setup.plan(&wanted).await.map_err(|why| failed(name, why))?;
         Ok(Self { instance, wanted, planned, push })
     }
@@ -115,10 +117,7 @@ impl Change {
         let fail = |why| failed(name, why);
         if let Some(program) = &self.push {
             let repository = server_repository(&self.instance);
-            let made = context.account.repository(&repository, name).await;
-            made.map_err(|why| fail(why.into()))?;
-            let tag = program.version.as_str();
-            setup.push(&repository, &program.image, tag).await.map_err(fail)?;
+            setup.push(&repository, name, &program.image, &program.version).await.map_err(fail)?;
         }
         let applied = setup.apply(&Run { wanted: &self.wanted, planned: &self.planned }).await.map_err(fail)?;
         if !applied.changed {
@@ -134,16 +133,15 @@ impl Change {
             let door = ApiDoor { token: Some(token.clone()) };
             setup.healthy(&door, &endpoint, version).await.map_err(fail)?;
         }
-        let value = json!({ "Instance": name, "Changed": applied.changed, "Endpoint": endpoint, "Stack": applied.stack.name });
+        let value =
+            json!({ "Instance": name, "Changed": applied.changed, "Endpoint": endpoint, "Stack": applied.stack.name });
         context.printer.result(&value, |_| {
             let done = if applied.changed { "stands" } else { "stands as it is wished" };
-            format!("Instance {name} {done}: {endpoint}\nConnect this shell to it: eval \"$(l0 setup endpoint {name})\"\n")
+            format!(
+                "Instance {name} {done}: {endpoint}\nConnect this shell to it: eval \"$(l0 setup endpoint {name})\"\n"
+            )
         })
     }
-}
-
-fn stack_template(instance: &Instance, parts: &Parts<'_>) -> String {
-    stack(instance, parts)
 }
 
 /// The image that the servers of a stack run, and its version.

@@ -14,7 +14,8 @@ use crate::settings::set;
 
 /// What the predecessor asked for and nobody needs any more.
 pub(super) fn former(former: &Former) -> Result<(), CliError> {
-    let keys = "credentials are found as every AWS tool finds them: AWS_PROFILE, `aws sso login`, a role; no file keeps them";
+    let keys =
+        "credentials are found as every AWS tool finds them: AWS_PROFILE, `aws sso login`, a role; no file keeps them";
     for (given, flag, why) in [
         (former.aws_access_key.is_some(), "--aws-access-key", keys),
         (former.aws_secret_key.is_some(), "--aws-secret-key", keys),
@@ -29,7 +30,11 @@ pub(super) fn former(former: &Former) -> Result<(), CliError> {
             "no Docker login is put on hosts: images are pulled from ECR; `--image-map` maps friendly names to it",
         ),
         (former.docker_registry.is_some(), "--docker-registry", "the servers' image is made of this program"),
-        (former.module_source.is_some(), "--module-source", "there is no Terraform module: the stack is made by this program"),
+        (
+            former.module_source.is_some(),
+            "--module-source",
+            "there is no Terraform module: the stack is made by this program",
+        ),
     ] {
         if given {
             return Err(CliError::usage(format!("{flag} means nothing any more")).hint(why));
@@ -48,8 +53,7 @@ fn said(args: &Init, before: Option<Wishes>, region: &str, env: &Env) -> Result<
     region.clone_into(&mut wishes.region);
     let kind = |flag: &str, text: &str, known: &str| CliError::usage(format!("{flag}: `{text}` is none of {known}"));
     if let Some(text) = &args.network {
-        wishes.network.way_out =
-            way_out(text).ok_or_else(|| kind("--network", text, "endpoints, nat and public"))?;
+        wishes.network.way_out = way_out(text).ok_or_else(|| kind("--network", text, "endpoints, nat and public"))?;
     }
     if let Some(text) = &args.registry {
         wishes.registry.backing = match text.as_str() {
@@ -206,10 +210,9 @@ async fn network(
     if args.network.is_none() {
         let help = format!("How what runs gets out of the network.\n{}", super::show::ways());
         let default = way_word(wishes.network.way_out);
-        wishes.network.way_out =
-            asker.ask(&Question { what: "Way out", help: &help, default }, |text| {
-                way_out(text).ok_or_else(|| "endpoints, nat and public are known".to_owned())
-            })?;
+        wishes.network.way_out = asker.ask(&Question { what: "Way out", help: &help, default }, |text| {
+            way_out(text).ok_or_else(|| "endpoints, nat and public are known".to_owned())
+        })?;
     }
     if wishes.network.cidr.is_none() {
         let free = free_block(&facts.vpcs).map(|block| block.to_string());
@@ -264,7 +267,9 @@ fn access(asker: &Asker<'_>, args: &Init, facts: &Facts, wishes: &mut Wishes) ->
             let fitting: Vec<&HostedZone> = facts
                 .zones
                 .iter()
-                .filter(|zone| !zone.is_private && (domain == zone.domain || domain.ends_with(&format!(".{}", zone.domain))))
+                .filter(|zone| {
+                    !zone.is_private && (domain == zone.domain || domain.ends_with(&format!(".{}", zone.domain)))
+                })
                 .collect();
             let known: Vec<String> = fitting.iter().map(|zone| format!("{} ({})", zone.id, zone.domain)).collect();
             let help = format!(
@@ -284,7 +289,8 @@ fn access(asker: &Asker<'_>, args: &Init, facts: &Facts, wishes: &mut Wishes) ->
             let help = "From which blocks of addresses it is reached, such as 203.0.113.7/32, with commas between them. Without TLS \
                         what is sent can be read on the way. None: from inside the network alone.";
             let answer = asker.text(&Question { what: "Addresses", help, default: "" })?;
-            access.allow = answer.split(',').map(str::trim).filter(|block| !block.is_empty()).map(str::to_owned).collect();
+            access.allow =
+                answer.split(',').map(str::trim).filter(|block| !block.is_empty()).map(str::to_owned).collect();
         }
         _ => {}
     }
@@ -312,7 +318,8 @@ fn registry(asker: &Asker<'_>, args: &Init, wishes: &mut Wishes) -> Result<(), C
         let help = "Rules of the image map, PREFIX|TARGET, with commas between them: images that begin with PREFIX are pulled from \
                     TARGET.";
         let answer = asker.text(&Question { what: "Image map", help, default: "" })?;
-        registry.image_map = answer.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::to_owned).collect();
+        registry.image_map =
+            answer.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::to_owned).collect();
     }
     Ok(())
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use layer0_setup::account::{Secret, Stack};
 use layer0_setup::instance::Wishes;
 use layer0_setup::ops::{Door as _, Setup};
-use layer0_setup::template::{ADMIN_TOKEN, ENDPOINT, VERSION};
-use serde_json::{Map, Value, json};
+use layer0_setup::template::outputs::{ADMIN_TOKEN, DEVELOPMENT, ENDPOINT, VERSION};
+use serde_json::{Value, json};
 
 use super::door::ApiDoor;
 use super::home::Home;
 use super::{Context, failed};
-use crate::commands::local::{Syntax, lines_of};
+use crate::commands::local::{Syntax, connection};
 use crate::error::{CliError, Exit};
 use crate::printer::Printer;
 use crate::printer::table::Table;
@@ -23,13 +23,12 @@ pub(super) fn list_local(printer: &Printer, home: &Home) -> Result<(), CliError>
 
 pub(super) async fn list(context: &Context<'_>, setup: &Setup<'_>, with_local: bool) -> Result<(), CliError> {
     let mut rows: BTreeMap<String, (String, String)> = BTreeMap::new();
-    let only_remote = matches!(with_local, false) && context.only_remote;
     let local: BTreeSet<String> = context.home.names().into_iter().collect();
     for (name, stack) in setup.list().await.map_err(|why| failed("", why))? {
         let place = if local.contains(&name) { "lr" } else { "r" };
         rows.insert(name, (place.to_owned(), stack.status));
     }
-    if !only_remote {
+    if with_local {
         for name in local {
             rows.entry(name).or_insert_with(|| ("l".to_owned(), String::new()));
         }
@@ -57,14 +56,18 @@ async fn stands(context: &Context<'_>, setup: &Setup<'_>, name: &str) -> Result<
     let stack = setup.standing_stack(&format!("l0-{name}"), name).await.map_err(|why| failed(name, why))?;
     match stack.outputs.get(ENDPOINT) {
         Some(endpoint) => Ok((stack.clone(), endpoint.clone())),
-        None => Err(CliError::new(Exit::NotFound, format!("instance `{name}` has no endpoint yet: its stack is in {}", stack.status))
-            .hint(format!("`l0 setup apply {name}` makes it, or goes on making it"))),
+        None => Err(CliError::new(
+            Exit::NotFound,
+            format!("instance `{name}` has no endpoint yet: its stack is in {}", stack.status),
+        )
+        .hint(format!("`l0 setup apply {name}` makes it, or goes on making it"))),
     }
 }
 
 /// The first admin token, as clients send it.
 pub(super) async fn token(context: &Context<'_>, name: &str, stack: &Stack) -> Result<Secret, CliError> {
-    let absent = || CliError::new(Exit::NotFound, format!("the secret with the first admin token of `{name}` is not there"));
+    let absent =
+        || CliError::new(Exit::NotFound, format!("the secret with the first admin token of `{name}` is not there"));
     let arn = stack.outputs.get(ADMIN_TOKEN).ok_or_else(absent)?;
     let secret = context.account.secret(arn).await.map_err(|why| failed(name, why.into()))?.ok_or_else(absent)?;
     let text = crate::credentials::token("admin", &crate::settings::Secret::new(secret.reveal()));
@@ -90,18 +93,13 @@ pub(super) async fn endpoint(
     if dev {
         variables.extend(development(&stack));
     }
-    let object: Map<String, Value> =
-        variables.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
-    let text = lines_of(syntax, &variables)?;
-    if context.stdout_is_terminal {
-        context.printer.talk("# set the following environment variables in your current session:\n");
-    }
-    context.printer.result(&object, |_| text)
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    connection(context.printer, syntax, &variables, context.stdout_is_terminal)
 }
 
 /// What the predecessor's `--dev` gave, by its names, as far as there is such a thing.
 fn development(stack: &Stack) -> Vec<(String, String)> {
-    layer0_setup::template::DEVELOPMENT
+    DEVELOPMENT
         .iter()
         .filter_map(|(output, variable)| Some(((*variable).to_owned(), stack.outputs.get(*output)?.clone())))
         .collect()
@@ -157,17 +155,13 @@ pub(super) async fn push(context: &Context<'_>, setup: &Setup<'_>, name: &str) -
     Ok(())
 }
 
-pub(super) async fn pull(
-    context: &Context<'_>,
-    setup: &Setup<'_>,
-    name: &str,
-    force: bool,
-) -> Result<(), CliError> {
+pub(super) async fn pull(context: &Context<'_>, setup: &Setup<'_>, name: &str, force: bool) -> Result<(), CliError> {
     context.home.path(name)?;
     setup.standing_stack(&format!("l0-{name}"), name).await.map_err(|why| failed(name, why))?;
     let text = context.account.parameter(&parameter(name)).await.map_err(|why| failed(name, why.into()))?;
     let text = text.ok_or_else(|| CliError::new(Exit::NotFound, format!("there is no {}", parameter(name))))?;
-    let wishes = Wishes::read(&text).map_err(|why| CliError::new(Exit::Other, format!("{}: {why}", parameter(name))))?;
+    let wishes =
+        Wishes::read(&text).map_err(|why| CliError::new(Exit::Other, format!("{}: {why}", parameter(name))))?;
     let before = context.home.read(name)?;
     if before.as_ref().is_some_and(|before| *before != wishes) && !force {
         return Err(CliError::new(Exit::Refused, format!("this machine has another instance.toml of `{name}`"))

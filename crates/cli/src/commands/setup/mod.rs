@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use layer0_setup::account::aws::{AwsAccount, AwsRegistry};
 use layer0_setup::account::{Account, Trouble};
 use layer0_setup::ops::{Setup as Ops, SetupError};
 use serde_json::json;
@@ -38,23 +37,26 @@ pub(super) struct Context<'a> {
     printer: &'a Printer,
     input: &'a Input,
     env: &'a BTreeMap<String, String>,
-    settings: &'a Settings,
     home: Home,
     account: &'a dyn Account,
     /// The region that the account is looked at in.
     region: String,
     /// This program.
     executable: Option<&'a Path>,
+    /// Whether results are read by people.
+    stdout_is_terminal: bool,
+}
+
+/// What of the host matters here.
+#[derive(Clone, Copy)]
+pub(crate) struct HostSeen<'a> {
+    pub(crate) terminal: Terminal,
+    pub(crate) executable: Option<&'a Path>,
+    pub(crate) stdout_is_terminal: bool,
 }
 
 /// Runs a command to its end, to the end of its time, or until somebody presses Ctrl-C.
-pub(crate) fn run(
-    local: &Local<'_>,
-    verb: &Setup,
-    settings: &Settings,
-    terminal: Terminal,
-    executable: Option<&Path>,
-) -> Result<(), CliError> {
+pub(crate) fn run(local: &Local<'_>, verb: &Setup, settings: &Settings, host: HostSeen<'_>) -> Result<(), CliError> {
     let home = Home::of(local.env)?;
     match verb {
         Setup::Set { which, input } => return wish::set(&home, &which.name, input),
@@ -71,20 +73,18 @@ pub(crate) fn run(
     runtime.block_on(async {
         let work = async {
             let region = region(&home, verb)?;
-            let account = AwsAccount::connect(region.as_deref()).await.map_err(|why| {
-                CliError::usage(why.to_string()).hint("--aws-region, AWS_REGION or a profile says which region")
-            })?;
+            let (account, region) = connect(region.as_deref()).await?;
             let context = Context {
                 printer: local.printer,
                 input: local.input,
                 env: local.env,
-                settings,
                 home,
-                region: account.region().to_owned(),
-                account: &account,
-                executable,
+                region,
+                account: account.as_ref(),
+                executable: host.executable,
+                stdout_is_terminal: host.stdout_is_terminal,
             };
-            let watcher = Watcher::new(lines(settings.output, terminal));
+            let watcher = Watcher::new(lines(settings.output, host.terminal));
             command(&context, &watcher, verb).await
         };
         let expiry = async {
@@ -100,6 +100,24 @@ pub(crate) fn run(
             () = expiry => Err(goes_on(CliError::timeout(limit.unwrap_or(Duration::ZERO)), verb)),
         }
     })
+}
+
+/// The account that the SDK's default chain leads to.
+#[cfg(feature = "aws")]
+async fn connect(region: Option<&str>) -> Result<(Box<dyn Account>, String), CliError> {
+    let account = layer0_setup::account::aws::AwsAccount::connect(region).await;
+    let account = account.map_err(|why| {
+        CliError::usage(why.to_string()).hint("--aws-region, AWS_REGION or a profile says which region")
+    })?;
+    let region = account.region().to_owned();
+    Ok((Box::new(account), region))
+}
+
+/// Tests bring an account of their own.
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "the other build of it waits for credentials")]
+async fn connect(_: Option<&str>) -> Result<(Box<dyn Account>, String), CliError> {
+    Err(CliError::usage("this l0 was built without AWS"))
 }
 
 /// Where steps are told: stderr, unless that is a stream of JSON for a program.
@@ -160,7 +178,7 @@ async fn command(context: &Context<'_>, watcher: &Watcher, verb: &Setup) -> Resu
             change::upgrade(context, &setup, plan, version.as_deref(), *force, *yes).await
         }
         Setup::Destroy { which, with_data, yes } => leave::destroy(context, &setup, which, *with_data, *yes).await,
-        Setup::List { local, .. } => known::list(context, &setup, *local).await,
+        Setup::List { local, remote, .. } => known::list(context, &setup, *local || !*remote).await,
         Setup::Endpoint { which, syntax, insecure, dev } => {
             known::endpoint(context, &setup, &which.name, syntax, *insecure, *dev).await
         }
@@ -193,8 +211,9 @@ fn failed(name: &str, why: SetupError) -> CliError {
             };
             error.field("Action", why.action)
         }
-        SetupError::Foreign { .. } => error(Exit::Refused)
-            .hint("choose another name for the instance, or delete that stack if it is nobody's"),
+        SetupError::Foreign { .. } => {
+            error(Exit::Refused).hint("choose another name for the instance, or delete that stack if it is nobody's")
+        }
         SetupError::Absent { .. } => {
             error(Exit::NotFound).hint(format!("`l0 setup apply {name}` makes it; another region: --aws-region"))
         }
@@ -209,8 +228,11 @@ fn failed(name: &str, why: SetupError) -> CliError {
             let cause = failure.cause.as_ref().map(|cause| {
                 json!({ "Resource": cause.logical, "Type": cause.kind, "Status": cause.status, "Reason": cause.reason })
             });
-            let error = error.field("StackStatus", failure.status).field("Undone", failure.undone).field("Cause", cause);
-            error.hint(format!("with the cause out of the way the same command goes on; `l0 setup doctor {name}` looks for more"))
+            let error =
+                error.field("StackStatus", failure.status).field("Undone", failure.undone).field("Cause", cause);
+            error.hint(format!(
+                "with the cause out of the way the same command goes on; `l0 setup doctor {name}` looks for more"
+            ))
         }
         SetupError::Late { .. } => error(Exit::Timeout),
         SetupError::Silent { .. } | SetupError::OldVersion { .. } => {

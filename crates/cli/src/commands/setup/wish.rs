@@ -72,7 +72,10 @@ pub(super) fn unset(home: &Home, name: &str, keys: &[String]) -> Result<(), CliE
     changed(home, name, |table| {
         for key in keys {
             if !take(table, key) {
-                return Err(CliError::new(Exit::NotFound, format!("instance.toml of `{name}` says nothing of `{key}`")));
+                return Err(CliError::new(
+                    Exit::NotFound,
+                    format!("instance.toml of `{name}` says nothing of `{key}`"),
+                ));
             }
         }
         Ok(())

@@ -156,7 +156,13 @@ impl Account for FakeAccount {
         })
     }
 
-    async fn repository(&self, name: &str, instance: &str) -> Result<String, AccountError> {
+    async fn registry(&self) -> Result<String, AccountError> {
+        self.call("sts:GetCallerIdentity", |state| {
+            Ok(format!("{}.dkr.ecr.{}.amazonaws.com", state.world.account, state.world.region))
+        })
+    }
+
+    async fn repository(&self, name: &str, instance: &str) -> Result<(), AccountError> {
         let action = "ecr:CreateRepository";
         self.call(action, |state| {
             let tags = std::iter::once((TAG.to_owned(), instance.to_owned())).collect();
@@ -173,7 +179,7 @@ impl Account for FakeAccount {
                     made.or_else(|words| refused(action, Trouble::Refused, words))?;
                 }
             }
-            Ok(format!("{}.dkr.ecr.{}.amazonaws.com/{name}", state.world.account, state.world.region))
+            Ok(())
         })
     }
 
