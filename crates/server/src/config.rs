@@ -74,6 +74,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "the role that pulls images and writes logs, for deploys that name none (flag `--aws-execution-role`, key `aws_execution_role`)",
     ),
     (
+        "LAYER0_AWS_MACHINE_PROFILE",
+        "the instance profile of machines, whose role has the same name (flag `--aws-machine-profile`, key `aws_machine_profile`)",
+    ),
+    (
         "LAYER0_AWS_PUBLIC_IP",
         "`true`: tasks get a public address, their way to ECR without NAT and endpoints (flag `--aws-public-ip`, key `aws_public_ip`)",
     ),

@@ -306,6 +306,7 @@ impl Aws {
         ecs.private_subnets.clone_from(&config.aws.private_subnets);
         ecs.public_subnets.clone_from(&config.aws.public_subnets);
         ecs.execution_role.clone_from(&config.aws.execution_role);
+        ecs.machine_profile.clone_from(&config.aws.machine_profile);
         ecs.public_ip = config.aws.public_ip;
         ecs.rates = ecs.rates.times(config.aws.rate.unwrap_or(1.0));
         ecs.look_set_up = true;

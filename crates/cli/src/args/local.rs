@@ -86,6 +86,8 @@ server_flags! {
     aws_public_subnets = "IDS",
     /// The role that pulls images and writes logs
     aws_execution_role = "ARN",
+    /// The instance profile of machines, whose role has the same name
+    aws_machine_profile = "NAME",
     /// Tasks get a public address
     aws_public_ip = "BOOL",
     /// How fast AWS is called, against the usual

@@ -21,6 +21,9 @@ pub struct EcsConfig {
     pub public_subnets: Vec<String>,
     /// The role that pulls images and writes logs, for definitions that name none.
     pub execution_role: Option<String>,
+    /// The instance profile of machines, whose role has the same name; `None`: each environment with machines gets its own, for
+    /// which the server must be allowed to make roles.
+    pub machine_profile: Option<String>,
     /// Whether tasks get a public address: without NAT and endpoints it is their only way to ECR.
     pub public_ip: bool,
     /// Days for which logs are kept.
@@ -52,6 +55,7 @@ impl EcsConfig {
             private_subnets: Vec::new(),
             public_subnets: Vec::new(),
             execution_role: None,
+            machine_profile: None,
             public_ip: false,
             log_days: 30,
             rates: Rates::default(),

@@ -47,6 +47,11 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("aws-private-subnets", "IDS", "Subnets for tasks, machines and private load balancers, separated by commas"),
     ("aws-public-subnets", "IDS", "Subnets for public load balancers, separated by commas"),
     ("aws-execution-role", "ARN", "The role that pulls images and writes logs, for deploys that name none"),
+    (
+        "aws-machine-profile",
+        "NAME",
+        "The instance profile of machines, whose role has the same name [default: one for each environment]",
+    ),
     ("aws-rate", "TIMES", "How fast AWS is called: 2 is twice as fast as usual, for an account with higher limits"),
     ("registry-backing", "KIND", "Where images lie: disk or ecr [default: disk]"),
     ("ecr-prefix", "PREFIX", "What stands before the names of all repositories in ECR"),

@@ -21,6 +21,8 @@ pub(crate) struct AwsConfig {
     pub(crate) public_subnets: Vec<String>,
     /// The role that pulls images and writes logs.
     pub(crate) execution_role: Option<String>,
+    /// The instance profile of machines.
+    pub(crate) machine_profile: Option<String>,
     /// Whether tasks get a public address.
     pub(crate) public_ip: bool,
     /// How many times as fast as usual AWS is called; `None` for once.
@@ -54,6 +56,12 @@ impl AwsConfig {
             execution_role: match find("aws_execution_role", &["LAYER0_AWS_EXECUTION_ROLE"]) {
                 Some(given) if !given.text.starts_with("arn:") => {
                     return Err(given.wrong("is no role's ARN, such as `arn:aws:iam::123456789012:role/l0-execution`"));
+                }
+                given => given.map(|given| given.text),
+            },
+            machine_profile: match find("aws_machine_profile", &["LAYER0_AWS_MACHINE_PROFILE"]) {
+                Some(given) if !is_profile(&given.text) => {
+                    return Err(given.wrong("is no name of an instance profile: 1 to 64 letters, digits and `+=,.@_-`"));
                 }
                 given => given.map(|given| given.text),
             },
@@ -92,6 +100,12 @@ fn rate(given: &Given) -> Result<f64, ConfigError> {
 fn is_table_name(text: &str) -> bool {
     (3..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// `InstanceProfileName` of the IAM API.
+fn is_profile(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))
 }
 
 /// Names separated by commas.

@@ -84,11 +84,14 @@ impl Gathering<'_> {
         self.fact(self.kept(&self.shared.kept.roles, name, self.shared.aws.role(name)).await)
     }
 
-    /// The role of the environment's machines, as its stack made it.
+    /// The role of the environment's machines: the one that all have, or what its stack made.
     async fn machine_role(&self) -> Fact<String> {
         let Some(environment) = &self.question.environment else {
             return Fact::Unknown("whose machines pull is not known: it was not asked for an environment".to_owned());
         };
+        if let Some(name) = &self.shared.config.machine_profile {
+            return Fact::Known(name.clone());
+        }
         let stack = self.shared.names.environment(environment);
         match self.fact(self.shared.aws.stack_resource(&stack, MACHINE_ROLE).await) {
             Fact::Known(Some(name)) => Fact::Known(name),

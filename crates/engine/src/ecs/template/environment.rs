@@ -98,22 +98,10 @@ fn ingress(members: Value) -> Value {
 
 fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
     let EnvironmentParts { config, environment, .. } = *parts;
-    let assume = json!({
-        "Version": "2012-10-17",
-        "Statement": [{ "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }],
-    });
-    // The machines pull from ECR and talk to ECS with this role; no Docker credential is ever put on them.
-    template.resource(
-        MACHINE_ROLE,
-        "AWS::IAM::Role",
-        json!({
-            "AssumeRolePolicyDocument": assume,
-            "ManagedPolicyArns": [
-                { "Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role" },
-            ],
-        }),
-    );
-    template.resource("MachineProfile", "AWS::IAM::InstanceProfile", json!({ "Roles": [reference(MACHINE_ROLE)] }));
+    let profile = match &config.machine_profile {
+        Some(name) => json!({ "Name": name }),
+        None => machine_profile(template),
+    };
     let kind = if environment.instance_type.is_empty() { INSTANCE_TYPE } else { &environment.instance_type };
     let ami = if environment.ami_id.is_empty() { AMI } else { &environment.ami_id };
     template.resource(
@@ -123,7 +111,7 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
             "LaunchTemplateData": {
                 "ImageId": ami,
                 "InstanceType": kind,
-                "IamInstanceProfile": { "Arn": attribute("MachineProfile", "Arn") },
+                "IamInstanceProfile": profile,
                 "SecurityGroupIds": [attribute(MEMBERS, "GroupId"), attribute(SECURITY_GROUP, "GroupId")],
                 "MetadataOptions": { "HttpTokens": "required" },
                 "UserData": user_data(environment, name),
@@ -167,6 +155,27 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
         }),
     );
     template.output(CAPACITY_PROVIDER, reference(CAPACITY_PROVIDER));
+}
+
+/// A profile with a role of the environment's own.
+fn machine_profile(template: &mut Template) -> Value {
+    let assume = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }],
+    });
+    // The machines pull from ECR and talk to ECS with this role; no Docker credential is ever put on them.
+    template.resource(
+        MACHINE_ROLE,
+        "AWS::IAM::Role",
+        json!({
+            "AssumeRolePolicyDocument": assume,
+            "ManagedPolicyArns": [
+                { "Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role" },
+            ],
+        }),
+    );
+    template.resource("MachineProfile", "AWS::IAM::InstanceProfile", json!({ "Roles": [reference(MACHINE_ROLE)] }));
+    json!({ "Arn": attribute("MachineProfile", "Arn") })
 }
 
 /// The machines' start script, base64. A script of the user's own is used as it is, but for the marks that stand for the

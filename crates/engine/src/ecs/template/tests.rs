@@ -63,6 +63,20 @@ fn a_link_opens_one_direction_and_without_links_only_members_get_in() {
 }
 
 #[test]
+fn with_a_profile_for_all_machines_no_environment_makes_a_role() {
+    let mut config = config();
+    let names = Names::new("prod", "prod-1");
+    let it = an_environment(2);
+    config.machine_profile = Some("l0-prod-machine".to_owned());
+    let wanted =
+        environment(&EnvironmentParts { config: &config, names: &names, environment: &it, reachable_from: &[] });
+    let body = body(&wanted);
+    let data = &body["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"];
+    assert_eq!(data["IamInstanceProfile"], serde_json::json!({ "Name": "l0-prod-machine" }));
+    assert!(!wanted.template.contains("AWS::IAM::"), "{}", wanted.template);
+}
+
+#[test]
 fn machines_are_there_only_where_they_are_asked_for_and_get_no_docker_credential() {
     let kinds = |wanted: &StackWanted| -> Vec<String> {
         let resources = body(wanted)["Resources"].clone();

@@ -18,7 +18,6 @@ pub(super) const STACKS: &[&str] = &[
     "cloudformation:DeleteStack",
     "cloudformation:DescribeStackEvents",
     "cloudformation:DescribeStackResources",
-    "cloudformation:DescribeStacks",
     "cloudformation:UpdateStack",
 ];
 

@@ -5,6 +5,8 @@
 //! (cluster, service, log, stack), and they can't touch it but for the table. Where a statement has `*`, its reason is beside it.
 
 mod actions;
+#[cfg(test)]
+mod tests;
 
 use layer0_domain::model::image_map::{EcrHost, MapRule};
 use serde_json::{Value, json};
@@ -95,7 +97,7 @@ fn state_and_services(instance: &Instance) -> Vec<Right> {
     let mine = format!("{}-*", stack_name(instance));
     let kinds = ["service", "task", "container-instance", "service-deployment", "service-revision"];
     let mut services: Vec<String> = kinds.map(|kind| here("ecs", &format!("{kind}/{mine}/*"))).into();
-    services.push(here("ecs", &format!("task-definition/{mine}:*")));
+    services.push(here("ecs", &format!("task-definition/{mine}")));
     vec![
         Right::new(
             "State",
