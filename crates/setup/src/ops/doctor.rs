@@ -133,6 +133,10 @@ impl Setup<'_> {
                 Health::Bad,
                 format!("take the cause out of the way, then {apply}: it deletes what is left and begins anew"),
             ),
+            (Standing::Undone, "DELETE_FAILED") => (
+                Health::Bad,
+                format!("take the cause out of the way; `l0 setup destroy {name}` goes on, or {apply} makes it anew"),
+            ),
             (Standing::Undone, _) => (
                 Health::Bad,
                 format!("the creation failed and was undone; with its cause out of the way, {apply} begins anew"),
@@ -143,9 +147,7 @@ impl Setup<'_> {
                     "take the cause out of the way, then {apply}: it goes on with the undoing, and then with the change"
                 ),
             ),
-            (Standing::Stuck, _) => {
-                (Health::Bad, format!("take the cause out of the way, then `l0 setup destroy {name}` goes on"))
-            }
+            (Standing::Stuck, _) => (Health::Bad, "CloudFormation leaves it by its console alone".to_owned()),
         };
         let mut words = format!("{} is in {status}", stack.name);
         if !stack.reason.is_empty() {

@@ -12,7 +12,7 @@ pub enum Standing {
     Working,
     /// It stands, and can be changed.
     Good,
-    /// Its creation failed and was undone, or should have been: it holds nothing of worth, and must go before the next one can come.
+    /// Its creation failed, or its deletion did: it holds nothing of worth, and must go before the next one can come.
     Undone,
     /// CloudFormation does not leave this state by itself.
     Stuck,
@@ -24,7 +24,7 @@ pub fn standing(stack: Option<&Stack>) -> Standing {
     match stack.map(|stack| stack.status.as_str()) {
         None | Some("REVIEW_IN_PROGRESS" | "DELETE_COMPLETE") => Standing::Absent,
         Some(status) if status.ends_with("_IN_PROGRESS") => Standing::Working,
-        Some("ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED") => Standing::Undone,
+        Some("ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED") => Standing::Undone,
         Some(status) if status.ends_with("_COMPLETE") => Standing::Good,
         Some(_) => Standing::Stuck,
     }

@@ -90,7 +90,7 @@ pub(super) fn tick(stack: &mut FakeStack, world: &mut World) {
         return;
     };
     if let Act::Release(physical) = &step.act {
-        if let Some(thing) = world.by_physical(physical) {
+        if let Some(thing) = world.by_physical(&step.kind, physical) {
             thing.owner = None;
         }
         stack.tell_step(world, &step, "SKIPPED", "");
@@ -176,19 +176,19 @@ fn carry_out(stack: &mut FakeStack, world: &mut World, work: &Work, step: &Step)
         Act::Update => {
             let properties = properties(stack, world, &stack.made, logical);
             let physical = stack.made.physical.get(logical).cloned().unwrap_or_default();
-            let thing = world.by_physical(&physical).ok_or_else(|| format!("{physical} does not exist"))?;
+            let thing = world.by_physical(&step.kind, &physical).ok_or_else(|| format!("{physical} does not exist"))?;
             thing.properties = properties;
             thing.tags.clone_from(&stack.made.tags);
         }
         Act::Undo => {
             let was = properties(stack, world, &work.before, logical);
             let physical = work.before.physical.get(logical).cloned().unwrap_or_default();
-            if let Some(thing) = world.by_physical(&physical) {
+            if let Some(thing) = world.by_physical(&step.kind, &physical) {
                 thing.properties = was;
                 thing.tags.clone_from(&work.before.tags);
             }
         }
-        Act::Delete(physical) => world.things.retain(|thing| thing.physical != *physical),
+        Act::Delete(physical) => world.things.retain(|thing| thing.kind != step.kind || thing.physical != *physical),
         Act::Release(_) => {}
     }
     Ok(())
@@ -228,7 +228,7 @@ fn fail(stack: &mut FakeStack, world: &mut World, mut work: Work, step: Step) {
         Phase::Cleanup | Phase::RollbackCleanup => {
             // It is left behind: the stack is done without it.
             if let Act::Delete(physical) = &step.act
-                && let Some(thing) = world.by_physical(physical)
+                && let Some(thing) = world.by_physical(&step.kind, physical)
             {
                 thing.owner = None;
             }

@@ -66,8 +66,8 @@ impl World {
         self.things.iter().find(|thing| thing.kind == kind && thing.name == name)
     }
 
-    pub(super) fn by_physical(&mut self, physical: &str) -> Option<&mut Thing> {
-        self.things.iter_mut().find(|thing| thing.physical == physical)
+    pub(super) fn by_physical(&mut self, kind: &str, physical: &str) -> Option<&mut Thing> {
+        self.things.iter_mut().find(|thing| thing.kind == kind && thing.physical == physical)
     }
 
     /// Makes a thing, unless its name is taken. Answers what it is called.
