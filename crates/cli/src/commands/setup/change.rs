@@ -9,7 +9,6 @@ use layer0_setup::template::{Parts, server_repository, stack, stack_name};
 use serde_json::json;
 
 use super::ask::Asker;
-use super::door::ApiDoor;
 use super::{Context, failed, known, show};
 use crate::args::setup::Plan;
 use crate::error::{CliError, Exit};
@@ -130,8 +129,8 @@ impl Change {
             context.printer.note("The API answers inside the network alone: it was not asked whether it is well.");
         } else if !quick {
             let version = applied.stack.outputs.get(VERSION).map(String::as_str);
-            let door = ApiDoor { token: Some(token.clone()) };
-            setup.healthy(&door, &endpoint, version).await.map_err(fail)?;
+            let door = (context.door)(Some(token));
+            setup.healthy(door.as_ref(), &endpoint, version).await.map_err(fail)?;
         }
         let value =
             json!({ "Instance": name, "Changed": applied.changed, "Endpoint": endpoint, "Stack": applied.stack.name });

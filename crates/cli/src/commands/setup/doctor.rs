@@ -4,7 +4,6 @@ use layer0_setup::ops::{Finding, Health, Known, Setup};
 use layer0_setup::template::outputs::ADMIN_TOKEN;
 use serde_json::{Value, json};
 
-use super::door::ApiDoor;
 use super::{Context, known};
 use crate::error::{CliError, Exit};
 
@@ -25,7 +24,7 @@ pub(super) async fn doctor(context: &Context<'_>, setup: &Setup<'_>, name: &str)
         Some(stack) => known::token(context, name, &stack).await.ok(),
         None => None,
     };
-    let findings = setup.doctor(&known, &ApiDoor { token }).await;
+    let findings = setup.doctor(&known, (context.door)(token).as_ref()).await;
     let list: Vec<Value> = findings
         .iter()
         .map(|found| {

@@ -1,7 +1,7 @@
 //! `l0 setup init`.
 
 use layer0_setup::account::{HostedZone, Identity, Vpc, Way};
-use layer0_setup::instance::{Backing, WayOut, Wishes, check, free_block, judge};
+use layer0_setup::instance::{Backing, Problem, WayOut, Wishes, check, free_block, judge};
 use layer0_setup::ops::Setup;
 use serde_json::json;
 
@@ -226,7 +226,8 @@ async fn given(args: &Init, context: &Context<'_>, wishes: &mut Wishes) -> Resul
     let Some(id) = wishes.network.vpc.clone() else { return Ok(()) };
     let name = wishes.name.clone();
     let Some(vpc) = context.account.vpc(&id).await.map_err(|why| failed(&name, why.into()))? else {
-        return Ok(());
+        let why = format!("{} has no {id}", context.region);
+        return Err(refused(&[Problem { key: "network.vpc", why }]));
     };
     let of = |ways: &[Way]| -> Vec<String> {
         vpc.subnets.iter().filter(|subnet| ways.contains(&subnet.way)).map(|subnet| subnet.id.clone()).collect()

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use layer0_setup::account::{Secret, Stack};
 use layer0_setup::instance::Wishes;
-use layer0_setup::ops::{Door as _, Setup};
+use layer0_setup::ops::Setup;
 use layer0_setup::template::outputs::{ADMIN_TOKEN, DEVELOPMENT, ENDPOINT, VERSION};
 use serde_json::{Value, json};
 
-use super::door::ApiDoor;
 use super::home::Home;
 use super::{Context, failed};
 use crate::commands::local::{Syntax, connection};
@@ -107,7 +106,7 @@ fn development(stack: &Stack) -> Vec<(String, String)> {
 
 pub(super) async fn status(context: &Context<'_>, setup: &Setup<'_>, name: &str) -> Result<(), CliError> {
     let (stack, endpoint) = stands(context, setup, name).await?;
-    let door = ApiDoor { token: token(context, name, &stack).await.ok() };
+    let door = (context.door)(token(context, name, &stack).await.ok());
     let health = door.health(&endpoint).await;
     let version = stack.outputs.get(VERSION).cloned().unwrap_or_default();
     let answers = match &health {

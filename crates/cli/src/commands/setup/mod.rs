@@ -18,10 +18,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use layer0_setup::account::{Account, Trouble};
-use layer0_setup::ops::{Setup as Ops, SetupError};
+use layer0_setup::account::{Account, Secret, Trouble};
+use layer0_setup::ops::{Door, Setup as Ops, SetupError, Watch};
 use serde_json::json;
 
+use self::door::ApiDoor;
 use self::home::Home;
 use self::watch::Watcher;
 use super::login::Local;
@@ -39,6 +40,8 @@ pub(super) struct Context<'a> {
     env: &'a BTreeMap<String, String>,
     home: Home,
     account: &'a dyn Account,
+    /// How the servers are asked, with the first admin token where there is one.
+    door: &'a dyn Fn(Option<Secret>) -> Box<dyn Door>,
     /// The region that the account is looked at in.
     region: String,
     /// This program.
@@ -81,6 +84,7 @@ pub(crate) fn run(local: &Local<'_>, verb: &Setup, settings: &Settings, host: Ho
                 home,
                 region,
                 account: account.as_ref(),
+                door: &|token| Box::new(ApiDoor { token }),
                 executable: host.executable,
                 stdout_is_terminal: host.stdout_is_terminal,
             };
@@ -168,7 +172,7 @@ fn region(home: &Home, verb: &Setup) -> Result<Option<String>, CliError> {
     }
 }
 
-async fn command(context: &Context<'_>, watcher: &Watcher, verb: &Setup) -> Result<(), CliError> {
+async fn command(context: &Context<'_>, watcher: &dyn Watch, verb: &Setup) -> Result<(), CliError> {
     let setup = Ops::new(context.account, watcher);
     match verb {
         Setup::Init(args) => init::init(context, &setup, args).await,
