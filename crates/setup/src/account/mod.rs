@@ -5,6 +5,7 @@ mod facts;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod remains;
+mod servers;
 mod stack;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 pub use self::error::{AccountError, Trouble};
 pub use self::facts::{CertificateSeen, HostedZone, Identity, Quota, SubnetSeen, Vpc, Wanted, Way};
 pub use self::remains::{Kind, Remain};
+pub use self::servers::{Servers, StoppedServer};
 pub use self::stack::{
     Change, ChangeAction, ChangeSet, ChangeSetState, Event, PlanWanted, Replacement, Stack, TEMPLATE_MAX,
 };
@@ -112,6 +114,9 @@ pub trait Account: Send + Sync {
 
     /// Pushes an image under a tag, unless it is there.
     async fn image_push(&self, repository: &str, image: &Image, tag: &str) -> Result<(), AccountError>;
+
+    /// The servers of an instance, by the name that their cluster, their service and their log group have. `None` when there are none.
+    async fn servers(&self, name: &str) -> Result<Option<Servers>, AccountError>;
 
     /// The text of a secret by its ARN or name. `None` when there is none.
     async fn secret(&self, id: &str) -> Result<Option<Secret>, AccountError>;

@@ -93,6 +93,7 @@ impl Setup<'_> {
         all.push(self.stack_looked_at(known.name, stack.as_ref()).await);
         if let Some(stack) = stack.filter(|stack| standing(Some(stack)) != Standing::Absent) {
             all.extend(self.parameter_looked_at(known).await);
+            all.extend(self.servers_looked_at(&stack.name).await);
             all.extend(answers(&stack, door, known).await);
         }
         all
@@ -183,6 +184,28 @@ impl Setup<'_> {
         }
     }
 
+    /// Whether the servers run, and if not, why they stopped.
+    async fn servers_looked_at(&self, stack: &str) -> Option<Finding> {
+        let servers = match self.servers(stack).await {
+            Ok(servers) => servers?,
+            Err(why) => return Some(Finding::unknown("servers", &why)),
+        };
+        let mut words = format!("{} of {} run", servers.running, servers.wanted);
+        if servers.running >= servers.wanted {
+            return Some(finding("servers", Health::Good, words));
+        }
+        if let Some(stopped) = servers.stopped.first() {
+            words.push_str(&format!("; the last one stopped: {stopped}"));
+            stopped.log.iter().for_each(|line| words.push_str(&format!("\n    | {line}")));
+        } else if let Some(said) = servers.said.first() {
+            words.push_str(&format!("; {said}"));
+        }
+        Some(
+            finding("servers", Health::Bad, words)
+                .remedy(format!("the log group {stack} has the whole of what they said")),
+        )
+    }
+
     /// Whether the wishes here are those of the account.
     async fn parameter_looked_at(&self, known: &Known<'_>) -> Option<Finding> {
         let (instance, here) = (known.instance?, known.wishes?);
@@ -216,10 +239,10 @@ async fn answers(stack: &Stack, door: &dyn Door, known: &Known<'_>) -> Vec<Findi
                     "it is reached from inside the network alone: look from there".to_owned()
                 }
                 (Some(address), _) => format!(
-                    "if the name is not found, it must be an alias or CNAME of {address}; else look at the log group l0-{}-server",
+                    "if the name is not found, it must be an alias or CNAME of {address}; else look at the log group l0-{}",
                     known.name
                 ),
-                _ => format!("look at the log group l0-{}-server, and at `access.allow`", known.name),
+                _ => format!("look at the log group l0-{}, and at `access.allow`", known.name),
             };
             all.push(finding("health", Health::Bad, format!("{endpoint}: {why}")).remedy(remedy));
         }

@@ -24,7 +24,7 @@ pub use self::error::{Failure, SetupError};
 pub use self::plan::{Planned, Wanted};
 pub use self::stack::{Standing, standing};
 
-use crate::account::{Account, AccountError, Event, Remain};
+use crate::account::{Account, AccountError, Event, Remain, Servers, StoppedServer};
 
 /// How long something in AWS is waited for before the command ends; what is under way there goes on.
 const WAIT_MAX: Duration = Duration::from_secs(2 * 3600);
@@ -51,6 +51,8 @@ pub enum News<'a> {
     Step(&'a str),
     /// CloudFormation did something.
     Event(&'a Event),
+    /// A server stopped that should run.
+    Stopped(&'a StoppedServer),
     /// A thing is being taken away.
     Leaves(&'a Remain),
     /// AWS could not be reached, and is asked again.
@@ -78,6 +80,14 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub fn new(account: &'a dyn Account, watch: &'a dyn Watch) -> Self {
         Self { account, watch }
+    }
+
+    /// The servers of an instance, by its stack.
+    ///
+    /// # Errors
+    /// `Account`.
+    pub async fn servers(&self, stack: &str) -> Result<Option<Servers>, SetupError> {
+        self.patiently(|| self.account.servers(stack)).await
     }
 
     /// Waits before the next look.

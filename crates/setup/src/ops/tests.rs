@@ -336,3 +336,27 @@ async fn servers_are_waited_for_and_not_for_ever() {
     let why = setup.healthy(&late(0), "http://x/", Some("2.0.0")).await.expect_err("another one does");
     assert_eq!(why.to_string(), "version 1.0.0 answers, and not 2.0.0");
 }
+
+#[tokio::test]
+async fn a_server_that_stops_while_it_is_waited_for_is_told_of_at_once_and_by_the_doctor() {
+    let account = account();
+    account.stopped_put(StoppedServer {
+        id: "1".to_owned(),
+        at: layer0_domain::model::time::Timestamp(i64::MAX),
+        reason: "Essential container in task exited".to_owned(),
+        exit_code: Some(1),
+        log: vec!["error: the table can't be read".to_owned()],
+    });
+    let ear = Ear::default();
+    let setup = Setup::new(&account, &ear);
+    let planned = setup.plan(&wanted("")).await.expect("a plan");
+    setup.push(&server_repository(&instance("")), NAME, &image(), "1.0.0").await.expect("it is pushed");
+    setup.apply(&Run { wanted: &wanted(""), planned: &planned }).await.expect("it stands");
+    let heard = ear.heard.lock().expect("no panic").join("\n");
+    assert_eq!(heard.matches("Stopped(").count(), 1, "{heard}");
+    let told = found(&account, "servers").await;
+    assert_eq!(told.state, Health::Bad);
+    for words in ["1 of 2 run", "Essential container in task exited (exit code 1)", "the table can't be read"] {
+        assert!(told.words.contains(words), "{words}: {}", told.words);
+    }
+}

@@ -16,6 +16,9 @@ use crate::printer::Printer;
 use crate::printer::table::Table;
 use crate::settings::{ENV_ENDPOINT, ENV_SKIP_VERSION, ENV_TOKEN};
 
+/// What every secret of a token begins with.
+const TOKEN_PREFIX: &str = "l0_";
+
 pub(super) fn list_local(printer: &Printer, home: &Home) -> Result<(), CliError> {
     print_list(printer, home.names().into_iter().map(|name| (name, ("l".to_owned(), String::new()))).collect())
 }
@@ -69,7 +72,12 @@ pub(super) async fn token(context: &Context<'_>, name: &str, stack: &Stack) -> R
         || CliError::new(Exit::NotFound, format!("the secret with the first admin token of `{name}` is not there"));
     let arn = stack.outputs.get(ADMIN_TOKEN).ok_or_else(absent)?;
     let secret = context.account.secret(arn).await.map_err(|why| failed(name, why.into()))?.ok_or_else(absent)?;
-    let text = crate::credentials::token("admin", &crate::settings::Secret::new(secret.reveal()));
+    // The servers put this before what a secrets manager made, as before every secret of a token (`docs/configuration.md`).
+    let text = match secret.reveal() {
+        whole if whole.starts_with(TOKEN_PREFIX) => whole.to_owned(),
+        random => format!("{TOKEN_PREFIX}{random}"),
+    };
+    let text = crate::credentials::token("admin", &crate::settings::Secret::new(text));
     Ok(Secret::new(text.reveal().to_owned()))
 }
 
@@ -109,6 +117,8 @@ pub(super) async fn status(context: &Context<'_>, setup: &Setup<'_>, name: &str)
     let door = (context.door)(token(context, name, &stack).await.ok());
     let health = door.health(&endpoint).await;
     let version = stack.outputs.get(VERSION).cloned().unwrap_or_default();
+    let servers = setup.servers(&stack.name).await.map_err(|why| failed(name, why))?;
+    let (running, wanted) = servers.map_or((0, 0), |servers| (servers.running, servers.wanted));
     let answers = match &health {
         Ok(Some(found)) => format!("yes, version {found}"),
         Ok(None) => "yes".to_owned(),
@@ -120,6 +130,8 @@ pub(super) async fn status(context: &Context<'_>, setup: &Setup<'_>, name: &str)
         "StackStatus": stack.status,
         "Version": version,
         "Endpoint": endpoint,
+        "Running": running,
+        "Wanted": wanted,
         "Healthy": health.is_ok(),
         "Health": answers,
     });
@@ -127,7 +139,7 @@ pub(super) async fn status(context: &Context<'_>, setup: &Setup<'_>, name: &str)
         let rows = [
             ("instance", name),
             ("stack", &format!("{} ({})", stack.name, stack.status)),
-            ("version", &version),
+            ("servers", &format!("{running} of {wanted} run, version {version}")),
             ("endpoint", &endpoint),
             ("answers", &answers),
         ];

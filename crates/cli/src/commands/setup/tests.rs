@@ -184,7 +184,7 @@ fn an_instance_comes_changes_and_goes() {
     desk.run("setup apply prod").good().says("Nothing to change.");
     desk.run("setup endpoint prod").good().says("export LAYER0_API_ENDPOINT=\"http://");
     desk.run("setup endpoint prod --dev -s powershell").good().says("$env:LAYER0_INSTANCE=\"prod\"");
-    desk.run("setup status prod").good().says("version   1.0.0");
+    desk.run("setup status prod").good().says("servers   2 of 2 run, version 1.0.0");
     desk.run("setup doctor prod").good().says("good     stack         l0-prod is in CREATE_COMPLETE");
     desk.run("setup list").good().says("lr      prod  CREATE_COMPLETE");
 
@@ -202,7 +202,7 @@ fn an_instance_comes_changes_and_goes() {
         .ends(Exit::Usage)
         .says("is version 1.1.0, and not 2.0.0");
     desk.run("setup upgrade prod --executable ~/l0-1.1.0 --yes").good().says("1.0.0 -> 1.1.0");
-    desk.run("setup status prod").good().says("version   1.1.0");
+    desk.run("setup status prod").good().says("servers   3 of 3 run, version 1.1.0");
     desk.run("setup apply prod").good().says("Nothing to change.");
     desk.run("setup upgrade prod --yes").ends(Exit::Refused).says("1.0.0 is older than 1.1.0");
     desk.run("setup upgrade prod --yes --force").good();

@@ -82,6 +82,10 @@ impl Watch for Watcher {
                     self.line(&text);
                 }
             }
+            News::Stopped(server) => {
+                self.line(&format!("a server stopped: {server}"));
+                server.log.iter().for_each(|line| self.line(&format!("  | {line}")));
+            }
             News::Leaves(remain) => self.line(&format!("deleting {remain}")),
             News::Lost(why) => self.line(&format!("{why}; trying again")),
         }

@@ -8,7 +8,7 @@ use super::remains::{PARAMETER, REPOSITORY, SECRET};
 use super::{FakeAccount, State, run};
 use crate::account::{
     Account, AccountError, CertificateSeen, ChangeSet, Event, HostedZone, Identity, PlanWanted, Quota, Remain, Secret,
-    Stack, TAG, Trouble, Vpc,
+    Servers, Stack, TAG, Trouble, Vpc,
 };
 use crate::image::Image;
 
@@ -193,6 +193,22 @@ impl Account for FakeAccount {
             }
             state.images.insert((name.to_owned(), tag.to_owned()), image.digest());
             Ok(())
+        })
+    }
+
+    async fn servers(&self, name: &str) -> Result<Option<Servers>, AccountError> {
+        self.call("ecs:DescribeServices", |state| {
+            let service = state.world.thing("AWS::ECS::Service", name);
+            // ECS has a service while CloudFormation still waits for it.
+            let comes = state.stacks.iter().any(|stack| stack.name == name && stack.is_moving());
+            let wanted = service.map(|thing| thing.properties["DesiredCount"].as_u64().unwrap_or_default());
+            let wanted = wanted.or(comes.then_some(0));
+            Ok(wanted.and_then(|wanted| u32::try_from(wanted).ok()).map(|wanted| Servers {
+                wanted,
+                running: wanted.saturating_sub(u32::try_from(state.stopped.len()).unwrap_or(u32::MAX)),
+                said: Vec::new(),
+                stopped: state.stopped.clone(),
+            }))
         })
     }
 

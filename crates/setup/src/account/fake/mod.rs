@@ -31,7 +31,7 @@ use layer0_domain::model::grant::AccountId;
 pub use self::fault::Fault;
 use self::stack::FakeStack;
 use self::world::World;
-use super::{CertificateSeen, HostedZone, Quota, Remain, Vpc};
+use super::{CertificateSeen, HostedZone, Quota, Remain, StoppedServer, Vpc};
 
 /// Who makes time go on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,6 +61,8 @@ struct State {
     images: BTreeMap<(String, String), Digest>,
     /// What servers made, and of which instance.
     of_servers: Vec<(String, Remain)>,
+    /// Servers that stopped.
+    stopped: Vec<StoppedServer>,
 }
 
 impl FakeAccount {
@@ -77,6 +79,7 @@ impl FakeAccount {
             quotas: Vec::new(),
             images: BTreeMap::new(),
             of_servers: Vec::new(),
+            stopped: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -138,6 +141,11 @@ impl FakeAccount {
     /// Puts a thing there as the servers of an instance make it.
     pub fn remain_put(&self, instance: &str, remain: Remain) {
         self.state().of_servers.push((instance.to_owned(), remain));
+    }
+
+    /// Lets a server stop, and be one less of those that run.
+    pub fn stopped_put(&self, stopped: StoppedServer) {
+        self.state().stopped.insert(0, stopped);
     }
 
     /// Lets something go wrong.
