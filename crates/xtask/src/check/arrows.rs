@@ -20,11 +20,13 @@ const TESTKIT: &str = "layer0-testkit";
 /// The arrows.
 const ARROWS: &[Arrow] = &[
     Arrow { from: "layer0-domain", to: &[], tests: &[] },
+    Arrow { from: "layer0-aws", to: &["layer0-domain"], tests: &[] },
     Arrow { from: "layer0-store", to: &["layer0-domain"], tests: &[] },
-    Arrow { from: "layer0-engine", to: &["layer0-domain"], tests: &[] },
+    Arrow { from: "layer0-engine", to: &["layer0-domain", "layer0-aws"], tests: &[] },
     // Its tests push and pull with the real clients, over the store that is shipped.
     Arrow { from: "layer0-registry", to: &["layer0-domain"], tests: &["layer0-store"] },
     Arrow { from: "layer0-api", to: &["layer0-domain"], tests: &[] },
+    Arrow { from: "layer0-setup", to: &["layer0-domain", "layer0-aws"], tests: &[] },
     Arrow {
         from: "layer0-server",
         to: &["layer0-domain", "layer0-store", "layer0-engine", "layer0-registry", "layer0-api"],
