@@ -1,4 +1,4 @@
-.PHONY: help demo demo-down test conformance clients fuzz aws check
+.PHONY: help demo demo-down release test conformance clients fuzz aws check
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -8,6 +8,9 @@ demo: ## From nothing to a running service with a private image; needs Rust, ins
 
 demo-down: ## Remove all that `make demo` started
 	@scripts/demo-down.sh
+
+release: ## l0 with AWS, linked statically, so that it runs everywhere and `l0 setup` can make an image of it
+	@scripts/release.sh
 
 test: ## Every test, with its own set-up
 	@scripts/test.sh

@@ -12,7 +12,7 @@ need_rust
 need_go
 need docker-registry:docker-registry cc:gcc /usr/include/stdio.h:libc6-dev docker:docker.io dockerd:docker.io python3:python3
 # Two credential helpers on one machine: Amazon's own, and TLS for the names of ECR that it insists on.
-need docker-credential-ecr-login:amazon-ecr-credential-helper skopeo:skopeo openssl:openssl unshare:util-linux
+need docker-credential-ecr-login:amazon-ecr-credential-helper skopeo:skopeo openssl:openssl unshare:util-linux ip:iproute2
 
 state=$ROOT/target/aws-engine
 emulators=scripts/aws-emulators.sh
@@ -36,6 +36,13 @@ tests() {
         --package l0 --features \
         layer0-engine/aws-e2e,layer0-registry/aws-e2e,layer0-server/aws,layer0-store/aws-e2e,l0/aws-e2e "$@"
 }
+
+say "l0, linked statically: what the image of an instance's servers is made of"
+cargo rustc --locked --package l0 --features aws --bin l0 -- -C target-feature=+crt-static -C strip=symbols
+mkdir -p target/static
+# Cargo's own file is another one after the next build.
+cp target/debug/l0 target/static/l0
+export LAYER0_TEST_STATIC_L0=$ROOT/target/static/l0
 
 say "what decides and what reads answers"
 templates=$ROOT/target/templates

@@ -51,6 +51,9 @@ use settings::{Connection, Output, Settings};
 pub use credential_helper::PROGRAM as CREDENTIAL_HELPER;
 pub use host::{Host, Terminal};
 
+/// Under this name the program is its command `setup`, as the predecessor's was a program of its own.
+pub const SETUP: &str = "l0-setup";
+
 /// This program's version, which is the server's too.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -102,6 +105,15 @@ pub fn run_on(host: Host) -> u8 {
             Noun::Registry(verb) => {
                 let local = Local::new(&printer, &input, &cli.globals, &env, &settings);
                 commands::registry::run(&local, verb, executable.as_deref())
+            }
+            Noun::Setup(verb) => {
+                let local = Local::new(&printer, &input, &cli.globals, &env, &settings);
+                commands::setup::run(
+                    &local,
+                    verb,
+                    &settings,
+                    commands::setup::HostSeen { terminal, executable: executable.as_deref(), stdout_is_terminal },
+                )
             }
             Noun::Server(_) => Err(CliError::usage("`server` must be the first argument: l0 server --data-dir DIR")),
             _ => {

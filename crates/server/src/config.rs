@@ -12,7 +12,9 @@ mod template;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use layer0_domain::model::access::Secret;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
+use layer0_domain::ops::token::{WeakSecret, given_secret};
 
 pub(crate) use args::{Asked, ParsedArgs, parse};
 pub(crate) use aws::AwsConfig;
@@ -26,6 +28,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("LAYER0_CONFIG", "the TOML file (flag `--config`)"),
     ("LAYER0_DATA_DIR", "the data directory (flag `--data-dir`, key `data_dir`)"),
     ("LAYER0_LISTEN", "address and port to listen on (flag `--listen`, key `listen`)"),
+    (
+        "LAYER0_ADMIN_TOKEN",
+        "the first admin token of a new instance, in place of one that is made and shown: 43 random letters and digits or more, behind `l0_` or not. The environment alone: it is a secret. Not looked at once the instance has had its first token",
+    ),
     ("LAYER0_PORT", "the port alone, on 127.0.0.1 (flag `--port`); LAYER0_LISTEN wins over it"),
     ("LAYER0_INSTANCE", "the instance's name (flag `--instance`, key `instance`)"),
     (
@@ -130,6 +136,9 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ("LAYER0_DEBUG", "`true`: as `--log debug`"),
 ];
 
+/// The variable with the first admin token. No flag, which every process of the machine could read, and no key of the file.
+const ADMIN_TOKEN: &str = "LAYER0_ADMIN_TOKEN";
+
 /// Which engine runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EngineKind {
@@ -182,6 +191,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxy: bool,
     /// Whether this start makes another admin token.
     pub(crate) new_admin_token: bool,
+    /// The secret of the first admin token, where it was made elsewhere.
+    pub(crate) admin_token: Option<Secret>,
     /// What runs containers.
     pub(crate) engine: EngineKind,
     /// Where the Docker engine is; `None` for its usual socket.
@@ -223,6 +234,15 @@ pub(crate) enum ConfigError {
         value: String,
         /// What it must be.
         message: String,
+    },
+    /// A secret can't be one. It is not repeated.
+    #[error("{origin}")]
+    Secret {
+        /// The variable.
+        origin: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: WeakSecret,
     },
 }
 
@@ -355,6 +375,12 @@ impl Config {
             new_admin_token: match find("new_admin_token", &[]) {
                 Some(given) => given.boolean()?,
                 None => false,
+            },
+            admin_token: match variable(ADMIN_TOKEN) {
+                Some(text) => {
+                    Some(given_secret(&text).map_err(|source| ConfigError::Secret { origin: ADMIN_TOKEN, source })?)
+                }
+                None => None,
             },
             engine,
             aws,

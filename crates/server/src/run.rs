@@ -201,7 +201,13 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         // Nothing that anybody has stored depends on it: a full disk must not keep the server from coming back.
         tracing::warn!(error = crate::error::chain(&why), "`l0 endpoint` may not find this server");
     }
-    let first = wiring::first_token(app).await?;
+    let first = match &config.admin_token {
+        Some(secret) => {
+            wiring::first_token_given(app, secret).await?;
+            None
+        }
+        None => wiring::first_token(app).await?,
+    };
     let shown = match &first {
         None if config.new_admin_token => Some(wiring::another_token(app).await?),
         first => first.clone(),
@@ -224,7 +230,10 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         None => text.push_str("  state        in the data directory: this server alone has it (--table shares it)\n"),
     }
     text.push_str(&format!("  data         {dir}\n"));
-    text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
+    // Where the token is not kept here, there is nothing to connect with.
+    if token.is_some() {
+        text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
+    }
     if let Some(auth) = &shown {
         text.push_str(&format!("  admin token  {}\n", auth.expose()));
         text.push_str(&format!("               shown this once; kept in {dir}/admin-token, readable only for you\n"));

@@ -174,6 +174,7 @@ impl TestApp {
             create_on_push: options.create_on_push,
             trusted_proxy: options.trusted_proxy,
             new_admin_token: false,
+            admin_token: None,
             challenge: ChallengeKind::Bearer,
             engine: EngineKind::Fake,
             docker_host: None,

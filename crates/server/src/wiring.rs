@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
 use layer0_domain::model::backing::Places;
-use layer0_domain::model::name::Name;
-use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::RegistryAddresses;
-use layer0_domain::ops::token::{Expiry, NewToken, token_create};
 use layer0_domain::plan::grants::Signature;
-use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
+use layer0_domain::port::access_store::AccessStore;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::home_store::HomeStore;
@@ -26,7 +22,7 @@ use layer0_store::SqliteStore;
 use layer0_store::{DynamoClient, DynamoStore};
 
 use crate::app::{App, Identity, Network, Parts};
-use crate::auth::{ADMIN, Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
+use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
@@ -40,8 +36,10 @@ use crate::stop::Stop;
 use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
+mod first_token;
 mod registries;
 
+pub(crate) use first_token::{another_token, first_token, first_token_given, first_token_shown};
 #[cfg(feature = "testing")]
 pub(crate) use registries::demo_names;
 use registries::{Backings, fixed_rules, places_of, policies, registry_open};
@@ -64,9 +62,6 @@ const SIGNING_KEY: &str = "signing_key";
 
 /// The setting that holds the instance's id, with which the engine labels everything.
 const INSTANCE_ID: &str = "instance_id";
-
-/// The setting that says that the first token was made.
-const ADMIN_MADE: &str = "admin_token_made";
 
 /// Makes the engine of an instance: from the instance's id, by which it labels everything, and the registry that it pulls
 /// from.
@@ -364,66 +359,6 @@ fn engine_address(address: std::net::SocketAddr) -> String {
     } else {
         address.to_string()
     }
-}
-
-/// The name of the first token.
-const FIRST: &str = "first";
-
-/// The name of the tokens of `--new-admin-token`.
-const AGAIN: &str = "admin";
-
-/// Makes the first token of a new instance; `None` when it was made before. It never expires.
-///
-/// A start that crashed before [`first_token_shown`] may have left a first token that nobody knows: it goes, after the
-/// new one is there.
-pub(crate) async fn first_token(app: &App) -> Result<Option<Secret>, WiringError> {
-    let made = app.store.setting_get(ADMIN_MADE).await.map_err(cant("the store can't be read"))?;
-    if made.is_some() {
-        return Ok(None);
-    }
-    let (first, auth) = admin_token(app, FIRST).await?;
-    for token in app.access.token_list().await.map_err(cant("the store can't be read"))? {
-        if token.name == first.name && token.id != first.id {
-            let gone = app.access.token_delete(&token.id, app.clock.now()).await;
-            gone.map_err(cant("a first token that was never shown can't be revoked"))?;
-        }
-    }
-    Ok(Some(auth))
-}
-
-/// Makes another token of the admin: the way back in when all tokens are lost or have expired. Whoever may write the data
-/// directory may have it.
-pub(crate) async fn another_token(app: &App) -> Result<Secret, WiringError> {
-    Ok(admin_token(app, AGAIN).await?.1)
-}
-
-/// A token of the admin that never expires, and base64 of `user:secret`.
-async fn admin_token(app: &App, called: &str) -> Result<(Token, Secret), WiringError> {
-    let name = |text: &str| Name::parse(text).expect("a legal name");
-    let user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now() };
-    match app.access.user_create(&user).await {
-        // Whoever may write the data directory is an admin, whatever became of the user of that name.
-        Ok(()) => {}
-        Err(AccessStoreError::Exists { .. }) => {
-            let change = UserChange { admin: Some(true), password: None };
-            let changed = app.access.user_update(&user.name, &change, app.clock.now()).await;
-            changed.map_err(cant("the admin can't be made one"))?;
-        }
-        Err(why) => return Err(cant("the admin can't be made")(why)),
-    }
-    let caller = Caller { who: Who::User(user.name.clone()), token: None, rights: Rights::everything() };
-    let new = NewToken { subject: Subject::User(user.name), name: name(called), scopes: None, expiry: Expiry::Never };
-    let made = token_create(&app.ctx(&caller), new).await;
-    let (token, secret) = made.map_err(cant("an admin token can't be made"))?;
-    let auth = Secret::new(routes::basic(&token.sign_in_name(), &secret));
-    Ok((token, auth))
-}
-
-/// Notes that the first token was made and its files written. Before this, a crash makes another one at the next start, so
-/// that nobody is locked out of an instance whose only token was never shown.
-pub(crate) async fn first_token_shown(app: &App) -> Result<(), WiringError> {
-    app.store.setting_get_or_put(ADMIN_MADE, b"yes").await.map_err(cant("the store can't be written"))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -77,6 +77,6 @@ mod sqlite;
 #[cfg(feature = "dynamodb")]
 pub use aws_sdk_dynamodb::Client as DynamoClient;
 #[cfg(feature = "dynamodb")]
-pub use dynamodb::{DynamoStore, TableError};
+pub use dynamodb::{DynamoStore, LAYOUT_LOOK, LayoutMismatch, LayoutStep, Layouts, StepTaken, TableError};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, SqliteStore};

@@ -94,7 +94,7 @@ pub(crate) enum Setup {
         #[arg(short, long)]
         insecure: bool,
         /// Also what servers need that are developed: network, roles, table
-        #[arg(short, long)]
+        #[arg(long)]
         dev: bool,
     },
     /// Change wishes of instance.toml
@@ -236,16 +236,22 @@ pub(crate) struct Init {
 /// Flags of the predecessor that mean nothing any more: whoever gives one is told what to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Former {
+    /// A key of AWS; credentials are found as every AWS tool finds them
     #[arg(long, hide = true)]
     pub(crate) aws_access_key: Option<String>,
+    /// A key of AWS; credentials are found as every AWS tool finds them
     #[arg(long, hide = true)]
     pub(crate) aws_secret_key: Option<String>,
+    /// A key of SSH; nothing is reached by one
     #[arg(long, hide = true)]
     pub(crate) aws_ssh_key_pair: Option<String>,
+    /// A Docker login for hosts; images come from ECR
     #[arg(long, hide = true)]
     pub(crate) docker_path: Option<String>,
+    /// Where the servers' image came from; it is made of this program
     #[arg(long, hide = true)]
     pub(crate) docker_registry: Option<String>,
+    /// A module of Terraform; there is none
     #[arg(long, hide = true)]
     pub(crate) module_source: Option<String>,
 }

@@ -40,6 +40,16 @@ pub(crate) fn endpoint(
     if args.insecure {
         variables.extend([(ENV_SKIP_SSL, "1"), (ENV_SKIP_VERSION, "1")]);
     }
+    connection(printer, syntax, &variables, watched)
+}
+
+/// Prints the lines that set variables in a shell.
+pub(crate) fn connection(
+    printer: &Printer,
+    syntax: Syntax,
+    variables: &[(&str, &str)],
+    watched: bool,
+) -> Result<(), CliError> {
     let object: Map<String, Value> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
     let mut text = String::new();
@@ -79,14 +89,14 @@ fn of_credentials(env: &BTreeMap<String, String>) -> Result<(String, Secret), Cl
 
 /// The shells whose syntax we write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Syntax {
+pub(crate) enum Syntax {
     Bash,
     Cmd,
     PowerShell,
 }
 
 impl Syntax {
-    fn parse(text: &str) -> Result<Self, CliError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
         match text {
             "bash" => Ok(Syntax::Bash),
             "cmd" => Ok(Syntax::Cmd),

@@ -16,6 +16,11 @@ mod owner;
 pub(crate) mod registry;
 mod repository;
 mod service;
+#[cfg(any(feature = "aws", test))]
+pub(crate) mod setup;
+#[cfg(not(any(feature = "aws", test)))]
+#[path = "setup_absent.rs"]
+pub(crate) mod setup;
 mod sweep;
 mod task;
 mod token;
@@ -49,7 +54,7 @@ pub(crate) async fn run(app: &App, noun: Noun) -> Result<(), CliError> {
         Noun::Trust(verb) => trust::run(app, verb).await,
         Noun::Account(verb) => account::run(app, verb).await,
         // These speak to no server and were run before a connection was looked for.
-        Noun::Login(_) | Noun::Logout(_) | Noun::Registry(_) => Ok(()),
+        Noun::Login(_) | Noun::Logout(_) | Noun::Registry(_) | Noun::Setup(_) => Ok(()),
         Noun::Endpoint(_) | Noun::Completion(_) | Noun::Server(_) | Noun::Version => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! Tokens: create, rotate, revoke.
 
+mod given;
+
 use sha2::{Digest as _, Sha256};
 
 use super::{Ctx, OpsError};
@@ -7,6 +9,8 @@ use crate::model::access::{Scope, Secret, Subject, Token};
 use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::time::Timestamp;
+
+pub use given::{WeakSecret, given_secret};
 
 /// How long a token lives when nothing is said: long enough to be no nuisance, short enough to end what was forgotten.
 pub const DEFAULT_DAYS: u32 = 90;
@@ -53,13 +57,35 @@ pub fn hash(secret: &Secret) -> [u8; 32] {
 pub async fn token_create(ctx: &Ctx<'_>, new: NewToken) -> Result<(Token, Secret), OpsError> {
     check(ctx, &new)?;
     let secret = new_secret(ctx);
+    let token = token_of(ctx, new, &secret);
+    ctx.access.token_create(&token).await?;
+    Ok((token, secret))
+}
+
+/// Makes a token of a secret that was made elsewhere ([`given_secret`]), unless the setting `noted` says that it was made before,
+/// whatever became of it; notes it there in the same unit of work. Answers `None`, and does nothing, when it was made before.
+///
+/// # Errors
+/// As [`token_create`].
+pub async fn token_create_once(
+    ctx: &Ctx<'_>,
+    new: NewToken,
+    secret: &Secret,
+    noted: &str,
+) -> Result<Option<Token>, OpsError> {
+    check(ctx, &new)?;
+    let token = token_of(ctx, new, secret);
+    Ok(ctx.access.token_create_once(&token, noted).await?.then_some(token))
+}
+
+fn token_of(ctx: &Ctx<'_>, new: NewToken, secret: &Secret) -> Token {
     let now = ctx.clock.now();
-    let token = Token {
+    Token {
         id: TokenId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
         name: new.name,
         subject: new.subject,
         scopes: new.scopes,
-        hash: hash(&secret),
+        hash: hash(secret),
         created: now,
         expires: match new.expiry {
             Expiry::Days(days) => Some(now.plus_ms(i64::from(days) * DAY_MS)),
@@ -67,9 +93,7 @@ pub async fn token_create(ctx: &Ctx<'_>, new: NewToken) -> Result<(Token, Secret
         },
         last_used: None,
         trust: None,
-    };
-    ctx.access.token_create(&token).await?;
-    Ok((token, secret))
+    }
 }
 
 fn check(ctx: &Ctx<'_>, new: &NewToken) -> Result<(), OpsError> {

@@ -190,6 +190,14 @@ pub trait AccessStore: Send + Sync {
     /// `Missing` (its user or owner, or the trust that gave it).
     async fn token_create(&self, token: &Token) -> Result<(), AccessStoreError>;
 
+    /// Keeps a token and puts the setting `noted` ([`Store`](super::store::Store)), in one unit of work. Answers `false`, and writes
+    /// nothing, when the setting is there: of many who do this at the same time one keeps its token, and what was taken away
+    /// afterwards does not come back.
+    ///
+    /// # Errors
+    /// As [`token_create`](Self::token_create).
+    async fn token_create_once(&self, token: &Token, noted: &str) -> Result<bool, AccessStoreError>;
+
     /// The token with this hash, expired or not, with all that decides what it opens. What a trust gave that is gone is not
     /// there.
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError>;

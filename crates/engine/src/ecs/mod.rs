@@ -18,7 +18,6 @@
 mod aws;
 mod cause;
 mod config;
-mod connect;
 mod definition;
 mod engine;
 mod environments;
@@ -27,7 +26,6 @@ mod inventory;
 mod logs;
 mod look;
 mod names;
-mod role;
 mod services;
 mod stacks;
 mod state;
@@ -36,8 +34,8 @@ mod tasks;
 mod template;
 mod trail;
 
+pub use layer0_aws::{ConnectError, Connection, Role, connect};
+
 pub use self::aws::{Rate, Rates};
 pub use self::config::EcsConfig;
-pub use self::connect::{ConnectError, Connection, connect};
 pub use self::engine::EcsEngine;
-pub use self::role::Role;

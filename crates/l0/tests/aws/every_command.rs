@@ -8,16 +8,33 @@ use crate::common::run::run;
 use crate::{line_r, machines};
 
 /// Commands that are in no script, and where they are run instead.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("server", "every instance of these tests is one"),
     ("login", DEVELOPER),
     ("logout", DEVELOPER),
     ("registry login", DEVELOPER),
     ("registry logout", DEVELOPER),
+    ("setup init", SETUP),
+    ("setup plan", SETUP),
+    ("setup apply", SETUP),
+    ("setup upgrade", SETUP),
+    ("setup destroy", SETUP),
+    ("setup list", SETUP),
+    ("setup endpoint", SETUP),
+    ("setup set", SETUP),
+    ("setup unset", SETUP),
+    ("setup push", SETUP),
+    ("setup pull", SETUP),
+    ("setup status", SETUP),
+    ("setup doctor", SETUP),
 ];
 
 /// They read a secret from standard input and change files of docker and podman; no part of AWS is asked.
 const DEVELOPER: &str = "tests/e2e/developer.rs, with the real docker, skopeo and podman; tests/it/pipeline.rs and identity.rs, in pipelines";
+
+/// They speak to no server.
+const SETUP: &str =
+    "setup.rs, on the emulator; every flag and fault over an account in memory in layer0-cli and layer0-setup";
 
 /// The nouns of the predecessor's line R, of which every flag is run as well.
 const LINE_R: [&str; 6] = ["admin", "deploy", "environment", "loadbalancer", "service", "task"];

@@ -27,6 +27,7 @@ pub(crate) struct Instance {
     root: TempDir,
     data: PathBuf,
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     server: Option<Child>,
     credential: String,
 }
@@ -51,12 +52,19 @@ impl Instance {
         let name = format!("e{:05x}{number:02}", std::process::id() & 0xf_ffff);
         let data = root.path().join("data");
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
-        Self { name, port: free_port(), root, data, flags, server: None, credential: String::new() }
+        let variables = Vec::new();
+        Self { name, port: free_port(), root, data, flags, variables, server: None, credential: String::new() }
     }
 
     /// More flags for its server.
     pub(crate) fn flags_add(&mut self, flags: &[String]) {
         self.flags.extend_from_slice(flags);
+    }
+
+    /// A variable in the environment of its server, in place of what it was.
+    pub(crate) fn variable_set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Another place for the data directory.
@@ -156,6 +164,7 @@ impl Instance {
             "--data-dir",
         ]);
         command.arg(&self.data).args(&self.flags).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdout(log.try_clone().expect("a descriptor")).stderr(log);
         self.server = Some(command.spawn().expect("the built program"));
     }

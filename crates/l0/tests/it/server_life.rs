@@ -33,6 +33,84 @@ fn the_first_start_makes_a_token_and_shows_it_once() {
     assert_eq!(instance.log().matches(&token).count(), 1, "the token is printed at the first start only");
 }
 
+/// What Secrets Manager makes with `PasswordLength` 43 and `ExcludePunctuation`.
+const MADE: &str = "b7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6";
+
+/// A token's secret in the API's form.
+fn basic(secret: &str) -> String {
+    let said = run(std::process::Command::new("base64").arg("--wrap=0"), format!("admin:{secret}").as_bytes()).ok();
+    said.out.trim().to_owned()
+}
+
+fn status(instance: &Instance, authorization: &str) -> u16 {
+    let headers = format!("Authorization: {authorization}\r\nConnection: close\r\n");
+    let asked = http::Connection::open(&instance.address());
+    asked.and_then(|mut it| it.request("GET", "/environment", &headers, b"")).expect("an answer").status
+}
+
+#[test]
+fn a_first_token_from_the_environment_opens_and_is_shown_nowhere() {
+    let mut instance = Instance::prepared(&["--engine", "fake", "--log", "trace"]);
+    instance.variable_set("LAYER0_ADMIN_TOKEN", MADE);
+    let token = basic(&format!("l0_{MADE}"));
+    instance.server_start_with(&token);
+    assert_eq!(status(&instance, &format!("Basic {token}")), 200);
+    assert_eq!(status(&instance, &format!("Bearer l0_{MADE}")), 200);
+    // The text alone is no token: it has to be told from a password.
+    assert_eq!(
+        (status(&instance, &format!("Basic {}", basic(MADE))), status(&instance, &format!("Bearer {MADE}"))),
+        (401, 401)
+    );
+    let registry = http::Connection::open(&instance.address())
+        .and_then(|mut it| it.request("GET", "/v2/", &format!("Authorization: Basic {token}\r\n"), b""));
+    assert_eq!(registry.expect("an answer").status, 200);
+    let all = instance.json(&["token", "list"]);
+    let all = all.as_array().expect("a list");
+    assert_eq!((all.len(), all[0]["name"].as_str()), (1, Some("first")), "{all:?}");
+
+    // A second start, with another value: the first token stays what it was.
+    instance.server_stop();
+    let other = MADE.replace('b', "c");
+    instance.variable_set("LAYER0_ADMIN_TOKEN", &other);
+    instance.server_start_with(&token);
+    assert_eq!(
+        (status(&instance, &format!("Bearer l0_{MADE}")), status(&instance, &format!("Bearer l0_{other}"))),
+        (200, 401)
+    );
+
+    // Another way in, and the first one is revoked: no start brings it back.
+    let another = instance.one(&["token", "create", "laptop"]);
+    let first = instance.json(&["token", "list"])[0]["token_id"].as_str().expect("an id").to_owned();
+    instance.l0(&["token", "revoke", &first]).ok();
+    for value in [MADE, other.as_str()] {
+        instance.server_stop();
+        instance.variable_set("LAYER0_ADMIN_TOKEN", value);
+        instance.server_start_with(another["token"].as_str().expect("a token"));
+        assert_eq!(status(&instance, &format!("Bearer l0_{value}")), 401);
+        assert_eq!(instance.json(&["token", "list"]).as_array().map(Vec::len), Some(1));
+    }
+
+    let log = instance.log();
+    for secret in [MADE, other.as_str(), token.as_str()] {
+        assert!(!log.contains(secret), "the log shows a secret:\n{log}");
+    }
+    assert!(!log.contains("admin token  ") && log.contains("LAYER0_ADMIN_TOKEN opens nothing"), "{log}");
+    let kept = [instance.data().join("admin-token"), instance.path("config").join("layer0").join("credentials.json")];
+    assert!(kept.iter().all(|file| !file.exists()), "nothing is written down: {kept:?}");
+}
+
+#[test]
+fn a_first_token_that_can_be_guessed_is_refused() {
+    let instance = Instance::prepared(&[]);
+    for (value, words) in [("changeme", "too short for 256 random bits"), (&"xyXY0".repeat(10), "not random")] {
+        let mut command = instance.command(L0);
+        command.args(["server", "--engine", "fake", "--listen", "127.0.0.1:0", "--data-dir"]).arg(instance.data());
+        let said = run(command.env("LAYER0_ADMIN_TOKEN", value), b"").exits(2);
+        said.says("LAYER0_ADMIN_TOKEN").says(words).keeps_quiet_about(value);
+    }
+    assert!(!instance.data().exists(), "nothing was begun");
+}
+
 /// The predecessor logged the paths of requests, and revoked a token by a path that held it.
 #[test]
 fn defect_20_a_token_in_a_path_is_in_no_log() {

@@ -135,6 +135,10 @@ impl AccessStore for Announcing {
         self.inner.token_create(token).await
     }
 
+    async fn token_create_once(&self, token: &Token, noted: &str) -> Result<bool, AccessStoreError> {
+        self.inner.token_create_once(token, noted).await
+    }
+
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError> {
         self.inner.token_find(hash).await
     }

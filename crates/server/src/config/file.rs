@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::ConfigError;
 
@@ -48,6 +49,8 @@ pub(super) struct FileConfig {
     account_grants_strategy: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
+    /// Never to be given: what it holds is not read, and not shown by an error.
+    admin_token: Option<IgnoredAny>,
     /// The registries that stand behind the instance.
     #[serde(default)]
     pub(super) registry: Vec<RegistryTable>,
@@ -201,5 +204,13 @@ pub(super) fn read(path: &Path) -> Result<FileConfig, ConfigError> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|why| ConfigError::File { file: file.clone(), message: format!("can't be read: {why}") })?;
-    toml::from_str(&text).map_err(|why| ConfigError::File { file, message: why.to_string().trim_end().to_owned() })
+    let wrong = |message: String| ConfigError::File { file, message };
+    match toml::from_str::<FileConfig>(&text) {
+        Ok(read) if read.admin_token.is_some() => Err(wrong(
+            "admin_token: a secret does not stand in a file; say it in the environment, as LAYER0_ADMIN_TOKEN"
+                .to_owned(),
+        )),
+        Ok(read) => Ok(read),
+        Err(why) => Err(wrong(why.to_string().trim_end().to_owned())),
+    }
 }

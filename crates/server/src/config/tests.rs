@@ -126,3 +126,23 @@ fn a_new_admin_token_is_asked_for_by_flag_only() {
     assert!(asked(&["--new-admin-token"], &[]));
     assert!(!asked(&[], &[("LAYER0_NEW_ADMIN_TOKEN", "true")]));
 }
+
+#[test]
+fn the_first_admin_token_comes_from_the_environment_alone_and_is_not_seen() {
+    const MADE: &str = "b7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6";
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().to_str().expect("UTF-8").to_owned();
+    let given = load(&["--data-dir", &data], &[("LAYER0_ADMIN_TOKEN", MADE)]).expect("legal");
+    assert_eq!(given.admin_token.as_ref().map(Secret::expose), Some(&*format!("l0_{MADE}")));
+    assert!(!format!("{given:?}").contains(MADE), "{given:?}");
+    assert_eq!(load(&["--data-dir", &data], &[("LAYER0_ADMIN_TOKEN", "")]).expect("legal").admin_token, None);
+
+    let error = load(&["--data-dir", &data], &[("LAYER0_ADMIN_TOKEN", "hunter2hunter2")]).expect_err("weak");
+    let (said, debugged) = (crate::error::chain(&error), format!("{error:?}"));
+    assert!(said.starts_with("LAYER0_ADMIN_TOKEN: is too short for 256 random bits"), "{said}");
+    assert!(!said.contains("hunter2") && !debugged.contains("hunter2"), "{said} {debugged}");
+    assert!(load(&["--data-dir", &data, "--admin-token", MADE], &[]).is_err(), "no flag");
+    std::fs::write(directory.path().join("layer0.toml"), format!("admin_token = \"{MADE}\"\n")).expect("written");
+    let why = load(&["--data-dir", &data], &[]).expect_err("no key of the file").to_string();
+    assert!(why.contains("LAYER0_ADMIN_TOKEN") && !why.contains(MADE), "{why}");
+}

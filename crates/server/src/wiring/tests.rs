@@ -1,3 +1,7 @@
+use layer0_domain::model::access::Secret;
+use layer0_domain::ops::token::given_secret;
+use layer0_domain::port::access_store::AccessStoreError;
+
 use super::*;
 use crate::auth::{Signed, Verdict};
 use crate::clock::SystemClock;
@@ -50,4 +54,29 @@ async fn another_admin_token_is_the_way_back_in() {
     assert!(opens(&app, &first).await && opens(&app, &another).await);
     app.access.token_delete(&only.id, app.clock.now()).await.expect("there is another way in");
     assert!(!opens(&app, &first).await && opens(&app, &another).await);
+}
+
+#[tokio::test]
+async fn a_given_first_token_is_made_once_and_replaces_one_that_was_never_shown() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (app, _data_dir) = app(directory.path()).await;
+    let lost = first_token(&app).await.expect("made").expect("the first");
+    // Here the start before crashed; this one has a secret from elsewhere.
+    let given = given_secret("b7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6").expect("random");
+    let auth = Secret::new(routes::basic("admin", &given));
+    first_token_given(&app, &given).await.expect("made");
+    assert_eq!((opens(&app, &lost).await, opens(&app, &auth).await), (false, true));
+    let made = app.access.token_list().await.expect("read");
+    assert_eq!((made.len(), made[0].name.as_str(), made[0].expires), (1, "first", None));
+    assert!(first_token(&app).await.expect("read").is_none(), "there is only one first");
+
+    // Revoked on purpose: it does not come back, and no other one takes its place.
+    let another = another_token(&app).await.expect("made");
+    app.access.token_delete(&made[0].id, app.clock.now()).await.expect("there is another way in");
+    let other = given_secret("c7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6").expect("random");
+    for secret in [&given, &other] {
+        first_token_given(&app, secret).await.expect("nothing is made");
+        assert!(!opens(&app, &Secret::new(routes::basic("admin", secret))).await);
+    }
+    assert!(opens(&app, &another).await);
 }

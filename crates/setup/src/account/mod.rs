@@ -2,7 +2,10 @@
 
 mod error;
 mod facts;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod remains;
+mod servers;
 mod stack;
 
 use async_trait::async_trait;
@@ -10,8 +13,13 @@ use async_trait::async_trait;
 pub use self::error::{AccountError, Trouble};
 pub use self::facts::{CertificateSeen, HostedZone, Identity, Quota, SubnetSeen, Vpc, Wanted, Way};
 pub use self::remains::{Kind, Remain};
-pub use self::stack::{Change, ChangeAction, ChangeSet, ChangeSetState, Event, PlanWanted, Replacement, Stack};
+pub use self::servers::{Servers, StoppedServer};
+pub use self::stack::{
+    Change, ChangeAction, ChangeSet, ChangeSetState, Event, PlanWanted, Replacement, Stack, TEMPLATE_MAX,
+};
 
+#[cfg(feature = "fake")]
+use self::stack::fits;
 use crate::image::Image;
 
 /// The name of the tag on everything that setup makes; its value is the instance's name.
@@ -98,12 +106,17 @@ pub trait Account: Send + Sync {
     /// Goes on with the rollback of an update that failed; `skip` names resources (by logical id) that are left as they are.
     async fn rollback_continue(&self, stack: &str, skip: &[String]) -> Result<(), AccountError>;
 
-    /// Makes a repository of the servers' image with the tag of an instance, where it is not there, and answers what images in it
-    /// begin with: `<registry>/<name>`. One that others made is refused.
-    async fn repository(&self, name: &str, instance: &str) -> Result<String, AccountError>;
+    /// What the names of images in the account's registry begin with, for those who pull: its host.
+    async fn registry(&self) -> Result<String, AccountError>;
+
+    /// Makes a repository of the servers' image with the tag of an instance, where it is not there. One that others made is refused.
+    async fn repository(&self, name: &str, instance: &str) -> Result<(), AccountError>;
 
     /// Pushes an image under a tag, unless it is there.
     async fn image_push(&self, repository: &str, image: &Image, tag: &str) -> Result<(), AccountError>;
+
+    /// The servers of an instance, by the name that their cluster, their service and their log group have. `None` when there are none.
+    async fn servers(&self, name: &str) -> Result<Option<Servers>, AccountError>;
 
     /// The text of a secret by its ARN or name. `None` when there is none.
     async fn secret(&self, id: &str) -> Result<Option<Secret>, AccountError>;

@@ -4,6 +4,20 @@ use std::collections::BTreeMap;
 
 use layer0_domain::model::time::Timestamp;
 
+use super::error::{AccountError, Trouble};
+
+/// The most bytes of a template that goes along with a call (CloudFormation API reference, `TemplateBody`).
+pub const TEMPLATE_MAX: usize = 51_200;
+
+/// Refuses a template that is too long to go along with a call.
+pub(super) fn fits(action: &str, template: &str) -> Result<(), AccountError> {
+    if template.len() <= TEMPLATE_MAX {
+        return Ok(());
+    }
+    let words = format!("the template has {} bytes, and CloudFormation takes {TEMPLATE_MAX} at most", template.len());
+    Err(AccountError { action: action.to_owned(), trouble: Trouble::Refused, words })
+}
+
 /// A stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {

@@ -3,11 +3,13 @@
 
 mod elf;
 mod tar;
+mod version;
 
 use layer0_domain::model::digest::Digest;
 use serde_json::json;
 
 use self::tar::Entry;
+pub use self::version::{MARK, version_of};
 
 /// Who the server runs as: nobody with rights of its own.
 const USER: u32 = 10001;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cause::{cause, undone};
 use super::{Door, Failure, News, Planned, Setup, SetupError, Standing, Wanted, standing};
 use crate::account::{Stack, TAG};
+use crate::image::Image;
 
 /// How long the servers may take until they answer, once they stand.
 const HEALTH_MAX: Duration = Duration::from_secs(15 * 60);
@@ -68,19 +69,30 @@ impl Setup<'_> {
         Ok(())
     }
 
+    /// Pushes the servers' image into the instance's repository, which is made where it is not there.
+    ///
+    /// # Errors
+    /// `Account`.
+    pub async fn push(&self, repository: &str, instance: &str, image: &Image, tag: &str) -> Result<(), SetupError> {
+        self.patiently(|| self.account.repository(repository, instance)).await?;
+        self.watch.hear(News::Step(&format!("pushing the servers' image to {repository}")));
+        self.patiently(|| self.account.image_push(repository, image, tag)).await
+    }
+
     /// Waits until the servers answer, and with a version when one is named.
     ///
     /// # Errors
     /// `Silent`, `OldVersion`.
-    pub async fn healthy(&self, door: &dyn Door, endpoint: &str, version: Option<&str>) -> Result<String, SetupError> {
+    pub async fn healthy(&self, door: &dyn Door, endpoint: &str, version: Option<&str>) -> Result<(), SetupError> {
         self.watch.hear(News::Step(&format!("waiting for {endpoint}health")));
         let start = self.watch.elapsed();
         loop {
             let seen = door.health(endpoint).await;
             let is_late = self.watch.elapsed().saturating_sub(start) > HEALTH_MAX;
             match seen {
-                Ok(found) if version.is_none_or(|wanted| wanted == found) => return Ok(found),
-                Ok(found) if is_late => {
+                Ok(None) => return Ok(()),
+                Ok(Some(found)) if version.is_none_or(|wanted| wanted == found) => return Ok(()),
+                Ok(Some(found)) if is_late => {
                     return Err(SetupError::OldVersion { wanted: version.unwrap_or_default().to_owned(), found });
                 }
                 Err(last) if is_late => return Err(SetupError::Silent { endpoint: endpoint.to_owned(), last }),

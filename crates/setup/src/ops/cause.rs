@@ -31,15 +31,41 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The first real cause: what failed by itself, and not because something else had. Events are of one change, the oldest first.
-#[must_use]
-pub fn cause(events: &[Event]) -> Option<Cause> {
-    let of = |event: &Event| Cause {
+fn of(event: &Event) -> Cause {
+    Cause {
         logical: event.logical.clone(),
         kind: event.kind.clone(),
         status: event.status.clone(),
         reason: event.reason.clone(),
+    }
+}
+
+/// Where the newest change of a stack begins among its events.
+pub(super) fn last_change(events: &[Event]) -> usize {
+    let begins = |event: &Event| {
+        event.kind == STACK
+            && matches!(event.status.as_str(), "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS")
     };
+    // A deletion that failed is of interest together with what it was to clear away.
+    events.iter().rposition(|event| begins(event) && event.status != "DELETE_IN_PROGRESS").unwrap_or_default()
+}
+
+/// What could not be taken away or undone, in the order in which that was tried last.
+pub(super) fn failures(events: &[Event]) -> Vec<Cause> {
+    let turn = events.iter().position(|event| event.kind == STACK && event.status.contains("ROLLBACK"));
+    let mut all: Vec<Cause> = Vec::new();
+    for event in &events[turn.unwrap_or_default()..] {
+        if event.kind != STACK && event.status.ends_with("_FAILED") && !event.status.starts_with("CREATE") {
+            all.retain(|other| other.logical != event.logical);
+            all.push(of(event));
+        }
+    }
+    all
+}
+
+/// The first real cause: what failed by itself, and not because something else had. Events are of one change, the oldest first.
+#[must_use]
+pub fn cause(events: &[Event]) -> Option<Cause> {
     let failed = |event: &&Event| event.status.ends_with("_FAILED");
     // "Resource creation cancelled", "Resource update cancelled": another one had failed.
     let by_itself = |event: &&Event| !event.reason.ends_with("cancelled") && !event.reason.ends_with("canceled");

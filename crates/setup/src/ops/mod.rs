@@ -4,6 +4,7 @@
 mod apply;
 mod cause;
 mod destroy;
+mod doctor;
 mod error;
 mod look;
 mod plan;
@@ -18,11 +19,12 @@ use async_trait::async_trait;
 pub use self::apply::{Applied, Run};
 pub use self::cause::{Cause, cause, undone};
 pub use self::destroy::{Gone, kept, leaves};
+pub use self::doctor::{Finding, Health, Known};
 pub use self::error::{Failure, SetupError};
 pub use self::plan::{Planned, Wanted};
 pub use self::stack::{Standing, standing};
 
-use crate::account::{Account, AccountError, Event, Remain};
+use crate::account::{Account, AccountError, Event, Remain, Servers, StoppedServer};
 
 /// How long something in AWS is waited for before the command ends; what is under way there goes on.
 const WAIT_MAX: Duration = Duration::from_secs(2 * 3600);
@@ -49,6 +51,8 @@ pub enum News<'a> {
     Step(&'a str),
     /// CloudFormation did something.
     Event(&'a Event),
+    /// A server stopped that should run.
+    Stopped(&'a StoppedServer),
     /// A thing is being taken away.
     Leaves(&'a Remain),
     /// AWS could not be reached, and is asked again.
@@ -58,11 +62,11 @@ pub enum News<'a> {
 /// Whether the servers answer.
 #[async_trait]
 pub trait Door: Send + Sync {
-    /// The version that answers at an endpoint.
+    /// The version that answers at an endpoint, where that can be known.
     ///
     /// # Errors
     /// Why nobody does, in words.
-    async fn health(&self, endpoint: &str) -> Result<String, String>;
+    async fn health(&self, endpoint: &str) -> Result<Option<String>, String>;
 }
 
 /// An account, and who watches.
@@ -76,6 +80,14 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub fn new(account: &'a dyn Account, watch: &'a dyn Watch) -> Self {
         Self { account, watch }
+    }
+
+    /// The servers of an instance, by its stack.
+    ///
+    /// # Errors
+    /// `Account`.
+    pub async fn servers(&self, stack: &str) -> Result<Option<Servers>, SetupError> {
+        self.patiently(|| self.account.servers(stack)).await
     }
 
     /// Waits before the next look.

@@ -55,6 +55,9 @@ impl Setup<'_> {
         let stack = self.settled(&wanted.stack, &wanted.instance).await?;
         let stack = match (standing(stack.as_ref()), stack) {
             (Standing::Undone, Some(undone)) => self.cleared(&undone).await?,
+            (Standing::Stuck, Some(stuck)) if stuck.status == "UPDATE_ROLLBACK_FAILED" => {
+                Some(self.rolled_back(&stuck).await?)
+            }
             (Standing::Stuck, Some(stuck)) => return Err(stuck_error(&stuck)),
             (_, stack) => stack,
         };
@@ -101,6 +104,18 @@ impl Setup<'_> {
                     return Err(SetupError::PlanRefused { words });
                 }
             }
+        }
+    }
+
+    /// Goes on with undoing a change that failed, once.
+    async fn rolled_back(&self, stuck: &Stack) -> Result<Stack, SetupError> {
+        self.watch.hear(super::News::Step("going on with the undoing of a change that failed"));
+        let mark = self.mark(&stuck.id).await?;
+        self.patiently(|| self.account.rollback_continue(&stuck.name, &[])).await?;
+        match self.follow(stuck, mark).await?.0 {
+            Some(now) if standing(Some(&now)) == Standing::Good => Ok(now),
+            Some(now) => Err(stuck_error(&now)),
+            None => Err(SetupError::Absent { stack: stuck.name.clone() }),
         }
     }
 

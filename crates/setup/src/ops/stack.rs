@@ -1,5 +1,7 @@
 //! What a stack's state means, and how one is followed to its end.
 
+use layer0_domain::model::time::Timestamp;
+
 use super::{News, Setup, SetupError};
 use crate::account::{Event, Stack, TAG};
 
@@ -12,7 +14,7 @@ pub enum Standing {
     Working,
     /// It stands, and can be changed.
     Good,
-    /// Its creation failed and was undone: it holds nothing, and must go before the next one can come.
+    /// Its creation failed, or its deletion did: it holds nothing of worth, and must go before the next one can come.
     Undone,
     /// CloudFormation does not leave this state by itself.
     Stuck,
@@ -24,10 +26,19 @@ pub fn standing(stack: Option<&Stack>) -> Standing {
     match stack.map(|stack| stack.status.as_str()) {
         None | Some("REVIEW_IN_PROGRESS" | "DELETE_COMPLETE") => Standing::Absent,
         Some(status) if status.ends_with("_IN_PROGRESS") => Standing::Working,
-        Some("ROLLBACK_COMPLETE" | "CREATE_FAILED") => Standing::Undone,
+        Some("ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED") => Standing::Undone,
         Some(status) if status.ends_with("_COMPLETE") => Standing::Good,
         Some(_) => Standing::Stuck,
     }
+}
+
+/// The kind of the servers' service.
+const SERVICE: &str = "AWS::ECS::Service";
+
+/// Whether CloudFormation waits for the servers.
+fn servers_come(events: &[Event]) -> bool {
+    let last = events.iter().rev().find(|event| event.kind == SERVICE);
+    last.is_some_and(|event| event.status.ends_with("IN_PROGRESS") && !event.status.starts_with("DELETE"))
 }
 
 impl Setup<'_> {
@@ -58,7 +69,8 @@ impl Setup<'_> {
         stack: &Stack,
         mut mark: Option<String>,
     ) -> Result<(Option<Stack>, Vec<Event>), SetupError> {
-        let mut all = Vec::new();
+        let mut all: Vec<Event> = Vec::new();
+        let mut seen = Vec::new();
         loop {
             // First the state, then the events: so none is missed that led to it.
             let now = self.patiently(|| self.account.stack(&stack.id)).await?;
@@ -70,10 +82,26 @@ impl Setup<'_> {
             if let Some(last) = news.last() {
                 mark = Some(last.id.clone());
             }
+            let just_came = news.iter().any(|event| event.kind == SERVICE);
             all.extend(news);
+            if just_came || servers_come(&all) {
+                self.stopped_told(&stack.name, all.first().map(|event| event.at), &mut seen).await;
+            }
             match standing(now.as_ref()) {
                 Standing::Working => self.pause(&format!("the change of {}", stack.name)).await?,
                 _ => return Ok((now, all)),
+            }
+        }
+    }
+
+    /// Tells of servers that stopped since a moment: CloudFormation waits for them for long, and says little of why.
+    async fn stopped_told(&self, name: &str, since: Option<Timestamp>, seen: &mut Vec<String>) {
+        // Whoever may not look at that still sees how the stack fares.
+        let Ok(Some(servers)) = self.account.servers(name).await else { return };
+        for stopped in servers.stopped.iter().rev() {
+            if since.is_none_or(|since| stopped.at >= since) && !seen.contains(&stopped.id) {
+                seen.push(stopped.id.clone());
+                self.watch.hear(News::Stopped(stopped));
             }
         }
     }

@@ -59,6 +59,12 @@ pub fn stack_name(instance: &Instance) -> String {
     format!("l0-{}", instance.name)
 }
 
+/// The repository of the servers' image. It is made before the stack, which could not start its servers without an image.
+#[must_use]
+pub fn server_repository(instance: &Instance) -> String {
+    format!("{}-server", stack_name(instance))
+}
+
 /// The secret that holds the first admin token.
 #[must_use]
 pub fn admin_token_name(instance: &Instance) -> String {

@@ -39,12 +39,28 @@ pub const SERVICE: &str = "Service";
 pub const REGISTRY: &str = "Registry";
 /// The bucket of the registry; missing where the bytes lie in ECR.
 pub const BUCKET: &str = "Bucket";
+/// The servers' image, pinned by its digest.
+pub const IMAGE: &str = "Image";
 /// The version of Layer0.
 pub const VERSION: &str = "Version";
 /// The group whose members reach an API that is reached from inside the VPC alone.
 pub const INSIDE: &str = "Inside";
 /// The load balancer's own address, where the endpoint is a domain.
 pub const BALANCER_ADDRESS: &str = "BalancerAddress";
+
+/// What the predecessor's `endpoint --dev` gave, by the names of its variables.
+pub const DEVELOPMENT: [(&str, &str); 10] = [
+    (INSTANCE, "LAYER0_INSTANCE"),
+    (ACCOUNT, "LAYER0_AWS_ACCOUNT_ID"),
+    (REGION, "LAYER0_AWS_REGION"),
+    (VPC, "LAYER0_AWS_VPC_ID"),
+    (PRIVATE_SUBNETS, "LAYER0_AWS_PRIVATE_SUBNETS"),
+    (PUBLIC_SUBNETS, "LAYER0_AWS_PUBLIC_SUBNETS"),
+    (BUCKET, "LAYER0_AWS_S3_BUCKET"),
+    (LOG_GROUP, "LAYER0_AWS_LOG_GROUP_NAME"),
+    (MACHINE_PROFILE, "LAYER0_AWS_ECS_INSTANCE_PROFILE"),
+    (TABLE, "LAYER0_AWS_DYNAMO_TAG_TABLE"),
+];
 
 pub(super) fn outputs(template: &mut Template<'_>, network: &Seen) {
     let instance = template.instance;
@@ -69,5 +85,6 @@ pub(super) fn outputs(template: &mut Template<'_>, network: &Seen) {
             template.output(REGISTRY, super::substituted(format!("{host}/{}", stack_name(instance))));
         }
     }
+    template.output(IMAGE, json!(template.parts.image));
     template.output(VERSION, json!(template.parts.version));
 }

@@ -88,6 +88,10 @@ impl AccessStore for DynamoStore {
         self.table.unit(|| self.table.token_create_step(token)).await
     }
 
+    async fn token_create_once(&self, token: &Token, noted: &str) -> Result<bool, AccessStoreError> {
+        self.table.unit(|| self.table.token_create_once_step(token, noted)).await
+    }
+
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError> {
         Ok(self.table.token_by_hash(hash).await?)
     }

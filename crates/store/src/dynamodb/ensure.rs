@@ -12,6 +12,7 @@ use layer0_domain::port::BoxError;
 use super::DynamoStore;
 use super::fault::Fault;
 use super::item::{EXPIRES, PARTITION, SORT};
+use super::layout::LayoutMismatch;
 
 /// How long a table may take until it is there. DynamoDB makes an empty one in some ten seconds.
 const READY_MAX: Duration = Duration::from_secs(180);
@@ -45,12 +46,32 @@ pub enum TableError {
         /// DynamoDB's word for how it is.
         status: String,
     },
+    /// It and this program do not go together.
+    #[error("the table `{table}` can't be worked with by this version")]
+    Layout {
+        /// Which table.
+        table: String,
+        /// Which of them is too old.
+        #[source]
+        source: LayoutMismatch,
+    },
+    /// It could not be brought to the layout of this program; the next start goes on with it.
+    #[error("the table `{table}` can't be brought to layout {to}")]
+    Step {
+        /// Which table.
+        table: String,
+        /// The layout.
+        to: u32,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
 }
 
 impl DynamoStore {
     /// Makes the table when it isn't there: on demand, with a time to live on `expires_at`; then waits until it can be
-    /// used. Deletes of users and owners in whose midst a server died are brought to their end. Idempotent, and harmless
-    /// when several servers do it at once.
+    /// used, and brings it to the layout of this program. Deletes of users and owners in whose midst a server died are brought
+    /// to their end. Idempotent, and harmless when several servers do it at once.
     ///
     /// # Errors
     /// [`TableError`].
@@ -75,10 +96,11 @@ impl DynamoStore {
             }
         }
         self.time_to_live_ensure().await?;
+        self.layout_ensure().await?;
         self.table.gone_finish_all().await.map_err(|fault| self.failed(fault))
     }
 
-    fn failed(&self, fault: Fault) -> TableError {
+    pub(super) fn failed(&self, fault: Fault) -> TableError {
         TableError::Failed { table: self.table.name.to_string(), source: Box::new(fault) }
     }
 

@@ -36,6 +36,7 @@ mod gone;
 mod grant;
 mod home;
 mod item;
+mod layout;
 mod lease;
 mod member;
 mod operation;
@@ -52,6 +53,7 @@ mod trust;
 mod user;
 
 pub use ensure::TableError;
+pub use layout::{LOOK as LAYOUT_LOOK, LayoutMismatch, LayoutStep, Layouts, StepTaken};
 use table::Table;
 
 /// The ports `Store` and `AccessStore` on a table of DynamoDB. Clones share it.
@@ -60,6 +62,7 @@ pub struct DynamoStore {
     table: Table,
     /// Shared by all clones, so that their records of the audit log go together.
     audit: Arc<audit::Waiting>,
+    layouts: Arc<Layouts>,
 }
 
 impl DynamoStore {
@@ -69,7 +72,8 @@ impl DynamoStore {
     /// standard ones: what goes wrong between here and DynamoDB is not tried again here.
     #[must_use]
     pub fn new(client: Client, table: &str) -> Self {
-        Self { table: Table { client, name: Arc::from(table), page: None }, audit: Arc::default() }
+        let table = Table { client, name: Arc::from(table), page: None };
+        Self { table, audit: Arc::default(), layouts: Arc::new(Layouts::own()) }
     }
 
     /// As this, but no query asks for more than `items` at once. For tests of what happens between two pages; without it a

@@ -18,6 +18,11 @@ fn key(name: &str) -> Key {
     Key::new("setting", format!("name#{}", word(name)))
 }
 
+/// Puts a setting that isn't there.
+pub(super) fn first(name: &str, value: &[u8]) -> Action {
+    Action::put(Item::at(&key(name)).with_text("name", name).with_bytes("value", value)).only_if(ABSENT)
+}
+
 fn map_key() -> Key {
     Key::new("image_map", "rules")
 }
@@ -48,8 +53,7 @@ impl Table {
         if let Some(stored) = self.setting(name).await? {
             return Ok(Step::Answer(stored));
         }
-        let item = Item::at(&key(name)).with_text("name", name).with_bytes("value", value);
-        Ok(Step::Write(vec![Action::put(item).only_if(ABSENT)], value.to_vec()))
+        Ok(Step::Write(vec![first(name, value)], value.to_vec()))
     }
 
     pub(super) async fn setting_replace_step(

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::item::{Item, Key, from_json, hex, parsed, to_json};
 use super::table::{Query, Step, Table};
 use super::user::{self, Way};
-use super::{owned, owner, shut_out, trust};
+use super::{owned, owner, setting, shut_out, trust};
 
 /// What an error calls a token.
 const WHAT: &str = "token";
@@ -23,6 +23,9 @@ pub(super) const ALL: &str = "token";
 
 /// What the sort key of a token begins with where it lies with its user or owner.
 pub(super) const OF_SUBJECT: &str = "token#";
+
+/// The setting by which it is known that a token was made.
+const MADE: &[u8] = b"yes";
 
 /// That a token has still the secret that it had when it was read.
 const UNCHANGED: &str = "#hash = :hash";
@@ -138,6 +141,25 @@ impl Table {
         ];
         actions.extend(of_trust.map(|(id, place)| trust::check(id, place)));
         Ok(Step::Write(actions, ()))
+    }
+
+    /// The setting is read after all that the token meets: whoever wrote such a token in this way wrote the setting with it.
+    pub(super) async fn token_create_once_step(
+        &self,
+        token: &Token,
+        noted: &str,
+    ) -> Result<Step<bool>, AccessStoreError> {
+        let step = self.token_create_step(token).await;
+        if self.setting(noted).await?.is_some() {
+            return Ok(Step::Answer(false));
+        }
+        Ok(match step? {
+            Step::Answer(()) => Step::Answer(true),
+            Step::Write(mut actions, ()) => {
+                actions.push(setting::first(noted, MADE));
+                Step::Write(actions, true)
+            }
+        })
     }
 
     pub(super) async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, Fault> {

@@ -104,6 +104,11 @@ impl AccessStore for SqliteStore {
         self.write(move |db| token::create_tx(db, &token)).await
     }
 
+    async fn token_create_once(&self, token: &Token, noted: &str) -> Result<bool, AccessStoreError> {
+        let (token, noted) = (token.clone(), noted.to_owned());
+        self.write(move |db| token::create_once_tx(db, &token, &noted)).await
+    }
+
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError> {
         let hash = *hash;
         self.read(move |db| token::find_tx(db, &hash)).await

@@ -58,6 +58,15 @@ pub(super) fn create_tx(db: &Connection, token: &Token) -> AccessWork<()> {
     Ok(())
 }
 
+pub(super) fn create_once_tx(db: &Connection, token: &Token, noted: &str) -> AccessWork<bool> {
+    let sql = "INSERT INTO setting (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
+    if db.prepare_cached(sql)?.execute(params![noted, b"yes"])? == 0 {
+        return Ok(false);
+    }
+    create_tx(db, token)?;
+    Ok(true)
+}
+
 pub(super) fn find_tx(db: &Connection, hash: &[u8; 32]) -> AccessWork<Option<TokenAccess>> {
     let mut select = db.prepare_cached(BY_HASH)?;
     let found = one(select.query([hash])?)?;

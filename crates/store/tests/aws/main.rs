@@ -4,6 +4,7 @@
 
 mod contract;
 mod faults;
+mod layout;
 mod litter;
 mod proxy;
 mod servers;

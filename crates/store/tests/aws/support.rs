@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
-use layer0_store::DynamoStore;
+use layer0_store::{DynamoStore, Layouts};
 
 /// Where the emulator is.
 pub(crate) const ENDPOINT: &str = "LAYER0_TEST_DYNAMODB";
@@ -49,12 +49,24 @@ pub(crate) struct TestTable {
 impl TestTable {
     /// A new table on the emulator.
     pub(crate) async fn new() -> Self {
+        let this = Self::named();
+        this.store().table_ensure().await.expect("the table can be made");
+        this
+    }
+
+    /// A new table as those were that had no record of their layout.
+    pub(crate) async fn without_layout() -> Self {
+        let this = Self::named();
+        let before = Layouts { oldest: 0, program: "0.0.1".to_owned(), steps: Vec::new(), notice: Duration::ZERO };
+        this.store().with_layouts(before).table_ensure().await.expect("the table can be made");
+        this
+    }
+
+    fn named() -> Self {
         let mut random = [0; 8];
         getrandom::fill(&mut random).expect("the system has randomness");
         let name = format!("layer0-test-{:016x}", u64::from_le_bytes(random));
-        let this = Self { client: client(&endpoint(), 3), name };
-        this.store().table_ensure().await.expect("the table can be made");
-        this
+        Self { client: client(&endpoint(), 3), name }
     }
 
     /// The store on it, over a way without faults.

@@ -70,6 +70,7 @@ pub const ALL: &[Behaviour] = behaviours![
     rules_are_replaced_and_taken_away,
     tokens_are_found_by_hash_and_id_until_deleted,
     a_token_needs_its_subject,
+    a_token_is_made_once_for_a_setting,
     a_rotated_token_opens_with_its_new_secret_only,
     whoever_may_be_shut_out_is_counted,
     a_trust_is_made_once_and_read_as_it_was_made,

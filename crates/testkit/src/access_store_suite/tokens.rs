@@ -1,5 +1,7 @@
 //! Tokens.
 
+use futures_util::future::join_all;
+use layer0_domain::model::access::Token;
 use layer0_domain::model::owner::Role;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::model::user::UserChange;
@@ -58,6 +60,35 @@ pub async fn a_token_needs_its_subject(store: &dyn AccessPorts) {
         assert!(matches!(answer, Err(AccessStoreError::Missing { .. })), "{answer:?}");
     }
     assert_eq!(store.token_list().await.expect("a read succeeds"), []);
+}
+
+/// `token_create_once`: of many who do it at once one keeps its token, and no token comes back that was taken away.
+pub async fn a_token_is_made_once_for_a_setting(store: &dyn AccessPorts) {
+    const NOTED: &str = "first";
+    let orphan = store.token_create_once(&token("orphan", "nobody", 9), NOTED).await;
+    assert!(matches!(orphan, Err(AccessStoreError::Missing { .. })), "{orphan:?}");
+    assert_eq!(
+        store.setting_get(NOTED).await.expect("a read succeeds"),
+        None,
+        "nothing was made, and nothing is noted"
+    );
+    user_made(store, "root").await;
+    // Servers with the same secret, and some with another.
+    let tokens: Vec<Token> = (0..8)
+        .map(|number| Token { hash: [1 + number % 2; 32], ..token(&format!("first{number}"), "root", number) })
+        .collect();
+    let made = join_all(tokens.iter().map(|token| store.token_create_once(token, NOTED))).await;
+    let made: Vec<bool> = made.into_iter().map(|made| made.expect("a write succeeds")).collect();
+    assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
+    let kept = store.token_list().await.expect("a read succeeds");
+    let place = made.iter().position(|made| *made).expect("one of them");
+    assert_eq!(kept, [tokens[place].clone()]);
+    assert!(store.setting_get(NOTED).await.expect("a read succeeds").is_some());
+
+    store.token_create(&token("other", "root", 20)).await.expect("its user is there");
+    store.token_delete(&kept[0].id, Timestamp(1)).await.expect("it is there");
+    assert!(!store.token_create_once(&kept[0], NOTED).await.expect("a read succeeds"));
+    assert_eq!(store.token_find(&kept[0].hash).await.expect("a read succeeds"), None);
 }
 
 /// `token_rotate`: another secret, beginning and end; everything else stays.

@@ -20,17 +20,20 @@ const TESTKIT: &str = "layer0-testkit";
 /// The arrows.
 const ARROWS: &[Arrow] = &[
     Arrow { from: "layer0-domain", to: &[], tests: &[] },
+    Arrow { from: "layer0-aws", to: &["layer0-domain"], tests: &[] },
     Arrow { from: "layer0-store", to: &["layer0-domain"], tests: &[] },
-    Arrow { from: "layer0-engine", to: &["layer0-domain"], tests: &[] },
+    Arrow { from: "layer0-engine", to: &["layer0-domain", "layer0-aws"], tests: &[] },
     // Its tests push and pull with the real clients, over the store that is shipped.
     Arrow { from: "layer0-registry", to: &["layer0-domain"], tests: &["layer0-store"] },
     Arrow { from: "layer0-api", to: &["layer0-domain"], tests: &[] },
+    Arrow { from: "layer0-setup", to: &["layer0-domain", "layer0-aws"], tests: &[] },
     Arrow {
         from: "layer0-server",
         to: &["layer0-domain", "layer0-store", "layer0-engine", "layer0-registry", "layer0-api"],
         tests: &[],
     },
-    Arrow { from: "layer0-cli", to: &["layer0-api"], tests: &[] },
+    // An instance in an account is made by the command line itself: there is no server yet.
+    Arrow { from: "layer0-cli", to: &["layer0-api", "layer0-setup"], tests: &[] },
     // Its tests drive the executable and look at the server through the typed client.
     Arrow { from: "l0", to: &["layer0-server", "layer0-cli"], tests: &["layer0-api"] },
     // Beyond the domain only for TestApp, which is behind a feature.

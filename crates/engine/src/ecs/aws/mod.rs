@@ -4,17 +4,13 @@
 mod balancers;
 mod cloudtrail;
 mod ecs;
-mod error;
 mod identity;
 mod logs;
 mod network;
 mod organizations;
 mod pace;
-mod query;
 mod registry;
-mod signed;
 mod stacks;
-mod xml;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,7 +23,10 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::BoxFuture;
+use layer0_aws::signed::{Place, Question};
+use layer0_aws::{query, signed, xml};
 use layer0_domain::model::time::Timestamp;
+use serde_json::Value;
 
 pub(super) use self::balancers::{Finding, TargetHealth};
 pub(super) use self::cloudtrail::TrailEvent;
@@ -35,14 +34,13 @@ pub(super) use self::ecs::{
     EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Network, RolloutStatus, ServiceTarget, ServiceUpdate,
     ServiceWanted, TargetOf, TaskFilter, TaskWanted,
 };
-pub(super) use self::error::{AwsError, Kind};
 pub(super) use self::identity::{Caller, RoleSeen};
 pub(super) use self::logs::{LogEvent, Span, Stream};
 pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
 pub(super) use self::registry::{AskedBy, Lookup, Manifest};
-pub(super) use self::signed::endpoint_set;
 pub(super) use self::stacks::{Stack, StackWanted};
+pub(super) use layer0_aws::{AwsError, Kind};
 
 /// The clients and their pace.
 pub(super) struct Aws {
@@ -57,10 +55,10 @@ pub(super) struct Aws {
     sdk: SdkConfig,
     sender: signed::Sender,
     /// The API of classic load balancers.
-    classic: signed::Place,
-    ec2: signed::Place,
-    organizations: signed::Place,
-    trail: signed::Place,
+    classic: Place,
+    ec2: Place,
+    organizations: Place,
+    trail: Place,
     /// Whose the credentials are; that does not change.
     caller: tokio::sync::OnceCell<Caller>,
     pace: pace::Pace,
@@ -112,6 +110,36 @@ impl Aws {
             self.pace.turn(family).await;
             call.await.map_err(|error| AwsError::of(op, error))
         })
+    }
+}
+
+impl Aws {
+    /// Makes a call of a service that has no client here, each try in its turn.
+    async fn ask(
+        &self,
+        family: pace::Family,
+        place: &Place,
+        question: &Question,
+        refusal: fn(&str) -> (String, String),
+    ) -> Result<String, AwsError> {
+        let turn = || self.turn(family);
+        self.sender.ask(place, question, refusal, &turn).await
+    }
+
+    /// The same by the JSON protocol: the call's name as IAM writes it, and `X-Amz-Target`.
+    async fn ask_json(
+        &self,
+        family: pace::Family,
+        place: &Place,
+        (op, target): (&'static str, &'static str),
+        asked: &Value,
+    ) -> Result<Value, AwsError> {
+        let turn = || self.turn(family);
+        self.sender.ask_json(place, &Question::json(op, target, asked), &turn).await
+    }
+
+    fn turn(&self, family: pace::Family) -> BoxFuture<'_, ()> {
+        Box::pin(self.pace.turn(family))
     }
 }
 

@@ -183,7 +183,7 @@ impl Aws {
             .layer_digest(config.to_string());
         let answer = self.send(op, Family::Registry, call.send()).await?;
         let url = answer.download_url.ok_or_else(|| AwsError::incomplete(op, "address"))?;
-        let bytes = self.fetch(op, &url, CONFIG_MAX).await?;
+        let bytes = self.sender.fetch(op, &url, CONFIG_MAX).await?;
         if config.algorithm().digest_of(&bytes) == *config {
             return Ok(bytes);
         }

@@ -17,7 +17,7 @@ const AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// What can be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ecs) enum Kind {
+pub enum Kind {
     /// Slow down.
     Throttled,
     /// No answer, or the service is in trouble: the same call may succeed later.
@@ -37,15 +37,15 @@ pub(in crate::ecs) enum Kind {
 /// One call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{op}: {message}")]
-pub(in crate::ecs) struct AwsError {
+pub struct AwsError {
     /// The call, as IAM writes it: `ecs:CreateService`.
-    pub(in crate::ecs) op: &'static str,
+    pub op: &'static str,
     /// What can be done about it.
-    pub(in crate::ecs) kind: Kind,
+    pub kind: Kind,
     /// AWS's code; empty when AWS did not answer.
-    pub(in crate::ecs) code: String,
+    pub code: String,
     /// AWS's code and words.
-    pub(in crate::ecs) message: String,
+    pub message: String,
     /// How long the answer asks to wait (`Retry-After`).
     after: Option<Duration>,
     #[source]
@@ -54,7 +54,7 @@ pub(in crate::ecs) struct AwsError {
 
 impl AwsError {
     /// Takes the SDK's error apart.
-    pub(super) fn of<E>(op: &'static str, error: SdkError<E, HttpResponse>) -> Self
+    pub fn of<E>(op: &'static str, error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -82,30 +82,30 @@ impl AwsError {
     }
 
     /// A refusal of a call that no client of the SDK made.
-    pub(super) fn refused(op: &'static str, code: &str, words: &str, status: u16) -> Self {
+    pub fn refused(op: &'static str, code: &str, words: &str, status: u16) -> Self {
         let kind = kind(code, status);
         let message = if code.is_empty() { words.to_owned() } else { format!("{code}: {words}") };
         Self { op, kind, code: code.to_owned(), message, after: None, source: None }
     }
 
     /// A call to which nobody answered.
-    pub(super) fn unanswered(op: &'static str, message: &str, source: BoxError) -> Self {
+    pub fn unanswered(op: &'static str, message: &str, source: BoxError) -> Self {
         let (kind, code) = (Kind::Unreachable, String::new());
         Self { op, kind, code, message: message.to_owned(), after: None, source: Some(source) }
     }
 
     /// Something that took too long; `op` in words.
-    pub(in crate::ecs) fn late(op: &'static str, source: tokio::time::error::Elapsed) -> Self {
+    pub fn late(op: &'static str, source: tokio::time::error::Elapsed) -> Self {
         Self::unanswered(op, "it took too long", Box::new(source))
     }
 
     /// Whether AWS said nothing at all.
-    pub(in crate::ecs) fn is_silence(&self) -> bool {
+    pub fn is_silence(&self) -> bool {
         self.kind == Kind::Unreachable && self.source.is_some()
     }
 
     /// Why something is not known, in words for people: names the call, and what is to be allowed.
-    pub(in crate::ecs) fn reason(&self) -> String {
+    pub fn reason(&self) -> String {
         let op = self.op;
         match self.kind {
             Kind::Denied if self.is_denial() => format!("access denied to {op}"),
@@ -117,18 +117,18 @@ impl AwsError {
     }
 
     /// The same error once more, for another who asked the same. Without what it came from.
-    pub(super) fn again(&self) -> Self {
+    pub fn again(&self) -> Self {
         let (op, kind, after) = (self.op, self.kind, self.after);
         Self { op, kind, code: self.code.clone(), message: self.message.clone(), after, source: None }
     }
 
     /// The same error, as something else can be done about it than its code says.
-    pub(super) fn with_kind(self, kind: Kind) -> Self {
+    pub fn with_kind(self, kind: Kind) -> Self {
         Self { kind, ..self }
     }
 
     /// An answer that lacks what it must have.
-    pub(in crate::ecs) fn incomplete(op: &'static str, what: &str) -> Self {
+    pub fn incomplete(op: &'static str, what: &str) -> Self {
         Self {
             op,
             kind: Kind::Unreachable,
@@ -141,7 +141,7 @@ impl AwsError {
 
     /// Whether ECS does not find a task definition, for which it has no code: one that was just registered becomes visible
     /// late ("Amazon ECS API … eventual consistency").
-    pub(super) fn lacks_definition(&self) -> bool {
+    pub fn lacks_definition(&self) -> bool {
         let text = self.message.to_ascii_lowercase();
         matches!(self.code.as_str(), "ClientException" | "InvalidParameterException")
             && (text.contains("taskdefinition") || text.contains("task definition"))
@@ -149,17 +149,17 @@ impl AwsError {
     }
 
     /// Whether whoever asked is known and has no right to it.
-    pub(in crate::ecs) fn is_denial(&self) -> bool {
+    pub fn is_denial(&self) -> bool {
         matches!(self.code.as_str(), "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation")
     }
 
     /// Whether it isn't there.
-    pub(in crate::ecs) fn is_missing(&self) -> bool {
+    pub fn is_missing(&self) -> bool {
         self.kind == Kind::Missing
     }
 
     /// Whether the same call may succeed later without anyone changing what is asked.
-    pub(in crate::ecs) fn retryable(&self) -> bool {
+    pub fn retryable(&self) -> bool {
         match self.kind {
             Kind::Throttled | Kind::Unreachable | Kind::Missing | Kind::Busy => true,
             Kind::Denied | Kind::Exists | Kind::Refused => false,
@@ -167,7 +167,7 @@ impl AwsError {
     }
 
     /// As the cause of an operation's failure.
-    pub(in crate::ecs) fn failure(&self) -> Failure {
+    pub fn failure(&self) -> Failure {
         let mut failure = match self.kind {
             Kind::Denied => {
                 let text = format!("AWS does not let this instance call {}: {}", self.op, self.message);

@@ -3,38 +3,37 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::signed::Question;
-use super::xml::Element;
+use crate::signed::Question;
+use crate::xml::Element;
 
 /// What a form leaves as it is (RFC 3986, "unreserved").
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The action of a call, which IAM writes behind its service.
-pub(super) fn action(op: &str) -> &str {
+#[must_use]
+pub fn action(op: &str) -> &str {
     op.split_once(':').map_or(op, |(_, action)| action)
 }
 
 /// A call with these parameters, of this version of the API.
-pub(super) fn question<'a>(
-    op: &'static str,
-    version: &str,
-    asked: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Question {
+pub fn question<'a>(op: &'static str, version: &str, asked: impl IntoIterator<Item = (&'a str, &'a str)>) -> Question {
     let mut form = format!("Action={}&Version={version}", action(op));
     for (key, value) in asked {
         form.push_str(&format!("&{key}={}", utf8_percent_encode(value, FORM)));
     }
-    Question { op, content_type: "application/x-www-form-urlencoded; charset=utf-8", target: None, body: form }
+    Question::post(op, "application/x-www-form-urlencoded; charset=utf-8", form)
 }
 
 /// Code and words of an answer that is an error, of every service but EC2.
-pub(super) fn refusal(body: &str) -> (String, String) {
+#[must_use]
+pub fn refusal(body: &str) -> (String, String) {
     let root = Element::parse(body, "ErrorResponse");
     read(root.as_ref().and_then(|root| root.child("Error")))
 }
 
 /// Code and words of an answer of EC2 that is an error.
-pub(super) fn ec2_refusal(body: &str) -> (String, String) {
+#[must_use]
+pub fn ec2_refusal(body: &str) -> (String, String) {
     let root = Element::parse(body, "Response");
     read(root.as_ref().and_then(|root| root.child("Errors")?.child("Error")))
 }

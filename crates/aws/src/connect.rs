@@ -11,8 +11,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::aws::endpoint_set;
-use super::role::{Role, assumed};
+use crate::role::{Role, assumed};
+use crate::signed::endpoint_set;
 
 /// How long a connection may take to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(3);

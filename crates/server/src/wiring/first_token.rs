@@ -1,0 +1,111 @@
+//! The first admin token of an instance, and the way back in.
+
+use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
+use layer0_domain::model::name::Name;
+use layer0_domain::model::user::{User, UserChange};
+use layer0_domain::ops::token::{Expiry, NewToken, hash, token_create, token_create_once};
+use layer0_domain::port::access_store::AccessStoreError;
+
+use super::{WiringError, cant};
+use crate::app::App;
+use crate::auth::ADMIN;
+use crate::routes;
+
+/// The setting that says that the first token was made.
+const ADMIN_MADE: &str = "admin_token_made";
+
+/// The name of the first token.
+const FIRST: &str = "first";
+
+/// The name of the tokens of `--new-admin-token`.
+const AGAIN: &str = "admin";
+
+/// Makes the first token of a new instance; `None` when it was made before. It never expires.
+///
+/// A start that crashed before [`first_token_shown`] may have left a first token that nobody knows: it goes, after the
+/// new one is there.
+pub(crate) async fn first_token(app: &App) -> Result<Option<Secret>, WiringError> {
+    let made = app.store.setting_get(ADMIN_MADE).await.map_err(cant("the store can't be read"))?;
+    if made.is_some() {
+        return Ok(None);
+    }
+    let (first, auth) = admin_token(app, FIRST).await?;
+    unshown_revoke(app, &first).await?;
+    Ok(Some(auth))
+}
+
+/// Makes the first token of a new instance of a secret that was made elsewhere, which whoever made it knows: nothing is shown, and
+/// nothing written into the data directory. It never expires.
+///
+/// Once an instance has had its first token no start makes another one: that token may have been revoked on purpose, and another
+/// secret in its place is no order either. Of several servers that start at once on one store, one makes it.
+pub(crate) async fn first_token_given(app: &App, secret: &Secret) -> Result<(), WiringError> {
+    let made = app.store.setting_get(ADMIN_MADE).await.map_err(cant("the store can't be read"))?;
+    if made.is_none() {
+        let (caller, new) = admin(app, FIRST).await?;
+        let made = token_create_once(&app.ctx(&caller), new, secret, ADMIN_MADE).await;
+        if let Some(first) = made.map_err(cant("the first admin token can't be made"))? {
+            tracing::info!("the first admin token is the one that was given");
+            return unshown_revoke(app, &first).await;
+        }
+    }
+    let found = app.access.token_find(&hash(secret)).await.map_err(cant("the store can't be read"))?;
+    if found.is_none() {
+        tracing::info!(
+            "LAYER0_ADMIN_TOKEN opens nothing: this instance has had its first admin token, and it was another one or is revoked"
+        );
+    }
+    Ok(())
+}
+
+/// Revokes what an earlier start made as its first token and never showed.
+async fn unshown_revoke(app: &App, first: &Token) -> Result<(), WiringError> {
+    for token in app.access.token_list().await.map_err(cant("the store can't be read"))? {
+        if token.name == first.name && token.id != first.id {
+            let gone = app.access.token_delete(&token.id, app.clock.now()).await;
+            gone.map_err(cant("a first token that was never shown can't be revoked"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes another token of the admin: the way back in when all tokens are lost or have expired. Whoever may write the data
+/// directory may have it.
+pub(crate) async fn another_token(app: &App) -> Result<Secret, WiringError> {
+    Ok(admin_token(app, AGAIN).await?.1)
+}
+
+/// A token of the admin that never expires, and base64 of `user:secret`.
+async fn admin_token(app: &App, called: &str) -> Result<(Token, Secret), WiringError> {
+    let (caller, new) = admin(app, called).await?;
+    let made = token_create(&app.ctx(&caller), new).await;
+    let (token, secret) = made.map_err(cant("an admin token can't be made"))?;
+    let auth = Secret::new(routes::basic(&token.sign_in_name(), &secret));
+    Ok((token, auth))
+}
+
+/// The admin, made or made an admin again, and what a token of theirs is to be.
+async fn admin(app: &App, called: &str) -> Result<(Caller, NewToken), WiringError> {
+    let name = |text: &str| Name::parse(text).expect("a legal name");
+    let user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now() };
+    match app.access.user_create(&user).await {
+        // Whoever may write the data directory is an admin, whatever became of the user of that name.
+        Ok(()) => {}
+        Err(AccessStoreError::Exists { .. }) => {
+            let change = UserChange { admin: Some(true), password: None };
+            let changed = app.access.user_update(&user.name, &change, app.clock.now()).await;
+            changed.map_err(cant("the admin can't be made one"))?;
+        }
+        Err(why) => return Err(cant("the admin can't be made")(why)),
+    }
+    let caller = Caller { who: Who::User(user.name.clone()), token: None, rights: Rights::everything() };
+    let new = NewToken { subject: Subject::User(user.name), name: name(called), scopes: None, expiry: Expiry::Never };
+    Ok((caller, new))
+}
+
+/// Notes that the first token was made and its files written. Before this, a crash makes another one at the next start, so
+/// that nobody is locked out of an instance whose only token was never shown.
+pub(crate) async fn first_token_shown(app: &App) -> Result<(), WiringError> {
+    app.store.setting_get_or_put(ADMIN_MADE, b"yes").await.map_err(cant("the store can't be written"))?;
+    Ok(())
+}
