@@ -198,6 +198,11 @@ mod tests {
         // 16.425 + 36.0401 + 4 × 3.65 (two servers, two of the balancer) + 0.40
         let public = "[network]\nway_out = \"public\"\n[access]\ndomain = \"l0.example.com\"\nzone = \"Z1\"";
         assert_eq!(at(public), 67_465_100);
+        // The table in docs/setup.md: two zones and a domain.
+        let of = |way_out: &str| {
+            at(&format!("[network]\nway_out = \"{way_out}\"\n[access]\ndomain = \"l0.example.com\"\nzone = \"Z1\""))
+        };
+        assert_eq!(["endpoints", "nat", "public"].map(|way| dollars(of(way))), ["140.47", "96.67", "67.47"]);
         // One server of a quarter vCPU and half a gigabyte: 16.425 + 7.3876 + 1.622425 + 73 + 3.65 + 0.40
         assert_eq!(at("[server]\ncopies = 1\ncpu = 256\nmemory_mib = 512"), 102_485_025);
     }

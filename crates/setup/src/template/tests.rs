@@ -1,5 +1,7 @@
 //! The templates of every kind of network and registry: as they were when somebody last looked at them, and within AWS's bounds.
 
+use layer0_domain::plan::policy::{Answer, Context, Document, Request, Requester, evaluate};
+
 use super::*;
 use crate::instance::{OWN, Wishes, check};
 
@@ -63,6 +65,27 @@ pub(crate) const CASES: [(&str, &str); 8] = [
          public_subnets = [\"subnet-1a1b2c3d\", \"subnet-2a1b2c3d\"]\n[access]\nallow = [\"198.51.100.7/32\"]",
     ),
 ];
+
+/// What CloudFormation makes of a value.
+pub(crate) fn resolved(value: &Value) -> Value {
+    let filled = |text: &str| {
+        json!(
+            text.replace("${AWS::Partition}", "aws")
+                .replace("${AWS::Region}", "eu-central-1")
+                .replace("${AWS::AccountId}", "123456789012")
+                .replace("${Vpc}", "vpc-0a1b2c3d")
+        )
+    };
+    match value {
+        Value::Object(all) => match (all.get("Fn::Sub"), all.get("Ref")) {
+            (Some(Value::String(text)), _) => filled(text),
+            (_, Some(Value::String(name))) => filled(&format!("${{{name}}}")),
+            _ => all.iter().map(|(key, value)| (key.clone(), resolved(value))).collect(),
+        },
+        Value::Array(all) => all.iter().map(resolved).collect(),
+        other => other.clone(),
+    }
+}
 
 /// The resources of a template.
 fn resources(text: &str) -> Map<String, Value> {
@@ -139,4 +162,22 @@ fn the_stack_says_what_stands_there() {
     assert_eq!(kept["Name"], "/l0-prod/instance.toml");
     let read = Wishes::read(kept["Value"].as_str().expect("a text")).expect("it can be read");
     assert_eq!(read, wishes(""));
+}
+
+#[test]
+fn through_the_endpoint_of_s3_go_layers_and_the_own_account() {
+    let resources = resources(&template(""));
+    let policy = resolved(&resources["EndpointS3"]["Properties"]["PolicyDocument"]).to_string();
+    let policy = Document::parse("the endpoint", &policy).unwrap_or_else(|why| panic!("{why}"));
+    let may = |account: &str, action: &str, resource: &str| {
+        let context = Context::new().with("aws:PrincipalAccount", account);
+        let requester = Requester::Iam { account: account.to_owned(), arn: None };
+        let request = Request { requester: &requester, action, resource, context: &context };
+        matches!(evaluate(&request, std::slice::from_ref(&policy)), Answer::Allowed { .. })
+    };
+    // Layers are fetched by links that ECR signs.
+    assert!(may("210987654321", "s3:GetObject", "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/any"));
+    assert!(!may("210987654321", "s3:PutObject", "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/any"));
+    assert!(!may("210987654321", "s3:PutObject", "arn:aws:s3:::theirs/loot"));
+    assert!(may("123456789012", "s3:PutObject", "arn:aws:s3:::ours/thing"));
 }

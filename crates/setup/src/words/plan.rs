@@ -86,7 +86,10 @@ impl Fate {
 /// A plan in words. `before` is the template that the stack was last made of, `after` the one that is planned.
 #[must_use]
 pub fn plan(before: Option<&str>, after: &str, changes: &[Change]) -> Told {
-    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default()["Resources"].take();
+    let read = |text: &str| {
+        let mut template = serde_json::from_str::<Value>(text).unwrap_or_default();
+        template.get_mut("Resources").map(Value::take).unwrap_or_default()
+    };
     let (before, after) = (before.map(read).unwrap_or_default(), read(after));
     let mut entries: Vec<Entry> =
         changes.iter().map(|change| entry(change, &before[&change.logical], &after[&change.logical])).collect();

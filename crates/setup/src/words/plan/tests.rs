@@ -87,6 +87,8 @@ fn what_is_kept_is_let_go_and_no_template_is_no_reason_to_fail() {
     let replaced = change(ChangeAction::Modify, "State", "AWS::DynamoDB::Table", Replacement::Always, &["KeySchema"]);
     let told = plan(Some(&before), &template(""), std::slice::from_ref(&replaced));
     assert!(told.entries[0].lines[0].contains("this one stays in the account beside it"), "{told}");
-    assert_eq!(plan(Some("no JSON"), "neither", &[removed]).entries[0].fate, Fate::Removed);
+    for odd in ["no JSON", "5", "[]", "{\"Resources\": 5}"] {
+        assert_eq!(plan(Some(odd), odd, std::slice::from_ref(&removed)).entries[0].fate, Fate::Removed, "{odd}");
+    }
     assert_eq!(plan(None, "{}", &[]).to_string(), "Nothing changes.\n");
 }
