@@ -33,6 +33,12 @@ impl Architecture {
         }
     }
 
+    /// Reads what [`Architecture::in_images`] wrote.
+    #[must_use]
+    pub fn of_images(text: &str) -> Option<Self> {
+        [Architecture::Amd64, Architecture::Arm64].into_iter().find(|one| one.in_images() == text)
+    }
+
     /// As task definitions name it (`RuntimePlatform`).
     #[must_use]
     pub fn in_definitions(self) -> &'static str {

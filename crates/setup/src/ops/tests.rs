@@ -10,7 +10,7 @@ use layer0_domain::model::grant::AccountId;
 use super::*;
 use crate::account::fake::{FakeAccount, Fault};
 use crate::account::{ChangeAction, Kind, Trouble};
-use crate::image::Image;
+use crate::image::{Architecture, Image};
 use crate::instance::{Instance, Wishes, check};
 use crate::template::{Parts, server_repository, stack};
 
@@ -66,12 +66,23 @@ fn instance(more: &str) -> Instance {
 }
 
 fn wanted(more: &str) -> Wanted {
-    let parts = Parts { image: "registry/l0@sha256:0", account: "123456789012", version: "1.0.0", wishes: more };
+    let parts = Parts {
+        image: "registry/l0@sha256:0",
+        architecture: Architecture::Amd64,
+        account: "123456789012",
+        version: "1.0.0",
+        wishes: more,
+    };
     Wanted { instance: NAME.to_owned(), stack: STACK.to_owned(), template: stack(&instance(more), &parts) }
 }
 
 fn image() -> Image {
-    Image { layer: b"layer".to_vec(), config: b"config".to_vec(), manifest: b"manifest".to_vec() }
+    Image {
+        architecture: Architecture::Amd64,
+        layer: b"layer".to_vec(),
+        config: b"config".to_vec(),
+        manifest: b"manifest".to_vec(),
+    }
 }
 
 /// All that `l0 setup apply` does in the account.

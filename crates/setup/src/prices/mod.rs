@@ -132,6 +132,12 @@ impl Estimate {
     pub fn micros(&self) -> u64 {
         self.lines.iter().map(|line| line.micros).sum()
     }
+
+    /// The same in dollars and cents.
+    #[must_use]
+    pub fn dollars(&self) -> String {
+        dollars(self.micros())
+    }
 }
 
 /// 1/1024 as a decimal number, without zeros at its end.

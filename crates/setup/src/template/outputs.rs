@@ -41,6 +41,8 @@ pub const REGISTRY: &str = "Registry";
 pub const BUCKET: &str = "Bucket";
 /// The servers' image, pinned by its digest.
 pub const IMAGE: &str = "Image";
+/// What the image runs on, as images name it.
+pub const ARCHITECTURE: &str = "Architecture";
 /// The version of Layer0.
 pub const VERSION: &str = "Version";
 /// The group whose members reach an API that is reached from inside the VPC alone.
@@ -86,5 +88,6 @@ pub(super) fn outputs(template: &mut Template<'_>, network: &Seen) {
         }
     }
     template.output(IMAGE, json!(template.parts.image));
+    template.output(ARCHITECTURE, json!(template.parts.architecture.in_images()));
     template.output(VERSION, json!(template.parts.version));
 }

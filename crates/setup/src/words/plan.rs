@@ -58,6 +58,20 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// For programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Fate::Replaced => "replace",
+            Fate::PerhapsReplaced => "may-replace",
+            Fate::Removed => "remove",
+            Fate::LetGo => "let-go",
+            Fate::Changed => "change",
+            Fate::Made => "make",
+            Fate::TakenIn => "take-in",
+        }
+    }
+
     fn words(self) -> &'static str {
         match self {
             Fate::Replaced => "! REPLACE",

@@ -1,10 +1,10 @@
 //! `l0 setup plan`, `apply` and `upgrade`.
 
 use layer0_setup::account::Stack;
-use layer0_setup::image::{Image, ImageError, image, version_of};
+use layer0_setup::image::{Architecture, Image, ImageError, image, version_of};
 use layer0_setup::instance::{Access, Instance, judge};
 use layer0_setup::ops::{Planned, Run, Setup, Standing, Wanted, standing};
-use layer0_setup::template::outputs::{ENDPOINT, IMAGE, VERSION};
+use layer0_setup::template::outputs::{ARCHITECTURE, ENDPOINT, IMAGE, VERSION};
 use layer0_setup::template::{Parts, server_repository, stack, stack_name};
 use serde_json::json;
 
@@ -43,6 +43,7 @@ struct Change {
     instance: Instance,
     wanted: Wanted,
     planned: Planned,
+    architecture: Architecture,
     /// The image to be pushed first, under this tag.
     push: Option<Program>,
 }
@@ -93,21 +94,30 @@ impl Change {
         let stands = setup.stack(&stack_name, name).await.map_err(|why| failed(name, why))?;
         let stands = stands.filter(|stack| standing(Some(stack)) != Standing::Absent);
         let now = stands.as_ref().and_then(running).filter(|_| which == Which::Standing);
-        let (image, version, push) = match now {
-            Some((image, version)) => (image, version, None),
+        let (image, version, architecture, push) = match now {
+            Some(Running { image, version, architecture }) => (image, version, architecture, None),
             None => {
                 let program = program(context, plan)?;
                 let registry = context.account.registry().await.map_err(|why| failed(name, why.into()))?;
                 let image = format!("{registry}/{}@{}", server_repository(&instance), program.image.digest());
-                (image, program.version.clone(), Some(program))
+                (image, program.version.clone(), program.image.architecture, Some(program))
             }
         };
         let account = seen.identity.account.to_string();
         let wishes = wishes.text();
-        let parts = Parts { image: &image, version: &version, account: &account, wishes: &wishes };
+        let parts = Parts { image: &image, architecture, version: &version, account: &account, wishes: &wishes };
         let wanted = Wanted { instance: name.clone(), stack: stack_name, template: stack(&instance, &parts) };
         let planned = setup.plan(&wanted).await.map_err(|why| failed(name, why))?;
-        Ok(Self { instance, wanted, planned, push })
+        Ok(Self { instance, wanted, planned, architecture, push })
+    }
+
+    fn told(&self) -> show::Told<'_> {
+        show::Told {
+            instance: &self.instance,
+            wanted: &self.wanted,
+            planned: &self.planned,
+            architecture: self.architecture,
+        }
     }
 
     /// Carries it out, and says how to connect.
@@ -143,14 +153,25 @@ impl Change {
     }
 }
 
-/// The image that the servers of a stack run, and its version.
-fn running(stack: &Stack) -> Option<(String, String)> {
-    Some((stack.outputs.get(IMAGE)?.clone(), stack.outputs.get(VERSION)?.clone()))
+/// What the servers of a stack run.
+struct Running {
+    image: String,
+    version: String,
+    architecture: Architecture,
+}
+
+fn running(stack: &Stack) -> Option<Running> {
+    let output = |name: &str| stack.outputs.get(name).cloned();
+    Some(Running {
+        image: output(IMAGE)?,
+        version: output(VERSION)?,
+        architecture: Architecture::of_images(&output(ARCHITECTURE)?)?,
+    })
 }
 
 pub(super) async fn plan(context: &Context<'_>, setup: &Setup<'_>, plan: &Plan) -> Result<(), CliError> {
     let change = Change::new(context, setup, plan, Which::Standing).await?;
-    show::plan(context.printer, &change.instance, &change.wanted, &change.planned)
+    change.told().print(context.printer)
 }
 
 pub(super) async fn apply(
@@ -170,7 +191,7 @@ fn agreed(context: &Context<'_>, change: &Change, yes: bool) -> Result<(), CliEr
     if change.planned.plan.is_none() {
         return Ok(());
     }
-    context.printer.talk(&show::plan_text(&change.instance, &change.wanted, &change.planned));
+    context.printer.talk(&change.told().text());
     if yes {
         return Ok(());
     }
@@ -194,7 +215,7 @@ pub(super) async fn upgrade(
 ) -> Result<(), CliError> {
     let name = &plan.which.name;
     let stack = setup.standing_stack(&format!("l0-{name}"), name).await.map_err(|why| failed(name, why))?;
-    let (_, from) = running(&stack).ok_or_else(|| {
+    let Running { version: from, .. } = running(&stack).ok_or_else(|| {
         CliError::new(Exit::NotFound, format!("instance `{name}` does not say which version it is"))
             .hint(format!("`l0 setup apply {name}` finishes what is not finished"))
     })?;

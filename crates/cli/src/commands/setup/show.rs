@@ -1,90 +1,109 @@
 //! How wishes and plans are shown.
 
-use layer0_setup::account::{Change, ChangeAction, Replacement};
-use layer0_setup::instance::{Access, Backing, Certificate, Instance, Network, WayOut};
+use layer0_setup::image::Architecture;
+use layer0_setup::instance::{Backing, Instance, WayOut};
 use layer0_setup::ops::{Planned, Wanted};
+use layer0_setup::prices::estimate;
+use layer0_setup::words;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::printer::Printer;
 
-/// What each way out of a network means, a line each.
+/// How wide help is printed.
+const WIDTH: usize = 100;
+
+/// What each way out of a network means.
 pub(super) fn ways() -> String {
-    [WayOut::Endpoints, WayOut::Nat, WayOut::Public].map(|_| String::new()).join("\n")
+    let ways = [("endpoints", WayOut::Endpoints), ("nat", WayOut::Nat), ("public", WayOut::Public)];
+    ways.map(|(word, way)| folded(word, words::way_out(way))).join("\n")
+}
+
+/// A text under its name, in lines that can be read.
+fn folded(name: &str, text: &str) -> String {
+    let mut lines = vec![format!("  {name:<10}")];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{:12} {word}", ""));
+        } else {
+            lines[last].push(' ');
+            lines[last].push_str(word);
+        }
+    }
+    lines.join("\n")
 }
 
 /// The wishes as one reads them.
 pub(super) fn wishes(instance: &Instance) -> String {
-    let network = match &instance.network {
-        Network::New { cidr, zones, way_out } => format!("a new one, {cidr} over {zones} zones, way out {way_out:?}"),
-        Network::Given { vpc, private_subnets, public_subnets, .. } => {
-            format!("{vpc} with {} private and {} public subnets", private_subnets.len(), public_subnets.len())
-        }
+    let backing = match instance.backing {
+        Backing::Ecr => "In ECR, which everything on ECS pulls from.",
+        Backing::S3 => "In a bucket, which nothing on ECS pulls from.",
     };
-    let access = match &instance.access {
-        Access::Domain { name, certificate: Certificate::Made, .. } => {
-            format!("https://{name}/, with a certificate of its own")
+    let mut out = vec![
+        folded("network", &words::network(&instance.network)),
+        folded("reached", &words::access(&instance.access)),
+        folded("images", backing),
+    ];
+    out.extend(instance.image_map.iter().map(|rule| folded("image map", &rule.to_string())));
+    out.extend(instance.grants.iter().map(|grantee| folded("may pull", &grantee.to_string())));
+    let servers = format!("{} with {} CPU units and {} MiB each.", instance.copies, instance.cpu, instance.memory_mib);
+    out.push(folded("servers", &servers));
+    out.join("\n") + "\n"
+}
+
+/// A plan with all that is told of it.
+pub(super) struct Told<'a> {
+    pub(super) instance: &'a Instance,
+    pub(super) wanted: &'a Wanted,
+    pub(super) planned: &'a Planned,
+    pub(super) architecture: Architecture,
+}
+
+impl Told<'_> {
+    fn changes(&self) -> words::Told {
+        words::plan(self.planned.before.as_deref(), &self.wanted.template, &self.planned.changes)
+    }
+
+    /// As text.
+    pub(super) fn text(&self) -> String {
+        let name = &self.instance.name;
+        let estimate = estimate(self.instance, self.architecture);
+        if self.planned.plan.is_none() {
+            return format!("Instance {name} stands as it is wished: nothing would change.\n\n{estimate}");
         }
-        Access::Domain { name, .. } => format!("https://{name}/"),
-        Access::Bare { allow } if allow.is_empty() => "from inside the network alone, without TLS".to_owned(),
-        Access::Bare { allow } => {
-            let blocks: Vec<String> = allow.iter().map(ToString::to_string).collect();
-            format!("from {} alone, without TLS: what is sent can be read on the way", blocks.join(", "))
-        }
-    };
-    let images = match instance.backing {
-        Backing::Ecr => "in ECR",
-        Backing::S3 => "in a bucket, which nothing on ECS pulls from",
-    };
-    let mut out = format!("network   {network}\nreached   {access}\nimages    {images}\n");
-    for rule in &instance.image_map {
-        out.push_str(&format!("image map {rule}\n"));
+        format!(
+            "Instance {name} in {}\n\n{}\n{}\n{estimate}",
+            self.instance.region,
+            self.changes(),
+            wishes(self.instance)
+        )
     }
-    for grantee in &instance.grants {
-        out.push_str(&format!("may pull  {grantee}\n"));
-    }
-    out.push_str(&format!(
-        "servers   {} with {} CPU units and {} MiB each\n",
-        instance.copies, instance.cpu, instance.memory_mib
-    ));
-    out
-}
 
-/// Prints a plan as a result.
-pub(super) fn plan(printer: &Printer, instance: &Instance, wanted: &Wanted, planned: &Planned) -> Result<(), CliError> {
-    let changes: Vec<Value> = planned.changes.iter().map(change_json).collect();
-    let value = json!({ "Instance": instance.name, "Plan": planned.plan, "Changes": changes });
-    printer.result(&value, |_| plan_text(instance, wanted, planned))
-}
-
-fn change_json(change: &Change) -> Value {
-    json!({
-        "Action": action(change.action),
-        "Resource": change.logical,
-        "Type": change.kind,
-        "Replacement": matches!(change.replacement, Replacement::Always),
-        "Properties": change.properties,
-    })
-}
-
-fn action(action: ChangeAction) -> &'static str {
-    match action {
-        ChangeAction::Add => "add",
-        ChangeAction::Modify => "modify",
-        ChangeAction::Remove => "remove",
-        ChangeAction::Import => "import",
-        ChangeAction::Dynamic => "dynamic",
+    /// As a result.
+    pub(super) fn print(&self, printer: &Printer) -> Result<(), CliError> {
+        let estimate = estimate(self.instance, self.architecture);
+        let told = self.changes();
+        let changes: Vec<Value> = told
+            .entries
+            .iter()
+            .map(|entry| {
+                json!({
+                    "Fate": entry.fate.name(),
+                    "Resource": entry.id,
+                    "Type": entry.kind,
+                    "Name": entry.name,
+                    "Lines": entry.lines,
+                })
+            })
+            .collect();
+        let value = json!({
+            "Instance": self.instance.name,
+            "Plan": self.planned.plan,
+            "Changes": changes,
+            "Replaced": told.replaced(),
+            "MonthlyCostEstimateUSD": estimate.dollars(),
+        });
+        printer.result(&value, |_| self.text())
     }
-}
-
-/// A plan as text.
-pub(super) fn plan_text(instance: &Instance, _wanted: &Wanted, planned: &Planned) -> String {
-    if planned.plan.is_none() {
-        return format!("Instance {} stands as it is wished: nothing would change.\n", instance.name);
-    }
-    let mut out = format!("Instance {}: {} changes\n", instance.name, planned.changes.len());
-    for change in &planned.changes {
-        out.push_str(&format!("  {} {} ({})\n", action(change.action), change.logical, change.kind));
-    }
-    out
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where the servers call AWS, and the service of a client that is called `client` there.
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
+    ("aws/src", "ecs"),
     ("engine/src/ecs", "ecs"),
     ("registry/src/ecr", "ecr"),
     ("registry/src/s3", "s3"),
