@@ -66,12 +66,26 @@ install() {
     name=$(program_of "$1")
     venv=$AWS_DIR/$name
     package=$(package_of "$name")
-    [ "$(cat "$venv/.installed" 2>/dev/null)" = "$package" ] && return
+    [ "$(cat "$venv/.installed" 2>/dev/null)" = "$package" ] && { [ "$name" != ministack ] || mended "$venv"; } && return
     python3 -c 'import ensurepip' 2>/dev/null || need /no/ensurepip:python3-venv
     say "installing $package under target/aws"
     python3 -m venv --clear "$venv" || die "python3 can't make a virtual environment"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$package" || die "$package can't be installed"
+    [ "$name" != ministack ] || mend_ministack "$venv"
     echo "$package" >"$venv/.installed"
+}
+
+mended() {
+    grep -q '"environment", "secrets"' "$1"/lib/python3*/site-packages/ministack/services/cloudformation/provisioners.py
+}
+
+# ministack 1.5.33 takes the secrets of containers from its ECS, and loses them on the way from its CloudFormation.
+mend_ministack() {
+    local file
+    file=$(echo "$1"/lib/python3*/site-packages/ministack/services/cloudformation/provisioners.py)
+    sed -i 's/elif camel == "environment" and isinstance(v, list):/elif camel in ("environment", "secrets") and isinstance(v, list):/' \
+        "$file"
+    mended "$1" || die "ministack is not as it was: look at $file"
 }
 
 # Whether the process that `start` noted for an emulator still is that emulator.

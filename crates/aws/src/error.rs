@@ -15,6 +15,9 @@ const THROTTLED_AFTER: Duration = Duration::from_secs(2);
 /// The longest that an answer is believed to ask for.
 const AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// Said of a call that was not made.
+const UNSIGNED: &str = "no credential for AWS could be had";
+
 /// What can be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -48,6 +51,8 @@ pub struct AwsError {
     pub message: String,
     /// How long the answer asks to wait (`Retry-After`).
     after: Option<Duration>,
+    /// Whether the call was not made for want of credentials.
+    is_unsigned: bool,
     #[source]
     source: Option<BoxError>,
 }
@@ -64,9 +69,10 @@ impl AwsError {
             let after = context.raw().headers().get("retry-after").and_then(seconds);
             return Self { after, ..Self::refused(op, code, words, context.raw().status().as_u16()) };
         }
+        let is_unsigned = matches!(&error, SdkError::DispatchFailure(failure) if failure.is_user());
         let message = match &error {
             SdkError::TimeoutError(_) => "no answer in time",
-            SdkError::DispatchFailure(failure) if failure.is_user() => "no credential for AWS could be had",
+            _ if is_unsigned => UNSIGNED,
             SdkError::DispatchFailure(_) => "AWS could not be reached",
             SdkError::ResponseError(_) => "the answer could not be read",
             _ => "the call could not be made",
@@ -77,6 +83,7 @@ impl AwsError {
             code: String::new(),
             message: message.to_owned(),
             after: None,
+            is_unsigned,
             source: Some(Box::new(error)),
         }
     }
@@ -85,13 +92,30 @@ impl AwsError {
     pub fn refused(op: &'static str, code: &str, words: &str, status: u16) -> Self {
         let kind = kind(code, status);
         let message = if code.is_empty() { words.to_owned() } else { format!("{code}: {words}") };
-        Self { op, kind, code: code.to_owned(), message, after: None, source: None }
+        Self { op, kind, code: code.to_owned(), message, after: None, is_unsigned: false, source: None }
     }
 
     /// A call to which nobody answered.
     pub fn unanswered(op: &'static str, message: &str, source: BoxError) -> Self {
         let (kind, code) = (Kind::Unreachable, String::new());
-        Self { op, kind, code, message: message.to_owned(), after: None, source: Some(source) }
+        Self { op, kind, code, message: message.to_owned(), after: None, is_unsigned: false, source: Some(source) }
+    }
+
+    /// A call that was not made for want of credentials.
+    pub(crate) fn unsigned(op: &'static str, source: BoxError) -> Self {
+        Self { is_unsigned: true, ..Self::unanswered(op, UNSIGNED, source) }
+    }
+
+    /// Whether it was not made for want of credentials, in the words of those that have none.
+    #[must_use]
+    pub fn without_credentials(&self) -> Option<String> {
+        let mut words = Vec::new();
+        let mut source = self.source.as_deref().map(|source| source as &dyn std::error::Error);
+        while let Some(error) = source {
+            words.push(error.to_string());
+            source = error.source();
+        }
+        self.is_unsigned.then(|| words.join(": "))
     }
 
     /// Something that took too long; `op` in words.
@@ -119,7 +143,15 @@ impl AwsError {
     /// The same error once more, for another who asked the same. Without what it came from.
     pub fn again(&self) -> Self {
         let (op, kind, after) = (self.op, self.kind, self.after);
-        Self { op, kind, code: self.code.clone(), message: self.message.clone(), after, source: None }
+        Self {
+            op,
+            kind,
+            code: self.code.clone(),
+            message: self.message.clone(),
+            after,
+            is_unsigned: self.is_unsigned,
+            source: None,
+        }
     }
 
     /// The same error, as something else can be done about it than its code says.
@@ -135,6 +167,7 @@ impl AwsError {
             code: String::new(),
             message: format!("the answer has no {what}"),
             after: None,
+            is_unsigned: false,
             source: None,
         }
     }
@@ -247,8 +280,17 @@ fn kind(code: &str, status: u16) -> Kind {
         | "RepositoryPolicyNotFoundException"
         | "RegistryPolicyNotFoundException"
         | "ImageNotFoundException"
+        | "ChangeSetNotFound"
+        | "ChangeSetNotFoundException"
+        | "NoSuchBucket"
+        | "NoSuchKey"
+        | "NoSuchTagSet"
+        | "NoSuchUpload"
+        | "ParameterNotFound"
         | "NoSuchEntity" => Kind::Missing,
-        "AlreadyExistsException" | "ResourceAlreadyExistsException" => Kind::Exists,
+        "AlreadyExistsException" | "ResourceAlreadyExistsException" | "RepositoryAlreadyExistsException" => {
+            Kind::Exists
+        }
         "UpdateInProgressException"
         | "OperationInProgressException"
         | "OperationAbortedException"
@@ -301,6 +343,7 @@ mod tests {
             code: "AccessDeniedException".to_owned(),
             message: "AccessDeniedException: User: arn:aws:iam::1:role/l0 is not authorized".to_owned(),
             after: None,
+            is_unsigned: false,
             source: None,
         };
         let failure = error.failure();

@@ -20,3 +20,4 @@ pub mod xml;
 pub use self::connect::{ConnectError, Connection, connect};
 pub use self::error::{AwsError, Kind};
 pub use self::role::Role;
+pub use self::signed::domain;

@@ -82,6 +82,14 @@ impl Question {
         question
     }
 
+    /// The same with another type of content.
+    #[must_use]
+    pub fn content_type(mut self, content_type: &str) -> Self {
+        self.headers.retain(|(name, _)| *name != "content-type");
+        self.headers.push(("content-type", content_type.to_owned()));
+        self
+    }
+
     /// A call of a REST protocol without a body.
     #[must_use]
     pub fn rest(op: &'static str, method: &'static str, path: impl Into<String>) -> Self {
@@ -242,7 +250,8 @@ fn components(sdk: &SdkConfig) -> Option<RuntimeComponents> {
 }
 
 /// The domain of a region's services (`dnsSuffix` in AWS's `partitions.json`).
-fn domain(region: &str) -> &'static str {
+#[must_use]
+pub fn domain(region: &str) -> &'static str {
     match partition_of(region) {
         "aws-cn" => "amazonaws.com.cn",
         "aws-iso" => "c2s.ic.gov",
@@ -322,8 +331,7 @@ impl Sender {
         refusal: fn(&str) -> (String, String),
     ) -> Result<String, AwsError> {
         let request = self.signed(place, question, self.now()).await;
-        let request =
-            request.map_err(|why| AwsError::unanswered(question.op, "no credential for AWS could be had", why))?;
+        let request = request.map_err(|why| AwsError::unsigned(question.op, why))?;
         let sent = self.sent(request, ANSWER_MAX, self.try_max).await;
         let answer = sent.map_err(|why| AwsError::unanswered(question.op, "AWS could not be reached", why))?;
         let body = String::from_utf8(answer.body).map_err(|_| AwsError::incomplete(question.op, "readable text"))?;

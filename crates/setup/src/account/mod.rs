@@ -1,5 +1,7 @@
 //! Port `Account`: what setup asks of an AWS account, and what it does there. Every call may be repeated; none decides anything.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod error;
 mod facts;
 #[cfg(feature = "fake")]
@@ -18,7 +20,7 @@ pub use self::stack::{
     Change, ChangeAction, ChangeSet, ChangeSetState, Event, PlanWanted, Replacement, Stack, TEMPLATE_MAX,
 };
 
-#[cfg(feature = "fake")]
+#[cfg(any(feature = "aws", feature = "fake"))]
 use self::stack::fits;
 use crate::image::Image;
 

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use layer0_domain::model::time::Timestamp;
 
+#[cfg(any(feature = "aws", feature = "fake"))]
 use super::error::{AccountError, Trouble};
 
 /// The most bytes of a template that goes along with a call (CloudFormation API reference, `TemplateBody`).
 pub const TEMPLATE_MAX: usize = 51_200;
 
 /// Refuses a template that is too long to go along with a call.
+#[cfg(any(feature = "aws", feature = "fake"))]
 pub(super) fn fits(action: &str, template: &str) -> Result<(), AccountError> {
     if template.len() <= TEMPLATE_MAX {
         return Ok(());

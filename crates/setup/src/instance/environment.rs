@@ -29,6 +29,9 @@ pub(crate) const OWN: &[&str] = &[
 /// Parts of names that speak of secrets.
 const SECRETS: [&str; 4] = ["TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"];
 
+/// A path at the address that every task has for its role's credentials, and no secret: emulators of ECS don't set it.
+const PATH: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+
 /// What makes the SDK of AWS somebody else than the servers' role.
 const IDENTITY: [&str; 5] =
     ["AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN"];
@@ -61,7 +64,8 @@ fn refusal(name: &str, value: &str) -> Option<String> {
     if OWN.contains(&name) {
         return Some(format!("{name} is set by `l0 setup` itself"));
     }
-    if SECRETS.iter().any(|word| name.contains(word)) || name.ends_with("_KEY") {
+    let is_secret = SECRETS.iter().any(|word| name.contains(word)) || name.ends_with("_KEY");
+    if is_secret && !(name == PATH && value.starts_with('/')) {
         return Some(format!(
             "{name} looks like a secret, and what stands here can be read in the task definition; Layer0 needs none here"
         ));

@@ -5,6 +5,9 @@ use serde_json::json;
 
 use super::{Template, admin_token_name, attribute, bucket_name, reference, stack_name, substituted, wishes_name};
 
+/// What is no part of a token, which stands in headers, shells and URLs.
+const PUNCTUATION: &str = r##"!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~"##;
+
 /// After how many days the parts of an upload that nobody finished are thrown away.
 const UPLOAD_DAYS: u8 = 7;
 
@@ -20,7 +23,7 @@ pub(super) fn kept(template: &mut Template<'_>) {
         json!({
             "Name": name,
             "Description": format!("The first admin token of Layer0 instance {}", template.instance.name),
-            "GenerateSecretString": { "PasswordLength": 43, "ExcludePunctuation": true },
+            "GenerateSecretString": { "PasswordLength": 43, "ExcludeCharacters": PUNCTUATION },
             "Tags": tags,
         }),
     );

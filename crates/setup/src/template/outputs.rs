@@ -66,7 +66,7 @@ pub const DEVELOPMENT: [(&str, &str); 10] = [
 
 pub(super) fn outputs(template: &mut Template<'_>, network: &Seen) {
     let instance = template.instance;
-    template.output(ADMIN_TOKEN, reference("AdminToken"));
+    template.output(ADMIN_TOKEN, attribute("AdminToken", "Id"));
     template.output(INSTANCE, json!(instance.name));
     template.output(ACCOUNT, reference("AWS::AccountId"));
     template.output(REGION, reference("AWS::Region"));

@@ -12,7 +12,7 @@
 use serde_json::{Value, json};
 
 use super::rights::{Right, rights};
-use super::{Template, reference, substituted};
+use super::{Template, attribute, reference, substituted};
 
 pub(super) fn roles(template: &mut Template<'_>) {
     let statements: Vec<Value> = rights(template.instance).iter().map(Right::statement).collect();
@@ -31,7 +31,7 @@ pub(super) fn roles(template: &mut Template<'_>) {
                 "Sid": "AdminToken",
                 "Effect": "Allow",
                 "Action": ["secretsmanager:GetSecretValue"],
-                "Resource": [reference("AdminToken")],
+                "Resource": [attribute("AdminToken", "Id")],
             }],
         },
     }]);

@@ -85,7 +85,7 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
         ("LAYER0_AWS_PUBLIC_SUBNETS", joined(&network.public_subnets)),
         ("LAYER0_AWS_EXECUTION_ROLE", attribute("ExecutionRole", "Arn")),
         ("LAYER0_AWS_PUBLIC_IP", json!(network.tasks_public_ip.to_string())),
-        ("LAYER0_AWS_MACHINE_PROFILE", reference("MachineProfile")),
+        ("LAYER0_AWS_MACHINE_PROFILE", json!(template.name("machine"))),
         ("LAYER0_REGISTRY_NAME", registry),
         ("LAYER0_TRUSTED_PROXY", json!("true")),
     ];
@@ -130,7 +130,7 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
                 "Image": template.parts.image,
                 "Command": ["server"],
                 "Environment": environment,
-                "Secrets": [{ "Name": "LAYER0_ADMIN_TOKEN", "ValueFrom": reference("AdminToken") }],
+                "Secrets": [{ "Name": "LAYER0_ADMIN_TOKEN", "ValueFrom": attribute("AdminToken", "Id") }],
                 "PortMappings": [{ "ContainerPort": PORT }],
                 "ReadonlyRootFilesystem": false,
                 "LogConfiguration": { "LogDriver": "awslogs", "Options": {

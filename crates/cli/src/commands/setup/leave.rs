@@ -30,7 +30,9 @@ pub(super) async fn destroy(
     let going = leaves(&remains, with_data);
     let staying = kept(&remains, with_data);
     if going.is_empty() {
-        context.home.forget(name)?;
+        if staying.is_empty() {
+            context.home.forget(name)?;
+        }
         let others: Vec<Remain> = remains.iter().filter(|remain| remain.kind == Kind::Other).cloned().collect();
         return say_gone(context, name, &staying, &others);
     }
@@ -49,7 +51,10 @@ pub(super) async fn destroy(
         }
     }
     let gone = setup.destroy(&stack, name, with_data).await.map_err(|why| failed(name, why))?;
-    context.home.forget(name)?;
+    // With its data it can be wished for again.
+    if gone.kept.is_empty() {
+        context.home.forget(name)?;
+    }
     say_gone(context, name, &gone.kept, &gone.others)
 }
 

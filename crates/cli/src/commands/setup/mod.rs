@@ -22,6 +22,7 @@ use layer0_setup::account::{Account, Secret, Trouble};
 use layer0_setup::ops::{Door, Setup as Ops, SetupError, Watch};
 use serde_json::json;
 
+use self::ask::{Asker, Question};
 use self::door::ApiDoor;
 use self::home::Home;
 use self::watch::Watcher;
@@ -31,7 +32,10 @@ use crate::args::setup::Setup;
 use crate::error::{CliError, Exit};
 use crate::host::Terminal;
 use crate::printer::Printer;
-use crate::settings::{Output, Settings};
+use crate::settings::{Output, Settings, set};
+
+/// Who says the region, of the environment; a profile may as well.
+const REGIONS: [&str; 3] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"];
 
 /// What a command works with.
 pub(super) struct Context<'a> {
@@ -76,6 +80,7 @@ pub(crate) fn run(local: &Local<'_>, verb: &Setup, settings: &Settings, host: Ho
     runtime.block_on(async {
         let work = async {
             let region = region(&home, verb)?;
+            let region = asked_for(local, verb, region)?;
             let (account, region) = connect(region.as_deref()).await?;
             let context = Context {
                 printer: local.printer,
@@ -106,13 +111,37 @@ pub(crate) fn run(local: &Local<'_>, verb: &Setup, settings: &Settings, host: Ho
     })
 }
 
+/// The region, asked for where `init` is told of none and the environment knows none either.
+fn asked_for(local: &Local<'_>, verb: &Setup, region: Option<String>) -> Result<Option<String>, CliError> {
+    let is_known = REGIONS.iter().any(|name| set(local.env, name).is_some());
+    match verb {
+        Setup::Init(args) if region.is_none() && !args.yes && !is_known && local.input.is_terminal => {
+            let question =
+                Question { what: "Region", help: "Where the instance stands, such as eu-central-1.", default: "" };
+            let answer = Asker::new(local.printer, local.input, false).text(&question)?;
+            Ok(Some(answer).filter(|answer| !answer.is_empty()))
+        }
+        _ => Ok(region),
+    }
+}
+
+/// An error with what it came from.
+#[cfg(feature = "aws")]
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
 /// The account that the SDK's default chain leads to.
 #[cfg(feature = "aws")]
 async fn connect(region: Option<&str>) -> Result<(Box<dyn Account>, String), CliError> {
     let account = layer0_setup::account::aws::AwsAccount::connect(region).await;
-    let account = account.map_err(|why| {
-        CliError::usage(why.to_string()).hint("--aws-region, AWS_REGION or a profile says which region")
-    })?;
+    let account = account.map_err(|why| CliError::usage(chain(&why)))?;
     let region = account.region().to_owned();
     Ok((Box::new(account), region))
 }

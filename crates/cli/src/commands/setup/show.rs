@@ -34,6 +34,29 @@ fn folded(name: &str, text: &str) -> String {
     lines.join("\n")
 }
 
+/// A text whose long lines go on below, as far in as they began.
+fn narrow(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let mut width = 0;
+        for (at, word) in line.split(' ').enumerate() {
+            let chars = word.chars().count();
+            if width > indent + 8 && width + 1 + chars > WIDTH {
+                out.push_str(&format!("\n{:1$}", "", indent + 2));
+                width = indent + 2;
+            } else if at > 0 {
+                out.push(' ');
+                width += 1;
+            }
+            out.push_str(word);
+            width += chars;
+        }
+        out.push('\n');
+    }
+    out
+}
+
 /// The wishes as one reads them.
 pub(super) fn wishes(instance: &Instance) -> String {
     let backing = match instance.backing {
@@ -73,10 +96,11 @@ impl Told<'_> {
             return format!("Instance {name} stands as it is wished: nothing would change.\n\n{estimate}");
         }
         format!(
-            "Instance {name} in {}\n\n{}\n{}\n{estimate}",
+            "Instance {name} in {}\n\n{}\n{}\n{}",
             self.instance.region,
-            self.changes(),
-            wishes(self.instance)
+            narrow(&self.changes().to_string()),
+            wishes(self.instance),
+            narrow(&estimate.to_string()),
         )
     }
 

@@ -64,8 +64,8 @@ impl AwsAccount {
 
 /// A task that stopped by itself, or that ECS stopped since it was no good. One that made place for another is none.
 fn server(task: &Value) -> Option<StoppedServer> {
-    let made_place = text(task, "stopCode") == "ServiceSchedulerInitiated"
-        && !text(task, "stoppedReason").contains("failed");
+    let made_place =
+        text(task, "stopCode") == "ServiceSchedulerInitiated" && !text(task, "stoppedReason").contains("failed");
     if text(task, "lastStatus") != "STOPPED" || made_place {
         return None;
     }
@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(seen.reason, "Essential container in task exited: OutOfMemory");
         let unhealthy = "Task failed ELB health checks in (target-group arn:…)";
         assert!(server(&task("ServiceSchedulerInitiated", unhealthy)).is_some());
-        assert_eq!(server(&task("ServiceSchedulerInitiated", "Scaling activity initiated by deployment ecs-svc/1")), None);
+        assert_eq!(
+            server(&task("ServiceSchedulerInitiated", "Scaling activity initiated by deployment ecs-svc/1")),
+            None
+        );
     }
 }
