@@ -98,8 +98,9 @@ Example:
   l0 server --data-dir ~/layer0 --listen 127.0.0.1:9090
   eval \"$(l0 endpoint --data-dir ~/layer0)\"
 
-The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; when all
-tokens are lost or have expired, stop the server and start it once with --new-admin-token. Nearly every flag can stand in
+The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; with
+LAYER0_ADMIN_TOKEN in the environment it takes that one, and shows nothing. When all tokens are lost or have expired, stop the
+server and start it once with --new-admin-token. Nearly every flag can stand in
 the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both. Several registries in ECR stand in the
 file alone, each as a table [[registry]].";
 
