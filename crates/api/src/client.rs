@@ -153,6 +153,15 @@ impl Client {
         }
     }
 
+    /// Whether a server answers and does not leave, and its version. No credential is looked at.
+    ///
+    /// # Errors
+    /// Nobody answers, or not well.
+    pub async fn health(&self) -> Result<Option<String>, ClientError> {
+        let answer = self.send(self.request(Method::GET, "/health").timeout(self.timeout)).await?;
+        Ok(answer.headers().get("version").and_then(|value| value.to_str().ok()).map(str::to_owned))
+    }
+
     async fn json<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, ClientError> {
         let answer = self.send(request.timeout(self.timeout)).await?;
         let status = answer.status().as_u16();

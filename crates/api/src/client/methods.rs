@@ -45,8 +45,6 @@ macro_rules! methods {
 }
 
 methods! {
-    /// Whether the server answers; no credential is looked at.
-    health() -> String = GET "/health";
     /// The instance's configuration.
     admin_config() -> ApiConfig = GET "/admin/config";
     /// The server's own log.

@@ -24,5 +24,6 @@ mod registries;
 mod script;
 mod servers;
 mod setup;
+mod stack;
 mod start;
 mod two_helpers;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 /// What the stack sets itself, sorted.
 pub(crate) const OWN: &[&str] = &[
+    "LAYER0_ACCOUNT_GRANTS_TO",
     "LAYER0_ADMIN_TOKEN",
     "LAYER0_AWS_EXECUTION_ROLE",
     "LAYER0_AWS_MACHINE_PROFILE",
@@ -22,6 +23,8 @@ pub(crate) const OWN: &[&str] = &[
     "LAYER0_REGISTRY_BACKING",
     "LAYER0_REGISTRY_NAME",
     "LAYER0_S3_BUCKET",
+    "LAYER0_STOP_DELAY",
+    "LAYER0_STOP_GRACE",
     "LAYER0_TABLE",
     "LAYER0_TRUSTED_PROXY",
 ];

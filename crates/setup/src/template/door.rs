@@ -3,6 +3,12 @@
 
 use serde_json::{Value, json};
 
+/// How long the load balancer lets requests end that run on a server which is to go. ECS takes the server out of the target group
+/// and tells it to stop only after that ("Task states", DEACTIVATING), so pushes have this time and the server's grace.
+const DRAIN_S: u16 = 120;
+/// From one look of the load balancer to the next.
+pub(super) const HEALTH_INTERVAL_S: u16 = 10;
+
 use super::network::Seen;
 use super::outputs::{BALANCER_ADDRESS, ENDPOINT, INSIDE};
 use super::server::PORT;
@@ -82,9 +88,9 @@ pub(super) fn door(template: &mut Template<'_>, network: &Seen) -> Door {
             "TargetType": "ip",
             "VpcId": network.vpc,
             "HealthCheckPath": "/health",
-            "HealthCheckIntervalSeconds": 10,
+            "HealthCheckIntervalSeconds": HEALTH_INTERVAL_S,
             "HealthyThresholdCount": 2,
-            "TargetGroupAttributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": "30" }],
+            "TargetGroupAttributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": DRAIN_S.to_string() }],
             "Tags": tags,
         }),
     );

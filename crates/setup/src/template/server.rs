@@ -2,13 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::door::Door;
+use super::door::{Door, HEALTH_INTERVAL_S};
 use super::network::Seen;
 use super::{Template, VERSION_TAG, attribute, joined, reference, stack_name};
 use crate::instance::Backing;
 
 /// The port that servers listen on.
 pub(super) const PORT: u16 = 9090;
+
+/// How long ECS waits from `SIGTERM` to `SIGKILL`: the most that Fargate has (`stopTimeout`). The server's own times fit in:
+/// delay, grace, and twelve seconds for the step that it is in the middle of, which give its leases back.
+const STOP_TIMEOUT_S: u16 = 120;
+/// How long a server goes on after `SIGTERM` and says at `/health` that it leaves: for tasks that end without ECS having taken them
+/// out of the target group. One look of the load balancer.
+const STOP_DELAY_S: u16 = HEALTH_INTERVAL_S;
+/// How long requests that still run may take after that.
+const STOP_GRACE_S: u16 = 90;
+const _: () = assert!(STOP_DELAY_S + STOP_GRACE_S + 12 <= STOP_TIMEOUT_S);
 
 pub(super) fn server(template: &mut Template<'_>, network: &Seen, door: &Door) {
     let tags = template.tags("server");
@@ -88,11 +98,17 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
         ("LAYER0_AWS_MACHINE_PROFILE", json!(template.name("machine"))),
         ("LAYER0_REGISTRY_NAME", registry),
         ("LAYER0_TRUSTED_PROXY", json!("true")),
+        ("LAYER0_STOP_DELAY", json!(STOP_DELAY_S.to_string())),
+        ("LAYER0_STOP_GRACE", json!(STOP_GRACE_S.to_string())),
     ];
     match instance.backing {
         Backing::Ecr => {
             settings.push(("LAYER0_REGISTRY_BACKING", json!("ecr")));
             settings.push(("LAYER0_ECR_PREFIX", json!(stack_name(instance))));
+            // Said in any case: what is not said changes nothing, and whoever has left the wishes is to be let in no more.
+            let grants: Vec<String> = instance.grants.iter().map(ToString::to_string).collect();
+            let to = if grants.is_empty() { "none".to_owned() } else { grants.join(",") };
+            settings.push(("LAYER0_ACCOUNT_GRANTS_TO", json!(to)));
         }
         Backing::S3 => {
             settings.push(("LAYER0_REGISTRY_BACKING", json!("s3")));
@@ -133,6 +149,7 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
                 "Secrets": [{ "Name": "LAYER0_ADMIN_TOKEN", "ValueFrom": attribute("AdminToken", "Id") }],
                 "PortMappings": [{ "ContainerPort": PORT }],
                 "ReadonlyRootFilesystem": false,
+                "StopTimeout": STOP_TIMEOUT_S,
                 "LogConfiguration": { "LogDriver": "awslogs", "Options": {
                     "awslogs-group": reference("Log"),
                     "awslogs-region": reference("AWS::Region"),

@@ -9,7 +9,7 @@ use layer0_setup::template::{Parts, server_repository, stack, stack_name};
 use serde_json::json;
 
 use super::ask::Asker;
-use super::{Context, failed, known, show};
+use super::{Context, failed, show};
 use crate::args::setup::Plan;
 use crate::error::{CliError, Exit};
 use crate::file;
@@ -133,14 +133,12 @@ impl Change {
             context.printer.note("Nothing to change.");
         }
         let endpoint = applied.stack.outputs.get(ENDPOINT).cloned().unwrap_or_default();
-        let token = known::token(context, name, &applied.stack).await?;
         let is_inside = matches!(&self.instance.access, Access::Bare { allow } if allow.is_empty());
         if is_inside {
             context.printer.note("The API answers inside the network alone: it was not asked whether it is well.");
         } else if !quick {
             let version = applied.stack.outputs.get(VERSION).map(String::as_str);
-            let door = (context.door)(Some(token));
-            setup.healthy(door.as_ref(), &endpoint, version).await.map_err(fail)?;
+            setup.healthy(context.door, &endpoint, version).await.map_err(fail)?;
         }
         let value =
             json!({ "Instance": name, "Changed": applied.changed, "Endpoint": endpoint, "Stack": applied.stack.name });

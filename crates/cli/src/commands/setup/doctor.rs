@@ -1,10 +1,9 @@
 //! `l0 setup doctor`.
 
 use layer0_setup::ops::{Finding, Health, Known, Setup};
-use layer0_setup::template::outputs::ADMIN_TOKEN;
 use serde_json::{Value, json};
 
-use super::{Context, known};
+use super::Context;
 use crate::error::{CliError, Exit};
 
 pub(super) async fn doctor(context: &Context<'_>, setup: &Setup<'_>, name: &str) -> Result<(), CliError> {
@@ -19,12 +18,7 @@ pub(super) async fn doctor(context: &Context<'_>, setup: &Setup<'_>, name: &str)
         wishes: text.as_deref(),
         version: crate::VERSION,
     };
-    let stack = setup.standing_stack(&format!("l0-{name}"), name).await.ok();
-    let token = match stack.filter(|stack| stack.outputs.contains_key(ADMIN_TOKEN)) {
-        Some(stack) => known::token(context, name, &stack).await.ok(),
-        None => None,
-    };
-    let findings = setup.doctor(&known, (context.door)(token).as_ref()).await;
+    let findings = setup.doctor(&known, context.door).await;
     let list: Vec<Value> = findings
         .iter()
         .map(|found| {

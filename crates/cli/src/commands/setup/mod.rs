@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use layer0_setup::account::{Account, Secret, Trouble};
+use layer0_setup::account::{Account, Trouble};
 use layer0_setup::ops::{Door, Setup as Ops, SetupError, Watch};
 use serde_json::json;
 
@@ -44,8 +44,8 @@ pub(super) struct Context<'a> {
     env: &'a BTreeMap<String, String>,
     home: Home,
     account: &'a dyn Account,
-    /// How the servers are asked, with the first admin token where there is one.
-    door: &'a dyn Fn(Option<Secret>) -> Box<dyn Door>,
+    /// How the servers are asked.
+    door: &'a dyn Door,
     /// The region that the account is looked at in.
     region: String,
     /// This program.
@@ -89,7 +89,7 @@ pub(crate) fn run(local: &Local<'_>, verb: &Setup, settings: &Settings, host: Ho
                 home,
                 region,
                 account: account.as_ref(),
-                door: &|token| Box::new(ApiDoor { token }),
+                door: &ApiDoor,
                 executable: host.executable,
                 stdout_is_terminal: host.stdout_is_terminal,
             };
