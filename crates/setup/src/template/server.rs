@@ -5,12 +5,27 @@ use serde_json::{Value, json};
 use super::network::Seen;
 use super::rights::rights;
 use super::{ADMIN_TOKEN, ENDPOINT, Template, attribute, reference, stack_name, substituted};
-use crate::instance::{Access, Certificate, Cidr};
+use crate::instance::{Access, Backing, Certificate, Cidr};
 
 /// The port that servers listen on.
 const PORT: u16 = 9090;
 /// For how many days the servers' own log is kept.
 const LOG_DAYS: u16 = 90;
+
+/// How long the load balancer lets requests end that run on a server which is to go. ECS takes the server out of the target group
+/// and tells it to stop only after that ("Task states", DEACTIVATING), so pushes have this time and the grace below.
+const DRAIN_S: u16 = 120;
+/// How long ECS waits from `SIGTERM` to `SIGKILL`: the most that Fargate has (`stopTimeout`). The server's own times fit in:
+/// delay, grace, and twelve seconds for the step that it is in the middle of, which give its leases back.
+const STOP_TIMEOUT_S: u16 = 120;
+/// How long a server goes on after `SIGTERM` and says at `/health` that it leaves: for tasks that end without ECS having taken them
+/// out of the target group. One look of the load balancer.
+const STOP_DELAY_S: u16 = HEALTH_INTERVAL_S;
+/// How long requests that still run may take after that.
+const STOP_GRACE_S: u16 = 90;
+const _: () = assert!(STOP_DELAY_S + STOP_GRACE_S + 12 <= STOP_TIMEOUT_S);
+/// From one look of the load balancer to the next.
+const HEALTH_INTERVAL_S: u16 = 10;
 
 pub(super) fn server(template: &mut Template<'_>, network: &Seen) {
     state(template);
@@ -194,9 +209,9 @@ fn door(template: &mut Template<'_>, network: &Seen) -> Door {
             "TargetType": "ip",
             "VpcId": network.vpc,
             "HealthCheckPath": "/health",
-            "HealthCheckIntervalSeconds": 10,
+            "HealthCheckIntervalSeconds": HEALTH_INTERVAL_S,
             "HealthyThresholdCount": 2,
-            "TargetGroupAttributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": "30" }],
+            "TargetGroupAttributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": DRAIN_S.to_string() }],
             "Tags": tags,
         }),
     );
@@ -353,7 +368,15 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
         ("LAYER0_ECR_PREFIX", json!(stack_name(instance))),
         ("LAYER0_REGISTRY_NAME", registry),
         ("LAYER0_TRUSTED_PROXY", json!("true")),
+        ("LAYER0_STOP_DELAY", json!(STOP_DELAY_S.to_string())),
+        ("LAYER0_STOP_GRACE", json!(STOP_GRACE_S.to_string())),
     ];
+    if instance.backing == Backing::Ecr {
+        // Said in any case: what is not said changes nothing, and whoever has left the wishes is to be let in no more.
+        let grants: Vec<String> = instance.grants.iter().map(ToString::to_string).collect();
+        let to = if grants.is_empty() { "none".to_owned() } else { grants.join(",") };
+        settings.push(("LAYER0_ACCOUNT_GRANTS_TO", json!(to)));
+    }
     if !instance.image_map.is_empty() {
         let rules: Vec<String> = instance.image_map.iter().map(ToString::to_string).collect();
         settings.push(("LAYER0_IMAGE_MAP", json!(rules.join(","))));
@@ -380,6 +403,7 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
                 "Secrets": [{ "Name": "LAYER0_ADMIN_TOKEN", "ValueFrom": reference("AdminToken") }],
                 "PortMappings": [{ "ContainerPort": PORT }],
                 "ReadonlyRootFilesystem": false,
+                "StopTimeout": STOP_TIMEOUT_S,
                 "LogConfiguration": { "LogDriver": "awslogs", "Options": {
                     "awslogs-group": reference("Log"),
                     "awslogs-region": reference("AWS::Region"),

@@ -51,6 +51,33 @@ fn each_network_has_its_template() {
     }
 }
 
+/// The variables of the servers, by name.
+fn variables(instance: &Instance) -> std::collections::BTreeMap<String, Value> {
+    let template: Value = serde_json::from_str(&stack(instance, &PARTS)).expect("it is JSON");
+    let server = &template["Resources"]["Server"]["Properties"]["ContainerDefinitions"][0];
+    let all = server["Environment"].as_array().expect("a list").iter();
+    all.map(|it| (it["Name"].as_str().expect("a name").to_owned(), it["Value"].clone())).collect()
+}
+
+#[test]
+fn who_may_pull_is_said_to_the_servers_also_when_it_is_nobody() {
+    let to = |more: &str| variables(&instance(more)).get("LAYER0_ACCOUNT_GRANTS_TO").cloned();
+    assert_eq!(to(""), Some(json!("none")));
+    let some = "[registry]\ngrants = [\"123456789012\", \"org:o-a1b2c3d4e5\", \"ou:o-a1b2c3d4e5/ou-ab12-11111111\"]";
+    assert_eq!(to(some), Some(json!("123456789012,org:o-a1b2c3d4e5,ou:o-a1b2c3d4e5/ou-ab12-11111111")));
+}
+
+/// What the servers are told is read under the very names, and nothing else is told.
+#[test]
+fn the_servers_know_each_variable_that_they_are_told() {
+    let page = include_str!("../../../../docs/configuration.md");
+    for (name, more) in CASES {
+        for variable in variables(&instance(more)).keys().map(String::as_str).chain(["LAYER0_ADMIN_TOKEN"]) {
+            assert!(page.contains(&format!("| `{variable}` |")), "{name}: {variable} is none of the server's");
+        }
+    }
+}
+
 #[test]
 fn no_secret_stands_in_a_template() {
     for (name, more) in CASES {
