@@ -23,5 +23,6 @@ mod pull_check;
 mod registries;
 mod script;
 mod servers;
+mod stack;
 mod start;
 mod two_helpers;

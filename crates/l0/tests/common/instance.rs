@@ -194,6 +194,13 @@ impl Instance {
         assert!(status.success(), "{status}:\n{}", self.log());
     }
 
+    /// Waits until the server has ended by itself, and gives its exit code.
+    #[track_caller]
+    pub(crate) fn server_ended(&mut self) -> Option<i32> {
+        let mut server = self.server.take().expect("a running server");
+        until("the server to end", || server.try_wait().expect("our own child").ok_or("it runs".to_owned())).code()
+    }
+
     /// What the server wrote.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("server.log")).unwrap_or_default()
