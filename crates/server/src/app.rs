@@ -16,10 +16,12 @@ use crate::auth::{Keys, SignIn};
 use crate::exchange::Exchange;
 use crate::grants::Grants;
 use crate::migrations::Migrations;
+use crate::outgrown::Outgrown;
 use crate::reconcile::tell::Told;
 use crate::reconcile::{Leases, Nudge};
 use crate::routes::Rendered;
 use crate::stop::Stop;
+use crate::store_health::StoreHealth;
 use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
@@ -66,6 +68,10 @@ pub(crate) struct Parts {
     pub(crate) grants: Grants,
     /// Moves of repositories between backings.
     pub(crate) migrations: Migrations,
+    /// Whether the store answers, for `/health`.
+    pub(crate) store_health: StoreHealth,
+    /// Whether the state is still for this version.
+    pub(crate) outgrown: Outgrown,
     /// The wish to stop.
     pub(crate) stop: Stop,
     /// What the instance is called and where it is.

@@ -11,6 +11,7 @@ mod template;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use layer0_domain::model::access::Secret;
 use layer0_domain::model::image_map::{ImageMap, MapRule};
@@ -22,6 +23,8 @@ pub(crate) use ecr::EcrConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
 pub(crate) use registries::RegistriesConfig;
+
+use crate::stop::StopTimes;
 
 /// Environment variables that are read, with what each sets. The reference page is made from this table.
 pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -120,12 +123,24 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "`on`: account grants are written into the policies of the account's ECR registry, and kept true; `report-only`: what comes undone is only reported; `off` (flag `--account-grants`, key `account_grants`)",
     ),
     (
+        "LAYER0_ACCOUNT_GRANTS_TO",
+        "who may pull everything: accounts, `org:o-…` and `ou:o-…/ou-…`, separated by commas; `none` for nobody. What is new in it is granted at the start, and what has left it is taken back (flag `--account-grants-to`, key `account_grants_to`)",
+    ),
+    (
         "LAYER0_ACCOUNT_GRANTS_EVERY",
         "how many minutes pass between two looks at all policies (flag `--account-grants-every`, key `account_grants_every`)",
     ),
     (
         "LAYER0_ACCOUNT_GRANTS_STRATEGY",
         "in which documents account grants stand: `repositories`, `registry` or `organization` (flag `--account-grants-strategy`, key `account_grants_strategy`)",
+    ),
+    (
+        "LAYER0_STOP_DELAY",
+        "for how many seconds after SIGTERM all goes on while `/health` answers 503, for a load balancer to notice (flag `--stop-delay`, key `stop_delay`)",
+    ),
+    (
+        "LAYER0_STOP_GRACE",
+        "how many seconds requests that run may then take to end (flag `--stop-grace`, key `stop_grace`)",
     ),
     ("LAYER0_LOG", "what is logged: `info`, `debug`, `layer0_server=debug` (flag `--log`, key `log`)"),
     ("LAYER0_LOG_FORMAT", "`text` or `json` (flag `--log-format`, key `log_format`)"),
@@ -201,6 +216,8 @@ pub(crate) struct Config {
     pub(crate) registries: RegistriesConfig,
     /// Account grants.
     pub(crate) grants: GrantsConfig,
+    /// How a stop goes.
+    pub(crate) stop: StopTimes,
     /// What is logged.
     pub(crate) log: String,
     /// How it looks.
@@ -384,6 +401,10 @@ impl Config {
             registries,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
+            stop: StopTimes {
+                delay: seconds(find("stop_delay", &["LAYER0_STOP_DELAY"]), StopTimes::default().delay)?,
+                grace: seconds(find("stop_grace", &["LAYER0_STOP_GRACE"]), StopTimes::default().grace)?,
+            },
             log: log(find("log", &["LAYER0_LOG"]), find("debug", &["LAYER0_DEBUG"]))?,
             log_format: match find("log_format", &["LAYER0_LOG_FORMAT"]) {
                 None => LogFormat::Text,
@@ -435,16 +456,25 @@ fn listen(address: Option<Given>, port: Option<Given>) -> Result<SocketAddr, Con
     Ok(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
+/// Seconds of a stop. Nobody waits an hour for one.
+fn seconds(given: Option<Given>, usual: Duration) -> Result<Duration, ConfigError> {
+    let Some(given) = given else { return Ok(usual) };
+    match given.text.parse() {
+        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(given.wrong("must be a number of seconds from 0 to 3600")),
+    }
+}
+
 /// The rule of the predecessor's instance names, so that `l0-<instance>-<id>` fits everywhere.
 fn instance(given: &Given) -> Result<String, ConfigError> {
     let text = &given.text;
-    let legal = text.len() <= 15
+    let legal = text.len() <= 16
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if legal {
         Ok(text.clone())
     } else {
-        Err(given.wrong("must be 1 to 15 lower-case letters and digits, a letter first"))
+        Err(given.wrong("must be 1 to 16 lower-case letters and digits, a letter first"))
     }
 }
 

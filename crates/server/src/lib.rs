@@ -16,10 +16,12 @@ mod first_bytes;
 mod grants;
 mod listen;
 mod migrations;
+mod outgrown;
 mod reconcile;
 mod routes;
 mod run;
 mod stop;
+mod store_health;
 mod sweeping;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -143,7 +143,7 @@ mod tests {
         let router = Router::new()
             .route("/", axum::routing::get(|| async { "here" }))
             .route("/refuse", axum::routing::post(|| async { axum::http::StatusCode::UNAUTHORIZED }));
-        let stop = Stop::new();
+        let stop = Stop::new(crate::stop::StopTimes::default());
         let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), head_max, connections_max));
         Listening { address, stop, server }
     }

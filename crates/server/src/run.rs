@@ -23,8 +23,8 @@ use crate::config::{self, Asked, Config, LogFormat};
 use crate::data_dir::{self, DataDir};
 use crate::{listen, reconcile, routes, wiring};
 
-/// How long running requests may go on after a stop was asked for.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
+const STEP_MAX: Duration = Duration::from_secs(10);
 
 /// A failure to start or run, in words.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -103,7 +103,7 @@ fn start_log(config: &Config) -> Result<(), Failed> {
 
 async fn serve(config: &Config) -> Result<(), Failed> {
     // Before anyone is told that the server is there: from then on it stops in the orderly way when it is told to.
-    let signals = Signals::listen();
+    let mut signals = Signals::listen();
     let data_dir = DataDir::open(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|why| {
         format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)
@@ -116,27 +116,43 @@ async fn serve(config: &Config) -> Result<(), Failed> {
     let stop = app.stop.clone();
     let stopper = tokio::spawn(async move {
         signals.wait().await;
+        if !stop.times.delay.is_zero() {
+            info!(
+                "leaving: /health says so from now on, and in {} seconds this server stops",
+                stop.times.delay.as_secs()
+            );
+            stop.leave();
+            tokio::select! {
+                () = tokio::time::sleep(stop.times.delay) => {}
+                // Who asks twice is in a hurry.
+                () = signals.wait() => {}
+            }
+        }
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
     });
-    until_stopped(app, listener).await?;
+    until_stopped(app.clone(), listener).await?;
     stopper.abort();
     info!("stopped");
-    Ok(())
+    match app.outgrown.why() {
+        Some(why) => Err(format!("the state is for newer versions: {why}").into()),
+        None => Ok(()),
+    }
 }
 
 /// Answers requests and carries operations out until the app's stop is asked for and what runs has ended; what has not
-/// ended after [`GRACE`] is cut off.
+/// ended after the stop's grace is cut off.
 pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
+    let grace = app.stop.times.grace;
     let reconciler = tokio::spawn(reconcile::run(app.clone()));
     let requests = listen::requests(listener, routes::router(app.clone()), app.stop.clone());
     tokio::select! {
         result = requests => result?,
-        () = async { app.stop.wait().await; tokio::time::sleep(GRACE).await } => {
-            info!("requests still run after {} seconds and are cut off", GRACE.as_secs());
+        () = async { app.stop.wait().await; tokio::time::sleep(grace).await } => {
+            info!("requests still run after {} seconds and are cut off", grace.as_secs());
         }
     }
-    if tokio::time::timeout(GRACE, reconciler).await.is_err() {
+    if tokio::time::timeout(STEP_MAX, reconciler).await.is_err() {
         info!("the reconciler is still in the middle of a step; the next start goes on from the store");
     }
     Ok(())
@@ -154,16 +170,16 @@ impl Signals {
     }
 
     /// Waits for either.
-    async fn wait(self) {
-        async fn one(signal: Option<Signal>) {
+    async fn wait(&mut self) {
+        async fn one(signal: &mut Option<Signal>) {
             match signal {
-                Some(mut signal) => drop(signal.recv().await),
+                Some(signal) => drop(signal.recv().await),
                 None => std::future::pending().await,
             }
         }
         tokio::select! {
-            () = one(self.terminate) => {}
-            () = one(self.interrupt) => {}
+            () = one(&mut self.terminate) => {}
+            () = one(&mut self.interrupt) => {}
         }
     }
 }

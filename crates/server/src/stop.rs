@@ -1,33 +1,83 @@
 //! The wish to stop, told to everyone who waits for something.
+//!
+//! ```text
+//! running ── leave() ──> leaving ── ask() ──> stopping
+//!                        /health says 503,     no new connection, streams end, operations are
+//!                        all else goes on      parked, requests may end within the grace
+//! ```
+
+use std::time::Duration;
 
 use tokio::sync::watch;
+
+/// How a stop goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StopTimes {
+    /// How long everything goes on after the stop was asked for, so that a load balancer sees `/health` and sends others here
+    /// no more.
+    pub(crate) delay: Duration,
+    /// How long requests that run may take to end after that.
+    pub(crate) grace: Duration,
+}
+
+impl Default for StopTimes {
+    /// As on one machine: nobody has to notice anything.
+    fn default() -> Self {
+        Self { delay: Duration::ZERO, grace: Duration::from_secs(10) }
+    }
+}
+
+/// How far a stop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    Leaving,
+    Stopping,
+}
 
 /// Told once, heard by all clones, also by those who ask later.
 #[derive(Clone)]
 pub(crate) struct Stop {
-    sender: std::sync::Arc<watch::Sender<bool>>,
+    sender: std::sync::Arc<watch::Sender<Phase>>,
+    /// How it goes.
+    pub(crate) times: StopTimes,
 }
 
 impl Stop {
     /// Nobody has asked to stop.
-    pub(crate) fn new() -> Self {
-        Self { sender: std::sync::Arc::new(watch::Sender::new(false)) }
+    pub(crate) fn new(times: StopTimes) -> Self {
+        Self { sender: std::sync::Arc::new(watch::Sender::new(Phase::Running)), times }
+    }
+
+    /// Says that a stop is to come.
+    pub(crate) fn leave(&self) {
+        self.reach(Phase::Leaving);
     }
 
     /// Asks everyone to stop.
     pub(crate) fn ask(&self) {
-        self.sender.send_replace(true);
+        self.reach(Phase::Stopping);
+    }
+
+    /// No phase comes back.
+    fn reach(&self, phase: Phase) {
+        self.sender.send_modify(|now| *now = phase.max(*now));
+    }
+
+    /// Whether a stop is to come, or was asked for.
+    pub(crate) fn is_leaving(&self) -> bool {
+        *self.sender.borrow() >= Phase::Leaving
     }
 
     /// Whether someone has asked.
     pub(crate) fn asked(&self) -> bool {
-        *self.sender.borrow()
+        *self.sender.borrow() == Phase::Stopping
     }
 
     /// Returns when someone asks.
     pub(crate) async fn wait(&self) {
         let mut receiver = self.sender.subscribe();
         // The sender lives as long as `self`, so this ends only by the value.
-        let _ = receiver.wait_for(|asked| *asked).await;
+        let _ = receiver.wait_for(|phase| *phase == Phase::Stopping).await;
     }
 }

@@ -6,6 +6,7 @@
 //! Each server has a runtime of its own, so that [`TestApp::restart`] can end it as `kill -9` would: its tasks stop wherever
 //! they wait, nothing is said goodbye to. What the store was given before is written; the containers run on.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use layer0_api::client::{Client, ClientOptions};
 use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Who};
-use layer0_domain::model::grant::GrantStrategy;
+use layer0_domain::model::grant::{GrantStrategy, Grantee};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::Operation;
@@ -37,6 +38,7 @@ use crate::data_dir::DataDir;
 use crate::grants::{PolicyPlace, PolicyRates};
 use crate::reconcile::LeaseTimes;
 use crate::run::until_stopped;
+use crate::stop::StopTimes;
 use crate::{routes, wiring};
 
 /// The name of the registry in task definitions.
@@ -65,6 +67,10 @@ pub struct TestOptions {
     pub grants: TestGrants,
     /// In which documents account grants stand; `None` for as it was.
     pub strategy: Option<GrantStrategy>,
+    /// Whom the configuration lets in, separated by commas; `None` where it says nothing of that.
+    pub grants_to: Option<&'static str>,
+    /// How long requests that run may go on after a stop was asked for.
+    pub stop_grace: Duration,
 }
 
 /// How account grants are kept.
@@ -106,8 +112,15 @@ impl Default for TestOptions {
             policies: None,
             grants: TestGrants::Mended { every: Duration::from_secs(3600) },
             strategy: None,
+            grants_to: None,
+            stop_grace: StopTimes::default().grace,
         }
     }
+}
+
+fn grantees(text: &str) -> BTreeSet<Grantee> {
+    let all = text.split(',').filter(|text| !text.is_empty()).map(Grantee::parse);
+    all.collect::<Result<_, _>>().expect("the test names somebody who can be let in")
 }
 
 /// What is expected of the operations when a [`TestApp`] is dropped.
@@ -181,7 +194,12 @@ impl TestApp {
             public_address: None,
             aws: crate::config::AwsConfig { sts: options.sts, ..Default::default() },
             registries: crate::config::RegistriesConfig::default(),
-            grants: GrantsConfig { strategy: options.strategy, ..options.grants.config() },
+            grants: GrantsConfig {
+                strategy: options.strategy,
+                to: options.grants_to.map(grantees),
+                ..options.grants.config()
+            },
+            stop: StopTimes { grace: options.stop_grace, ..StopTimes::default() },
             log: "off".to_owned(),
             log_format: LogFormat::Text,
         };
@@ -306,6 +324,11 @@ impl TestApp {
         }
     }
 
+    /// Says that the server is about to stop, as `SIGTERM` does where a load balancer has to notice it first.
+    pub fn leave(&self) {
+        self.server().app.stop.leave();
+    }
+
     /// Asks the server to stop, as `SIGTERM` does, and waits until it has.
     ///
     /// # Panics
@@ -324,6 +347,11 @@ impl TestApp {
     pub async fn start_again(&mut self) {
         self.fake = self.fake.restart_view();
         self.launch().await;
+    }
+
+    /// From the next start on the configuration lets these in; `None` when it says nothing of that any more.
+    pub fn grants_to(&mut self, to: Option<&str>) {
+        self.config.grants.to = to.map(grantees);
     }
 
     /// From the next start on the server is started with this strategy of account grants.

@@ -1,6 +1,7 @@
 //! Where the parts are put together. The only place that knows an engine or a store by its name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use layer0_domain::model::backing::Places;
 use layer0_domain::ops::RegistryAddresses;
@@ -19,7 +20,7 @@ use layer0_engine::fake::{FakeEngine, Pace};
 use layer0_registry::{Challenge, Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
-use layer0_store::{DynamoClient, DynamoStore};
+use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK};
 
 use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
@@ -30,9 +31,11 @@ use crate::data_dir::DataDir;
 use crate::exchange::Exchange;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace};
 use crate::migrations::{MigrationTimes, Migrations};
+use crate::outgrown::{Look, Outgrown};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
 use crate::stop::Stop;
+use crate::store_health::StoreHealth;
 use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
@@ -104,6 +107,8 @@ pub(crate) struct Stores {
     /// Where images may lie but in the data directory.
     backings: Option<Backings>,
     policies: Option<PolicyPlace>,
+    /// Who says whether the state is still for this version, and how often to ask.
+    look: Option<(Arc<dyn Look>, Duration)>,
 }
 
 impl Stores {
@@ -124,7 +129,7 @@ impl Stores {
         let writers = if entities.version().is_some() { Writers::Alone } else { Writers::Several };
         let homes = Arc::new(Homes::new(homes, writers));
         let whereabouts = Arc::new(Whereabouts::all_here(images.clone()).but_for(homes.clone()));
-        Self { entities, access, images, public, homes, whereabouts, backings: None, policies: None }
+        Self { entities, access, images, public, homes, whereabouts, backings: None, policies: None, look: None }
     }
 
     /// With the place of the policies that account grants are written into.
@@ -144,7 +149,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, public, homes, whereabouts, backings, policies } = stores;
+    let Stores { entities, access, images, public, homes, whereabouts, backings, policies, look } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -188,6 +193,7 @@ pub(crate) async fn app_with(
             Arc::new(Keeper::new(place, signature, stores, clock.clone(), nudge.clone()))
         }),
         strategy: config.grants.strategy,
+        to: config.grants.to.clone(),
         every: config.grants.every,
         mending: match config.grants.kept {
             GrantsKept::ReportOnly => Mending::ReportOnly,
@@ -217,7 +223,9 @@ pub(crate) async fn app_with(
         sweeping: Sweeping::default(),
         grants,
         migrations: Migrations { homes, times: MigrationTimes::default(), asked: Nudge::new() },
-        stop: Stop::new(),
+        store_health: StoreHealth::default(),
+        outgrown: Outgrown::new(look),
+        stop: Stop::new(config.stop),
         identity: Identity {
             instance: config.instance.clone(),
             registry_name: config.registry_name.clone(),
@@ -291,7 +299,9 @@ impl Aws {
         let store = DynamoStore::new(client, table);
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
         let store = Arc::new(store);
-        Ok(Stores::split(store.clone(), store.clone(), store.clone(), Arc::new(local), store))
+        let look: Arc<dyn Look> = store.clone();
+        let stores = Stores::split(store.clone(), store.clone(), store.clone(), Arc::new(local), store);
+        Ok(Stores { look: Some((look, LAYOUT_LOOK)), ..stores })
     }
 
     fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {

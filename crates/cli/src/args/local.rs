@@ -112,10 +112,16 @@ server_flags! {
     ecr_tags = "TAGS",
     /// Whether account grants are kept: on, report-only or off
     account_grants = "KIND",
+    /// Who may pull everything, separated by commas; none for nobody
+    account_grants_to = "WHO",
     /// Minutes from one look at all policies in ECR to the next
     account_grants_every = "MINUTES",
     /// In which policies account grants stand: repositories, registry or organization
     account_grants_strategy = "NAME",
+    /// Seconds in which all goes on after SIGTERM, for a load balancer to notice
+    stop_delay = "SECONDS",
+    /// Seconds in which requests that run may end after that
+    stop_grace = "SECONDS",
     /// What is logged
     log = "FILTER",
     /// text or json

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::common::http;
 use crate::common::instance::{Instance, L0};
-use crate::common::run::run;
+use crate::common::run::{run, signal};
+use crate::common::until::until;
 
 #[test]
 fn the_first_start_makes_a_token_and_shows_it_once() {
@@ -109,6 +110,21 @@ fn a_first_token_that_can_be_guessed_is_refused() {
         said.says("LAYER0_ADMIN_TOKEN").says(words).keeps_quiet_about(value);
     }
     assert!(!instance.data().exists(), "nothing was begun");
+}
+
+/// Behind a load balancer: `SIGTERM` is said at `/health` first, and all else goes on until the delay is over, or until it is
+/// said once more.
+#[test]
+fn a_server_that_leaves_goes_on_until_it_is_told_again() {
+    let mut instance = Instance::start(&["--engine", "fake", "--stop-delay", "600", "--stop-grace", "1"]);
+    signal(instance.server_id(), "TERM");
+    until("it to say so", || {
+        let answer = http::get(&instance.address(), "/health")?;
+        if answer.status == 503 { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
+    instance.l0(&["environment", "create", "dev"]).ok();
+    instance.server_stop();
+    assert!(instance.log().contains("leaving: /health says so"), "{}", instance.log());
 }
 
 /// The predecessor logged the paths of requests, and revoked a token by a path that held it.

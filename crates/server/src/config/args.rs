@@ -64,12 +64,19 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
         "KIND",
         "Whether `l0 account` writes into the policies of the account's ECR registry: on, report-only or off [default: on with --registry-backing ecr, else off]",
     ),
+    (
+        "account-grants-to",
+        "WHO",
+        "Who may pull everything: accounts, org:o-…, ou:o-…/ou-…, separated by commas; none for nobody [default: whom `l0 account` let in]",
+    ),
     ("account-grants-every", "MINUTES", "From one look at all these policies to the next [default: 15]"),
     (
         "account-grants-strategy",
         "NAME",
         "In which policies account grants stand: repositories, registry or organization [default: as they do; at first, repositories]",
     ),
+    ("stop-delay", "SECONDS", "How long all goes on after SIGTERM while /health answers 503 [default: 0]"),
+    ("stop-grace", "SECONDS", "How long requests that run may then take to end [default: 10]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
 ];
@@ -91,8 +98,9 @@ Example:
   l0 server --data-dir ~/layer0 --listen 127.0.0.1:9090
   eval \"$(l0 endpoint --data-dir ~/layer0)\"
 
-The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; when all
-tokens are lost or have expired, stop the server and start it once with --new-admin-token. Nearly every flag can stand in
+The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; with
+LAYER0_ADMIN_TOKEN in the environment it takes that one, and shows nothing. When all tokens are lost or have expired, stop the
+server and start it once with --new-admin-token. Nearly every flag can stand in
 the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both. Several registries in ECR stand in the
 file alone, each as a table [[registry]].";
 

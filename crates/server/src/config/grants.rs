@@ -1,13 +1,14 @@
 //! How account grants are kept.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use layer0_domain::model::grant::GrantStrategy;
+use layer0_domain::model::grant::{GrantStrategy, Grantee};
 
 use super::{ConfigError, EngineKind, Given};
 
 /// How account grants are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GrantsConfig {
     /// Whether, and how.
     pub(crate) kept: GrantsKept,
@@ -15,6 +16,8 @@ pub(crate) struct GrantsConfig {
     pub(crate) every: Duration,
     /// In which documents they stand; `None` for as it was.
     pub(crate) strategy: Option<GrantStrategy>,
+    /// Who may pull everything; `None` where nothing is said of it.
+    pub(crate) to: Option<BTreeSet<Grantee>>,
 }
 
 /// Whether account grants are written into policies.
@@ -28,9 +31,12 @@ pub(crate) enum GrantsKept {
     ReportOnly,
 }
 
+/// In place of a list: nobody. What is not said changes nothing.
+const NOBODY: &str = "none";
+
 impl Default for GrantsConfig {
     fn default() -> Self {
-        Self { kept: GrantsKept::Off, every: Duration::from_secs(15 * 60), strategy: None }
+        Self { kept: GrantsKept::Off, every: Duration::from_secs(15 * 60), strategy: None, to: None }
     }
 }
 
@@ -72,6 +78,17 @@ impl GrantsConfig {
                 strategy => strategy,
             },
         };
-        Ok(Self { kept, every, strategy })
+        let to = match find("account_grants_to", &["LAYER0_ACCOUNT_GRANTS_TO"]) {
+            None => usual.to,
+            Some(given) if given.text == NOBODY => Some(BTreeSet::new()),
+            Some(given) if kept == GrantsKept::Off => {
+                return Err(given.wrong("is for an instance with account grants (`--account-grants on`)"));
+            }
+            Some(given) => {
+                let all = given.text.split(',').map(|text| Grantee::parse(text.trim()));
+                Some(all.collect::<Result<_, _>>().map_err(|why| given.wrong(format!("can't be granted: {why}")))?)
+            }
+        };
+        Ok(Self { kept, every, strategy, to })
     }
 }

@@ -146,3 +146,36 @@ fn the_first_admin_token_comes_from_the_environment_alone_and_is_not_seen() {
     let why = load(&["--data-dir", &data], &[]).expect_err("no key of the file").to_string();
     assert!(why.contains("LAYER0_ADMIN_TOKEN") && !why.contains(MADE), "{why}");
 }
+
+#[test]
+fn whom_account_grants_are_for_is_a_list_or_nobody() {
+    let grants = |args: &[&str], environment: &[(&str, &str)]| {
+        let mut all = vec!["--data-dir", "/nowhere", "--engine", "fake"];
+        all.extend(args);
+        load(&all, environment)
+            .map(|config| config.grants.to.map(|to| to.iter().map(ToString::to_string).collect::<Vec<_>>()))
+    };
+    let on = ["--account-grants", "on"];
+    let to = |text| [("LAYER0_ACCOUNT_GRANTS_TO", text)];
+    assert_eq!(grants(&on, &[]).expect("legal"), None);
+    assert_eq!(grants(&on, &to("none")).expect("legal"), Some(vec![]));
+    assert_eq!(grants(&[], &to("none")).expect("legal"), Some(vec![]));
+    let several = grants(&on, &to("123456789012, org:o-a1b2c3d4e5")).expect("legal");
+    assert_eq!(several, Some(vec!["123456789012".to_owned(), "org:o-a1b2c3d4e5".to_owned()]));
+    let wrong = grants(&on, &to("123456789012,1234")).expect_err("refused").to_string();
+    assert!(wrong.starts_with("LAYER0_ACCOUNT_GRANTS_TO: ") && wrong.contains("`1234` is no AWS account"), "{wrong}");
+    let off = grants(&[], &to("123456789012")).expect_err("refused").to_string();
+    assert!(off.contains("--account-grants on"), "{off}");
+}
+
+#[test]
+fn a_stop_takes_seconds_and_no_more_than_an_hour() {
+    let stop = |environment: &[(&str, &str)]| load(&["--data-dir", "/nowhere"], environment).map(|config| config.stop);
+    assert_eq!(stop(&[]).expect("legal"), StopTimes::default());
+    let given = stop(&[("LAYER0_STOP_DELAY", "10"), ("LAYER0_STOP_GRACE", "90")]).expect("legal");
+    assert_eq!((given.delay.as_secs(), given.grace.as_secs()), (10, 90));
+    for bad in ["-1", "3601", "soon"] {
+        let why = stop(&[("LAYER0_STOP_GRACE", bad)]).expect_err(bad).to_string();
+        assert!(why.starts_with("LAYER0_STOP_GRACE: "), "{why}");
+    }
+}

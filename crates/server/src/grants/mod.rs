@@ -12,6 +12,7 @@
 //! begins the look anew, which writes only what is not right yet. Many rows share one look. Where several servers share a
 //! store, the one that holds the lease does it.
 
+mod configured;
 mod document;
 mod keeper;
 mod paced;
@@ -23,10 +24,11 @@ mod strategy;
 mod tests;
 mod unknown;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use layer0_domain::model::grant::GrantStrategy;
+use layer0_domain::model::grant::{GrantStrategy, Grantee};
 use layer0_domain::plan::grants::RegistryNames;
 use layer0_domain::port::registry_policy::RegistryPolicy;
 use layer0_domain::port::repository_policies::RepositoryPolicies;
@@ -80,6 +82,8 @@ pub(crate) struct Grants {
     pub(crate) keeper: Option<Arc<Keeper>>,
     /// The strategy that this server was started with; `None` for whichever holds.
     pub(crate) strategy: Option<GrantStrategy>,
+    /// Whom the configuration lets in; `None` where it says nothing of that.
+    pub(crate) to: Option<BTreeSet<Grantee>>,
     /// From the end of one look at everything to the next.
     pub(crate) every: Duration,
     /// What is done about what such a look finds.
@@ -111,6 +115,7 @@ impl layer0_registry::ecr::Furnish for MadeWithPolicy {
 pub(crate) async fn run(app: App) {
     let Some(keeper) = &app.grants.keeper else { return };
     let mut wish = app.grants.strategy;
+    let mut to = app.grants.to.as_ref();
     while !app.stop.asked() {
         let turn = async {
             // Whoever holds the lease carries it out.
@@ -121,6 +126,16 @@ pub(crate) async fn run(app: App) {
                 return Outcome::Elsewhere(RETRY);
             }
             wish = None;
+            if let Some(asked) = to
+                && let Err(why) = configured::ask(&app, asked).await
+            {
+                warn!(
+                    error = crate::error::chain(&*why),
+                    "the configuration's account grants can't be asked for; trying on"
+                );
+                return Outcome::Elsewhere(RETRY);
+            }
+            to = None;
             with_lease(&app, LEASE, rounds(&app, keeper)).await
         };
         let pause = tokio::select! {

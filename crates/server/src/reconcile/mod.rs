@@ -88,6 +88,7 @@ pub(crate) async fn run(app: App) {
     parts.spawn(followers(app.clone(), told.clone()));
     parts.spawn(resync(app.clone(), told));
     parts.spawn(crate::auth::hear_others(app.clone()));
+    parts.spawn(crate::outgrown::watch(app.clone()));
     parts.spawn(crate::grants::run(app.clone()));
     parts.spawn(crate::migrations::run(app.clone()));
     parts.spawn(uploads(app));

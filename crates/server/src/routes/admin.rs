@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, Response};
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
@@ -30,13 +31,24 @@ async fn index(_: SignedIn) -> Html<&'static str> {
     ))
 }
 
+/// The header in which `/health` says whether the store answers.
+const STORE: HeaderName = HeaderName::from_static("store");
+
 /// Whether the server answers
 ///
-/// Open to everyone. Asks neither the store nor the engine: both may be away while the load balancers go on.
+/// Open to everyone. The header `version` names its version, and `store` says whether the store answers: `ok` or `unavailable`,
+/// looked at every few seconds at most. The status does not depend on that: servers that are taken out and started anew because
+/// their store is away for a minute help nobody, and the load balancers go on meanwhile. 503 is answered by a server that is
+/// about to stop.
 #[utoipa::path(get, path = "/health", operation_id = "health", tag = "admin", security(()),
-    responses((status = 200, body = String, description = "It does.")))]
-async fn health() -> Json<&'static str> {
-    Json("")
+    responses((status = 200, body = String, description = "It does.",
+            headers(("version" = String, description = "Its version."),
+                ("store" = String, description = "`ok` or `unavailable`."))),
+        (status = 503, body = String, description = "It is about to stop: ask another one.")))]
+async fn health(State(app): State<App>) -> (StatusCode, [(HeaderName, &'static str); 1], Json<&'static str>) {
+    let status = if app.stop.is_leaving() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let store = if app.store_health.answers(app.store.as_ref()).await { "ok" } else { "unavailable" };
+    (status, [(STORE, store)], Json(""))
 }
 
 /// The instance's configuration

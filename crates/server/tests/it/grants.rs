@@ -271,3 +271,57 @@ async fn an_instance_that_only_reports_leaves_what_it_finds() {
     assert_eq!(granted(&client, ACCOUNT, "", "").await.state, "settled");
     assert!(lets_in(&policies, ACCOUNT, "team/app"));
 }
+
+/// What the configuration asks for is granted at the start and taken back when it has left it; what is done by hand stays.
+#[tokio::test]
+async fn the_configurations_grants_come_and_go_with_it_and_hands_win() {
+    const ORGANIZATION: &str = "org:o-a1b2c3d4e5";
+    const OTHER: &str = "210987654321";
+    let policies = FakePolicies::new();
+    policies.repository_make(&name("team/app"));
+    let options = TestOptions {
+        policies: Some(policies.clone()),
+        grants: RARELY,
+        grants_to: Some("123456789012,org:o-a1b2c3d4e5"),
+        ..TestOptions::default()
+    };
+    let mut app = TestApp::with(options).await;
+    until_true("both to be let in", || async {
+        lets_in(&policies, ACCOUNT, "team/app") && lets_in(&policies, "o-a1b2c3d4e5", "team/app")
+    })
+    .await;
+    granted(&app.client(), OTHER, "", "").await;
+    // By hand: it stays revoked, though the configuration still names it.
+    app.client().account_revoke(&query(ORGANIZATION, "", "")).await.expect("it is there");
+    assert_eq!(end(&app.client(), &query(ORGANIZATION, "", "")).await, None);
+    let who = async |app: &TestApp| -> Vec<String> {
+        let list = app.client().account_list().await.expect("an answer");
+        list.grants.into_iter().filter(|grant| grant.wish == "hold").map(|grant| grant.account).collect()
+    };
+    app.stop().await;
+    app.start_again().await;
+    assert_eq!(granted(&app.client(), "333333333333", "", "").await.state, "settled", "the start's own come first");
+    assert_eq!(who(&app).await, [ACCOUNT, OTHER, "333333333333"]);
+
+    // Another configuration: one has left it, one is new.
+    app.stop().await;
+    app.grants_to(Some("444444444444"));
+    app.start_again().await;
+    until_true("the policies to follow", || async {
+        lets_in(&policies, "444444444444", "team/app") && !lets_in(&policies, ACCOUNT, "team/app")
+    })
+    .await;
+    assert!(lets_in(&policies, OTHER, "team/app"), "made by hand");
+
+    // It says nothing any more: nothing changes. It says `none`: what it asked for goes.
+    for (to, stays) in [(None, true), (Some(""), false)] {
+        app.stop().await;
+        app.grants_to(to);
+        app.start_again().await;
+        granted(&app.client(), if stays { "555555555555" } else { "666666666666" }, "", "").await;
+        until_true("the policies to follow", || async { lets_in(&policies, "444444444444", "team/app") == stays })
+            .await;
+    }
+    let audit = Raw::of(&app).get("/admin/audit?tail=100").await.expect(200).text();
+    assert!(audit.contains("(configuration)") && audit.contains("org:o-a1b2c3d4e5@*"), "{audit}");
+}

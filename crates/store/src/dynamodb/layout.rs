@@ -218,7 +218,8 @@ impl DynamoStore {
                 Fit::Step(to) => to,
                 Fit::Not(source) => return Err(TableError::Layout { table: self.table.name.to_string(), source }),
             };
-            let Some(step) = self.layouts.step_to(to) else { continue };
+            let step =
+                self.layouts.step_to(to).expect("between the oldest layout and the known one there is a step to each");
             let needs = record.needs.max(step.needs);
             if needs > record.needs {
                 // Who can't go on must know it, and end, before anything is taken away.
