@@ -180,7 +180,7 @@ fn an_instance_comes_serves_changes_and_goes_without_a_trace() {
     repository_create(&repository);
     let image = format!("{}/{repository}:v1", emulator());
     run(
-        Command::new("docker").args(["import", "--change", "ENTRYPOINT [\"/speaker\"]"]).arg(archive()).arg(&image),
+        Command::new("docker").args(["import", "--change", "ENTRYPOINT [\"/tool\"]"]).arg(archive()).arg(&image),
         b"",
     )
     .ok();
