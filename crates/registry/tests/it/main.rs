@@ -21,6 +21,7 @@ mod manifests;
 mod many;
 mod names;
 mod orders;
+mod reads;
 mod repositories;
 mod source;
 mod staged;
