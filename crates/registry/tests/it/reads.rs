@@ -13,7 +13,9 @@ use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::BlobCondition;
 use layer0_domain::port::image_source::{ImageSource, SourceAnswer};
 use layer0_registry::{Content, Fault, Rate, VerifyEvent, VerifyFinding};
+use layer0_store::SqliteStore;
 use layer0_testkit::clock::RunningClock;
+use serde_json::json;
 
 use crate::client::{Client, OCI_MANIFEST, descriptor, index, noise};
 use crate::common::{Ground, TestRegistry};
@@ -275,4 +277,49 @@ async fn a_store_that_can_not_be_read_is_said_and_served_past() {
     client.get("/v2/team/app/manifests/2").await.expect(404);
     assert_eq!(client.get("/v2/team/app/manifests/1").await.expect(200).body, manifest.to_string());
     assert_eq!(verify(&registry).await, []);
+}
+
+/// No stand-in: a page of the database itself that comes back as zeros. What was on it is lost, and nothing else.
+#[tokio::test]
+async fn a_page_that_the_database_has_lost_costs_what_was_on_it() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let path = directory.path().join(SqliteStore::FILE_NAME);
+    let clock = Arc::new(RunningClock::default());
+    let ground = || Ground {
+        store: Arc::new(SqliteStore::open(&path).unwrap()),
+        clock: Arc::clone(&clock) as _,
+        directory: Arc::clone(&directory),
+    };
+    let sound = Arc::new(Ailing::default());
+    let registry = registry_on(ground().with_repositories(&["team/app"]).await, Arc::clone(&sound) as _).await;
+    let client = Client::of(&registry);
+    let (mut manifest, _) = client.push_image("team/app", "1", "layer").await;
+    manifest["annotations"] = json!({ "note": "x".repeat(100_000) });
+    client.put_manifest("team/app", "long", &manifest).await.expect(201);
+    client.get("/v2/team/app/manifests/long").await.expect(200);
+    registry.store.close().await;
+    drop(registry);
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    // One in the middle of it: all of it is content, behind the number of the page that follows.
+    let lost = bytes.chunks_mut(size).find(|page| page[4..].iter().all(|byte| *byte == b'x'));
+    lost.unwrap().fill(0);
+    std::fs::write(&path, bytes).unwrap();
+
+    let registry = registry_on(ground(), sound).await;
+    let client = Client::of(&registry);
+    let digest = Digest::sha256_of(manifest.to_string().as_bytes());
+    for reference in ["long", &digest.to_string()] {
+        let got = client.get(&format!("/v2/team/app/manifests/{reference}")).await;
+        assert_eq!(got.error(), (500, "UNKNOWN".to_owned()));
+    }
+    client.get("/v2/team/app/manifests/1").await.expect(200);
+    let findings = verify(&registry).await;
+    let [VerifyFinding { content: Content::Manifest, digest: found, fault: Fault::Unreadable, users }] = &findings[..]
+    else {
+        panic!("{findings:?}")
+    };
+    assert_eq!((found, users[0].repository.as_str()), (&digest, "team/app"));
+    client.push_image("team/app", "2", "another layer").await;
 }
