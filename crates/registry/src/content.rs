@@ -3,13 +3,13 @@
 //! The digest says what the content is, and takes half a second of a core for each GiB; the checksums say whether a piece
 //! read back later is still as it was, for a twelfth of that. Why these ones: `docs/decisions/0006-damage.md`.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::BlobSums;
 use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::disk::DiskRead;
 
 /// Bytes that have a checksum of their own: a range request reads at most one of them too many at each end, and a GiB has
 /// 64 KiB of checksums.
@@ -85,42 +85,49 @@ impl ContentHash {
     }
 }
 
+/// Whether this is an error by which a disk says that it has lost data: the read failed, or the file system's own checksum
+/// does not fit. All others say nothing about the data.
+pub(crate) fn is_loss(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    const EBADMSG: i32 = 74;
+    const EUCLEAN: i32 = 117;
+    matches!(error.raw_os_error(), Some(EIO | EBADMSG | EUCLEAN))
+}
+
 /// A file that is read from its start to its end, a step at a time, so that whoever reads it can pause.
 pub(crate) struct Survey {
-    file: File,
+    file: Box<dyn DiskRead>,
     buffer: Vec<u8>,
     offset: u64,
     hash: ContentHash,
 }
 
 impl Survey {
-    pub(crate) fn new(file: File, algorithm: Algorithm) -> Self {
-        Self { file, buffer: vec![0; STEP], offset: 0, hash: ContentHash::new(algorithm) }
+    pub(crate) fn new(file: Box<dyn DiskRead>, algorithm: Algorithm) -> Self {
+        Self { file, buffer: Vec::with_capacity(STEP), offset: 0, hash: ContentHash::new(algorithm) }
     }
 
-    /// Reads on, and answers how much; 0 at the end.
+    /// Reads on, and answers how much; 0 at the end. Data is lost only when the disk says so twice: once may have been the
+    /// way to the disk, and content is condemned for it.
     pub(crate) fn step(&mut self) -> io::Result<usize> {
-        loop {
-            match self.file.read_at(&mut self.buffer, self.offset) {
-                Ok(count) => {
-                    self.hash.update(&self.buffer[..count]);
-                    self.offset += u64::try_from(count).expect("a length fits in 64 bits");
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.buffer.clear();
+        let count = match self.file.read_at(&mut self.buffer, self.offset) {
+            Err(error) if is_loss(&error) => self.file.read_at(&mut self.buffer, self.offset)?,
+            read => read?,
+        };
+        self.hash.update(&self.buffer);
+        self.offset += u64::try_from(count).expect("a length fits in 64 bits");
+        Ok(count)
     }
 
     /// Reads to the end without a pause.
-    pub(crate) fn run(mut self) -> io::Result<(Digest, BlobSums)> {
+    pub(crate) fn run(&mut self) -> io::Result<()> {
         while self.step()? > 0 {}
-        Ok(self.finish().0)
+        Ok(())
     }
 
     /// What was found, and the file.
-    pub(crate) fn finish(self) -> ((Digest, BlobSums), File) {
+    pub(crate) fn finish(self) -> ((Digest, BlobSums), Box<dyn DiskRead>) {
         (self.hash.finish(), self.file)
     }
 }
@@ -165,7 +172,9 @@ mod tests {
         let content = content(2 * STEP + 5);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();
-        let (digest, sums) = Survey::new(file, Algorithm::Sha512).run().unwrap();
+        let mut survey = Survey::new(Box::new(file), Algorithm::Sha512);
+        survey.run().unwrap();
+        let ((digest, sums), _) = survey.finish();
         assert_eq!(digest, Algorithm::Sha512.digest_of(&content));
         assert!(sums.fit(content.len() as u64));
     }

@@ -1,8 +1,9 @@
-//! The file system, as far as the registry writes to it: the few operations that decide what is left after a crash.
+//! The file system, as far as the registry's content goes through it: what decides what is left after a crash, and what
+//! is read of it.
 //!
-//! Uploads and blobs write through [`Disk`] and through nothing else, so that a test can stop, break or forget at every
-//! one of them (`tests/it/crash`). It is no abstraction over places to keep blobs in: paths are paths, and whoever reads a
-//! file gets the system's own.
+//! Uploads and blobs are written and read through [`Disk`] and through nothing else, so that a test can stop, break or
+//! forget at every one of its steps (`tests/it/crash`, `tests/it/reads.rs`). It is no abstraction over places to keep blobs
+//! in: paths are paths.
 //!
 //! What the registry relies on, and what it does not:
 //! - a file's bytes are on the disk when [`DiskFile::sync`] has returned, and not before;
@@ -14,6 +15,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
+
+use rustix::buffer::spare_capacity;
 
 /// What the registry does to directories and names. Calls may block.
 pub trait Disk: Send + Sync + 'static {
@@ -45,7 +48,7 @@ pub trait Disk: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the system says.
-    fn file_read(&self, path: &Path) -> io::Result<File>;
+    fn file_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>>;
 
     /// Gives a file another name, in the place of what has that name.
     ///
@@ -87,6 +90,26 @@ pub trait DiskFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// A file that is open for reading. Calls may block.
+pub trait DiskRead: Send + Sync {
+    /// Reads from an offset on, behind what `bytes` has, as much as it has room for or less; answers how much, 0 at the end
+    /// of the file. The room is not filled with zeros first: that would cost as much as checksums do.
+    ///
+    /// # Errors
+    /// What the system says; `bytes` is as it was. An interrupted call is repeated and no error.
+    fn read_at(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<usize>;
+
+    /// What the system says of the open file, which may have lost its name.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn metadata(&self) -> io::Result<fs::Metadata>;
+
+    /// Advises the system to forget what it has in memory of the file, so that the next read comes from the disk. No more
+    /// than advice: a file system that keeps its files in memory has no other place to read them from.
+    fn forget(&self);
+}
+
 /// The machine's own file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsDisk;
@@ -111,8 +134,8 @@ impl Disk for OsDisk {
         Ok(Box::new(OpenOptions::new().write(true).open(path)?))
     }
 
-    fn file_read(&self, path: &Path) -> io::Result<File> {
-        File::open(path)
+    fn file_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn file_rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -139,6 +162,25 @@ impl DiskFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+impl DiskRead for File {
+    fn read_at(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
+        loop {
+            match rustix::io::pread(self, spare_capacity(bytes), offset) {
+                Err(rustix::io::Errno::INTR) => {}
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    fn metadata(&self) -> io::Result<fs::Metadata> {
+        Self::metadata(self)
+    }
+
+    fn forget(&self) {
+        rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed).ok();
     }
 }
 

@@ -72,6 +72,7 @@ pub use crate::adoption::{Adopted, Adoption};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};
+pub use crate::path::ROUTES;
 pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;
 pub use crate::verify::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};

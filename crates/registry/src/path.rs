@@ -5,6 +5,19 @@ use std::borrow::Cow;
 
 use percent::decode;
 
+/// The registry's routes: the form of each path, and the methods that it takes, as `Allow` names them. Nothing else is served:
+/// a route that is missing here is refused at the door, so that whoever lists who may do what lists this.
+pub const ROUTES: &[(&str, &str)] = &[
+    ("/v2/", "GET, HEAD"),
+    ("/v2/_catalog", "GET, HEAD"),
+    ("/v2/<name>/blobs/<digest>", "GET, HEAD, DELETE"),
+    ("/v2/<name>/blobs/uploads/", "POST"),
+    ("/v2/<name>/blobs/uploads/<id>", "GET, HEAD, PATCH, PUT, DELETE"),
+    ("/v2/<name>/manifests/<reference>", "GET, HEAD, PUT, DELETE"),
+    ("/v2/<name>/tags/list", "GET, HEAD"),
+    ("/v2/<name>/referrers/<digest>", "GET, HEAD"),
+];
+
 /// What a path means; texts are not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -38,6 +51,25 @@ impl Target {
             | Self::Tags { name }
             | Self::Referrers { name, .. } => Some(name),
         }
+    }
+
+    /// The form of its path, as it stands in [`ROUTES`].
+    fn form(&self) -> &'static str {
+        match self {
+            Self::Base => "/v2/",
+            Self::Catalog => "/v2/_catalog",
+            Self::Blob { .. } => "/v2/<name>/blobs/<digest>",
+            Self::Uploads { .. } => "/v2/<name>/blobs/uploads/",
+            Self::Upload { .. } => "/v2/<name>/blobs/uploads/<id>",
+            Self::Manifest { .. } => "/v2/<name>/manifests/<reference>",
+            Self::Tags { .. } => "/v2/<name>/tags/list",
+            Self::Referrers { .. } => "/v2/<name>/referrers/<digest>",
+        }
+    }
+
+    /// The methods that it takes, as `Allow` names them.
+    pub(crate) fn allow(&self) -> &'static str {
+        ROUTES.iter().find(|(form, _)| *form == self.form()).map_or("", |(_, methods)| methods)
     }
 
     /// Reads the path of a request; `None` when it means nothing here.

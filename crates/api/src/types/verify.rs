@@ -67,6 +67,10 @@ pub struct VerifyReport {
     pub strays: u64,
     /// Their bytes.
     pub stray_bytes: u64,
+    /// The instance's registries that were not read: what lies in ECR is AWS's to compare with its digests. Absent when there is
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_read: Vec<String>,
     /// Why it could not be done to its end; then not everything was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -50,6 +50,8 @@ pub(crate) enum Admin {
     /// Read all of the registry again and name what is damaged
     ///
     /// Every blob and every manifest is compared with its digest. What is damaged counts as missing until it is pushed again.
+    /// What lies in ECR is not read; the last line names it.
+    ///
     /// The exit code is 5 when something is damaged. One run goes on at a time, at the rate of who began it, and it goes on
     /// when nobody looks; the same command joins it.
     #[command(after_help = "Example:\n  l0 admin verify --rate 200")]

@@ -80,6 +80,10 @@ fn summary(report: &VerifyReport) -> String {
             size(report.stray_bytes)
         ));
     }
+    if !report.not_read.is_empty() {
+        let names = report.not_read.join(", ");
+        text.push_str(&format!(" What lies in ECR ({names}) was not read: AWS compares it with its digests."));
+    }
     text
 }
 

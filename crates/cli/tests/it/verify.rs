@@ -46,6 +46,18 @@ fn all_is_well() {
     assert_eq!(fake.run(&["admin", "verify", "--rate", "0"]).code, 2);
 }
 
+/// Silence about them would be taken for their health.
+#[test]
+fn registries_that_are_not_read_are_named() {
+    let fake = Fake::start();
+    let mut end = report(0, 0);
+    end["not_read"] = json!(["ecr", "eu"]);
+    fake.on(VERIFY, [Reply::Events([progress(4, 4), frame("end", &end)].concat())]);
+    assert_snapshot!("verify_not_read", fake.run(&["admin", "verify"]).text());
+    let ran = fake.run(&["admin", "verify", "-o", "json"]);
+    assert_eq!((ran.code, ran.json()["report"].clone()), (0, end));
+}
+
 fn damaged() -> String {
     [
         progress(2, 2),

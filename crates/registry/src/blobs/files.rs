@@ -1,6 +1,6 @@
 //! Blobs as files: `blobs/<algorithm>/<first two hex digits>/<hex>`. Synchronous; callers are on blocking threads.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 
-use crate::disk::{Disk, found};
+use crate::disk::{Disk, DiskRead, found};
 
 /// Directories of one algorithm: the first two hex digits.
 const FANS: usize = 256;
@@ -59,7 +59,7 @@ impl BlobFiles {
 
     /// Opens a blob for reading, with its length; `None` when there is none. The open file stays readable when the blob
     /// is deleted.
-    pub(crate) fn open_blob(&self, digest: &Digest) -> io::Result<Option<(File, u64)>> {
+    pub(crate) fn open_blob(&self, digest: &Digest) -> io::Result<Option<(Box<dyn DiskRead>, u64)>> {
         let Some(file) = found(self.disk.file_read(&self.path(digest)))? else { return Ok(None) };
         let length = file.metadata()?.len();
         Ok(Some((file, length)))
@@ -67,10 +67,9 @@ impl BlobFiles {
 
     /// Opens a blob so that reading it reads the disk: what the machine has in memory of it is dropped first, where it can
     /// be.
-    pub(crate) fn open_uncached(&self, digest: &Digest) -> io::Result<Option<File>> {
+    pub(crate) fn open_uncached(&self, digest: &Digest) -> io::Result<Option<Box<dyn DiskRead>>> {
         let Some((file, _)) = self.open_blob(digest)? else { return Ok(None) };
-        // Advice is all it is: a file system that keeps its files in memory has no other place to read them from.
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).ok();
+        file.forget();
         Ok(Some(file))
     }
 

@@ -11,7 +11,6 @@
 //! a push that puts a new file in the place of a damaged one holds the same lock, so the new one is never condemned for
 //! the old one's bytes.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -23,7 +22,8 @@ use layer0_domain::model::registry::{BlobCondition, BlobSums};
 use super::reader::{BlobReader, ReadError};
 use super::{Blobs, Inner};
 use crate::blocking::{blocking, to_the_end};
-use crate::content::Survey;
+use crate::content::{Survey, is_loss};
+use crate::disk::DiskRead;
 use crate::error::RegistryError;
 
 /// How many repositories the log names for a damaged blob.
@@ -43,22 +43,18 @@ pub(crate) enum Verdict {
     Gone,
 }
 
-/// Turns the errors by which a disk says that it has lost data (the read failed, or the file system's own checksum does not
-/// fit) into a finding. All others say nothing about the data.
+/// Turns the errors by which a disk says that it has lost data into a finding.
 pub(crate) fn lost(read: io::Result<(Digest, BlobSums)>) -> io::Result<Read> {
-    const EIO: i32 = 5;
-    const EBADMSG: i32 = 74;
-    const EUCLEAN: i32 = 117;
     match read {
         Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.raw_os_error(), Some(EIO | EBADMSG | EUCLEAN)) => Ok(None),
+        Err(error) if is_loss(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 impl Inner {
     /// Writes down what reading `file` from start to end has shown.
-    async fn settle(&self, digest: &Digest, file: File, read: Read) -> Result<Verdict, RegistryError> {
+    async fn settle(&self, digest: &Digest, file: Box<dyn DiskRead>, read: Read) -> Result<Verdict, RegistryError> {
         let sums = read.and_then(|(found, sums)| (found == *digest).then_some(sums));
         let _lock = self.locks.lock(digest).await;
         let (files, name) = (Arc::clone(&self.files), digest.clone());
@@ -104,8 +100,10 @@ impl Inner {
         let (files, name) = (Arc::clone(&self.files), digest.clone());
         let read = blocking(move || {
             let Some((file, _)) = files.open_blob(&name)? else { return Ok(None) };
-            let found = lost(Survey::new(file.try_clone()?, name.algorithm()).run())?;
-            Ok(Some((file, found)))
+            let mut survey = Survey::new(file, name.algorithm());
+            let read = survey.run();
+            let (found, file) = survey.finish();
+            Ok(Some((file, lost(read.map(|()| found))?)))
         });
         match read.await.map_err(RegistryError::from_io)? {
             Some((file, found)) => self.settle(digest, file, found).await,
@@ -164,7 +162,12 @@ impl Blobs {
     }
 
     /// Writes down what a survey, which has come to its end or to data that the disk has lost, has shown.
-    pub(crate) async fn settle(&self, digest: &Digest, file: File, read: Read) -> Result<Verdict, RegistryError> {
+    pub(crate) async fn settle(
+        &self,
+        digest: &Digest,
+        file: Box<dyn DiskRead>,
+        read: Read,
+    ) -> Result<Verdict, RegistryError> {
         let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
         to_the_end(async move { inner.settle(&digest, file, read).await }).await.map_err(RegistryError::from_io)?
     }

@@ -1,16 +1,14 @@
 //! Reading blobs: nothing is handed out that was not compared with its checksums.
 
-use std::fs::File;
 use std::io;
 
 use bytes::Bytes;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobSums;
-use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
 
 use crate::content;
+use crate::disk::DiskRead;
 
 /// About how much is read at once.
 const BATCH: u64 = 256 << 10;
@@ -28,7 +26,7 @@ pub(crate) enum ReadError {
 pub(crate) struct BlobReader {
     pub(super) repository: RepositoryName,
     pub(super) digest: Digest,
-    file: File,
+    file: Box<dyn DiskRead>,
     size: u64,
     /// As many as `size` has pieces.
     sums: BlobSums,
@@ -39,7 +37,7 @@ impl BlobReader {
     pub(super) fn new(
         repository: RepositoryName,
         digest: Digest,
-        file: File,
+        file: Box<dyn DiskRead>,
         size: u64,
         sums: BlobSums,
     ) -> Option<Self> {
@@ -96,12 +94,9 @@ impl BlobReader {
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let offset = start + u64::try_from(bytes.len()).expect("a length fits in 64 bits");
-            // Into room that is not filled with zeros first: that would cost as much as the checksums.
-            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), offset) {
-                // Cut off since it was opened.
-                Ok(0) => return Err(ReadError::Damaged { piece: first }),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(ReadError::Io(error.into())),
+            // Cut off since it was opened.
+            if self.file.read_at(&mut bytes, offset).map_err(ReadError::Io)? == 0 {
+                return Err(ReadError::Damaged { piece: first });
             }
         }
         // An allocation may have more room than was asked for, and the file more bytes than are looked at.
@@ -119,6 +114,7 @@ impl BlobReader {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
+    use std::fs::File;
     use std::io::Write;
     use std::os::unix::fs::FileExt;
 
@@ -131,7 +127,7 @@ mod tests {
         let sums = BlobSums { piece, sums: content.chunks(piece as usize).map(content::sum).collect() };
         let name = RepositoryName::parse("team/app").unwrap();
         let writing = file.try_clone().unwrap();
-        let reader = BlobReader::new(name, Digest::sha256_of(content), file, content.len() as u64, sums);
+        let reader = BlobReader::new(name, Digest::sha256_of(content), Box::new(file), content.len() as u64, sums);
         (reader.unwrap(), writing)
     }
 

@@ -170,6 +170,11 @@ async fn dispatch(registry: &Registry, ask: &Ask, body: Body) -> Result<Response
         registry.admit_anyone(ask).await?;
         return Err(RegistryError::PathUnknown);
     };
+    let allow = target.allow();
+    if !allow.split(", ").any(|method| method == ask.method.as_str()) {
+        registry.admit_anyone(ask).await?;
+        return Err(RegistryError::Method { allow });
+    }
     // What is no repository's name is refused by whoever reads it.
     match target.name().and_then(|name| RepositoryName::parse(name).ok()) {
         Some(name) => moving::serve(registry, ask, body, target, &name).await,
@@ -240,16 +245,7 @@ fn named(name: &str, reference: &str) -> String {
 /// `GET /v2/`: whether this is a registry, and whether the credential is good.
 async fn base(registry: &Registry, ask: &Ask) -> Result<Response, RegistryError> {
     registry.admit_anyone(ask).await?;
-    read_only(ask)?;
     Ok(json(StatusCode::OK, "{}"))
-}
-
-/// Refuses everything but reading.
-pub(super) fn read_only(ask: &Ask) -> Result<(), RegistryError> {
-    match ask.method {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => Err(RegistryError::Method { allow: "GET, HEAD" }),
-    }
 }
 
 pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {

@@ -7,7 +7,7 @@ use layer0_domain::model::access::Action;
 use layer0_domain::port::registry_store::ReferrerPage;
 use serde_json::{Value, json};
 
-use super::{Ask, digest, read_only};
+use super::{Ask, digest};
 use crate::error::RegistryError;
 use crate::manifest::document::{MANIFEST_MAX, OCI_INDEX};
 use crate::path::percent;
@@ -29,7 +29,6 @@ pub(super) async fn list(
     reference: &str,
 ) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
-    read_only(ask)?;
     let subject = digest(reference)?;
     let filter = ask.param("artifactType").filter(|text| !text.is_empty());
     let after = ask.param("last").filter(|text| !text.is_empty()).map(digest).transpose()?;

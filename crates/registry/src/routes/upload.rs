@@ -27,9 +27,6 @@ const PUSH: [Action; 2] = [Action::Pull, Action::Push];
 pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str) -> Result<Response, RegistryError> {
     let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
     let (name, caller) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
-    if ask.method != Method::POST {
-        return Err(RegistryError::Method { allow: "POST" });
-    }
     registry.ready_for_push(&name).await?;
     room(registry, ask, &name).await?;
     if let Some(mount) = ask.param("mount") {
@@ -164,9 +161,6 @@ pub(super) async fn serve(
     id: &str,
 ) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &PUSH, None).await?;
-    if ![Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE].contains(&ask.method) {
-        return Err(RegistryError::Method { allow: "GET, HEAD, PATCH, PUT, DELETE" });
-    }
     let parts = registry.parts();
     let id = UploadId::parse(id, &name).ok_or(RegistryError::UploadUnknown)?;
     let upload = parts.uploads.find(&id, parts.clock.now()).await?;

@@ -114,7 +114,11 @@ impl Writer {
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<(Digest, BlobSums)> {
         match self.hash.take().filter(|hash| hash.algorithm() == algorithm) {
             Some(hash) => Ok(hash.finish()),
-            None => Survey::new(self.disk.file_read(&self.path)?, algorithm).run(),
+            None => {
+                let mut survey = Survey::new(self.disk.file_read(&self.path)?, algorithm);
+                survey.run()?;
+                Ok(survey.finish().0)
+            }
         }
     }
 

@@ -80,7 +80,7 @@ pub enum Fault {
     Damaged,
     /// It has no file.
     Missing,
-    /// Its file can't be read, for a reason that says nothing about its content. The log says which.
+    /// It can't be read, for a reason that says nothing about its content. The log says which.
     Unreadable,
 }
 
@@ -245,18 +245,36 @@ impl<F: FnMut(VerifyEvent) + Send> Run<'_, F> {
             after = Some(last.clone());
             for digest in page {
                 let reference = ManifestRef::Digest(digest.clone());
-                match checked::read(self.parts.store.as_ref(), repository, &reference).await? {
-                    Stored::Whole(manifest) => self.pause(manifest.bytes.len()).await,
-                    Stored::Damaged { .. } => {
+                match checked::read(self.parts.store.as_ref(), repository, &reference).await {
+                    Ok(Stored::Whole(manifest)) => self.pause(manifest.bytes.len()).await,
+                    Ok(Stored::Damaged { .. }) => {
                         let user = self.parts.store.manifest_users(repository, &digest).await?;
                         self.found(Content::Manifest, &digest, Fault::Damaged, user.into_iter().collect());
                     }
-                    Stored::Missing => continue,
+                    Ok(Stored::Missing) => continue,
+                    Err(error) => self.unreadable_manifest(repository, &digest, &error).await,
                 }
                 self.tally.manifests += 1;
             }
             self.progress();
         }
+    }
+
+    /// The store can't read one manifest: that is told, and the others are read. When it can't read any more at all, the
+    /// next list says so.
+    async fn unreadable_manifest(&mut self, repository: &RepositoryName, digest: &Digest, error: &RegistryStoreError) {
+        tracing::error!(
+            repository.name = %repository, manifest.digest = %digest, error = error as &dyn std::error::Error,
+            "manifest {digest} of repository {repository} can't be read"
+        );
+        let users = match self.parts.store.manifest_users(repository, digest).await {
+            Ok(user) => user.into_iter().collect(),
+            // Who needs it can't be read either, but where it is is known.
+            Err(_) => {
+                vec![ContentUser { repository: repository.clone(), manifests: vec![digest.clone()], tags: Vec::new() }]
+            }
+        };
+        self.found(Content::Manifest, digest, Fault::Unreadable, users);
     }
 }
 

@@ -1,18 +1,15 @@
 //! What happens when things go wrong in the middle, or at the same time.
 
-use layer0_domain::model::registry::Visibility;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
 use layer0_domain::model::digest::Digest;
-use layer0_domain::port::registry_store::RegistryStore;
 use layer0_testkit::until::{ends, until_true};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Client, noise, pieces};
 use crate::common::{Doors, TestRegistry, name};
-use crate::slow_store::SlowStore;
 
 #[tokio::test]
 async fn an_upload_goes_on_after_a_restart() {
@@ -257,57 +254,6 @@ async fn many_push_the_same_blob() {
     }
     assert_eq!(registry.blob_files(), [pushed[0].hex()]);
     assert_eq!(registry.staged(), [""; 0]);
-}
-
-/// The invariant of links and files: when the last holder of a blob lets go of it while somebody else pushes or mounts
-/// it, a link that stands afterwards has its file, and a file that nobody links is gone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_holder_lets_go_while_another_one_takes_hold() {
-    let registry = TestRegistry::around(Doors::Open, |_| {}, SlowStore::around).await;
-    let client = Client::of(&registry);
-    let store: &dyn RegistryStore = registry.store.as_ref();
-    let digest = Digest::sha256_of(b"content");
-    let push = async |repository: &str, query: String, body: &'static str| {
-        let path = format!("/v2/{repository}/blobs/uploads/?{query}");
-        client.ask(Method::POST, &path, &[], body).await.status.as_u16()
-    };
-    let (pushed, mounted) = (format!("digest={digest}"), format!("mount={digest}"));
-    let temporary = name("temporary/app");
-    let mut outcomes = [0_u32; 2];
-    for round in 0..100_u64 {
-        registry.registry.repository_create(temporary.clone(), Visibility::Private).await.unwrap();
-        let first = if round % 2 == 0 { "team/app" } else { "temporary/app" };
-        assert_eq!(push(first, pushed.clone(), "content").await, 201);
-        let late = |by: u64| tokio::time::sleep(Duration::from_micros(by * 337 % 5_000));
-        let let_go = async {
-            late(round).await;
-            if round % 2 == 0 {
-                client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
-            } else {
-                registry.registry.repository_delete(&temporary, false).await.unwrap();
-            }
-        };
-        let take_hold = async {
-            late(round * 7).await;
-            match round % 4 {
-                0 | 1 => assert_eq!(push("team/other", pushed.clone(), "content").await, 201),
-                _ => {
-                    let status = push("team/other", mounted.clone(), "").await;
-                    assert!(matches!(status, 201 | 202), "{status}");
-                }
-            }
-        };
-        tokio::join!(let_go, take_hold);
-        let held = !store.blob_holders(&digest).await.unwrap().is_empty();
-        assert_eq!(registry.blob_files().len(), usize::from(held), "round {round}");
-        outcomes[usize::from(held)] += 1;
-        client.delete(&format!("/v2/team/other/blobs/{digest}")).await;
-        if round % 2 == 0 {
-            registry.registry.repository_delete(&temporary, false).await.unwrap();
-        }
-        assert_eq!(registry.blob_files(), [""; 0], "round {round}");
-    }
-    assert!(outcomes[0] > 0, "a mount never came too late: {outcomes:?}");
 }
 
 #[tokio::test]

@@ -6,15 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
-use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::Swept;
 use layer0_testkit::clock::FixedClock;
 use layer0_testkit::until::until_true;
 
 use crate::client::{Client, noise, pieces};
-use crate::common::{Doors, TestRegistry, name};
-use crate::slow_store::SlowStore;
+use crate::common::{Doors, TestRegistry};
 
 #[tokio::test]
 async fn abandoned_uploads_are_swept() {
@@ -74,7 +71,7 @@ async fn an_upload_expires_a_day_after_somebody_last_named_it() {
 }
 
 /// A file as a crash leaves it between its new name and its link, last written to so long ago.
-fn stray(registry: &TestRegistry, content: &[u8], age: Duration) -> Digest {
+pub(crate) fn stray(registry: &TestRegistry, content: &[u8], age: Duration) -> Digest {
     let digest = Digest::sha256_of(content);
     let path = registry.blob_file(&digest);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -106,39 +103,4 @@ async fn files_that_nobody_holds_go_when_they_are_old() {
     let client = Client::of(&registry);
     let old = client.push("team/app", "old").await;
     assert_eq!(client.get(&format!("/v2/team/app/blobs/{old}")).await.expect(200).body, "old");
-}
-
-/// The invariant of links and files with the sweep among those who remove files: a push or mount that was answered has
-/// its file, however the sweep falls between its steps.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sweep_never_takes_what_is_being_pushed() {
-    let mut registry = TestRegistry::start().await;
-    // Two days from now, every file is old, and an upload that is begun then is not.
-    registry.clock = Arc::new(FixedClock::at(Timestamp(registry.clock.now().0 + 48 * 60 * 60 * 1000)));
-    // One that the sweep comes to early.
-    let content = (0..).map(|number| format!("content {number}"));
-    let content = content.into_iter().find(|text| Digest::sha256_of(text.as_bytes()).hex().starts_with("00")).unwrap();
-    let digest = stray(&registry, content.as_bytes(), Duration::ZERO);
-    let mut swept = 0;
-    for round in 0..40_u64 {
-        // The first sweep of a process looks at all files.
-        registry = registry.restart_around(|_| {}, SlowStore::around).await;
-        let client = Client::of(&registry);
-        let late = |by: u64| tokio::time::sleep(Duration::from_micros(by * 337 % 5_000));
-        let push = async {
-            late(round).await;
-            client.push("team/app", content.clone()).await;
-        };
-        let sweep = async {
-            late(round * 7).await;
-            registry.registry.sweep().await.unwrap()
-        };
-        let ((), done) = tokio::join!(push, sweep);
-        swept += done.strays;
-        assert_eq!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body, content);
-        // Back to a file without a link.
-        let store: &dyn RegistryStore = registry.store.as_ref();
-        store.blob_unlink(&name("team/app"), &digest).await.unwrap();
-    }
-    assert!(swept > 0 && swept < 40, "one of them always came first: {swept}");
 }

@@ -1,6 +1,7 @@
 //! To the wire: what a verification of the registry says.
 
 use layer0_api::types as wire;
+use layer0_domain::model::placement::BackingName;
 use layer0_registry::{Content, Fault, Rate, VerifyFinding, VerifyTally};
 
 /// How far a run is.
@@ -42,8 +43,9 @@ pub(crate) fn finding(it: &VerifyFinding) -> wire::VerifyFinding {
     }
 }
 
-/// The end of a run.
-pub(crate) fn report(tally: &VerifyTally, end: &Result<(), String>) -> wire::VerifyReport {
+/// The end of a run, in an instance with these registries.
+pub(crate) fn report(tally: &VerifyTally, backings: &[BackingName], end: &Result<(), String>) -> wire::VerifyReport {
+    let not_read = backings.iter().filter(|backing| !backing.is_local()).map(ToString::to_string);
     wire::VerifyReport {
         blobs: tally.blobs,
         bytes: tally.bytes,
@@ -51,6 +53,20 @@ pub(crate) fn report(tally: &VerifyTally, end: &Result<(), String>) -> wire::Ver
         findings: tally.findings,
         strays: tally.strays,
         stray_bytes: tally.stray_bytes,
+        not_read: not_read.collect(),
         error: end.as_ref().err().cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_what_was_not_read() {
+        let ecr = BackingName::parse("ecr").expect("a name");
+        let tally = VerifyTally::default();
+        assert_eq!(report(&tally, &[BackingName::local(), ecr], &Ok(())).not_read, ["ecr"]);
+        assert_eq!(report(&tally, &[BackingName::local()], &Ok(())).not_read, [""; 0]);
     }
 }

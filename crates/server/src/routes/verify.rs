@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
+use layer0_domain::model::placement::BackingName;
 use layer0_registry::Rate;
 use tokio::sync::mpsc::Sender;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// Read all of the registry again
 ///
 /// Compares every blob and every manifest with its digest, at a bounded rate. What is damaged is marked, and counts as
-/// missing until it is pushed again. One run at a time: while one goes on, this joins it. It goes on when the client
+/// missing until it is pushed again. What lies in ECR is not read; the report names those registries. One run at a time: while one goes on, this joins it. It goes on when the client
 /// leaves, and ends when the server does. Admins only.
 ///
 /// Server-sent events: `event: finding`, each a `VerifyFinding`, those from before first; `event: progress`, a
@@ -55,11 +56,12 @@ async fn verify(
     };
     let run = verification::join(&app, rate);
     let ended = who.ended(&app, Action::Admin, OwnedPlace::new(None, ""));
-    Ok(events::answer(ended, |sender| send_events(run, sender)))
+    let backings = app.registry.backing_names();
+    Ok(events::answer(ended, |sender| send_events(run, backings, sender)))
 }
 
 /// Sends events until the run ends or the client goes. A run always ends, when the server stops at the latest.
-async fn send_events(run: Arc<Run>, sender: Sender<Event>) {
+async fn send_events(run: Arc<Run>, backings: Vec<BackingName>, sender: Sender<Event>) {
     let mut states = run.watch();
     let mut sent = 0;
     loop {
@@ -72,7 +74,7 @@ async fn send_events(run: Arc<Run>, sender: Sender<Event>) {
             fresh.iter().map(|it| Event::default().event("finding").json_data(convert::finding(it))).collect();
         events.push(match &end {
             None => Event::default().event("progress").json_data(convert::progress(run.rate, &tally)),
-            Some(end) => Event::default().event("end").json_data(convert::report(&tally, end)),
+            Some(end) => Event::default().event("end").json_data(convert::report(&tally, &backings, end)),
         });
         for event in events {
             let Ok(event) = event else { return };

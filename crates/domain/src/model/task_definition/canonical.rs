@@ -21,7 +21,10 @@ pub(super) struct Canonical {
 pub(super) fn canonicalise(document: &Map<String, Value>, problems: &mut Problems) -> Canonical {
     let mut walk = Walk { problems, unknown: Vec::new(), not_modelled: Vec::new() };
     let value = walk.object(document, schema::TASK, "");
-    let Walk { unknown, not_modelled, .. } = walk;
+    let Walk { mut unknown, mut not_modelled, .. } = walk;
+    // In an order of their own: that of the keys is another one once they have ECS's spelling.
+    unknown.sort();
+    not_modelled.sort();
     Canonical { value, unknown, not_modelled }
 }
 

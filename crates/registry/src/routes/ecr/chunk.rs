@@ -43,9 +43,6 @@ pub(super) async fn serve(
     id: &str,
 ) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &PUSH, None).await?;
-    if ![Method::GET, Method::HEAD, Method::PATCH, Method::PUT, Method::DELETE].contains(&ask.method) {
-        return Err(RegistryError::Method { allow: "GET, HEAD, PATCH, PUT, DELETE" });
-    }
     let location = Location::asked(id, ask.uri.query());
     let on = Upload { registry, ecr, ask, name: &name, location: &location };
     let mut held = ecr.uploads().hold(&name, location.id(), BUSY_WAIT).await?;

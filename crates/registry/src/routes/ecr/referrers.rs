@@ -15,7 +15,7 @@ use crate::ecr::upstream::Question;
 use crate::error::RegistryError;
 use crate::manifest::document::OCI_INDEX;
 use crate::registry::Registry;
-use crate::routes::{Ask, digest, read_only};
+use crate::routes::{Ask, digest};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -29,7 +29,6 @@ pub(super) async fn list(
     reference: &str,
 ) -> Result<Response, RegistryError> {
     let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
-    read_only(ask)?;
     let subject = digest(reference)?;
     let own = format!("referrers/{subject}");
     let path = match ask.uri.query() {

@@ -36,9 +36,6 @@ pub(super) async fn begin(
 ) -> Result<Response, RegistryError> {
     let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
     let (name, caller) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
-    if ask.method != Method::POST {
-        return Err(RegistryError::Method { allow: "POST" });
-    }
     has_room(ask, &name, ecr.room(&name).await?)?;
     if let (Some(mount), None) = (ask.param("mount"), ask.param("digest")) {
         let mount = Digest::parse(mount).ok();

@@ -11,8 +11,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use layer0_registry::disk::{Disk, DiskFile, OsDisk};
+use layer0_registry::disk::{Disk, DiskFile, DiskRead, OsDisk};
 
+use super::chance::Chance;
 use super::faults::{Faults, Kept, Kind, Outcome};
 
 /// What a name leads to: a directory or a file.
@@ -208,9 +209,10 @@ impl Disk for FaultyDisk {
         Ok(Box::new(FaultyFile { disk: self.clone(), node, file, path: path.to_owned() }))
     }
 
-    fn file_read(&self, path: &Path) -> io::Result<File> {
-        whole(self.faults.step(Kind::Look, false, self.label("read", path)))?;
-        OsDisk.file_read(path)
+    fn file_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
+        whole(self.faults.step(Kind::Look, false, self.label("open to read", path)))?;
+        let inner = OsDisk.file_read(path)?;
+        Ok(Box::new(FaultyRead { disk: self.clone(), inner, path: path.to_owned() }))
     }
 
     fn file_rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -235,6 +237,28 @@ impl Disk for FaultyDisk {
     fn file_metadata(&self, path: &Path) -> io::Result<Metadata> {
         whole(self.faults.step(Kind::Look, false, self.label("stat", path)))?;
         OsDisk.file_metadata(path)
+    }
+}
+
+struct FaultyRead {
+    disk: FaultyDisk,
+    inner: Box<dyn DiskRead>,
+    path: PathBuf,
+}
+
+impl DiskRead for FaultyRead {
+    fn read_at(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
+        whole(self.disk.faults.step(Kind::Look, false, self.disk.label("read", &self.path)))?;
+        self.inner.read_at(bytes, offset)
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        whole(self.disk.faults.step(Kind::Look, false, self.disk.label("stat open", &self.path)))?;
+        self.inner.metadata()
+    }
+
+    fn forget(&self) {
+        self.inner.forget();
     }
 }
 
@@ -274,53 +298,6 @@ impl DiskFile for FaultyFile {
         self.file.read_exact_at(&mut bytes, 0)?;
         model.content.insert(self.node, bytes);
         Ok(())
-    }
-}
-
-/// Decides what of that which was not synced is there afterwards.
-struct Chance(Option<u64>);
-
-impl Chance {
-    fn new(kept: Kept) -> Self {
-        match kept {
-            Kept::Synced => Self(None),
-            Kept::Mixture(seed) => Self(Some(seed.wrapping_mul(2).wrapping_add(1))),
-        }
-    }
-
-    /// A number below `limit`; SplitMix64.
-    fn below(&mut self, limit: u64) -> u64 {
-        let Some(state) = &mut self.0 else { return 0 };
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = *state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % limit.max(1)
-    }
-
-    fn says_yes(&mut self) -> bool {
-        self.below(2) == 1
-    }
-
-    /// What is left of a file: the bytes of its last sync, those that were written since, a part of these, or these with
-    /// a page that never came.
-    fn mixture(&mut self, durable: Vec<u8>, seen: &[u8]) -> Vec<u8> {
-        const PAGE: usize = 4096;
-        if durable == seen {
-            return durable;
-        }
-        let length = seen.len() as u64;
-        match self.below(4) {
-            0 => durable,
-            1 => seen.to_vec(),
-            2 => seen[..usize::try_from(self.below(length + 1)).expect("it is small")].to_vec(),
-            _ => {
-                let mut bytes = seen.to_vec();
-                let page = usize::try_from(self.below(length.div_ceil(PAGE as u64))).expect("it is small");
-                bytes.chunks_mut(PAGE).skip(page).take(1).for_each(|page| page.fill(0));
-                bytes
-            }
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! The registry is the real one, over HTTP, on a disk and a store that count the steps (`disk`, `store`). A fault is drawn
 //! from a first run without one. What is modelled, and what is taken from SQLite's word: `docs/decisions/0007-crashes.md`.
 
+mod chance;
 mod disk;
 mod faults;
 mod ledger;

@@ -13,3 +13,4 @@ mod several;
 mod stage;
 mod template;
 mod token;
+mod watched;

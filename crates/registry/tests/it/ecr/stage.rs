@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use layer0_domain::port::clock::Clock;
 use layer0_registry::ecr::{Ecr, EcrSettings, Furnish, TagRules};
@@ -41,6 +42,10 @@ pub(crate) struct Otherwise {
     pub(crate) furnish: Option<Arc<dyn Furnish>>,
     /// Names and passwords are asked for.
     pub(crate) is_guarded: bool,
+    /// Who lets in, instead.
+    pub(crate) gate: Option<Arc<dyn Gate>>,
+    /// How long a client may bring nothing.
+    pub(crate) body_idle: Option<Duration>,
 }
 
 impl Stage {
@@ -70,11 +75,14 @@ impl Stage {
         let mut config = RegistryConfig::new(directory.path());
         config.create_on_push = otherwise.create_on_push;
         config.trusted_proxy = otherwise.trusted_proxy;
-        let gate: Arc<dyn Gate> = if otherwise.is_guarded {
-            config.challenge = Challenge::Basic;
-            Arc::new(Basic)
-        } else {
-            Arc::new(Open)
+        config.body_idle = otherwise.body_idle.unwrap_or(config.body_idle);
+        let gate: Arc<dyn Gate> = match otherwise.gate {
+            Some(gate) => gate,
+            None if otherwise.is_guarded => {
+                config.challenge = Challenge::Basic;
+                Arc::new(Basic)
+            }
+            None => Arc::new(Open),
         };
         let ports = RegistryPorts { store: Arc::new(SqliteStore::in_memory()), clock, gate, minter: Arc::new(Minter) };
         let registry = Registry::open_in(config, ports, behind.of_instance(INSTANCE)).unwrap();

@@ -1,3 +1,4 @@
+#[cfg(feature = "aws")]
 use layer0_domain::model::image::RepositoryName;
 
 use super::*;

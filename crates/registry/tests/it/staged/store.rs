@@ -1,8 +1,6 @@
-//! A store that takes its time between what it does and what the registry does next, so that races have room.
+//! A store that asks a stage before and after every call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
@@ -13,113 +11,105 @@ use layer0_domain::port::registry_store::{
     BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
 };
 
+use super::{Stage, Step, When};
+
 type Result<T> = std::result::Result<T, RegistryStoreError>;
 
-/// Waits before a link is written and after one is taken away, 0 to 3 milliseconds, in an order that changes with every
-/// call.
-pub(crate) struct SlowStore {
-    inner: Arc<dyn RegistryStore>,
-    calls: AtomicU64,
+pub(super) struct StagedStore {
+    pub(super) inner: Arc<dyn RegistryStore>,
+    pub(super) stage: Arc<dyn Stage>,
 }
 
-impl SlowStore {
-    pub(crate) fn around(inner: Arc<dyn RegistryStore>) -> Arc<dyn RegistryStore> {
-        Arc::new(Self { inner, calls: AtomicU64::new(0) })
+impl StagedStore {
+    async fn ask(&self, call: &'static str, when: When) -> Result<()> {
+        let asked = self.stage.store(Step::Store(call, when)).await;
+        asked.map_err(|error| RegistryStoreError::Failed { source: error.into() })
     }
 
-    async fn wait(&self) {
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(call.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62)).await;
+    async fn step<T>(&self, call: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.ask(call, When::Before).await?;
+        let done = work.await;
+        self.ask(call, When::After).await?;
+        done
     }
 }
 
 #[async_trait]
-impl RegistryStore for SlowStore {
+impl RegistryStore for StagedStore {
     async fn repository_create(&self, repository: &Repository) -> Result<()> {
-        self.inner.repository_create(repository).await
+        self.step("repository_create", self.inner.repository_create(repository)).await
     }
 
     async fn repository_update(&self, name: &RepositoryName, visibility: Visibility) -> Result<Repository> {
-        self.inner.repository_update(name, visibility).await
+        self.step("repository_update", self.inner.repository_update(name, visibility)).await
     }
 
     async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>> {
-        self.inner.room(repository).await
+        self.step("room", self.inner.room(repository)).await
     }
 
     async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>> {
-        self.inner.repository_get(name).await
+        self.step("repository_get", self.inner.repository_get(name)).await
     }
 
     async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>> {
-        self.inner.repository_list(owner, page).await
+        self.step("repository_list", self.inner.repository_list(owner, page)).await
     }
 
     async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<Vec<Digest>> {
-        let orphans = self.inner.repository_delete(name, only_empty).await;
-        self.wait().await;
-        orphans
+        self.step("repository_delete", self.inner.repository_delete(name, only_empty)).await
     }
 
     async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>> {
-        self.inner.repository_vacate(name).await
+        self.step("repository_vacate", self.inner.repository_vacate(name)).await
     }
 
     async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
-        self.wait().await;
-        self.inner.blob_link(repository, blob, at).await
+        self.step("blob_link", self.inner.blob_link(repository, blob, at)).await
     }
 
     async fn blob_get(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>> {
-        self.inner.blob_get(repository, digest).await
+        self.step("blob_get", self.inner.blob_get(repository, digest)).await
     }
 
     async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<()> {
-        self.inner.blob_prove(digest, sums).await
+        self.step("blob_prove", self.inner.blob_prove(digest, sums)).await
     }
 
     async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool> {
-        self.inner.blob_condemn(digest, at).await
+        self.step("blob_condemn", self.inner.blob_condemn(digest, at)).await
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {
-        let size = self.inner.blob_size(repository, digest).await;
-        self.wait().await;
-        size
+        self.step("blob_size", self.inner.blob_size(repository, digest)).await
     }
 
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>> {
-        let holders = self.inner.blob_holders(digest).await;
-        self.wait().await;
-        holders
+        self.step("blob_holders", self.inner.blob_holders(digest)).await
     }
 
     async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>> {
-        self.inner.blob_list(after, most).await
+        self.step("blob_list", self.inner.blob_list(after, most)).await
     }
 
     async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
-        let unheld = self.inner.blob_unheld(digests).await;
-        self.wait().await;
-        unheld
+        self.step("blob_unheld", self.inner.blob_unheld(digests)).await
     }
 
     async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>> {
-        self.inner.blob_users(digest).await
+        self.step("blob_users", self.inner.blob_users(digest)).await
     }
 
     async fn blob_unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobLeft>> {
-        let left = self.inner.blob_unlink(repository, digest).await;
-        self.wait().await;
-        left
+        self.step("blob_unlink", self.inner.blob_unlink(repository, digest)).await
     }
 
     async fn manifest_put(&self, repository: &RepositoryName, manifest: &Manifest, tags: &[String]) -> Result<()> {
-        self.inner.manifest_put(repository, manifest, tags).await
+        self.step("manifest_put", self.inner.manifest_put(repository, manifest, tags)).await
     }
 
     async fn manifest_get(&self, repository: &RepositoryName, reference: &ManifestRef) -> Result<Option<Manifest>> {
-        self.inner.manifest_get(repository, reference).await
+        self.step("manifest_get", self.inner.manifest_get(repository, reference)).await
     }
 
     async fn manifest_list(
@@ -128,23 +118,23 @@ impl RegistryStore for SlowStore {
         after: Option<&Digest>,
         most: u32,
     ) -> Result<Vec<Digest>> {
-        self.inner.manifest_list(repository, after, most).await
+        self.step("manifest_list", self.inner.manifest_list(repository, after, most)).await
     }
 
     async fn manifest_users(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<ContentUser>> {
-        self.inner.manifest_users(repository, digest).await
+        self.step("manifest_users", self.inner.manifest_users(repository, digest)).await
     }
 
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
-        self.inner.manifest_delete(repository, digest).await
+        self.step("manifest_delete", self.inner.manifest_delete(repository, digest)).await
     }
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool> {
-        self.inner.tag_delete(repository, tag).await
+        self.step("tag_delete", self.inner.tag_delete(repository, tag)).await
     }
 
     async fn tag_list(&self, repository: &RepositoryName, page: Page) -> Result<Option<Vec<String>>> {
-        self.inner.tag_list(repository, page).await
+        self.step("tag_list", self.inner.tag_list(repository, page)).await
     }
 
     async fn referrers(
@@ -154,6 +144,6 @@ impl RegistryStore for SlowStore {
         artifact_type: Option<&str>,
         page: ReferrerPage,
     ) -> Result<Referrers> {
-        self.inner.referrers(repository, subject, artifact_type, page).await
+        self.step("referrers", self.inner.referrers(repository, subject, artifact_type, page)).await
     }
 }
