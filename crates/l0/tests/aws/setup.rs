@@ -14,6 +14,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::common::archive::archive;
+use crate::common::http::{Connection, get};
 use crate::common::run::{Said, run};
 use crate::emulator::{emulator, json_call, repository_create, stacks};
 
@@ -51,17 +52,23 @@ fn carry(mut from: TcpStream, mut to: TcpStream) {
     drop(to.shutdown(std::net::Shutdown::Write));
 }
 
-/// Does what the load balancer does, whose name the emulator's own `/health` would hide: one of the servers that run, in turn.
+/// Does what the load balancer does, whose name the emulator's own `/health` would hide: one of the servers that run and say that
+/// they are well, in turn.
 fn balanced(image: String) -> impl FnMut() -> Option<String> + Send {
     let mut turn = 0;
     move || {
         turn += 1;
-        let servers = containers(&image);
-        let id = servers.get(turn % servers.len().max(1))?;
-        let format = "{{.NetworkSettings.IPAddress}}";
-        let said = run(Command::new("docker").args(["inspect", "--format", format, id]), b"");
-        Some(format!("{}:9090", said.out.trim()))
+        let mut servers = containers(&image);
+        let count = servers.len().max(1);
+        servers.rotate_left(turn % count);
+        servers.iter().map(|id| address(id)).find(|server| get(server, "/health").is_ok_and(|seen| seen.status == 200))
     }
+}
+
+fn address(id: &str) -> String {
+    let format = "{{.NetworkSettings.IPAddress}}";
+    let said = run(Command::new("docker").args(["inspect", "--format", format, id]), b"");
+    format!("{}:9090", said.out.trim())
 }
 
 /// The containers that run of an image, by id.
@@ -147,9 +154,16 @@ impl Desk {
         add(json_call("secretsmanager", "secretsmanager.ListSecrets", &json!({})), "SecretList");
         add(json_call("ssm", "AmazonSSM.DescribeParameters", &json!({})), "Parameters");
         add(json_call("ecs", "AmazonEC2ContainerServiceV20141113.ListClusters", &json!({})), "clusterArns");
+        // ECS has lists of its own; the one of all tags remembers there what is gone.
+        for status in ["ACTIVE", "INACTIVE"] {
+            let asked = json!({ "familyPrefix": mine, "status": status });
+            let target = "AmazonEC2ContainerServiceV20141113.ListTaskDefinitions";
+            add(json_call("ecs", target, &asked), "taskDefinitionArns");
+        }
         let tagged = json!({ "TagFilters": [{ "Key": "layer0.setup", "Values": [self.name] }] });
         let tagged = json_call("tagging", "ResourceGroupsTaggingAPI_20170126.GetResources", &tagged);
-        left.extend(tagged["ResourceTagMappingList"].as_array().into_iter().flatten().map(ToString::to_string));
+        let tagged = tagged["ResourceTagMappingList"].as_array().cloned().unwrap_or_default();
+        left.extend(tagged.iter().map(|it| it["ResourceARN"].to_string()).filter(|arn| !arn.contains(":ecs:")));
         left
     }
 }
@@ -179,11 +193,8 @@ fn an_instance_comes_serves_changes_and_goes_without_a_trace() {
     let repository = format!("{name}/app");
     repository_create(&repository);
     let image = format!("{}/{repository}:v1", emulator());
-    run(
-        Command::new("docker").args(["import", "--change", "ENTRYPOINT [\"/tool\"]"]).arg(archive()).arg(&image),
-        b"",
-    )
-    .ok();
+    run(Command::new("docker").args(["import", "--change", "ENTRYPOINT [\"/tool\"]"]).arg(archive()).arg(&image), b"")
+        .ok();
     run(Command::new("docker").args(["push", "--quiet", &image]), b"").ok();
     let document = json!({ "AWSEBDockerrunVersion": 2, "containerDefinitions": [{
         "name": "app", "image": format!("registry.example.com/{repository}:v1"),
@@ -192,7 +203,9 @@ fn an_instance_comes_serves_changes_and_goes_without_a_trace() {
     std::fs::write(desk.directory.path().join("app.json"), document.to_string()).expect("written");
     desk.there(&connection, "environment create dev").ok();
     desk.there(&connection, "deploy create app.json app").ok();
-    desk.there(&connection, "service create dev app app:latest --skip-pull-check").ok().says("1 copies run");
+    desk.there(&connection, "service create dev app app:latest --skip-pull-check")
+        .ok()
+        .says("1 copy runs and is healthy");
 
     // Another version, made of this program: the API answers all the while.
     let bytes = std::fs::read(program()).expect("the program");
@@ -203,7 +216,7 @@ fn an_instance_comes_serves_changes_and_goes_without_a_trace() {
     let visitor = thread::spawn(move || {
         let mut answers = Vec::new();
         while stopped.recv_timeout(std::time::Duration::from_millis(100)).is_err() {
-            let connection = crate::common::http::Connection::open(&door);
+            let connection = Connection::open(&door);
             answers.push(connection.and_then(|mut it| it.request("GET", "/health", "Connection: close\r\n", b"")));
         }
         answers
