@@ -52,6 +52,7 @@ mod download;
 pub mod ecr;
 mod ends;
 mod error;
+mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -63,6 +64,8 @@ mod range;
 mod registry;
 mod repositories;
 mod routes;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod source;
 mod uploads;
 mod verify;
@@ -70,6 +73,7 @@ mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption};
 pub use crate::config::{Challenge, RegistryConfig};
+pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};
 pub use crate::registry::{Registry, RegistryPorts, Swept};

@@ -9,6 +9,7 @@ pub mod corpus;
 pub mod engine_suite;
 pub mod home_store_suite;
 pub mod image_end_suite;
+pub mod memory_bytes;
 pub mod memory_end;
 #[cfg(feature = "oidc")]
 pub mod oidc;

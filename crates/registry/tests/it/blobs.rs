@@ -163,7 +163,7 @@ async fn nobody_mounts_what_he_may_not_read() {
     let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
     client.ask(Method::POST, &path, &auth, "secret").await.expect(201);
     let store: &dyn RegistryStore = registry.store.as_ref();
-    let link = BlobLink { digest: digest.clone(), size: 6, sums: None };
+    let link = BlobLink { digest: digest.clone(), size: 6, sums: None, place: None };
     store.blob_link(&secret, &link, registry.clock.now()).await.unwrap();
     client.ask(Method::DELETE, &format!("/v2/team/app/blobs/{digest}"), &auth, "").await.expect(202);
 

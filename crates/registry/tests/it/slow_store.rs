@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
+    BlobLeft, BlobLink, ContentUser, FreedBlob, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore,
+    RegistryStoreError,
 };
 
 type Result<T> = std::result::Result<T, RegistryStoreError>;
@@ -55,13 +56,13 @@ impl RegistryStore for SlowStore {
         self.inner.repository_list(owner, page).await
     }
 
-    async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<Vec<Digest>> {
+    async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<Vec<FreedBlob>> {
         let orphans = self.inner.repository_delete(name, only_empty).await;
         self.wait().await;
         orphans
     }
 
-    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>> {
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<FreedBlob>> {
         self.inner.repository_vacate(name).await
     }
 
@@ -80,6 +81,18 @@ impl RegistryStore for SlowStore {
 
     async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool> {
         self.inner.blob_condemn(digest, at).await
+    }
+
+    async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>> {
+        let place = self.inner.blob_place(digest).await;
+        self.wait().await;
+        place
+    }
+
+    async fn place_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>> {
+        let unheld = self.inner.place_unheld(places).await;
+        self.wait().await;
+        unheld
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {
