@@ -30,6 +30,7 @@ mod reader;
 mod strays;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -131,6 +132,9 @@ impl Inner {
     }
 }
 
+/// How long a client may take from the answer to the begin of its download: as long as ECR gives it, near enough.
+const ADDRESS_VALID: Duration = Duration::from_secs(15 * 60);
+
 /// Whether a blob is as long as the store says.
 fn check_length(repository: &RepositoryName, digest: &Digest, size: u64, found: Option<u64>) -> bool {
     if found == Some(size) {
@@ -162,6 +166,17 @@ impl Blobs {
         digest: &Digest,
     ) -> Result<Option<u64>, RegistryError> {
         Ok(self.inner.whole(repository, digest).await?.map(|(size, _)| size))
+    }
+
+    /// An address that a blob which the repository holds can be fetched from for a while; `None` when there is none.
+    pub(crate) async fn address(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<String>, RegistryError> {
+        let Some((_, place)) = self.inner.whole(repository, digest).await? else { return Ok(None) };
+        let bytes = Arc::clone(&self.inner.bytes);
+        blocking(move || bytes.address(&place, ADDRESS_VALID)).await.map_err(RegistryError::from_io)
     }
 
     /// Opens a blob that the repository holds.

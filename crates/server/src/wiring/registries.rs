@@ -20,12 +20,15 @@ use layer0_domain::plan::grants::RegistryNames;
 #[cfg(feature = "aws")]
 use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::blob_bytes::BlobBytes;
 use layer0_domain::port::clock::Clock;
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{Connection, Role};
 use layer0_engine::fake::FakePolicies;
 #[cfg(feature = "aws")]
 use layer0_registry::ecr::{Blobs, EachPolicies, Ecr, EcrClient, EcrPolicies, EcrSettings, Quotas, TagRules, Template};
+#[cfg(feature = "aws")]
+use layer0_registry::s3::S3Bytes;
 use layer0_registry::{Registry, RegistryConfig, RegistryPorts, Whereabouts};
 
 use super::{Aws, Stores, WiringError, cant};
@@ -75,17 +78,28 @@ impl Quotas for OwnersRules {
     }
 }
 
-/// Opens the registry, on the data directory and with what it has behind it.
+/// What the registry has behind it.
+pub(super) struct Behind {
+    pub(super) backings: Option<Backings>,
+    /// Where its bytes lie; `None` for the data directory.
+    pub(super) bytes: Option<Arc<dyn BlobBytes>>,
+}
+
+/// Opens the registry, on the data directory or a bucket and with what it has behind it.
 pub(super) fn registry_open(
     config: RegistryConfig,
     ports: RegistryPorts,
-    backings: Option<Backings>,
+    behind: Behind,
     instance_id: &str,
     access: &Arc<dyn AccessStore>,
     keeper: Option<&Arc<Keeper>>,
 ) -> Result<Registry, WiringError> {
+    let registry = match behind.bytes {
+        Some(bytes) => Registry::open_with(config, ports, bytes),
+        None => Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))?,
+    };
     #[cfg(feature = "aws")]
-    if let Some(backings) = backings {
+    if let Some(backings) = behind.backings {
         let owners = Arc::new(OwnersRules(access.clone()));
         let backings = backings.each(|ecr| {
             let ecr = ecr.of_instance(instance_id).ruled_by(owners.clone()).bounded_by(owners.clone());
@@ -94,12 +108,11 @@ pub(super) fn registry_open(
                 None => ecr,
             }
         });
-        let opened = Registry::open_over(config, ports, backings);
-        return opened.map_err(cant("the registry's directory can't be used"));
+        return Ok(registry.with_backings(backings));
     }
     #[cfg(not(feature = "aws"))]
-    let _ = (backings, instance_id, access, keeper);
-    Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))
+    let _ = (behind.backings, instance_id, access, keeper);
+    Ok(registry)
 }
 
 #[cfg(feature = "aws")]
@@ -114,6 +127,19 @@ impl Aws {
             there.sdk = there.sdk.to_builder().use_fips(ecr.fips).use_dual_stack(ecr.dual_stack).build();
         }
         Ok(there)
+    }
+
+    /// The bucket that images lie in; `None` for the data directory. It is asked for once.
+    pub(super) async fn bytes(&self, config: &Config) -> Result<Option<Arc<dyn BlobBytes>>, WiringError> {
+        let Some(s3) = &config.registries.s3 else { return Ok(None) };
+        let connection = self.connection()?;
+        let client = layer0_registry::s3::client(&connection.sdk, connection.has_s3_stand_in());
+        let bytes = S3Bytes::new(client, &s3.bucket, &s3.prefix, tokio::runtime::Handle::current());
+        let asked = bytes.clone();
+        let checked = tokio::task::spawn_blocking(move || asked.check()).await;
+        let checked = checked.map_err(cant("the server is stopping"))?;
+        checked.map_err(cant("the bucket can't be used"))?;
+        Ok(Some(Arc::new(bytes)))
     }
 
     /// The registries in ECR; `None` where there are none.
