@@ -66,6 +66,10 @@ const SIGNING_KEY: &str = "signing_key";
 /// The setting that holds the instance's id, with which the engine labels everything.
 const INSTANCE_ID: &str = "instance_id";
 
+/// The setting, in the file that holds the links of images, by which that file is told from all others.
+#[cfg(feature = "aws")]
+const IMAGE_INDEX: &str = "image_index";
+
 /// The setting that says that the first token was made.
 const ADMIN_MADE: &str = "admin_token_made";
 
@@ -81,13 +85,15 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    let local = store(data_dir)?;
+    let bytes = aws.bytes(config, &local).await?;
+    let mut stores = aws.stores(config, local).await?;
     // Where a repository lies that was moved is asked here, before the rules.
     let whereabouts = Whereabouts::new(stores.images.clone(), config.registries.placement.clone());
     stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
-    stores.bytes = aws.bytes(config).await?;
+    stores.bytes = bytes;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Config;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -85,6 +84,8 @@ where
                 io::ErrorKind::NotFound
             } else if LATER.contains(&code) || status >= 500 || status == 429 {
                 io::ErrorKind::TimedOut
+            } else if status == 403 {
+                io::ErrorKind::PermissionDenied
             } else if status == 416 {
                 io::ErrorKind::UnexpectedEof
             } else {
@@ -95,7 +96,27 @@ where
         // It did not answer, or not to the end.
         _ => io::ErrorKind::TimedOut,
     };
-    io::Error::new(kind, format!("{op} of S3: {}", DisplayErrorContext(&error)))
+    io::Error::new(kind, format!("{op} of S3: {}", words(&error)))
+}
+
+/// What S3 said, or why it said nothing. Not the SDK's own text, which shows requests and answers whole.
+fn words<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    if let SdkError::ServiceError(context) = error {
+        let (status, code) = (context.raw().status().as_u16(), context.err().code().unwrap_or("no code"));
+        return match context.err().message() {
+            Some(message) => format!("{status} {code}: {message}"),
+            None => format!("{status} {code}"),
+        };
+    }
+    let (mut text, mut next) = (error.to_string(), error.source());
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 fn incomplete(op: &str, what: &str) -> io::Error {
@@ -120,6 +141,30 @@ impl Bucket {
 
     fn key(&self, place: &str) -> String {
         format!("{}{place}", self.root)
+    }
+
+    /// Writes the object that says whose the bucket is, unless there is one; answers what it says then.
+    pub(super) fn claim(&self, key: &str, index: &str) -> io::Result<String> {
+        for _ in 0..2 {
+            let call = self.client.get_object().bucket(&self.name).key(key).send();
+            match found(self.wait(call).map_err(|error| fault("GetObject", error)))? {
+                Some(answer) => {
+                    let bytes = self.wait(answer.body.collect()).map_err(io::Error::other)?.into_bytes();
+                    return String::from_utf8(bytes.to_vec()).map_err(io::Error::other);
+                }
+                None => {
+                    let call = self.client.put_object().bucket(&self.name).key(key).if_none_match("*");
+                    let call = call.body(ByteStream::from(index.as_bytes().to_vec())).send();
+                    // Somebody else may have been quicker, or the answer was lost: what is there now counts.
+                    if let Err(error) = self.wait(call).map_err(|error| fault("PutObject", error))
+                        && error.kind() == io::ErrorKind::PermissionDenied
+                    {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Err(io::Error::other(format!("{key} of the bucket can't be written and read")))
     }
 
     pub(super) fn check(&self) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `PREFIXblobs/<upload>/<chance>` | the bytes of a blob, when the store names it; else an upload on its way in, or a stray |
 //! | `PREFIXblobs/<upload>/tail-<n>` | what a chunk has left after n parts, until the next one comes |
+//! | `PREFIXowner` | the name of the store whose links lead here |
 //!
 //! ```text
 //!   POST            CreateMultipartUpload           one that nobody learns the name of needs none before it has a part
@@ -76,10 +77,21 @@ pub fn client(sdk: &SdkConfig, path_style: bool) -> S3Client {
     S3Client::from_conf(config)
 }
 
+/// Whose a bucket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It is this store's, from now on or since earlier.
+    Ours,
+    /// It is another store's.
+    Others,
+}
+
 /// The bytes in a bucket. Clones are the same.
 #[derive(Clone)]
 pub struct S3Bytes {
     bucket: Bucket,
+    /// The object that says whose it is.
+    owner: String,
     waiting: Arc<Waiting>,
 }
 
@@ -91,10 +103,18 @@ impl S3Bytes {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
-        Self {
-            bucket: Bucket { client, name: bucket.into(), root: format!("{prefix}blobs/"), runtime },
-            waiting: Arc::default(),
-        }
+        let bucket = Bucket { client, name: bucket.into(), root: format!("{prefix}blobs/"), runtime };
+        Self { bucket, owner: format!("{prefix}owner"), waiting: Arc::default() }
+    }
+
+    /// Takes the bucket, from this prefix on, for the store of this name: what no link of it leads to is a stray, so two stores must
+    /// never share one.
+    ///
+    /// # Errors
+    /// It is not to be reached, or this server may not use it.
+    pub fn claim(&self, store: &str) -> io::Result<Claim> {
+        let owner = self.bucket.claim(&self.owner, store)?;
+        Ok(if owner == store { Claim::Ours } else { Claim::Others })
     }
 
     /// Asks for the bucket once, so that a server that can't use it ends with a reason.

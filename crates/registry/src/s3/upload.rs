@@ -22,8 +22,8 @@ use super::content::S3Content;
 
 /// Bytes of a part. S3 takes 10,000 of them, the last one of any size, all others of 5 MiB at least: 78 GiB in all.
 pub(super) const PART: usize = 8 << 20;
-/// Tries to begin an upload in S3.
-const BEGIN_TRIES: u32 = 4;
+/// Tries of what decides about all of an upload, beside those of the SDK.
+const TRIES: u32 = 4;
 /// How much may wait in memory for the next request, of all uploads. What does not fit is read again, or sent again.
 const WAITING_MAX: usize = 128 << 20;
 
@@ -175,7 +175,7 @@ impl S3Upload {
                     self.multipart = Some(multipart.clone());
                     return Ok(multipart);
                 }
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && tries < BEGIN_TRIES => {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && tries < TRIES => {
                     self.bucket.pause(tries);
                     tries += 1;
                 }
@@ -251,10 +251,15 @@ impl S3Upload {
             parts.push(part);
         }
         let length = parts.iter().map(|part| part.size).sum();
-        if let Err(error) = self.bucket.complete(&multipart.place, &multipart.id, &parts) {
+        let mut tries = 1;
+        while let Err(error) = self.bucket.complete(&multipart.place, &multipart.id, &parts) {
             // An answer may have been lost, and the repetition found nothing to complete.
             match self.bucket.head(&multipart.place) {
-                Ok(Seen::There { length: Some(there), .. }) if there == length => {}
+                Ok(Seen::There { length: Some(there), .. }) if there == length => break,
+                _ if error.kind() == io::ErrorKind::TimedOut && tries < TRIES => {
+                    self.bucket.pause(tries);
+                    tries += 1;
+                }
                 _ => return Err(error),
             }
         }

@@ -116,7 +116,7 @@ impl Inner {
 
     /// Keeps an upload that was found.
     fn found(&self, id: UploadId, bytes: Box<dyn UploadBytes>, at: Timestamp) -> Arc<Upload> {
-        self.keep(id, |offset| Writer::found(bytes, offset), at)
+        self.keep(id, |offset| Writer::found(bytes, self.bytes.naming(), offset), at)
     }
 }
 

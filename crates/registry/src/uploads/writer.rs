@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::{BlobPlace, BlobSums};
-use layer0_domain::port::blob_bytes::{Settling, UploadBytes};
+use layer0_domain::port::blob_bytes::{Naming, Settling, UploadBytes};
 
 use crate::content::{ContentHash, Survey};
 
@@ -33,9 +33,11 @@ impl Writer {
         Self { bytes, shown, hash: Some(ContentHash::new(algorithm)), gone: false }
     }
 
-    /// Of an upload that another process has begun, or an earlier one.
-    pub(crate) fn found(bytes: Box<dyn UploadBytes>, shown: Arc<AtomicU64>) -> Self {
-        let mut this = Self { bytes, shown, hash: None, gone: false };
+    /// Of an upload that another process has begun, or an earlier one. What is counted of one that is shared may not be all of it,
+    /// so nothing is taken for known there.
+    pub(crate) fn found(bytes: Box<dyn UploadBytes>, naming: Naming, shown: Arc<AtomicU64>) -> Self {
+        let is_empty = naming == Naming::Digest && bytes.length() == 0;
+        let this = Self { bytes, shown, hash: is_empty.then(|| ContentHash::new(Algorithm::Sha256)), gone: false };
         this.show();
         this
     }
@@ -51,7 +53,7 @@ impl Writer {
     /// Hashes with another algorithm from now on, where nothing was written yet. Later it is too late, and all is hashed
     /// again at the end.
     pub(crate) fn expect(&mut self, algorithm: Algorithm) {
-        if self.offset() == 0 {
+        if self.offset() == 0 && self.hash.is_some() {
             self.hash = Some(ContentHash::new(algorithm));
         }
     }
@@ -61,12 +63,8 @@ impl Writer {
     }
 
     /// Shows how many bytes there are.
-    fn show(&mut self) {
-        let length = self.bytes.length();
-        self.shown.store(length, Ordering::Release);
-        if length == 0 && self.hash.is_none() {
-            self.hash = Some(ContentHash::new(Algorithm::Sha256));
-        }
+    fn show(&self) {
+        self.shown.store(self.bytes.length(), Ordering::Release);
     }
 
     /// Adds bytes at the end.
@@ -75,7 +73,7 @@ impl Writer {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
-        self.shown.store(self.bytes.length(), Ordering::Release);
+        self.show();
         Ok(())
     }
 
@@ -95,7 +93,7 @@ impl Writer {
     /// Ends a request.
     pub(crate) fn rest(&mut self) {
         self.bytes.rest();
-        self.shown.store(self.bytes.length(), Ordering::Release);
+        self.show();
     }
 
     /// Looks whether another process has written to it; answers whether there is anything else than before.
@@ -166,7 +164,7 @@ mod tests {
         assert_eq!((writer.offset(), shown.load(Ordering::Acquire)), (6, 6));
         drop(writer);
 
-        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), shown);
+        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, shown);
         writer.append(b"world").unwrap();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let (digest, sums) = writer.digest(algorithm).unwrap();
@@ -180,7 +178,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let bytes = FileBytes::open(directory.path(), Arc::new(OsDisk)).unwrap();
         std::os::unix::fs::symlink("/dev/full", directory.path().join("registry/uploads/staged")).unwrap();
-        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Arc::default());
+        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, Arc::default());
         assert_eq!(writer.append(b"some").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(writer.offset(), 0);
     }
