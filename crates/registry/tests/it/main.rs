@@ -7,6 +7,7 @@ mod common;
 
 mod access;
 mod blobs;
+mod bytes;
 mod client;
 mod crash;
 mod damage;
@@ -26,3 +27,8 @@ mod source;
 mod sweep;
 mod uploads;
 mod verify;
+
+/// On the disk.
+async fn elsewhere() -> Option<common::Elsewhere> {
+    None
+}
