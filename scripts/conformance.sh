@@ -5,6 +5,7 @@
 #
 # conformance.sh ecr L0 URL: the same for a server whose images lie in ECR, with this executable, and with what answers there
 # in the place of AWS. `make aws` runs it so (crates/l0/tests/aws/conformance.rs). The reports stay in target/conformance-ecr.
+# conformance.sh s3 L0 URL: the same, once, for a server whose images lie in the bucket `images` of what answers there.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -23,7 +24,7 @@ disk)
     need_rust
     ;;
 ecr)
-    [ $# = 3 ] || die "usage: conformance.sh [ecr L0 URL]"
+    [ $# = 3 ] || die "usage: conformance.sh [ecr|s3 L0 URL]"
     reports=$ROOT/target/conformance-ecr
     l0=$2
     kind=ecr-
@@ -33,7 +34,16 @@ ecr)
     runs=(basic:1.1 bearer:dev)
     export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_EC2_METADATA_DISABLED=true
     ;;
-*) die "usage: conformance.sh [ecr L0 URL]" ;;
+s3)
+    [ $# = 3 ] || die "usage: conformance.sh [ecr|s3 L0 URL]"
+    reports=$ROOT/target/conformance-s3
+    l0=$2
+    kind=s3- host=localhost
+    more=(--registry-backing s3 --s3-bucket images --endpoint-url "$3" --aws-region us-east-1)
+    runs=(bearer:dev)
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_EC2_METADATA_DISABLED=true
+    ;;
+*) die "usage: conformance.sh [ecr|s3 L0 URL]" ;;
 esac
 need_go
 need cc:gcc /usr/include/stdio.h:libc6-dev curl:curl
@@ -133,6 +143,7 @@ left_out() {
 }
 
 for challenge in basic bearer; do
+    [[ " ${runs[*]}" = *" $challenge:"* ]] || continue
     server_start "$challenge"
     for run in "${runs[@]}"; do
         [ "${run%:*}" = "$challenge" ] || continue

@@ -56,6 +56,12 @@ impl Connection {
         endpoint_set(&self.sdk, "ECR").filter(|url| !is_aws(url))
     }
 
+    /// Whether something stands in for S3: an emulator that was set to be it, or all of AWS.
+    #[must_use]
+    pub fn has_s3_stand_in(&self) -> bool {
+        endpoint_set(&self.sdk, "S3").is_some_and(|url| !is_aws(&url))
+    }
+
     /// The same in another region, or in the name of a role. `session` is what the role's account calls whoever it is in its
     /// log: the instance.
     #[must_use]

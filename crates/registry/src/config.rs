@@ -31,6 +31,8 @@ pub struct RegistryConfig {
     /// A request body that brings nothing, or next to nothing (4 KiB), for so long is given up. What came before stays, and
     /// can be continued.
     pub body_idle: Duration,
+    /// Whether clients are sent to where bytes lie for blobs, when there is an address that they can be fetched from.
+    pub redirect: bool,
     /// Hosts (with ports where there are any) under which clients know this registry: `localhost:9090`. For
     /// `ImageSource`.
     pub registry_hosts: Vec<String>,
@@ -48,6 +50,7 @@ impl RegistryConfig {
             trusted_proxy: false,
             upload_expiry: Duration::from_secs(24 * 60 * 60),
             body_idle: Duration::from_secs(60),
+            redirect: false,
             registry_hosts: Vec::new(),
         }
     }

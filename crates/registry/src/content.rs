@@ -7,14 +7,13 @@ use std::io;
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::BlobSums;
+use layer0_domain::port::blob_bytes::BlobContent;
 use sha2::{Digest as _, Sha256, Sha512};
-
-use crate::disk::DiskRead;
 
 /// Bytes that have a checksum of their own: a range request reads at most one of them too many at each end, and a GiB has
 /// 64 KiB of checksums.
 const PIECE: usize = 64 << 10;
-/// How much of a file is read at once.
+/// How much is read at once.
 const STEP: usize = 1 << 20;
 
 /// The checksum of one piece.
@@ -32,6 +31,8 @@ enum Hasher {
 #[derive(Clone)]
 pub(crate) struct ContentHash {
     hasher: Hasher,
+    /// How many bytes came by.
+    length: u64,
     /// Of the pieces that are complete.
     sums: Vec<u32>,
     /// Of the piece that is not, and how many bytes it has.
@@ -45,7 +46,7 @@ impl ContentHash {
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
             Algorithm::Sha512 => Hasher::Sha512(Sha512::new()),
         };
-        Self { hasher, sums: Vec::new(), current: 0, filled: 0 }
+        Self { hasher, length: 0, sums: Vec::new(), current: 0, filled: 0 }
     }
 
     pub(crate) fn algorithm(&self) -> Algorithm {
@@ -55,7 +56,13 @@ impl ContentHash {
         }
     }
 
+    /// How many bytes came by.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
+        self.length += u64::try_from(bytes.len()).expect("a length fits in 64 bits");
         match &mut self.hasher {
             Hasher::Sha256(hash) => hash.update(bytes),
             Hasher::Sha512(hash) => hash.update(bytes),
@@ -94,25 +101,25 @@ pub(crate) fn is_loss(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EIO | EBADMSG | EUCLEAN))
 }
 
-/// A file that is read from its start to its end, a step at a time, so that whoever reads it can pause.
+/// Content that is read from its start to its end, a step at a time, so that whoever reads it can pause.
 pub(crate) struct Survey {
-    file: Box<dyn DiskRead>,
+    content: Box<dyn BlobContent>,
     buffer: Vec<u8>,
     offset: u64,
     hash: ContentHash,
 }
 
 impl Survey {
-    pub(crate) fn new(file: Box<dyn DiskRead>, algorithm: Algorithm) -> Self {
-        Self { file, buffer: Vec::with_capacity(STEP), offset: 0, hash: ContentHash::new(algorithm) }
+    pub(crate) fn new(content: Box<dyn BlobContent>, algorithm: Algorithm) -> Self {
+        Self { content, buffer: Vec::with_capacity(STEP), offset: 0, hash: ContentHash::new(algorithm) }
     }
 
     /// Reads on, and answers how much; 0 at the end. Data is lost only when the disk says so twice: once may have been the
     /// way to the disk, and content is condemned for it.
     pub(crate) fn step(&mut self) -> io::Result<usize> {
         self.buffer.clear();
-        let count = match self.file.read_at(&mut self.buffer, self.offset) {
-            Err(error) if is_loss(&error) => self.file.read_at(&mut self.buffer, self.offset)?,
+        let count = match self.read() {
+            Err(error) if is_loss(&error) => self.read()?,
             read => read?,
         };
         self.hash.update(&self.buffer);
@@ -120,22 +127,38 @@ impl Survey {
         Ok(count)
     }
 
+    fn read(&mut self) -> io::Result<usize> {
+        loop {
+            match self.content.read(&mut self.buffer, STEP, self.offset, u64::MAX) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
     /// Reads to the end without a pause.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
+    pub(crate) fn read_all(&mut self) -> io::Result<()> {
         while self.step()? > 0 {}
         Ok(())
     }
 
-    /// What was found, and the file.
-    pub(crate) fn finish(self) -> ((Digest, BlobSums), Box<dyn DiskRead>) {
-        (self.hash.finish(), self.file)
+    /// What is found by reading to the end.
+    pub(crate) fn run(mut self) -> io::Result<(Digest, BlobSums)> {
+        self.read_all()?;
+        Ok(self.finish().0)
+    }
+
+    /// What was found, and the content.
+    pub(crate) fn finish(self) -> ((Digest, BlobSums), Box<dyn BlobContent>) {
+        (self.hash.finish(), self.content)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
-    use std::io::Write;
+    use layer0_domain::port::blob_bytes::{BlobBytes as _, Reach};
+    use layer0_testkit::memory_bytes::MemoryBytes;
 
     use super::*;
 
@@ -168,13 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_digest_and_the_sums_of_its_content() {
+    fn what_is_surveyed_has_the_digest_and_the_sums_of_its_content() {
         let content = content(2 * STEP + 5);
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&content).unwrap();
-        let mut survey = Survey::new(Box::new(file), Algorithm::Sha512);
-        survey.run().unwrap();
-        let ((digest, sums), _) = survey.finish();
+        let bytes = MemoryBytes::default();
+        let mut upload = bytes.upload_begin("u", Reach::Private).unwrap();
+        upload.append(&content).unwrap();
+        let (digest, sums) = Survey::new(upload.reread().unwrap(), Algorithm::Sha512).run().unwrap();
         assert_eq!(digest, Algorithm::Sha512.digest_of(&content));
         assert!(sums.fit(content.len() as u64));
     }

@@ -37,6 +37,11 @@ pub(crate) async fn body(blobs: &Blobs, reader: BlobReader, first: u64, length: 
     let reading = Arc::clone(&reader);
     let batch = match blocking(move || Ok(reading.read(first, end))).await.map_err(RegistryError::from_io)? {
         Ok(batch) => batch,
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            let digest = reader.digest().clone();
+            tracing::error!(blob.digest = %digest, "the bytes of blob {digest} are gone; it can't be pulled until it is pushed again");
+            return Err(RegistryError::BlobUnknown(digest));
+        }
         Err(ReadError::Io(error)) => return Err(RegistryError::from_io(error)),
         Err(ReadError::Damaged { piece }) => return Err(blobs.suspect(reader, piece).await),
     };

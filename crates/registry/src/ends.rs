@@ -13,6 +13,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::port::BoxError;
+use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::image_end::{BlobStream, EndBlob, EndError, EndManifest, Entry, EntryPage, ImageEnd};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
@@ -241,11 +242,11 @@ impl ImageEnd for LocalEnd {
             return Err(EndError::NoRepository);
         }
         let id = UploadId::new(parts.clock.random(), &self.name);
-        let begun = parts.uploads.begin(id.clone(), digest.algorithm(), parts.clock.now()).await;
+        let begun = parts.uploads.begin(id.clone(), Reach::Private, digest.algorithm(), parts.clock.now()).await;
         let upload = begun.map_err(end_error)?;
         let (sized, body) = Sized::body(content, size);
         let held = upload.hold().map_err(end_error)?;
-        let (held, received) = receive(held, body, Some(size), Some(size), parts.config.body_idle).await;
+        let (held, received) = receive(held, body, Some(size), Some(size), None, parts.config.body_idle).await;
         if let Err(error) = received {
             parts.uploads.cancel(&id, held).await;
             return Err(sized.judge(Ended::Broken, end_error(error)));

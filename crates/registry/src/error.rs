@@ -57,7 +57,7 @@ pub(crate) enum RegistryError {
     #[error("manifest {0} is not in this repository")]
     ManifestUnknown(String),
     /// Not in the repository, as far as clients are concerned, so that they push it again; but they are told why.
-    #[error("blob {0} is damaged on the registry's disk: push an image with it again")]
+    #[error("blob {0} is damaged where the registry keeps it: push an image with it again")]
     BlobDamaged(Digest),
     #[error("manifest {0} is damaged in the registry's store: push the image again")]
     ManifestDamaged(Digest),
@@ -103,9 +103,8 @@ pub(crate) enum RegistryError {
     #[cfg(feature = "ecr")]
     #[error("{message}")]
     Behind { status: StatusCode, code: &'static str, message: String },
-    /// The registry behind this one does not answer, is busy, or does not let this server in. Nothing that a client could
-    /// do otherwise; trying again may help.
-    #[cfg(feature = "ecr")]
+    /// The registry behind this one, or the bucket, does not answer, is busy, or does not let this server in. Nothing that a
+    /// client could do otherwise; trying again may help.
     #[error("the registry can't reach where its images lie; try again")]
     Away {
         #[source]
@@ -119,10 +118,14 @@ pub(crate) enum RegistryError {
 }
 
 impl RegistryError {
-    /// A failure of the file system, a full disk told apart.
+    /// A failure of where bytes lie; a full disk and what could not be reached told apart.
     pub(crate) fn from_io(error: std::io::Error) -> Self {
+        use std::io::ErrorKind;
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::ConnectionReset => {
+                Self::Away { source: error.into() }
+            }
             _ => Self::Failed { source: error.into() },
         }
     }
@@ -147,7 +150,6 @@ impl RegistryError {
         match self {
             Self::Full => RegistryStoreError::Full,
             Self::Failed { source } => RegistryStoreError::Failed { source },
-            #[cfg(feature = "ecr")]
             Self::Away { source } => RegistryStoreError::Failed { source },
             error => RegistryStoreError::Failed { source: error.into() },
         }
@@ -186,7 +188,6 @@ impl RegistryError {
             Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN"),
             #[cfg(feature = "ecr")]
             Self::Behind { status, code, .. } => (*status, code),
-            #[cfg(feature = "ecr")]
             Self::Away { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
@@ -243,7 +244,6 @@ fn log(error: &RegistryError) {
             let text = chain(source);
             tracing::error!(error = text, "a registry request failed: {text}");
         }
-        #[cfg(feature = "ecr")]
         RegistryError::Away { source } => {
             let text = chain(source);
             tracing::error!(error = text, "a registry request could not be passed on: {text}");

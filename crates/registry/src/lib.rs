@@ -15,15 +15,17 @@
 //! | bytes of blobs | `DIR/registry/blobs/<algorithm>/<two hex digits>/<hex>` |
 //! | uploads that are not finished | `DIR/registry/uploads/<id>` |
 //!
+//! With the cargo feature `s3` the bytes may lie in a bucket instead (module `s3`): both are the port `BlobBytes`.
 //! With the cargo feature `ecr` repositories may lie in registries of ECR instead, behind the same routes and the same gate:
 //! module `ecr`. Which lies where is said in one place: [`Whereabouts`].
 //!
 //! # A push
 //! `POST` makes a staged file, `PATCH` appends to it and hashes on the way, `PUT` compares the digest; then, in this
 //! order: fsync the file, rename it to its place, fsync the directory, write the link to the store (durable), answer
-//! 201. The manifest and its tags are one unit of work in the store. What a client was told is stored is stored; what
-//! it was not told may be there as a file that nobody can reach. The invariant of links and files and how it is kept is
-//! written at the module `blobs`, the life of an upload at `uploads`.
+//! 201. In a bucket: complete the object, write link and place to the store, answer. The manifest and its tags are one unit of
+//! work in the store. What a client was told is stored is stored; what it was not told may be there as a file that nobody can
+//! reach. The invariant of links and files and how it is kept is written at the module `blobs`, the life of an upload at
+//! `uploads`.
 //!
 //! # Choices
 //! - `Location` is relative: right behind every proxy, whatever it does to the host.
@@ -52,6 +54,7 @@ mod download;
 pub mod ecr;
 mod ends;
 mod error;
+mod fs;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -63,6 +66,8 @@ mod range;
 mod registry;
 mod repositories;
 mod routes;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod source;
 mod uploads;
 mod verify;
@@ -70,6 +75,7 @@ mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption};
 pub use crate::config::{Challenge, RegistryConfig};
+pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};
 pub use crate::path::ROUTES;

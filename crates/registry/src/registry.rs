@@ -7,6 +7,7 @@ use axum::Router;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::blob_bytes::{BlobBytes, Naming};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 
@@ -16,6 +17,7 @@ use crate::disk::{Disk, OsDisk};
 #[cfg(feature = "ecr")]
 use crate::ecr::{Backings, Ecr};
 use crate::error::RegistryError;
+use crate::fs::FileBytes;
 use crate::gate::{Gate, PullCredentialMinter};
 use crate::homes::Homes;
 use crate::routes;
@@ -35,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) minter: Arc<dyn PullCredentialMinter>,
+    /// Where bytes lie.
+    pub(crate) bytes: Arc<dyn BlobBytes>,
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
     /// Where repositories may lie but here.
@@ -49,12 +53,16 @@ pub(crate) struct Parts {
 /// How long after one search for files without a link the next begins: a day.
 const STRAYS_EVERY_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// How old a stray must be where only that tells it from an upload on its way in, which has to be done in six days
+/// (`s3::UPLOAD_LIFE`): a week.
+const STRAY_AGE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
 /// What a sweep has removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     /// Uploads that nobody finished.
     pub uploads: usize,
-    /// Files of blobs that no repository holds.
+    /// Bytes of blobs that no repository holds: how many files or objects.
     pub strays: u64,
 }
 
@@ -87,10 +95,19 @@ impl Registry {
     /// The directory can't be made or written to.
     #[cfg(feature = "ecr")]
     pub fn open_over(config: RegistryConfig, ports: RegistryPorts, backings: Backings) -> io::Result<Self> {
-        let mut this = Self::open(config, ports)?;
-        let parts = Arc::get_mut(&mut this.parts).expect("nobody else has it yet");
+        Ok(Self::open(config, ports)?.with_backings(backings))
+    }
+
+    /// The same, whose repositories may lie in registries of ECR too. Before anybody else has it.
+    ///
+    /// # Panics
+    /// When somebody has it already.
+    #[cfg(feature = "ecr")]
+    #[must_use]
+    pub fn with_backings(mut self, backings: Backings) -> Self {
+        let parts = Arc::get_mut(&mut self.parts).expect("nobody else has it yet");
         parts.backings = Some(backings);
-        Ok(this)
+        self
     }
 
     /// Opens the registry whose repositories go to one registry of ECR. The directory is made all the same.
@@ -108,17 +125,16 @@ impl Registry {
     /// # Errors
     /// The directory can't be made or written to.
     pub fn open_on(config: RegistryConfig, ports: RegistryPorts, disk: Arc<dyn Disk>) -> io::Result<Self> {
-        let root = config.data_dir.join("registry");
-        let (blobs, uploads) = (root.join("blobs"), root.join("uploads"));
-        // All of it is synced at every start: the process that made it may have ended before it was.
-        disk.directory_make(&root)?;
-        disk.directory_sync(&config.data_dir)?;
-        disk.directory_make(&blobs)?;
-        disk.directory_make(&uploads)?;
-        disk.directory_sync(&root)?;
+        let bytes = FileBytes::open(&config.data_dir, disk)?;
+        Ok(Self::open_with(config, ports, Arc::new(bytes)))
+    }
+
+    /// The registry whose bytes lie there.
+    #[must_use]
+    pub fn open_with(config: RegistryConfig, ports: RegistryPorts, bytes: Arc<dyn BlobBytes>) -> Self {
         let RegistryPorts { store, clock, gate, minter } = ports;
-        let blobs = Blobs::open(blobs, Arc::clone(&disk), Arc::clone(&store), Arc::clone(&clock))?;
-        let uploads = Uploads::open(uploads, disk);
+        let blobs = Blobs::new(Arc::clone(&bytes), Arc::clone(&store), Arc::clone(&clock));
+        let uploads = Uploads::new(Arc::clone(&bytes));
         let strays_swept = tokio::sync::Mutex::default();
         let parts = Parts {
             config,
@@ -126,6 +142,7 @@ impl Registry {
             clock,
             gate,
             minter,
+            bytes,
             blobs,
             uploads,
             #[cfg(feature = "ecr")]
@@ -133,7 +150,7 @@ impl Registry {
             homes: None,
             strays_swept,
         };
-        Ok(Self { parts: Arc::new(parts) })
+        Self { parts: Arc::new(parts) }
     }
 
     /// The same, whose repositories may be moved from one backing to another. Before anybody else has it.
@@ -181,14 +198,17 @@ impl Registry {
         // Two sweeps at once would do nothing wrong, only everything twice.
         let mut last = parts.strays_swept.lock().await;
         if last.is_none_or(|last| now.0.saturating_sub(last.0) >= STRAYS_EVERY_MS) {
-            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            let age = match parts.bytes.naming() {
+                Naming::Digest => i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
+                Naming::Store => STRAY_AGE_MS,
+            };
             let old = Removal::Before(Timestamp(now.0.saturating_sub(age)));
             let strays = parts.blobs.strays(old).await.map_err(RegistryError::outside)?;
             if strays.files > 0 {
                 tracing::info!(
                     blob.count = strays.files,
                     blob.bytes = strays.bytes,
-                    "removed {} files of blobs that no repository holds",
+                    "removed the bytes of {} blobs that no repository holds",
                     strays.files
                 );
             }

@@ -7,6 +7,7 @@ mod file;
 mod grants;
 mod page;
 mod registries;
+mod s3;
 mod template;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub(crate) use ecr::EcrConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
 pub(crate) use registries::RegistriesConfig;
+pub(crate) use s3::S3Config;
 
 use crate::stop::StopTimes;
 
@@ -96,7 +98,13 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "LAYER0_REGISTRY_BACKING",
-        "where images lie: `disk` or `ecr` (flag `--registry-backing`, key `registry_backing`)",
+        "where images lie: `disk`, `s3` or `ecr` (flag `--registry-backing`, key `registry_backing`)",
+    ),
+    ("LAYER0_S3_BUCKET", "the bucket that images lie in with `s3` (flag `--s3-bucket`, key `s3_bucket`)"),
+    ("LAYER0_S3_PREFIX", "what stands before all keys in the bucket (flag `--s3-prefix`, key `s3_prefix`)"),
+    (
+        "LAYER0_S3_REDIRECT",
+        "`true`: clients fetch blobs from S3 at a signed address (flag `--s3-redirect`, key `s3_redirect`)",
     ),
     (
         "LAYER0_REGISTRY_STREAM",

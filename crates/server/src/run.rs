@@ -193,6 +193,12 @@ fn images_lie(config: &Config, app: &App) -> String {
     let place = |name: &BackingName| places.get(name).map(BackingPlace::target);
     match place(placement.default_backing()) {
         Some(target) => line(format!("its images lie in {target}")),
+        None if let Some(s3) = &config.registries.s3 => {
+            line(format!("its images lie in the bucket {}", s3.bucket));
+            if app.engine.capabilities().is_remote {
+                line("what runs on AWS can't pull them: it pulls from ECR (--registry-backing ecr)".to_owned());
+            }
+        }
         None if app.engine.capabilities().is_remote => {
             line("its images are for this machine: what runs on AWS pulls from ECR (--registry-backing ecr)".to_owned())
         }

@@ -7,6 +7,7 @@ use layer0_domain::model::backing::Places;
 use layer0_domain::ops::RegistryAddresses;
 use layer0_domain::plan::grants::Signature;
 use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::blob_bytes::BlobBytes;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::home_store::HomeStore;
@@ -45,7 +46,7 @@ mod registries;
 pub(crate) use first_token::{another_token, first_token, first_token_given, first_token_shown};
 #[cfg(feature = "testing")]
 pub(crate) use registries::demo_names;
-use registries::{Backings, fixed_rules, places_of, policies, registry_open};
+use registries::{Backings, Behind, fixed_rules, places_of, policies, registry_open};
 
 /// Why an instance can't be put together.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,10 @@ const SIGNING_KEY: &str = "signing_key";
 /// The setting that holds the instance's id, with which the engine labels everything.
 const INSTANCE_ID: &str = "instance_id";
 
+/// The setting, in the file that holds the links of images, by which that file is told from all others.
+#[cfg(feature = "aws")]
+const IMAGE_INDEX: &str = "image_index";
+
 /// Makes the engine of an instance: from the instance's id, by which it labels everything, and the registry that it pulls
 /// from.
 pub(crate) type EngineMaker<'a> = dyn Fn(String, &Registry) -> Result<Arc<dyn Engine>, WiringError> + Send + Sync + 'a;
@@ -78,12 +83,15 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    let local = store(data_dir)?;
+    let bytes = aws.bytes(config, &local).await?;
+    let mut stores = aws.stores(config, local).await?;
     // Where a repository lies that was moved is asked here, before the rules.
     let whereabouts = Whereabouts::new(stores.images.clone(), config.registries.placement.clone());
     stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
+    stores.bytes = bytes;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }
@@ -106,6 +114,8 @@ pub(crate) struct Stores {
     whereabouts: Arc<Whereabouts>,
     /// Where images may lie but in the data directory.
     backings: Option<Backings>,
+    /// Where the bytes of images lie; `None` for the data directory.
+    bytes: Option<Arc<dyn BlobBytes>>,
     policies: Option<PolicyPlace>,
     /// Who says whether the state is still for this version, and how often to ask.
     look: Option<(Arc<dyn Look>, Duration)>,
@@ -129,7 +139,18 @@ impl Stores {
         let writers = if entities.version().is_some() { Writers::Alone } else { Writers::Several };
         let homes = Arc::new(Homes::new(homes, writers));
         let whereabouts = Arc::new(Whereabouts::all_here(images.clone()).but_for(homes.clone()));
-        Self { entities, access, images, public, homes, whereabouts, backings: None, policies: None, look: None }
+        Self {
+            entities,
+            access,
+            images,
+            public,
+            homes,
+            whereabouts,
+            backings: None,
+            bytes: None,
+            policies: None,
+            look: None,
+        }
     }
 
     /// With the place of the policies that account grants are written into.
@@ -149,7 +170,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, public, homes, whereabouts, backings, policies, look } = stores;
+    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, policies, look } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -183,6 +204,7 @@ pub(crate) async fn app_with(
         ChallengeKind::Bearer => Challenge::Bearer,
         ChallengeKind::Basic => Challenge::Basic,
     };
+    registry_config.redirect = config.registries.s3.as_ref().is_some_and(|s3| s3.redirect);
     registry_config.registry_hosts = std::iter::once(&addresses.current).chain(&addresses.former).cloned().collect();
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
     let nudge = Nudge::new();
@@ -201,7 +223,8 @@ pub(crate) async fn app_with(
         },
         asked: Nudge::new(),
     };
-    let registry = registry_open(registry_config, ports, backings, &instance_id, &access, grants.keeper.as_ref())?;
+    let behind = Behind { backings, bytes };
+    let registry = registry_open(registry_config, ports, behind, &instance_id, &access, grants.keeper.as_ref())?;
     let registry = registry.with_homes(homes.clone());
 
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
@@ -276,7 +299,11 @@ struct Aws;
 impl Aws {
     async fn connect(config: &Config) -> Result<Self, WiringError> {
         let grants = config.grants.kept != GrantsKept::Off && config.engine != EngineKind::Fake;
-        if config.engine != EngineKind::Ecs && config.aws.table.is_none() && config.registries.ecr.is_empty() && !grants
+        if config.engine != EngineKind::Ecs
+            && config.aws.table.is_none()
+            && config.registries.ecr.is_empty()
+            && !grants
+            && config.registries.s3.is_none()
         {
             return Ok(Self(None));
         }

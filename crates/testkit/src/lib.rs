@@ -4,11 +4,13 @@
 pub mod access_store_suite;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod blob_bytes_suite;
 pub mod clock;
 pub mod corpus;
 pub mod engine_suite;
 pub mod home_store_suite;
 pub mod image_end_suite;
+pub mod memory_bytes;
 pub mod memory_end;
 #[cfg(feature = "oidc")]
 pub mod oidc;
@@ -17,6 +19,8 @@ pub mod pulls;
 pub mod registry_policy_suite;
 pub mod registry_store_suite;
 pub mod repository_policies_suite;
+#[cfg(feature = "aws")]
+pub mod s3;
 pub mod sample;
 pub mod store_suite;
 pub mod until;

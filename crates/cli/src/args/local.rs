@@ -92,8 +92,14 @@ server_flags! {
     aws_public_ip = "BOOL",
     /// How fast AWS is called, against the usual
     aws_rate = "TIMES",
-    /// Where images lie: disk or ecr
+    /// Where images lie: disk, s3 or ecr
     registry_backing = "KIND",
+    /// The bucket that images lie in
+    s3_bucket = "NAME",
+    /// What stands before all keys in the bucket
+    s3_prefix = "PREFIX",
+    /// Clients fetch blobs from S3 at a signed address
+    s3_redirect = "BOOL",
     /// Blobs of ECR go through the server
     registry_stream = "BOOL",
     /// What stands before the names of all repositories in ECR

@@ -138,6 +138,30 @@ impl BlobSums {
     }
 }
 
+/// Where the bytes of a blob lie, in the words of whoever keeps them (port `BlobBytes`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobPlace(String);
+
+impl BlobPlace {
+    /// The place of these words.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for BlobPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What is remembered of a blob in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobRecord {

@@ -1,6 +1,7 @@
 //! What the outside must provide. Ports have no default methods; comfort for callers is in `…Ext` traits.
 
 pub mod access_store;
+pub mod blob_bytes;
 pub mod clock;
 pub mod engine;
 pub mod home_store;

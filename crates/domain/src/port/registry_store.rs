@@ -8,7 +8,7 @@ use super::BoxError;
 use crate::model::digest::Digest;
 use crate::model::image::RepositoryName;
 use crate::model::owner::{OwnerName, TagRule};
-use crate::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use crate::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use crate::model::time::Timestamp;
 
 /// What went wrong, by what the caller can do about it.
@@ -161,7 +161,7 @@ pub trait RegistryStore: Send + Sync {
     async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError>;
 
     /// Takes a repository away with its tags, manifests and blob links; answers the blobs that are now in no repository,
-    /// whose sums and marks of damage go too. With `only_empty` a repository that holds manifests is left alone.
+    /// whose sums, places and marks of damage go too. With `only_empty` a repository that holds manifests is left alone.
     ///
     /// # Errors
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `TagImmutable` (of any of its tags).
@@ -169,14 +169,16 @@ pub trait RegistryStore: Send + Sync {
         &self,
         name: &RepositoryName,
         only_empty: bool,
-    ) -> Result<Vec<Digest>, RegistryStoreError>;
+    ) -> Result<Vec<FreedBlob>, RegistryStoreError>;
 
     /// Notes that a blob (already stored) is in a repository. Again is no error. With sums the content was just verified:
     /// they are kept in the place of any that were known, and a mark of damage goes, for all repositories that hold the
-    /// blob. Without, what is known of the content stays as it is.
+    /// blob; and with a place, that is where its bytes lie from now on. Without sums, what is known of the content stays as it
+    /// is; with a place then, it must be the one that is known: what lay there may have gone with the last repository that
+    /// held it.
     ///
     /// # Errors
-    /// `RepositoryMissing`, `QuotaExceeded`.
+    /// `RepositoryMissing`, `QuotaExceeded`; `ContentMissing` when the blob lies at no such place.
     async fn blob_link(
         &self,
         repository: &RepositoryName,
@@ -186,6 +188,12 @@ pub trait RegistryStore: Send + Sync {
 
     /// The size of a blob in a repository; `None` when it isn't there, or is marked as damaged.
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError>;
+
+    /// Where the bytes of a blob lie; `None` when no repository holds it, or nobody said where.
+    async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryStoreError>;
+
+    /// Those of these places that no blob lies at which a repository holds, in the order given.
+    async fn place_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, RegistryStoreError>;
 
     /// All that is remembered of a blob in a repository; `None` when it isn't there. Sums that can't be those of a blob
     /// of this size are as good as none.
@@ -217,7 +225,7 @@ pub trait RegistryStore: Send + Sync {
     async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>, RegistryStoreError>;
 
     /// Takes a blob out of a repository. Answers `None` when it was not there, else whether any repository still holds it;
-    /// when none does, its sums and a mark of damage go too.
+    /// when none does, its sums, its place and a mark of damage go too.
     async fn blob_unlink(
         &self,
         repository: &RepositoryName,
@@ -266,7 +274,7 @@ pub trait RegistryStore: Send + Sync {
     ///
     /// # Errors
     /// `RepositoryMissing`.
-    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>, RegistryStoreError>;
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<FreedBlob>, RegistryStoreError>;
 
     /// Takes a manifest away, and all tags that point to it; answers whether it was there.
     ///
@@ -306,6 +314,17 @@ pub struct BlobLink {
     pub size: u64,
     /// Its checksums, when its content was just verified.
     pub sums: Option<BlobSums>,
+    /// Where its bytes lie, when its digest does not say it.
+    pub place: Option<BlobPlace>,
+}
+
+/// A blob that no repository holds any more: its bytes may go.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FreedBlob {
+    /// Which.
+    pub digest: Digest,
+    /// Where its bytes lie, when somebody said it.
+    pub place: Option<BlobPlace>,
 }
 
 /// A blob that a repository holds, or several do.
@@ -331,10 +350,13 @@ pub struct ContentUser {
 }
 
 /// Whether a blob that was taken out of one repository is still in another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobLeft {
     /// Another repository holds it.
     Elsewhere,
     /// None does: its bytes may go.
-    Nowhere,
+    Nowhere {
+        /// Where they lie, when somebody said it.
+        place: Option<BlobPlace>,
+    },
 }

@@ -2,6 +2,7 @@
 //! AWS of the test kit for what the emulator lacks. `scripts/aws.sh` starts the emulator and says where it is; without it
 //! these tests fail.
 
+mod bucket;
 mod cloud;
 #[path = "../common/mod.rs"]
 mod common;

@@ -12,24 +12,23 @@
 //! the old one's bytes.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobCondition, BlobSums};
+use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
+use layer0_domain::port::blob_bytes::{BlobContent, Look, Seen, Source};
 
 use super::reader::{BlobReader, ReadError};
 use super::{Blobs, Inner};
 use crate::blocking::{blocking, to_the_end};
 use crate::content::{Survey, is_loss};
-use crate::disk::DiskRead;
 use crate::error::RegistryError;
 
 /// How many repositories the log names for a damaged blob.
 const NAMED: usize = 10;
 
-/// What was read of a whole file: its digest and checksums, or `None` when the disk has lost some of it.
+/// What was read of a whole blob: its digest and checksums, or `None` when the disk has lost some of it.
 type Read = Option<(Digest, BlobSums)>;
 
 /// What reading a whole blob showed.
@@ -39,8 +38,14 @@ pub(crate) enum Verdict {
     Whole,
     /// It is not.
     Damaged,
-    /// It has no file, or another one by now.
+    /// It has no bytes, or lies elsewhere by now.
     Gone,
+}
+
+/// A blob's bytes, open for reading, and where they lie.
+pub(crate) struct Lying {
+    pub(crate) content: Box<dyn BlobContent>,
+    pub(crate) place: BlobPlace,
 }
 
 /// Turns the errors by which a disk says that it has lost data into a finding.
@@ -53,16 +58,14 @@ pub(crate) fn lost(read: io::Result<(Digest, BlobSums)>) -> io::Result<Read> {
 }
 
 impl Inner {
-    /// Writes down what reading `file` from start to end has shown.
-    async fn settle(&self, digest: &Digest, file: Box<dyn DiskRead>, read: Read) -> Result<Verdict, RegistryError> {
+    /// Writes down what reading `lying` from start to end has shown.
+    async fn settle(&self, digest: &Digest, lying: Lying, read: Read) -> Result<Verdict, RegistryError> {
         let sums = read.and_then(|(found, sums)| (found == *digest).then_some(sums));
         let _lock = self.locks.lock(digest).await;
-        let (files, name) = (Arc::clone(&self.files), digest.clone());
-        let is_same = blocking(move || {
-            let read = file.metadata()?;
-            Ok(files.metadata(&name)?.is_some_and(|now| (now.dev(), now.ino()) == (read.dev(), read.ino())))
-        });
-        if !is_same.await.map_err(RegistryError::from_io)? {
+        let Lying { content, place } = lying;
+        if self.place(digest).await? != Some(place)
+            || !blocking(move || content.is_current()).await.map_err(RegistryError::from_io)?
+        {
             return Ok(Verdict::Gone);
         }
         match sums {
@@ -95,18 +98,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Reads a blob's file from start to end and writes down what that shows.
+    /// Reads a blob from start to end and writes down what that shows.
     async fn judge(&self, digest: &Digest) -> Result<Verdict, RegistryError> {
-        let (files, name) = (Arc::clone(&self.files), digest.clone());
+        let Some(place) = self.place(digest).await? else { return Ok(Verdict::Gone) };
+        let (bytes, algorithm, at) = (Arc::clone(&self.bytes), digest.algorithm(), place.clone());
         let read = blocking(move || {
-            let Some((file, _)) = files.open_blob(&name)? else { return Ok(None) };
-            let mut survey = Survey::new(file, name.algorithm());
-            let read = survey.run();
-            let (found, file) = survey.finish();
-            Ok(Some((file, lost(read.map(|()| found))?)))
+            let Some(content) = bytes.open(&at, Source::Any)? else { return Ok(None) };
+            let mut survey = Survey::new(content, algorithm);
+            let read = survey.read_all();
+            if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                return Ok(None);
+            }
+            let (found, content) = survey.finish();
+            Ok(Some((content, lost(read.map(|()| found))?)))
         });
         match read.await.map_err(RegistryError::from_io)? {
-            Some((file, found)) => self.settle(digest, file, found).await,
+            Some((content, found)) => self.settle(digest, Lying { content, place }, found).await,
             None => Ok(Verdict::Gone),
         }
     }
@@ -136,10 +143,11 @@ impl Inner {
             BlobCondition::Unproven => return Ok(false),
             BlobCondition::Proven(sums) => sums,
         };
-        let (files, name, of) = (Arc::clone(&self.files), digest.clone(), repository.clone());
+        let Some(place) = self.place(digest).await? else { return Ok(false) };
+        let (bytes, name, of) = (Arc::clone(&self.bytes), digest.clone(), repository.clone());
         let damaged = blocking(move || {
-            let Some((file, _)) = files.open_blob(&name)? else { return Ok(false) };
-            let reader = BlobReader::new(of, name, file, record.size, sums);
+            let Some(content) = bytes.open(&place, Source::Any)? else { return Ok(false) };
+            let reader = BlobReader::new(of, name, content, record.size, sums);
             match reader.map(|reader| reader.check(piece)) {
                 Some(Err(ReadError::Damaged { .. })) => Ok(true),
                 Some(Err(ReadError::Io(error))) => Err(error),
@@ -155,31 +163,31 @@ impl Inner {
 }
 
 impl Blobs {
-    /// Opens a blob's file to be read from start to end, from the disk and not from memory; `None` when there is none.
-    pub(crate) async fn survey(&self, digest: &Digest) -> io::Result<Option<Survey>> {
-        let (files, name) = (Arc::clone(&self.inner.files), digest.clone());
-        blocking(move || Ok(files.open_uncached(&name)?.map(|file| Survey::new(file, name.algorithm())))).await
+    /// Opens a blob to be read from start to end, from where it would be after a restart; `None` when there is none.
+    pub(crate) async fn survey(&self, digest: &Digest, place: &BlobPlace) -> io::Result<Option<Survey>> {
+        let (bytes, algorithm, place) = (Arc::clone(&self.inner.bytes), digest.algorithm(), place.clone());
+        blocking(move || Ok(bytes.open(&place, Source::Medium)?.map(|content| Survey::new(content, algorithm)))).await
+    }
+
+    /// Where a blob lies; `None` when nobody said it, though a repository may hold it.
+    pub(crate) async fn place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryError> {
+        self.inner.place(digest).await
     }
 
     /// Writes down what a survey, which has come to its end or to data that the disk has lost, has shown.
-    pub(crate) async fn settle(
-        &self,
-        digest: &Digest,
-        file: Box<dyn DiskRead>,
-        read: Read,
-    ) -> Result<Verdict, RegistryError> {
+    pub(crate) async fn settle(&self, digest: &Digest, lying: Lying, read: Read) -> Result<Verdict, RegistryError> {
         let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
-        to_the_end(async move { inner.settle(&digest, file, read).await }).await.map_err(RegistryError::from_io)?
+        to_the_end(async move { inner.settle(&digest, lying, read).await }).await.map_err(RegistryError::from_io)?
     }
 
-    /// Whether a repository holds a blob that has no file, and none on its way in.
+    /// Whether a repository holds a blob that has no bytes, and none on their way in.
     pub(crate) async fn is_gone(&self, digest: &Digest) -> Result<bool, RegistryError> {
         let _lock = self.inner.locks.lock(digest).await;
         if self.inner.store.blob_holders(digest).await?.is_empty() {
             return Ok(false);
         }
-        let (files, name) = (Arc::clone(&self.inner.files), digest.clone());
-        Ok(blocking(move || files.metadata(&name)).await.map_err(RegistryError::from_io)?.is_none())
+        let Some(place) = self.inner.place(digest).await? else { return Ok(true) };
+        Ok(self.inner.look(&place, Look::Closely).await? == Seen::Gone)
     }
 
     /// Reads a blob that has no checksums from start to end, so that it has them or is condemned. Of many who ask at

@@ -1,6 +1,7 @@
-//! Blobs: files with content, and links that say which repository holds which blob.
+//! Blobs: bytes somewhere (port `BlobBytes`), and links in the store that say which repository holds which blob.
 //!
-//! Invariant: **a link that stands in the store has its file, complete and durable.** It holds because
+//! Invariant: **a link that stands in the store has its bytes, complete and durable.** On a disk, where the digest says the
+//! file and this process alone has the directory, it holds because
 //! - a file gets its name only after it was verified and synced, and the directory is synced before the link is
 //!   written;
 //! - a link is written, and a file removed, only under the lock of the digest, and the file is removed only when under
@@ -10,40 +11,42 @@
 //! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
 //! since the file goes only after another look at the holders under the lock.
 //!
-//! The other direction may be broken by a crash: a file without a link, a stray. It costs space and nothing else; a later
-//! push of the same content replaces it, and the sweep removes it. The locks live in this process: one process at a time
-//! owns the data directory.
+//! Where the store knows the place of a blob, no lock is needed, and several servers may be at it: every push has a place of its
+//! own, which is noted in the unit of work that links the blob; the unit that takes the last link away takes the place out and
+//! tells it, and a mount is refused when the place is not the one that it saw. So whoever was told a place may remove what is
+//! there: nobody will ever name it again.
+//!
+//! The other direction may be broken by a crash: bytes without a link, a stray. They cost space and nothing else, and the
+//! sweep removes them.
 //!
 //! Each change runs in a task of its own to its end, so a client that hangs up never leaves it half done.
 //!
 //! Whether a file is still what its digest says is the business of `judge`; `reader` hands out nothing that it has not
 //! compared with the checksums.
 
-mod files;
 mod judge;
 mod locks;
 mod reader;
 mod strays;
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobCondition, BlobSums};
+use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::blob_bytes::{BlobBytes, Look, Naming, Seen, Source};
 use layer0_domain::port::clock::Clock;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, FreedBlob, RegistryStore, RegistryStoreError};
 
-use self::files::BlobFiles;
-pub(crate) use self::judge::{Verdict, lost};
+pub(crate) use self::judge::{Lying, Verdict, lost};
 use self::locks::DigestLocks;
 pub(crate) use self::reader::{BlobReader, ReadError};
 pub(crate) use self::strays::Removal;
 use crate::blocking::{blocking, to_the_end};
-use crate::disk::Disk;
 use crate::error::RegistryError;
+use crate::uploads::Held;
 
 /// The blobs of an instance. Clones are the same.
 #[derive(Clone)]
@@ -52,8 +55,8 @@ pub(crate) struct Blobs {
 }
 
 struct Inner {
-    files: Arc<BlobFiles>,
-    /// Who writes a link or removes a file.
+    bytes: Arc<dyn BlobBytes>,
+    /// Who writes a link or removes bytes.
     locks: DigestLocks,
     /// Who reads a whole blob to judge it. Taken before the other lock, never while it is held.
     turns: DigestLocks,
@@ -61,11 +64,10 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
-/// A staged file that was verified and synced, on its way in.
+/// An upload that was verified and completed, on its way in.
 pub(crate) struct Staged {
-    pub(crate) path: PathBuf,
+    pub(crate) held: Held,
     pub(crate) digest: Digest,
-    pub(crate) size: u64,
     pub(crate) sums: BlobSums,
 }
 
@@ -75,59 +77,86 @@ pub(crate) enum Opened {
     Whole(BlobReader),
     /// It is known to be damaged.
     Damaged,
-    /// The repository does not hold it, or its file is gone or cut off.
+    /// The repository does not hold it, or its bytes are gone or cut off.
     Missing,
 }
 
 impl Inner {
-    /// Removes the file when no repository holds the blob. The caller has the digest's lock.
-    async fn remove_unheld(&self, digest: &Digest) -> Result<(), RegistryError> {
-        if !self.store.blob_holders(digest).await?.is_empty() {
-            return Ok(());
+    /// Where a blob lies; `None` when nobody said it.
+    async fn place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryError> {
+        match self.bytes.place_of(digest) {
+            Some(place) => Ok(Some(place)),
+            None => Ok(self.store.blob_place(digest).await?),
         }
-        let (files, digest) = (Arc::clone(&self.files), digest.clone());
-        blocking(move || files.remove(&digest)).await.map_err(RegistryError::from_io)
     }
 
-    /// The blob's size when the repository holds it, it is not known to be damaged, and its file has that length. A link
-    /// without its file is a damaged store: said loudly, and treated as absent, so that the next push brings the content
-    /// back.
-    async fn whole(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+    async fn look(&self, place: &BlobPlace, look: Look) -> Result<Seen, RegistryError> {
+        let (bytes, place) = (Arc::clone(&self.bytes), place.clone());
+        blocking(move || bytes.look(&place, look)).await.map_err(RegistryError::from_io)
+    }
+
+    async fn remove(&self, place: BlobPlace) -> Result<(), RegistryError> {
+        let bytes = Arc::clone(&self.bytes);
+        blocking(move || bytes.remove(&place)).await.map_err(RegistryError::from_io)
+    }
+
+    /// Removes the bytes when no repository holds the blob. The caller has the digest's lock. With a place of the store's it was
+    /// told that nobody names it any more, or knows that nobody ever did.
+    async fn remove_unheld(&self, digest: &Digest, told: Option<BlobPlace>) -> Result<(), RegistryError> {
+        match (self.bytes.place_of(digest), told) {
+            (None, Some(told)) => self.remove(told).await,
+            (None, None) => Ok(()),
+            (Some(_), _) if !self.store.blob_holders(digest).await?.is_empty() => Ok(()),
+            (Some(place), _) => self.remove(place).await,
+        }
+    }
+
+    /// The blob's size and place when the repository holds it, it is not known to be damaged, and there are bytes of that
+    /// length, as far as a glance tells. A link without its bytes is a damaged store: said loudly, and treated as absent, so that
+    /// the next push brings the content back.
+    async fn whole(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<(u64, BlobPlace)>, RegistryError> {
         let Some(size) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
-        let (files, wanted) = (Arc::clone(&self.files), digest.clone());
-        let found = blocking(move || files.metadata(&wanted)).await.map_err(RegistryError::from_io)?;
-        Ok(check_length(repository, digest, size, found.map(|found| found.len())).then_some(size))
+        let Some(place) = self.place(digest).await? else {
+            check_length(repository, digest, size, None);
+            return Ok(None);
+        };
+        let is_whole = match self.look(&place, Look::Glance).await? {
+            Seen::Gone => check_length(repository, digest, size, None),
+            Seen::There { length, .. } => length.is_none() || check_length(repository, digest, size, length),
+        };
+        Ok(is_whole.then_some((size, place)))
     }
 }
 
-/// Whether a blob's file is as long as the store says.
+/// How long a client may take from the answer to the begin of its download: as long as ECR gives it, near enough.
+const ADDRESS_VALID: Duration = Duration::from_secs(15 * 60);
+
+/// Whether a blob is as long as the store says.
 fn check_length(repository: &RepositoryName, digest: &Digest, size: u64, found: Option<u64>) -> bool {
     if found == Some(size) {
         return true;
     }
     tracing::error!(
         repository.name = %repository, blob.digest = %digest, blob.size = size, blob.found = found,
-        "blob {digest} of repository {repository} is damaged on disk; it counts as missing until it is pushed again"
+        "blob {digest} of repository {repository} is gone or cut off; it counts as missing until it is pushed again"
     );
     false
 }
 
-/// A blob is gone from its repository, but its file could not be removed: a stray.
+/// A blob is gone from its repository, but its bytes could not be removed: a stray.
 fn left_behind(digest: &Digest, error: &RegistryError) {
-    tracing::warn!(blob.digest = %digest, error = %error, "the file of blob {digest} could not be removed; the sweep tries again");
+    tracing::warn!(blob.digest = %digest, error = %error, "the bytes of blob {digest} could not be removed; the sweep tries again");
 }
 
 impl Blobs {
-    /// Opens the blobs under `root`, a directory that is there.
-    pub(crate) fn open(
-        root: PathBuf,
-        disk: Arc<dyn Disk>,
-        store: Arc<dyn RegistryStore>,
-        clock: Arc<dyn Clock>,
-    ) -> io::Result<Self> {
-        let files = Arc::new(BlobFiles::open(root, disk)?);
+    /// The blobs whose bytes lie there.
+    pub(crate) fn new(bytes: Arc<dyn BlobBytes>, store: Arc<dyn RegistryStore>, clock: Arc<dyn Clock>) -> Self {
         let (locks, turns) = (DigestLocks::new(), DigestLocks::new());
-        Ok(Self { inner: Arc::new(Inner { files, locks, turns, store, clock }) })
+        Self { inner: Arc::new(Inner { bytes, locks, turns, store, clock }) }
     }
 
     /// The size of a blob that the repository holds and that is there, as far as is known without reading it.
@@ -136,7 +165,18 @@ impl Blobs {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, RegistryError> {
-        self.inner.whole(repository, digest).await
+        Ok(self.inner.whole(repository, digest).await?.map(|(size, _)| size))
+    }
+
+    /// An address that a blob which the repository holds can be fetched from for a while; `None` when there is none.
+    pub(crate) async fn address(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<String>, RegistryError> {
+        let Some((_, place)) = self.inner.whole(repository, digest).await? else { return Ok(None) };
+        let bytes = Arc::clone(&self.inner.bytes);
+        blocking(move || bytes.address(&place, ADDRESS_VALID)).await.map_err(RegistryError::from_io)
     }
 
     /// Opens a blob that the repository holds.
@@ -154,18 +194,23 @@ impl Blobs {
         let sums = match record.condition {
             BlobCondition::Damaged => return Ok(Opened::Damaged),
             BlobCondition::Proven(sums) => Some(sums),
-            // There was no file to read.
+            // There were no bytes to read.
             BlobCondition::Unproven => None,
         };
-        let (files, wanted) = (Arc::clone(&self.inner.files), digest.clone());
-        let opened = blocking(move || files.open_blob(&wanted)).await.map_err(RegistryError::from_io)?;
-        let found = opened.as_ref().map(|(_, length)| *length);
+        let opened = match self.inner.place(digest).await? {
+            Some(place) => {
+                let bytes = Arc::clone(&self.inner.bytes);
+                blocking(move || bytes.open(&place, Source::Any)).await.map_err(RegistryError::from_io)?
+            }
+            None => None,
+        };
+        let found = opened.as_ref().map(|content| content.length().unwrap_or(record.size));
         if !check_length(repository, digest, record.size, found) {
             return Ok(Opened::Missing);
         }
-        let reader = opened
-            .zip(sums)
-            .and_then(|((file, _), sums)| BlobReader::new(repository.clone(), digest.clone(), file, record.size, sums));
+        let reader = opened.zip(sums).and_then(|(content, sums)| {
+            BlobReader::new(repository.clone(), digest.clone(), content, record.size, sums)
+        });
         Ok(reader.map_or(Opened::Missing, Opened::Whole))
     }
 
@@ -192,41 +237,44 @@ impl Blobs {
         }
     }
 
-    /// Takes a staged file in as a blob of a repository; returns when both the file and the link are durable. The
-    /// caller has verified and synced the file. On an error the staged file is gone or stays where it was, and no client
-    /// was told of a link.
+    /// Takes an upload in as a blob of a repository, and answers it; returns when both the bytes and the link are durable. The
+    /// caller has verified and completed it, and sees to it that this runs to its end. On an error no client was told of a link.
     pub(crate) async fn take_in(
         &self,
         staged: Staged,
-        repository: RepositoryName,
+        repository: &RepositoryName,
         at: Timestamp,
-    ) -> Result<(), RegistryError> {
-        let inner = Arc::clone(&self.inner);
-        let Staged { path, digest, size, sums } = staged;
-        to_the_end(async move {
-            let _lock = inner.locks.lock(&digest).await;
-            let (files, name) = (Arc::clone(&inner.files), digest.clone());
-            blocking(move || files.take_in(&path, &name)).await.map_err(RegistryError::from_io)?;
-            let link = BlobLink { digest: digest.clone(), size, sums: Some(sums) };
-            let linked = inner.store.blob_link(&repository, &link, at).await;
-            match &linked {
-                Ok(()) => {}
-                // Whether the link was written is not known for certain before the store is opened again: the file must be
-                // there if it was. The sweep removes it if it was not.
-                Err(RegistryStoreError::Failed { .. }) => {
-                    tracing::warn!(blob.digest = %digest, "the file of blob {digest} stays: the store failed over its link");
-                }
-                // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the file.
-                Err(_) => {
-                    if let Err(error) = inner.remove_unheld(&digest).await {
-                        left_behind(&digest, &error);
-                    }
+    ) -> Result<(Held, Result<(), RegistryError>), RegistryError> {
+        let inner = &self.inner;
+        let Staged { mut held, digest, sums } = staged;
+        let _lock = inner.locks.lock(&digest).await;
+        let (size, name) = (held.offset(), digest.clone());
+        let kept = blocking(move || {
+            let kept = held.keep(&name);
+            Ok((held, kept))
+        });
+        let (held, kept) = kept.await.map_err(RegistryError::from_io)?;
+        let place = match kept {
+            Ok(place) => (inner.bytes.naming() == Naming::Store).then_some(place),
+            Err(error) => return Ok((held, Err(RegistryError::from_io(error)))),
+        };
+        let link = BlobLink { digest: digest.clone(), size, sums: Some(sums), place: place.clone() };
+        let linked = inner.store.blob_link(repository, &link, at).await;
+        match &linked {
+            Ok(()) => {}
+            // Whether the link was written is not known for certain before the store is opened again: the bytes must be
+            // there if it was. The sweep removes them if it was not.
+            Err(RegistryStoreError::Failed { .. }) => {
+                tracing::warn!(blob.digest = %digest, "the bytes of blob {digest} stay: the store failed over its link");
+            }
+            // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the bytes.
+            Err(_) => {
+                if let Err(error) = inner.remove_unheld(&digest, place).await {
+                    left_behind(&digest, &error);
                 }
             }
-            Ok(linked?)
-        })
-        .await
-        .map_err(RegistryError::from_io)?
+        }
+        Ok((held, linked.map_err(RegistryError::from)))
     }
 
     /// Makes a blob of one repository a blob of another too. `false` when the first does not hold it (whole).
@@ -240,15 +288,19 @@ impl Blobs {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let _lock = inner.locks.lock(&digest).await;
-            let Some(size) = inner.whole(&from, &digest).await? else { return Ok(false) };
-            inner.store.blob_link(&to, &BlobLink { digest, size, sums: None }, at).await?;
-            Ok(true)
+            let Some((size, place)) = inner.whole(&from, &digest).await? else { return Ok(false) };
+            let place = (inner.bytes.naming() == Naming::Store).then_some(place);
+            match inner.store.blob_link(&to, &BlobLink { digest, size, sums: None, place }, at).await {
+                // Another server has taken the last link away, or it was pushed again, in this moment.
+                Err(RegistryStoreError::ContentMissing { .. }) => Ok(false),
+                linked => Ok(linked.map(|()| true)?),
+            }
         })
         .await
         .map_err(RegistryError::from_io)?
     }
 
-    /// Takes a blob out of a repository, and its file away when it was the last. `false` when it was not there.
+    /// Takes a blob out of a repository, and its bytes away when it was the last. `false` when it was not there.
     pub(crate) async fn unlink(&self, repository: RepositoryName, digest: Digest) -> Result<bool, RegistryError> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
@@ -256,8 +308,8 @@ impl Blobs {
             match inner.store.blob_unlink(&repository, &digest).await? {
                 None => Ok(false),
                 Some(BlobLeft::Elsewhere) => Ok(true),
-                Some(BlobLeft::Nowhere) => {
-                    if let Err(error) = inner.remove_unheld(&digest).await {
+                Some(BlobLeft::Nowhere { place }) => {
+                    if let Err(error) = inner.remove_unheld(&digest, place).await {
                         left_behind(&digest, &error);
                     }
                     Ok(true)
@@ -268,7 +320,7 @@ impl Blobs {
         .map_err(RegistryError::from_io)?
     }
 
-    /// Deletes a repository, and the files of the blobs that no other repository holds.
+    /// Deletes a repository, and the bytes of the blobs that no other repository holds.
     pub(crate) async fn repository_delete(
         &self,
         name: RepositoryName,
@@ -287,14 +339,14 @@ impl Blobs {
         take: impl FnOnce(Arc<dyn RegistryStore>) -> F + Send + 'static,
     ) -> Result<(), RegistryStoreError>
     where
-        F: Future<Output = Result<Vec<Digest>, RegistryStoreError>> + Send,
+        F: Future<Output = Result<Vec<FreedBlob>, RegistryStoreError>> + Send,
     {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let orphans = take(Arc::clone(&inner.store)).await?;
-            for digest in orphans {
+            for FreedBlob { digest, place } in orphans {
                 let _lock = inner.locks.lock(&digest).await;
-                if let Err(error) = inner.remove_unheld(&digest).await {
+                if let Err(error) = inner.remove_unheld(&digest, place).await {
                     left_behind(&digest, &error);
                 }
             }

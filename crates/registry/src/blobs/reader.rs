@@ -6,9 +6,9 @@ use bytes::Bytes;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobSums;
+use layer0_domain::port::blob_bytes::BlobContent;
 
 use crate::content;
-use crate::disk::DiskRead;
 
 /// About how much is read at once.
 const BATCH: u64 = 256 << 10;
@@ -18,30 +18,35 @@ const BATCH: u64 = 256 << 10;
 pub(crate) enum ReadError {
     /// This piece is not what it was when it was taken in.
     Damaged { piece: usize },
-    /// The file can't be read.
+    /// It can't be read.
     Io(io::Error),
 }
 
-/// A blob that is open for reading, of a file with as many bytes as the store says.
+/// A blob that is open for reading, with as many bytes as the store says.
 pub(crate) struct BlobReader {
     pub(super) repository: RepositoryName,
     pub(super) digest: Digest,
-    file: Box<dyn DiskRead>,
+    content: Box<dyn BlobContent>,
     size: u64,
     /// As many as `size` has pieces.
     sums: BlobSums,
 }
 
 impl BlobReader {
-    /// A reader of `file`; `None` when the sums are none of a blob of this size.
+    /// A reader of `content`; `None` when the sums are none of a blob of this size.
     pub(super) fn new(
         repository: RepositoryName,
         digest: Digest,
-        file: Box<dyn DiskRead>,
+        content: Box<dyn BlobContent>,
         size: u64,
         sums: BlobSums,
     ) -> Option<Self> {
-        sums.fit(size).then_some(Self { repository, digest, file, size, sums })
+        sums.fit(size).then_some(Self { repository, digest, content, size, sums })
+    }
+
+    /// Which blob it is.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
     }
 
     /// The blob's length.
@@ -59,7 +64,7 @@ impl BlobReader {
         let piece = u64::from(self.sums.piece);
         let start = first / piece * piece;
         let stop = (start + piece.max(BATCH / piece * piece)).min(end.div_ceil(piece) * piece).min(self.size);
-        let bytes = self.pieces(start, stop)?;
+        let bytes = self.pieces(start, stop, end.div_ceil(piece).saturating_mul(piece).min(self.size))?;
         let index = |offset: u64| usize::try_from(offset - start).expect("a batch is small");
         Ok(bytes.slice(index(first)..index(end.min(stop))))
     }
@@ -82,25 +87,27 @@ impl BlobReader {
         let piece = u64::from(self.sums.piece);
         let start = u64::try_from(index).expect("an index fits in 64 bits").saturating_mul(piece);
         if start < self.size {
-            self.pieces(start, (start + piece).min(self.size))?;
+            let stop = (start + piece).min(self.size);
+            self.pieces(start, stop, stop)?;
         }
         Ok(())
     }
 
-    /// Reads the pieces between two offsets where pieces begin, or the blob ends.
-    fn pieces(&self, start: u64, stop: u64) -> Result<Bytes, ReadError> {
+    /// Reads the pieces between two offsets where pieces begin, or the blob ends; `until` is how far will be read on from there.
+    fn pieces(&self, start: u64, stop: u64, until: u64) -> Result<Bytes, ReadError> {
         let length = usize::try_from(stop - start).expect("a batch is small");
         let first = usize::try_from(start / u64::from(self.sums.piece)).expect("there is a sum for it");
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let offset = start + u64::try_from(bytes.len()).expect("a length fits in 64 bits");
-            // Cut off since it was opened.
-            if self.file.read_at(&mut bytes, offset).map_err(ReadError::Io)? == 0 {
-                return Err(ReadError::Damaged { piece: first });
+            let most = length - bytes.len();
+            match self.content.read(&mut bytes, most, offset, until) {
+                // Cut off since it was opened.
+                Ok(0) => return Err(ReadError::Damaged { piece: first }),
+                Ok(_) => {}
+                Err(error) => return Err(ReadError::Io(error)),
             }
         }
-        // An allocation may have more room than was asked for, and the file more bytes than are looked at.
-        bytes.truncate(length);
         let piece = usize::try_from(self.sums.piece).expect("a piece fits into memory");
         for ((index, sum), piece) in self.sums.sums.iter().enumerate().skip(first).zip(bytes.chunks(piece)) {
             if content::sum(piece) != *sum {
@@ -114,21 +121,24 @@ impl BlobReader {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
-    use std::fs::File;
-    use std::io::Write;
-    use std::os::unix::fs::FileExt;
+    use layer0_domain::model::registry::BlobPlace;
+    use layer0_domain::port::blob_bytes::{BlobBytes as _, Reach, Source};
+    use layer0_testkit::memory_bytes::MemoryBytes;
 
     use super::*;
 
-    /// A blob of these bytes with pieces of this size, and its file.
-    fn blob(content: &[u8], piece: u32) -> (BlobReader, File) {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(content).unwrap();
+    /// A blob of these bytes with pieces of this size, and what it lies in.
+    fn blob(content: &[u8], piece: u32) -> (BlobReader, (MemoryBytes, BlobPlace)) {
+        let bytes = MemoryBytes::default();
+        let mut upload = bytes.upload_begin("u", Reach::Private).unwrap();
+        upload.append(content).unwrap();
+        upload.complete().unwrap();
+        let place = upload.keep(&Digest::sha256_of(content)).unwrap();
+        let open = bytes.open(&place, Source::Any).unwrap().unwrap();
         let sums = BlobSums { piece, sums: content.chunks(piece as usize).map(content::sum).collect() };
         let name = RepositoryName::parse("team/app").unwrap();
-        let writing = file.try_clone().unwrap();
-        let reader = BlobReader::new(name, Digest::sha256_of(content), Box::new(file), content.len() as u64, sums);
-        (reader.unwrap(), writing)
+        let reader = BlobReader::new(name, Digest::sha256_of(content), open, content.len() as u64, sums);
+        (reader.unwrap(), (bytes, place))
     }
 
     /// Reads all of a range, batch by batch.
@@ -170,8 +180,8 @@ mod tests {
     #[test]
     fn a_damaged_piece_is_never_handed_out_and_the_others_are() {
         let content: Vec<u8> = (0..20).collect();
-        let (reader, file) = blob(&content, 4);
-        file.write_all_at(&[99], 9).unwrap();
+        let (reader, (bytes, place)) = blob(&content, 4);
+        bytes.change(&place, |content| content[9] = 99);
         assert_eq!(all(&reader, 0, 8).unwrap(), content[..8]);
         assert_eq!(all(&reader, 12, 20).unwrap(), content[12..]);
         for (first, end) in [(0, 20), (8, 9), (11, 12), (10, 11), (0, 9)] {
@@ -182,9 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_is_damaged() {
-        let (reader, file) = blob(&[7; 20], 4);
-        file.set_len(18).unwrap();
+    fn what_is_cut_off_is_damaged() {
+        let (reader, (bytes, place)) = blob(&[7; 20], 4);
+        bytes.change(&place, |content| content.truncate(18));
         assert!(matches!(all(&reader, 17, 18), Err(ReadError::Damaged { piece: 4 })));
         assert_eq!(all(&reader, 0, 16).unwrap(), [7; 16]);
     }

@@ -1,17 +1,18 @@
-//! Files that no repository holds: what a crash between the file and its link has left, or a file that could not be
-//! removed. They cost space and nothing else.
+//! Bytes that no repository holds: what a crash between them and their link has left, what was pushed again to another place,
+//! or what could not be removed. They cost space and nothing else.
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
-use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::blob_bytes::{Look, Naming, Seen};
 
 use super::{Blobs, Inner};
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 
-/// How many files, and how many bytes they have.
+/// How many places, and how many bytes they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Strays {
     pub(crate) files: u64,
@@ -28,50 +29,66 @@ pub(crate) enum Removal {
 }
 
 impl Inner {
-    /// Looks at a file that no repository holds, as it seems; answers its length when it is a stray and was dealt with.
+    /// Looks at a place that no repository holds a blob at, as it seems; answers its length when it is a stray and was dealt with.
     ///
-    /// Under the digest's lock nobody is between a file's new name and its link: a file without a link is a stray, not a
-    /// push on its way. Whoever pushes afterwards brings a file of his own.
-    async fn stray(&self, digest: &Digest, removal: Removal) -> Result<Option<u64>, RegistryError> {
-        let _lock = self.locks.lock(digest).await;
-        if !self.store.blob_holders(digest).await?.is_empty() {
+    /// Where the digest says the place, nobody is between bytes and their link under the digest's lock: bytes without a link are a
+    /// stray, not a push on its way. Whoever pushes afterwards brings bytes of his own. Where the store does, it is their age that
+    /// says so: no upload goes on for as long.
+    async fn stray(&self, place: &BlobPlace, removal: Removal) -> Result<Option<u64>, RegistryError> {
+        let digest = match self.bytes.naming() {
+            Naming::Digest => Digest::parse(place.as_str()).ok(),
+            Naming::Store => None,
+        };
+        let _lock = match &digest {
+            Some(digest) => Some(self.locks.lock(digest).await),
+            None => None,
+        };
+        if self.unheld(std::slice::from_ref(place)).await?.is_empty() {
             return Ok(None);
         }
-        let (files, digest) = (Arc::clone(&self.files), digest.clone());
-        let looked = blocking(move || {
-            let Some(found) = files.metadata(&digest)? else { return Ok(None) };
-            if let Removal::Before(before) = removal {
-                let since = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-                if i64::try_from(since.as_millis()).is_ok_and(|modified| modified > before.0) {
-                    return Ok(None);
-                }
-                files.remove(&digest)?;
+        let Seen::There { length, written } = self.look(place, Look::Closely).await? else { return Ok(None) };
+        if let Removal::Before(before) = removal {
+            if written.is_none_or(|written| written > before) {
+                return Ok(None);
             }
-            Ok(Some(found.len()))
-        });
-        looked.await.map_err(RegistryError::from_io)
+            self.remove(place.clone()).await?;
+        }
+        Ok(Some(length.unwrap_or_default()))
+    }
+
+    /// Those of these places that no repository holds a blob at.
+    async fn unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, RegistryError> {
+        if self.bytes.naming() == Naming::Store {
+            return Ok(self.store.place_unheld(places).await?);
+        }
+        let digests: Vec<Digest> = places.iter().filter_map(|place| Digest::parse(place.as_str()).ok()).collect();
+        let unheld = self.store.blob_unheld(&digests).await?;
+        Ok(unheld.iter().filter_map(|digest| self.bytes.place_of(digest)).collect())
     }
 }
 
 impl Blobs {
-    /// Goes through all files and counts the strays that it deals with.
+    /// Goes through all places and counts the strays that it deals with.
     pub(crate) async fn strays(&self, removal: Removal) -> Result<Strays, RegistryError> {
         let mut strays = Strays::default();
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let files = Arc::clone(&self.inner.files);
-            for fan in blocking(move || files.fans(algorithm)).await.map_err(RegistryError::from_io)? {
-                let files = Arc::clone(&self.inner.files);
-                let found = blocking(move || files.list(algorithm, &fan)).await.map_err(RegistryError::from_io)?;
-                for digest in self.inner.store.blob_unheld(&found).await? {
+        let mut next: Option<String> = None;
+        loop {
+            let bytes = Arc::clone(&self.inner.bytes);
+            let page = blocking(move || bytes.list(next.as_deref())).await.map_err(RegistryError::from_io)?;
+            if !page.places.is_empty() {
+                for place in self.inner.unheld(&page.places).await? {
                     let inner = Arc::clone(&self.inner);
-                    let dealt = to_the_end(async move { inner.stray(&digest, removal).await });
+                    let dealt = to_the_end(async move { inner.stray(&place, removal).await });
                     if let Some(bytes) = dealt.await.map_err(RegistryError::from_io)?? {
                         strays.files += 1;
                         strays.bytes += bytes;
                     }
                 }
             }
+            next = page.next;
+            if next.is_none() {
+                return Ok(strays);
+            }
         }
-        Ok(strays)
     }
 }

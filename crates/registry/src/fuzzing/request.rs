@@ -23,6 +23,7 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::registry::Visibility;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::BoxError;
+use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::{Page, RegistryStore};
@@ -32,13 +33,12 @@ use tower::ServiceExt as _;
 
 use super::answer::Answer;
 use super::script::{self, Delivery, Line};
-use crate::blobs::Staged;
 use crate::config::RegistryConfig;
-use crate::content::ContentHash;
 use crate::gate::{Admission, Gate, PullCredentialMinter};
 use crate::manifest::document::OCI_MANIFEST;
 use crate::path::Target;
 use crate::registry::{Registry, RegistryPorts};
+use crate::uploads::UploadId;
 
 /// The repositories that are there. Everybody may do everything in the first two, nobody anything in the last.
 const REPOSITORIES: [&str; 3] = ["team/app", "team/other", "secret/app"];
@@ -197,14 +197,13 @@ impl World {
             (REPOSITORIES[2], CONFIG.as_bytes()),
             (REPOSITORIES[2], HIDDEN),
         ] {
-            let staged = self.root.join("staged");
-            std::fs::write(&staged, content).expect("the directory can be written to");
-            let mut hashed = ContentHash::new(Algorithm::Sha256);
-            hashed.update(content);
-            let (digest, sums) = hashed.finish();
-            let size = u64::try_from(content.len()).expect("it is short");
-            let staged = Staged { path: staged, digest, size, sums };
-            let taken = parts.blobs.take_in(staged, name(repository), parts.clock.now()).await;
+            let (repository, now) = (name(repository), parts.clock.now());
+            let id = UploadId::new(parts.clock.random(), &repository);
+            let begun = parts.uploads.begin(id.clone(), Reach::Private, Algorithm::Sha256, now).await;
+            let mut held = begun.expect("an upload begins").hold().expect("nobody else writes");
+            held.append(content).expect("the directory can be written to");
+            let digest = Algorithm::Sha256.digest_of(content);
+            let taken = parts.uploads.finish(id, held, digest, repository, &parts.blobs, now).await;
             taken.expect("a blob is taken in");
         }
         let request = Request::put("/v2/team/app/manifests/1").header(HOST, "localhost");

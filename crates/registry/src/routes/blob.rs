@@ -1,7 +1,7 @@
 //! `/v2/<name>/blobs/<digest>` (spec.md, "Pulling blobs", "Deleting Blobs").
 
 use axum::response::Response;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, LOCATION, RANGE};
 use http::{Method, StatusCode};
 use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
@@ -60,7 +60,18 @@ async fn get(
     name: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, RegistryError> {
-    let blobs = &registry.parts().blobs;
+    let parts = registry.parts();
+    let blobs = &parts.blobs;
+    if parts.config.redirect
+        && !ask.has_already(digest)
+        && let Some(address) = blobs.address(name, digest).await?
+    {
+        let length = (CONTENT_LENGTH, "0".to_owned());
+        return Ok(empty(
+            StatusCode::TEMPORARY_REDIRECT,
+            [(LOCATION, address), length, (CONTENT_DIGEST, digest.to_string())],
+        ));
+    }
     let reader = match blobs.open_blob(name, digest).await? {
         Opened::Whole(reader) => reader,
         Opened::Damaged => return Err(RegistryError::BlobDamaged(digest.clone())),

@@ -10,6 +10,7 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
+use layer0_domain::port::blob_bytes::{Reach, Settling};
 
 use super::{Ask, created, digest, empty, scope};
 use crate::error::RegistryError;
@@ -76,7 +77,7 @@ pub(super) fn has_room(ask: &Ask, name: &RepositoryName, room: Option<u64>) -> R
 async fn open(registry: &Registry, name: &RepositoryName, algorithm: Algorithm) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
-    parts.uploads.begin(id.clone(), algorithm, parts.clock.now()).await?;
+    parts.uploads.begin(id.clone(), Reach::Named, algorithm, parts.clock.now()).await?;
     Ok(status(StatusCode::ACCEPTED, name, &id, 0))
 }
 
@@ -90,9 +91,10 @@ async fn whole(
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
-    let upload = parts.uploads.begin(id.clone(), wanted.algorithm(), parts.clock.now()).await?;
+    let upload = parts.uploads.begin(id.clone(), Reach::Private, wanted.algorithm(), parts.clock.now());
+    let upload = upload.await?;
     let expected = ask.content_length();
-    let receiving = receive(upload.hold()?, body, None, expected, parts.config.body_idle);
+    let receiving = receive(upload.hold()?, body, None, expected, None, parts.config.body_idle);
     let (held, received) = match registry.while_allowed(ask, name, Action::Push, receiving).await {
         Ok(done) => done,
         Err(error) => {
@@ -182,7 +184,13 @@ pub(super) async fn serve(
             parts.uploads.cancel(&id, upload.hold()?).await;
             Ok(empty(StatusCode::NO_CONTENT, []))
         }
-        _ => Ok(status(StatusCode::NO_CONTENT, &name, &id, upload.offset())),
+        _ => {
+            // One that is being written to here is as it is shown; any other may have gone on at another server.
+            if let Ok(held) = upload.hold() {
+                parts.uploads.refresh(&id, held).await?;
+            }
+            Ok(status(StatusCode::NO_CONTENT, &name, &id, upload.offset()))
+        }
     }
 }
 
@@ -196,14 +204,18 @@ async fn append(
     upload: &Arc<Upload>,
 ) -> Result<(Held, u64), RegistryError> {
     let parts = registry.parts();
-    let held = upload.hold()?;
+    let mut held = upload.hold()?;
     let length = ask.content_length();
     let announced = match ask.headers.get(CONTENT_RANGE) {
         None => None,
         Some(header) => {
+            let chunk = header.to_str().ok().and_then(range::chunk);
+            if chunk.is_some_and(|(first, _)| first != held.offset()) {
+                // Another server may have got what comes before it.
+                (held, _) = parts.uploads.refresh(id, held).await?;
+            }
             let offset = held.offset();
-            let chunk = header.to_str().ok().and_then(range::chunk).filter(|(first, _)| *first == offset);
-            let Some((first, last)) = chunk else {
+            let Some((first, last)) = chunk.filter(|(first, _)| *first == offset) else {
                 return Err(RegistryError::OutOfOrder { location: location(name, id), range: shown(offset) });
             };
             Some((last - first).saturating_add(1))
@@ -216,7 +228,14 @@ async fn append(
             "the Content-Range has {announced} bytes, the Content-Length says {length}"
         )));
     }
-    let receiving = receive(held, body, announced, length, parts.config.body_idle);
+    // What ends an upload settles nothing: all of it is completed at once.
+    let settling = match ask.method {
+        Method::PATCH if parts.uploads.are_shared() => {
+            Some(if announced.is_some() { Settling::Chunk } else { Settling::Whole })
+        }
+        _ => None,
+    };
+    let receiving = receive(held, body, announced, length, settling, parts.config.body_idle);
     let (held, received) = registry.while_allowed(ask, name, Action::Push, receiving).await?;
     match received {
         Ok(count) => Ok((held, count)),

@@ -48,10 +48,12 @@ mod tests {
     use layer0_domain::model::digest::Algorithm;
     use layer0_domain::model::image::RepositoryName;
     use layer0_domain::model::time::Timestamp;
+    use layer0_domain::port::blob_bytes::Reach;
     use layer0_testkit::until::until_true;
 
     use super::super::{UploadId, Uploads, receive};
     use crate::disk::OsDisk;
+    use crate::fs::FileBytes;
 
     /// Whether this process has a file open below a directory.
     fn has_open(below: &Path) -> bool {
@@ -63,14 +65,14 @@ mod tests {
     async fn a_request_that_is_dropped_in_the_middle_leaves_no_file_open() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().canonicalize().expect("it is there");
-        let uploads = Uploads::open(root.clone(), Arc::new(OsDisk));
+        let uploads = Uploads::new(Arc::new(FileBytes::open(&root, Arc::new(OsDisk)).expect("a directory")));
         let id = UploadId::new([7; 32], &RepositoryName::parse("team/app").expect("a name"));
-        let upload = uploads.begin(id, Algorithm::Sha256, Timestamp(0)).await.expect("it begins");
+        let upload = uploads.begin(id, Reach::Named, Algorithm::Sha256, Timestamp(0)).await.expect("it begins");
         // More than one batch, and then nothing for ever.
         let first = Ok::<_, std::convert::Infallible>(Bytes::from(vec![1; 3 << 19]));
         let body = Body::from_stream(stream::iter([first]).chain(stream::pending()));
         let held = upload.hold().expect("nobody else writes");
-        let mut receiving = Box::pin(receive(held, body, None, None, Duration::from_secs(600)));
+        let mut receiving = Box::pin(receive(held, body, None, None, None, Duration::from_secs(600)));
         tokio::select! {
             _ = &mut receiving => panic!("the body never ends"),
             () = until_true("a batch is written", || async { upload.offset() > 0 }) => {}

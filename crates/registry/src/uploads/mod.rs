@@ -7,10 +7,9 @@
 //!                    └──┘                        ▼
 //!                    └── DELETE, expiry ──────▶ gone
 //! ```
-//! An upload is its staged file `uploads/<id>`: the offset is the file's length, the repository is in the id. So it
-//! survives a restart, `kill -9` included; only the running hash is lost, and the file is hashed again at the end. What
-//! is in a staged file was never promised to anybody but through the offset, which is asked again after a restart; it
-//! is not synced before the end.
+//! Its bytes lie where blobs lie (port `BlobBytes`), the repository is in its name. So it survives a restart, `kill -9`
+//! included; only the running hash is lost, and all is hashed again at the end. In a bucket it can be gone on with at another
+//! server, too: what is remembered here is compared with what is there when a request does not fit.
 //!
 //! One request at a time writes to an upload. A second one is told so at once.
 
@@ -21,15 +20,15 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobSums;
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::blob_bytes::{BlobBytes, Naming, Reach, UploadBytes};
 
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
@@ -37,7 +36,6 @@ pub(crate) use self::receive::receive;
 use self::writer::Writer;
 use crate::blobs::{Blobs, Staged};
 use crate::blocking::{blocking, to_the_end};
-use crate::disk::Disk;
 use crate::error::RegistryError;
 
 /// One upload.
@@ -69,10 +67,9 @@ pub(crate) struct Uploads {
 }
 
 struct Inner {
-    disk: Arc<dyn Disk>,
-    root: PathBuf,
+    bytes: Arc<dyn BlobBytes>,
     open: Mutex<HashMap<UploadId, Arc<Upload>>>,
-    /// Those whose file is being made, and that are not open yet.
+    /// Those that are being made, and that are not open yet.
     beginning: Mutex<HashSet<UploadId>>,
 }
 
@@ -99,58 +96,60 @@ impl Inner {
         self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an upload's file is being made.
+    /// Notes that an upload is being made.
     fn begin(&self, id: &UploadId) -> Beginning<'_> {
         self.beginning().insert(id.clone());
         Beginning { inner: self, id: id.clone() }
     }
 
-    fn path(&self, id: &UploadId) -> PathBuf {
-        self.root.join(id.as_str())
-    }
-
-    fn keep(
-        &self,
-        id: UploadId,
-        make: impl FnOnce(Arc<AtomicU64>) -> io::Result<Writer>,
-        at: Timestamp,
-    ) -> io::Result<Arc<Upload>> {
+    fn keep(&self, id: UploadId, make: impl FnOnce(Arc<AtomicU64>) -> Writer, at: Timestamp) -> Arc<Upload> {
         let offset = Arc::new(AtomicU64::new(0));
-        let writer = make(Arc::clone(&offset))?;
+        let writer = make(Arc::clone(&offset));
         let upload = Arc::new(Upload {
             offset,
             touched: AtomicI64::new(at.0),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
         });
-        // Another request may have found the same staged file in this moment: the first one's upload is the one.
-        Ok(Arc::clone(self.open().entry(id).or_insert(upload)))
+        // Another request may have found the same upload in this moment: the first one's is the one.
+        Arc::clone(self.open().entry(id).or_insert(upload))
+    }
+
+    /// Keeps an upload that was found.
+    fn found(&self, id: UploadId, bytes: Box<dyn UploadBytes>, at: Timestamp) -> Arc<Upload> {
+        self.keep(id, |offset| Writer::found(bytes, self.bytes.naming(), offset), at)
     }
 }
 
 impl Uploads {
-    /// Opens the directory of staged files, which is there.
-    pub(crate) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
-        Self { inner: Arc::new(Inner { disk, root, open: Mutex::default(), beginning: Mutex::default() }) }
+    /// Uploads whose bytes lie there.
+    pub(crate) fn new(bytes: Arc<dyn BlobBytes>) -> Self {
+        Self { inner: Arc::new(Inner { bytes, open: Mutex::default(), beginning: Mutex::default() }) }
+    }
+
+    /// Whether what has come must be settled for others to find it.
+    pub(crate) fn are_shared(&self) -> bool {
+        self.inner.bytes.naming() == Naming::Store
     }
 
     /// Begins an upload. Content will be hashed by `algorithm` as it comes.
     pub(crate) async fn begin(
         &self,
         id: UploadId,
+        reach: Reach,
         algorithm: Algorithm,
         at: Timestamp,
     ) -> Result<Arc<Upload>, RegistryError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
-            let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
             let _beginning = inner.begin(&id);
-            inner.keep(id, |offset| Writer::create(disk, path, algorithm, offset), at)
+            let bytes = inner.bytes.upload_begin(id.as_str(), reach)?;
+            Ok(inner.keep(id, |offset| Writer::begun(bytes, algorithm, offset), at))
         })
         .await
         .map_err(RegistryError::from_io)
     }
 
-    /// Finds an upload that was begun, by this process or an earlier one.
+    /// Finds an upload that was begun, by this process or another one.
     pub(crate) async fn find(&self, id: &UploadId, at: Timestamp) -> Result<Arc<Upload>, RegistryError> {
         if let Some(upload) = self.inner.open().get(id) {
             upload.touched.store(at.0, Ordering::Release);
@@ -158,19 +157,33 @@ impl Uploads {
         }
         let (inner, id) = (Arc::clone(&self.inner), id.clone());
         let found = blocking(move || {
-            let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
-            let length = disk.file_metadata(&path)?.len();
-            inner.keep(id, |offset| Ok(Writer::resume(disk, path, length, offset)), at)
-        })
-        .await;
-        match found {
-            Ok(upload) => Ok(upload),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(RegistryError::UploadUnknown),
-            Err(error) => Err(RegistryError::from_io(error)),
+            let bytes = inner.bytes.upload_find(id.as_str())?;
+            Ok(bytes.map(|bytes| inner.found(id, bytes, at)))
+        });
+        found.await.map_err(RegistryError::from_io)?.ok_or(RegistryError::UploadUnknown)
+    }
+
+    /// Looks whether another server has written to an upload; answers whether there is anything else than before. One that is
+    /// over is forgotten.
+    pub(crate) async fn refresh(&self, id: &UploadId, mut held: Held) -> Result<(Held, bool), RegistryError> {
+        if !self.are_shared() {
+            return Ok((held, false));
+        }
+        let refreshed = blocking(move || {
+            let moved = held.refresh();
+            Ok((held, moved))
+        });
+        match refreshed.await.map_err(RegistryError::from_io)? {
+            (held, Ok(moved)) => Ok((held, moved)),
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget(id);
+                Err(RegistryError::UploadUnknown)
+            }
+            (_, Err(error)) => Err(RegistryError::from_io(error)),
         }
     }
 
-    /// Finishes an upload: compares the digest, syncs, and takes the file in as a blob of the repository. Runs to its
+    /// Finishes an upload: compares the digest, completes it, and takes it in as a blob of the repository. Runs to its
     /// end even when the caller goes away. Whatever the outcome, the upload is over afterwards.
     pub(crate) async fn finish(
         &self,
@@ -184,19 +197,20 @@ impl Uploads {
         let (uploads, blobs) = (self.clone(), blobs.clone());
         to_the_end(async move {
             let wanted = digest.clone();
-            let (mut held, verified) = blocking(move || {
+            let (held, verified) = blocking(move || {
                 let verified = verify(&mut held, &wanted);
                 Ok((held, verified))
             })
             .await
             .map_err(RegistryError::from_io)?;
             let size = held.offset();
-            let result = match verified {
-                Ok(sums) => blobs.take_in(Staged { path: held.path(), digest, size, sums }, repository, at).await,
-                Err(error) => Err(error),
+            let (mut held, result) = match verified {
+                Ok(sums) => blobs.take_in(Staged { held, digest, sums }, &repository, at).await?,
+                Err(error) => (held, Err(error)),
             };
-            // The file goes before the entry: whoever asks in between finds the entry, and that it is over.
+            // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
             match &result {
+                // What was kept lies with the blobs, and whether it stays was decided there.
                 Ok(()) => held.taken(),
                 Err(_) => discard(held).await,
             }
@@ -213,7 +227,7 @@ impl Uploads {
         self.forget(id);
     }
 
-    /// Forgets an upload whose file is gone.
+    /// Forgets an upload whose bytes are gone.
     pub(crate) fn forget(&self, id: &UploadId) {
         self.inner.open().remove(id);
     }
@@ -225,34 +239,30 @@ impl Uploads {
         let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
         blocking(move || {
             let mut swept = 0;
-            for entry in std::fs::read_dir(&inner.root)? {
-                let entry = entry?;
-                let Some(id) = entry.file_name().to_str().and_then(UploadId::parse_any) else { continue };
-                // In this order: whoever is not beginning any more is open. By its file alone one that begins now may look old,
+            for seen in inner.bytes.upload_list()? {
+                let Some(id) = UploadId::parse_any(&seen.upload) else { continue };
+                // In this order: whoever is not beginning any more is open. By its bytes alone one that begins now may look old,
                 // when the clock was set.
                 if inner.beginning().contains(&id) {
                     continue;
                 }
                 let known = inner.open().get(&id).cloned();
-                let touched = match &known {
-                    Some(upload) => upload.touched.load(Ordering::Acquire),
-                    None => match modified(&entry.path()) {
-                        Some(time) => time,
-                        None => continue,
-                    },
+                let touched = match (&known, seen.written) {
+                    (Some(upload), _) => upload.touched.load(Ordering::Acquire),
+                    (None, Some(written)) => written.0,
+                    (None, None) => continue,
                 };
                 if now.0.saturating_sub(touched) < expiry {
                     continue;
                 }
                 // Through the same door as every request: an upload that somebody found in this moment is either held,
                 // and stays, or is gone when he asks for it.
-                let (disk, path) = (Arc::clone(&inner.disk), inner.path(&id));
                 let upload = match known {
                     Some(upload) => upload,
-                    None => {
-                        let length = entry.metadata()?.len();
-                        inner.keep(id.clone(), |offset| Ok(Writer::resume(disk, path, length, offset)), now)?
-                    }
+                    None => match inner.bytes.upload_find(id.as_str())? {
+                        Some(bytes) => inner.found(id.clone(), bytes, now),
+                        None => continue,
+                    },
                 };
                 if let Ok(mut held) = upload.hold() {
                     held.discard();
@@ -260,19 +270,36 @@ impl Uploads {
                     swept += 1;
                 }
             }
+            // Those that another server has finished, or ended.
+            inner.open().retain(|_, upload| {
+                let touched = upload.touched.load(Ordering::Acquire);
+                now.0.saturating_sub(touched) < expiry || upload.hold().is_err()
+            });
             Ok(swept)
         })
         .await
     }
 }
 
-/// Compares the digest and brings the content to the disk; answers its checksums.
+/// What a client is told of an upload that could not be written to: that it is over, where it is.
+pub(crate) fn lost(error: io::Error) -> RegistryError {
+    match error.kind() {
+        io::ErrorKind::NotFound => RegistryError::UploadUnknown,
+        _ => RegistryError::from_io(error),
+    }
+}
+
+/// Compares the digest and completes the upload; answers its checksums.
 fn verify(held: &mut Held, wanted: &Digest) -> Result<BlobSums, RegistryError> {
-    let (found, sums) = held.digest(wanted.algorithm()).map_err(RegistryError::from_io)?;
+    let (mut found, mut sums) = held.digest(wanted.algorithm()).map_err(lost)?;
+    if found != *wanted && held.refresh().map_err(lost)? {
+        // Another server has got the rest.
+        (found, sums) = held.digest(wanted.algorithm()).map_err(lost)?;
+    }
     if found != *wanted {
         return Err(RegistryError::DigestMismatch { wanted: wanted.clone(), found });
     }
-    held.sync().map_err(RegistryError::from_io)?;
+    held.complete().map_err(lost)?;
     Ok(sums)
 }
 
@@ -285,10 +312,4 @@ async fn discard(mut held: Held) {
     if let Err(error) = removed {
         tracing::warn!(error = %error, "a staged upload was not removed; the sweep will");
     }
-}
-
-/// When a staged file was last written to, in milliseconds.
-fn modified(path: &Path) -> Option<i64> {
-    let time = std::fs::metadata(path).ok()?.modified().ok()?;
-    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }

@@ -1,4 +1,4 @@
-//! A request's body on its way into a staged file.
+//! A request's body on its way into an upload.
 //!
 //! The body is gathered in batches of about a mebibyte; a batch is written and hashed on a blocking thread while the
 //! next one is gathered. So one upload holds two batches in memory, whatever its size, and no async thread ever hashes
@@ -10,10 +10,12 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use layer0_domain::port::blob_bytes::Settling;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::held::Held;
+use super::lost;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 
@@ -68,12 +70,15 @@ type Writing = JoinHandle<(Held, Vec<u8>, io::Result<()>)>;
 /// - the client goes away, or brings next to nothing for `idle`: what has come is kept, so that it can go on from there;
 /// - the body is longer or shorter than announced: everything of this request is taken back;
 /// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody
-///   will finish.
+///   will finish. What could not be reached for the moment leaves it as it is.
+///
+/// With `settling` what has come is found by other servers when this returns.
 pub(crate) async fn receive(
     held: Held,
     mut body: Body,
     announced: Option<u64>,
     expected: Option<u64>,
+    settling: Option<Settling>,
     idle: Duration,
 ) -> (Held, Result<u64, RegistryError>) {
     let mark = held.mark();
@@ -93,7 +98,7 @@ pub(crate) async fn receive(
             held = Some(back);
             spare = Some(buffer);
             if let Err(error) = result {
-                break End::Lost(RegistryError::from_io(error));
+                break End::Lost(lost(error));
             }
         }
         if announced.is_some_and(|announced| came > announced) {
@@ -117,17 +122,20 @@ pub(crate) async fn receive(
     if let Some(task) = writing.take() {
         let (back, _, result) = join(task).await;
         held = Some(back);
-        failed = result.err().map(RegistryError::from_io);
+        failed = result.err().map(lost);
     }
     let mut held = held.expect("the writer is back when nothing is being written");
+    if let (None, Some(settling)) = (&failed, settling) {
+        let (back, settled) = settle(held, settling).await;
+        (held, failed) = (back, settled.err());
+    }
     held.rest();
 
     if let Some(error) = failed {
-        return give_up(held, error).await;
+        return lose(held, error).await;
     }
     match end {
-        End::Lost(error @ (RegistryError::Full | RegistryError::Failed { .. })) => give_up(held, error).await,
-        End::Lost(error) => (held, Err(error)),
+        End::Lost(error) => lose(held, error).await,
         End::Full | End::Done => match announced {
             Some(announced) if announced != came => {
                 let error = RegistryError::SizeInvalid(format!(
@@ -178,6 +186,26 @@ async fn gather(body: &mut Body, rest: &mut Bytes, mut batch: Vec<u8>, idle: Dur
             Ok(None) => return (batch, End::Done),
             Err(_) => return (batch, End::Lost(RegistryError::TooSlow)),
         }
+    }
+}
+
+async fn settle(mut held: Held, settling: Settling) -> (Held, Result<(), RegistryError>) {
+    let settled = blocking(move || {
+        let settled = held.settle(settling);
+        Ok((held, settled))
+    });
+    match settled.await {
+        Ok((held, settled)) => (held, settled.map_err(lost)),
+        // As for a batch.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Ends a request that went wrong, and the upload with it when nobody could go on.
+async fn lose(held: Held, error: RegistryError) -> (Held, Result<u64, RegistryError>) {
+    match error {
+        RegistryError::Full | RegistryError::UploadUnknown | RegistryError::Failed { .. } => give_up(held, error).await,
+        error => (held, Err(error)),
     }
 }
 

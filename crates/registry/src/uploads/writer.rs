@@ -1,15 +1,14 @@
-//! The staged file of one upload and the hash of what is in it. Synchronous; used on blocking threads.
+//! The bytes of one upload and the hash of what is in them. Synchronous; used on blocking threads.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use layer0_domain::model::digest::{Algorithm, Digest};
-use layer0_domain::model::registry::BlobSums;
+use layer0_domain::model::registry::{BlobPlace, BlobSums};
+use layer0_domain::port::blob_bytes::{Naming, Settling, UploadBytes};
 
 use crate::content::{ContentHash, Survey};
-use crate::disk::{Disk, DiskFile, found};
 
 /// Where an upload stood at some moment, to go back to.
 pub(crate) struct Mark {
@@ -17,134 +16,126 @@ pub(crate) struct Mark {
     hash: Option<ContentHash>,
 }
 
-/// The one who may write to a staged file. The file's length is the upload's offset: nothing else needs to be
-/// remembered over a restart.
+/// The one who may write to an upload in this process.
 pub(crate) struct Writer {
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    /// Open only while a request writes: an upload that waits costs no descriptor.
-    file: Option<Box<dyn DiskFile>>,
-    offset: u64,
+    bytes: Box<dyn UploadBytes>,
     /// What the status route shows while somebody writes.
     shown: Arc<AtomicU64>,
-    /// Over all that is in the file; `None` after a restart, when the file is read again at the end.
+    /// Over all that it has; `None` for one that was found, whose bytes are read again at the end.
     hash: Option<ContentHash>,
-    /// The file was committed, cancelled or swept.
+    /// The upload was committed, cancelled or swept.
     gone: bool,
 }
 
 impl Writer {
-    /// Makes a new staged file.
-    pub(crate) fn create(
-        disk: Arc<dyn Disk>,
-        path: PathBuf,
-        algorithm: Algorithm,
-        shown: Arc<AtomicU64>,
-    ) -> io::Result<Self> {
-        disk.file_make(&path)?;
-        Ok(Self { disk, path, file: None, offset: 0, shown, hash: Some(ContentHash::new(algorithm)), gone: false })
+    /// Of an upload that has just begun.
+    pub(crate) fn begun(bytes: Box<dyn UploadBytes>, algorithm: Algorithm, shown: Arc<AtomicU64>) -> Self {
+        Self { bytes, shown, hash: Some(ContentHash::new(algorithm)), gone: false }
     }
 
-    /// Goes on with a staged file that an earlier process left.
-    pub(crate) fn resume(disk: Arc<dyn Disk>, path: PathBuf, length: u64, shown: Arc<AtomicU64>) -> Self {
-        let hash = (length == 0).then(|| ContentHash::new(Algorithm::Sha256));
-        shown.store(length, Ordering::Release);
-        Self { disk, path, file: None, offset: length, shown, hash, gone: false }
+    /// Of an upload that another process has begun, or an earlier one. What is counted of one that is shared may not be all of it,
+    /// so nothing is taken for known there.
+    pub(crate) fn found(bytes: Box<dyn UploadBytes>, naming: Naming, shown: Arc<AtomicU64>) -> Self {
+        let is_empty = naming == Naming::Digest && bytes.length() == 0;
+        let this = Self { bytes, shown, hash: is_empty.then(|| ContentHash::new(Algorithm::Sha256)), gone: false };
+        this.show();
+        this
     }
 
     pub(crate) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.path.clone()
+        self.bytes.length()
     }
 
     pub(crate) fn is_gone(&self) -> bool {
         self.gone
     }
 
-    /// Hashes with another algorithm from now on, where nothing was written yet. Later it is too late, and the file is
-    /// hashed again at the end.
+    /// Hashes with another algorithm from now on, where nothing was written yet. Later it is too late, and all is hashed
+    /// again at the end.
     pub(crate) fn expect(&mut self, algorithm: Algorithm) {
-        if self.offset == 0 {
+        if self.offset() == 0 && self.hash.is_some() {
             self.hash = Some(ContentHash::new(algorithm));
         }
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { offset: self.offset, hash: self.hash.clone() }
+        Mark { offset: self.offset(), hash: self.hash.clone() }
     }
 
-    fn move_to(&mut self, offset: u64) {
-        self.offset = offset;
-        self.shown.store(offset, Ordering::Release);
+    /// Shows how many bytes there are.
+    fn show(&self) {
+        self.shown.store(self.bytes.length(), Ordering::Release);
     }
 
-    /// Adds bytes at the end. After an error the file is as long as before the call, as far as the file system lets us.
+    /// Adds bytes at the end.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self.opened()?;
-        if let Err(error) = file.write_at(bytes, self.offset) {
-            file.truncate(self.offset).ok();
-            return Err(error);
-        }
-        self.file = Some(file);
+        self.bytes.append(bytes)?;
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
-        self.move_to(self.offset + u64::try_from(bytes.len()).expect("a length fits in 64 bits"));
+        self.show();
         Ok(())
     }
 
     /// Takes everything after the mark back.
     pub(crate) fn rewind(&mut self, mark: Mark) -> io::Result<()> {
-        self.disk.file_open(&self.path)?.truncate(mark.offset)?;
+        self.bytes.truncate(mark.offset)?;
         self.hash = mark.hash;
-        self.move_to(mark.offset);
+        self.show();
         Ok(())
     }
 
-    /// Ends a request: closes the file.
+    /// Returns when what has come is found by others too.
+    pub(crate) fn settle(&mut self, settling: Settling) -> io::Result<()> {
+        self.bytes.settle(settling)
+    }
+
+    /// Ends a request.
     pub(crate) fn rest(&mut self) {
-        self.file = None;
+        self.bytes.rest();
+        self.show();
     }
 
-    /// The digest of the whole file by the given algorithm, and its checksums. Uses the running hash where there is one,
-    /// and ends it; else reads the file.
+    /// Looks whether another process has written to it; answers whether there is anything else than before.
+    pub(crate) fn refresh(&mut self) -> io::Result<bool> {
+        let moved = self.bytes.refresh()?;
+        if moved {
+            self.hash = None;
+            self.show();
+        }
+        Ok(moved)
+    }
+
+    /// The digest of all bytes by the given algorithm, and their checksums. Uses the running hash where there is one of exactly
+    /// these bytes, and ends it; else reads them.
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<(Digest, BlobSums)> {
-        match self.hash.take().filter(|hash| hash.algorithm() == algorithm) {
+        let of_all = |hash: &ContentHash| hash.algorithm() == algorithm && hash.length() == self.bytes.length();
+        match self.hash.take().filter(of_all) {
             Some(hash) => Ok(hash.finish()),
-            None => {
-                let mut survey = Survey::new(self.disk.file_read(&self.path)?, algorithm);
-                survey.run()?;
-                Ok(survey.finish().0)
-            }
+            None => Survey::new(self.bytes.reread()?, algorithm).run(),
         }
     }
 
-    /// Returns when the content is on the disk.
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
-        self.opened()?.sync()
+    /// Returns when the content is kept for good.
+    pub(crate) fn complete(&mut self) -> io::Result<()> {
+        self.bytes.complete()
     }
 
-    /// The open file; whoever keeps it open puts it back.
-    fn opened(&mut self) -> io::Result<Box<dyn DiskFile>> {
-        match self.file.take() {
-            Some(file) => Ok(file),
-            None => self.disk.file_open(&self.path),
-        }
+    /// Makes the content a blob's, and answers where it lies.
+    pub(crate) fn keep(&mut self, digest: &Digest) -> io::Result<BlobPlace> {
+        self.bytes.keep(digest)
     }
 
-    /// Notes that the staged file was moved away.
+    /// Notes that the bytes are a blob's now.
     pub(crate) fn taken(&mut self) {
-        self.file = None;
+        self.bytes.rest();
         self.gone = true;
     }
 
-    /// Removes the staged file; the upload is over.
+    /// Takes the bytes away; the upload is over.
     pub(crate) fn discard(&mut self) {
-        self.taken();
-        if let Err(error) = found(self.disk.file_remove(&self.path)) {
+        self.gone = true;
+        if let Err(error) = self.bytes.discard() {
             tracing::warn!(error = %error, "a staged upload could not be removed; the sweep tries again");
         }
     }
@@ -153,15 +144,19 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
+    use layer0_domain::port::blob_bytes::{BlobBytes as _, Reach};
+
     use super::*;
     use crate::disk::OsDisk;
+    use crate::fs::FileBytes;
 
     #[test]
     fn a_writer_can_go_back_and_be_resumed() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("staged");
+        let bytes = FileBytes::open(directory.path(), Arc::new(OsDisk)).unwrap();
         let shown = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::create(Arc::new(OsDisk), path.clone(), Algorithm::Sha256, Arc::clone(&shown)).unwrap();
+        let begun = bytes.upload_begin("staged", Reach::Named).unwrap();
+        let mut writer = Writer::begun(begun, Algorithm::Sha256, Arc::clone(&shown));
         writer.append(b"hello ").unwrap();
         let mark = writer.mark();
         writer.append(b"nobody").unwrap();
@@ -169,7 +164,7 @@ mod tests {
         assert_eq!((writer.offset(), shown.load(Ordering::Acquire)), (6, 6));
         drop(writer);
 
-        let mut writer = Writer::resume(Arc::new(OsDisk), path.clone(), std::fs::metadata(&path).unwrap().len(), shown);
+        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, shown);
         writer.append(b"world").unwrap();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let (digest, sums) = writer.digest(algorithm).unwrap();
@@ -181,9 +176,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_and_moves_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("staged");
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let mut writer = Writer::resume(Arc::new(OsDisk), path, 0, Arc::default());
+        let bytes = FileBytes::open(directory.path(), Arc::new(OsDisk)).unwrap();
+        std::os::unix::fs::symlink("/dev/full", directory.path().join("registry/uploads/staged")).unwrap();
+        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, Arc::default());
         assert_eq!(writer.append(b"some").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(writer.offset(), 0);
     }

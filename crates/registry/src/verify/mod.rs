@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::pace::Pace;
 pub use self::pace::Rate;
-use crate::blobs::{Removal, Verdict, lost};
+use crate::blobs::{Lying, Removal, Verdict, lost};
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
@@ -45,7 +45,7 @@ pub struct VerifyTally {
     pub manifests: u64,
     /// Findings.
     pub findings: u64,
-    /// Files that no repository holds, counted at the end, and their bytes. They take space and do no harm.
+    /// Files or objects that no repository holds, counted at the end, and their bytes. They take space and do no harm.
     pub strays: u64,
     /// See `strays`.
     pub stray_bytes: u64,
@@ -78,9 +78,9 @@ pub enum Content {
 pub enum Fault {
     /// It is not what its digest says, or the disk has lost some of it. It counts as missing until it is pushed again.
     Damaged,
-    /// It has no file.
+    /// It has no bytes.
     Missing,
-    /// It can't be read, for a reason that says nothing about its content. The log says which.
+    /// Its bytes can't be read, for a reason that says nothing about its content. The log says which.
     Unreadable,
 }
 
@@ -185,9 +185,11 @@ impl<F: FnMut(VerifyEvent) + Send> Run<'_, F> {
     /// Reads a blob to its end.
     async fn fault_of(&mut self, held: &HeldBlob) -> Result<Option<Fault>, RegistryError> {
         let (blobs, digest) = (&self.parts.blobs, &held.digest);
-        let mut survey = match blobs.survey(digest).await {
+        let gone = async || Ok(blobs.is_gone(digest).await?.then_some(Fault::Missing));
+        let Some(place) = blobs.place(digest).await? else { return gone().await };
+        let mut survey = match blobs.survey(digest, &place).await {
             Ok(Some(survey)) => survey,
-            Ok(None) => return Ok(blobs.is_gone(digest).await?.then_some(Fault::Missing)),
+            Ok(None) => return gone().await,
             Err(error) => return Ok(Some(unreadable(digest, &error))),
         };
         let mut length = 0;
@@ -211,12 +213,15 @@ impl<F: FnMut(VerifyEvent) + Send> Run<'_, F> {
                 Err(error) => break Err(error),
             }
         };
-        let (found, file) = survey.finish();
+        if read.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return gone().await;
+        }
+        let (found, content) = survey.finish();
         let read = match lost(read.map(|()| found)) {
             Ok(read) => read,
             Err(error) => return Ok(Some(unreadable(digest, &error))),
         };
-        match self.parts.blobs.settle(digest, file, read).await? {
+        match self.parts.blobs.settle(digest, Lying { content, place }, read).await? {
             // Its content is right, and the length that the store has is not: requests take it for cut off.
             Verdict::Whole => Ok((length != held.size).then_some(Fault::Damaged)),
             Verdict::Damaged => Ok(Some(Fault::Damaged)),
@@ -278,7 +283,7 @@ impl<F: FnMut(VerifyEvent) + Send> Run<'_, F> {
     }
 }
 
-/// A file that can't be read, though no data is known to be lost.
+/// Bytes that can't be read, though no data is known to be lost.
 fn unreadable(digest: &Digest, error: &std::io::Error) -> Fault {
     tracing::error!(blob.digest = %digest, error = %error, "blob {digest} can't be read: {error}");
     Fault::Unreadable

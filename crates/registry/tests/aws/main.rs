@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing call fails the test")]
 
+mod bucket;
 #[allow(dead_code, reason = "another target uses all of it")]
 #[path = "../it/client.rs"]
 mod client;
@@ -84,4 +85,9 @@ async fn the_policies_of_repositories() {
     for behaviour in suite::ALL.iter().filter(|it| !NOT_ON_MOTO.contains(&it.name)) {
         (behaviour.show)(&stage).await;
     }
+}
+
+/// On the disk.
+async fn elsewhere() -> Option<common::Elsewhere> {
+    None
 }

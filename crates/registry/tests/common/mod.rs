@@ -24,6 +24,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::BoxError;
+use layer0_domain::port::blob_bytes::BlobBytes;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::RegistryStore;
@@ -31,6 +32,7 @@ use layer0_registry::disk::{Disk, OsDisk};
 use layer0_registry::{Admission, Challenge, Gate, PullCredentialMinter, Registry, RegistryConfig, RegistryPorts};
 use layer0_store::SqliteStore;
 use layer0_testkit::clock::RunningClock;
+use layer0_testkit::s3::FakeS3;
 use tokio::task::JoinHandle;
 
 pub(crate) const USER: &str = "ci";
@@ -193,6 +195,13 @@ pub(crate) enum Doors {
     Bearer,
 }
 
+/// Bytes that lie in a bucket, and not in the directory.
+#[derive(Clone)]
+pub(crate) struct Elsewhere {
+    pub(crate) bytes: Arc<dyn BlobBytes>,
+    pub(crate) s3: Arc<FakeS3>,
+}
+
 /// A running registry. Stops when dropped; its directory goes with it.
 pub(crate) struct TestRegistry {
     pub(crate) registry: Registry,
@@ -200,6 +209,7 @@ pub(crate) struct TestRegistry {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) address: SocketAddr,
     pub(crate) directory: Arc<tempfile::TempDir>,
+    pub(crate) elsewhere: Option<Elsewhere>,
     server: JoinHandle<()>,
 }
 
@@ -219,6 +229,8 @@ pub(crate) struct Ground {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) directory: Arc<tempfile::TempDir>,
+    /// Where bytes lie; `None` for the directory.
+    pub(crate) elsewhere: Option<Elsewhere>,
 }
 
 impl Ground {
@@ -229,7 +241,7 @@ impl Ground {
 
     /// Nothing yet, in this directory.
     pub(crate) fn in_directory(directory: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
-        Self { store: Arc::new(SqliteStore::in_memory()), clock, directory: Arc::new(directory) }
+        Self { store: Arc::new(SqliteStore::in_memory()), clock, directory: Arc::new(directory), elsewhere: None }
     }
 
     /// With these repositories.
@@ -255,8 +267,9 @@ impl TestRegistry {
 
     /// With something between the registry and its store.
     pub(crate) async fn around(doors: Doors, adjust: Adjust, wrap: Wrap) -> Self {
-        let ground =
+        let mut ground =
             Ground::new(Arc::new(RunningClock::default())).with_repositories(&["team/app", "team/other"]).await;
+        ground.elsewhere = crate::elsewhere().await;
         Self::launch(doors, adjust, ground, wrap).await
     }
 
@@ -267,12 +280,22 @@ impl TestRegistry {
 
     /// The same with another configuration, and something between the registry and its store.
     pub(crate) async fn restart_around(self, adjust: Adjust, wrap: Wrap) -> Self {
-        let (store, clock, directory) = (Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.directory));
+        let ground = self.ground();
         drop(self);
-        Self::launch(Doors::Open, adjust, Ground { store, clock, directory }, wrap).await
+        Self::launch(Doors::Open, adjust, ground, wrap).await
     }
 
-    async fn launch(doors: Doors, adjust: Adjust, ground: Ground, wrap: Wrap) -> Self {
+    /// What this registry stands on, for another one beside it or after it.
+    pub(crate) fn ground(&self) -> Ground {
+        Ground {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            directory: Arc::clone(&self.directory),
+            elsewhere: self.elsewhere.clone(),
+        }
+    }
+
+    pub(crate) async fn launch(doors: Doors, adjust: Adjust, ground: Ground, wrap: Wrap) -> Self {
         let store = wrap(Arc::clone(&ground.store) as Arc<dyn RegistryStore>);
         Self::on(doors, adjust, ground, store, Arc::new(OsDisk)).await.expect("a writable directory")
     }
@@ -281,7 +304,7 @@ impl TestRegistry {
     pub(crate) async fn on(
         doors: Doors,
         adjust: Adjust,
-        Ground { store, clock, directory }: Ground,
+        Ground { store, clock, directory, elsewhere }: Ground,
         seen: Arc<dyn RegistryStore>,
         disk: Arc<dyn Disk>,
     ) -> io::Result<Self> {
@@ -301,11 +324,14 @@ impl TestRegistry {
         };
         adjust(&mut config);
         let ports = RegistryPorts { store: seen, clock: Arc::clone(&clock), gate, minter: Arc::new(Minter) };
-        let registry = Registry::open_on(config, ports, disk)?;
+        let registry = match &elsewhere {
+            Some(elsewhere) => Registry::open_with(config, ports, Arc::clone(&elsewhere.bytes)),
+            None => Registry::open_on(config, ports, disk)?,
+        };
         let app = registry.router().merge(bearer.router()).into_make_service_with_connect_info::<SocketAddr>();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
-        Ok(Self { registry, store, clock, address, directory, server })
+        Ok(Self { registry, store, clock, address, directory, elsewhere, server })
     }
 
     /// Where the registry keeps its files.
@@ -315,6 +341,10 @@ impl TestRegistry {
 
     /// The names of the staged files.
     pub(crate) fn staged(&self) -> Vec<String> {
+        if let Some(Elsewhere { s3, .. }) = &self.elsewhere {
+            let upload = |key: String| key.split('/').rev().nth(1).map(str::to_owned);
+            return s3.uploads().into_iter().filter_map(upload).collect();
+        }
         names(&self.root().join("uploads"))
     }
 
@@ -323,8 +353,14 @@ impl TestRegistry {
         self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
     }
 
-    /// The names of all blob files.
+    /// The names of all blob files; of objects, the digests by SHA-256.
     pub(crate) fn blob_files(&self) -> Vec<String> {
+        if let Some(Elsewhere { s3, .. }) = &self.elsewhere {
+            let mut found: Vec<String> =
+                s3.keys().iter().map(|key| Digest::sha256_of(&s3.object(key)).hex().to_owned()).collect();
+            found.sort();
+            return found;
+        }
         let mut found = Vec::new();
         for algorithm in ["sha256", "sha512"] {
             let root = self.root().join("blobs").join(algorithm);

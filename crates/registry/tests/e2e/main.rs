@@ -9,3 +9,8 @@ mod docker;
 mod podman;
 mod run;
 mod skopeo;
+
+/// On the disk.
+async fn elsewhere() -> Option<common::Elsewhere> {
+    None
+}

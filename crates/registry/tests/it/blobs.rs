@@ -163,7 +163,7 @@ async fn nobody_mounts_what_he_may_not_read() {
     let path = format!("/v2/team/app/blobs/uploads/?digest={digest}");
     client.ask(Method::POST, &path, &auth, "secret").await.expect(201);
     let store: &dyn RegistryStore = registry.store.as_ref();
-    let link = BlobLink { digest: digest.clone(), size: 6, sums: None };
+    let link = BlobLink { digest: digest.clone(), size: 6, sums: None, place: None };
     store.blob_link(&secret, &link, registry.clock.now()).await.unwrap();
     client.ask(Method::DELETE, &format!("/v2/team/app/blobs/{digest}"), &auth, "").await.expect(202);
 
@@ -182,6 +182,10 @@ async fn a_file_that_is_cut_off_or_gone_is_not_served_and_a_push_heals_it() {
     let client = Client::of(&registry);
     let digest = client.push("team/app", "content").await;
     let path = format!("/v2/team/app/blobs/{digest}");
+    if registry.elsewhere.is_some() {
+        // An object is not looked at before it is read (`tests/s3/upkeep.rs`).
+        return;
+    }
     let file = registry.blob_file(&digest);
     for damage in [Some("con"), None] {
         match damage {

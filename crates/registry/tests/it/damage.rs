@@ -37,7 +37,7 @@ pub(crate) async fn as_before(registry: &TestRegistry, digest: &Digest, size: us
     let store: &dyn RegistryStore = registry.store.as_ref();
     let app = name("team/app");
     store.blob_unlink(&app, digest).await.unwrap();
-    let link = BlobLink { digest: digest.clone(), size: size as u64, sums: None };
+    let link = BlobLink { digest: digest.clone(), size: size as u64, sums: None, place: None };
     store.blob_link(&app, &link, registry.clock.now()).await.unwrap();
     assert_eq!(condition(registry, digest).await, Some(BlobCondition::Unproven));
 }

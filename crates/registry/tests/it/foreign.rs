@@ -36,7 +36,7 @@ impl Hidden {
         let by_tag = layer0_domain::model::registry::ManifestRef::Tag("1".to_owned());
         let manifest = store.manifest_get(&name("team/other"), &by_tag).await.unwrap().unwrap();
         for (blob, size) in &manifest.blobs {
-            let link = BlobLink { digest: blob.clone(), size: *size, sums: None };
+            let link = BlobLink { digest: blob.clone(), size: *size, sums: None, place: None };
             store.blob_link(&name("secret/app"), &link, manifest.pushed).await.unwrap();
         }
         store.manifest_put(&name("secret/app"), &manifest, &["1".to_owned()]).await.unwrap();

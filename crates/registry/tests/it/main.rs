@@ -7,6 +7,7 @@ mod common;
 
 mod access;
 mod blobs;
+mod bytes;
 mod client;
 mod crash;
 mod damage;
@@ -28,3 +29,8 @@ mod staged;
 mod sweep;
 mod uploads;
 mod verify;
+
+/// On the disk.
+async fn elsewhere() -> Option<common::Elsewhere> {
+    None
+}

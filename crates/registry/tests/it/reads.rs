@@ -194,6 +194,7 @@ async fn an_upload_that_is_gone_on_with_and_can_not_be_read_stores_nothing() {
         client.ask(Method::PATCH, &upload, &[], content[..2 << 20].to_vec()).await.expect(202);
         // Another process does not know the hash of what is there.
         let ground = Ground {
+            elsewhere: None,
             store: Arc::clone(&registry.store),
             clock: Arc::clone(&registry.clock),
             directory: Arc::clone(&registry.directory),
@@ -286,6 +287,7 @@ async fn a_page_that_the_database_has_lost_costs_what_was_on_it() {
     let path = directory.path().join(SqliteStore::FILE_NAME);
     let clock = Arc::new(RunningClock::default());
     let ground = || Ground {
+        elsewhere: None,
         store: Arc::new(SqliteStore::open(&path).unwrap()),
         clock: Arc::clone(&clock) as _,
         directory: Arc::clone(&directory),

@@ -53,7 +53,9 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
         "The instance profile of machines, whose role has the same name [default: one for each environment]",
     ),
     ("aws-rate", "TIMES", "How fast AWS is called: 2 is twice as fast as usual, for an account with higher limits"),
-    ("registry-backing", "KIND", "Where images lie: disk or ecr [default: disk]"),
+    ("registry-backing", "KIND", "Where images lie: disk, s3 or ecr [default: disk]"),
+    ("s3-bucket", "NAME", "The bucket that images lie in (--registry-backing s3)"),
+    ("s3-prefix", "PREFIX", "What stands before all keys in the bucket"),
     ("ecr-prefix", "PREFIX", "What stands before the names of all repositories in ECR"),
     ("ecr-host", "HOST", "The name of ECR's registry for those who pull [default: what ECR says]"),
     ("ecr-kms-key", "ARN", "The KMS key that new repositories are encrypted with [default: ECR's own]"),
@@ -90,6 +92,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
 pub(super) const SWITCHES: &[(&str, &str)] = &[
     ("create-on-push", "A push to a repository that does not exist makes it"),
     ("trusted-proxy", "A TLS proxy stands in front: believe its X-Forwarded-Proto and X-Forwarded-For"),
+    ("s3-redirect", "Clients fetch blobs from S3 at a signed address, good for minutes"),
     ("registry-stream", "Blobs of ECR go through the server: for clients that can't reach S3"),
     ("ecr-immutable-tags", "Tags of new repositories in ECR can't be moved"),
     ("ecr-scan-on-push", "ECR scans each image that is pushed to a new repository"),

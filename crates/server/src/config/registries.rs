@@ -4,7 +4,7 @@
 use layer0_domain::model::placement::{BackingName, Placement, PlacementRule, RepositoryPrefix};
 
 use super::file::RegistryTable;
-use super::{ConfigError, EcrConfig, EngineKind, Given, Source};
+use super::{ConfigError, EcrConfig, EngineKind, Given, S3Config, Source};
 
 /// What the registry in ECR of the flags is called.
 const OF_FLAGS: &str = "ecr";
@@ -14,6 +14,8 @@ const OF_FLAGS: &str = "ecr";
 pub(crate) struct RegistriesConfig {
     /// Those in ECR. The embedded one is always there.
     pub(crate) ecr: Vec<(BackingName, EcrConfig)>,
+    /// The bucket with the bytes of the embedded one; `None` for the data directory.
+    pub(crate) s3: Option<S3Config>,
     /// Where new repositories go.
     pub(crate) placement: Placement,
 }
@@ -21,7 +23,7 @@ pub(crate) struct RegistriesConfig {
 impl Default for RegistriesConfig {
     /// The embedded one alone.
     fn default() -> Self {
-        Self { ecr: Vec::new(), placement: Placement::all_to(BackingName::local()) }
+        Self { ecr: Vec::new(), s3: None, placement: Placement::all_to(BackingName::local()) }
     }
 }
 
@@ -30,12 +32,13 @@ impl Default for RegistriesConfig {
 struct Gathered {
     names: Vec<BackingName>,
     ecr: Vec<(BackingName, EcrConfig)>,
+    s3: Option<S3Config>,
     rules: Vec<PlacementRule>,
     default: Option<BackingName>,
 }
 
 impl RegistriesConfig {
-    /// From the flags (`--registry-backing ecr`: one in ECR, which everything goes to) and the file's tables.
+    /// From the flags (`--registry-backing ecr`: one in ECR, which everything goes to; `s3`: the embedded one, in a bucket) and the file's tables.
     pub(super) fn load(
         engine: EngineKind,
         find: &dyn Fn(&str, &[&str]) -> Option<Given>,
@@ -46,6 +49,7 @@ impl RegistriesConfig {
         if let Some(given) = find("registry_backing", &["LAYER0_REGISTRY_BACKING"]) {
             match given.text.as_str() {
                 "disk" => {}
+                "s3" => gathered.s3 = Some(S3Config::load(find, &given)?),
                 "ecr" => {
                     ecr_goes_with(engine, &given)?;
                     let name = BackingName::parse(OF_FLAGS).expect("a legal name");
@@ -53,7 +57,7 @@ impl RegistriesConfig {
                     gathered.ecr.push((name.clone(), EcrConfig::of_flags(find)?));
                     gathered.default = Some(name);
                 }
-                _ => return Err(given.wrong("must be `disk` or `ecr`")),
+                _ => return Err(given.wrong("must be `disk`, `s3` or `ecr`")),
             }
         }
         for table in tables {
@@ -64,13 +68,13 @@ impl RegistriesConfig {
             };
             gathered.add(table, engine, find, &given)?;
         }
-        let Gathered { ecr, rules, default, .. } = gathered;
+        let Gathered { ecr, s3, rules, default, .. } = gathered;
         let placement = Placement::new(rules, default.unwrap_or_else(BackingName::local));
         let placement = placement.map_err(|why| ConfigError::File {
             file: file_name.to_owned(),
             message: format!("the registries contradict: {why}"),
         })?;
-        Ok(Self { ecr, placement })
+        Ok(Self { ecr, s3, placement })
     }
 }
 

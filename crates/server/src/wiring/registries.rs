@@ -8,6 +8,8 @@ use layer0_domain::model::backing::{BackingPlace, Places};
 #[cfg(feature = "aws")]
 use layer0_domain::model::grant::GrantPlace;
 #[cfg(feature = "aws")]
+use layer0_domain::model::id::id_text;
+#[cfg(feature = "aws")]
 use layer0_domain::model::image::RepositoryName;
 #[cfg(feature = "aws")]
 use layer0_domain::model::image_map::EcrHostForm;
@@ -20,15 +22,25 @@ use layer0_domain::plan::grants::RegistryNames;
 #[cfg(feature = "aws")]
 use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::blob_bytes::BlobBytes;
 use layer0_domain::port::clock::Clock;
+#[cfg(feature = "aws")]
+use layer0_domain::port::store::Store as _;
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{Connection, Role};
 use layer0_engine::fake::FakePolicies;
 #[cfg(feature = "aws")]
 use layer0_registry::ecr::{Blobs, EachPolicies, Ecr, EcrClient, EcrPolicies, EcrSettings, Quotas, TagRules, Template};
+#[cfg(feature = "aws")]
+use layer0_registry::s3::{Claim, S3Bytes};
 use layer0_registry::{Registry, RegistryConfig, RegistryPorts, Whereabouts};
+use layer0_store::SqliteStore;
 
 use super::{Aws, Stores, WiringError, cant};
+#[cfg(feature = "aws")]
+use super::{IMAGE_INDEX, first8};
+#[cfg(feature = "aws")]
+use crate::clock::SystemClock;
 #[cfg(feature = "aws")]
 use crate::config::EcrConfig;
 use crate::config::{Config, EngineKind, GrantsKept};
@@ -75,17 +87,28 @@ impl Quotas for OwnersRules {
     }
 }
 
-/// Opens the registry, on the data directory and with what it has behind it.
+/// What the registry has behind it.
+pub(super) struct Behind {
+    pub(super) backings: Option<Backings>,
+    /// Where its bytes lie; `None` for the data directory.
+    pub(super) bytes: Option<Arc<dyn BlobBytes>>,
+}
+
+/// Opens the registry, on the data directory or a bucket and with what it has behind it.
 pub(super) fn registry_open(
     config: RegistryConfig,
     ports: RegistryPorts,
-    backings: Option<Backings>,
+    behind: Behind,
     instance_id: &str,
     access: &Arc<dyn AccessStore>,
     keeper: Option<&Arc<Keeper>>,
 ) -> Result<Registry, WiringError> {
+    let registry = match behind.bytes {
+        Some(bytes) => Registry::open_with(config, ports, bytes),
+        None => Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))?,
+    };
     #[cfg(feature = "aws")]
-    if let Some(backings) = backings {
+    if let Some(backings) = behind.backings {
         let owners = Arc::new(OwnersRules(access.clone()));
         let backings = backings.each(|ecr| {
             let ecr = ecr.of_instance(instance_id).ruled_by(owners.clone()).bounded_by(owners.clone());
@@ -94,12 +117,11 @@ pub(super) fn registry_open(
                 None => ecr,
             }
         });
-        let opened = Registry::open_over(config, ports, backings);
-        return opened.map_err(cant("the registry's directory can't be used"));
+        return Ok(registry.with_backings(backings));
     }
     #[cfg(not(feature = "aws"))]
-    let _ = (backings, instance_id, access, keeper);
-    Registry::open(config, ports).map_err(cant("the registry's directory can't be used"))
+    let _ = (behind.backings, instance_id, access, keeper);
+    Ok(registry)
 }
 
 #[cfg(feature = "aws")]
@@ -114,6 +136,31 @@ impl Aws {
             there.sdk = there.sdk.to_builder().use_fips(ecr.fips).use_dual_stack(ecr.dual_stack).build();
         }
         Ok(there)
+    }
+
+    /// The bucket that images lie in; `None` for the data directory. It is taken for the store that has the links.
+    pub(super) async fn bytes(
+        &self,
+        config: &Config,
+        links: &SqliteStore,
+    ) -> Result<Option<Arc<dyn BlobBytes>>, WiringError> {
+        let Some(s3) = &config.registries.s3 else { return Ok(None) };
+        let connection = self.connection()?;
+        let client = layer0_registry::s3::client(&connection.sdk, connection.has_s3_stand_in());
+        let bytes = S3Bytes::new(client, &s3.bucket, &s3.prefix, tokio::runtime::Handle::current());
+        let name = id_text("images", u64::from_le_bytes(first8(&SystemClock.random())));
+        let name = links.setting_get_or_put(IMAGE_INDEX, name.as_bytes()).await;
+        let name = String::from_utf8(name.map_err(cant("the store can't be read"))?);
+        let name = name.map_err(cant("the store can't be read"))?;
+        let asked = bytes.clone();
+        let claimed = tokio::task::spawn_blocking(move || asked.check().and_then(|()| asked.claim(&name))).await;
+        let claimed = claimed.map_err(cant("the server is stopping"))?;
+        match claimed.map_err(cant("the bucket can't be used"))? {
+            Claim::Ours => Ok(Some(Arc::new(bytes))),
+            Claim::Others => Err(cant("the bucket can't be used")(
+                "another instance keeps its images there: take another bucket, or another prefix (--s3-prefix)",
+            )),
+        }
     }
 
     /// The registries in ECR; `None` where there are none.
@@ -200,6 +247,17 @@ struct NotThere {
 
 #[cfg(not(feature = "aws"))]
 impl Aws {
+    pub(super) async fn bytes(
+        &self,
+        config: &Config,
+        _links: &SqliteStore,
+    ) -> Result<Option<Arc<dyn BlobBytes>>, WiringError> {
+        match &config.registries.s3 {
+            None => Ok(None),
+            Some(_) => Err(cant("S3 is not built into this executable")("build it with `--features aws`")),
+        }
+    }
+
     pub(super) async fn backings(
         &self,
         config: &Config,

@@ -130,7 +130,7 @@ pub async fn what_is_known_of_a_blob_goes_with_its_last_link(store: &dyn Registr
             assert_eq!(condition(store, &temporary, "blob").await, known, "another holds it");
             if by == "blob_unlink" {
                 let left = store.blob_unlink(&temporary, &digest("blob")).await.expect("a write succeeds");
-                assert_eq!(left, Some(BlobLeft::Nowhere));
+                assert_eq!(left, Some(BlobLeft::Nowhere { place: None }));
             }
             store.repository_delete(&temporary, false).await.expect("it is there");
             link(store, &other, "blob").await;

@@ -13,6 +13,7 @@ use layer0_domain::port::registry_store::RegistryStore;
 mod blobs;
 mod content;
 mod manifests;
+mod places;
 mod repositories;
 pub mod sample;
 mod tags;
@@ -21,6 +22,7 @@ mod upkeep;
 pub use blobs::*;
 pub use content::*;
 pub use manifests::*;
+pub use places::*;
 pub use repositories::*;
 pub use tags::*;
 pub use upkeep::*;
@@ -71,6 +73,10 @@ pub const ALL: &[Behaviour] = behaviours![
     blobs_that_nobody_holds_are_told_apart,
     manifests_are_listed_in_order_by_page,
     users_are_found_up_to_their_tags,
+    a_blob_lies_where_it_was_pushed_to_last,
+    a_blob_is_mounted_only_from_where_it_lies,
+    the_place_of_a_blob_goes_with_its_last_link,
+    a_mount_and_the_last_unlink_never_both_win,
     of_many_creates_one_makes_the_repository,
     of_many_unlinks_one_is_told_that_nobody_is_left,
 ];

@@ -5,7 +5,7 @@ use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStore, RegistryStoreError};
 
-use super::sample::{self, AT, digest, link, manifest, manifest_with, name, put, repository};
+use super::sample::{self, AT, digest, freed, link, manifest, manifest_with, name, put, repository};
 
 /// `repository_create`, `repository_get`: made once, read back as it was made.
 pub async fn a_repository_is_made_once(store: &dyn RegistryStore) {
@@ -84,7 +84,7 @@ pub async fn a_repository_that_holds_manifests_goes_only_when_insisted(store: &d
     // Blobs alone are no images.
     let blobs = repository(store, "team/blobs").await;
     link(store, &blobs, "blob").await;
-    assert_eq!(store.repository_delete(&blobs, true).await.expect("it holds no manifest"), [digest("blob")]);
+    assert_eq!(store.repository_delete(&blobs, true).await.expect("it holds no manifest"), [freed("blob", None)]);
 }
 
 /// `repository_delete`: tags, manifests and links go along; the blobs that are now in no repository are answered.
@@ -99,7 +99,7 @@ pub async fn a_deleted_repository_takes_all_along_and_names_the_blobs_left_over(
     put(store, &app, &image, &["latest"]).await;
 
     let mut left = store.repository_delete(&app, false).await.expect("it is there");
-    let mut expected = [digest("mine"), digest("mine too")];
+    let mut expected = [freed("mine", None), freed("mine too", None)];
     left.sort();
     expected.sort();
     assert_eq!(left, expected);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobSums, Manifest, Repository, Visibility};
+use layer0_domain::model::registry::{BlobPlace, BlobSums, Manifest, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLink, RegistryStore};
+use layer0_domain::port::registry_store::{BlobLink, FreedBlob, RegistryStore};
 
 /// When samples are made.
 pub const AT: Timestamp = Timestamp(1_700_000_000_000);
@@ -58,7 +58,7 @@ pub async fn repository(store: &dyn RegistryStore, text: &str) -> RepositoryName
 /// A blob whose size is its word's length, as a mount links it: without sums.
 #[must_use]
 pub fn blob(word: &str) -> BlobLink {
-    BlobLink { digest: digest(word), size: word.len() as u64, sums: None }
+    BlobLink { digest: digest(word), size: word.len() as u64, sums: None, place: None }
 }
 
 /// Sums for the blob of a word: two pieces, or as many as a byte each leaves.
@@ -84,4 +84,16 @@ pub async fn push(store: &dyn RegistryStore, repository: &RepositoryName, word: 
 pub async fn put(store: &dyn RegistryStore, repository: &RepositoryName, manifest: &Manifest, tags: &[&str]) {
     let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
     store.manifest_put(repository, manifest, &tags).await.expect("all it names is there");
+}
+
+/// The blob of a word that no repository holds any more.
+#[must_use]
+pub fn freed(word: &str, place: Option<&str>) -> FreedBlob {
+    FreedBlob { digest: digest(word), place: place.map(BlobPlace::new) }
+}
+
+/// Links a blob as a push into a bucket does: with sums and a place.
+pub async fn push_to(store: &dyn RegistryStore, repository: &RepositoryName, word: &str, place: &str) {
+    let link = BlobLink { sums: Some(sums(word)), place: Some(BlobPlace::new(place)), ..blob(word) };
+    store.blob_link(repository, &link, AT).await.expect("the repository is there");
 }

@@ -22,7 +22,7 @@ pub async fn blobs_are_listed_once_in_order_by_page(store: &dyn RegistryStore) {
         push(store, &app, word).await;
     }
     link(store, &other, "bb").await;
-    let long = BlobLink { digest: Algorithm::Sha512.digest_of(b"a"), size: 1, sums: None };
+    let long = BlobLink { digest: Algorithm::Sha512.digest_of(b"a"), size: 1, sums: None, place: None };
     store.blob_link(&other, &long, AT).await.expect("the repository is there");
     store.blob_condemn(&digest("ccc"), AT).await.expect("a write succeeds");
 

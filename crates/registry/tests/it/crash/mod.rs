@@ -55,6 +55,7 @@ async fn restarted(ground: &Ground) -> TestRegistry {
         store: Arc::clone(&ground.store),
         clock: Arc::clone(&ground.clock),
         directory: Arc::clone(&ground.directory),
+        elsewhere: None,
     };
     let store = Arc::clone(&ground.store) as Arc<dyn RegistryStore>;
     // Not the machine's disk: that one takes its time to sync.
@@ -138,6 +139,7 @@ async fn act(
         store: Arc::clone(&ground.store),
         clock: Arc::clone(&ground.clock),
         directory: Arc::clone(&ground.directory),
+        elsewhere: None,
     };
     let disk_seen: Arc<dyn Disk> = Arc::new(disk.clone());
     let registry = match TestRegistry::on(Doors::Open, adjust, on, Arc::new(store), disk_seen).await {

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
+    BlobLeft, BlobLink, ContentUser, FreedBlob, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore,
+    RegistryStoreError,
 };
 
 use super::faults::{Faults, Kind, Outcome};
@@ -69,16 +70,24 @@ impl RegistryStore for FaultyStore {
         self.look("repository_list", self.inner.repository_list(owner, page)).await
     }
 
-    async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<Vec<Digest>> {
+    async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<Vec<FreedBlob>> {
         self.change("repository_delete", self.inner.repository_delete(name, only_empty)).await
     }
 
-    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>> {
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<FreedBlob>> {
         self.change("repository_vacate", self.inner.repository_vacate(name)).await
     }
 
     async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
         self.change("blob_link", self.inner.blob_link(repository, blob, at)).await
+    }
+
+    async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>> {
+        self.look("blob_place", self.inner.blob_place(digest)).await
+    }
+
+    async fn place_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>> {
+        self.look("place_unheld", self.inner.place_unheld(places)).await
     }
 
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {

@@ -326,7 +326,10 @@ async fn without_sums(registry: &TestRegistry, content: &[u8]) {
     let (digest, size) = (Digest::sha256_of(content), content.len() as u64);
     let store: &dyn RegistryStore = registry.store.as_ref();
     store.blob_unlink(&name(APP), &digest).await.unwrap();
-    store.blob_link(&name(APP), &BlobLink { digest, size, sums: None }, registry.clock.now()).await.unwrap();
+    store
+        .blob_link(&name(APP), &BlobLink { digest, size, sums: None, place: None }, registry.clock.now())
+        .await
+        .unwrap();
 }
 
 /// Everything is read again; one blob has rotted, one has no checksums.

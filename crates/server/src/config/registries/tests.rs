@@ -23,7 +23,7 @@ fn error(args: &[&str], file: &str) -> String {
 fn images_lie_in_ecr_only_where_the_engine_can_pull_from_there() {
     let disk = load(&["--registry-backing", "disk", "--ecr-prefix", "l0"], "").expect("disk").registries;
     assert_eq!(disk, RegistriesConfig::default());
-    assert!(error(&["--registry-backing", "s3"], "").starts_with("--registry-backing: `s3` must be"));
+    assert!(error(&["--registry-backing", "nfs"], "").starts_with("--registry-backing: `nfs` must be"));
     let ecr = ["--registry-backing", "ecr", "--ecr-prefix", "l0", "--registry-stream", "--ecr-tags", "team=web"];
     let table = "[[registry]]\nname = \"main\"\n";
     if !cfg!(feature = "aws") {

@@ -7,7 +7,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{BlobLeft, BlobLink, HeldBlob};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{content, repository, usage};
+use super::{content, place, repository, usage};
 use crate::sqlite::convert::{from_integer, parsed, to_integer};
 use crate::sqlite::fault::RegistryWork;
 
@@ -39,6 +39,11 @@ pub(super) fn link_tx(
 ) -> RegistryWork<()> {
     let (name, repository) = (repository, repository::demand(db, repository)?);
     let (text, size) = (blob.digest.to_string(), to_integer("blob size", blob.size)?);
+    match (&blob.place, &blob.sums) {
+        (Some(place), Some(_)) => place::put(db, &blob.digest, place)?,
+        (Some(place), None) => place::demand(db, &blob.digest, place)?,
+        (None, _) => {}
+    }
     let before: Option<i64> = db
         .prepare_cached("SELECT size FROM blob_link WHERE repository = ?1 AND digest = ?2")?
         .query_row(params![repository, text], |row| row.get(0))
@@ -141,7 +146,7 @@ pub(super) fn unlink_tx(
         return Ok(Some(BlobLeft::Elsewhere));
     }
     content::forget(db, &digest)?;
-    Ok(Some(BlobLeft::Nowhere))
+    Ok(Some(BlobLeft::Nowhere { place: place::take(db, &digest)? }))
 }
 
 /// Whether any repository holds the blob.

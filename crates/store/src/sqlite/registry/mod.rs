@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
+    BlobLeft, BlobLink, ContentUser, FreedBlob, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore,
+    RegistryStoreError,
 };
 
 use super::SqliteStore;
@@ -14,6 +15,7 @@ use super::SqliteStore;
 mod blob;
 mod content;
 mod manifest;
+mod place;
 mod repository;
 mod tag;
 mod usage;
@@ -61,12 +63,12 @@ impl RegistryStore for SqliteStore {
         &self,
         name: &RepositoryName,
         only_empty: bool,
-    ) -> Result<Vec<Digest>, RegistryStoreError> {
+    ) -> Result<Vec<FreedBlob>, RegistryStoreError> {
         let name = name.clone();
         self.write(move |db| repository::delete_tx(db, &name, only_empty)).await
     }
 
-    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<Digest>, RegistryStoreError> {
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<FreedBlob>, RegistryStoreError> {
         let name = name.clone();
         self.write(move |db| repository::vacate_tx(db, &name)).await
     }
@@ -84,6 +86,16 @@ impl RegistryStore for SqliteStore {
     async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.read(move |db| blob::size_tx(db, &repository, &digest)).await
+    }
+
+    async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryStoreError> {
+        let digest = digest.clone();
+        self.read(move |db| place::get_tx(db, &digest)).await
+    }
+
+    async fn place_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, RegistryStoreError> {
+        let places = places.to_vec();
+        self.read(move |db| place::unheld_tx(db, places)).await
     }
 
     async fn blob_get(

@@ -4,10 +4,10 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use layer0_domain::port::registry_store::{FreedBlob, Page, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{content, tag, usage};
+use super::{content, place, tag, usage};
 use crate::sqlite::convert::{from_integer, parsed};
 use crate::sqlite::fault::{Fault, RegistryWork};
 
@@ -95,7 +95,7 @@ pub(super) fn list_tx(db: &Connection, owner: Option<&str>, page: &Page) -> Regi
     Ok(repositories)
 }
 
-pub(super) fn delete_tx(db: &Connection, name: &RepositoryName, only_empty: bool) -> RegistryWork<Vec<Digest>> {
+pub(super) fn delete_tx(db: &Connection, name: &RepositoryName, only_empty: bool) -> RegistryWork<Vec<FreedBlob>> {
     let repository = demand(db, name)?;
     if only_empty {
         let manifests: i64 = db
@@ -121,8 +121,15 @@ pub(super) fn delete_tx(db: &Connection, name: &RepositoryName, only_empty: bool
     vacate_tx(db, name)
 }
 
+/// Forgets what is known of a blob that no repository holds any more.
+fn forgotten(db: &Connection, digest: Digest) -> RegistryWork<FreedBlob> {
+    let text = digest.to_string();
+    content::forget(db, &text)?;
+    Ok(FreedBlob { place: place::take(db, &text)?, digest })
+}
+
 /// The same, whatever its tags' rules say.
-pub(super) fn vacate_tx(db: &Connection, name: &RepositoryName) -> RegistryWork<Vec<Digest>> {
+pub(super) fn vacate_tx(db: &Connection, name: &RepositoryName) -> RegistryWork<Vec<FreedBlob>> {
     let repository = demand(db, name)?;
     let sql = "SELECT coalesce(sum(size), 0) FROM blob_link AS mine WHERE repository = ?1 AND NOT EXISTS \
                (SELECT 1 FROM blob_link AS other JOIN repository ON repository.number = other.repository \
@@ -147,8 +154,5 @@ pub(super) fn vacate_tx(db: &Connection, name: &RepositoryName) -> RegistryWork<
     };
     // Tags, manifests and blob links go with it: all of them refer to it with ON DELETE CASCADE.
     db.prepare_cached("DELETE FROM repository WHERE number = ?1")?.execute([repository])?;
-    for digest in &freed {
-        content::forget(db, &digest.to_string())?;
-    }
-    Ok(freed)
+    freed.into_iter().map(|digest| forgotten(db, digest)).collect()
 }

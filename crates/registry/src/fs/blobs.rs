@@ -14,7 +14,7 @@ use crate::disk::{Disk, DiskRead, found};
 const FANS: usize = 256;
 
 /// The directory of blobs. Every file in it is complete and was on the disk (fsync) before it got its name.
-pub(crate) struct BlobFiles {
+pub(super) struct BlobFiles {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     /// Per algorithm and fan-out directory: whether this process has seen to it that the directory's own entry is on
@@ -24,7 +24,7 @@ pub(crate) struct BlobFiles {
 
 impl BlobFiles {
     /// Opens the directory, which is there, and makes what is missing in it.
-    pub(crate) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Self> {
+    pub(super) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Self> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             disk.directory_make(&root.join(algorithm.as_str()))?;
         }
@@ -35,7 +35,7 @@ impl BlobFiles {
 
     /// Where a blob lies, whether it is there or not. A [`Digest`] holds nothing but an algorithm and hex, so no path
     /// can lead outside.
-    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         self.directory(digest).join(digest.hex())
     }
 
@@ -53,39 +53,25 @@ impl BlobFiles {
     }
 
     /// What the file system says of a blob's file; `None` when there is none.
-    pub(crate) fn metadata(&self, digest: &Digest) -> io::Result<Option<Metadata>> {
+    pub(super) fn metadata(&self, digest: &Digest) -> io::Result<Option<Metadata>> {
         found(self.disk.file_metadata(&self.path(digest)))
     }
 
     /// Opens a blob for reading, with its length; `None` when there is none. The open file stays readable when the blob
     /// is deleted.
-    pub(crate) fn open_blob(&self, digest: &Digest) -> io::Result<Option<(Box<dyn DiskRead>, u64)>> {
+    pub(super) fn open_blob(&self, digest: &Digest) -> io::Result<Option<(Box<dyn DiskRead>, u64)>> {
         let Some(file) = found(self.disk.file_read(&self.path(digest)))? else { return Ok(None) };
         let length = file.metadata()?.len();
         Ok(Some((file, length)))
     }
 
-    /// Opens a blob so that reading it reads the disk: what the machine has in memory of it is dropped first, where it can
-    /// be.
-    pub(crate) fn open_uncached(&self, digest: &Digest) -> io::Result<Option<Box<dyn DiskRead>>> {
-        let Some((file, _)) = self.open_blob(digest)? else { return Ok(None) };
-        file.forget();
-        Ok(Some(file))
-    }
-
-    /// The directories of an algorithm that are there.
-    pub(crate) fn fans(&self, algorithm: Algorithm) -> io::Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(self.root.join(algorithm.as_str()))?;
-        let mut fans = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-        fans.retain(|path| path.is_dir());
-        fans.sort();
-        Ok(fans)
-    }
-
-    /// The digests in one of these directories. What is named otherwise, or lies where it does not belong, is none of ours.
-    pub(crate) fn list(&self, algorithm: Algorithm, fan: &Path) -> io::Result<Vec<Digest>> {
+    /// The digests in one of an algorithm's directories. What is named otherwise, or lies where it does not belong, is none of
+    /// ours.
+    pub(super) fn list(&self, algorithm: Algorithm, fan: u8) -> io::Result<Vec<Digest>> {
+        let fan = self.root.join(algorithm.as_str()).join(format!("{fan:02x}"));
+        let Some(entries) = found(fs::read_dir(&fan))? else { return Ok(Vec::new()) };
         let mut digests = Vec::new();
-        for entry in fs::read_dir(fan)? {
+        for entry in entries {
             let name = entry?.file_name();
             let digest = name.to_str().and_then(|hex| Digest::parse(&format!("{algorithm}:{hex}")).ok());
             digests.extend(digest.filter(|digest| self.directory(digest) == fan));
@@ -97,7 +83,7 @@ impl BlobFiles {
     /// too.
     ///
     /// A file that is there already is replaced: the new one was just verified, the old one may have rotted.
-    pub(crate) fn take_in(&self, staged: &Path, digest: &Digest) -> io::Result<()> {
+    pub(super) fn take_in(&self, staged: &Path, digest: &Digest) -> io::Result<()> {
         let directory = self.directory(digest);
         let durable = self.durable(digest);
         if !durable.load(Ordering::Acquire) {
@@ -111,7 +97,7 @@ impl BlobFiles {
 
     /// Removes a blob's file; a missing one is no error. Not synced: a file that comes back after a power cut is only
     /// space.
-    pub(crate) fn remove(&self, digest: &Digest) -> io::Result<()> {
+    pub(super) fn remove(&self, digest: &Digest) -> io::Result<()> {
         found(self.disk.file_remove(&self.path(digest))).map(drop)
     }
 }

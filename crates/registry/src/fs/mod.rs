@@ -1,0 +1,139 @@
+//! Bytes as files, in the data directory: the port `BlobBytes` on a disk. Synchronous; callers are on blocking threads.
+//!
+//! | what | where |
+//! |---|---|
+//! | blobs | `blobs/<algorithm>/<two hex digits>/<hex>` |
+//! | uploads that are not finished | `uploads/<name>` |
+//!
+//! An upload is its staged file: what it has is the file's length. So it survives a restart, `kill -9` included. What is in a
+//! staged file was never promised to anybody but through that length, which is asked again after a restart; it is not synced
+//! before the end.
+
+mod blobs;
+mod content;
+mod upload;
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::registry::BlobPlace;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::blob_bytes::{
+    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Source, UploadBytes, UploadSeen,
+};
+
+use self::blobs::BlobFiles;
+use self::content::FileContent;
+use self::upload::FileUpload;
+use crate::disk::{Disk, found};
+
+/// The bytes in a data directory. One process at a time may have one open.
+pub struct FileBytes {
+    disk: Arc<dyn Disk>,
+    uploads: PathBuf,
+    blobs: Arc<BlobFiles>,
+}
+
+impl FileBytes {
+    /// Opens `registry/` in a data directory, which is there, making what is missing.
+    ///
+    /// # Errors
+    /// It can't be made or written to.
+    pub fn open(data_dir: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        let root = data_dir.join("registry");
+        let (blobs, uploads) = (root.join("blobs"), root.join("uploads"));
+        // All of it is synced at every start: the process that made it may have ended before it was.
+        disk.directory_make(&root)?;
+        disk.directory_sync(data_dir)?;
+        disk.directory_make(&blobs)?;
+        disk.directory_make(&uploads)?;
+        disk.directory_sync(&root)?;
+        let blobs = Arc::new(BlobFiles::open(blobs, Arc::clone(&disk))?);
+        Ok(Self { disk, uploads, blobs })
+    }
+
+    fn upload(&self, upload: &str, length: u64) -> Box<dyn UploadBytes> {
+        let (disk, blobs) = (Arc::clone(&self.disk), Arc::clone(&self.blobs));
+        Box::new(FileUpload::new(disk, blobs, self.uploads.join(upload), length))
+    }
+}
+
+/// The digest that a place is.
+fn digest(place: &BlobPlace) -> io::Result<Digest> {
+    Digest::parse(place.as_str()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// When a file was last written to.
+fn modified(metadata: &Metadata) -> io::Result<Timestamp> {
+    let since = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}
+
+impl BlobBytes for FileBytes {
+    fn naming(&self) -> Naming {
+        Naming::Digest
+    }
+
+    fn place_of(&self, digest: &Digest) -> Option<BlobPlace> {
+        Some(BlobPlace::new(digest.to_string()))
+    }
+
+    fn upload_begin(&self, upload: &str, _reach: Reach) -> io::Result<Box<dyn UploadBytes>> {
+        self.disk.file_make(&self.uploads.join(upload))?;
+        Ok(self.upload(upload, 0))
+    }
+
+    fn upload_find(&self, upload: &str) -> io::Result<Option<Box<dyn UploadBytes>>> {
+        let metadata = found(self.disk.file_metadata(&self.uploads.join(upload)))?;
+        Ok(metadata.map(|metadata| self.upload(upload, metadata.len())))
+    }
+
+    fn upload_list(&self) -> io::Result<Vec<UploadSeen>> {
+        let mut seen = Vec::new();
+        for entry in fs::read_dir(&self.uploads)? {
+            let entry = entry?;
+            let Ok(upload) = entry.file_name().into_string() else { continue };
+            let written = fs::metadata(entry.path()).and_then(|metadata| modified(&metadata)).ok();
+            seen.push(UploadSeen { upload, written });
+        }
+        Ok(seen)
+    }
+
+    fn open(&self, place: &BlobPlace, source: Source) -> io::Result<Option<Box<dyn BlobContent>>> {
+        let digest = digest(place)?;
+        let Some((file, length)) = self.blobs.open_blob(&digest)? else { return Ok(None) };
+        if source == Source::Medium {
+            file.forget();
+        }
+        Ok(Some(Box::new(FileContent::blob(file, length, Arc::clone(&self.blobs), digest))))
+    }
+
+    fn look(&self, place: &BlobPlace, _look: Look) -> io::Result<Seen> {
+        Ok(match self.blobs.metadata(&digest(place)?)? {
+            None => Seen::Gone,
+            Some(metadata) => Seen::There { length: Some(metadata.len()), written: Some(modified(&metadata)?) },
+        })
+    }
+
+    fn remove(&self, place: &BlobPlace) -> io::Result<()> {
+        self.blobs.remove(&digest(place)?)
+    }
+
+    /// A page is one of the directories that an algorithm's blobs are spread over.
+    fn list(&self, next: Option<&str>) -> io::Result<PlacePage> {
+        let page = next.and_then(|next| next.parse().ok()).unwrap_or(0_u16);
+        let [half, fan] = page.to_be_bytes();
+        let algorithm = if half == 0 { Algorithm::Sha256 } else { Algorithm::Sha512 };
+        let places = self.blobs.list(algorithm, fan)?.iter().map(|it| BlobPlace::new(it.to_string())).collect();
+        let last = u16::from_be_bytes([1, u8::MAX]);
+        Ok(PlacePage { places, next: (page < last).then(|| (page + 1).to_string()) })
+    }
+
+    fn address(&self, _place: &BlobPlace, _valid: Duration) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,53 @@
+//! Where the bytes of blobs lie. A row goes with the blob's last link, so one that is there belongs to a blob that is held.
+
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::registry::BlobPlace;
+use layer0_domain::port::registry_store::RegistryStoreError;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::sqlite::fault::RegistryWork;
+
+const PLACE: &str = "SELECT place FROM blob_place WHERE digest = ?1";
+
+fn of(db: &Connection, digest: &str) -> RegistryWork<Option<BlobPlace>> {
+    let found: Option<String> = db.prepare_cached(PLACE)?.query_row([digest], |row| row.get(0)).optional()?;
+    Ok(found.map(BlobPlace::new))
+}
+
+pub(super) fn get_tx(db: &Connection, digest: &Digest) -> RegistryWork<Option<BlobPlace>> {
+    of(db, &digest.to_string())
+}
+
+pub(super) fn unheld_tx(db: &Connection, places: Vec<BlobPlace>) -> RegistryWork<Vec<BlobPlace>> {
+    let mut select = db.prepare_cached("SELECT 1 FROM blob_place WHERE place = ?1")?;
+    let mut unheld = Vec::new();
+    for place in places {
+        if !select.exists([place.as_str()])? {
+            unheld.push(place);
+        }
+    }
+    Ok(unheld)
+}
+
+/// Notes where a blob lies from now on.
+pub(super) fn put(db: &Connection, digest: &Digest, place: &BlobPlace) -> RegistryWork<()> {
+    let sql = "INSERT INTO blob_place (digest, place) VALUES (?1, ?2) \
+               ON CONFLICT (digest) DO UPDATE SET place = excluded.place";
+    db.prepare_cached(sql)?.execute(params![digest.to_string(), place.as_str()])?;
+    Ok(())
+}
+
+/// Refuses a link to a blob that does not lie there.
+pub(super) fn demand(db: &Connection, digest: &Digest, place: &BlobPlace) -> RegistryWork<()> {
+    if of(db, &digest.to_string())?.as_ref() == Some(place) {
+        return Ok(());
+    }
+    Err(RegistryStoreError::ContentMissing { missing: vec![digest.clone()] }.into())
+}
+
+/// Takes out where a blob lies that no repository holds any more.
+pub(super) fn take(db: &Connection, digest: &str) -> RegistryWork<Option<BlobPlace>> {
+    let sql = "DELETE FROM blob_place WHERE digest = ?1 RETURNING place";
+    let taken: Option<String> = db.prepare_cached(sql)?.query_row([digest], |row| row.get(0)).optional()?;
+    Ok(taken.map(BlobPlace::new))
+}
