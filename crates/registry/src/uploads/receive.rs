@@ -125,7 +125,9 @@ pub(crate) async fn receive(
         failed = result.err().map(lost);
     }
     let mut held = held.expect("the writer is back when nothing is being written");
-    if let (None, Some(settling)) = (&failed, settling) {
+    // What is taken back below is never settled: others would find it.
+    let is_taken_back = !matches!(end, End::Lost(_)) && announced.is_some_and(|announced| announced != came);
+    if let (None, Some(settling), false) = (&failed, settling, is_taken_back) {
         let (back, settled) = settle(held, settling).await;
         (held, failed) = (back, settled.err());
     }

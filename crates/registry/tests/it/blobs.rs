@@ -116,7 +116,12 @@ async fn the_file_goes_with_the_last_repository_that_holds_it() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     let digest = client.push("team/app", "shared").await;
-    client.push("team/other", "shared").await;
+    if registry.elsewhere.is_some() {
+        // A second push would lie at a place of its own, and leave a stray (`tests/s3/upkeep.rs`).
+        client.post(&format!("/v2/team/other/blobs/uploads/?mount={digest}&from=team/app")).await.expect(201);
+    } else {
+        client.push("team/other", "shared").await;
+    }
     client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
     client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
     client.get(&format!("/v2/team/other/blobs/{digest}")).await.expect(200);

@@ -7,6 +7,7 @@ mod access;
 #[path = "../it/blobs.rs"]
 mod blobs;
 mod bucket;
+#[allow(dead_code, reason = "another target uses all of it")]
 #[path = "../it/client.rs"]
 mod client;
 #[path = "../common/mod.rs"]

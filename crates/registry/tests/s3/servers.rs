@@ -103,8 +103,8 @@ async fn one_blob_is_pushed_mounted_and_deleted_at_both_at_once() {
         let pushes = clients.each_ref().map(|client| client.push("team/app", "contested"));
         futures_util::future::join_all(pushes).await;
         let mount = format!("/v2/team/other/blobs/uploads/?mount={digest}&from=team/app");
-        let held = path("team/app");
-        let (mounted, deleted) = tokio::join!(clients[0].post(&mount), clients[1].delete(&held));
+        let gone = path("team/app");
+        let (mounted, deleted) = tokio::join!(clients[0].post(&mount), clients[1].delete(&gone));
         deleted.expect(202);
         let client = &clients[0];
         match mounted.status.as_u16() {
