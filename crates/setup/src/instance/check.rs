@@ -291,7 +291,8 @@ fn no_fargate_size(cpu: u32, memory_mib: u32) -> Option<String> {
         4096 => (8192, 30720, 1024),
         _ => return Some(format!("Fargate has no {cpu} CPU units; 256, 512, 1024, 2048 and 4096 can be")),
     };
-    let fits = (least..=most).contains(&memory_mib) && memory_mib % step == 0 || (cpu == 256 && memory_mib == 512);
+    let fits =
+        (least..=most).contains(&memory_mib) && memory_mib.is_multiple_of(step) || (cpu == 256 && memory_mib == 512);
     (!fits)
         .then(|| format!("with {cpu} CPU units Fargate has {least} to {most} MiB in steps of {step}, not {memory_mib}"))
 }

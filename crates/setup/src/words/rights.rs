@@ -74,7 +74,7 @@ fn section(page: &mut String, right: &Right, only: Option<&str>) {
     let statement_text = right.statement();
     let list = |texts: Vec<String>| texts.iter().map(|text| format!("`{}`", name(text))).collect::<Vec<_>>().join(", ");
     let mut lines = vec![format!("\n## {}\n", right.name), right.why.to_owned()];
-    lines.extend(only.map(|only| format!("{only}")));
+    lines.extend(only.map(|only| only.to_string()));
     lines.push(String::new());
     lines.push(format!("- In words: {}.", statement(&statement_text)));
     lines.push(format!("- Actions: {}.", list(right.actions.iter().map(|action| (*action).to_owned()).collect())));
