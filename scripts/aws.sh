@@ -32,9 +32,10 @@ eval "$variables"
 
 # The same packages with the same features each time: Cargo builds what they need once for each combination of them.
 tests() {
-    cargo test --locked --package layer0-engine --package layer0-registry --package layer0-server --package layer0-store \
-        --package l0 --features \
-        layer0-engine/aws-e2e,layer0-registry/aws-e2e,layer0-server/aws,layer0-store/aws-e2e,l0/aws-e2e "$@"
+    cargo test --locked --package layer0-aws --package layer0-engine --package layer0-registry --package layer0-server \
+        --package layer0-setup --package layer0-store --package l0 --features \
+        layer0-engine/aws-e2e,layer0-registry/aws-e2e,layer0-server/aws,layer0-setup/aws-e2e,layer0-store/aws-e2e,l0/aws-e2e \
+        "$@"
 }
 
 say "l0, linked statically: what the image of an instance's servers is made of"
@@ -48,7 +49,6 @@ say "what decides and what reads answers"
 templates=$ROOT/target/templates
 rm -rf "$templates"
 LAYER0_TEMPLATES=$templates tests --lib
-LAYER0_TEMPLATES=$templates cargo test --locked --package layer0-setup --lib
 say "the CloudFormation templates"
 "$emulators" lint "$templates"/*.json
 say "the engine on the fake AWS, and the registry in front of a fake ECR"
@@ -57,5 +57,5 @@ say "the calls that the built program makes, and the policies of repositories, o
 tests --test calls --test ecr
 say "the engine, on emulators"
 tests --test emulators
-say "the policies of repositories, the state in DynamoDB, and the built program with real containers, on emulators"
+say "the policies of repositories, the state in DynamoDB, what setup does in an account, and the built program with real containers, on emulators"
 tests --test aws

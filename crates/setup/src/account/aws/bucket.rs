@@ -69,7 +69,7 @@ impl AwsAccount {
         let mut asked = String::from("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>");
         let mut is_any = false;
         for version in root.all("Version").chain(root.all("DeleteMarker")) {
-            let key = key(version);
+            let key = key(&root, version);
             let id = version.text("VersionId").map(|id| format!("<VersionId>{}</VersionId>", escaped(id)));
             asked.push_str(&format!("<Object><Key>{}</Key>{}</Object>", escaped(&key), id.unwrap_or_default()));
             is_any = true;
@@ -98,7 +98,7 @@ impl AwsAccount {
         let Some(root) = there(listed)? else { return Ok(false) };
         let mut is_any = false;
         for upload in root.all("Upload") {
-            let key = key(upload);
+            let key = key(&root, upload);
             let path: Vec<String> = key.split('/').map(encoded).collect();
             let id = encoded(upload.text("UploadId").unwrap_or_default());
             let path = format!("/{bucket}/{}?uploadId={id}", path.join("/"));
@@ -137,10 +137,13 @@ fn refusal(body: &str) -> (String, String) {
     }
 }
 
-/// The key of an item, which is encoded as in a form, so that any key can be told in XML.
-fn key(item: &Element) -> String {
-    let key = item.text("Key").unwrap_or_default().replace('+', " ");
-    percent_decode_str(&key).decode_utf8_lossy().into_owned()
+/// The key of an item of a list: encoded as in a form, so that any key can be told in XML, when the list says so.
+fn key(list: &Element, item: &Element) -> String {
+    let key = item.text("Key").unwrap_or_default();
+    if list.text("EncodingType") != Some("url") {
+        return key.to_owned();
+    }
+    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 fn encoded(text: &str) -> String {
@@ -154,6 +157,16 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_decoded_where_it_is_encoded() {
+        for (encoding, told) in [("<EncodingType>url</EncodingType>", "b+c/d%2Be%26"), ("", "b c/d+e&amp;")] {
+            let list = format!("<L>{encoding}<Upload><Key>{told}</Key></Upload></L>");
+            let list = Element::parse(&list, "L").expect("it is whole");
+            let keys: Vec<String> = list.all("Upload").map(|upload| key(&list, upload)).collect();
+            assert_eq!(keys, ["b c/d+e&"]);
+        }
+    }
 
     #[test]
     fn a_body_is_sent_with_its_sum() {

@@ -16,6 +16,9 @@ pub(super) const INSTANCE: &str = "layer0.instance";
 const ENTITY: &str = "layer0.entity";
 const KIND: &str = "layer0.kind";
 
+/// The statuses of task definitions that something can be done about.
+const STATUSES: [&str; 2] = ["ACTIVE", "INACTIVE"];
+
 /// The most that ECS describes at once ("DescribeTasks").
 const TASKS_MAX: usize = 100;
 
@@ -127,12 +130,16 @@ impl AwsAccount {
     /// The task definitions: those of the past too, as ECS never forgets one by itself. What is being deleted is none, as nobody can do
     /// more about it.
     async fn definitions_of(&self, found: &mut Found<'_>) -> Result<(), AwsError> {
-        let asked = json!({ "familyPrefix": found.names.stack, "status": "ALL" });
-        let families =
-            self.pages("ecs:ListTaskDefinitionFamilies", &asked, &Pages::of("families", "nextToken")).await?;
-        for family in texts(&families) {
+        let mut families = BTreeSet::new();
+        for status in STATUSES {
+            let asked = json!({ "familyPrefix": found.names.stack, "status": status });
+            let listed =
+                self.pages("ecs:ListTaskDefinitionFamilies", &asked, &Pages::of("families", "nextToken")).await?;
+            families.extend(texts(&listed));
+        }
+        for family in families {
             let mut revisions = Vec::new();
-            for status in ["ACTIVE", "INACTIVE"] {
+            for status in STATUSES {
                 let asked = json!({ "familyPrefix": family, "status": status });
                 let pages = Pages::of("taskDefinitionArns", "nextToken");
                 revisions.extend(texts(&self.pages("ecs:ListTaskDefinitions", &asked, &pages).await?));
@@ -141,7 +148,7 @@ impl AwsAccount {
             revisions.retain(|arn| last(arn).rsplit_once(':').is_some_and(|(name, _)| name == family));
             let Some(newest) = revisions.first() else { continue };
             let asked = json!({ "taskDefinition": newest, "include": ["TAGS"] });
-            let Some(answer) = there(self.ask("ecs:DescribeTaskDefinition", &asked).await)? else { continue };
+            let Some(answer) = self.definition(&asked).await? else { continue };
             if found.names.is_ours(&family, |key| tag(&answer["tags"], ("key", "value"), key)) {
                 let alone = revisions.iter().filter(|arn| !found.parts.contains(*arn));
                 for definition in alone.map(|arn| last(arn).to_owned()).collect::<Vec<_>>() {
@@ -181,7 +188,8 @@ impl AwsAccount {
             let (name, arn) = (text(&secret, "Name"), text(&secret, "ARN"));
             let is_ours =
                 tag(&secret["Tags"], ("Key", "Value"), TAG).is_some_and(|value| value == found.names.instance);
-            if name.starts_with(&prefix) && is_ours && !found.parts.contains(arn) {
+            let goes_with_stack = found.parts.contains(arn) || found.parts.contains(name);
+            if name.starts_with(&prefix) && is_ours && !goes_with_stack {
                 found.add(Kind::Secret, arn);
             }
         }

@@ -1,6 +1,7 @@
 //! How what remains goes. Each call may be repeated: what is gone stays gone, and what is not done yet is busy.
 
-use serde_json::json;
+use layer0_aws::AwsError;
+use serde_json::{Value, json};
 
 use super::AwsAccount;
 use super::error::refused;
@@ -33,7 +34,7 @@ impl AwsAccount {
     }
 
     /// Makes a call that takes something away.
-    async fn gone(&self, op: &'static str, asked: &serde_json::Value) -> Result<(), AccountError> {
+    async fn gone(&self, op: &'static str, asked: &Value) -> Result<(), AccountError> {
         there(self.ask(op, asked).await)?;
         Ok(())
     }
@@ -47,7 +48,7 @@ impl AwsAccount {
 
     async fn definition_remove(&self, name: &str) -> Result<(), AccountError> {
         let asked = json!({ "taskDefinition": name });
-        let Some(answer) = there(self.ask("ecs:DescribeTaskDefinition", &asked).await)? else { return Ok(()) };
+        let Some(answer) = self.definition(&asked).await? else { return Ok(()) };
         match text(&answer["taskDefinition"], "status") {
             "ACTIVE" => self.gone("ecs:DeregisterTaskDefinition", &asked).await?,
             "DELETE_IN_PROGRESS" => return Ok(()),
@@ -59,6 +60,15 @@ impl AwsAccount {
             None => Ok(()),
             Some(failure) if text(failure, "reason") == "MISSING" => Ok(()),
             Some(failure) => Err(refused(op, format!("{}: {}", text(failure, "reason"), text(failure, "detail")))),
+        }
+    }
+
+    /// A task definition. ECS has no code for one that is not there.
+    pub(super) async fn definition(&self, asked: &Value) -> Result<Option<Value>, AwsError> {
+        match self.ask("ecs:DescribeTaskDefinition", asked).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_missing() || error.lacks_definition() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -188,7 +188,13 @@ fn carry_out(stack: &mut FakeStack, world: &mut World, work: &Work, step: &Step)
                 thing.tags.clone_from(&work.before.tags);
             }
         }
-        Act::Delete(physical) => world.things.retain(|thing| thing.kind != step.kind || thing.physical != *physical),
+        Act::Delete(physical) => {
+            let found = world.by_physical(&step.kind, physical);
+            if found.is_some_and(|thing| thing.properties["DeletionProtectionEnabled"] == true) {
+                return Err("Resource cannot be deleted as it is currently protected against deletion.".to_owned());
+            }
+            world.things.retain(|thing| thing.kind != step.kind || thing.physical != *physical);
+        }
         Act::Release(_) => {}
     }
     Ok(())

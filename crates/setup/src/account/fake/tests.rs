@@ -13,7 +13,7 @@ fn template(cpu: &str, more: Value) -> String {
     let mut resources = json!({
         "State": {
             "Type": "AWS::DynamoDB::Table", "DeletionPolicy": "RetainExceptOnCreate",
-            "Properties": { "TableName": "l0-a", "DeletionProtectionEnabled": true },
+            "Properties": { "TableName": "l0-a" },
         },
         "Cluster": { "Type": "AWS::ECS::Cluster", "Properties": { "ClusterName": "l0-a-server" } },
         "Definition": { "Type": "AWS::ECS::TaskDefinition", "Properties": { "Cpu": cpu } },
