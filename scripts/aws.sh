@@ -53,8 +53,8 @@ say "the CloudFormation templates"
 "$emulators" lint "$templates"/*.json
 say "the engine on the fake AWS, and the registry in front of a fake ECR"
 tests --test it -- ecs:: ecr::
-say "the calls that the built program makes, and the policies of repositories, on the fake AWS"
-tests --test calls --test ecr
+say "the calls that the built program makes, the policies of repositories, and the registry in a bucket, on the fake AWS"
+tests --test calls --test ecr --test s3
 say "the engine, on emulators"
 tests --test emulators
 say "the policies of repositories, the state in DynamoDB, what setup does in an account, and the built program with real containers, on emulators"

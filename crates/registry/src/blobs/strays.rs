@@ -43,7 +43,11 @@ impl Inner {
             Some(digest) => Some(self.locks.lock(digest).await),
             None => None,
         };
-        if self.unheld(std::slice::from_ref(place)).await?.is_empty() {
+        let is_held = match &digest {
+            Some(digest) => !self.store.blob_holders(digest).await?.is_empty(),
+            None => self.unheld(std::slice::from_ref(place)).await?.is_empty(),
+        };
+        if is_held {
             return Ok(None);
         }
         let Seen::There { length, written } = self.look(place, Look::Closely).await? else { return Ok(None) };
