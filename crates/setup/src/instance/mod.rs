@@ -18,7 +18,7 @@ pub use self::cidr::{Cidr, CidrError};
 pub(crate) use self::environment::OWN;
 pub use self::wishes::{AccessWish, Backing, NetworkWish, RegistryWish, ServerWish, WayOut, Wishes, WishesError};
 
-/// Wishes that can be. Made by [`check`] alone.
+/// Wishes that can be. Made by [`check()`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Its name.

@@ -25,7 +25,7 @@ use serde_json::json;
 use self::ask::{Asker, Question};
 use self::door::ApiDoor;
 use self::home::Home;
-use self::watch::Watcher;
+use self::watch::{Say, Watcher};
 use super::login::Local;
 use crate::app::Input;
 use crate::args::setup::Setup;
@@ -154,7 +154,7 @@ async fn connect(_: Option<&str>) -> Result<(Box<dyn Account>, String), CliError
 }
 
 /// Where steps are told: stderr, unless that is a stream of JSON for a program.
-fn lines(output: Output, terminal: Terminal) -> Option<Box<dyn Fn(&str) + Send + Sync>> {
+fn lines(output: Output, terminal: Terminal) -> Option<Say> {
     let is_told = terminal == Terminal::Live || output == Output::Text;
     is_told.then(|| {
         Box::new(|line: &str| {
@@ -162,7 +162,7 @@ fn lines(output: Output, terminal: Terminal) -> Option<Box<dyn Fn(&str) + Send +
             let printable: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             // Talk that can't be written is lost, never a failure.
             let _ = writeln!(std::io::stderr(), "{printable}");
-        }) as Box<dyn Fn(&str) + Send + Sync>
+        }) as Say
     })
 }
 

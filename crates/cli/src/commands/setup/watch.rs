@@ -12,18 +12,21 @@ use layer0_setup::ops::{News, Watch};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
+/// Where lines are told.
+pub(super) type Say = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Says what happens.
 pub(super) struct Watcher {
     start: Instant,
     /// Where lines go; `None` when nobody reads them.
-    say: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    say: Option<Say>,
     pauses: Mutex<u32>,
     /// When each resource was begun.
     begun: Mutex<BTreeMap<String, i64>>,
 }
 
 impl Watcher {
-    pub(super) fn new(say: Option<Box<dyn Fn(&str) + Send + Sync>>) -> Self {
+    pub(super) fn new(say: Option<Say>) -> Self {
         Self { start: Instant::now(), say, pauses: Mutex::default(), begun: Mutex::default() }
     }
 

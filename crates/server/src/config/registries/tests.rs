@@ -69,7 +69,7 @@ fn several_registries_stand_in_the_file_with_whose_repositories_go_there() {
     "#;
     let found = load(&[], file).expect("legal");
     assert_eq!(found.grants.kept, crate::config::GrantsKept::On, "there is something to grant");
-    let RegistriesConfig { ecr, placement } = found.registries;
+    let RegistriesConfig { ecr, placement, s3: _ } = found.registries;
     let [(main, first), (eu, second)] = &ecr[..] else { panic!("{ecr:?}") };
     assert_eq!((main.as_str(), eu.as_str()), ("main", "eu"));
     assert!(first.stream && !second.stream && second.dual_stack && !second.fips);
