@@ -1,7 +1,7 @@
 //! Strays: what bears our label in the engine and belongs to nobody.
 //!
 //! The engine is looked at first and the store read afterwards ([`plan::sweep`](layer0_domain::plan::sweep) says why that is
-//! enough). Before each step the store is asked once more, in the entity's turn: what it knows by now is left alone.
+//! enough), and the engine once more where there seem to be any. Before each step the store is asked once more, in the entity's turn: what it knows by now is left alone.
 //!
 //! What sweeps by itself and what an admin asks for go the same way. Any server may do it, several at a time too: each step
 //! may be repeated. By itself it is done by the server that resyncs.
@@ -66,7 +66,14 @@ pub(crate) async fn look(app: &App) -> Result<Strays, TellError> {
     for kind in [EntityKind::Environment, EntityKind::LoadBalancer, EntityKind::Service, EntityKind::Task] {
         known.extend(app.store.summary_list(kind).await?.into_iter().map(|summary| summary.entity));
     }
-    Ok(strays(things, &known))
+    let mut found = strays(things, &known);
+    if !found.of_nobody.is_empty() {
+        // What was on its way out meanwhile has left the engine before it left the store: a second look tells it from a stray.
+        let things = app.engine.inventory().await?;
+        let there: BTreeSet<EntityRef> = things.into_iter().flat_map(|thing| thing.made_for).collect();
+        found.of_nobody.retain(|stray| there.contains(&stray.entity));
+    }
+    Ok(found)
 }
 
 /// Takes all strays away and waits until each is gone or is left for a reason.
