@@ -178,7 +178,7 @@ mod tests {
             &["l0", "layer0-cli", "layer0-api", "layer0-domain"],
             &[("l0", "layer0-cli", false), ("layer0-cli", "layer0-domain", false)],
         );
-        assert_eq!(found, ["l0 -> layer0-cli -> layer0-domain (layer0-cli may depend on: layer0-api)"]);
+        assert_eq!(found, ["l0 -> layer0-cli -> layer0-domain (layer0-cli may depend on: layer0-api, layer0-setup)"]);
     }
 
     #[test]
