@@ -30,6 +30,11 @@ fi
 variables=$("$emulators" env)
 eval "$variables"
 
+# `l0` is linked statically here: the image of an instance's servers is made of it. One that was linked otherwise is not.
+export RUSTC_WRAPPER=$ROOT/scripts/rustc-static-l0.sh
+touch crates/l0/src/main.rs
+export LAYER0_TEST_STATIC_L0=$ROOT/target/debug/l0
+
 # The same packages with the same features each time: Cargo builds what they need once for each combination of them.
 tests() {
     cargo test --locked --package layer0-aws --package layer0-engine --package layer0-registry --package layer0-server \
@@ -37,13 +42,6 @@ tests() {
         layer0-engine/aws-e2e,layer0-registry/aws-e2e,layer0-server/aws,layer0-setup/aws-e2e,layer0-store/aws-e2e,l0/aws-e2e \
         "$@"
 }
-
-say "l0, linked statically: what the image of an instance's servers is made of"
-cargo rustc --locked --package l0 --features aws --bin l0 -- -C target-feature=+crt-static -C strip=symbols
-mkdir -p target/static
-# Cargo's own file is another one after the next build.
-cp target/debug/l0 target/static/l0
-export LAYER0_TEST_STATIC_L0=$ROOT/target/static/l0
 
 say "what decides and what reads answers"
 templates=$ROOT/target/templates
