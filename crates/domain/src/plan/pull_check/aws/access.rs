@@ -6,40 +6,17 @@ use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
 use crate::plan::policy::{Answer, Document, Request, Sides, authorise, evaluate};
 use crate::plan::pull_check::Outcome;
-use crate::port::image_source::SourceAnswer;
 use crate::port::pull::aws::{AwsEvidence, EcrEvidence};
 use crate::port::pull::{Fact, PullEvidence, PullQuestion, RemoteImage};
 
 /// The requester's own side, taken as given here: it is the next check's business.
 const OWN_SIDE: &str = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
-pub(super) fn check(
-    question: &PullQuestion,
-    source: &SourceAnswer,
-    evidence: &PullEvidence,
-    aws: &AwsEvidence,
-) -> Outcome {
-    match (&aws.ecr, source) {
-        (Some(ecr), _) => ecr_check(question, aws, ecr),
-        (None, SourceAnswer::NotOurs) => elsewhere(question, evidence),
-        (None, _) => own(question, evidence),
+pub(super) fn check(question: &PullQuestion, evidence: &PullEvidence, aws: &AwsEvidence) -> Outcome {
+    match &aws.ecr {
+        Some(ecr) => ecr_check(question, aws, ecr),
+        None => elsewhere(question, evidence),
     }
-}
-
-/// An image of the instance's own registry that does not lie in ECR, but on the server's disk or in its bucket.
-fn own(question: &PullQuestion, evidence: &PullEvidence) -> Outcome {
-    let is_open = matches!(evidence.remote, Some(RemoteImage::Found { .. }));
-    if is_open || question.uses.repository_credentials.is_some() {
-        return elsewhere(question, evidence);
-    }
-    Outcome::failed(
-        FailureClass::PullDenied,
-        format!(
-            "`{}` lies with the instance itself, on its disk or in its bucket: what runs on AWS has no credential for that",
-            question.image
-        ),
-        "keep the instance's images in ECR (`--registry-backing ecr`), and move this repository there (`l0 repository migrate`)",
-    )
 }
 
 fn elsewhere(question: &PullQuestion, evidence: &PullEvidence) -> Outcome {

@@ -85,18 +85,13 @@ impl Case {
     }
 
     fn judged(&self) -> Report {
-        self.judged_by(&SourceAnswer::NotOurs)
-    }
-
-    /// The same, when the instance's own registry has answered so.
-    fn judged_by(&self, source: &SourceAnswer) -> Report {
         let evidence = PullEvidence {
             platform: platform(self.platform),
             local: None,
             remote: self.remote.clone(),
             aws: Some(Box::new(self.aws.clone())),
         };
-        judge(&mapped(&self.image), source, &self.question, Some(&evidence))
+        judge(&mapped(&self.image), &SourceAnswer::NotOurs, &self.question, Some(&evidence))
     }
 
     fn ecr(&mut self) -> &mut EcrEvidence {

@@ -4,9 +4,7 @@ use super::*;
 use crate::model::grant::{Grant, GrantScope, GrantStrategy, Grantee, KeptStrategy};
 use crate::model::image::RepositoryName;
 use crate::model::owner::OwnerName;
-use crate::model::registry::Visibility;
 use crate::plan::grants::{Change, Due, RegistryNames, Signature, registry_due, repository_due};
-use crate::port::image_source::SourceImage;
 
 const DENY: &str = r#"{"Version": "2012-10-17", "Statement": [{"Sid": "closed", "Effect": "Deny", "Principal": "*",
     "Action": "ecr:BatchGetImage", "Resource": "*"}]}"#;
@@ -303,30 +301,4 @@ fn organization(id: &str) -> String {
         r#"{{"Version": "2012-10-17", "Statement": {{"Sid": "org", "Effect": "Allow", "Principal": "*",
             "Action": "ecr:*", "Condition": {{"StringEquals": {{"aws:PrincipalOrgID": "{id}"}}}}}}}}"#
     )
-}
-
-#[test]
-fn what_lies_with_the_instance_itself_is_not_for_aws() {
-    let mut case = Case::good(OWN);
-    case.host("registry.example.com/team/app:1");
-    let digest = Digest::sha256_of(b"image");
-    let lies_here = SourceAnswer::Found(SourceImage {
-        digest: digest.clone(),
-        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-        platforms: vec![platform("linux/amd64")],
-        size: 1,
-        missing: vec![],
-        visibility: Visibility::Private,
-    });
-    let report = case.judged_by(&lies_here);
-    assert_eq!(outcome(&report, What::Access), "failed", "{report:#?}");
-    let text = format!("{report:?}");
-    assert!(text.contains("on its disk or in its bucket") && text.contains("l0 repository migrate"), "{text}");
-    // What everybody may fetch, tasks may.
-    case.remote = Some(RemoteImage::Found { digest, platforms: vec![platform("linux/amd64")] });
-    assert_eq!(outcome(&case.judged_by(&lies_here), What::Access), "passed");
-    // And what a secret of the task's opens.
-    case.remote = None;
-    case.question.uses.repository_credentials = Some("a-secret".to_owned());
-    assert_eq!(outcome(&case.judged_by(&lies_here), What::Access), "unknown");
 }
