@@ -58,14 +58,14 @@ async fn a_network_is_read_with_the_ways_of_its_subnets() {
     let behind = subnet("10.77.1.0/24", "us-east-1b").await;
     let closed = subnet("10.77.2.0/24", "us-east-1c").await;
     let gateway = staging.ec2("ec2:CreateInternetGateway", &[], "internetGatewayId").await;
-    staging.ec2("ec2:AttachInternetGateway", &[("InternetGatewayId", &gateway), ("VpcId", &vpc)], "return").await;
+    staging.ec2("ec2:AttachInternetGateway", &[("InternetGatewayId", &gateway), ("VpcId", &vpc)], "requestId").await;
     let address = staging.ec2("ec2:AllocateAddress", &[("Domain", "vpc")], "allocationId").await;
     let asked = [("SubnetId", public.as_str()), ("AllocationId", &address)];
     let nat = staging.ec2("ec2:CreateNatGateway", &asked, "natGatewayId").await;
     for (subnet, target, id) in [(&public, "GatewayId", &gateway), (&behind, "NatGatewayId", &nat)] {
         let table = staging.ec2("ec2:CreateRouteTable", &[("VpcId", &vpc)], "routeTableId").await;
         let route = [("RouteTableId", table.as_str()), ("DestinationCidrBlock", "0.0.0.0/0"), (target, id)];
-        staging.ec2("ec2:CreateRoute", &route, "return").await;
+        staging.ec2("ec2:CreateRoute", &route, "requestId").await;
         let asked = [("RouteTableId", table.as_str()), ("SubnetId", subnet)];
         staging.ec2("ec2:AssociateRouteTable", &asked, "associationId").await;
     }
@@ -73,7 +73,7 @@ async fn a_network_is_read_with_the_ways_of_its_subnets() {
         [("VpcId", vpc.as_str()), ("ServiceName", "com.amazonaws.us-east-1.s3"), ("VpcEndpointType", "Gateway")];
     staging.ec2("ec2:CreateVpcEndpoint", &asked, "vpcEndpointId").await;
     let asked = [("ResourceId.1", vpc.as_str()), ("Tag.1.Key", "Name"), ("Tag.1.Value", "seventy-seven")];
-    staging.ec2("ec2:CreateTags", &asked, "return").await;
+    staging.ec2("ec2:CreateTags", &asked, "requestId").await;
 
     let seen = account.vpc(&vpc).await.expect("an answer").expect("it is there");
     assert_eq!((seen.name.as_str(), seen.endpoints.as_slice()), ("seventy-seven", ["s3".to_owned()].as_slice()));

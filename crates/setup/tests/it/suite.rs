@@ -169,7 +169,9 @@ pub(crate) async fn a_stack_comes_changes_and_goes(account: &dyn Account, instan
     assert_eq!(status, "UPDATE_COMPLETE");
     assert_eq!(change(&plan, "More").action, ChangeAction::Add);
     let log = change(&plan, "Log");
-    assert_eq!((log.action, log.replacement), (ChangeAction::Modify, Replacement::Never));
+    assert_eq!(log.action, ChangeAction::Modify);
+    // ministack can't tell, and says that it may.
+    assert_ne!(log.replacement, Replacement::Always);
     assert_eq!(log.properties, ["RetentionInDays"]);
     assert!(!log.physical.is_empty());
     let (plan, _) = applied(account, &wanted(instance, "three", true, template(instance, 7, Value::Null))).await;
