@@ -4,7 +4,7 @@ use layer0_setup::account::Stack;
 use layer0_setup::image::{Architecture, Image, ImageError, image, version_of};
 use layer0_setup::instance::{Access, Instance, judge};
 use layer0_setup::ops::{Planned, Run, Setup, Standing, Wanted, standing};
-use layer0_setup::template::outputs::{ARCHITECTURE, ENDPOINT, IMAGE, VERSION};
+use layer0_setup::template::outputs::{ARCHITECTURE, BALANCER_ADDRESS, ENDPOINT, IMAGE, VERSION};
 use layer0_setup::template::{Parts, server_repository, stack, stack_name};
 use serde_json::json;
 
@@ -137,6 +137,13 @@ impl Change {
         if is_inside {
             context.printer.note("The API answers inside the network alone: it was not asked whether it is well.");
         } else if !quick {
+            if let (Access::Domain { name, zone: None, .. }, Some(address)) =
+                (&self.instance.access, applied.stack.outputs.get(BALANCER_ADDRESS))
+            {
+                context
+                    .printer
+                    .note(&format!("{name} must lead to the load balancer: write an alias or CNAME of {address}"));
+            }
             let version = applied.stack.outputs.get(VERSION).map(String::as_str);
             setup.healthy(context.door, &endpoint, version).await.map_err(fail)?;
         }
