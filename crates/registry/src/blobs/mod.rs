@@ -24,6 +24,7 @@
 //! Whether a file is still what its digest says is the business of `judge`; `reader` hands out nothing that it has not
 //! compared with the checksums.
 
+mod collect;
 mod judge;
 mod locks;
 mod reader;
@@ -38,8 +39,11 @@ use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Look, Naming, Seen, Source};
 use layer0_domain::port::clock::Clock;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, FreedBlob, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{
+    BlobLeft, BlobLink, FreedBlob, LinkedBlob, RegistryStore, RegistryStoreError,
+};
 
+pub(crate) use self::collect::Batch;
 pub(crate) use self::judge::{Lying, Verdict, lost};
 use self::locks::DigestLocks;
 pub(crate) use self::reader::{BlobReader, ReadError};
@@ -119,7 +123,7 @@ impl Inner {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<(u64, BlobPlace)>, RegistryError> {
-        let Some(size) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
+        let Some(LinkedBlob { size, .. }) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
         let Some(place) = self.place(digest).await? else {
             check_length(repository, digest, size, None);
             return Ok(None);
