@@ -123,11 +123,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn repository(
-        &mut self,
-        name: &RepositoryName,
-        collection: Collection,
-    ) -> Result<Collected, RegistryError> {
+    async fn repository(&mut self, name: &RepositoryName, collection: Collection) -> Result<Collected, RegistryError> {
         let parts = self.registry.parts();
         let mut collected = Collected::default();
         let mut after = None;

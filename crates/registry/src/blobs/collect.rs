@@ -9,7 +9,7 @@ use std::time::Duration;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, CollectedBlob};
+use layer0_domain::port::registry_store::{BlobLeft, CollectedBlob, LinkedBlob};
 
 use super::{Blobs, left_behind};
 use crate::blocking::to_the_end;
@@ -34,10 +34,11 @@ impl Blobs {
         digest: &Digest,
         grace: Duration,
     ) -> Result<Option<u64>, RegistryError> {
-        let Some((size, _)) = self.inner.whole(repository, digest).await? else { return Ok(None) };
+        let Some((LinkedBlob { size, linked }, _)) = self.inner.whole(repository, digest).await? else {
+            return Ok(None);
+        };
         let (now, half) = (self.inner.clock.now(), i64::try_from(grace.as_millis() / 2).unwrap_or(i64::MAX));
-        let linked = self.inner.store.blob_size(repository, digest).await?.map(|it| it.linked);
-        if linked.is_some_and(|linked| now.0.saturating_sub(linked.0) < half) {
+        if now.0.saturating_sub(linked.0) < half {
             return Ok(Some(size));
         }
         // Linked again as by a mount from itself, which is refused when it has gone in this moment.

@@ -46,7 +46,10 @@ pub async fn a_blob_is_mounted_only_from_where_it_lies(store: &dyn RegistryStore
     let is_refused = async || match mount("u1/a").await {
         Err(RegistryStoreError::ContentMissing { missing }) => {
             assert_eq!(missing, [digest("blob")]);
-            assert_eq!(store.blob_size(&other, &digest("blob")).await.expect("a read succeeds").map(|it| it.size), None);
+            assert_eq!(
+                store.blob_size(&other, &digest("blob")).await.expect("a read succeeds").map(|it| it.size),
+                None
+            );
         }
         answer => panic!("it does not lie there, but the answer was {answer:?}"),
     };

@@ -87,9 +87,7 @@ pub(super) fn size_tx(
         .query_row(params![repository.as_str(), digest.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
-        Some((size, linked)) => {
-            Some(LinkedBlob { size: from_integer("blob size", size)?, linked: Timestamp(linked) })
-        }
+        Some((size, linked)) => Some(LinkedBlob { size: from_integer("blob size", size)?, linked: Timestamp(linked) }),
         None => None,
     })
 }

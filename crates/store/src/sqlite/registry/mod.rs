@@ -25,8 +25,8 @@ mod users;
 #[cfg(test)]
 pub(super) use {
     blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::LIST as MANIFESTS,
-    manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST as TAG_PAGE, unneeded::AMONG, unneeded::LIST as UNNEEDED, users::HOLDING, users::PARTS,
-    users::TAGS,
+    manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST as TAG_PAGE, unneeded::AMONG,
+    unneeded::LIST as UNNEEDED, users::HOLDING, users::PARTS, users::TAGS,
 };
 
 #[async_trait]
