@@ -24,7 +24,7 @@ const PAGE: u32 = 500;
 /// Blobs of one unit of work: the store's writer is kept from pushes for a few milliseconds.
 const BATCH: u32 = 200;
 
-/// How long a run rests for each moment that it worked: it takes a fifth of what it could.
+/// How long a gentle run rests for each moment that it worked: it takes a fifth of what it could.
 const REST: u32 = 4;
 
 /// Shorter rests are added up instead.
@@ -37,6 +37,15 @@ pub enum Collection {
     DryRun,
     /// It takes it away.
     Take,
+}
+
+/// How a run goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// It rests four times as long as it worked.
+    Gentle,
+    /// Somebody waits for it.
+    Now,
 }
 
 /// What went, or would go, out of one repository, or of all.
@@ -74,12 +83,13 @@ impl Registry {
     pub async fn collect(
         &self,
         collection: Collection,
+        haste: Haste,
         mut tell: impl FnMut(&RepositoryName, Collected) + Send,
     ) -> Result<Collected, RegistryStoreError> {
         let parts = self.parts();
         let grace = i64::try_from(parts.config.blob_grace.as_millis()).unwrap_or(i64::MAX);
         let until = Timestamp(parts.clock.now().0.saturating_sub(grace));
-        let mut run = Run { registry: self, until, worked: Duration::ZERO, going: HashMap::new() };
+        let mut run = Run { registry: self, until, haste, worked: Duration::ZERO, going: HashMap::new() };
         let mut all = Collected::default();
         let mut page = Page { after: None, most: Some(PAGE) };
         loop {
@@ -117,6 +127,7 @@ impl Registry {
 struct Run<'a> {
     registry: &'a Registry,
     until: Timestamp,
+    haste: Haste,
     worked: Duration,
     /// Out of how many repositories a blob would have gone, in a dry run, of those that several hold.
     going: HashMap<Digest, usize>,
@@ -167,7 +178,7 @@ impl Run<'_> {
     async fn rest(&mut self, worked: Duration) {
         self.worked += worked;
         let rest = self.worked * REST;
-        if rest >= REST_LEAST {
+        if self.haste == Haste::Gentle && rest >= REST_LEAST {
             self.worked = Duration::ZERO;
             tokio::time::sleep(rest).await;
         }

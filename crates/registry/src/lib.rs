@@ -75,7 +75,7 @@ mod verify;
 mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption};
-pub use crate::collection::{Collected, Collection};
+pub use crate::collection::{Collected, Collection, Haste};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};

@@ -5,7 +5,7 @@ mod model;
 use std::sync::Arc;
 
 use layer0_domain::port::clock::Clock;
-use layer0_registry::{Collected, Collection};
+use layer0_registry::{Collected, Collection, Haste};
 use layer0_testkit::clock::{FixedClock, RunningClock};
 
 use crate::client::{Client, image};
@@ -22,7 +22,7 @@ async fn standing() -> (TestRegistry, Arc<FixedClock>) {
 
 async fn collect(registry: &TestRegistry, collection: Collection) -> (Collected, Vec<String>) {
     let mut told = Vec::new();
-    let all = registry.registry.collect(collection, |name, it| told.push(format!("{name}: {} {}", it.blobs, it.freed)));
+    let all = registry.registry.collect(collection, Haste::Gentle, |name, it| told.push(format!("{name}: {} {}", it.blobs, it.freed)));
     (all.await.unwrap(), told)
 }
 

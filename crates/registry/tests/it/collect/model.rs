@@ -20,7 +20,7 @@ use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
-use layer0_registry::Collection;
+use layer0_registry::{Collection, Haste};
 use layer0_testkit::clock::{FixedClock, RunningClock};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -143,7 +143,7 @@ impl World {
     /// One collection, with acts wherever it stops.
     async fn collection(&mut self, left: &mut usize) {
         let registry = self.registry.registry.clone();
-        let mut run = tokio::spawn(async move { registry.collect(Collection::Take, |_, _| {}).await.map(drop) });
+        let mut run = tokio::spawn(async move { registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.map(drop) });
         loop {
             let go = tokio::select! {
                 Some(go) = self.stops.recv() => go,
@@ -282,7 +282,7 @@ impl World {
         self.on.store(false, Ordering::SeqCst);
         // Files bear the machine's time, and are old a day after it.
         self.clock.set(RunningClock::default().now().plus_ms(1000 * HOUR).max(self.clock.now().plus_ms(48 * HOUR)));
-        self.registry.registry.collect(Collection::Take, |_, _| {}).await.unwrap();
+        self.registry.registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.unwrap();
         self.registry.registry.sweep().await.unwrap();
         self.check().await;
         let needed: BTreeSet<String> =

@@ -4,7 +4,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Method;
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::port::registry_store::{BlobLink, RegistryStore, RegistryStoreError};
-use layer0_registry::{Collection, Rate, VerifyEvent};
+use layer0_registry::{Collection, Haste, Rate, VerifyEvent};
 use serde_json::Value;
 
 use super::ledger::{Key, Run, there};
@@ -308,7 +308,7 @@ pub(crate) const COLLECT: Workflow = Workflow {
         ];
         let changes: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
         run.begins(&changes);
-        run.registry.registry.collect(Collection::Take, |_, _| {}).await.ok()?;
+        run.registry.registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.ok()?;
         run.done(changes);
         Some(())
     }),
