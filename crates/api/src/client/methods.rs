@@ -8,13 +8,13 @@ use crate::types::{
     AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
     CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
-    ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
-    ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member,
-    MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
-    RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan,
-    Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest,
-    UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList,
+    ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery,
+    MapRule, Member, MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest,
+    RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service,
+    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
+    UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest,
+    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;

@@ -1,9 +1,9 @@
 //! The tables of the entities. Their columns and cells are the contract's.
 
 use layer0_api::types::{
-    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, GcRepository, Image, LoadBalancer, LoadBalancerSummary,
-    MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task, TaskSummary,
-    VerifyFinding,
+    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, GcRepository, Image, LoadBalancer,
+    LoadBalancerSummary, MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task,
+    TaskSummary, VerifyFinding,
 };
 
 use super::table::Table;

@@ -22,7 +22,9 @@ async fn standing() -> (TestRegistry, Arc<FixedClock>) {
 
 async fn collect(registry: &TestRegistry, collection: Collection) -> (Collected, Vec<String>) {
     let mut told = Vec::new();
-    let all = registry.registry.collect(collection, Haste::Gentle, |name, it| told.push(format!("{name}: {} {}", it.blobs, it.freed)));
+    let all = registry
+        .registry
+        .collect(collection, Haste::Gentle, |name, it| told.push(format!("{name}: {} {}", it.blobs, it.freed)));
     (all.await.unwrap(), told)
 }
 

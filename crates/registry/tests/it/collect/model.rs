@@ -143,7 +143,8 @@ impl World {
     /// One collection, with acts wherever it stops.
     async fn collection(&mut self, left: &mut usize) {
         let registry = self.registry.registry.clone();
-        let mut run = tokio::spawn(async move { registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.map(drop) });
+        let mut run =
+            tokio::spawn(async move { registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.map(drop) });
         loop {
             let go = tokio::select! {
                 Some(go) = self.stops.recv() => go,
@@ -175,29 +176,29 @@ impl World {
         let (at, blob) = (self.draw.below(3), self.draw.below(BLOBS));
         let (repository, now) = (REPOSITORIES[at], self.clock.now());
         let (whole, half) = (now.plus_ms(24 * HOUR), now.plus_ms(12 * HOUR));
-        match self.draw.below(16) {
-            0..=2 => {
+        match self.draw.below(18) {
+            0 | 1 => {
                 client.push(repository, content(blob)).await;
                 self.known[at].promised.insert(blob, whole);
             }
-            3 | 4 => {
+            2 => {
                 let from = REPOSITORIES[self.draw.below(3)];
                 let path = format!("/v2/{repository}/blobs/uploads/?mount={}&from={from}", digest(blob));
                 if client.post(&path).await.status == 201 {
                     self.known[at].promised.insert(blob, whole);
                 }
             }
-            5 | 6 => {
+            3..=5 => {
                 if client.head(&format!("/v2/{repository}/blobs/{}", digest(blob))).await.status == 200 {
                     let until = self.known[at].promised.entry(blob).or_insert(half);
                     *until = half.max(*until);
                 }
             }
-            7..=9 => self.put_image(&client, at).await,
+            6..=9 => self.put_image(&client, at).await,
             10 => self.put_index(&client, at).await,
-            11 | 12 => self.delete_manifest(&client, at).await,
-            13 => self.clock.advance_ms((1 + self.draw.below(13)) as i64 * HOUR),
-            14 => {
+            11..=14 => self.delete_manifest(&client, at).await,
+            15 => self.clock.advance_ms((1 + self.draw.below(13)) as i64 * HOUR),
+            16 => {
                 // A client may take away what no manifest needs.
                 if !self.known[at].needed().contains(&blob) {
                     client.delete(&format!("/v2/{repository}/blobs/{}", digest(blob))).await;
@@ -217,9 +218,14 @@ impl World {
     }
 
     async fn put_image(&mut self, client: &Client, at: usize) {
-        let count = 1 + self.draw.below(3);
-        let layers: BTreeSet<usize> = (0..count).map(|_| self.draw.below(BLOBS)).collect();
-        let config = self.draw.below(BLOBS);
+        // Mostly of what was there once, whether its time is over or not.
+        let once: Vec<usize> = self.known[at].promised.keys().copied().collect();
+        let pick = |draw: &mut Draw| match (once.is_empty(), draw.below(8)) {
+            (false, 1..) => once[draw.below(once.len())],
+            _ => draw.below(BLOBS),
+        };
+        let config = pick(&mut self.draw);
+        let layers: BTreeSet<usize> = (0..self.draw.below(3)).map(|_| pick(&mut self.draw)).collect();
         let texts: Vec<String> = layers.iter().map(|blob| content(*blob)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let manifest = image(&content(config), &texts);
@@ -309,6 +315,7 @@ async fn nothing_that_is_needed_or_promised_ever_goes() {
         let mut left = STOPS;
         while left > 0 {
             let before = left;
+            world.clock.advance_ms((4 + world.draw.below(20)) as i64 * HOUR);
             world.collection(&mut left).await;
             stops += before - left;
             // A run that found nothing to stop at.
