@@ -302,6 +302,7 @@ impl World {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the seed that failed, and how many interleavings there were")]
 async fn nothing_that_is_needed_or_promised_ever_goes() {
     let number = |name: &str, or: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(or);
     let (seed, runs) = (number("LAYER0_COLLECT_SEED", 4711), number("LAYER0_COLLECT_RUNS", RUNS));
