@@ -28,6 +28,9 @@ pub struct RegistryConfig {
     pub trusted_proxy: bool,
     /// An upload that nobody touched for so long is taken away by `Registry::sweep`.
     pub upload_expiry: Duration,
+    /// How long a blob is kept that no manifest of its repository names, from when it was linked: longer than any push takes
+    /// from its first blob to its manifest. A client that is told of a blob has at least half of it.
+    pub blob_grace: Duration,
     /// A request body that brings nothing, or next to nothing (4 KiB), for so long is given up. What came before stays, and
     /// can be continued.
     pub body_idle: Duration,
@@ -49,6 +52,7 @@ impl RegistryConfig {
             challenge: Challenge::Bearer,
             trusted_proxy: false,
             upload_expiry: Duration::from_secs(24 * 60 * 60),
+            blob_grace: Duration::from_secs(24 * 60 * 60),
             body_idle: Duration::from_secs(60),
             redirect: false,
             registry_hosts: Vec::new(),

@@ -220,7 +220,8 @@ impl ImageEnd for LocalEnd {
     }
 
     async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, EndError> {
-        self.registry.parts().blobs.size(&self.name, digest).await.map_err(end_error)
+        let parts = self.registry.parts();
+        parts.blobs.promise(&self.name, digest, parts.config.blob_grace).await.map_err(end_error)
     }
 
     async fn blob_read(&self, digest: &Digest) -> Result<Option<BlobStream>, EndError> {

@@ -46,6 +46,7 @@
 mod adoption;
 mod blobs;
 mod blocking;
+mod collection;
 mod config;
 mod content;
 pub mod disk;
@@ -74,6 +75,7 @@ mod verify;
 mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption};
+pub use crate::collection::{Collected, Collection, Haste};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};

@@ -218,6 +218,12 @@ impl Registry {
         Ok(swept)
     }
 
+    /// How long a blob is kept that no manifest names.
+    #[must_use]
+    pub fn blob_grace(&self) -> std::time::Duration {
+        self.parts.config.blob_grace
+    }
+
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }

@@ -176,7 +176,7 @@ impl Registry {
 
     /// Refuses what must not be done while a repository is on the move, or while its images lie in two places. Answers what is
     /// known of its last move.
-    async fn stays(&self, name: &RepositoryName) -> Result<Option<Arc<Home>>, RegistryStoreError> {
+    pub(crate) async fn stays(&self, name: &RepositoryName) -> Result<Option<Arc<Home>>, RegistryStoreError> {
         let Some(homes) = self.homes() else { return Ok(None) };
         let home = homes.now(name).await.map_err(|source| RegistryStoreError::Failed { source: source.into() })?;
         let Some(home) = home else { return Ok(None) };

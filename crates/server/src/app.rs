@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) leases: Leases,
     /// Lists as they were last rendered.
     pub(crate) rendered: Rendered,
+    /// How long after a collection in the registry the next begins; `None` for never.
+    pub(crate) gc_every: Option<std::time::Duration>,
     /// The verification of the registry.
     pub(crate) verification: Verification,
     /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free. Between

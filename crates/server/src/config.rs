@@ -4,6 +4,7 @@ mod args;
 mod aws;
 mod ecr;
 mod file;
+mod gc;
 mod grants;
 mod page;
 mod registries;
@@ -21,6 +22,7 @@ use layer0_domain::ops::token::{WeakSecret, given_secret};
 pub(crate) use args::{Asked, ParsedArgs, parse};
 pub(crate) use aws::AwsConfig;
 pub(crate) use ecr::EcrConfig;
+pub(crate) use gc::GcConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
 pub(crate) use registries::RegistriesConfig;
@@ -151,6 +153,14 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "for how many seconds after SIGTERM all goes on while `/health` answers 503, for a load balancer to notice (flag `--stop-delay`, key `stop_delay`)",
     ),
     (
+        "LAYER0_REGISTRY_GC_EVERY",
+        "how many hours after a collection of what no image needs the next begins, 0 for never (flag `--registry-gc-every`, key `registry_gc_every`)",
+    ),
+    (
+        "LAYER0_REGISTRY_GC_GRACE",
+        "how many hours a blob is kept that no image needs (flag `--registry-gc-grace`, key `registry_gc_grace`)",
+    ),
+    (
         "LAYER0_STOP_GRACE",
         "how many seconds requests that run may then take to end (flag `--stop-grace`, key `stop_grace`)",
     ),
@@ -208,6 +218,8 @@ pub(crate) struct Config {
     pub(crate) image_map: Vec<MapRule>,
     /// Whether a push makes the repository.
     pub(crate) create_on_push: bool,
+    /// When what no image needs goes.
+    pub(crate) gc: GcConfig,
     /// How clients of the registry are asked to sign in.
     pub(crate) challenge: ChallengeKind,
     /// Whether a proxy in front says which scheme clients use.
@@ -384,6 +396,7 @@ impl Config {
                 Some(given) => given.boolean()?,
                 None => false,
             },
+            gc: GcConfig::load(&find)?,
             challenge: match find("registry_challenge", &["LAYER0_REGISTRY_CHALLENGE"]) {
                 None => ChallengeKind::Bearer,
                 Some(given) => match given.text.as_str() {

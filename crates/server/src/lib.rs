@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod bounded;
 mod clock;
+mod collecting;
 mod config;
 mod convert;
 mod data_dir;

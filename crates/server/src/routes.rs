@@ -7,6 +7,7 @@ mod audit;
 mod deploy;
 mod environment;
 mod events;
+mod gc;
 mod happened;
 mod image;
 mod import;
@@ -108,6 +109,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(admin::router())
         .merge(verify::router())
         .merge(sweep::router())
+        .merge(gc::router())
         .merge(deploy::router())
         .merge(environment::router())
         .merge(load_balancer::router())

@@ -185,6 +185,7 @@ impl TestApp {
             registry_address: None,
             image_map: rules,
             create_on_push: options.create_on_push,
+            gc: crate::config::GcConfig::default(),
             trusted_proxy: options.trusted_proxy,
             new_admin_token: false,
             admin_token: None,

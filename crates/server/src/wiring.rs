@@ -199,6 +199,7 @@ pub(crate) async fn app_with(
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
+    registry_config.blob_grace = config.gc.grace;
     registry_config.trusted_proxy = config.trusted_proxy;
     registry_config.challenge = match config.challenge {
         ChallengeKind::Bearer => Challenge::Bearer,
@@ -240,6 +241,7 @@ pub(crate) async fn app_with(
         nudge,
         leases: Leases { holder: holder(&config.instance), times },
         rendered: routes::Rendered::default(),
+        gc_every: config.gc.every,
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
         told: Arc::default(),

@@ -8,13 +8,13 @@ use crate::types::{
     AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
     CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
-    ExchangeTokenRequest, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
-    ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member,
-    MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
-    RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan,
-    Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest,
-    UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList,
+    ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery,
+    MapRule, Member, MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest,
+    RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service,
+    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
+    UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest,
+    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -35,6 +35,7 @@ macro_rules! methods {
     (@send $client:ident GET $path:ident) => { $client.get(&$path).await };
     (@send $client:ident GET $path:ident, query $query:expr) => { $client.get_with(&$path, $query).await };
     (@send $client:ident POST $path:ident, body $body:expr) => { $client.send_json(Method::POST, &$path, $body).await };
+    (@send $client:ident POST $path:ident) => { $client.json($client.request(Method::POST, &$path)).await };
     (@send $client:ident PUT $path:ident, body $body:expr) => { $client.send_json(Method::PUT, &$path, $body).await };
     (@send $client:ident PATCH $path:ident, body $body:expr) => { $client.send_json(Method::PATCH, &$path, $body).await };
     (@send $client:ident DELETE $path:ident) => { $client.delete(&$path).await };
@@ -53,6 +54,10 @@ methods! {
     admin_audit(query: &AuditQuery) -> Vec<AuditEntry> = GET "/admin/audit", query query;
     /// What a sweep of strays would take away.
     admin_sweep_plan() -> SweepPlan = GET "/admin/sweep";
+    /// What the registry would let go of.
+    admin_gc_plan() -> GcReport = GET "/admin/gc";
+    /// Has the registry let go of what nothing needs.
+    admin_gc() -> GcReport = POST "/admin/gc";
 
     /// All deploys.
     deploy_list() -> Vec<DeploySummary> = GET "/deploy";

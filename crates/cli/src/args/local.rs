@@ -130,6 +130,10 @@ server_flags! {
     stop_delay = "SECONDS",
     /// Seconds in which requests that run may end after that
     stop_grace = "SECONDS",
+    /// Hours from one collection of what no image needs to the next; 0 for never
+    registry_gc_every = "HOURS",
+    /// Hours for which a blob is kept that no image needs
+    registry_gc_grace = "HOURS",
     /// What is logged
     log = "FILTER",
     /// text or json

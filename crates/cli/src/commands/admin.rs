@@ -6,7 +6,7 @@ use crate::VERSION;
 use crate::app::App;
 use crate::args::admin::Admin;
 use crate::commands::audit::{self, Wanted};
-use crate::commands::{logs, sweep, verify};
+use crate::commands::{gc, logs, sweep, verify};
 use crate::error::CliError;
 
 pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
@@ -28,6 +28,7 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
             audit::run(app, Wanted { tail, who, start, end }, follow).await
         }
         Admin::Sweep { yes } => sweep::run(app, yes).await,
+        Admin::Gc { now, dry_run: _ } => gc::run(app, now).await,
         Admin::Version => {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.message(&config.version)

@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod deploy;
 mod environment;
+mod gc;
 mod image;
 mod load_balancer;
 pub(crate) mod local;

@@ -1,9 +1,9 @@
 //! The tables of the entities. Their columns and cells are the contract's.
 
 use layer0_api::types::{
-    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, Image, LoadBalancer, LoadBalancerSummary,
-    MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task, TaskSummary,
-    VerifyFinding,
+    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, GcRepository, Image, LoadBalancer,
+    LoadBalancerSummary, MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task,
+    TaskSummary, VerifyFinding,
 };
 
 use super::table::Table;
@@ -355,6 +355,14 @@ pub(crate) fn stray_table(strays: &[SweepStray], unclear: &[SweepThing]) -> Stri
     }
     for thing in unclear {
         table.row(["(unclear)", thing.what.as_str(), &thing.name, &thing.state, "left alone"]);
+    }
+    table.text()
+}
+
+pub(crate) fn gc_table(repositories: &[GcRepository], size: fn(u64) -> String) -> String {
+    let mut table = Table::new(&["REPOSITORY", "BLOBS", "SIZE", "COMES BACK"]);
+    for it in repositories {
+        table.row([it.repository.as_str(), &it.blobs.to_string(), &size(it.bytes), &size(it.freed_bytes)]);
     }
     table.text()
 }

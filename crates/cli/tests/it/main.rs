@@ -8,6 +8,7 @@ mod credential_helper;
 mod entities;
 mod fake;
 mod following;
+mod gc;
 mod home;
 mod local;
 mod login;

@@ -175,7 +175,7 @@ pub trait RegistryStore: Send + Sync {
     /// they are kept in the place of any that were known, and a mark of damage goes, for all repositories that hold the
     /// blob; and with a place, that is where its bytes lie from now on. Without sums, what is known of the content stays as it
     /// is; with a place then, it must be the one that is known: what lay there may have gone with the last repository that
-    /// held it.
+    /// held it. `at` is remembered, also again: a link that no manifest names is kept for a while from then on.
     ///
     /// # Errors
     /// `RepositoryMissing`, `QuotaExceeded`; `ContentMissing` when the blob lies at no such place.
@@ -186,8 +186,12 @@ pub trait RegistryStore: Send + Sync {
         at: Timestamp,
     ) -> Result<(), RegistryStoreError>;
 
-    /// The size of a blob in a repository; `None` when it isn't there, or is marked as damaged.
-    async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError>;
+    /// The size of a blob in a repository, and when it was linked last; `None` when it isn't there, or is marked as damaged.
+    async fn blob_size(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<LinkedBlob>, RegistryStoreError>;
 
     /// Where the bytes of a blob lie; `None` when no repository holds it, or nobody said where.
     async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryStoreError>;
@@ -231,6 +235,28 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<BlobLeft>, RegistryStoreError>;
+
+    /// The blobs of a repository, damaged ones too, that no manifest of it names and that were linked last at `until` or before,
+    /// in byte order with their sizes: at most `most` of those after `after`. None when the repository isn't there.
+    async fn blob_unneeded(
+        &self,
+        repository: &RepositoryName,
+        until: Timestamp,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<(Digest, u64)>, RegistryStoreError>;
+
+    /// Takes those of these blobs out of a repository that [`blob_unneeded`](RegistryStore::blob_unneeded) would list, and answers
+    /// them in the order given; the others are left alone. For each, that no manifest names it, that its link is as old, and that the
+    /// link goes is one unit of work: a manifest that names it is either put before, and keeps it, or after, and is refused. Several
+    /// may be one unit, or each its own; a blob may be left out for any reason, and is then listed again. When no repository holds
+    /// a blob any more, its sums, its place and a mark of damage go with the link.
+    async fn blob_collect(
+        &self,
+        repository: &RepositoryName,
+        digests: &[Digest],
+        until: Timestamp,
+    ) -> Result<Vec<CollectedBlob>, RegistryStoreError>;
 
     /// Keeps a manifest and points tags at it, together. Every blob and child that it names must be in the repository, and
     /// no blob marked as damaged (checked in the same unit). Again with the same digest is no error, replaces what is
@@ -316,6 +342,26 @@ pub struct BlobLink {
     pub sums: Option<BlobSums>,
     /// Where its bytes lie, when its digest does not say it.
     pub place: Option<BlobPlace>,
+}
+
+/// A blob in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkedBlob {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was linked last.
+    pub linked: Timestamp,
+}
+
+/// A blob that was taken out of a repository because no manifest named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectedBlob {
+    /// Which.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Whether it is still in another repository.
+    pub left: BlobLeft,
 }
 
 /// A blob that no repository holds any more: its bytes may go.

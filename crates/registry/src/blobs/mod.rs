@@ -24,6 +24,7 @@
 //! Whether a file is still what its digest says is the business of `judge`; `reader` hands out nothing that it has not
 //! compared with the checksums.
 
+mod collect;
 mod judge;
 mod locks;
 mod reader;
@@ -38,8 +39,11 @@ use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Look, Naming, Seen, Source};
 use layer0_domain::port::clock::Clock;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, FreedBlob, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{
+    BlobLeft, BlobLink, FreedBlob, LinkedBlob, RegistryStore, RegistryStoreError,
+};
 
+pub(crate) use self::collect::Batch;
 pub(crate) use self::judge::{Lying, Verdict, lost};
 use self::locks::DigestLocks;
 pub(crate) use self::reader::{BlobReader, ReadError};
@@ -111,15 +115,16 @@ impl Inner {
         }
     }
 
-    /// The blob's size and place when the repository holds it, it is not known to be damaged, and there are bytes of that
+    /// The blob's size, its age and its place when the repository holds it, it is not known to be damaged, and there are bytes of that
     /// length, as far as a glance tells. A link without its bytes is a damaged store: said loudly, and treated as absent, so that
     /// the next push brings the content back.
     async fn whole(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<(u64, BlobPlace)>, RegistryError> {
-        let Some(size) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
+    ) -> Result<Option<(LinkedBlob, BlobPlace)>, RegistryError> {
+        let Some(linked) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
+        let size = linked.size;
         let Some(place) = self.place(digest).await? else {
             check_length(repository, digest, size, None);
             return Ok(None);
@@ -128,7 +133,7 @@ impl Inner {
             Seen::Gone => check_length(repository, digest, size, None),
             Seen::There { length, .. } => length.is_none() || check_length(repository, digest, size, length),
         };
-        Ok(is_whole.then_some((size, place)))
+        Ok(is_whole.then_some((linked, place)))
     }
 }
 
@@ -165,7 +170,7 @@ impl Blobs {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, RegistryError> {
-        Ok(self.inner.whole(repository, digest).await?.map(|(size, _)| size))
+        Ok(self.inner.whole(repository, digest).await?.map(|(linked, _)| linked.size))
     }
 
     /// An address that a blob which the repository holds can be fetched from for a while; `None` when there is none.
@@ -288,7 +293,7 @@ impl Blobs {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let _lock = inner.locks.lock(&digest).await;
-            let Some((size, place)) = inner.whole(&from, &digest).await? else { return Ok(false) };
+            let Some((LinkedBlob { size, .. }, place)) = inner.whole(&from, &digest).await? else { return Ok(false) };
             let place = (inner.bytes.naming() == Naming::Store).then_some(place);
             match inner.store.blob_link(&to, &BlobLink { digest, size, sums: None, place }, at).await {
                 // Another server has taken the last link away, or it was pushed again, in this moment.

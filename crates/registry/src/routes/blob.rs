@@ -47,7 +47,8 @@ async fn head(
     name: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, RegistryError> {
-    match registry.parts().blobs.size(name, digest).await? {
+    let parts = registry.parts();
+    match parts.blobs.promise(name, digest, parts.config.blob_grace).await? {
         None => Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await),
         Some(_) if ask.has_already(digest) => Ok(not_modified(digest)),
         Some(size) => Ok(answer(StatusCode::OK, digest, size)),

@@ -9,6 +9,7 @@ mod access;
 mod blobs;
 mod bytes;
 mod client;
+mod collect;
 mod crash;
 mod damage;
 #[cfg(feature = "ecr")]

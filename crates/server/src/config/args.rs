@@ -83,6 +83,8 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
         "In which policies account grants stand: repositories, registry or organization [default: as they do; at first, repositories]",
     ),
     ("stop-delay", "SECONDS", "How long all goes on after SIGTERM while /health answers 503 [default: 0]"),
+    ("registry-gc-every", "HOURS", "How often what no image needs is collected; 0 for never [default: 24]"),
+    ("registry-gc-grace", "HOURS", "How long a blob is kept that no image needs [default: 24]"),
     ("stop-grace", "SECONDS", "How long requests that run may then take to end [default: 10]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),

@@ -179,3 +179,17 @@ fn a_stop_takes_seconds_and_no_more_than_an_hour() {
         assert!(why.starts_with("LAYER0_STOP_GRACE: "), "{why}");
     }
 }
+
+#[test]
+fn what_no_image_needs_goes_after_hours() {
+    let gc = |environment: &[(&str, &str)]| load(&["--data-dir", "/nowhere"], environment).map(|config| config.gc);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let usual = gc(&[]).expect("legal");
+    assert_eq!((usual.every, usual.grace), (Some(hours(24)), hours(24)));
+    let given = gc(&[("LAYER0_REGISTRY_GC_EVERY", "0"), ("LAYER0_REGISTRY_GC_GRACE", "72")]).expect("legal");
+    assert_eq!((given.every, given.grace), (None, hours(72)));
+    for (variable, bad) in [("LAYER0_REGISTRY_GC_GRACE", "0"), ("LAYER0_REGISTRY_GC_EVERY", "-1")] {
+        let why = gc(&[(variable, bad)]).expect_err(bad).to_string();
+        assert!(why.starts_with(&format!("{variable}: ")), "{why}");
+    }
+}

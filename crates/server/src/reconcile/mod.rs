@@ -91,6 +91,7 @@ pub(crate) async fn run(app: App) {
     parts.spawn(crate::outgrown::watch(app.clone()));
     parts.spawn(crate::grants::run(app.clone()));
     parts.spawn(crate::migrations::run(app.clone()));
+    parts.spawn(crate::collecting::by_itself(app.clone()));
     parts.spawn(uploads(app));
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {

@@ -40,6 +40,8 @@ const OPERATIONS: &[Row] = &[
     ("admin_verify", "33332", "/admin/verify", ""),
     ("admin_sweep_plan", "33332", "/admin/sweep", ""),
     ("admin_sweep", "33332", "/admin/sweep", ""),
+    ("admin_gc_plan", "33332", "/admin/gc", ""),
+    ("admin_gc", "33332", "/admin/gc", ""),
     ("deploy_list", "22222", "/deploy", ""),
     ("deploy_create", "32232", "/deploy", DEPLOY),
     ("deploy_get", "22242", "/deploy/{deploy}", ""),

@@ -173,3 +173,31 @@ async fn rates_that_are_none() {
     assert_eq!(all.header("content-type"), "text/event-stream");
     assert!(all.text().contains("event: end"), "{}", all.text());
 }
+
+#[tokio::test]
+async fn what_no_image_needs_goes_when_an_admin_asks_for_it() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let clock = Arc::new(FixedClock::at(Timestamp(1_700_000_000_000)));
+    let app = TestApp::with(TestOptions { clock: clock.clone(), ..TestOptions::default() }).await;
+    let (raw, client) = (Raw::of(&app), app.client());
+    raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    raw.push("team/app", "1", "amd64", "kept").await;
+    raw.push("team/app", "2", "amd64", "left over").await;
+    let layer = layer_of(&raw, "team/app", "2").await;
+    let answer = raw.get("/v2/team/app/manifests/2").await.expect(200);
+    let (digest, manifest) = (answer.header("docker-content-digest").to_owned(), answer.json());
+    let bytes = [&manifest["config"], &manifest["layers"][0]].iter().filter_map(|it| it["size"].as_u64()).sum::<u64>();
+    raw.delete(&format!("/v2/team/app/manifests/{digest}")).await.expect(202);
+    assert_eq!(client.admin_gc().await.expect("a report").blobs, 0, "younger than the grace");
+    clock.advance_ms(DAY);
+
+    let plan = client.admin_gc_plan().await.expect("a report");
+    assert_eq!((plan.blobs, plan.freed_bytes, plan.grace_seconds), (2, bytes, 24 * 60 * 60));
+    assert_eq!(plan.repositories[0].repository, "team/app");
+    raw.get(&format!("/v2/team/app/blobs/{layer}")).await.expect(200);
+    assert_eq!(client.admin_gc().await.expect("a report"), plan);
+    raw.get(&format!("/v2/team/app/blobs/{layer}")).await.expect(404);
+    assert_eq!(client.admin_gc().await.expect("a report").blobs, 0);
+    let kept = layer_of(&raw, "team/app", "1").await;
+    raw.get(&format!("/v2/team/app/blobs/{kept}")).await.expect(200);
+}

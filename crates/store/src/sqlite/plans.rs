@@ -91,10 +91,14 @@ fn the_registry_finds_all_by_index() {
         registry::TAGS,
         registry::REFERRERS,
         registry::OF_OWNER,
+        registry::UNNEEDED,
     ] {
         let plan = plan(sql);
         assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
     }
+    // What is asked for is gone through, and nothing else.
+    let among = plan(registry::AMONG);
+    assert_eq!(among.matches("SCAN").count(), among.matches("SCAN asked VIRTUAL TABLE").count(), "{among}");
     // In the order of the list, from where the page begins: however many there are, a page reads what it shows.
     expect(registry::TAG_PAGE, "SEARCH image_tag USING PRIMARY KEY (repository=? AND name>?)");
     expect(registry::ALL, "SEARCH repository USING INDEX sqlite_autoindex_repository_1 (name>?)");

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use layer0_domain::port::registry_store::RegistryStore;
 
 mod blobs;
+mod collect;
 mod content;
 mod manifests;
 mod places;
@@ -20,6 +21,7 @@ mod tags;
 mod upkeep;
 
 pub use blobs::*;
+pub use collect::*;
 pub use content::*;
 pub use manifests::*;
 pub use places::*;
@@ -77,6 +79,10 @@ pub const ALL: &[Behaviour] = behaviours![
     a_blob_is_mounted_only_from_where_it_lies,
     the_place_of_a_blob_goes_with_its_last_link,
     a_mount_and_the_last_unlink_never_both_win,
+    blobs_that_no_manifest_names_are_listed_when_they_are_old,
+    only_what_is_unneeded_is_collected,
+    a_collected_blob_is_free_when_no_repository_holds_it,
+    of_a_manifest_and_a_collection_never_both_win,
     of_many_creates_one_makes_the_repository,
     of_many_unlinks_one_is_told_that_nobody_is_left,
 ];

@@ -47,6 +47,8 @@ struct Remains {
 
 fn adjust(config: &mut RegistryConfig) {
     config.create_on_push = true;
+    // What no manifest names is old at once. Nothing here looks after it but the workflow that collects.
+    config.blob_grace = std::time::Duration::ZERO;
 }
 
 /// A registry on what is left, where nothing goes wrong any more.
@@ -292,6 +294,7 @@ workflows! {
     a_repository_that_is_deleted: REPOSITORY_DELETE,
     an_upload_that_is_cancelled: UPLOAD_CANCEL,
     a_sweep: SWEEP,
+    a_collection: COLLECT,
     a_blob_that_is_healed: HEAL,
     a_blob_that_gets_its_checksums: FIRST_PROOF,
     a_verification: VERIFY,

@@ -4,7 +4,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Method;
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::port::registry_store::{BlobLink, RegistryStore, RegistryStoreError};
-use layer0_registry::{Rate, VerifyEvent};
+use layer0_registry::{Collection, Haste, Rate, VerifyEvent};
 use serde_json::Value;
 
 use super::ledger::{Key, Run, there};
@@ -285,6 +285,33 @@ pub(crate) const SWEEP: Workflow = Workflow {
         Some(())
     })),
     act: part!(run => { run.registry.registry.sweep().await.ok().map(drop) }),
+    beside: false,
+};
+
+/// What a deleted manifest and a push that was given up have left, some of it needed elsewhere.
+pub(crate) const COLLECT: Workflow = Workflow {
+    stage: Some(part!(run => {
+        push_image(run, APP, &["1"], &["needed"]).await?;
+        let gone = push_image(run, APP, &["2"], &["needed", "left over"]).await?;
+        run.delete(manifest(APP, digest_of(&gone)), &[manifest(APP, "2")]).await?;
+        run.blob(APP, b"given up").await?;
+        run.blob(APP, b"elsewhere").await?;
+        push_image(run, OTHER, &["1"], &["elsewhere"]).await?;
+        run.mount(APP, OTHER, b"given up").await
+    })),
+    act: part!(run => {
+        let gone = [
+            blob(APP, b"left over"),
+            blob(APP, b"given up"),
+            blob(OTHER, b"given up"),
+            blob(APP, b"elsewhere"),
+        ];
+        let changes: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
+        run.begins(&changes);
+        run.registry.registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.ok()?;
+        run.done(changes);
+        Some(())
+    }),
     beside: false,
 };
 

@@ -8,8 +8,8 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, FreedBlob, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore,
-    RegistryStoreError,
+    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
+    RegistryStore, RegistryStoreError,
 };
 
 use super::{Stage, Step, When};
@@ -89,7 +89,7 @@ impl RegistryStore for StagedStore {
         self.step("place_unheld", self.inner.place_unheld(places)).await
     }
 
-    async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>> {
+    async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<LinkedBlob>> {
         self.step("blob_size", self.inner.blob_size(repository, digest)).await
     }
 
@@ -111,6 +111,25 @@ impl RegistryStore for StagedStore {
 
     async fn blob_unlink(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobLeft>> {
         self.step("blob_unlink", self.inner.blob_unlink(repository, digest)).await
+    }
+
+    async fn blob_unneeded(
+        &self,
+        repository: &RepositoryName,
+        until: Timestamp,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<(Digest, u64)>> {
+        self.step("blob_unneeded", self.inner.blob_unneeded(repository, until, after, most)).await
+    }
+
+    async fn blob_collect(
+        &self,
+        repository: &RepositoryName,
+        digests: &[Digest],
+        until: Timestamp,
+    ) -> Result<Vec<CollectedBlob>> {
+        self.step("blob_collect", self.inner.blob_collect(repository, digests, until)).await
     }
 
     async fn manifest_put(&self, repository: &RepositoryName, manifest: &Manifest, tags: &[String]) -> Result<()> {

@@ -4,7 +4,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobRecord;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, HeldBlob};
+use layer0_domain::port::registry_store::{BlobLeft, BlobLink, HeldBlob, LinkedBlob};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{content, place, repository, usage};
@@ -16,7 +16,7 @@ pub(in crate::sqlite) const HOLDERS: &str = "SELECT repository.name, blob_link.s
      JOIN repository ON repository.number = blob_link.repository \
      WHERE blob_link.digest = ?1 ORDER BY repository.name LIMIT 100";
 
-pub(in crate::sqlite) const SIZE: &str = "SELECT size FROM blob_link \
+pub(in crate::sqlite) const SIZE: &str = "SELECT size, linked FROM blob_link \
      WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1) \
      AND NOT EXISTS (SELECT 1 FROM blob_damage WHERE digest = ?2)";
 
@@ -56,7 +56,7 @@ pub(super) fn link_tx(
     }
     // Whoever links again brings the length along: it is what a damaged row would be healed by.
     let sql = "INSERT INTO blob_link (repository, digest, size, linked) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (repository, digest) DO UPDATE SET size = excluded.size";
+               ON CONFLICT (repository, digest) DO UPDATE SET size = excluded.size, linked = excluded.linked";
     db.prepare_cached(sql)?.execute(params![repository, text, size, at.0])?;
     match &blob.sums {
         Some(sums) => content::prove_tx(db, &blob.digest, sums),
@@ -77,13 +77,17 @@ pub(super) fn get_tx(
     Ok(Some(BlobRecord { size, condition }))
 }
 
-pub(super) fn size_tx(db: &Connection, repository: &RepositoryName, digest: &Digest) -> RegistryWork<Option<u64>> {
-    let size: Option<i64> = db
+pub(super) fn size_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> RegistryWork<Option<LinkedBlob>> {
+    let found: Option<(i64, i64)> = db
         .prepare_cached(SIZE)?
-        .query_row(params![repository.as_str(), digest.to_string()], |row| row.get(0))
+        .query_row(params![repository.as_str(), digest.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(match size {
-        Some(size) => Some(from_integer("blob size", size)?),
+    Ok(match found {
+        Some((size, linked)) => Some(LinkedBlob { size: from_integer("blob size", size)?, linked: Timestamp(linked) }),
         None => None,
     })
 }
@@ -138,15 +142,25 @@ pub(super) fn unlink_tx(
     let Some(number) = repository::number(db, repository)? else { return Ok(None) };
     let sql = "DELETE FROM blob_link WHERE digest = ?2 AND repository = ?1 RETURNING size";
     let size: Option<i64> = db.prepare_cached(sql)?.query_row(params![number, digest], |row| row.get(0)).optional()?;
-    let Some(size) = size else { return Ok(None) };
-    if !usage::counts_already(db, repository.owner(), number, &digest)? {
+    size.map(|size| unlinked(db, repository, number, &digest, size)).transpose()
+}
+
+/// What goes with the link of a blob that has just been taken out of a repository.
+pub(super) fn unlinked(
+    db: &Connection,
+    repository: &RepositoryName,
+    number: i64,
+    digest: &str,
+    size: i64,
+) -> RegistryWork<BlobLeft> {
+    if !usage::counts_already(db, repository.owner(), number, digest)? {
         usage::take(db, repository.owner(), size)?;
     }
-    if is_held(db, &digest)? {
-        return Ok(Some(BlobLeft::Elsewhere));
+    if is_held(db, digest)? {
+        return Ok(BlobLeft::Elsewhere);
     }
-    content::forget(db, &digest)?;
-    Ok(Some(BlobLeft::Nowhere { place: place::take(db, &digest)? }))
+    content::forget(db, digest)?;
+    Ok(BlobLeft::Nowhere { place: place::take(db, digest)? })
 }
 
 /// Whether any repository holds the blob.

@@ -6,8 +6,8 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, ContentUser, FreedBlob, HeldBlob, Page, ReferrerPage, Referrers, RegistryStore,
-    RegistryStoreError,
+    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
+    RegistryStore, RegistryStoreError,
 };
 
 use super::SqliteStore;
@@ -18,14 +18,15 @@ mod manifest;
 mod place;
 mod repository;
 mod tag;
+mod unneeded;
 mod usage;
 mod users;
 
 #[cfg(test)]
 pub(super) use {
     blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::LIST as MANIFESTS,
-    manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST as TAG_PAGE, users::HOLDING, users::PARTS,
-    users::TAGS,
+    manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST as TAG_PAGE, unneeded::AMONG,
+    unneeded::LIST as UNNEEDED, users::HOLDING, users::PARTS, users::TAGS,
 };
 
 #[async_trait]
@@ -83,7 +84,11 @@ impl RegistryStore for SqliteStore {
         self.write(move |db| blob::link_tx(db, &repository, &blob, at)).await
     }
 
-    async fn blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryStoreError> {
+    async fn blob_size(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<LinkedBlob>, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.read(move |db| blob::size_tx(db, &repository, &digest)).await
     }
@@ -144,6 +149,27 @@ impl RegistryStore for SqliteStore {
     ) -> Result<Option<BlobLeft>, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.write(move |db| blob::unlink_tx(db, &repository, &digest)).await
+    }
+
+    async fn blob_unneeded(
+        &self,
+        repository: &RepositoryName,
+        until: Timestamp,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<(Digest, u64)>, RegistryStoreError> {
+        let (repository, after) = (repository.clone(), after.cloned());
+        self.read(move |db| unneeded::list_tx(db, &repository, until, after.as_ref(), most)).await
+    }
+
+    async fn blob_collect(
+        &self,
+        repository: &RepositoryName,
+        digests: &[Digest],
+        until: Timestamp,
+    ) -> Result<Vec<CollectedBlob>, RegistryStoreError> {
+        let (repository, digests) = (repository.clone(), digests.to_vec());
+        self.write(move |db| unneeded::collect_tx(db, &repository, &digests, until)).await
     }
 
     async fn manifest_put(

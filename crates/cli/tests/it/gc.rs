@@ -1,0 +1,41 @@
+//! `l0 admin gc`.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Reply};
+
+const PLAN: &str = "GET /admin/gc";
+const GC: &str = "POST /admin/gc";
+
+fn report(repositories: &[(&str, u64, u64, u64)]) -> Value {
+    let each = repositories.iter().map(|(repository, blobs, bytes, freed)| {
+        json!({ "repository": repository, "blobs": blobs, "bytes": bytes, "freed_bytes": freed })
+    });
+    let (blobs, freed) = repositories.iter().fold((0, 0), |sum, it| (sum.0 + it.1, sum.1 + it.3));
+    json!({ "repositories": each.collect::<Vec<_>>(), "blobs": blobs, "freed_bytes": freed, "grace_seconds": 86_400 })
+}
+
+#[test]
+fn a_dry_run_asks_for_nothing_and_now_takes_it_away() {
+    let fake = Fake::start();
+    let some = report(&[("team/app", 12, 325_000_000, 315_000_000), ("team/other", 1, 2048, 0)]);
+    fake.on(PLAN, [Reply::Json(200, some.clone())]);
+    assert_snapshot!("gc_plan", fake.run(&["admin", "gc", "--dry-run"]).text());
+    let ran = fake.run(&["admin", "gc", "--dry-run", "-o", "json"]);
+    assert_eq!((ran.code, ran.json()), (0, some.clone()));
+    assert!(fake.requests().iter().all(|request| request.line == PLAN), "{:?}", fake.requests());
+    fake.on(GC, [Reply::Json(200, some)]);
+    assert_snapshot!("gc_now", fake.run(&["admin", "gc", "--now"]).text());
+    fake.on(GC, [Reply::Json(200, report(&[]))]);
+    assert_snapshot!("gc_nothing", fake.run(&["admin", "gc", "--now"]).text());
+}
+
+#[test]
+fn it_is_said_whether_something_is_taken_away() {
+    let fake = Fake::start();
+    for args in [&["admin", "gc"][..], &["admin", "gc", "--now", "--dry-run"]] {
+        assert_eq!(fake.run(args).code, 2, "{args:?}");
+    }
+    assert!(fake.requests().is_empty());
+}

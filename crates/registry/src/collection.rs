@@ -1,0 +1,186 @@
+//! Collecting what nothing needs: blobs that no manifest of their repository names, when they are older than the grace.
+//!
+//! It runs beside everything else, and stops nobody. What is decided about a blob is decided in the store, in the unit of work that
+//! takes its link ([`RegistryStore::blob_collect`](layer0_domain::port::registry_store::RegistryStore::blob_collect)); what is listed
+//! before is only where to look. A run keeps no place: one that was killed is begun again, and what it left is found. Bytes whose link
+//! it took and that it could not remove are strays, which the sweep removes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use tokio::time::Instant;
+
+use crate::blobs::Batch;
+use crate::error::RegistryError;
+use crate::registry::Registry;
+
+/// Repositories of one page.
+const PAGE: u32 = 500;
+
+/// Blobs of one unit of work: the store's writer is kept from pushes for a few milliseconds.
+const BATCH: u32 = 200;
+
+/// How long a gentle run rests for each moment that it worked: it takes a fifth of what it could.
+const REST: u32 = 4;
+
+/// Shorter rests are added up instead.
+const REST_LEAST: Duration = Duration::from_millis(5);
+
+/// What a run does with what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collection {
+    /// It tells it, and changes nothing.
+    DryRun,
+    /// It takes it away.
+    Take,
+}
+
+/// How a run goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// It rests four times as long as it worked.
+    Gentle,
+    /// Somebody waits for it.
+    Now,
+}
+
+/// What went, or would go, out of one repository, or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Blobs that no manifest of the repository names.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that come back: those of them that no other repository holds.
+    pub freed: u64,
+}
+
+impl Collected {
+    fn add(&mut self, other: Self) {
+        self.blobs += other.blobs;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.freed = self.freed.saturating_add(other.freed);
+    }
+}
+
+impl From<Batch> for Collected {
+    fn from(Batch { blobs, bytes, freed }: Batch) -> Self {
+        Self { blobs, bytes, freed }
+    }
+}
+
+impl Registry {
+    /// Goes through all repositories that lie here for blobs that no manifest names and that are older than the grace, and answers what
+    /// went (or would go) in all. `tell` hears of each repository that loses something. Repositories on the move are passed over:
+    /// what is copied is linked long before it is needed. Any number may run at once; they only do the same work twice.
+    ///
+    /// # Errors
+    /// `Failed`, `Full`. What was told until then has gone.
+    pub async fn collect(
+        &self,
+        collection: Collection,
+        haste: Haste,
+        mut tell: impl FnMut(&RepositoryName, Collected) + Send,
+    ) -> Result<Collected, RegistryStoreError> {
+        let parts = self.parts();
+        let grace = i64::try_from(parts.config.blob_grace.as_millis()).unwrap_or(i64::MAX);
+        let until = Timestamp(parts.clock.now().0.saturating_sub(grace));
+        let mut run = Run { registry: self, until, haste, worked: Duration::ZERO, going: HashMap::new() };
+        let mut all = Collected::default();
+        let mut page = Page { after: None, most: Some(PAGE) };
+        loop {
+            let repositories = parts.store.repository_list(None, page.clone()).await?;
+            let Some(last) = repositories.last() else { break };
+            page.after = Some(last.name.to_string());
+            for repository in repositories {
+                let name = repository.name;
+                match self.stays(&name).await {
+                    Ok(_) => {}
+                    Err(RegistryStoreError::Refused { .. }) => continue,
+                    Err(error) => return Err(error),
+                }
+                let collected = run.repository(&name, collection).await.map_err(RegistryError::outside)?;
+                if collected != Collected::default() {
+                    tell(&name, collected);
+                    all.add(collected);
+                }
+            }
+        }
+        if collection == Collection::Take && all != Collected::default() {
+            tracing::info!(
+                blob.count = all.blobs,
+                blob.bytes = all.freed,
+                "took {} blobs out of repositories whose manifests do not name them; {} bytes came back",
+                all.blobs,
+                all.freed
+            );
+        }
+        Ok(all)
+    }
+}
+
+/// One run.
+struct Run<'a> {
+    registry: &'a Registry,
+    until: Timestamp,
+    haste: Haste,
+    worked: Duration,
+    /// Out of how many repositories a blob would have gone, in a dry run, of those that several hold.
+    going: HashMap<Digest, usize>,
+}
+
+impl Run<'_> {
+    async fn repository(&mut self, name: &RepositoryName, collection: Collection) -> Result<Collected, RegistryError> {
+        let parts = self.registry.parts();
+        let mut collected = Collected::default();
+        let mut after = None;
+        loop {
+            let began = Instant::now();
+            let page = parts.store.blob_unneeded(name, self.until, after.as_ref(), BATCH).await?;
+            let last = page.last().map(|(digest, _)| digest.clone());
+            if last.is_some() {
+                collected.add(match collection {
+                    Collection::DryRun => self.would_go(page).await?,
+                    Collection::Take => {
+                        let digests = page.into_iter().map(|(digest, _)| digest).collect();
+                        parts.blobs.collect(name.clone(), digests, self.until).await?.into()
+                    }
+                });
+            }
+            self.rest(began.elapsed()).await;
+            if last.is_none() {
+                return Ok(collected);
+            }
+            after = last;
+        }
+    }
+
+    /// What it would be if these went out of one more repository.
+    async fn would_go(&mut self, page: Vec<(Digest, u64)>) -> Result<Collected, RegistryError> {
+        let mut would = Collected::default();
+        for (digest, size) in page {
+            let holders = self.registry.parts().store.blob_holders(&digest).await?.len();
+            let gone = match holders {
+                0 | 1 => 1,
+                _ => *self.going.entry(digest).and_modify(|gone| *gone += 1).or_insert(1),
+            };
+            let freed = if gone >= holders { size } else { 0 };
+            would.add(Collected { blobs: 1, bytes: size, freed });
+        }
+        Ok(would)
+    }
+
+    /// Leaves the machine to others for a while.
+    async fn rest(&mut self, worked: Duration) {
+        self.worked += worked;
+        let rest = self.worked * REST;
+        if self.haste == Haste::Gentle && rest >= REST_LEAST {
+            self.worked = Duration::ZERO;
+            tokio::time::sleep(rest).await;
+        }
+    }
+}

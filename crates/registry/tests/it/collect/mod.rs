@@ -1,0 +1,93 @@
+//! Collecting what no manifest names, while clients push, mount, delete and pull.
+
+mod model;
+
+use std::sync::Arc;
+
+use layer0_domain::port::clock::Clock;
+use layer0_registry::{Collected, Collection, Haste};
+use layer0_testkit::clock::{FixedClock, RunningClock};
+
+use crate::client::{Client, image};
+use crate::common::{Doors, Ground, TestRegistry};
+
+pub(super) const HOUR: i64 = 60 * 60 * 1000;
+
+/// A registry with a clock that stands.
+async fn standing() -> (TestRegistry, Arc<FixedClock>) {
+    let clock = Arc::new(FixedClock::at(RunningClock::default().now()));
+    let ground = Ground::new(clock.clone()).with_repositories(&["team/app", "team/other"]).await;
+    (TestRegistry::launch(Doors::Open, |_| {}, ground, |store| store).await, clock)
+}
+
+async fn collect(registry: &TestRegistry, collection: Collection) -> (Collected, Vec<String>) {
+    let mut told = Vec::new();
+    let all = registry
+        .registry
+        .collect(collection, Haste::Gentle, |name, it| told.push(format!("{name}: {} {}", it.blobs, it.freed)));
+    (all.await.unwrap(), told)
+}
+
+#[tokio::test]
+async fn what_a_deleted_image_and_an_abandoned_push_left_goes_after_the_grace() {
+    let (registry, clock) = standing().await;
+    let client = Client::of(&registry);
+    let (_, kept) = client.push_image("team/app", "1", "kept").await;
+    let (_, gone) = client.push_image("team/app", "2", "of the deleted one").await;
+    client.delete(&format!("/v2/team/app/manifests/{gone}")).await.expect(202);
+    let abandoned = client.push("team/other", "abandoned").await;
+    client.post(&format!("/v2/team/app/blobs/uploads/?mount={abandoned}&from=team/other")).await.expect(201);
+    let before = registry.blob_files();
+
+    clock.advance_ms(24 * HOUR - 1);
+    assert_eq!(collect(&registry, Collection::Take).await, (Collected::default(), vec![]));
+    clock.advance_ms(1);
+    let want = Collected { blobs: 3, bytes: 18 + 9 + 9, freed: 18 + 9 };
+    let told = vec!["team/app: 2 18".to_owned(), "team/other: 1 9".to_owned()];
+    assert_eq!(collect(&registry, Collection::DryRun).await, (want, told.clone()));
+    assert_eq!(registry.blob_files(), before, "a dry run takes nothing");
+    assert_eq!(collect(&registry, Collection::Take).await, (want, told));
+    assert_eq!(collect(&registry, Collection::Take).await, (Collected::default(), vec![]));
+    assert_eq!(registry.blob_files().len(), before.len() - 2);
+    client.get(&format!("/v2/team/app/manifests/{kept}")).await.expect(200);
+    client.get(&format!("/v2/team/app/blobs/{abandoned}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_client_that_is_told_of_a_blob_has_half_of_the_grace_for_its_manifest() {
+    let (registry, clock) = standing().await;
+    let client = Client::of(&registry);
+    let config = "{}";
+    for content in [config, "told of", "forgotten"] {
+        client.push("team/app", content).await;
+    }
+    clock.advance_ms(24 * HOUR - 1);
+    for content in [config, "told of"] {
+        let digest = layer0_domain::model::digest::Digest::sha256_of(content.as_bytes());
+        client.head(&format!("/v2/team/app/blobs/{digest}")).await.expect(200);
+    }
+    clock.advance_ms(12 * HOUR - 1);
+    assert_eq!(collect(&registry, Collection::Take).await.0.blobs, 1);
+    client.put_manifest("team/app", "1", &image(config, &["told of"])).await.expect(201);
+    let refused = client.put_manifest("team/app", "2", &image(config, &["forgotten"])).await;
+    assert_eq!(refused.error(), (400, "MANIFEST_BLOB_UNKNOWN".to_owned()));
+    clock.advance_ms(1000 * HOUR);
+    assert_eq!(collect(&registry, Collection::Take).await.0, Collected::default());
+}
+
+#[tokio::test]
+async fn a_pull_goes_on_while_its_blob_is_collected() {
+    use http_body_util::BodyExt as _;
+    let (registry, clock) = standing().await;
+    let client = Client::of(&registry);
+    let content = crate::client::noise(8 << 20);
+    let digest = client.push("team/app", content.clone()).await;
+    clock.advance_ms(24 * HOUR);
+    let pull = client.begin_get(&format!("/v2/team/app/blobs/{digest}")).await;
+    assert_eq!(pull.status(), 200);
+    assert_eq!(collect(&registry, Collection::Take).await.0.freed, 8 << 20);
+    assert_eq!(registry.blob_files(), [""; 0]);
+    let got = pull.into_body().collect().await.unwrap().to_bytes();
+    assert!(got == content, "the pull that had begun gets all of it");
+    client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
+}

@@ -1,0 +1,60 @@
+//! The collection of what nothing needs in the registry: by itself, and when an admin asks for it.
+//!
+//! Any server may do it, several at a time too: what goes is decided in the store. It keeps no place over a restart.
+
+use layer0_api::types as wire;
+use layer0_domain::port::registry_store::RegistryStoreError;
+use layer0_registry::{Collection, Haste};
+use tracing::warn;
+
+use crate::app::App;
+use crate::error::chain;
+
+/// Collects, and answers what went or would go.
+pub(crate) async fn collect(
+    app: &App,
+    collection: Collection,
+    haste: Haste,
+) -> Result<wire::GcReport, RegistryStoreError> {
+    let mut repositories = Vec::new();
+    let all = app.registry.collect(collection, haste, |name, it| {
+        repositories.push(wire::GcRepository {
+            repository: name.to_string(),
+            blobs: it.blobs,
+            bytes: it.bytes,
+            freed_bytes: it.freed,
+        });
+    });
+    let all = all.await?;
+    let grace_seconds = app.registry.blob_grace().as_secs();
+    Ok(wire::GcReport { repositories, blobs: all.blobs, freed_bytes: all.freed, grace_seconds })
+}
+
+/// Collects at once, to the end even when whoever asked for it goes away; ends when the server stops.
+pub(crate) async fn now(app: &App) -> Result<wire::GcReport, RegistryStoreError> {
+    let app = app.clone();
+    let run = tokio::spawn(async move {
+        tokio::select! {
+            end = collect(&app, Collection::Take, Haste::Now) => end,
+            () = app.stop.wait() => Err(RegistryStoreError::Failed { source: "the server is stopping".into() }),
+        }
+    });
+    run.await.unwrap_or_else(|broken| Err(RegistryStoreError::Failed { source: broken.into() }))
+}
+
+/// Collects by itself, at the start and then whenever `gc_every` has passed, until the server stops.
+pub(crate) async fn by_itself(app: App) {
+    let Some(every) = app.gc_every else { return };
+    while !app.stop.asked() {
+        let round = async {
+            if let Err(why) = collect(&app, Collection::Take, Haste::Gentle).await {
+                warn!(error = chain(&why), "what nothing needs in the registry could not be collected");
+            }
+            tokio::time::sleep(every).await;
+        };
+        tokio::select! {
+            () = round => {}
+            () = app.stop.wait() => {}
+        }
+    }
+}
