@@ -67,7 +67,7 @@ const SIGNING_KEY: &str = "signing_key";
 /// The setting that holds the instance's id, with which the engine labels everything.
 const INSTANCE_ID: &str = "instance_id";
 
-/// The setting, in the file that holds the links of images, by which that file is told from all others.
+/// The setting, in the store that holds the links of images in a bucket, by which that store is told from all others.
 #[cfg(feature = "aws")]
 const IMAGE_INDEX: &str = "image_index";
 
@@ -83,9 +83,8 @@ pub(crate) async fn app(
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
     let aws = Aws::connect(config).await?;
-    let local = store(data_dir)?;
-    let bytes = aws.bytes(config, &local).await?;
-    let mut stores = aws.stores(config, local).await?;
+    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    let bytes = aws.bytes(config, stores.entities.as_ref()).await?;
     // Where a repository lies that was moved is asked here, before the rules.
     let whereabouts = Whereabouts::new(stores.images.clone(), config.registries.placement.clone());
     stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
@@ -320,8 +319,8 @@ impl Aws {
         self.0.as_ref().ok_or("it was not asked for at the start").map_err(cant("there is no AWS"))
     }
 
-    /// Users, tokens, entities and operations in the table where one is named; what the registry keeps stays in the data
-    /// directory.
+    /// Users, tokens, entities and operations in the table where one is named. Which images there are stands where their bytes
+    /// are: in the table when those are in a bucket, which all servers share too, else in the data directory.
     async fn stores(&self, config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
         let Some(table) = &config.aws.table else { return Ok(Stores::of(local)) };
         let client = DynamoClient::new(&self.connection()?.sdk);
@@ -329,7 +328,11 @@ impl Aws {
         store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
         let store = Arc::new(store);
         let look: Arc<dyn Look> = store.clone();
-        let stores = Stores::split(store.clone(), store.clone(), store.clone(), Arc::new(local), store);
+        let images: Arc<dyn RegistryStore> = match &config.registries.s3 {
+            Some(_) => store.clone(),
+            None => Arc::new(local),
+        };
+        let stores = Stores::split(store.clone(), store.clone(), store.clone(), images, store);
         Ok(Stores { look: Some((look, LAYOUT_LOOK)), ..stores })
     }
 

@@ -11,7 +11,10 @@ use crate::emulator::emulator;
 
 /// An instance whose images lie in a bucket of the emulator's.
 fn instance(more: &[&str]) -> Instance {
-    let mut instance = Instance::prepared(&[]);
+    prepared(Instance::prepared(&[]), more)
+}
+
+fn prepared(mut instance: Instance, more: &[&str]) -> Instance {
     let bucket = format!("images-{}", instance.name);
     let made = Connection::open(&emulator()).and_then(|mut s3| s3.request("PUT", &format!("/{bucket}"), "", b""));
     assert_eq!(made.expect("the emulator answers").status, 200);
@@ -86,6 +89,39 @@ fn docker_pushes_pulls_and_runs_what_lies_in_a_bucket() {
     for image in [&small, &large] {
         drop(run(Command::new("docker").args(["rmi", "--force", image]), b""));
     }
+}
+
+/// As on Fargate: a server that is gone has left nothing but what is in the bucket and the table.
+#[test]
+fn images_outlive_a_server_that_loses_its_disk() {
+    let bare = Instance::prepared(&[]);
+    let table = format!("layer0-{}", bare.name);
+    let mut instance = prepared(bare, &["--table", &table]);
+    instance.l0(&["repository", "create", "team/app"]).ok();
+    let (user, secret) = instance.user_and_secret();
+    let mut login = instance.command("docker");
+    run(login.args(["login", "--username", &user, "--password-stdin", &instance.address()]), secret.as_bytes()).ok();
+    let image = format!("{}/team/app:v1", instance.address());
+    let mut import = instance.command("docker");
+    import.args(["import", "--change", "ENTRYPOINT [\"/tool\"]", "--change", &format!("ENV OF={}", instance.name)]);
+    run(import.arg(archive()).arg(&image), b"").ok();
+    docker(&instance, &["push", "--quiet", &image]);
+    docker(&instance, &["rmi", "--force", &image]);
+    instance.server_kill();
+    std::fs::remove_dir_all(instance.data()).expect("the data directory goes");
+    let credential = instance.credential().to_owned();
+    instance.server_start_with(&credential);
+    docker(&instance, &["pull", "--quiet", &image]);
+    docker(&instance, &["push", "--quiet", &image]);
+    instance.l0(&["image", "get", "team/app:v1"]).ok().says("linux/amd64");
+    instance.l0(&["owner", "get", "team"]).ok().says("1");
+    instance.l0(&["admin", "verify"]).ok();
+    instance.l0(&["repository", "delete", "team/app", "--force"]).ok();
+    let list = format!("/images-{}?list-type=2&prefix=l0/images/blobs/", instance.name);
+    let left = Connection::open(&emulator()).and_then(|mut s3| s3.get(&list)).expect("the emulator answers");
+    assert!(!left.body.contains("<Key>"), "{}", left.body);
+    instance.server_stop();
+    drop(run(Command::new("docker").args(["rmi", "--force", &image]), b""));
 }
 
 #[test]

@@ -24,8 +24,7 @@ use layer0_domain::port::BoxError;
 use layer0_domain::port::access_store::AccessStore;
 use layer0_domain::port::blob_bytes::BlobBytes;
 use layer0_domain::port::clock::Clock;
-#[cfg(feature = "aws")]
-use layer0_domain::port::store::Store as _;
+use layer0_domain::port::store::Store;
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{Connection, Role};
 use layer0_engine::fake::FakePolicies;
@@ -34,7 +33,6 @@ use layer0_registry::ecr::{Blobs, EachPolicies, Ecr, EcrClient, EcrPolicies, Ecr
 #[cfg(feature = "aws")]
 use layer0_registry::s3::{Claim, S3Bytes};
 use layer0_registry::{Registry, RegistryConfig, RegistryPorts, Whereabouts};
-use layer0_store::SqliteStore;
 
 use super::{Aws, Stores, WiringError, cant};
 #[cfg(feature = "aws")]
@@ -142,7 +140,7 @@ impl Aws {
     pub(super) async fn bytes(
         &self,
         config: &Config,
-        links: &SqliteStore,
+        links: &dyn Store,
     ) -> Result<Option<Arc<dyn BlobBytes>>, WiringError> {
         let Some(s3) = &config.registries.s3 else { return Ok(None) };
         let connection = self.connection()?;
@@ -250,7 +248,7 @@ impl Aws {
     pub(super) async fn bytes(
         &self,
         config: &Config,
-        _links: &SqliteStore,
+        _links: &dyn Store,
     ) -> Result<Option<Arc<dyn BlobBytes>>, WiringError> {
         match &config.registries.s3 {
             None => Ok(None),

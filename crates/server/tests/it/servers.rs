@@ -184,7 +184,8 @@ async fn a_server_alone_takes_no_lease() {
     let operation = accepted.operation_id.clone().expect("an operation");
     until("the operation to wait for the engine", || async {
         let events = client.operation_events(&operation).await.expect("events");
-        if events.is_empty() { Err("no event") } else { Ok(()) }
+        let waits = events.iter().any(|event| event.message.starts_with("waiting for the engine"));
+        if waits { Ok(()) } else { Err("no such event") }
     })
     .await;
     assert_eq!(held(&app, &operation).await, None, "it is followed, and nobody holds it");

@@ -1,7 +1,7 @@
 //! Whether wishes can be in the account that they are for.
 
 use super::check::Problem;
-use super::{Access, Backing, Certificate, Cidr, Instance, Network, WayOut};
+use super::{Access, Certificate, Cidr, Instance, Network, WayOut};
 use crate::account::{CertificateSeen, HostedZone, Identity, Quota, SubnetSeen, Vpc, Wanted, Way};
 
 /// What was seen of the account.
@@ -55,14 +55,6 @@ pub fn judge(instance: &Instance, seen: &AccountSeen) -> Vec<Problem> {
         add(
             "account",
             format!("these credentials are of account {found} ({arn}), and the instance belongs to {account}"),
-        );
-    }
-    if instance.backing == Backing::S3 {
-        add(
-            "registry.backing",
-            "which images a bucket holds is kept in the server's data directory yet, and a server on Fargate loses that when it stops: \
-             take `ecr`"
-                .to_owned(),
         );
     }
     match &instance.network {
@@ -313,7 +305,6 @@ mod tests {
             ("account = \"210987654321\"".to_owned(), "account: these credentials are of account 123456789012"),
             ("[network]\ncidr = \"10.0.0.0/16\"".to_owned(), "network.cidr: 10.0.0.0/16 is the block of vpc-00000001"),
             ("[network]\ncidr = \"10.0.16.0/20\"".to_owned(), "overlaps 10.0.0.0/16"),
-            ("[registry]\nbacking = \"s3\"".to_owned(), "registry.backing: which images a bucket holds"),
             ("[network]\nzones = 3".to_owned(), "network.zones: 3 zones are wished, and this account has a, b"),
             ("[network]\nway_out = \"nat\"".to_owned(), "quota: Addresses: 5 of 5 are used and 1 more are needed"),
             (given("[\"subnet-000000a1\", \"subnet-000000a2\"]"), "all are in a"),

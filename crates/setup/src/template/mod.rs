@@ -20,6 +20,8 @@ mod server;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use roles::ROLES;
+
 use serde_json::{Map, Value, json};
 
 use crate::image::Architecture;

@@ -190,3 +190,29 @@ async fn what_servers_made_is_an_instances_and_what_is_called_alike_is_not() {
     })
     .await;
 }
+
+/// A role that a failed delete left is named; one of that name which somebody else made is not.
+#[tokio::test]
+async fn a_role_that_was_left_is_found_by_its_name_and_tag() {
+    let (account, staging) = (on(MINISTACK).await, Staging::new(MINISTACK).await);
+    let policy = json!({ "Version": "2012-10-17", "Statement": [] }).to_string();
+    for (instance, role, tag) in [("leftrole", "server", "leftrole"), ("leftrole", "machine", "another")] {
+        let name = format!("l0-{instance}-{role}");
+        let asked = [
+            ("RoleName", name.as_str()),
+            ("AssumeRolePolicyDocument", policy.as_str()),
+            ("Tags.member.1.Key", TAG),
+            ("Tags.member.1.Value", tag),
+        ];
+        staging.ask("iam", "IAM", query::question("iam:CreateRole", "2010-05-08", asked)).await;
+    }
+    let remains = account.remains("leftrole").await.expect("they can be read");
+    let [Remain { kind: Kind::Other, name }] = &remains[..] else { panic!("{remains:?}") };
+    assert!(name.ends_with(":role/l0-leftrole-server"), "{name}");
+    for role in ["server", "machine"] {
+        let name = format!("l0-leftrole-{role}");
+        let asked = [("RoleName", name.as_str())];
+        staging.ask("iam", "IAM", query::question("iam:DeleteRole", "2010-05-08", asked)).await;
+    }
+    assert_eq!(account.remains("leftrole").await.expect("they can be read"), []);
+}

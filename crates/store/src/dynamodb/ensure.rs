@@ -70,7 +70,7 @@ pub enum TableError {
 
 impl DynamoStore {
     /// Makes the table when it isn't there: on demand, with a time to live on `expires_at`; then waits until it can be
-    /// used, and brings it to the layout of this program. Deletes of users and owners in whose midst a server died are brought
+    /// used, and brings it to the layout of this program. Deletes of users, owners and repositories in whose midst a server died are brought
     /// to their end. Idempotent, and harmless when several servers do it at once.
     ///
     /// # Errors
@@ -97,7 +97,8 @@ impl DynamoStore {
         }
         self.time_to_live_ensure().await?;
         self.layout_ensure().await?;
-        self.table.gone_finish_all().await.map_err(|fault| self.failed(fault))
+        self.table.gone_finish_all().await.map_err(|fault| self.failed(fault))?;
+        self.registry_tidy().await.map_err(|fault| self.failed(fault))
     }
 
     pub(super) fn failed(&self, fault: Fault) -> TableError {

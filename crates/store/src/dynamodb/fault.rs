@@ -1,8 +1,9 @@
-//! What can go wrong underneath, and its way into the errors of the two ports.
+//! What can go wrong underneath, and its way into the errors of the ports.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::home_store::HomeStoreError;
+use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::StoreError;
 
 /// A failure that is nobody's decision. The SDK's own errors are not kept: their debug form shows requests and answers,
@@ -146,5 +147,11 @@ impl From<Fault> for AccessStoreError {
 impl From<Fault> for HomeStoreError {
     fn from(fault: Fault) -> Self {
         HomeStoreError::Failed { source: Box::new(fault) }
+    }
+}
+
+impl From<Fault> for RegistryStoreError {
+    fn from(fault: Fault) -> Self {
+        RegistryStoreError::Failed { source: Box::new(fault) }
     }
 }

@@ -1,5 +1,5 @@
-//! The ports `Store`, `AccessStore`, `HomeStore` and `PublicStore` on one DynamoDB table, which any number of servers may
-//! share.
+//! The ports `Store`, `AccessStore`, `HomeStore`, `PublicStore` and `RegistryStore` on one DynamoDB table, which any number of
+//! servers may share.
 //!
 //! `docs/dynamodb.md` lists the items, their keys, and which condition holds which rule; the modules here repeat only what
 //! the code beside them needs.
@@ -43,6 +43,7 @@ mod operation;
 mod owned;
 mod owner;
 mod public;
+mod registry;
 mod setting;
 mod shut_out;
 mod store;

@@ -1,7 +1,6 @@
 //! Owners: what they may use, and which of their tags stay as they are.
 //!
-//! This store keeps no repositories, so an owner's use of them is nothing: an instance that keeps its state here has its
-//! images in ECR, which counts for itself.
+//! What an owner's repositories hold is counted in its item, where their images are kept here; what is in ECR counts for itself.
 
 use layer0_domain::model::glob::Glob;
 use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
@@ -12,8 +11,8 @@ use super::fault::Fault;
 use super::gone::{self, Leaving};
 use super::item::{Item, from_json, parsed, to_json};
 use super::owned::{OWNERS, owner_key, partition};
-use super::shut_out;
 use super::table::{Query, Range, Step, Table};
+use super::{registry, shut_out};
 
 /// What an error calls an owner.
 pub(super) const WHAT: &str = "owner";
@@ -39,7 +38,8 @@ fn read(item: &Item) -> Result<OwnerUse, Fault> {
         quota_bytes: item.number_if("quota")?,
         tag_rules: rules(item)?,
     };
-    Ok(OwnerUse { owner, used_bytes: 0, repositories: 0 })
+    let repositories = item.number_if::<i64>("repositories")?.and_then(|count| u64::try_from(count).ok());
+    Ok(OwnerUse { owner, used_bytes: registry::used(item)?, repositories: repositories.unwrap_or(0) })
 }
 
 impl Table {
@@ -99,6 +99,8 @@ impl Table {
     }
 
     pub(super) async fn owner_delete(&self, name: &OwnerName) -> Result<(), AccessStoreError> {
+        // A repository that a server left on its way out is none that the owner has.
+        self.leave_finish_all().await?;
         self.unit(|| self.owner_leave_step(name)).await?;
         self.gone_finish(&Leaving::Owner(name.clone())).await?;
         Ok(())
@@ -106,7 +108,7 @@ impl Table {
 
     async fn owner_leave_step(&self, name: &OwnerName) -> Result<Step<()>, AccessStoreError> {
         let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
-        let things = self.things(name).await?;
+        let things = self.things(name, read(&item)?.repositories).await?;
         if !things.is_empty() {
             return Err(AccessStoreError::OwnerInUse { owner: name.clone(), things: things.join(", ") });
         }
@@ -116,9 +118,13 @@ impl Table {
     }
 
     /// What an owner has, in words.
-    async fn things(&self, name: &OwnerName) -> Result<Vec<String>, Fault> {
+    async fn things(&self, name: &OwnerName, repositories: u64) -> Result<Vec<String>, Fault> {
         let all = self.query(Query::of(partition(name)).within(Range::Begin("has#".to_owned()))).await?;
-        let mut things = Vec::new();
+        let mut things = match repositories {
+            0 => Vec::new(),
+            1 => vec!["1 repository".to_owned()],
+            count => vec![format!("{count} repositories")],
+        };
         for (kind, one, many) in [
             ("has#environment#", "environment", "environments"),
             ("has#deploy#", "deploy", "deploys"),

@@ -316,7 +316,7 @@ impl Table {
 }
 
 /// Bytes nobody can guess and nobody else has.
-fn random<const N: usize>() -> Result<[u8; N], Fault> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Fault> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Fault::Randomness)?;
     Ok(bytes)

@@ -1,6 +1,6 @@
-//! The contracts of both ports, without faults.
+//! The contracts of all ports, without faults.
 
-use layer0_testkit::{access_store_suite, home_store_suite, public_store_suite, store_suite};
+use layer0_testkit::{access_store_suite, home_store_suite, public_store_suite, registry_store_suite, store_suite};
 
 use crate::support::TestTable;
 
@@ -53,6 +53,24 @@ async fn public_store() {
 #[tokio::test]
 async fn home_store() {
     for behaviour in home_store_suite::ALL {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store().with_page(2)).await;
+        table.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn registry_store() {
+    for behaviour in registry_store_suite::ALL {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store()).await;
+        table.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn registry_store_in_small_pages() {
+    for behaviour in registry_store_suite::ALL {
         let table = TestTable::new().await;
         (behaviour.show)(&table.store().with_page(2)).await;
         table.delete().await;

@@ -1,4 +1,4 @@
-//! The contracts of both ports over a way with faults, and what is left when a server dies in the middle.
+//! The contracts of the ports over a way with faults, and what is left when a server dies in the middle.
 
 use layer0_domain::model::owner::Role;
 use layer0_domain::model::time::Timestamp;
@@ -8,7 +8,7 @@ use layer0_testkit::access_store_suite::sample::{
     admin, member, name, owner_made, owner_name, robot, token, user_made,
 };
 use layer0_testkit::store_suite::sample;
-use layer0_testkit::{access_store_suite, store_suite};
+use layer0_testkit::{access_store_suite, registry_store_suite, store_suite};
 
 use crate::proxy::{Fault, Plan, Proxy};
 use crate::support::{TestTable, client, endpoint};
@@ -31,7 +31,13 @@ async fn contracts(fault: Fault) {
         faults += proxy.faults();
         table.delete().await;
     }
-    assert!(faults > 100, "{fault:?} came {faults} times only: the tests show nothing");
+    for behaviour in registry_store_suite::ALL {
+        let (table, proxy) = (TestTable::new().await, Proxy::start(Plan::EachThird(fault)).await);
+        (behaviour.show)(&table.store_at(client(&proxy.endpoint(), ATTEMPTS))).await;
+        faults += proxy.faults();
+        table.delete().await;
+    }
+    assert!(faults > 150, "{fault:?} came {faults} times only: the tests show nothing");
 }
 
 /// What DynamoDB did and nobody heard of is done once, and is no name taken and no conflict.

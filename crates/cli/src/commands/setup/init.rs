@@ -172,7 +172,7 @@ pub(super) async fn init(context: &Context<'_>, setup: &Setup<'_>, args: &Init) 
     }
     network(&asker, args, &facts, context, &mut wishes).await?;
     access(&asker, args, &facts, &mut wishes)?;
-    registry(&asker, &mut wishes)?;
+    registry(&asker, args, &mut wishes)?;
 
     let instance = check(&wishes).map_err(|problems| refused(&problems))?;
     let seen = setup.look(&instance).await.map_err(|why| failed(name, why))?;
@@ -298,8 +298,17 @@ fn access(asker: &Asker<'_>, args: &Init, facts: &Facts, wishes: &mut Wishes) ->
     Ok(())
 }
 
-fn registry(asker: &Asker<'_>, wishes: &mut Wishes) -> Result<(), CliError> {
+fn registry(asker: &Asker<'_>, args: &Init, wishes: &mut Wishes) -> Result<(), CliError> {
     let registry = &mut wishes.registry;
+    if args.registry.is_none() {
+        let help = "Where images lie: `ecr`, which everything on ECS pulls from, or `s3`, a bucket, which nothing on ECS does.";
+        let default = if registry.backing == Backing::S3 { "s3" } else { "ecr" };
+        registry.backing = asker.ask(&Question { what: "Images", help, default }, |text| match text {
+            "ecr" => Ok(Backing::Ecr),
+            "s3" => Ok(Backing::S3),
+            _ => Err("ecr and s3 are known".to_owned()),
+        })?;
+    }
     if registry.name.is_none() {
         let default = wishes.access.domain.clone().unwrap_or_default();
         let help = "The name under which task definitions name images of this registry.";

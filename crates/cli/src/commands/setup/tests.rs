@@ -225,15 +225,13 @@ fn questions_are_asked_with_a_default_and_answers_that_are_none_are_asked_for_ag
         Some("\nsnail\nnat\nl0.example.com\narn:aws:acm:eu-central-1:1:certificate/1\n\n\n\n"),
     );
     let asked = asked.ends(Exit::Usage).says("has no arn:aws:acm");
-    for words in
-        ["Network [new]: ", "Way out [endpoints]: ", "endpoints, nat and public are known", "Image map [none]: "]
-    {
+    for words in ["Network [new]: ", "Way out [endpoints]: ", "endpoints, nat and public are known", "Images [ecr]: "] {
         assert!(asked.stderr.contains(words), "{words}: {}", asked.stderr);
     }
     desk.typed("setup init prod", Some("\n")).ends(Exit::Usage).says("--yes takes the defaults");
     desk.run("setup init prod").ends(Exit::Usage).says("standard input is no terminal");
     assert!(!desk.home.path().join(".layer0").exists(), "nothing is written for what can't be");
-    desk.typed("setup init prod", Some("\n\n\n\n\n\n")).good();
+    desk.typed("setup init prod", Some("\n\n\n\n\n\n\n")).good();
     assert!(desk.file().contains("way_out = \"endpoints\""), "{}", desk.file());
 }
 
@@ -285,7 +283,6 @@ fn what_can_t_be_is_refused_with_its_reason_and_nothing_is_written() {
         ("setup init prod --yes --vpc vpc-0a1b2c3e", "has no vpc-0a1b2c3e"),
         ("setup init prod --yes --network nut", "endpoints, nat and public"),
         ("setup init prod --yes --registry disk", "ecr and s3"),
-        ("setup init prod --yes --registry s3", "take `ecr`"),
         ("setup init prod --yes --image-map registry.example.com", "registry.image_map"),
         (
             "setup init prod --yes --domain l0.example.com --certificate arn:aws:acm:us-east-1:1:certificate/x",

@@ -12,6 +12,7 @@
 //! remove     how it goes
 //! bucket     S3: which buckets there are, and how one is emptied
 //! servers    what ECS and their log say of the servers
+//! roles      IAM: whose tags no list tells of
 //! others     whatever else has the instance's tag
 //! json       the services that speak it
 //! ```
@@ -27,6 +28,7 @@ mod push;
 mod registry;
 mod remains;
 mod remove;
+mod roles;
 mod servers;
 mod stacks;
 

@@ -81,6 +81,7 @@ impl AwsAccount {
         self.repositories_of(&mut found).await?;
         self.table_of(&mut found).await?;
         self.buckets_of(&mut found).await?;
+        self.roles_of(&mut found).await?;
         self.others_of(&mut found).await?;
         Ok(found.remains.into_iter().collect())
     }

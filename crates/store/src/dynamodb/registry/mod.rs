@@ -1,0 +1,283 @@
+//! The port `RegistryStore`, for an instance whose servers share a table and have the bytes of images in a bucket.
+
+use async_trait::async_trait;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::{
+    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
+    RegistryStore, RegistryStoreError,
+};
+
+use super::DynamoStore;
+use super::fault::Fault;
+use tag::TAGS_AT_ONCE;
+
+mod blob;
+mod bulk;
+mod content;
+mod leave;
+mod manifest;
+mod repository;
+mod tag;
+mod usage;
+mod users;
+
+pub(super) use usage::used;
+
+impl DynamoStore {
+    async fn repository_leave(
+        &self,
+        name: &RepositoryName,
+        only_empty: bool,
+        rules: bool,
+    ) -> Result<Vec<FreedBlob>, RegistryStoreError> {
+        let seen = self.table.unit(|| self.table.leave_step(name, only_empty, rules)).await?;
+        Ok(self.table.leave_finish(&seen).await?)
+    }
+}
+
+#[async_trait]
+impl RegistryStore for DynamoStore {
+    async fn repository_create(&self, repository: &Repository) -> Result<(), RegistryStoreError> {
+        self.table.repository_create(repository).await
+    }
+
+    async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
+        Ok(self.table.repository(name).await?)
+    }
+
+    async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError> {
+        Ok(self.table.repositories(owner, &page).await?)
+    }
+
+    async fn repository_update(
+        &self,
+        name: &RepositoryName,
+        visibility: Visibility,
+    ) -> Result<Repository, RegistryStoreError> {
+        self.table.unit(|| self.table.repository_update_step(name, visibility)).await
+    }
+
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError> {
+        Ok(self.table.owner_room(repository).await?)
+    }
+
+    async fn repository_delete(
+        &self,
+        name: &RepositoryName,
+        only_empty: bool,
+    ) -> Result<Vec<FreedBlob>, RegistryStoreError> {
+        self.repository_leave(name, only_empty, true).await
+    }
+
+    async fn blob_link(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobLink,
+        at: Timestamp,
+    ) -> Result<(), RegistryStoreError> {
+        let sums = match &blob.sums {
+            Some(sums) => Some(self.table.bulk_keep(content::sums_bytes(sums)).await?),
+            None => None,
+        };
+        let linked = self.table.unit(|| self.table.blob_link_step(repository, blob, sums.as_ref(), at)).await;
+        match linked {
+            Ok(retired) => {
+                self.table.bulk_drop(retired).await;
+                Ok(())
+            }
+            Err(error) => Err(self.unkept(error, sums).await),
+        }
+    }
+
+    async fn blob_size(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<LinkedBlob>, RegistryStoreError> {
+        Ok(self.table.blob_linked(repository, digest).await?)
+    }
+
+    async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryStoreError> {
+        Ok(self.table.blob_record(digest).await?.and_then(|record| record.place))
+    }
+
+    async fn place_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, RegistryStoreError> {
+        Ok(self.table.places_unheld(places).await?)
+    }
+
+    async fn blob_get(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobRecord>, RegistryStoreError> {
+        Ok(self.table.blob(repository, digest).await?)
+    }
+
+    async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError> {
+        let kept = self.table.bulk_keep(content::sums_bytes(sums)).await?;
+        match self.table.unit(|| self.table.blob_prove_step(digest, &kept)).await {
+            Ok(proven) => {
+                self.table.bulk_drop(if proven.kept { proven.before } else { Some(kept) }).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError> {
+        self.table.unit(|| self.table.blob_condemn_step(digest, at)).await
+    }
+
+    async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {
+        let holders = self.table.blob_holders_named(digest).await?;
+        Ok(holders.into_iter().map(|(seen, size)| (seen.name, size)).collect())
+    }
+
+    async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError> {
+        Ok(self.table.blobs_held(after, most).await?)
+    }
+
+    async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>, RegistryStoreError> {
+        Ok(self.table.blobs_unheld(digests).await?)
+    }
+
+    async fn blob_users(&self, digest: &Digest) -> Result<Vec<ContentUser>, RegistryStoreError> {
+        Ok(self.table.users_of_blob(digest).await?)
+    }
+
+    async fn blob_unlink(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<BlobLeft>, RegistryStoreError> {
+        let Some((left, bulk)) = self.table.unit(|| self.table.blob_unlink_step(repository, digest)).await? else {
+            return Ok(None);
+        };
+        self.table.bulk_drop(bulk).await;
+        Ok(Some(left))
+    }
+
+    async fn blob_unneeded(
+        &self,
+        repository: &RepositoryName,
+        until: Timestamp,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<(Digest, u64)>, RegistryStoreError> {
+        Ok(self.table.blobs_unneeded(repository, until, after, most).await?)
+    }
+
+    async fn blob_collect(
+        &self,
+        repository: &RepositoryName,
+        digests: &[Digest],
+        until: Timestamp,
+    ) -> Result<Vec<CollectedBlob>, RegistryStoreError> {
+        let mut collected = Vec::new();
+        for some in digests.chunks(blob::UNLINKED_AT_ONCE) {
+            for (blob, bulk) in self.table.unit(|| self.table.blobs_collect_step(repository, some, until)).await? {
+                self.table.bulk_drop(bulk).await;
+                collected.push(blob);
+            }
+        }
+        Ok(collected)
+    }
+
+    async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        tags: &[String],
+    ) -> Result<(), RegistryStoreError> {
+        let bulk = self.table.bulk_keep(manifest::document(manifest)?).await?;
+        match self.table.unit(|| self.table.manifest_put_step(repository, manifest, tags, &bulk)).await {
+            Ok(retired) => self.table.bulk_drop(retired).await,
+            Err(error) => return Err(self.unkept(error, Some(bulk)).await),
+        }
+        for some in tags.chunks(TAGS_AT_ONCE).skip(1) {
+            self.table.unit(|| self.table.tags_point_step(repository, &manifest.digest, some)).await?;
+        }
+        Ok(())
+    }
+
+    async fn manifest_get(
+        &self,
+        repository: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<Option<Manifest>, RegistryStoreError> {
+        Ok(self.table.manifest(repository, reference).await?)
+    }
+
+    async fn manifest_list(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        most: u32,
+    ) -> Result<Vec<Digest>, RegistryStoreError> {
+        Ok(self.table.manifests(repository, after, most).await?)
+    }
+
+    async fn manifest_users(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ContentUser>, RegistryStoreError> {
+        Ok(self.table.users_of_manifest(repository, digest).await?)
+    }
+
+    async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<FreedBlob>, RegistryStoreError> {
+        self.repository_leave(name, false, false).await
+    }
+
+    async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError> {
+        loop {
+            let step = self.table.unit(|| self.table.manifest_delete_step(repository, digest)).await?;
+            if let Some((was_there, bulk)) = step {
+                self.table.bulk_drop(bulk).await;
+                return Ok(was_there);
+            }
+        }
+    }
+
+    async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError> {
+        self.table.unit(|| self.table.tag_delete_step_of(repository, tag)).await
+    }
+
+    async fn tag_list(
+        &self,
+        repository: &RepositoryName,
+        page: Page,
+    ) -> Result<Option<Vec<String>>, RegistryStoreError> {
+        Ok(self.table.tags_page(repository, &page).await?)
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        page: ReferrerPage,
+    ) -> Result<Referrers, RegistryStoreError> {
+        Ok(self.table.referrers_page(repository, subject, artifact_type, &page).await?)
+    }
+}
+
+impl DynamoStore {
+    /// Takes away what was made ready for a unit of work that was refused. After a failure nobody knows whether it counts: then it
+    /// stays, with its note if it doesn't.
+    async fn unkept(&self, error: RegistryStoreError, bulk: Option<bulk::Bulk>) -> RegistryStoreError {
+        if !matches!(error, RegistryStoreError::Failed { .. }) {
+            self.table.bulk_drop(bulk).await;
+        }
+        error
+    }
+
+    /// Goes on with what servers left that died: repositories on their way out, and bytes that never came to count.
+    pub(super) async fn registry_tidy(&self) -> Result<(), Fault> {
+        self.table.leave_finish_all().await?;
+        self.table.bulk_tidy().await
+    }
+}
