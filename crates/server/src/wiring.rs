@@ -127,7 +127,7 @@ impl Stores {
         Self::split(all.clone(), all.clone(), all.clone(), all.clone(), all)
     }
 
-    /// Each kind in a place of its own; images in the data directory alone.
+    /// Each kind in a place of its own; nothing in ECR yet.
     fn split(
         entities: Arc<dyn Store>,
         access: Arc<dyn AccessStore>,

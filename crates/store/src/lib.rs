@@ -1,6 +1,6 @@
 //! Where an instance keeps its state. `SqliteStore` (feature `sqlite`): the ports `Store`, `AccessStore`, `HomeStore` and
 //! `RegistryStore` on one SQLite file, for an instance of kind `local`. `DynamoStore` (feature `dynamodb`): the ports `Store`,
-//! `AccessStore` and `HomeStore` on one DynamoDB table, for an instance of kind `aws`; its design is in `docs/dynamodb.md`. The rest of this
+//! `AccessStore`, `HomeStore` and `RegistryStore` on one DynamoDB table, for an instance of kind `aws`; its design is in `docs/dynamodb.md`. The rest of this
 //! page is about SQLite.
 //!
 //! # For whom

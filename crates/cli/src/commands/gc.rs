@@ -19,7 +19,7 @@ fn said(report: &GcReport, now: bool) -> String {
     let blobs = if report.blobs == 1 { "1 blob".to_owned() } else { format!("{} blobs", report.blobs) };
     let freed = size(report.freed_bytes);
     match (report.blobs, now) {
-        (0, _) => "Nothing that no image needs is old enough to go.".to_owned(),
+        (0, _) => "Nothing to collect: all blobs belong to an image, or are younger than the grace.".to_owned(),
         (_, true) => format!("{blobs} taken away; {freed} came back."),
         (_, false) => format!("{blobs}, {freed}. Nothing was changed; `l0 admin gc --now` takes them away."),
     }

@@ -57,7 +57,7 @@ pub use ensure::TableError;
 pub use layout::{LOOK as LAYOUT_LOOK, LayoutMismatch, LayoutStep, Layouts, StepTaken};
 use table::Table;
 
-/// The ports `Store` and `AccessStore` on a table of DynamoDB. Clones share it.
+/// All ports of this crate on a table of DynamoDB. Clones share it.
 #[derive(Clone)]
 pub struct DynamoStore {
     table: Table,

@@ -1,6 +1,7 @@
 //! Which blob is in which repository.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -28,6 +29,17 @@ const PREFIX: &str = "blob#";
 pub(super) fn link_key(seen: &Seen, digest: &Digest) -> Key {
     seen.at(format!("{PREFIX}{digest}"))
 }
+
+/// What the manifests of a repository name, and as of which state of it.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    id: String,
+    epoch: u64,
+    blobs: Arc<HashSet<Digest>>,
+}
+
+/// What was collected with what no longer counts then, and what is known for the next step.
+pub(super) type Collected = (Vec<(CollectedBlob, Option<Bulk>)>, Option<Named>);
 
 /// A blob on its way out of a repository.
 pub(super) struct Unlinking {
@@ -189,17 +201,23 @@ impl Table {
         Ok(old)
     }
 
-    /// Takes out those of a few blobs that no manifest names and that are old enough.
+    /// Takes out those of a few blobs that no manifest names and that are old enough. What is `known` spares reading all manifests
+    /// again, if nobody else changed the repository.
     pub(super) async fn blobs_collect_step(
         &self,
         repository: &RepositoryName,
         digests: &[Digest],
         until: Timestamp,
-    ) -> Result<Step<Vec<(CollectedBlob, Option<Bulk>)>>, RegistryStoreError> {
-        let Some(seen) = self.repository_seen(repository).await? else { return Ok(Step::Answer(Vec::new())) };
-        let named = self.blobs_named(&seen).await?;
+        known: Option<Named>,
+    ) -> Result<Step<Collected>, RegistryStoreError> {
+        let Some(seen) = self.repository_seen(repository).await? else { return Ok(Step::Answer((Vec::new(), None))) };
+        let blobs = match known {
+            Some(known) if known.id == seen.id && known.epoch == seen.epoch => known.blobs,
+            _ => Arc::new(self.blobs_named(&seen).await?),
+        };
+        let named = |epoch| Some(Named { id: seen.id.clone(), epoch, blobs: Arc::clone(&blobs) });
         let (mut actions, mut collected, mut uncounted, mut met) = (Vec::new(), Vec::new(), 0, HashSet::new());
-        for digest in digests.iter().filter(|digest| !named.contains(*digest)) {
+        for digest in digests.iter().filter(|digest| !blobs.contains(*digest)) {
             if !met.insert(digest) {
                 continue;
             }
@@ -212,12 +230,12 @@ impl Table {
             collected.push((CollectedBlob { digest: digest.clone(), size: out.size, left: out.left }, out.bulk));
         }
         if collected.is_empty() {
-            return Ok(Step::Answer(collected));
+            return Ok(Step::Answer((collected, named(seen.epoch))));
         }
         // A manifest that came meanwhile counts the repository's epoch on: then all of this is looked at anew.
         actions.push(seen.changed());
         actions.push(usage::take(&repository.owner_name(), uncounted));
-        Ok(Step::Write(actions, collected))
+        Ok(Step::Write(actions, (collected, named(seen.epoch + 1))))
     }
 
     /// Some blobs of a repository, which may be gone already.

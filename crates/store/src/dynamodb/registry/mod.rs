@@ -176,9 +176,12 @@ impl RegistryStore for DynamoStore {
         digests: &[Digest],
         until: Timestamp,
     ) -> Result<Vec<CollectedBlob>, RegistryStoreError> {
-        let mut collected = Vec::new();
+        let (mut collected, mut known) = (Vec::new(), None);
         for some in digests.chunks(blob::UNLINKED_AT_ONCE) {
-            for (blob, bulk) in self.table.unit(|| self.table.blobs_collect_step(repository, some, until)).await? {
+            let step = || self.table.blobs_collect_step(repository, some, until, known.clone());
+            let (gone, named) = self.table.unit(step).await?;
+            known = named;
+            for (blob, bulk) in gone {
                 self.table.bulk_drop(bulk).await;
                 collected.push(blob);
             }

@@ -28,7 +28,7 @@ pub(super) fn key(name: &RepositoryName) -> Key {
 pub(super) struct Seen {
     pub(super) name: RepositoryName,
     pub(super) id: String,
-    epoch: u64,
+    pub(super) epoch: u64,
 }
 
 impl Seen {
