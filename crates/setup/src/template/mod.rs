@@ -20,7 +20,7 @@ mod server;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use roles::ROLES;
+pub use roles::ROLES;
 
 use serde_json::{Map, Value, json};
 

@@ -49,7 +49,7 @@ pub(super) fn roles(template: &mut Template<'_>) {
 }
 
 /// What the names of all roles end with, behind the stack's.
-pub(crate) const ROLES: [&str; 4] = ["server", "execution", "server-execution", "machine"];
+pub const ROLES: [&str; 4] = ["server", "execution", "server-execution", "machine"];
 
 const ECS: &str = "ecs-tasks.amazonaws.com";
 const EC2: &str = "ec2.amazonaws.com";

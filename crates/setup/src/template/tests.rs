@@ -191,6 +191,22 @@ fn the_stack_says_what_stands_there() {
     assert_eq!(read, wishes(""));
 }
 
+/// What `destroy` asks IAM for is all that there is.
+#[test]
+fn each_role_is_among_those_that_are_looked_for() {
+    for (case, more) in CASES {
+        let mut found: Vec<String> = resources(&template(more))
+            .values()
+            .filter(|resource| resource["Type"] == "AWS::IAM::Role")
+            .map(|role| role["Properties"]["RoleName"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        let mut expected = super::ROLES.map(|role| format!("l0-prod-{role}")).to_vec();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
 #[test]
 fn through_the_endpoint_of_s3_go_layers_and_the_own_account() {
     let resources = resources(&template(""));
