@@ -260,7 +260,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("admin logs --follow --timeout 1s").exits(6),
     run("admin sweep").says(&["No strays."]).holds(&[("/strays", "[]")]),
     run("admin sweep --yes").says(&["0 strays taken away, 0 left."]),
-    run("admin gc --dry-run").says(&["Nothing that no image needs"]).holds(&[("/repositories", "[]")]),
+    run("admin gc --dry-run").says(&["Nothing to collect"]).holds(&[("/repositories", "[]")]),
     run("admin gc --now").holds(&[("/blobs", "0")]),
     run("admin verify --rate 100").says(&["Read 0 blobs"]),
     run("operation list").says(&["succeeded"]),
