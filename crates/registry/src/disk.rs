@@ -12,11 +12,13 @@
 //! - a name that is there leads to the old file or to the new one, whole, never to a mixture.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 /// What the registry does to directories and names. Calls may block.
 pub trait Disk: Send + Sync + 'static {
@@ -49,6 +51,16 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn file_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>>;
+
+    /// Opens a file that is there for reading, when all of its path is in memory; `None` says nothing.
+    fn file_read_ready(&self, _path: &Path) -> Option<Box<dyn DiskRead>> {
+        None
+    }
+
+    /// What the system says of a file, when all of its path is in memory; `None` says nothing.
+    fn file_metadata_ready(&self, _path: &Path) -> Option<fs::Metadata> {
+        None
+    }
 
     /// Gives a file another name, in the place of what has that name.
     ///
@@ -99,6 +111,11 @@ pub trait DiskRead: Send + Sync {
     /// What the system says; `bytes` is as it was. An interrupted call is repeated and no error.
     fn read_at(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<usize>;
 
+    /// Fills `bytes` from an offset on, when all of that is in memory; else answers `false`, with anything in it.
+    fn read_ready(&self, _bytes: &mut [u8], _offset: u64) -> bool {
+        false
+    }
+
     /// What the system says of the open file, which may have lost its name.
     ///
     /// # Errors
@@ -138,6 +155,14 @@ impl Disk for OsDisk {
         Ok(Box::new(File::open(path)?))
     }
 
+    fn file_read_ready(&self, path: &Path) -> Option<Box<dyn DiskRead>> {
+        Some(Box::new(open_cached(path, OFlags::RDONLY)?))
+    }
+
+    fn file_metadata_ready(&self, path: &Path) -> Option<fs::Metadata> {
+        open_cached(path, OFlags::PATH)?.metadata().ok()
+    }
+
     fn file_rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -149,6 +174,12 @@ impl Disk for OsDisk {
     fn file_metadata(&self, path: &Path) -> io::Result<fs::Metadata> {
         fs::metadata(path)
     }
+}
+
+/// Opens a file if no directory on its path has to be read from the disk (openat2(2), `RESOLVE_CACHED`, Linux 5.12).
+fn open_cached(path: &Path, flags: OFlags) -> Option<File> {
+    // What is refused, be it by a system that does not know the call, is tried again in the way that waits.
+    openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok().map(File::from)
 }
 
 impl DiskFile for File {
@@ -173,6 +204,20 @@ impl DiskRead for File {
                 read => return Ok(read?),
             }
         }
+    }
+
+    fn read_ready(&self, bytes: &mut [u8], offset: u64) -> bool {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let at = offset + u64::try_from(filled).expect("a length fits in 64 bits");
+            let mut rest = [IoSliceMut::new(&mut bytes[filled..])];
+            // `RWF_NOWAIT` (readv(2)): only what is in the page cache.
+            match preadv2(self, &mut rest, at, ReadWriteFlags::NOWAIT) {
+                Ok(0) | Err(_) => return false,
+                Ok(read) => filled += read,
+            }
+        }
+        true
     }
 
     fn metadata(&self) -> io::Result<fs::Metadata> {

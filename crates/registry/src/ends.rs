@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
-use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{ManifestContent, ManifestRef, Repository, Visibility};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::image_end::{BlobStream, EndBlob, EndError, EndManifest, Entry, EntryPage, ImageEnd};
@@ -189,9 +189,12 @@ impl ImageEnd for LocalEnd {
 
     async fn manifest_read(&self, digest: &Digest) -> Result<Option<EndManifest>, EndError> {
         let reference = ManifestRef::Digest(digest.clone());
-        match checked::read(self.registry.parts().store.as_ref(), &self.name, &reference).await.map_err(store_error)? {
+        match checked::content(self.registry.parts().store.as_ref(), &self.name, &reference)
+            .await
+            .map_err(store_error)?
+        {
             Stored::Missing => Ok(None),
-            Stored::Damaged { digest, .. } => Err(end_error(RegistryError::ManifestDamaged(digest))),
+            Stored::Damaged(ManifestContent { digest, .. }) => Err(end_error(RegistryError::ManifestDamaged(digest))),
             Stored::Whole(stored) => end_manifest(stored.digest, stored.media_type, stored.bytes).map(Some),
         }
     }
@@ -230,7 +233,7 @@ impl ImageEnd for LocalEnd {
             return Ok(None);
         };
         let size = reader.size();
-        match download::body(blobs, reader, 0, size).await {
+        match download::body(blobs, reader, 0, size, || None).await {
             Ok(body) => Ok(Some(pieces(body))),
             Err(RegistryError::BlobDamaged(_)) => Ok(None),
             Err(error) => Err(end_error(error)),

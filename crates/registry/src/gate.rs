@@ -30,6 +30,10 @@ pub enum Admission {
     },
 }
 
+/// Somebody in one state of all that decides what he may and what he finds. No number is given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Standing(pub u64);
+
 /// What was done, or tried, for the audit log: an extension of the answer to a request that changes something.
 #[derive(Debug, Clone)]
 pub struct Audited {
@@ -54,6 +58,12 @@ pub trait Gate: Send + Sync {
         peer: Option<SocketAddr>,
         want: Option<(&RepositoryName, &[Action])>,
     ) -> Admission;
+
+    /// What stands for the credential of a request as it was judged before, while it would be judged the same and the store has no
+    /// commit more than then; `None` says nothing.
+    fn standing(&self, _headers: &HeaderMap) -> Option<Standing> {
+        None
+    }
 
     /// Returns when what was admitted would be admitted no more: the token was revoked or has expired, the member put out,
     /// the user deleted. While a body is under way, this is awaited beside it.

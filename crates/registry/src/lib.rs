@@ -44,6 +44,7 @@
 //!   missing (`docs/decisions/0006-damage.md`).
 
 mod adoption;
+mod answers;
 mod blobs;
 mod blocking;
 mod collection;
@@ -78,7 +79,7 @@ pub use crate::adoption::{Adopted, Adoption};
 pub use crate::collection::{Collected, Collection, Haste};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::fs::FileBytes;
-pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter};
+pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter, Standing};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};
 pub use crate::path::ROUTES;
 pub use crate::registry::{Registry, RegistryPorts, Swept};

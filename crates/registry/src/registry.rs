@@ -4,6 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::any;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::time::Timestamp;
@@ -11,6 +14,7 @@ use layer0_domain::port::blob_bytes::{BlobBytes, Naming};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 
+use crate::answers::Answers;
 use crate::blobs::{Blobs, Removal};
 use crate::config::RegistryConfig;
 use crate::disk::{Disk, OsDisk};
@@ -41,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) bytes: Arc<dyn BlobBytes>,
     pub(crate) blobs: Blobs,
     pub(crate) uploads: Uploads,
+    /// What was answered to requests of which there are many.
+    pub(crate) answers: Answers,
     /// Where repositories may lie but here.
     #[cfg(feature = "ecr")]
     backings: Option<Backings>,
@@ -145,6 +151,7 @@ impl Registry {
             bytes,
             blobs,
             uploads,
+            answers: Answers::default(),
             #[cfg(feature = "ecr")]
             backings: None,
             homes: None,
@@ -169,11 +176,29 @@ impl Registry {
         self.parts.homes.as_ref()
     }
 
-    /// Everything under `/v2/`, to be merged into the server's router. The peer's address is taken from
-    /// `ConnectInfo<SocketAddr>` when the server provides it. `/auth/token`, which the Bearer challenge points to, is
-    /// the server's.
+    /// Whether a request with this path is the registry's.
+    #[must_use]
+    pub fn serves(path: &str) -> bool {
+        path.strip_prefix("/v2").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Answers a request that [`Registry::serves`] is for. The peer's address is taken from `ConnectInfo<SocketAddr>` when the
+    /// server provides it. `/auth/token`, which the Bearer challenge points to, is the server's.
+    pub async fn answer(&self, request: Request) -> Response {
+        routes::serve(self, request).await
+    }
+
+    /// The registry alone, as a router.
     pub fn router(&self) -> Router {
-        routes::router(self.clone())
+        let registry = self.clone();
+        let answer = move |request: Request| {
+            let registry = registry.clone();
+            async move { registry.answer(request).await }
+        };
+        Router::new()
+            .route("/v2", any(answer.clone()))
+            .route("/v2/", any(answer.clone()))
+            .route("/v2/{*path}", any(answer))
     }
 
     /// Removes uploads that nobody touched for the configured time, and files of blobs that no repository holds and that

@@ -7,7 +7,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::home::{Home, Migration};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
-use layer0_domain::model::registry::{ManifestRef, Platform, Repository, Visibility};
+use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::home_store::HomeStore as _;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
@@ -241,7 +241,7 @@ impl Registry {
             let stored = checked::read(self.parts().store.as_ref(), name, &ManifestRef::Tag(tag.clone())).await?;
             let known = match &stored {
                 Stored::Whole(manifest) => images.iter().find(|image| image.digest == manifest.digest).cloned(),
-                Stored::Damaged { .. } | Stored::Missing => None,
+                Stored::Damaged(_) | Stored::Missing => None,
             };
             // A tag that is gone between the two reads is not there.
             images.extend(match known {
@@ -343,7 +343,7 @@ impl Registry {
         let parts = self.parts();
         let manifest = match stored {
             Stored::Whole(manifest) => manifest,
-            Stored::Damaged { digest, media_type, pushed } => {
+            Stored::Damaged(Manifest { digest, media_type, pushed, .. }) => {
                 let missing = vec![digest.clone()];
                 return Ok(Some(TaggedImage { tag, digest, media_type, size: 0, pushed, platforms: vec![], missing }));
             }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use async_trait::async_trait;
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
-use layer0_domain::model::registry::{ManifestRef, Visibility};
+use layer0_domain::model::registry::{Manifest, ManifestRef, Visibility};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer, SourceImage};
 use layer0_domain::port::registry_store::Page;
 
@@ -67,7 +67,7 @@ impl ImageSource for Registry {
                 tags.truncate(TAGS_SHOWN);
                 Ok(SourceAnswer::NoImage { tags, visibility: self.visibility(&name).await? })
             }
-            Stored::Damaged { digest, media_type, .. } => Ok(SourceAnswer::Found(SourceImage {
+            Stored::Damaged(Manifest { digest, media_type, .. }) => Ok(SourceAnswer::Found(SourceImage {
                 missing: vec![digest.clone()],
                 digest,
                 media_type,

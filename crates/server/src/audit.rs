@@ -1,4 +1,4 @@
-//! Writes the audit log: one layer around all routes, so that none is forgotten.
+//! Writes the audit log: around all routes, so that none is forgotten.
 //!
 //! Every request that may change something and comes from somebody who signed in is written down before it is answered:
 //! what a client was told is in the log. What only reads is not, and neither are the steps of a push that nobody sees
@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::Response;
 use layer0_domain::model::access::Caller;
 use layer0_domain::model::audit::{AuditRecord, PART_MAX};
@@ -29,18 +28,21 @@ pub(crate) struct Auditing {
     pub(crate) operations: Arc<Operations>,
 }
 
-/// The layer.
-pub(crate) async fn audited(State(auditing): State<Auditing>, mut request: Request, next: Next) -> Response {
+/// Answers a request and writes down what it did; `operation` is what that is called, where the answer does not say it.
+pub(crate) async fn audited<F: Future<Output = Response>>(
+    auditing: &Auditing,
+    operation: Option<String>,
+    mut request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     if request.method().is_safe() {
-        return next.run(request).await;
+        return answer(request).await;
     }
     let trail = Trail::default();
     request.extensions_mut().insert(trail.clone());
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let operation = path.and_then(|path| auditing.operations.get(&(request.method().clone(), path)).cloned());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let from = auditing.app.sign_in.address(request.headers(), peer);
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
 
     let done = match response.extensions_mut().remove::<Audited>() {
         Some(Audited { caller, action, target }) => Some((caller, action.to_owned(), target, None)),

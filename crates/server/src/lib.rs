@@ -15,6 +15,7 @@ mod exchange;
 mod extract;
 mod first_bytes;
 mod grants;
+mod lanes;
 mod listen;
 mod migrations;
 mod outgrown;

@@ -1,4 +1,4 @@
-//! The listening side: connections in, requests to the router, an orderly end.
+//! The listening side: connections in, requests to whoever answers them, an orderly end.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,19 +6,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::Uri;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tower::ServiceExt as _;
 
 use crate::first_bytes::FirstBytes;
+use crate::lanes::Lanes;
 use crate::stop::Stop;
 use crate::unread;
 
@@ -39,14 +39,20 @@ const CONNECTIONS_MAX: usize = 4096;
 /// without a pause that would be a loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Answers requests; clones are the same.
+pub(crate) trait Answers: Clone + Send + Sync + 'static {
+    /// Answers one.
+    fn answer(self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
 /// Serves requests until a stop is asked for and those that run have ended.
-pub(crate) async fn requests(listener: TcpListener, router: Router, stop: Stop) -> io::Result<()> {
-    bounded_requests(listener, router, stop, HEAD_MAX, CONNECTIONS_MAX).await
+pub(crate) async fn requests(listener: TcpListener, answers: impl Answers, stop: Stop) -> io::Result<()> {
+    bounded_requests(listener, answers, stop, HEAD_MAX, CONNECTIONS_MAX).await
 }
 
 async fn bounded_requests(
     listener: TcpListener,
-    router: Router,
+    answers: impl Answers,
     stop: Stop,
     head_max: Duration,
     connections_max: usize,
@@ -56,6 +62,7 @@ async fn bounded_requests(
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max).max_buf_size(HEAD_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max);
     let running = GracefulShutdown::new();
+    let lanes = Lanes::start()?;
     loop {
         // Room first: a connection that there is no room for stays in the system's queue.
         let place = tokio::select! {
@@ -73,15 +80,12 @@ async fn bounded_requests(
             },
             () = stop.wait() => break,
         };
-        // Answers are small and complete; waiting for more to send only delays them.
-        let _ = stream.set_nodelay(true);
-        let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request, peer));
-        let stream = TokioIo::new(FirstBytes::new(stream, head_max));
-        let connection = running.watch(builder.serve_connection(stream, service).into_owned());
-        tokio::spawn(async move {
-            // A client that went away in the middle is its own affair.
-            if let Err(why) = connection.await {
+        // From one event loop to another it goes as what it is for the system.
+        let Ok(stream) = stream.into_std() else { continue };
+        let (builder, answers, watcher) = (builder.clone(), answers.clone(), running.watcher());
+        lanes.next().spawn(async move {
+            if let Err(why) = connection(&builder, stream, peer, answers, watcher, head_max).await {
+                // A client that went away in the middle is its own affair.
                 tracing::debug!(error = %why, "a connection broke off");
             }
             drop(place);
@@ -89,18 +93,37 @@ async fn bounded_requests(
     }
     drop(listener);
     running.shutdown().await;
+    // Their threads are waited for.
+    drop(tokio::task::spawn_blocking(move || drop(lanes)).await);
     Ok(())
 }
 
+/// Serves a connection to its end.
+async fn connection(
+    builder: &Builder<TokioExecutor>,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    answers: impl Answers,
+    watcher: Watcher,
+    head_max: Duration,
+) -> Result<(), axum::BoxError> {
+    let stream = TcpStream::from_std(stream)?;
+    // Answers are small and complete; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(answers.clone(), request, peer));
+    let stream = TokioIo::new(FirstBytes::new(stream, head_max));
+    watcher.watch(builder.serve_connection(stream, service)).await
+}
+
 async fn answer(
-    router: Router,
+    answers: impl Answers,
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
-) -> Result<axum::response::Response, Infallible> {
+) -> Result<Response, Infallible> {
     let (request, unread) = unread::lend(request);
     let mut request = without_trailing_slash(request);
     request.extensions_mut().insert(ConnectInfo(peer));
-    let mut response = router.oneshot(request).await?;
+    let mut response = answers.answer(request).await;
     unread.settle(&mut response).await;
     Ok(response)
 }
@@ -124,11 +147,19 @@ fn without_trailing_slash(mut request: Request) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::body::Body;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use tower::ServiceExt as _;
 
     use super::*;
+
+    impl Answers for Router {
+        async fn answer(self, request: Request) -> Response {
+            let Ok(answered) = self.oneshot(request).await;
+            answered
+        }
+    }
 
     /// A server with its own limits.
     struct Listening {

@@ -33,7 +33,7 @@ pub(crate) use token::basic;
 use visible::Visible;
 
 use axum::body::Bytes;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
@@ -44,9 +44,11 @@ use layer0_api::types::{SweepProgress, SweepReport, VerifyFinding, VerifyProgres
 use layer0_domain::model::entity::EntityKind;
 use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::port::store::{StoreError, Summary};
+use layer0_registry::Registry;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
+use tower::ServiceExt as _;
 use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
@@ -57,6 +59,7 @@ use crate::app::App;
 use crate::audit::{Auditing, Operations, audited};
 use crate::auth;
 use crate::error::ApiError;
+use crate::listen::Answers;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -140,27 +143,63 @@ pub fn openapi_json() -> String {
     text
 }
 
-/// All routes: the API, the token endpoint and the registry.
-pub(crate) fn router(app: App) -> Router {
-    let (api, document) = api().split_for_parts();
-    let auditing = Auditing { app: app.clone(), operations: Arc::new(operations(&document)) };
-    let document = Json(serde_json::to_value(document).expect("the document is plain data"));
-    let swagger = document.clone();
-    let registry = app.registry.router();
-    let api = api
-        .merge(auth::token_endpoint())
-        .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))
-        // Where the predecessor had its own document, for users only.
-        .route("/swagger.json", axum::routing::get(move |_: auth::SignedIn| async move { swagger.clone() }))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .with_state(app);
-    // The registry has a fallback of its own below `/v2/`.
-    Router::new()
-        .merge(registry)
-        .merge(api)
-        .layer(middleware::from_fn_with_state(auditing, audited))
-        .layer(middleware::from_fn(observed))
+/// The registry below `/v2/`, and the API with the token endpoint. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Routes(Arc<Halves>);
+
+struct Halves {
+    registry: Registry,
+    auditing: Auditing,
+    api: Router,
+}
+
+/// What stands for the registry's paths in the log.
+const REGISTRY_ROUTE: &str = "/v2/{*path}";
+
+impl Routes {
+    /// All that an instance has.
+    pub(crate) fn new(app: App) -> Self {
+        let (api, document) = api().split_for_parts();
+        let auditing = Auditing { app: app.clone(), operations: Arc::new(operations(&document)) };
+        // Made anew for the few who ask for it: kept, it would be megabytes that nobody looks at.
+        let shown = || ([(CONTENT_TYPE, "application/json")], openapi_json());
+        let registry = app.registry.clone();
+        let api = api
+            .merge(auth::token_endpoint())
+            .route("/openapi.json", axum::routing::get(async move || shown()))
+            // Where the predecessor had its own document, for users only.
+            .route("/swagger.json", axum::routing::get(async move |_: auth::SignedIn| shown()))
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .with_state(app)
+            .layer(middleware::from_fn_with_state(auditing.clone(), of_api));
+        Self(Arc::new(Halves { registry, auditing, api }))
+    }
+}
+
+impl Answers for Routes {
+    /// Requests to the registry, of which there are most, go past the router: they have one route.
+    async fn answer(self, request: Request) -> Response {
+        let Halves { registry, auditing, api } = self.0.as_ref();
+        if !Registry::serves(request.uri().path()) {
+            let Ok(answered) = api.clone().oneshot(request).await;
+            return answered;
+        }
+        let method = request.method().clone();
+        let answering = audited(auditing, None, request, |request| registry.answer(request));
+        observed(&method, REGISTRY_ROUTE, answering).await
+    }
+}
+
+/// The layer around the routes of the API.
+async fn of_api(State(auditing): State<Auditing>, request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let operation = auditing.operations.get(&(method.clone(), route.clone())).cloned();
+    observed(&method, &route, audited(&auditing, operation, request, |request| next.run(request))).await
 }
 
 /// The id of each operation of the document, by its method and path.
@@ -194,20 +233,20 @@ async fn no_method(request: Request) -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, message)
 }
 
-/// One span and one line for each request, by its route: a path may hold what is nobody's business.
-async fn observed(request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<axum::extract::MatchedPath>()
-        .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
-    let method = request.method().clone();
-    let span = tracing::info_span!("request", http.method = %method, http.route = %route);
+/// One span and one line for each request, by its route: a path may hold what is nobody's business. What only reads says nothing
+/// when all is well, and there is most of it.
+async fn observed(method: &Method, route: &str, answering: impl Future<Output = Response>) -> Response {
+    let quiet = method == Method::GET || method == Method::HEAD;
+    let span = if quiet {
+        tracing::debug_span!("request", http.method = %method, http.route = %route)
+    } else {
+        tracing::info_span!("request", http.method = %method, http.route = %route)
+    };
     let began = std::time::Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = answering.instrument(span.clone()).await;
     let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
     response.headers_mut().insert("version", version);
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    let quiet = method == Method::GET || method == Method::HEAD;
     span.in_scope(|| {
         if status >= 500 {
             tracing::warn!(http.status = status, elapsed_ms, "{method} {route} answered {status}");

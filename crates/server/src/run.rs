@@ -145,7 +145,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
 pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
     let grace = app.stop.times.grace;
     let reconciler = tokio::spawn(reconcile::run(app.clone()));
-    let requests = listen::requests(listener, routes::router(app.clone()), app.stop.clone());
+    let requests = listen::requests(listener, routes::Routes::new(app.clone()), app.stop.clone());
     tokio::select! {
         result = requests => result?,
         () = async { app.stop.wait().await; tokio::time::sleep(grace).await } => {

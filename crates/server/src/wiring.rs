@@ -24,7 +24,7 @@ use layer0_store::SqliteStore;
 use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK};
 
 use crate::app::{App, Identity, Network, Parts};
-use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, SignIn, SignedPulls, Throttle};
+use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, Remembered, SignIn, SignedPulls, Throttle};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
@@ -190,6 +190,7 @@ pub(crate) async fn app_with(
         clock: clock.clone(),
         keys: keys.clone(),
         passwords: Passwords::new(&clock.random(), &clock.random()),
+        remembered: Remembered::new(&clock.random()),
         throttle: Throttle::default(),
         changes,
         trusted_proxy: config.trusted_proxy,

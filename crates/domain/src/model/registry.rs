@@ -70,6 +70,17 @@ pub struct Manifest {
     pub pushed: Timestamp,
 }
 
+/// A manifest's bytes and what is said of them when they are handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestContent {
+    /// Of the bytes, by the algorithm that the client chose.
+    pub digest: Digest,
+    /// The `Content-Type` it was pushed with.
+    pub media_type: String,
+    /// The very bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// One entry of an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildManifest {

@@ -103,6 +103,10 @@ pub struct OwnerChange {
 /// whoever was shut out is shut out for every read that begins after the write returned.
 #[async_trait]
 pub trait AccessStore: Send + Sync {
+    /// A number that is another one after each write that anybody was told of, as [`Store::version`](super::store::Store::version)
+    /// is. `None` when the store can't know.
+    fn version(&self) -> Option<u64>;
+
     /// Makes a user.
     ///
     /// # Errors

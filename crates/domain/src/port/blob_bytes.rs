@@ -134,11 +134,22 @@ pub trait BlobBytes: Send + Sync {
     /// As all of them.
     fn open(&self, place: &BlobPlace, source: Source) -> io::Result<Option<Box<dyn BlobContent>>>;
 
+    /// As [`BlobBytes::open`], when it is certain that nothing has to be waited for, be it a disk or a network; `None` says nothing.
+    /// Of what is asked for all the time most is in memory, and then it takes less time than handing it to a thread.
+    fn open_ready(&self, _place: &BlobPlace) -> Option<Box<dyn BlobContent>> {
+        None
+    }
+
     /// What is at a place.
     ///
     /// # Errors
     /// As all of them.
     fn look(&self, place: &BlobPlace, look: Look) -> io::Result<Seen>;
+
+    /// As a glance by [`BlobBytes::look`], when it is certain that nothing has to be waited for; `None` says nothing.
+    fn look_ready(&self, _place: &BlobPlace) -> Option<Seen> {
+        None
+    }
 
     /// Takes the bytes away. None there is no error.
     ///
@@ -228,6 +239,11 @@ pub trait BlobContent: Send + Sync {
     /// # Errors
     /// As all of them; `NotFound` when there is nothing at the place.
     fn read(&self, into: &mut Vec<u8>, most: usize, offset: u64, until: u64) -> io::Result<usize>;
+
+    /// Fills `into` from `offset` on, when it is certain that nothing has to be waited for; else answers `false`, with anything in it.
+    fn read_ready(&self, _into: &mut [u8], _offset: u64) -> bool {
+        false
+    }
 
     /// Whether the place still has these bytes, and no others in their place.
     ///

@@ -8,7 +8,9 @@ use super::BoxError;
 use crate::model::digest::Digest;
 use crate::model::image::RepositoryName;
 use crate::model::owner::{OwnerName, TagRule};
-use crate::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use crate::model::registry::{
+    BlobPlace, BlobRecord, BlobSums, Manifest, ManifestContent, ManifestRef, Repository, Visibility,
+};
 use crate::model::time::Timestamp;
 
 /// What went wrong, by what the caller can do about it.
@@ -278,6 +280,17 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<Option<Manifest>, RegistryStoreError>;
+
+    /// What is sent of a manifest, by tag or digest: what most requests of a registry ask for. A store that need not read all of it
+    /// for that does so.
+    async fn manifest_content(
+        &self,
+        repository: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<Option<ManifestContent>, RegistryStoreError> {
+        let found = self.manifest_get(repository, reference).await?;
+        Ok(found.map(|Manifest { digest, media_type, bytes, .. }| ManifestContent { digest, media_type, bytes }))
+    }
 
     /// The digests of a repository's manifests in byte order: at most `most` of those after `after`. None when the
     /// repository isn't there.

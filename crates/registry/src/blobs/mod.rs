@@ -24,6 +24,7 @@
 //! Whether a file is still what its digest says is the business of `judge`; `reader` hands out nothing that it has not
 //! compared with the checksums.
 
+mod buffer;
 mod collect;
 mod judge;
 mod locks;
@@ -95,6 +96,11 @@ impl Inner {
     }
 
     async fn look(&self, place: &BlobPlace, look: Look) -> Result<Seen, RegistryError> {
+        if look == Look::Glance
+            && let Some(seen) = self.bytes.look_ready(place)
+        {
+            return Ok(seen);
+        }
         let (bytes, place) = (Arc::clone(&self.bytes), place.clone());
         blocking(move || bytes.look(&place, look)).await.map_err(RegistryError::from_io)
     }
@@ -203,10 +209,13 @@ impl Blobs {
             BlobCondition::Unproven => None,
         };
         let opened = match self.inner.place(digest).await? {
-            Some(place) => {
-                let bytes = Arc::clone(&self.inner.bytes);
-                blocking(move || bytes.open(&place, Source::Any)).await.map_err(RegistryError::from_io)?
-            }
+            Some(place) => match self.inner.bytes.open_ready(&place) {
+                Some(content) => Some(content),
+                None => {
+                    let bytes = Arc::clone(&self.inner.bytes);
+                    blocking(move || bytes.open(&place, Source::Any)).await.map_err(RegistryError::from_io)?
+                }
+            },
             None => None,
         };
         let found = opened.as_ref().map(|content| content.length().unwrap_or(record.size));

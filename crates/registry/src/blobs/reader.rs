@@ -1,6 +1,7 @@
 //! Reading blobs: nothing is handed out that was not compared with its checksums.
 
 use std::io;
+use std::ops::Range;
 
 use bytes::Bytes;
 use layer0_domain::model::digest::Digest;
@@ -8,10 +9,11 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobSums;
 use layer0_domain::port::blob_bytes::BlobContent;
 
+use super::buffer::Buffer;
 use crate::content;
 
 /// About how much is read at once.
-const BATCH: u64 = 256 << 10;
+pub(super) const BATCH: u64 = 256 << 10;
 
 /// Why bytes can't be handed out.
 #[derive(Debug)]
@@ -57,16 +59,35 @@ impl BlobReader {
     /// Reads from `first` on, up to `end` (not included, and at most the blob's length) or less: a handy number of whole
     /// pieces is read and checked, of which the wanted bytes are answered; at least one, when any is wanted.
     pub(crate) fn read(&self, first: u64, end: u64) -> Result<Bytes, ReadError> {
+        let Some(Span { start, stop, wanted }) = self.span(first, end) else { return Ok(Bytes::new()) };
+        let piece = u64::from(self.sums.piece);
+        let until = end.min(self.size).div_ceil(piece).saturating_mul(piece).min(self.size);
+        Ok(self.pieces(start, stop, until)?.slice(wanted))
+    }
+
+    /// What is read for the bytes from `first` to `end`, or for the first of them; `None` when there are none.
+    fn span(&self, first: u64, end: u64) -> Option<Span> {
         let end = end.min(self.size);
         if first >= end {
-            return Ok(Bytes::new());
+            return None;
         }
         let piece = u64::from(self.sums.piece);
         let start = first / piece * piece;
         let stop = (start + piece.max(BATCH / piece * piece)).min(end.div_ceil(piece) * piece).min(self.size);
-        let bytes = self.pieces(start, stop, end.div_ceil(piece).saturating_mul(piece).min(self.size))?;
         let index = |offset: u64| usize::try_from(offset - start).expect("a batch is small");
-        Ok(bytes.slice(index(first)..index(end.min(stop))))
+        Some(Span { start, stop, wanted: index(first)..index(end.min(stop)) })
+    }
+
+    /// As [`BlobReader::read`], when nothing has to be waited for; `None` says nothing.
+    pub(crate) fn read_ready(&self, first: u64, end: u64) -> Option<Bytes> {
+        let Span { start, stop, wanted } = self.span(first, end)?;
+        let mut buffer = Buffer::new(usize::try_from(stop - start).expect("a batch is small"));
+        if !self.content.read_ready(buffer.bytes(), start) {
+            return None;
+        }
+        // What is damaged is said by the read that waits.
+        self.sound(start, buffer.bytes()).ok()?;
+        Some(Bytes::from_owner(buffer).slice(wanted))
     }
 
     /// Reads all of it.
@@ -96,26 +117,44 @@ impl BlobReader {
     /// Reads the pieces between two offsets where pieces begin, or the blob ends; `until` is how far will be read on from there.
     fn pieces(&self, start: u64, stop: u64, until: u64) -> Result<Bytes, ReadError> {
         let length = usize::try_from(stop - start).expect("a batch is small");
-        let first = usize::try_from(start / u64::from(self.sums.piece)).expect("there is a sum for it");
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let offset = start + u64::try_from(bytes.len()).expect("a length fits in 64 bits");
             let most = length - bytes.len();
             match self.content.read(&mut bytes, most, offset, until) {
                 // Cut off since it was opened.
-                Ok(0) => return Err(ReadError::Damaged { piece: first }),
+                Ok(0) => return Err(ReadError::Damaged { piece: self.piece_at(start) }),
                 Ok(_) => {}
                 Err(error) => return Err(ReadError::Io(error)),
             }
         }
+        self.sound(start, &bytes)?;
+        Ok(bytes.into())
+    }
+
+    /// Compares pieces from an offset on with their sums.
+    fn sound(&self, start: u64, bytes: &[u8]) -> Result<(), ReadError> {
         let piece = usize::try_from(self.sums.piece).expect("a piece fits into memory");
-        for ((index, sum), piece) in self.sums.sums.iter().enumerate().skip(first).zip(bytes.chunks(piece)) {
+        let sums = self.sums.sums.iter().enumerate().skip(self.piece_at(start));
+        for ((index, sum), piece) in sums.zip(bytes.chunks(piece)) {
             if content::sum(piece) != *sum {
                 return Err(ReadError::Damaged { piece: index });
             }
         }
-        Ok(bytes.into())
+        Ok(())
     }
+
+    /// Which piece begins at an offset.
+    fn piece_at(&self, start: u64) -> usize {
+        usize::try_from(start / u64::from(self.sums.piece)).expect("there is a sum for it")
+    }
+}
+
+/// A run of whole pieces, and where in it the wanted bytes are.
+struct Span {
+    start: u64,
+    stop: u64,
+    wanted: Range<usize>,
 }
 
 #[cfg(test)]

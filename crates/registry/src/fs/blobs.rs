@@ -65,6 +65,18 @@ impl BlobFiles {
         Ok(Some((file, length)))
     }
 
+    /// As [`BlobFiles::open_blob`], when nothing has to be waited for.
+    pub(super) fn open_ready(&self, digest: &Digest) -> Option<(Box<dyn DiskRead>, u64)> {
+        let file = self.disk.file_read_ready(&self.path(digest))?;
+        let length = file.metadata().ok()?.len();
+        Some((file, length))
+    }
+
+    /// As [`BlobFiles::metadata`], when nothing has to be waited for and there is one.
+    pub(super) fn metadata_ready(&self, digest: &Digest) -> Option<Metadata> {
+        self.disk.file_metadata_ready(&self.path(digest))
+    }
+
     /// The digests in one of an algorithm's directories. What is named otherwise, or lies where it does not belong, is none of
     /// ours.
     pub(super) fn list(&self, algorithm: Algorithm, fan: u8) -> io::Result<Vec<Digest>> {

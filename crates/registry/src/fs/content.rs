@@ -44,6 +44,10 @@ impl BlobContent for FileContent {
         Ok(into.len() - before)
     }
 
+    fn read_ready(&self, into: &mut [u8], offset: u64) -> bool {
+        self.file.read_ready(into, offset)
+    }
+
     fn is_current(&self) -> io::Result<bool> {
         let Some((blobs, digest)) = &self.blob else { return Ok(true) };
         let read = self.file.metadata()?;

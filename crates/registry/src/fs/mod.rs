@@ -73,6 +73,10 @@ fn modified(metadata: &Metadata) -> io::Result<Timestamp> {
     Ok(Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
+fn seen(metadata: &Metadata) -> io::Result<Seen> {
+    Ok(Seen::There { length: Some(metadata.len()), written: Some(modified(metadata)?) })
+}
+
 impl BlobBytes for FileBytes {
     fn naming(&self) -> Naming {
         Naming::Digest
@@ -112,11 +116,21 @@ impl BlobBytes for FileBytes {
         Ok(Some(Box::new(FileContent::blob(file, length, Arc::clone(&self.blobs), digest))))
     }
 
+    fn open_ready(&self, place: &BlobPlace) -> Option<Box<dyn BlobContent>> {
+        let digest = digest(place).ok()?;
+        let (file, length) = self.blobs.open_ready(&digest)?;
+        Some(Box::new(FileContent::blob(file, length, Arc::clone(&self.blobs), digest)))
+    }
+
     fn look(&self, place: &BlobPlace, _look: Look) -> io::Result<Seen> {
-        Ok(match self.blobs.metadata(&digest(place)?)? {
-            None => Seen::Gone,
-            Some(metadata) => Seen::There { length: Some(metadata.len()), written: Some(modified(&metadata)?) },
-        })
+        match self.blobs.metadata(&digest(place)?)? {
+            None => Ok(Seen::Gone),
+            Some(metadata) => seen(&metadata),
+        }
+    }
+
+    fn look_ready(&self, place: &BlobPlace) -> Option<Seen> {
+        seen(&self.blobs.metadata_ready(&digest(place).ok()?)?).ok()
     }
 
     fn remove(&self, place: &BlobPlace) -> io::Result<()> {

@@ -5,8 +5,7 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{Manifest, ManifestRef};
-use layer0_domain::model::time::Timestamp;
+use layer0_domain::model::registry::{Manifest, ManifestContent, ManifestRef};
 use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 
 use crate::blocking::blocking;
@@ -16,25 +15,57 @@ pub(crate) const LARGE: u64 = 32 << 10;
 
 /// What the store has for a reference.
 #[derive(Debug)]
-pub(crate) enum Stored {
+pub(crate) enum Stored<M = Manifest> {
     /// The manifest, and it is what its digest says.
-    Whole(Manifest),
+    Whole(M),
     /// A manifest that is not; this is what stands beside its bytes.
-    Damaged { digest: Digest, media_type: String, pushed: Timestamp },
+    Damaged(M),
     /// Nothing.
     Missing,
 }
 
-/// Reads a manifest by tag or digest and checks it.
+/// What has bytes that a digest tells.
+pub(crate) trait Told: Send + 'static {
+    /// The digest, and the bytes.
+    fn told(&self) -> (&Digest, &[u8]);
+}
+
+impl Told for Manifest {
+    fn told(&self) -> (&Digest, &[u8]) {
+        (&self.digest, &self.bytes)
+    }
+}
+
+impl Told for ManifestContent {
+    fn told(&self) -> (&Digest, &[u8]) {
+        (&self.digest, &self.bytes)
+    }
+}
+
+/// Reads a manifest by tag or digest, with all that was read out of it, and checks it.
 pub(crate) async fn read(
     store: &dyn RegistryStore,
     repository: &RepositoryName,
     reference: &ManifestRef,
 ) -> Result<Stored, RegistryStoreError> {
-    let Some(manifest) = store.manifest_get(repository, reference).await? else { return Ok(Stored::Missing) };
-    let is_large = u64::try_from(manifest.bytes.len()).is_ok_and(|length| length > LARGE);
+    checked(repository, store.manifest_get(repository, reference).await?).await
+}
+
+/// Reads what is sent of a manifest by tag or digest, and checks it.
+pub(crate) async fn content(
+    store: &dyn RegistryStore,
+    repository: &RepositoryName,
+    reference: &ManifestRef,
+) -> Result<Stored<ManifestContent>, RegistryStoreError> {
+    checked(repository, store.manifest_content(repository, reference).await?).await
+}
+
+async fn checked<M: Told>(repository: &RepositoryName, found: Option<M>) -> Result<Stored<M>, RegistryStoreError> {
+    let Some(manifest) = found else { return Ok(Stored::Missing) };
+    let is_large = u64::try_from(manifest.told().1.len()).is_ok_and(|length| length > LARGE);
     let check = move || {
-        let is_whole = manifest.digest.algorithm().digest_of(&manifest.bytes) == manifest.digest;
+        let (digest, bytes) = manifest.told();
+        let is_whole = digest.algorithm().digest_of(bytes) == *digest;
         (manifest, is_whole)
     };
     let (manifest, is_whole) = if is_large {
@@ -46,10 +77,10 @@ pub(crate) async fn read(
     if is_whole {
         return Ok(Stored::Whole(manifest));
     }
-    let Manifest { digest, media_type, pushed, .. } = manifest;
+    let (digest, _) = manifest.told();
     tracing::error!(
         repository.name = %repository, manifest.digest = %digest,
         "manifest {digest} of repository {repository} is damaged in the store; it counts as missing until it is pushed again"
     );
-    Ok(Stored::Damaged { digest, media_type, pushed })
+    Ok(Stored::Damaged(manifest))
 }

@@ -49,7 +49,7 @@ pub(crate) async fn summarize(
     walk.visit(manifest, None, 0).await?;
     while let Some((digest, platform, depth)) = walk.todo.pop() {
         match checked::read(store, repository, &ManifestRef::Digest(digest.clone())).await? {
-            Stored::Damaged { .. } | Stored::Missing => walk.summary.missing.push(digest),
+            Stored::Damaged(_) | Stored::Missing => walk.summary.missing.push(digest),
             Stored::Whole(found) if depth <= DEEPEST => walk.visit(&found, platform, depth).await?,
             Stored::Whole(_) => {}
         }

@@ -61,7 +61,7 @@ pub(crate) async fn resolve(
         }
         match checked::read(store, repository, &ManifestRef::Digest(child.digest.clone())).await? {
             Stored::Whole(_) => children.push(ChildManifest { digest: child.digest, platform: child.platform }),
-            Stored::Damaged { .. } | Stored::Missing => missing.push(child.digest),
+            Stored::Damaged(_) | Stored::Missing => missing.push(child.digest),
         }
     }
     if !missing.is_empty() {

@@ -8,6 +8,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, not_modified};
+use crate::answers::Lasting;
 use crate::blobs::Opened;
 use crate::download;
 use crate::error::RegistryError;
@@ -51,7 +52,11 @@ async fn head(
     match parts.blobs.promise(name, digest, parts.config.blob_grace).await? {
         None => Err(registry.missing_in(name, RegistryError::BlobUnknown(digest.clone())).await),
         Some(_) if ask.has_already(digest) => Ok(not_modified(digest)),
-        Some(size) => Ok(answer(StatusCode::OK, digest, size)),
+        Some(size) => {
+            let mut response = answer(StatusCode::OK, digest, size);
+            response.extensions_mut().insert(Lasting(None));
+            Ok(response)
+        }
     }
 }
 
@@ -90,20 +95,19 @@ async fn get(
         Some(header) if same => wanted(header, size),
         _ => Wanted::Whole,
     };
+    let ended = || Some(registry.pull_ended(ask, name));
     match range {
         Wanted::Whole => {
-            let body = download::body(blobs, reader, 0, size).await?;
             let mut response = answer(StatusCode::OK, digest, size);
-            *response.body_mut() = registry.while_pulled(ask, name, body);
+            *response.body_mut() = download::body(blobs, reader, 0, size, ended).await?;
             Ok(response)
         }
         Wanted::Part { first, last } => {
             let length = last - first + 1;
-            let body = download::body(blobs, reader, first, length).await?;
             let mut response = answer(StatusCode::PARTIAL_CONTENT, digest, length);
             let range = format!("bytes {first}-{last}/{size}");
             response.headers_mut().insert(CONTENT_RANGE, range.parse().expect("numbers make a header value"));
-            *response.body_mut() = registry.while_pulled(ask, name, body);
+            *response.body_mut() = download::body(blobs, reader, first, length, ended).await?;
             Ok(response)
         }
         Wanted::Unsatisfiable => Err(RegistryError::RangeUnsatisfiable { size }),

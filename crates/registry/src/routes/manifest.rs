@@ -13,9 +13,10 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
-use layer0_domain::model::registry::ManifestRef;
+use layer0_domain::model::registry::{ManifestContent, ManifestRef};
 
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, moving, not_modified};
+use crate::answers::Lasting;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, LARGE, Stored};
@@ -88,9 +89,9 @@ async fn get(
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
     // `Accept` is not looked at: a manifest has one form, the one whose digest it is known by.
-    let manifest = match checked::read(registry.parts().store.as_ref(), name, &reference).await? {
+    let manifest = match checked::content(registry.parts().store.as_ref(), name, &reference).await? {
         Stored::Whole(manifest) => manifest,
-        Stored::Damaged { digest, .. } => return Err(RegistryError::ManifestDamaged(digest)),
+        Stored::Damaged(ManifestContent { digest, .. }) => return Err(RegistryError::ManifestDamaged(digest)),
         Stored::Missing => {
             return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
         }
@@ -107,9 +108,11 @@ async fn get(
             (CONTENT_DIGEST, manifest.digest.to_string()),
         ],
     );
-    if ask.method == Method::GET {
-        *response.body_mut() = Body::from(manifest.bytes);
+    let body = (ask.method == Method::GET).then(|| Bytes::from(manifest.bytes));
+    if let Some(body) = &body {
+        *response.body_mut() = Body::from(body.clone());
     }
+    response.extensions_mut().insert(Lasting(body));
     Ok(response)
 }
 

@@ -14,11 +14,9 @@ mod upload;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::{ConnectInfo, Query, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
@@ -29,7 +27,9 @@ use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::registry_store::RegistryStoreError;
 
+use crate::answers::may_be_kept;
 use crate::config::Challenge;
+use crate::download::Ended;
 use crate::error::RegistryError;
 use crate::gate::{Admission, Audited};
 use crate::path::Target;
@@ -136,20 +136,25 @@ pub(super) fn etag(digest: &Digest) -> String {
     format!("\"{digest}\"")
 }
 
-/// The registry's routes: everything under `/v2/`.
-pub(crate) fn router(registry: Registry) -> Router {
-    Router::new()
-        .route("/v2", any(serve))
-        .route("/v2/", any(serve))
-        .route("/v2/{*path}", any(serve))
-        .with_state(registry)
+/// Answers a request below `/v2/`: as it was answered before, where that is certain to be right.
+pub(crate) async fn serve(registry: &Registry, request: Request) -> Response {
+    let kept = if may_be_kept(&request) { registry.parts().gate.standing(request.headers()) } else { None };
+    let Some(standing) = kept else { return anew(registry, request).await };
+    let answers = &registry.parts().answers;
+    if let Some(answer) = answers.get(standing, request.method(), request.uri().path()) {
+        return answer;
+    }
+    let path = request.uri().path().to_owned();
+    let mut answer = anew(registry, request).await;
+    answers.put(standing, &path, &mut answer);
+    answer
 }
 
-async fn serve(State(registry): State<Registry>, request: Request) -> Response {
+async fn anew(registry: &Registry, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut response = match Ask::new(parts) {
         Ok(ask) => {
-            let answered = dispatch(&registry, &ask, body).await;
+            let answered = dispatch(registry, &ask, body).await;
             let mut response = answered.unwrap_or_else(IntoResponse::into_response);
             if let Some(audited) = audited(&ask, response.status()) {
                 response.extensions_mut().insert(audited);
@@ -340,11 +345,17 @@ impl Registry {
         }
     }
 
-    /// A body on its way out, which breaks off when the caller's right to pull ends.
-    pub(super) fn while_pulled(&self, ask: &Ask, name: &RepositoryName, body: Body) -> Body {
+    /// Returns when the caller's right to pull ends.
+    pub(super) fn pull_ended(&self, ask: &Ask, name: &RepositoryName) -> Ended {
         let gate = std::sync::Arc::clone(&self.parts().gate);
         let (headers, peer, name) = (ask.headers.clone(), ask.peer, name.clone());
-        crate::download::until(body, async move { gate.ended(headers, peer, name, Action::Pull).await })
+        Box::pin(async move { gate.ended(headers, peer, name, Action::Pull).await })
+    }
+
+    /// A body on its way out, which breaks off when the caller's right to pull ends.
+    #[cfg(feature = "ecr")]
+    pub(super) fn while_pulled(&self, ask: &Ask, name: &RepositoryName, body: Body) -> Body {
+        crate::download::until(body, self.pull_ended(ask, name))
     }
 
     /// The 401 that tells the client how to sign in (distribution project, "Token Authentication Specification"; RFC

@@ -252,7 +252,7 @@ impl<F: FnMut(VerifyEvent) + Send> Run<'_, F> {
                 let reference = ManifestRef::Digest(digest.clone());
                 match checked::read(self.parts.store.as_ref(), repository, &reference).await {
                     Ok(Stored::Whole(manifest)) => self.pause(manifest.bytes.len()).await,
-                    Ok(Stored::Damaged { .. }) => {
+                    Ok(Stored::Damaged(_)) => {
                         let user = self.parts.store.manifest_users(repository, &digest).await?;
                         self.found(Content::Manifest, &digest, Fault::Damaged, user.into_iter().collect());
                     }

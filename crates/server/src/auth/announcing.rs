@@ -66,6 +66,10 @@ impl Announcing {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl AccessStore for Announcing {
+    fn version(&self) -> Option<u64> {
+        self.inner.version()
+    }
+
     async fn user_create(&self, user: &User) -> Result<(), AccessStoreError> {
         self.inner.user_create(user).await
     }

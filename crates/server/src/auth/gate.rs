@@ -13,7 +13,7 @@ use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
-use layer0_registry::{Admission, Gate, PullCredentialMinter, Whereabouts};
+use layer0_registry::{Admission, Gate, PullCredentialMinter, Standing, Whereabouts};
 
 use super::PULL_USER;
 use super::sign_in::{Known, LookBy, SignIn, Signed, Verdict, may_all, next_look};
@@ -47,16 +47,15 @@ impl RegistryGate {
                     _ => Admission::Challenge,
                 });
             }
-            Verdict::Known(known) => *known,
+            Verdict::Known(known) => known,
         };
-        let Known { mut caller, at_most, .. } = known;
+        let Known { caller, at_most, .. } = known.as_ref();
         let Some((repository, actions)) = want else {
             // A list shows what somebody could pull, whatever repository the signed credential was made for.
-            caller.rights = at_most;
-            return Ok(Admission::Allowed(caller));
+            return Ok(Admission::Allowed(Caller { rights: at_most.clone(), ..caller.clone() }));
         };
         if may_all(&caller.rights, actions, repository.into()) {
-            return Ok(Admission::Allowed(caller));
+            return Ok(Admission::Allowed(caller.clone()));
         }
         // What is public needs no right to pull.
         let others: Vec<Action> = actions.iter().copied().filter(|action| *action != Action::Pull).collect();
@@ -64,12 +63,12 @@ impl RegistryGate {
             && may_all(&caller.rights, &others, repository.into())
             && self.is_public(repository).await?
         {
-            return Ok(Admission::Allowed(caller));
+            return Ok(Admission::Allowed(caller.clone()));
         }
         // A signed credential for another scope is answered with a challenge for this one, so that the client asks for it.
-        let could = may_all(&at_most, actions, repository.into());
+        let could = may_all(at_most, actions, repository.into());
         let anonymous = caller.who == layer0_domain::model::access::Who::Anonymous;
-        Ok(if could || anonymous { Admission::Challenge } else { Admission::Forbidden(caller) })
+        Ok(if could || anonymous { Admission::Challenge } else { Admission::Forbidden(caller.clone()) })
     }
 
     async fn is_public(&self, repository: &RepositoryName) -> Result<bool, BoxError> {
@@ -102,6 +101,10 @@ impl Gate for RegistryGate {
             Err(why) => return unavailable(&why.into()),
         };
         self.judge(verdict, want).await.unwrap_or_else(|why| unavailable(&why))
+    }
+
+    fn standing(&self, headers: &HeaderMap) -> Option<Standing> {
+        self.sign_in.standing(headers)
     }
 
     async fn ended(&self, headers: HeaderMap, peer: Option<SocketAddr>, repository: RepositoryName, action: Action) {

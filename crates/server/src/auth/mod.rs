@@ -15,6 +15,7 @@ mod announcing;
 pub mod fuzzing;
 mod gate;
 mod password;
+mod remembered;
 mod sign_in;
 mod signed;
 mod signed_in;
@@ -30,6 +31,7 @@ use layer0_domain::model::access::Secret;
 pub(crate) use announcing::{Announcing, Changes};
 pub(crate) use gate::{RegistryGate, SignedPulls};
 pub(crate) use password::{Passwords, refusal};
+pub(crate) use remembered::Remembered;
 pub(crate) use sign_in::{SignIn, hear_others};
 #[cfg(test)]
 pub(crate) use sign_in::{Signed, Verdict};

@@ -7,7 +7,7 @@
 //! never right again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use hmac::{Hmac, KeyInit, Mac};
@@ -37,8 +37,10 @@ const REMEMBERED_MAX: usize = 1_000;
 pub(crate) struct Passwords {
     turns: Semaphore,
     key: Hmac<Sha256>,
-    /// Of a password that nobody has: what is verified for a user that isn't there, so that the time tells nothing.
-    nobodys: PasswordHash,
+    /// Of a password that nobody has: what is verified for a user that isn't there, so that the time tells nothing. Made with the
+    /// first password that is looked at, whosever it is: a start need not wait for it.
+    nobodys: Arc<OnceLock<PasswordHash>>,
+    salt: [u8; 32],
     right: Mutex<HashMap<[u8; 32], PasswordHash>>,
 }
 
@@ -71,7 +73,8 @@ impl Passwords {
         Self {
             turns: Semaphore::new(AT_ONCE),
             key: Hmac::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104)"),
-            nobodys: hash(&Secret::new("a password that nobody has"), salt),
+            nobodys: Arc::default(),
+            salt: *salt,
             right: Mutex::default(),
         }
     }
@@ -93,8 +96,13 @@ impl Passwords {
     /// Whether a password is right. `None` for a user that isn't there or has no password takes as long.
     pub(crate) async fn right(&self, user: &Name, password: &Secret, hash: Option<&PasswordHash>) -> bool {
         let turn = self.turns.acquire().await.expect("the semaphore is never closed");
-        let (secret, against) = (password.clone(), hash.unwrap_or(&self.nobodys).clone());
-        let right = tokio::task::spawn_blocking(move || verify(&secret, &against)).await.unwrap_or(false);
+        let (secret, against) = (password.clone(), hash.cloned());
+        let (nobodys, salt) = (Arc::clone(&self.nobodys), self.salt);
+        let verifying = tokio::task::spawn_blocking(move || {
+            let nobodys = nobodys.get_or_init(|| self::hash(&Secret::new("a password that nobody has"), &salt));
+            verify(&secret, against.as_ref().unwrap_or(nobodys))
+        });
+        let right = verifying.await.unwrap_or(false);
         drop(turn);
         let Some(hash) = hash.filter(|_| right) else { return false };
         let mut known = self.right.lock().unwrap_or_else(PoisonError::into_inner);

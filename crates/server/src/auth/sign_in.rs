@@ -1,13 +1,15 @@
 //! From a request's credential to a [`Caller`]: the one place where it is decided who somebody is.
 //!
-//! Nothing is remembered but that a password was right for a stored hash ([`Passwords`]): token, user, role
-//! and rule are read for every request, so whoever is shut out is out with the next one.
+//! Token, user, role and rule are read for every request, so whoever is shut out is out with the next one; but for what a look
+//! found in the very state that the store is in still ([`Remembered`]). Beyond that only that a password was right for a
+//! stored hash is remembered ([`Passwords`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use layer0_domain::model::access::{Action, Caller, Place, Rights, Secret, Subject, Token, Who};
 use layer0_domain::model::audit::{AuditRecord, PART_MAX};
 use layer0_domain::model::name::Name;
@@ -15,11 +17,13 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::ops::token::{SECRET_PREFIX, hash, worth_noting};
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError, TokenAccess, UserAccess};
 use layer0_domain::port::clock::Clock;
+use layer0_registry::Standing;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::announcing::Changes;
 use super::password::Passwords;
+use super::remembered::Remembered;
 use super::signed::{Claims, Keys, REGISTRY_PREFIX, Session};
 use super::throttle::Throttle;
 use super::{PULL_USER, Presented, presented};
@@ -38,7 +42,7 @@ pub(crate) enum Verdict {
         after_s: u64,
     },
     /// Somebody.
-    Known(Box<Known>),
+    Known(Arc<Known>),
 }
 
 /// Somebody who signed in.
@@ -151,6 +155,8 @@ pub(crate) struct SignIn {
     pub(crate) keys: Keys,
     /// Passwords.
     pub(crate) passwords: Passwords,
+    /// Who showed what.
+    pub(crate) remembered: Remembered,
     /// Bounds on guessing.
     pub(crate) throttle: Throttle,
     /// Tells of changes.
@@ -169,6 +175,35 @@ impl SignIn {
 
     /// Who a request comes from.
     pub(crate) async fn who(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        signed: Signed,
+    ) -> Result<Verdict, AccessStoreError> {
+        // Asked before anything is read.
+        let version = self.access.version().filter(|_| signed == Signed::Accepted);
+        let Some((version, shown)) = version.zip(headers.get(AUTHORIZATION)) else {
+            return self.looked_up(headers, peer, signed).await;
+        };
+        let (mark, now) = (self.remembered.mark(shown.as_bytes()), self.clock.now());
+        if let Some(known) = self.remembered.get(version, &mark, now) {
+            return Ok(Verdict::Known(known));
+        }
+        let verdict = self.looked_up(headers, peer, signed).await?;
+        if let Verdict::Known(known) = &verdict {
+            self.remembered.put(version, mark, known, now);
+        }
+        Ok(verdict)
+    }
+
+    /// What stands for a credential that was looked up, while another look would find the same.
+    pub(crate) fn standing(&self, headers: &HeaderMap) -> Option<Standing> {
+        let version = self.access.version()?;
+        let mark = self.remembered.mark(headers.get(AUTHORIZATION)?.as_bytes());
+        self.remembered.standing(version, &mark, self.clock.now())
+    }
+
+    async fn looked_up(
         &self,
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
@@ -263,7 +298,7 @@ impl SignIn {
                 tracing::warn!(error = %why, "the use of a token could not be noted");
             }
         }
-        Ok(Some(Verdict::Known(Box::new(known.0))))
+        Ok(Some(Verdict::Known(Arc::new(known.0))))
     }
 
     fn live(&self, found: TokenAccess) -> Option<(Known, Token)> {
@@ -307,7 +342,7 @@ impl SignIn {
             return Ok(self.wrong("(refresh)", from).await);
         };
         Ok(match self.resumed(session).await? {
-            Some(known) => Verdict::Known(Box::new(known)),
+            Some(known) => Verdict::Known(Arc::new(known)),
             None => Verdict::Wrong,
         })
     }
@@ -323,7 +358,9 @@ impl SignIn {
             Session::Password(name, mark) => {
                 let found = self.access.user_get(&name).await?;
                 match found.map(by_password) {
-                    Some(Verdict::Known(known)) if known.session == Some(Session::Password(name, mark)) => Some(*known),
+                    Some(Verdict::Known(known)) if known.session == Some(Session::Password(name, mark)) => {
+                        Some(Arc::unwrap_or_clone(known))
+                    }
                     _ => None,
                 }
             }
@@ -358,7 +395,7 @@ impl SignIn {
             // The engine's credential is its own proof.
             None => {
                 let caller = Caller { who: Who::Engine, token: None, rights: Rights::scopes(scopes) };
-                return Ok(Verdict::Known(Box::new(Known {
+                return Ok(Verdict::Known(Arc::new(Known {
                     at_most: caller.rights.clone(),
                     caller,
                     session: None,
@@ -369,7 +406,7 @@ impl SignIn {
             Some(Session::Anonymous) => {
                 let caller = Caller::anonymous();
                 let session = Some(Session::Anonymous);
-                return Ok(Verdict::Known(Box::new(Known {
+                return Ok(Verdict::Known(Arc::new(Known {
                     at_most: caller.rights.clone(),
                     caller,
                     session,
@@ -383,7 +420,7 @@ impl SignIn {
             Some(mut known) => {
                 known.caller.rights = known.caller.rights.bounded(scopes);
                 known.expires = expires;
-                Verdict::Known(Box::new(known))
+                Verdict::Known(Arc::new(known))
             }
             None => Verdict::Wrong,
         })
@@ -443,7 +480,7 @@ fn by_password(access: UserAccess) -> Verdict {
     let rights = rights_of(&access);
     let caller = Caller { who: Who::User(access.user.name.clone()), token: None, rights: rights.clone() };
     let session = Some(Session::Password(access.user.name, mark));
-    Verdict::Known(Box::new(Known { caller, at_most: rights, session, expires: None, ends: None }))
+    Verdict::Known(Arc::new(Known { caller, at_most: rights, session, expires: None, ends: None }))
 }
 
 /// Enough of a hash to tell one from another.

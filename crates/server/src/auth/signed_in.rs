@@ -15,7 +15,7 @@ use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry::Repository;
 use layer0_domain::port::store::{Entity, StoreExt};
 
-use super::sign_in::{self, LookBy, Signed, Verdict};
+use super::sign_in::{self, Known, LookBy, Signed, Verdict};
 use super::signed::Session;
 use crate::app::App;
 use crate::error::{ApiError, missing};
@@ -78,7 +78,8 @@ impl FromRequestParts<App> for SignedIn {
         };
         let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();
         trail.with(|note| note.caller = Some(known.caller.clone()));
-        Ok(Self { caller: known.caller, session: known.session, trail, headers: parts.headers.clone(), peer })
+        let Known { caller, session, .. } = Arc::unwrap_or_clone(known);
+        Ok(Self { caller, session, trail, headers: parts.headers.clone(), peer })
     }
 }
 

@@ -104,7 +104,7 @@ async fn answer(app: &App, verdict: Verdict, asked: Vec<Access>, offline: bool) 
             bound = known.expires;
             expires = bound.map_or(expires, |end| expires.min(end));
             let session = known.session.clone();
-            (Some(known.caller), session)
+            (Some(known.caller.clone()), session)
         }
     };
     let anonymous = known.is_none();

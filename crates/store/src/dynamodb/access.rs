@@ -19,6 +19,10 @@ use super::DynamoStore;
 
 #[async_trait]
 impl AccessStore for DynamoStore {
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
     async fn user_create(&self, user: &User) -> Result<(), AccessStoreError> {
         self.table.user_create(user).await
     }

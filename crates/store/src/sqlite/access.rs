@@ -21,14 +21,17 @@ use super::{SqliteStore, audit, grant, member, owner, shut_out, token, trust, us
 
 #[async_trait]
 impl AccessStore for SqliteStore {
+    fn version(&self) -> Option<u64> {
+        self.commits()
+    }
+
     async fn user_create(&self, user: &User) -> Result<(), AccessStoreError> {
         let user = user.clone();
         self.write(move |db| user::create_tx(db, &user)).await
     }
 
     async fn user_get(&self, name: &Name) -> Result<Option<UserAccess>, AccessStoreError> {
-        let name = name.clone();
-        self.read(move |db| user::get_tx(db, name.as_str())).await
+        self.read_near(|db| user::get_tx(db, name.as_str()))
     }
 
     async fn user_list(&self) -> Result<Vec<User>, AccessStoreError> {
@@ -110,13 +113,11 @@ impl AccessStore for SqliteStore {
     }
 
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError> {
-        let hash = *hash;
-        self.read(move |db| token::find_tx(db, &hash)).await
+        self.read_near(|db| token::find_tx(db, hash))
     }
 
     async fn token_get(&self, id: &TokenId) -> Result<Option<TokenAccess>, AccessStoreError> {
-        let id = id.clone();
-        self.read(move |db| token::get_tx(db, &id)).await
+        self.read_near(|db| token::get_tx(db, id))
     }
 
     async fn token_list(&self) -> Result<Vec<Token>, AccessStoreError> {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,6 +22,7 @@ mod home;
 mod image_map;
 mod lease;
 mod member;
+mod near;
 mod operation;
 mod owner;
 #[cfg(test)]
@@ -41,11 +42,18 @@ mod user;
 mod writer;
 
 use fault::{Fault, Stop};
+use near::Near;
 use queue::Queue;
 use schema::SchemaError;
 
-/// Threads that read. Two cores are the smallest machine this runs on; a read takes well under a millisecond.
-const READERS: usize = 3;
+/// Threads that read what may take long: lists of everything, audit logs.
+const READERS: usize = 2;
+
+/// Connections for short reads where their caller runs. As many as there are threads that requests run on, on the smallest machine
+/// this runs on, and one for others; on a larger one a few more, since each takes up to 2 MiB.
+fn near_connections() -> usize {
+    thread::available_parallelism().map_or(2, usize::from).min(7) + 1
+}
 
 /// How long SQLite waits for a lock that another process holds (a backup, a curious `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,8 +81,9 @@ enum Others {
 
 struct Shared {
     writer: Arc<Queue<Box<dyn writer::Job>>>,
-    /// `None` for a database in memory: it has one connection only, which does the reads too.
+    /// `None` for a database in memory: it has one connection only, which does the long reads too.
     readers: Option<Arc<Queue<reader::Job>>>,
+    near: Arc<Near>,
     /// Counts what the writer committed.
     commits: Arc<AtomicU64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -148,19 +157,21 @@ impl SqliteStore {
         schema::check(&writer)?;
         prepare_writer(&writer)?;
         schema::migrate(&mut writer)?;
-        let readers = (0..READERS)
-            .map(|_| {
-                let reader = Connection::open_with_flags(path, flags)?;
-                prepare(&reader)?;
-                reader.pragma_update(None, "query_only", true)?;
-                Ok(reader)
-            })
-            .collect::<Result<Vec<_>, rusqlite::Error>>()?;
-        Ok(Self::start(writer, readers))
+        let reader = || {
+            let reader = Connection::open_with_flags(path, flags)?;
+            prepare(&reader)?;
+            reader.pragma_update(None, "query_only", true)?;
+            Ok::<_, rusqlite::Error>(reader)
+        };
+        let readers = (0..READERS).map(|_| reader()).collect::<Result<Vec<_>, _>>()?;
+        let near = (0..near_connections()).map(|_| reader()).collect::<Result<Vec<_>, _>>()?;
+        let commits = Arc::new(AtomicU64::new(0));
+        let near = Near::own(near, Arc::clone(&commits));
+        Ok(Self::start(Arc::new(Mutex::new(Some(writer))), readers, near, commits))
     }
 
     /// A database without a file, gone with its last handle. The same code and schema; reads and writes share one
-    /// thread.
+    /// connection.
     ///
     /// # Panics
     /// When memory runs out: nothing else can fail.
@@ -173,15 +184,16 @@ impl SqliteStore {
             Ok::<_, SchemaError>(connection)
         };
         let connection = open().expect("a new database in memory has nothing that could be refused");
-        Self::start(connection, Vec::new())
+        let connection = Arc::new(Mutex::new(Some(connection)));
+        Self::start(Arc::clone(&connection), Vec::new(), Near::Writers(connection), Arc::default())
     }
 
-    fn start(connection: Connection, reading: Vec<Connection>) -> Self {
+    fn start(connection: near::Shared, reading: Vec<Connection>, near: Near, commits: Arc<AtomicU64>) -> Self {
         let mut threads = Vec::with_capacity(1 + reading.len());
         let writer = Arc::new(Queue::new());
-        let commits = Arc::new(AtomicU64::new(0));
-        let (queue, counted) = (Arc::clone(&writer), Arc::clone(&commits));
-        threads.push(thread("store-writer", move || writer::run(&connection, &queue, &counted)));
+        let near = Arc::new(near);
+        let (queue, counted, views) = (Arc::clone(&writer), Arc::clone(&commits), Arc::clone(&near));
+        threads.push(thread("store-writer", move || writer::run(&connection, &queue, &counted, &views)));
         let readers = (!reading.is_empty()).then(|| Arc::new(Queue::new()));
         if let Some(readers) = &readers {
             for connection in reading {
@@ -189,7 +201,7 @@ impl SqliteStore {
                 threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
             }
         }
-        let shared = Arc::new(Shared { writer, readers, commits, threads: Mutex::new(threads) });
+        let shared = Arc::new(Shared { writer, readers, near, commits, threads: Mutex::new(threads) });
         Self { shared, others: Others::None }
     }
 
@@ -215,13 +227,23 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.shared.close();
         let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let store = Arc::clone(&self.shared);
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 // Its panic, if there was one, is in the log already.
                 let _ = thread.join();
             }
+            store.near.close();
         });
         let _ = joined.await;
+    }
+
+    /// How many commits were counted; `None` where others write too.
+    fn commits(&self) -> Option<u64> {
+        match self.others {
+            Others::None => Some(self.shared.commits.load(Ordering::Acquire)),
+            Others::Some => None,
+        }
     }
 
     /// Runs `work` as one unit: when it answers `Ok`, its changes are on the disk before this returns; else there are
@@ -237,7 +259,13 @@ impl SqliteStore {
         answer.await.unwrap_or_else(|_| Err(E::from(Fault::Closed)))
     }
 
-    /// Runs `work`, which only reads, on one state of the database.
+    /// Runs `work`, which only reads a few rows by their keys, on one state of the database, here and now: it takes microseconds
+    /// where the pages are in memory, and a hop to a thread and back takes more than ten. What reads more goes to [`Self::read`].
+    fn read_near<T, E: From<Fault>>(&self, work: impl FnOnce(&Connection) -> Result<T, Stop<E>>) -> Result<T, E> {
+        self.shared.near.read(self.others, work)
+    }
+
+    /// Runs `work`, which only reads, on one state of the database, on a thread that may be kept for long.
     async fn read<T, E>(&self, work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
@@ -295,6 +323,7 @@ fn prepare_writer(connection: &Connection) -> Result<(), rusqlite::Error> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
+    writer::count_wal_pages(connection);
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
 }
 

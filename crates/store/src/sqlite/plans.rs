@@ -86,6 +86,8 @@ fn the_registry_finds_all_by_index() {
         registry::HELD,
         registry::HOLDING,
         registry::BY_TAG,
+        registry::CONTENT_BY_TAG,
+        registry::CONTENT_BY_DIGEST,
         registry::MANIFESTS,
         registry::PARTS,
         registry::TAGS,

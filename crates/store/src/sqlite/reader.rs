@@ -25,7 +25,8 @@ where
     })
 }
 
-fn on_snapshot<T, E>(
+/// Runs `work` between the beginning and the end of a transaction.
+pub(super) fn on_snapshot<T, E>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Stop<E>>,
 ) -> Result<T, Stop<E>> {

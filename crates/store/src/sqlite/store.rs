@@ -1,7 +1,5 @@
 //! The port `Store`: each method is handed as one unit of work to the thread that does it.
 
-use std::sync::atomic::Ordering;
-
 use async_trait::async_trait;
 use layer0_domain::model::deploy::Deploy;
 use layer0_domain::model::entity::{EntityKind, EntityRef};
@@ -18,7 +16,7 @@ use layer0_domain::port::store::{
 };
 
 use super::operation::Change;
-use super::{Others, SqliteStore, deploy, entity, image_map, lease, operation, setting, tag};
+use super::{SqliteStore, deploy, entity, image_map, lease, operation, setting, tag};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -44,10 +42,7 @@ impl Store for SqliteStore {
     }
 
     fn version(&self) -> Option<u64> {
-        match self.others {
-            Others::None => Some(self.shared.commits.load(Ordering::Acquire)),
-            Others::Some => None,
-        }
+        self.commits()
     }
 
     async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError> {

@@ -1,5 +1,6 @@
 //! The writer: one thread, one connection, many jobs in one transaction.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::{Fault, Stop};
+use super::near::{self, Near, Shared};
 use super::queue::Queue;
 
 #[cfg(test)]
@@ -15,6 +17,23 @@ mod tests;
 /// Most jobs in one transaction. Enough to make the price of an fsync small for each; few enough that the first of them
 /// waits only milliseconds for the last.
 const BATCH_MAX: usize = 256;
+
+/// From so many pages on in the WAL they are written back into the database: 4 MiB, as SQLite does by itself.
+const WAL_PAGES_MAX: u32 = 1000;
+
+thread_local! {
+    /// How many pages the WAL had after the last commit of this thread.
+    static WAL_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Has the pages of the WAL counted, in place of the check that SQLite makes inside each commit: there it would find the views of
+/// readers in its way, which are ended after the commit.
+pub(super) fn count_wal_pages(connection: &Connection) {
+    connection.wal_hook(Some(|_, pages| {
+        WAL_PAGES.set(u32::try_from(pages).unwrap_or(0));
+        Ok(())
+    }));
+}
 
 /// One unit of work with somebody who waits for its outcome.
 pub(super) trait Job: Send {
@@ -87,17 +106,40 @@ where
 }
 
 /// Does jobs until the queue is closed and empty; counts each commit in `commits` before anybody is told of it.
-pub(super) fn run(connection: &Connection, queue: &Queue<Box<dyn Job>>, commits: &AtomicU64) {
+pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &AtomicU64, views: &Near) {
     loop {
         let jobs = queue.take(BATCH_MAX);
         if jobs.is_empty() {
+            // The last to be closed writes the WAL back into the database.
+            drop(near::lock(connection).take());
             return;
         }
         let mut jobs = jobs.into_iter();
+        // Nobody waits for the lock but readers of a database in memory, which has no other connection.
+        let guard = near::lock(connection);
+        let Some(connection) = guard.as_ref() else {
+            jobs.for_each(|job| job.refuse(Fault::Closed));
+            continue;
+        };
         while jobs.len() > 0 {
             transaction(connection, &mut jobs, commits);
+            views.end_idle();
+        }
+        if WAL_PAGES.get() >= WAL_PAGES_MAX {
+            write_back(connection, views);
         }
     }
+}
+
+/// Writes the WAL back into the database, so that the next commit begins it anew.
+fn write_back(connection: &Connection, views: &Near) {
+    // All of it can be written back when nobody looks at an older state, and it can begin anew when nobody looks into it.
+    views.end_all();
+    let written = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = written {
+        tracing::warn!(error = %error, "the WAL could not be written back into the database; the next commit tries again");
+    }
+    views.end_all();
 }
 
 /// Takes jobs into one transaction until there are no more or the transaction is lost, and answers those it took.

@@ -5,3 +5,4 @@ mod contract;
 mod crash;
 mod full;
 mod schema;
+mod views;

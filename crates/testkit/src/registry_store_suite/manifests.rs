@@ -3,18 +3,28 @@
 use std::collections::BTreeMap;
 
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef, Platform};
+use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestContent, ManifestRef, Platform};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, Referrer, ReferrerPage, Referrers, RegistryStore, RegistryStoreError};
 
 use super::sample::{digest, link, manifest, manifest_with, name, put, repository};
 
 async fn by_tag(store: &dyn RegistryStore, repository: &RepositoryName, tag: &str) -> Option<Manifest> {
-    store.manifest_get(repository, &ManifestRef::Tag(tag.to_owned())).await.expect("a read succeeds")
+    found(store, repository, &ManifestRef::Tag(tag.to_owned())).await
 }
 
 async fn by_digest(store: &dyn RegistryStore, repository: &RepositoryName, word: &str) -> Option<Manifest> {
-    store.manifest_get(repository, &ManifestRef::Digest(digest(word))).await.expect("a read succeeds")
+    found(store, repository, &ManifestRef::Digest(digest(word))).await
+}
+
+/// `manifest_get`, and beside it `manifest_content`: it always says the same.
+async fn found(store: &dyn RegistryStore, repository: &RepositoryName, reference: &ManifestRef) -> Option<Manifest> {
+    let found = store.manifest_get(repository, reference).await.expect("a read succeeds");
+    let content = store.manifest_content(repository, reference).await.expect("a read succeeds");
+    let same =
+        found.clone().map(|Manifest { digest, media_type, bytes, .. }| ManifestContent { digest, media_type, bytes });
+    assert_eq!(content, same);
+    found
 }
 
 /// `manifest_put`, `manifest_get`: every field comes back, by digest and by each tag.

@@ -230,9 +230,9 @@ const REGISTRY: &str = "
 ## Registry
 
 Layer0's registry with authentication on, Debian's docker-registry without, and what the machine itself can do, one after the
-other in one run of `cargo xtask bench registry`. How fast Layer0's registry must be is not settled yet: the bounds come with
-the work on its speed, and until then the ratios only say where it stands, in one run on this machine. What must hold already
-is in the second table: nothing corrupt is served, and nothing that was acknowledged is lost.
+other in one run of `cargo xtask bench registry`. The ratios hold elsewhere too; bounds in absolute figures were set on a faster
+machine than this may be: then the limit beside them says by how much. What must hold everywhere is in the second table: nothing
+corrupt is served, and nothing that was acknowledged is lost. Where the time goes: [decision 22](decisions/0022-speed.md).
 ";
 
 const HOW_THE_REGISTRY: &str = "- More is better in what is counted per second; less is better in times, memory and processor time.

@@ -2,7 +2,7 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef, Platform};
+use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestContent, ManifestRef, Platform};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Referrer, ReferrerPage, Referrers, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -16,6 +16,10 @@ const BY_DIGEST: &str = "SELECT number, digest, media_type, subject, artifact_ty
      FROM manifest WHERE repository = ?1 AND digest = ?2";
 pub(in crate::sqlite) const BY_TAG: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
      FROM manifest WHERE number = (SELECT manifest FROM image_tag WHERE repository = ?1 AND name = ?2)";
+pub(in crate::sqlite) const CONTENT_BY_DIGEST: &str = "SELECT digest, media_type, bytes FROM manifest \
+     WHERE digest = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1)";
+pub(in crate::sqlite) const CONTENT_BY_TAG: &str = "SELECT digest, media_type, bytes FROM manifest \
+     WHERE number = (SELECT manifest FROM image_tag WHERE name = ?2 AND repository = (SELECT number FROM repository WHERE name = ?1))";
 pub(in crate::sqlite) const LIST: &str =
     "SELECT digest FROM manifest WHERE repository = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
 pub(in crate::sqlite) const REFERRERS: &str = "SELECT digest, media_type, length(bytes), artifact_type, annotations FROM manifest \
@@ -93,6 +97,26 @@ pub(super) fn get_tx(
         blobs: blobs(db, number)?,
         children: children(db, number)?,
     }))
+}
+
+pub(super) fn content_tx(
+    db: &Connection,
+    repository: &RepositoryName,
+    reference: &ManifestRef,
+) -> RegistryWork<Option<ManifestContent>> {
+    let mut select;
+    let mut rows = match reference {
+        ManifestRef::Tag(tag) => {
+            select = db.prepare_cached(CONTENT_BY_TAG)?;
+            select.query(params![repository.as_str(), tag])?
+        }
+        ManifestRef::Digest(digest) => {
+            select = db.prepare_cached(CONTENT_BY_DIGEST)?;
+            select.query(params![repository.as_str(), digest.to_string()])?
+        }
+    };
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(ManifestContent { digest: digest(row, 0)?, media_type: row.get(1)?, bytes: row.get(2)? }))
 }
 
 pub(super) fn list_tx(

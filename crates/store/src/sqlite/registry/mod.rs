@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::registry::{
+    BlobPlace, BlobRecord, BlobSums, Manifest, ManifestContent, ManifestRef, Repository, Visibility,
+};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
@@ -24,10 +26,17 @@ mod users;
 
 #[cfg(test)]
 pub(super) use {
-    blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::LIST as MANIFESTS,
-    manifest::REFERRERS, repository::ALL, repository::OF_OWNER, tag::LIST as TAG_PAGE, unneeded::AMONG,
-    unneeded::LIST as UNNEEDED, users::HOLDING, users::PARTS, users::TAGS,
+    blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::CONTENT_BY_DIGEST,
+    manifest::CONTENT_BY_TAG, manifest::LIST as MANIFESTS, manifest::REFERRERS, repository::ALL, repository::OF_OWNER,
+    tag::LIST as TAG_PAGE, unneeded::AMONG, unneeded::LIST as UNNEEDED, users::HOLDING, users::PARTS, users::TAGS,
 };
+
+/// The longest page that is read where its caller runs: some hundred microseconds.
+const PAGE_NEAR: u32 = 1000;
+
+fn is_short(page: &Page) -> bool {
+    page.most.is_some_and(|most| most <= PAGE_NEAR)
+}
 
 #[async_trait]
 impl RegistryStore for SqliteStore {
@@ -37,11 +46,13 @@ impl RegistryStore for SqliteStore {
     }
 
     async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
-        let name = name.clone();
-        self.read(move |db| repository::get_tx(db, &name)).await
+        self.read_near(|db| repository::get_tx(db, name))
     }
 
     async fn repository_list(&self, owner: Option<&str>, page: Page) -> Result<Vec<Repository>, RegistryStoreError> {
+        if is_short(&page) {
+            return self.read_near(|db| repository::list_tx(db, owner, &page));
+        }
         let owner = owner.map(str::to_owned);
         self.read(move |db| repository::list_tx(db, owner.as_deref(), &page)).await
     }
@@ -56,8 +67,7 @@ impl RegistryStore for SqliteStore {
     }
 
     async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError> {
-        let repository = repository.clone();
-        self.read(move |db| usage::room_tx(db, &repository)).await
+        self.read_near(|db| usage::room_tx(db, repository))
     }
 
     async fn repository_delete(
@@ -89,13 +99,11 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<LinkedBlob>, RegistryStoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.read(move |db| blob::size_tx(db, &repository, &digest)).await
+        self.read_near(|db| blob::size_tx(db, repository, digest))
     }
 
     async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryStoreError> {
-        let digest = digest.clone();
-        self.read(move |db| place::get_tx(db, &digest)).await
+        self.read_near(|db| place::get_tx(db, digest))
     }
 
     async fn place_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, RegistryStoreError> {
@@ -108,8 +116,7 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<BlobRecord>, RegistryStoreError> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.read(move |db| blob::get_tx(db, &repository, &digest)).await
+        self.read_near(|db| blob::get_tx(db, repository, digest))
     }
 
     async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError> {
@@ -187,8 +194,15 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         reference: &ManifestRef,
     ) -> Result<Option<Manifest>, RegistryStoreError> {
-        let (repository, reference) = (repository.clone(), reference.clone());
-        self.read(move |db| manifest::get_tx(db, &repository, &reference)).await
+        self.read_near(|db| manifest::get_tx(db, repository, reference))
+    }
+
+    async fn manifest_content(
+        &self,
+        repository: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<Option<ManifestContent>, RegistryStoreError> {
+        self.read_near(|db| manifest::content_tx(db, repository, reference))
     }
 
     async fn manifest_list(
@@ -225,6 +239,9 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         page: Page,
     ) -> Result<Option<Vec<String>>, RegistryStoreError> {
+        if is_short(&page) {
+            return self.read_near(|db| tag::list_tx(db, repository, &page));
+        }
         let repository = repository.clone();
         self.read(move |db| tag::list_tx(db, &repository, &page)).await
     }

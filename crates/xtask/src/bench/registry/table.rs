@@ -1,6 +1,6 @@
 //! What the script's figures come to, side by side: pure, from its JSON to numbers, verdicts and the lines of a document.
 //!
-//! The figures of speed have no bound, so nothing here judges them. What a registry may never do is judged: to serve other
+//! A figure of speed that misses its bound is said, and no fault. What a registry may never do is one: to serve other
 //! bytes than it was asked for, to lose what it acknowledged, to accept what does not fit its digest. Of ours a figure that
 //! is not there counts as a fault too, so that a section that was left out is not taken for one that went well.
 
@@ -20,44 +20,98 @@ enum Limit {
 
 use Limit::{Beside, Machine};
 
+/// What ours must reach.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// Nothing is asked for.
+    Free,
+    /// At least so much of the limit.
+    OfLimit(f64),
+    /// At least so much of another figure of ours.
+    Of(&'static str, f64),
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost, Free, Of, OfLimit};
+
 const DISK: Limit = Beside("push.raw_write_fsync_mib_s");
 
-/// Each measure: what it is, where it stands under `results`, and its limit.
-const MEASURES: &[(&str, &str, Limit)] = &[
-    ("GET of a manifest by tag, requests/s", "manifest.get_by_tag.req_s", Machine("nginx_get_small.req_s")),
-    ("— p99, ms", "manifest.get_by_tag.p99_ms", Machine("nginx_get_small.p99_ms")),
-    ("— median on one connection, ms", "manifest.get_by_tag.c1_p50_ms", Machine("nginx_get_small.c1_p50_ms")),
+/// Each measure: what it is, where it stands under `results`, its limit, and its bound.
+const MEASURES: &[(&str, &str, Limit, Bound)] = &[
+    (
+        "GET of a manifest by tag, requests/s",
+        "manifest.get_by_tag.req_s",
+        Machine("nginx_get_small.req_s"),
+        OfLimit(0.7),
+    ),
+    ("— p99, ms", "manifest.get_by_tag.p99_ms", Machine("nginx_get_small.p99_ms"), AtMost(6.0)),
+    ("— median on one connection, ms", "manifest.get_by_tag.c1_p50_ms", Machine("nginx_get_small.c1_p50_ms"), Free),
     (
         "— server's processor time per request, µs",
         "manifest.get_by_tag.server_cpu_us_per_req",
         Machine("nginx_get_small.server_cpu_us_per_req"),
+        AtMost(20.0),
     ),
-    ("GET of a manifest by digest, requests/s", "manifest.get_by_digest.req_s", Machine("nginx_get_small.req_s")),
-    ("— p99, ms", "manifest.get_by_digest.p99_ms", Machine("nginx_get_small.p99_ms")),
-    ("HEAD of a manifest by tag, requests/s", "manifest.head_by_tag.req_s", Machine("nginx_head_small.req_s")),
-    ("HEAD of a blob, requests/s", "manifest.head_blob.req_s", Machine("nginx_head_small.req_s")),
-    ("GET of manifests by many tags, requests/s", "tags.get_by_tag_after.req_s", Machine("nginx_get_small.req_s")),
-    ("GET of a big blob, MiB/s", "blobget.big.mib_s", Machine("nginx_get_big_mib_s")),
-    ("— server's processor time, s/GiB", "blobget.big.server_cpu_s_per_gib", Machine("nginx_get_big_cpu_s_per_gib")),
-    ("GET of blobs of 1 MiB, MiB/s", "blobget.small_64x1mib.mib_s", Machine("nginx_get_64x1mib_mib_s")),
-    ("— p99, ms", "blobget.small_64x1mib.p99_ms", Machine("nginx_get_64x1mib_p99_ms")),
-    ("push of a big blob in one request, MiB/s", "push.monolithic.mib_s", DISK),
-    ("— server's processor time, s/GiB", "push.monolithic.server_cpu_s_per_gib", Limit::None),
-    ("push of a big blob in chunks of 16 MiB, MiB/s", "push.chunked_16mib.mib_s", DISK),
-    ("push of a big blob as one stream, MiB/s", "push.streamed.mib_s", DISK),
-    ("push of small images, images/s", "push.small_images.images_s", Machine("client_ceiling_images_s")),
-    ("— p99 of one image, ms", "push.small_images.image_p99_ms", Limit::None),
-    ("PUT of a manifest under a new tag, 1/s", "tags.tag_put_s", Machine("client_ceiling_put_s")),
-    ("list of all tags, ms", "tags.full_ms", Limit::None),
-    ("page of 100 tags, ms", "tags.page100_ms", Limit::None),
-    ("new repositories (mount and PUT), 1/s", "catalog.repo_create_s", Limit::None),
-    ("page of 100 repositories, ms", "catalog.page100_ms", Limit::None),
-    ("all repositories in pages of 1000, ms", "catalog.walk1000_ms", Limit::None),
-    ("start to first answer, empty store, ms", "coldstart.median_ms", Limit::None),
-    ("start to first answer, filled store, ms", "coldstart_filled.median_ms", Limit::None),
-    ("start to first answer after `kill -9`, ms", "crash.restart_ms_median", Limit::None),
-    ("memory (RSS) after the start, filled store, MiB", "coldstart_filled.idle_rss_mib", Limit::None),
-    ("memory (RSS), the most, MiB", "peak_rss_mib", Machine("nginx_peak_rss_mib")),
+    (
+        "GET of a manifest by digest, requests/s",
+        "manifest.get_by_digest.req_s",
+        Machine("nginx_get_small.req_s"),
+        OfLimit(0.7),
+    ),
+    ("— p99, ms", "manifest.get_by_digest.p99_ms", Machine("nginx_get_small.p99_ms"), AtMost(6.0)),
+    (
+        "HEAD of a manifest by tag, requests/s",
+        "manifest.head_by_tag.req_s",
+        Machine("nginx_head_small.req_s"),
+        OfLimit(0.7),
+    ),
+    ("HEAD of a blob, requests/s", "manifest.head_blob.req_s", Machine("nginx_head_small.req_s"), OfLimit(0.7)),
+    (
+        "GET of manifests by many tags, requests/s",
+        "tags.get_by_tag_after.req_s",
+        Machine("nginx_get_small.req_s"),
+        Free,
+    ),
+    ("GET of a big blob, MiB/s", "blobget.big.mib_s", Machine("nginx_get_big_mib_s"), OfLimit(0.9)),
+    (
+        "— server's processor time, s/GiB",
+        "blobget.big.server_cpu_s_per_gib",
+        Machine("nginx_get_big_cpu_s_per_gib"),
+        AtMost(0.4),
+    ),
+    ("GET of blobs of 1 MiB, MiB/s", "blobget.small_64x1mib.mib_s", Machine("nginx_get_64x1mib_mib_s"), OfLimit(0.85)),
+    ("— p99, ms", "blobget.small_64x1mib.p99_ms", Machine("nginx_get_64x1mib_p99_ms"), Free),
+    ("— memory (RSS), the most, MiB", "blobget.small_64x1mib.server_peak_rss_mib", Limit::None, AtMost(48.0)),
+    ("push of a big blob in one request, MiB/s", "push.monolithic.mib_s", DISK, OfLimit(0.6)),
+    ("— server's processor time, s/GiB", "push.monolithic.server_cpu_s_per_gib", Limit::None, Free),
+    (
+        "push of a big blob in chunks of 16 MiB, MiB/s",
+        "push.chunked_16mib.mib_s",
+        DISK,
+        Of("push.monolithic.mib_s", 0.95),
+    ),
+    ("push of a big blob as one stream, MiB/s", "push.streamed.mib_s", DISK, Of("push.monolithic.mib_s", 0.95)),
+    (
+        "push of small images, images/s",
+        "push.small_images.images_s",
+        Machine("client_ceiling_images_s"),
+        AtLeast(400.0),
+    ),
+    ("— p99 of one image, ms", "push.small_images.image_p99_ms", Limit::None, AtMost(60.0)),
+    ("PUT of a manifest under a new tag, 1/s", "tags.tag_put_s", Machine("client_ceiling_put_s"), AtLeast(8000.0)),
+    ("list of all tags, ms", "tags.full_ms", Limit::None, Free),
+    ("page of 100 tags, ms", "tags.page100_ms", Limit::None, AtMost(0.3)),
+    ("new repositories (mount and PUT), 1/s", "catalog.repo_create_s", Limit::None, AtLeast(4000.0)),
+    ("page of 100 repositories, ms", "catalog.page100_ms", Limit::None, AtMost(0.3)),
+    ("all repositories in pages of 1000, ms", "catalog.walk1000_ms", Limit::None, AtMost(10.0)),
+    ("start to first answer, empty store, ms", "coldstart.median_ms", Limit::None, AtMost(15.0)),
+    ("start to first answer, filled store, ms", "coldstart_filled.median_ms", Limit::None, AtMost(15.0)),
+    ("start to first answer after `kill -9`, ms", "crash.restart_ms_median", Limit::None, Free),
+    ("memory (RSS) after the start, filled store, MiB", "coldstart_filled.idle_rss_mib", Limit::None, AtMost(30.0)),
+    ("memory (RSS), the most, MiB", "peak_rss_mib", Machine("nginx_peak_rss_mib"), Free),
 ];
 
 /// What a check must say.
@@ -121,6 +175,12 @@ struct Measure {
     limit: Option<f64>,
     theirs: Option<f64>,
     ours: Option<f64>,
+    /// What ours must reach, in words.
+    #[serde(default)]
+    bound: String,
+    /// Whether it does; `None` where nothing is asked for.
+    #[serde(default)]
+    met: Option<bool>,
 }
 
 /// A line of the second one.
@@ -141,15 +201,16 @@ struct Seen {
 impl Comparison {
     /// From what the script wrote for the machine's limits, for docker-registry and for ours.
     pub(crate) fn of(limits: &Value, theirs: &Value, ours: &Value) -> Self {
-        let measures = MEASURES.iter().map(|(what, path, limit)| Measure {
-            what: (*what).to_owned(),
-            limit: match limit {
+        let measures = MEASURES.iter().map(|(what, path, limit, bound)| {
+            let figure = |document, path: &str| at(document, path).and_then(Value::as_f64);
+            let limit = match limit {
                 Limit::None => None,
-                Machine(path) => at(limits, &format!("limits.{path}")).and_then(Value::as_f64),
-                Beside(path) => at(ours, path).and_then(Value::as_f64),
-            },
-            theirs: at(theirs, path).and_then(Value::as_f64),
-            ours: at(ours, path).and_then(Value::as_f64),
+                Machine(path) => figure(limits, &format!("limits.{path}")),
+                Beside(path) => figure(ours, path),
+            };
+            let measured = figure(ours, path);
+            let (bound, met) = judged(*bound, measured, limit, |path| figure(ours, path));
+            Measure { what: (*what).to_owned(), limit, theirs: figure(theirs, path), ours: measured, bound, met }
         });
         let mut checks = vec![Check {
             what: "answers other than 200 and broken connections under load".to_owned(),
@@ -169,8 +230,8 @@ impl Comparison {
     /// Both tables.
     pub(crate) fn tables(&self) -> String {
         let mut text = String::from(
-            "| measure | limit | docker-registry | Layer0 | over docker-registry | over the limit |\n\
-             |---|---:|---:|---:|---:|---:|\n",
+            "| measure | limit | docker-registry | Layer0 | over docker-registry | over the limit | bound | |\n\
+             |---|---:|---:|---:|---:|---:|---:|---|\n",
         );
         for line in &self.measures {
             let cells = [
@@ -179,6 +240,12 @@ impl Comparison {
                 line.ours.map_or_else(|| "not measured".to_owned(), number),
                 ratio(line.ours, line.theirs),
                 ratio(line.ours, line.limit),
+                line.bound.clone(),
+                match line.met {
+                    None => String::new(),
+                    Some(true) => "met".to_owned(),
+                    Some(false) => "**missed**".to_owned(),
+                },
             ];
             text.push_str(&format!("| {} | {} |\n", line.what, cells.join(" | ")));
         }
@@ -193,6 +260,23 @@ impl Comparison {
 impl Seen {
     fn cell(&self) -> String {
         if self.clean { self.value.clone() } else { format!("**{}**", self.value) }
+    }
+}
+
+/// A bound in words, and whether a figure keeps it; one that was not measured does not.
+fn judged(
+    bound: Bound,
+    measured: Option<f64>,
+    limit: Option<f64>,
+    figure: impl Fn(&str) -> Option<f64>,
+) -> (String, Option<bool>) {
+    let share = |of: Option<f64>, least: f64| measured.zip(of).is_some_and(|(ours, of)| ours >= least * of);
+    match bound {
+        Free => (String::new(), None),
+        OfLimit(least) => (format!("≥ {least:.2}× limit"), Some(share(limit, least))),
+        Of(path, least) => (format!("≥ {least:.2}× in one request"), Some(share(figure(path), least))),
+        AtLeast(least) => (format!("≥ {least}"), Some(measured.is_some_and(|ours| ours >= least))),
+        AtMost(most) => (format!("≤ {most}"), Some(measured.is_some_and(|ours| ours <= most))),
     }
 }
 
