@@ -24,6 +24,7 @@ mod lease;
 mod member;
 mod operation;
 mod owner;
+mod person;
 #[cfg(test)]
 mod plans;
 mod public;
