@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The clients that are written in Go and a provider of OpenID Connect, built from what tools/go pins, and a blob of 10 GiB, against the built program:
+# The clients that are written in Go and a provider of OpenID Connect, built from what tools/go pins, and a blob of 10 GiB, against
+# the built program:
 # crates/l0/tests/clients. What runs where: docs/testing.md.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
