@@ -34,7 +34,8 @@ pub enum AccessStoreError {
         /// Its name.
         name: String,
     },
-    /// Without it nobody could sign in as an admin any more: let another one in first.
+    /// Without it nobody could sign in as an admin any more: let another one in first. One whom a group made an admin does not count:
+    /// the provider may take that away, and be away itself.
     #[error("{what} `{name}` is the last way in for an admin")]
     LastWayIn {
         /// A user or a token.

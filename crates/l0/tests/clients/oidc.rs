@@ -129,6 +129,7 @@ fn somebody_signs_in_at_a_real_provider_and_follows_its_groups() {
     l0(&["whoami"]).ok().says("alice").says("demo");
     let places = || instance.json(&["member", "list", "demo"]);
     assert_eq!(places()[0]["by_group"], true, "{}", places());
+    instance.l0(&["member", "list", "demo"]).ok().says("GIVEN BY").says("group");
     assert_eq!(instance.one(&["user", "get", "alice"])["subject"], "alice");
 
     // Out of the group: with the next sign-in the place is gone.

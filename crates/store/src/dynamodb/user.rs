@@ -113,7 +113,8 @@ impl Table {
         let epoch = self.get(&ways_key()).await?.map(|item| item.number("epoch")).transpose()?;
         let mut ways = Vec::new();
         for item in self.query(Query::of(ALL)).await? {
-            if item.has("gone") || !item.flag("admin")? {
+            // What a group gave the provider may take away, and be away itself.
+            if item.has("gone") || item.has("admin_by") || !item.flag("admin")? {
                 continue;
             }
             let name = parsed("user name", Name::parse(item.text("s")?))?;

@@ -16,8 +16,9 @@ pub(super) const WHAT: &str = "user";
 
 const ONE: &str = "SELECT name, admin, password, created, issuer, subject, admin_by_group FROM user WHERE name = ?1";
 const ALL: &str = "SELECT name, admin, password, created, issuer, subject, admin_by_group FROM user ORDER BY name";
-/// Whether an admin can sign in: with a password, or with a live token that has no scopes.
-pub(super) const WAY_IN: &str = "SELECT EXISTS (SELECT 1 FROM user WHERE admin = 1 AND (password IS NOT NULL OR EXISTS \
+/// Whether an admin can sign in: with a password, or with a live token that has no scopes. One whom a group made an admin is none of
+/// them: the provider may take that away, and be away itself.
+pub(super) const WAY_IN: &str = "SELECT EXISTS (SELECT 1 FROM user WHERE admin = 1 AND admin_by_group = 0 AND (password IS NOT NULL OR EXISTS \
      (SELECT 1 FROM token WHERE token.user = user.name AND scopes IS NULL AND (expires IS NULL OR expires > ?1))))";
 
 pub(super) fn missing(name: &Name) -> AccessStoreError {

@@ -64,6 +64,7 @@ pub const ALL: &[Behaviour] = behaviours![
     a_person_has_one_user_and_a_name_one_person,
     a_person_whose_user_was_deleted_is_remembered,
     an_admin_by_a_group_is_told_from_one_by_hand,
+    an_admin_by_a_group_is_no_way_in,
     tokens_of_people_are_forgotten_after_their_end,
     a_user_with_much_goes_with_all_of_it,
     the_last_way_in_for_an_admin_stays,

@@ -8,6 +8,7 @@ use layer0_domain::port::access_store::{AccessStoreError, FoundPerson, UserAcces
 
 use super::AccessPorts;
 use super::sample::{admin, member, name, owner_made, person, person_user, token, user, user_made};
+use super::users::assert_last;
 
 /// `user_create`, `person_find`: a user is found by whom the provider knows, and by nobody else.
 pub async fn a_person_is_found_by_what_the_provider_says(store: &dyn AccessPorts) {
@@ -79,6 +80,23 @@ pub async fn an_admin_by_a_group_is_told_from_one_by_hand(store: &dyn AccessPort
     user_made(store, "bob").await;
     let by_group = UserChange { admin_by_group: Some(true), ..UserChange::default() };
     assert_eq!(store.user_update(&name("bob"), &by_group, Timestamp(1)).await.expect("it is there"), user("bob"));
+}
+
+/// `user_delete`, `user_update`: an admin by a group is no way in that could be the last, and goes whatever is left.
+pub async fn an_admin_by_a_group_is_no_way_in(store: &dyn AccessPorts) {
+    admin(store, "root").await;
+    store.token_create(&token("way-in", "root", 1)).await.expect("its user is there");
+    store.user_create(&person_user("alice", "u1")).await.expect("the name is free");
+    store.token_create(&token("alices", "alice", 2)).await.expect("its user is there");
+    let by_group = |is_one| UserChange { admin: Some(is_one), admin_by_group: Some(is_one), ..UserChange::default() };
+    store.user_update(&name("alice"), &by_group(true), Timestamp(1)).await.expect("it is there");
+    assert_last(store.user_delete(&name("root"), Timestamp(1)).await);
+    store.user_update(&name("alice"), &by_group(false), Timestamp(1)).await.expect("root is there");
+    // By hand she is one.
+    let by_hand = UserChange { admin: Some(true), admin_by_group: Some(false), ..UserChange::default() };
+    store.user_update(&name("alice"), &by_hand, Timestamp(1)).await.expect("it is there");
+    store.user_delete(&name("root"), Timestamp(1)).await.expect("alice is there");
+    assert_last(store.user_update(&name("alice"), &by_group(false), Timestamp(1)).await);
 }
 
 /// `token_prune`: what sign-ins at a provider gave is forgotten after its end, and nobody else's tokens.
