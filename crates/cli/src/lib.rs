@@ -12,6 +12,7 @@ mod aws_identity;
 mod commands;
 mod credential_helper;
 mod credentials;
+mod device;
 mod engines;
 mod error;
 mod file;

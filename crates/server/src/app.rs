@@ -13,6 +13,7 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
+use crate::config::ProviderConfig;
 use crate::exchange::Exchange;
 use crate::grants::Grants;
 use crate::migrations::Migrations;
@@ -47,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) sign_in: Arc<SignIn>,
     /// Who somebody from elsewhere is.
     pub(crate) exchange: Exchange,
+    /// At which provider people sign in; `None` for at none.
+    pub(crate) provider: Option<ProviderConfig>,
     /// The keys that signed credentials are made with.
     pub(crate) keys: Keys,
     /// Wakes the reconciler.

@@ -7,6 +7,7 @@ mod file;
 mod gc;
 mod grants;
 mod page;
+mod provider;
 mod registries;
 mod s3;
 mod template;
@@ -25,6 +26,7 @@ pub(crate) use ecr::EcrConfig;
 pub(crate) use gc::GcConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
 pub use page::configuration_page;
+pub(crate) use provider::ProviderConfig;
 pub(crate) use registries::RegistriesConfig;
 pub(crate) use s3::S3Config;
 
@@ -57,6 +59,33 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "LAYER0_TRUSTED_PROXY",
         "`true`: a TLS proxy stands in front, its X-Forwarded-Proto and X-Forwarded-For are believed (flag `--trusted-proxy`, key `trusted_proxy`)",
+    ),
+    ("LAYER0_OIDC_ISSUER", "the provider at which people sign in (flag `--oidc-issuer`, key `oidc_issuer`)"),
+    ("LAYER0_OIDC_CLIENT_ID", "as what this server is known there (flag `--oidc-client-id`, key `oidc_client_id`)"),
+    (
+        "LAYER0_OIDC_CLIENT_SECRET",
+        "the client's secret there. The environment alone; none for a public client, and none beside a file with it",
+    ),
+    (
+        "LAYER0_OIDC_CLIENT_SECRET_FILE",
+        "a file with the client's secret (flag `--oidc-client-secret-file`, key `oidc_client_secret_file`)",
+    ),
+    (
+        "LAYER0_OIDC_SCOPES",
+        "what the provider is asked for, `openid` among it, separated by commas (flag `--oidc-scopes`, key `oidc_scopes`)",
+    ),
+    (
+        "LAYER0_OIDC_GROUPS_CLAIM",
+        "the claim with somebody's groups (flag `--oidc-groups-claim`, key `oidc_groups_claim`)",
+    ),
+    ("LAYER0_OIDC_NAME_CLAIM", "the claim with somebody's name (flag `--oidc-name-claim`, key `oidc_name_claim`)"),
+    (
+        "LAYER0_OIDC_GROUPS",
+        "what groups give, `platform=team:writer,operators=admin` (flag `--oidc-groups`, key `oidc_groups`, there a list too)",
+    ),
+    (
+        "LAYER0_OIDC_HOURS",
+        "how many hours a token lives that a sign-in at the provider gives (flag `--oidc-hours`, key `oidc_hours`)",
     ),
     ("LAYER0_ENGINE", "`docker`, `ecs` or `fake` (flag `--engine`, key `engine`)"),
     ("LAYER0_DOCKER_HOST", "where the Docker engine is, else DOCKER_HOST (flag `--docker-host`, key `docker_host`)"),
@@ -228,6 +257,8 @@ pub(crate) struct Config {
     pub(crate) new_admin_token: bool,
     /// The secret of the first admin token, where it was made elsewhere.
     pub(crate) admin_token: Option<Secret>,
+    /// At which provider people sign in; `None` for at none.
+    pub(crate) provider: Option<ProviderConfig>,
     /// What runs containers.
     pub(crate) engine: EngineKind,
     /// Where the Docker engine is; `None` for its usual socket.
@@ -420,6 +451,7 @@ impl Config {
                 }
                 None => None,
             },
+            provider: ProviderConfig::load(&find, &variable)?,
             engine,
             aws,
             grants: GrantsConfig::load(&find, engine, !registries.ecr.is_empty())?,

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod audit;
 mod deploy;
+mod device;
 mod environment;
 mod events;
 mod gc;
@@ -127,6 +128,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(map::router())
         .merge(token::router())
         .merge(trust::router())
+        .merge(device::router())
         .merge(user::router())
         .merge(owner::router())
         .merge(member::router())

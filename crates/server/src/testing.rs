@@ -41,6 +41,10 @@ use crate::run::until_stopped;
 use crate::stop::StopTimes;
 use crate::{routes, wiring};
 
+mod provider;
+
+pub use provider::TestProvider;
+
 /// The name of the registry in task definitions.
 pub const REGISTRY_NAME: &str = "registry.layer0.test";
 
@@ -61,6 +65,8 @@ pub struct TestOptions {
     pub shared: Option<Duration>,
     /// What stands in for AWS's Security Token Service.
     pub sts: Option<String>,
+    /// At which provider people sign in.
+    pub provider: Option<TestProvider>,
     /// The policies that account grants are written into; `None` for an instance that has no ECR.
     pub policies: Option<FakePolicies>,
     /// How account grants are kept, and how often all policies are looked at.
@@ -109,6 +115,7 @@ impl Default for TestOptions {
             image_map: String::new(),
             shared: None,
             sts: None,
+            provider: None,
             policies: None,
             grants: TestGrants::Mended { every: Duration::from_secs(3600) },
             strategy: None,
@@ -189,6 +196,7 @@ impl TestApp {
             trusted_proxy: options.trusted_proxy,
             new_admin_token: false,
             admin_token: None,
+            provider: options.provider.as_ref().map(TestProvider::config),
             challenge: ChallengeKind::Bearer,
             engine: EngineKind::Fake,
             docker_host: None,

@@ -236,6 +236,7 @@ pub(crate) async fn app_with(
         access,
         sign_in,
         exchange: Exchange::new(clock.clone(), config.aws.sts.clone()),
+        provider: config.provider.clone(),
         clock,
         keys,
         nudge,

@@ -10,9 +10,13 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+mod device;
+
+pub use device::{Asked, DEVICE_CODE, USER_CODE};
 
 /// An RSA key of 2048 bits that opens nothing but tests: making one takes longer than all that is done with it.
 const RSA: &str = include_str!("oidc_key.txt");
@@ -41,6 +45,11 @@ struct State {
     /// What stands in its document in place of its own name.
     says: Option<String>,
     fetches: u64,
+    /// Whether it takes requests and never answers.
+    hangs: bool,
+    /// Whether its keys are more than anybody reads.
+    is_huge: bool,
+    device: device::Device,
 }
 
 impl Shared {
@@ -71,7 +80,16 @@ impl OidcIssuer {
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let rsa = STANDARD.decode(RSA.split_whitespace().collect::<String>()).expect("the key is base64");
         let rsa = RsaKeyPair::from_pkcs8(&rsa).expect("the key is one");
-        let state = Mutex::new(State { ec: ec(), number: 1, is_away: false, says: None, fetches: 0 });
+        let state = Mutex::new(State {
+            ec: ec(),
+            number: 1,
+            is_away: false,
+            says: None,
+            fetches: 0,
+            hangs: false,
+            is_huge: false,
+            device: device::Device::default(),
+        });
         let shared = Arc::new(Shared { url: url.clone(), rsa, state });
         let serving = shared.clone();
         let server = tokio::spawn(async move {
@@ -127,6 +145,16 @@ impl OidcIssuer {
         self.shared.state().is_away = is_away;
     }
 
+    /// Takes requests and never answers, or answers again.
+    pub fn hangs(&self, hangs: bool) {
+        self.shared.state().hangs = hangs;
+    }
+
+    /// Has more keys than anybody reads, from now on.
+    pub fn keys_huge(&self) {
+        self.shared.state().is_huge = true;
+    }
+
     /// Says in its document that it is another.
     pub fn says(&self, name: &str) {
         self.shared.state().says = Some(name.to_owned());
@@ -175,6 +203,9 @@ impl Shared {
         let point = state.ec.public_key().as_ref().to_vec();
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let number = state.number;
+        if state.is_huge {
+            return json!({"keys": [{"kid": "x".repeat(1024 * 1024)}]});
+        }
         json!({"keys": [
             {"kid": format!("rsa-{number}"), "kty": "RSA", "use": "sig", "alg": "RS256", "n": text(&rsa.n), "e": text(&rsa.e)},
             {"kid": format!("ec-{number}"), "kty": "EC", "crv": "P-256", "x": text(&point[1..33]), "y": text(&point[33..])},
@@ -182,15 +213,20 @@ impl Shared {
     }
 
     /// What a request is answered with: status and body.
-    fn reply(&self, target: &str, authorization: &str) -> (u16, Value) {
+    fn reply(&self, target: &str, authorization: &str, body: &str) -> (u16, Value) {
         if self.state().is_away {
             return (503, json!({}));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if let Some(reply) = self.device_reply(path, authorization, body) {
+            return reply;
+        }
         match path {
             "/.well-known/openid-configuration" => {
                 let name = self.state().says.clone().unwrap_or_else(|| self.url.clone());
-                (200, json!({"issuer": name, "jwks_uri": format!("{}/keys", self.url)}))
+                let mut document = self.device_document();
+                (document["issuer"], document["jwks_uri"]) = (json!(name), json!(format!("{}/keys", self.url)));
+                (200, document)
             }
             "/keys" => (200, self.keys()),
             path => match path.strip_prefix("/actions/").and_then(|subject| URL_SAFE_NO_PAD.decode(subject).ok()) {
@@ -210,17 +246,25 @@ impl Shared {
 /// One request, one answer.
 async fn answer(shared: Arc<Shared>, stream: TcpStream) {
     let mut stream = BufReader::new(stream);
-    let (mut target, mut authorization) = (String::new(), String::new());
+    let (mut target, mut authorization, mut length) = (String::new(), String::new(), 0);
     let mut line = String::new();
     while matches!(stream.read_line(&mut line).await, Ok(length) if length > 2) {
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => value.clone_into(&mut authorization),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap_or(0),
             Some(_) => {}
             None => target = line.split(' ').nth(1).unwrap_or_default().to_owned(),
         }
         line.clear();
     }
-    let (status, body) = shared.reply(&target, &authorization);
+    let mut form = vec![0; length];
+    if stream.read_exact(&mut form).await.is_err() {
+        return;
+    }
+    if shared.state().hangs {
+        return std::future::pending().await;
+    }
+    let (status, body) = shared.reply(&target, &authorization, &String::from_utf8_lossy(&form));
     let body = body.to_string();
     let head =
         format!("HTTP/1.1 {status} .\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: ");

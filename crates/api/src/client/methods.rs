@@ -7,14 +7,14 @@ use crate::types::{
     AccountGrant, AccountList, AccountPlan, AccountQuery, AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry,
     AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
-    CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
-    ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList,
-    ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery,
-    MapRule, Member, MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest,
-    RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service,
-    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
-    UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest,
-    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, DeviceSignIn, DeviceStanding,
+    DeviceTokenRequest, Environment, EnvironmentSummary, ExchangeTokenRequest, GcReport, GrantAccountRequest, Image,
+    ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer,
+    LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, MigrateRequest, Migration, MigrationList, Operation,
+    OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList,
+    RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary,
+    TokenSummary, Trust, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest,
+    UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -251,6 +251,10 @@ methods! {
     token_registry(query: &RegistryCredentialQuery) -> RegistryCredential = GET "/token/registry", query query;
     /// Gives a token for what somebody from elsewhere shows. Needs no token.
     token_exchange(request: &ExchangeTokenRequest) -> CreateTokenResponse = POST "/token/exchange", body request;
+    /// Begins to sign in at the provider. Needs no token.
+    device_begin() -> DeviceSignIn = POST "/auth/device", body &serde_json::json!({});
+    /// Asks how such a sign-in stands. Needs no token.
+    device_token(request: &DeviceTokenRequest) -> DeviceStanding = POST "/auth/device/token", body request;
     /// Gives a token a new secret.
     token_rotate(id: &str) -> CreateTokenResponse = POST "/token/{}/rotate" (segment(id)), body &serde_json::json!({});
     /// Revokes a token.

@@ -95,4 +95,7 @@ pub struct Member {
     pub tags: Option<String>,
     /// Since when, RFC 3339.
     pub since: String,
+    /// Whether a group at the provider gave it, with which it goes.
+    #[serde(default)]
+    pub by_group: bool,
 }

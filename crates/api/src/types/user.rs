@@ -17,6 +17,9 @@ pub struct CreateUserRequest {
     /// A password; absent for a user who signs in with tokens only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// Who signs in at the provider as this user: what it says as `sub`. Absent for a user who does not sign in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 impl fmt::Debug for CreateUserRequest {
@@ -25,6 +28,7 @@ impl fmt::Debug for CreateUserRequest {
             .field("user_name", &self.user_name)
             .field("admin", &self.admin)
             .field("password", &Redacted::of(&self.password))
+            .field("subject", &self.subject)
             .finish()
     }
 }
@@ -79,6 +83,12 @@ pub struct User {
     pub has_password: bool,
     /// When it was made, RFC 3339.
     pub created_at: String,
+    /// The provider at which the user signs in; absent for one who does not sign in at any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Who the user is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The user's places in owners.
     pub owners: Vec<UserOwner>,
 }
@@ -122,7 +132,11 @@ mod tests {
     #[test]
     fn a_password_does_not_show() {
         let password = Some("hunter2".to_owned());
-        let create = CreateUserRequest { user_name: "alice".to_owned(), password: password.clone(), admin: None };
+        let create = CreateUserRequest {
+            user_name: "alice".to_owned(),
+            password: password.clone(),
+            ..CreateUserRequest::default()
+        };
         let update = UpdateUserRequest { password, ..UpdateUserRequest::default() };
         for shown in [format!("{create:?}"), format!("{update:?}")] {
             assert!(shown.contains("Some([redacted])") && !shown.contains("hunter2"), "{shown}");

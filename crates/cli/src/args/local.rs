@@ -134,6 +134,22 @@ server_flags! {
     registry_gc_every = "HOURS",
     /// Hours for which a blob is kept that no image needs
     registry_gc_grace = "HOURS",
+    /// The provider of OpenID Connect at which people sign in
+    oidc_issuer = "URL",
+    /// As what this server is known at the provider
+    oidc_client_id = "ID",
+    /// A file with the client's secret
+    oidc_client_secret_file = "FILE",
+    /// What the provider is asked for
+    oidc_scopes = "SCOPES",
+    /// The claim with somebody's groups
+    oidc_groups_claim = "NAME",
+    /// The claim with somebody's name
+    oidc_name_claim = "NAME",
+    /// What groups give: GROUP=OWNER:ROLE or GROUP=admin
+    oidc_groups = "RULES",
+    /// How long a token lives that such a sign-in gives
+    oidc_hours = "HOURS",
     /// What is logged
     log = "FILTER",
     /// text or json

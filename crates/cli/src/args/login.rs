@@ -9,7 +9,7 @@ use clap::Subcommand;
 /// of Docker's credential helpers is installed for it, else into a file that only you can read.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  l0 login layer0.example.com\n  l0 login layer0.example.com --user alice --password-stdin < password.txt\n  l0 login http://localhost:9090 --token-stdin < data/admin-token\n  l0 login layer0.example.com --ci"
+    after_help = "Example:\n  l0 login layer0.example.com\n  l0 login layer0.example.com --user alice --password-stdin < password.txt\n  l0 login http://localhost:9090 --token-stdin < data/admin-token\n  l0 login layer0.example.com --sso\n  l0 login layer0.example.com --ci"
 )]
 pub(crate) struct Login {
     /// The server: a URL, or a host with or without a port [default: --endpoint, or the server that was used last]
@@ -30,6 +30,9 @@ pub(crate) struct Login {
     /// Sign in with the AWS identity that this runs with, as the robot whose trust it fits
     #[arg(long, conflicts_with_all = ["user", "password_stdin", "token_stdin", "oidc_token_stdin"])]
     pub(crate) aws: bool,
+    /// Sign in at the server's provider: open an address in a browser anywhere, and agree there
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "token_stdin", "oidc_token_stdin", "aws", "ci", "trust", "audience", "expires_days"])]
+    pub(crate) sso: bool,
     /// Sign in with what this pipeline can show of itself: GitHub's actions, LAYER0_ID_TOKEN, or its AWS identity
     #[arg(long, conflicts_with_all = ["user", "password_stdin", "token_stdin", "oidc_token_stdin", "aws"])]
     pub(crate) ci: bool,

@@ -12,7 +12,7 @@ pub(crate) enum User {
     ///
     /// A user may do nothing at first: `l0 member add OWNER USER` gives a place in an owner.
     #[command(
-        after_help = "Example:\n  l0 user create alice\n  l0 user create bob --admin --password-stdin < password.txt"
+        after_help = "Example:\n  l0 user create alice\n  l0 user create bob --admin --password-stdin < password.txt\n  l0 user create carol --subject 5f7c8ec7c33c"
     )]
     Create {
         /// The name to sign in with
@@ -24,6 +24,9 @@ pub(crate) enum User {
         /// Read a password from standard input, one line
         #[arg(long)]
         password_stdin: bool,
+        /// Who signs in at the server's provider as this user: what it says as `sub`
+        #[arg(long, value_name = "SUB")]
+        subject: Option<String>,
     },
     /// List the users that you may see
     #[command(after_help = "Example:\n  l0 user list")]

@@ -8,6 +8,7 @@ use crate::app::Input;
 use crate::args::Globals;
 use crate::args::login::{Login, Logout};
 use crate::credentials::{Credentials, Whose, parts_of};
+use crate::device;
 use crate::error::{CliError, Exit};
 use crate::identity::{self, Evidence, Showing};
 use crate::printer::{Printer, rows};
@@ -72,6 +73,7 @@ pub(crate) fn login(local: &Local<'_>, args: &Login) -> Result<(), CliError> {
             showing.audience = args.audience.clone().or(showing.audience);
             sign_in::run(identity::exchange(local.asking, &endpoint, &evidence, &showing, local.env))?
         }
+        None if args.sso => sign_in::run(device::sign_in(local.asking, &endpoint, local.printer, local.env))?,
         None => with_secret(local, args, &endpoint)?,
     };
 
@@ -208,7 +210,8 @@ fn credential(local: &Local<'_>, args: &Login, endpoint: &str) -> Result<(String
     }
     if !local.input.is_terminal {
         return Err(CliError::usage("standard input is no terminal")
-            .hint("give --user NAME --password-stdin or --token-stdin, and the secret on standard input"));
+            .hint("give --user NAME --password-stdin or --token-stdin, and the secret on standard input")
+            .hint("--sso needs neither, where the server has a provider"));
     }
     local.printer.note(&format!("signing in to {endpoint}"));
     let user = match user {

@@ -11,15 +11,16 @@ use crate::settings::Secret;
 
 pub(crate) async fn run(app: &App, verb: User) -> Result<(), CliError> {
     match verb {
-        User::Create { name, admin, password_stdin } => {
+        User::Create { name, admin, password_stdin, subject } => {
             let request = CreateUserRequest {
                 user_name: name,
                 admin: admin.then_some(true),
                 password: password_if(app, password_stdin)?,
+                subject,
             };
             let made = app.client.user_create(&request).await.map_err(|why| app.error(why))?;
             print(app, &made)?;
-            if !made.has_password {
+            if !made.has_password && made.subject.is_none() {
                 app.printer.note(&format!(
                     "User `{0}` has no password: `l0 token create --user {0}` makes a token to sign in with.",
                     made.user_name

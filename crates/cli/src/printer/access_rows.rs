@@ -87,10 +87,11 @@ pub(crate) fn tag_rule_table(owner: &str, items: &[TagRule]) -> String {
 
 /// Members.
 pub(crate) fn member_table(items: &[Member]) -> String {
-    let mut table = Table::new(&["OWNER", "USER", "ROLE", "TAGS", "SINCE"]);
+    let mut table = Table::new(&["OWNER", "USER", "ROLE", "TAGS", "GIVEN BY", "SINCE"]);
     for item in items {
         let tags = item.tags.as_deref().unwrap_or(ALL);
-        table.row([item.owner_name.as_str(), &item.user_name, &item.role, tags, &moment(&item.since)]);
+        let by = if item.by_group { "group" } else { "hand" };
+        table.row([item.owner_name.as_str(), &item.user_name, &item.role, tags, by, &moment(&item.since)]);
     }
     table.text()
 }

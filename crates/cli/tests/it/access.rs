@@ -154,6 +154,7 @@ fn members() {
     let member = |user: &str, role: &str| json!({ "owner_name": "team", "user_name": user, "role": role, "since": "2026-01-02T03:04:05Z" });
     let mut bounded = member("bob", "reader");
     bounded["tags"] = json!("dev-*");
+    bounded["by_group"] = json!(true);
     fake.json("PUT /owner/team/member/alice", member("alice", "writer"))
         .json("PUT /owner/team/member/bob", bounded.clone())
         .json("GET /owner/team/member", json!([member("alice", "writer"), bounded]))

@@ -20,6 +20,7 @@ pub mod load_balancer;
 pub mod name;
 pub mod operation;
 pub mod owner;
+pub mod person;
 pub mod placement;
 pub mod registry;
 pub mod service;

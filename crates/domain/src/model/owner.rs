@@ -174,6 +174,8 @@ pub struct Member {
     pub tags: Option<Glob>,
     /// Since when.
     pub since: Timestamp,
+    /// Whether a group of the user gave it, with which it goes; what was given by hand stays.
+    pub by_group: bool,
 }
 
 #[cfg(test)]

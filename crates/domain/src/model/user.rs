@@ -2,6 +2,7 @@
 
 use super::access::Secret;
 use super::name::Name;
+use super::person::Person;
 use super::time::Timestamp;
 
 /// A user. What one may do follows from being an admin, from the owners one is a member of, and from the token used.
@@ -15,6 +16,8 @@ pub struct User {
     pub password: Option<PasswordHash>,
     /// When it was made.
     pub created: Timestamp,
+    /// Whom a provider knows the user as, who signs in there; `None` for one who signs in here alone.
+    pub person: Option<Person>,
 }
 
 /// The hash of a password, as a PHC string. Kept like a secret: it is worth guessing at.
@@ -40,6 +43,8 @@ impl PasswordHash {
 pub struct UserChange {
     /// Whether the user is an admin.
     pub admin: Option<bool>,
+    /// Whether a group makes the user an admin; of no meaning for a user whom no provider knows.
+    pub admin_by_group: Option<bool>,
     /// Another password; `Some(None)` takes it away.
     pub password: Option<Option<PasswordHash>>,
 }

@@ -11,6 +11,7 @@ pub mod load_balancer;
 pub mod map;
 pub mod migration;
 pub mod owner;
+pub mod person;
 pub mod service;
 pub mod task;
 pub mod token;

@@ -48,7 +48,7 @@ pub fn hash(secret: &Secret) -> [u8; 32] {
 /// Makes a token and answers its secret, which nobody will see again. The secret has 256 random bits, written in 52
 /// letters and digits behind `l0_`, so that scanners can find a leaked one.
 ///
-/// A token never opens more than the one it was made with: who asks with a token that has scopes can only hand out scopes
+/// A token never opens more than the one it was made with, and of somebody whom a provider signs in no longer: who asks with a token that has scopes can only hand out scopes
 /// that fit into them. A robot's scopes are its rights, so they must fit into those of who makes it.
 ///
 /// # Errors
@@ -57,7 +57,10 @@ pub fn hash(secret: &Secret) -> [u8; 32] {
 pub async fn token_create(ctx: &Ctx<'_>, new: NewToken) -> Result<(Token, Secret), OpsError> {
     check(ctx, &new)?;
     let secret = new_secret(ctx);
-    let token = token_of(ctx, new, &secret);
+    let mut token = token_of(ctx, new, &secret);
+    if is_own_of_person(ctx, &token).await? {
+        token.expires = [token.expires, end_of_caller(ctx).await?].into_iter().flatten().min();
+    }
     ctx.access.token_create(&token).await?;
     Ok((token, secret))
 }
@@ -76,6 +79,24 @@ pub async fn token_create_once(
     check(ctx, &new)?;
     let token = token_of(ctx, new, secret);
     Ok(ctx.access.token_create_once(&token, noted).await?.then_some(token))
+}
+
+/// Whether a token is the caller's own, and the caller somebody whom a provider signs in: what such a one makes or changes must not
+/// open anything after the sign-in has ended, for then the provider is asked again.
+async fn is_own_of_person(ctx: &Ctx<'_>, token: &Token) -> Result<bool, OpsError> {
+    let Subject::User(name) = &token.subject else { return Ok(false) };
+    if ctx.caller.user() != Some(name) {
+        return Ok(false);
+    }
+    Ok(ctx.access.user_get(name).await?.is_some_and(|found| found.user.person.is_some()))
+}
+
+/// When the token ends that the caller has signed in with.
+async fn end_of_caller(ctx: &Ctx<'_>) -> Result<Option<Timestamp>, OpsError> {
+    match &ctx.caller.token {
+        Some(id) => Ok(ctx.access.token_get(id).await?.and_then(|found| found.token.expires)),
+        None => Ok(None),
+    }
 }
 
 fn token_of(ctx: &Ctx<'_>, new: NewToken, secret: &Secret) -> Token {
@@ -137,6 +158,9 @@ pub async fn token_rotate(ctx: &Ctx<'_>, token: &Token) -> Result<(Token, Secret
         return Err(OpsError::denied(
             "a token that a trust gave gets no other secret: whoever it is for asks for another token",
         ));
+    }
+    if token.expires.is_some() && is_own_of_person(ctx, token).await? {
+        return Err(OpsError::denied("a token of a sign-in gets no other secret: `l0 login --sso` signs in again"));
     }
     let secret = new_secret(ctx);
     let now = ctx.clock.now();

@@ -8,6 +8,7 @@ pub mod fargate;
 pub mod grants;
 pub mod lease;
 pub mod load_balancer;
+pub mod person;
 pub mod policy;
 pub mod pull_check;
 pub mod service;

@@ -10,6 +10,7 @@ use crate::model::grant::{Grant, KeptGrant};
 use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::owner::{Member, Owner, OwnerName, TagRule};
+use crate::model::person::PersonId;
 use crate::model::time::{Generation, Timestamp};
 use crate::model::trust::Trust;
 use crate::model::user::{User, UserChange};
@@ -20,7 +21,7 @@ pub enum AccessStoreError {
     /// The name is taken: choose another.
     #[error("{what} `{name}` exists already")]
     Exists {
-        /// A user, an owner or a trust.
+        /// A user, a person, an owner or a trust.
         what: &'static str,
         /// Its name.
         name: String,
@@ -33,7 +34,8 @@ pub enum AccessStoreError {
         /// Its name.
         name: String,
     },
-    /// Without it nobody could sign in as an admin any more: let another one in first.
+    /// Without it nobody could sign in as an admin any more: let another one in first. One whom a group made an admin does not count:
+    /// the provider may take that away, and be away itself.
     #[error("{what} `{name}` is the last way in for an admin")]
     LastWayIn {
         /// A user or a token.
@@ -79,6 +81,15 @@ pub struct UserAccess {
     pub members: Vec<Member>,
 }
 
+/// The user who was made for somebody at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPerson {
+    /// What the user is called, or was.
+    pub name: Name,
+    /// The user; `None` when that one was deleted, whoever has the name now.
+    pub access: Option<UserAccess>,
+}
+
 /// An owner and what it uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnerUse {
@@ -107,10 +118,11 @@ pub trait AccessStore: Send + Sync {
     /// is. `None` when the store can't know.
     fn version(&self) -> Option<u64>;
 
-    /// Makes a user.
+    /// Makes a user. One with a [`Person`](crate::model::person::Person) is found by that from then on, in place of a user who was
+    /// deleted.
     ///
     /// # Errors
-    /// `Exists`.
+    /// `Exists`, also when another user is linked with the person.
     async fn user_create(&self, user: &User) -> Result<(), AccessStoreError>;
 
     /// One user with its places in owners.
@@ -118,6 +130,9 @@ pub trait AccessStore: Send + Sync {
 
     /// All users by name.
     async fn user_list(&self) -> Result<Vec<User>, AccessStoreError>;
+
+    /// The user who was made for somebody at a provider; `None` when none ever was. It is remembered after the user's end.
+    async fn person_find(&self, id: &PersonId) -> Result<Option<FoundPerson>, AccessStoreError>;
 
     /// Changes a user and answers how it is now. `now` decides which tokens still live.
     ///
@@ -232,7 +247,8 @@ pub trait AccessStore: Send + Sync {
     /// `Missing`; `LastWayIn` when no admin could sign in any more.
     async fn token_delete(&self, id: &TokenId, now: Timestamp) -> Result<Token, AccessStoreError>;
 
-    /// Forgets tokens that trusts gave and that ended before a moment; answers how many. Those that somebody made stay.
+    /// Forgets tokens that trusts gave, and those of people whom a provider signs in, when they ended before a moment; answers how
+    /// many. All others stay.
     async fn token_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError>;
 
     /// Notes a token's use. May be lost in a crash.

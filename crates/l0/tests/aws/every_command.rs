@@ -30,7 +30,7 @@ const ELSEWHERE: [(&str, &str); 18] = [
 ];
 
 /// They read a secret from standard input and change files of docker and podman; no part of AWS is asked.
-const DEVELOPER: &str = "tests/e2e/developer.rs, with the real docker, skopeo and podman; tests/it/pipeline.rs and identity.rs, in pipelines";
+const DEVELOPER: &str = "tests/e2e/developer.rs, with the real docker, skopeo and podman; tests/it/pipeline.rs and identity.rs, in pipelines; tests/it/sign_in.rs and clients/oidc.rs, at a provider";
 
 /// They speak to no server.
 const SETUP: &str =

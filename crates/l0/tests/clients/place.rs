@@ -32,6 +32,16 @@ impl Asks {
     }
 }
 
+/// Where a program is that was built.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let clients = std::env::var_os(CLIENTS)
+        .map(PathBuf::from)
+        .unwrap_or_else(|| panic!("{CLIENTS} does not say where the Go clients are; `make clients` builds them"));
+    let program = clients.join(name);
+    assert!(program.is_file(), "{} is missing; `make clients` builds it", program.display());
+    program
+}
+
 /// The server and the surroundings of its clients.
 pub(crate) struct Place {
     pub(crate) instance: Instance,
@@ -66,11 +76,7 @@ impl Place {
 
     /// A client that is to be run.
     pub(crate) fn client(&self, program: &str, arguments: &[&str]) -> Command {
-        let clients = std::env::var_os(CLIENTS)
-            .map(PathBuf::from)
-            .unwrap_or_else(|| panic!("{CLIENTS} does not say where the Go clients are; `make clients` builds them"));
-        let program = clients.join(program);
-        assert!(program.is_file(), "{} is missing; `make clients` builds it", program.display());
+        let program = self::program(program);
         let mut command = self.command(program.to_str().expect("a path in text"));
         command.args(arguments);
         command

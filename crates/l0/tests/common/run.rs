@@ -79,6 +79,26 @@ impl Said {
     }
 }
 
+impl Said {
+    /// What a program says until its end that was started elsewhere, with its standard output piped.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    #[track_caller]
+    pub(crate) fn gathered(line: &str, mut child: Child, err: impl Read + Send + 'static) -> Self {
+        let since = Instant::now();
+        let out = gather(child.stdout.take().expect("piped"));
+        let err = gather(err);
+        let Some(status) = wait(&mut child) else {
+            drop(child.kill());
+            drop(child.wait());
+            panic!("{line}: has not ended after {LIMIT:?}");
+        };
+        let (out, err) = (out.recv().expect("the reader ends"), err.recv().expect("the reader ends"));
+        Self { line: line.to_owned(), code: status.code(), out, err, took: since.elapsed() }
+    }
+}
+
 /// Runs a program to its end.
 ///
 /// # Panics

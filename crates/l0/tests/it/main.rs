@@ -7,6 +7,7 @@ mod main_path;
 mod pipeline;
 mod process;
 mod server_life;
+mod sign_in;
 mod start;
 mod support;
 mod walk;

@@ -10,11 +10,12 @@ use layer0_domain::model::grant::{Grant, KeptGrant};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
+use layer0_domain::model::person::PersonId;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
-    AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
+    AccessStore, AccessStoreError, FoundPerson, OwnerChange, OwnerUse, TokenAccess, UserAccess,
 };
 use tokio::sync::watch;
 
@@ -80,6 +81,10 @@ impl AccessStore for Announcing {
 
     async fn user_list(&self) -> Result<Vec<User>, AccessStoreError> {
         self.inner.user_list().await
+    }
+
+    async fn person_find(&self, id: &PersonId) -> Result<Option<FoundPerson>, AccessStoreError> {
+        self.inner.person_find(id).await
     }
 
     async fn user_update(&self, name: &Name, change: &UserChange, now: Timestamp) -> Result<User, AccessStoreError> {

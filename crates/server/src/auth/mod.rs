@@ -1,6 +1,6 @@
 //! Who a request comes from.
 //!
-//! Five kinds of credentials open something (how somebody from elsewhere gets the first of them is `exchange`'s business):
+//! Five kinds of credentials open something (how somebody from elsewhere, a pipeline or a person at a provider, gets the first of them is `exchange`'s business):
 //! - a token of a user or a robot, as Basic `name:secret` or as Bearer `secret`: looked up by its hash on every request, so
 //!   that revoking it ends it at once;
 //! - a user's password, as Basic `user:password`: verified against the stored hash, wrong ones throttled;

@@ -435,11 +435,11 @@ impl SignIn {
         Verdict::Wrong
     }
 
-    /// Counts what somebody from elsewhere showed and what opens nothing, and writes it down.
-    pub(crate) async fn exchange_refused(&self, who: &str, from: Option<IpAddr>) {
+    /// Counts what somebody from elsewhere showed and what opens nothing, and writes it down under the operation.
+    pub(crate) async fn refused_elsewhere(&self, action: &str, who: &str, from: Option<IpAddr>) {
         let now = self.clock.now();
         if self.throttle.wrong_from(from, now) {
-            self.refused("token_exchange", who, from, now).await;
+            self.refused(action, who, from, now).await;
         }
     }
 

@@ -21,6 +21,14 @@ pub(super) struct FileConfig {
     create_on_push: Option<bool>,
     registry_challenge: Option<String>,
     trusted_proxy: Option<bool>,
+    oidc_issuer: Option<String>,
+    oidc_client_id: Option<String>,
+    oidc_client_secret_file: Option<String>,
+    oidc_scopes: Option<Several>,
+    oidc_groups_claim: Option<String>,
+    oidc_name_claim: Option<String>,
+    oidc_groups: Option<Several>,
+    oidc_hours: Option<u32>,
     engine: Option<String>,
     docker_host: Option<String>,
     public_address: Option<String>,
@@ -141,6 +149,16 @@ impl Several {
     }
 }
 
+impl Several {
+    /// Each of a list in a line of its own, for what may have commas in it; one text as it is.
+    fn lines(&self) -> String {
+        match self {
+            Several::One(text) => text.clone(),
+            Several::Many(all) => all.iter().map(|one| format!("{one}\n")).collect(),
+        }
+    }
+}
+
 /// Tags: one text with commas, or a table.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -171,6 +189,14 @@ impl FileConfig {
             "create_on_push" => self.create_on_push.map(|on| on.to_string()),
             "registry_challenge" => self.registry_challenge.clone(),
             "trusted_proxy" => self.trusted_proxy.map(|on| on.to_string()),
+            "oidc_issuer" => self.oidc_issuer.clone(),
+            "oidc_client_id" => self.oidc_client_id.clone(),
+            "oidc_client_secret_file" => self.oidc_client_secret_file.clone(),
+            "oidc_scopes" => self.oidc_scopes.as_ref().map(Several::text),
+            "oidc_groups_claim" => self.oidc_groups_claim.clone(),
+            "oidc_name_claim" => self.oidc_name_claim.clone(),
+            "oidc_groups" => self.oidc_groups.as_ref().map(Several::lines),
+            "oidc_hours" => self.oidc_hours.map(|hours| hours.to_string()),
             "engine" => self.engine.clone(),
             "docker_host" => self.docker_host.clone(),
             "public_address" => self.public_address.clone(),

@@ -451,6 +451,8 @@ pub(crate) fn user(it: &UserAccess) -> wire::User {
         admin: it.user.admin,
         has_password: it.user.password.is_some(),
         created_at: rfc3339(it.user.created),
+        issuer: it.user.person.as_ref().map(|it| it.id.issuer.to_string()),
+        subject: it.user.person.as_ref().map(|it| it.id.subject.to_string()),
         owners: it.members.iter().map(place).collect(),
     }
 }
@@ -485,6 +487,7 @@ pub(crate) fn member(it: &Member) -> wire::Member {
         role: it.role.as_str().to_owned(),
         tags: it.tags.as_ref().map(ToString::to_string),
         since: rfc3339(it.since),
+        by_group: it.by_group,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) struct Issuers {
 #[derive(Default)]
 struct Kept {
     keys: KeySet,
+    document: Option<Discovery>,
     /// When they were fetched.
     fetched: Option<Timestamp>,
     /// When they could not be fetched, if that was later.
@@ -63,10 +64,24 @@ impl Kept {
 }
 
 /// What an issuer says of itself, as far as it matters.
-#[derive(Deserialize)]
-struct Discovery {
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Discovery {
     issuer: String,
     jwks_uri: String,
+    /// Where a device flow begins (RFC 8628, section 4).
+    pub(super) device_authorization_endpoint: Option<String>,
+    /// Where tokens are given.
+    pub(super) token_endpoint: Option<String>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+impl Discovery {
+    /// Whether clients show their secret in the form and not in the header, which is what is meant when nothing is said.
+    pub(super) fn takes_secrets_in_forms_alone(&self) -> bool {
+        let takes = |all: &Vec<String>, method: &str| all.iter().any(|it| it == method);
+        let methods = self.token_endpoint_auth_methods_supported.as_ref();
+        methods.is_some_and(|all| takes(all, "client_secret_post") && !takes(all, "client_secret_basic"))
+    }
 }
 
 impl Issuers {
@@ -84,22 +99,46 @@ impl Issuers {
         {
             return Ok(key.clone());
         }
-        let mut failure: BoxError = "it did not answer a moment ago".into();
-        if kept.may_fetch(now) {
-            match self.fetch(issuer).await {
-                Ok(keys) => *kept = Kept { keys, fetched: Some(now), failed: None },
-                Err(why) => {
-                    tracing::warn!(error = %why, "the keys of {issuer} can't be fetched");
-                    (kept.failed, failure) = (Some(now), why);
-                }
-            }
-        }
+        let failure = self.renew(issuer, &mut kept, now).await;
         match kept.keys.find(id, algorithm) {
             Some(key) if kept.is_within(now, GOOD_MS) => Ok(key.clone()),
             _ if kept.failed.is_none() => {
                 Err(Unproven::Refused(format!("{issuer} has no key of the name that the token says")))
             }
             _ => Err(Unproven::Unavailable { what: format!("the keys of {issuer} can't be had now"), source: failure }),
+        }
+    }
+
+    /// What an issuer says of itself. It may be as old as its keys.
+    pub(super) async fn discovery(&self, issuer: &Issuer) -> Result<Discovery, Unproven> {
+        let kept = self.kept(issuer).await;
+        let mut kept = kept.lock().await;
+        let now = self.clock.now();
+        let mut failure: BoxError = "it was not asked".into();
+        if !kept.is_within(now, FRESH_MS) {
+            failure = self.renew(issuer, &mut kept, now).await;
+        }
+        match &kept.document {
+            Some(document) if kept.is_within(now, GOOD_MS) => Ok(document.clone()),
+            _ => Err(Unproven::Unavailable { what: format!("{issuer} does not answer now"), source: failure }),
+        }
+    }
+
+    /// Fetches what is kept of an issuer, if it may be fetched now; answers why it could not be.
+    async fn renew(&self, issuer: &Issuer, kept: &mut Kept, now: Timestamp) -> BoxError {
+        if !kept.may_fetch(now) {
+            return "it did not answer a moment ago".into();
+        }
+        match self.fetch(issuer).await {
+            Ok((document, keys)) => {
+                *kept = Kept { keys, document: Some(document), fetched: Some(now), failed: None };
+                "it was fetched".into()
+            }
+            Err(why) => {
+                tracing::warn!(error = %why, "the keys of {issuer} can't be fetched");
+                kept.failed = Some(now);
+                why
+            }
         }
     }
 
@@ -111,7 +150,7 @@ impl Issuers {
         known.entry(issuer.clone()).or_default().clone()
     }
 
-    async fn fetch(&self, issuer: &Issuer) -> Result<KeySet, BoxError> {
+    async fn fetch(&self, issuer: &Issuer) -> Result<(Discovery, KeySet), BoxError> {
         let discovery = self.fetcher.document(&issuer.discovery()).await?;
         let discovery: Discovery = serde_json::from_slice(&discovery).map_err(|_| "it says nothing of itself")?;
         // OpenID Connect Discovery 1.0, section 4.3: else somebody could speak for another.
@@ -122,6 +161,7 @@ impl Issuers {
             return Err("its keys are where no server is sent".into());
         }
         let keys = self.fetcher.document(&discovery.jwks_uri).await?;
-        KeySet::parse(&keys).ok_or_else(|| "its keys can't be read".into())
+        let keys = KeySet::parse(&keys).ok_or("its keys can't be read")?;
+        Ok((discovery, keys))
     }
 }

@@ -60,7 +60,7 @@ async fn put(
         None | Some("") => None,
         Some(text) => Some(read::glob(text, "tags")?).filter(|tags| !tags.is_everything()),
     };
-    let member = Member { owner, user, role, tags, since: app.clock.now() };
+    let member = Member { owner, user, role, tags, since: app.clock.now(), by_group: false };
     may_give(&who, &member)?;
     app.access.member_put(&member).await?;
     let all = app.access.member_list(&member.owner).await?;

@@ -126,7 +126,7 @@ async fn exchange(
     let identity = match shown_evidence {
         Ok(identity) => identity,
         Err(Unproven::Refused(why)) => {
-            app.sign_in.exchange_refused("(exchange)", from).await;
+            app.sign_in.refused_elsewhere("token_exchange", "(exchange)", from).await;
             return Err(unauthorized(why));
         }
         Err(unavailable @ Unproven::Unavailable { .. }) => {
@@ -140,7 +140,7 @@ async fn exchange(
             return Err(ApiError::value(why.to_string()).hint("`--trust OWNER/NAME` says which"));
         }
         Err(why @ (NoTrust::None { .. } | NoTrust::Audience { .. })) => {
-            app.sign_in.exchange_refused(&identity.to_string(), from).await;
+            app.sign_in.refused_elsewhere("token_exchange", &identity.to_string(), from).await;
             return Err(
                 unauthorized(why.to_string()).hint("`l0 trust list OWNER` shows its maintainers whom it lets in")
             );

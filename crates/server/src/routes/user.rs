@@ -7,14 +7,16 @@ use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::{Secret, Who};
 use layer0_domain::model::name::Name;
+use layer0_domain::model::person::{Person, PersonId, Subject};
 use layer0_domain::model::user::{PasswordHash, User, UserChange};
+use layer0_domain::ops::person::RESERVED;
 use layer0_domain::port::access_store::UserAccess;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Errors, created};
 use crate::app::App;
-use crate::auth::{PULL_USER, SignedIn, refusal};
+use crate::auth::{SignedIn, refusal};
 use crate::convert::{read, write};
 use crate::error::ApiError;
 use crate::extract::{ApiJson, ApiPath};
@@ -63,9 +65,17 @@ async fn list(who: SignedIn, State(app): State<App>) -> Result<Json<Vec<wire::Us
     Ok(Json(users))
 }
 
+/// Somebody at the provider.
+fn person(app: &App, subject: &str) -> Result<Person, ApiError> {
+    let provider = app.provider.as_ref();
+    let provider = provider.ok_or_else(|| ApiError::value("there is no provider at which people sign in"))?;
+    let subject = Subject::parse(subject).map_err(|why| ApiError::value(why.to_string()))?;
+    Ok(Person::new(PersonId { issuer: provider.issuer.clone(), subject }))
+}
+
 /// Make a user
 ///
-/// Admins only. Without a password the user signs in with tokens.
+/// Admins only. Without a password the user signs in with tokens; with a `subject`, at the provider.
 #[utoipa::path(post, path = "/user", operation_id = "user_create", tag = "user", request_body = wire::CreateUserRequest,
     responses((status = 201, body = wire::User, description = "Made."), Errors))]
 async fn create(
@@ -76,14 +86,15 @@ async fn create(
     who.must_be_unbounded_admin()?;
     let name = read::name(&request.user_name, "a user's name")?;
     who.about(&name);
-    if [PULL_USER, "anonymous"].contains(&name.as_str()) {
+    if RESERVED.contains(&name.as_str()) {
         return Err(ApiError::value(format!("`{name}` is kept for Layer0 itself")));
     }
     let password = match &request.password {
         Some(text) => Some(password(&app, text).await?),
         None => None,
     };
-    let user = User { name, admin: request.admin.unwrap_or(false), password, created: app.clock.now() };
+    let person = request.subject.as_deref().map(|text| person(&app, text)).transpose()?;
+    let user = User { name, admin: request.admin.unwrap_or(false), password, created: app.clock.now(), person };
     app.access.user_create(&user).await?;
     Ok(created(write::user(&UserAccess { user, members: vec![] })))
 }
@@ -117,8 +128,14 @@ async fn update(
         who.must_be_unbounded_admin()?;
         who.about(&found.user.name);
     }
+    // It would open more than the provider, which may send its bearer away.
+    if found.user.person.is_some() && request.password.is_some() && !who.caller.rights.are_everything() {
+        let message = "whoever signs in at the provider has a password only from an admin";
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
+    }
     let change = UserChange {
         admin: request.admin,
+        admin_by_group: request.admin.map(|_| false),
         password: match (&request.password, request.remove_password.unwrap_or(false)) {
             (Some(_), true) => return Err(ApiError::value("a password is either set or removed")),
             (Some(text), false) => Some(Some(password(&app, text).await?)),

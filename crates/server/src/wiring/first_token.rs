@@ -87,12 +87,12 @@ async fn admin_token(app: &App, called: &str) -> Result<(Token, Secret), WiringE
 /// The admin, made or made an admin again, and what a token of theirs is to be.
 async fn admin(app: &App, called: &str) -> Result<(Caller, NewToken), WiringError> {
     let name = |text: &str| Name::parse(text).expect("a legal name");
-    let user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now() };
+    let user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now(), person: None };
     match app.access.user_create(&user).await {
         // Whoever may write the data directory is an admin, whatever became of the user of that name.
         Ok(()) => {}
         Err(AccessStoreError::Exists { .. }) => {
-            let change = UserChange { admin: Some(true), password: None };
+            let change = UserChange { admin: Some(true), ..UserChange::default() };
             let changed = app.access.user_update(&user.name, &change, app.clock.now()).await;
             changed.map_err(cant("the admin can't be made one"))?;
         }

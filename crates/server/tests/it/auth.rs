@@ -16,7 +16,8 @@ use crate::teams::{CALLERS, Teams};
 /// (2: it is done, +: let in, and then refused for another reason, 3: 403, 4: 404, as if it were not there); its path behind the method, and its body.
 ///
 /// Whoever has no credential, or one that has expired or was revoked, gets 401, but for what is open to everyone (`open`). What
-/// looks at nothing but what is shown (`shown`) refuses everybody alike.
+/// looks at nothing but what is shown (`shown`) refuses everybody alike; what a provider decides (`provider`) is missing for everybody
+/// alike where there is none, as here.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 const DEPLOY: &str = r#"{"deploy_name": "web", "deploy_file": "eyJjb250YWluZXJEZWZpbml0aW9ucyI6W3sibmFtZSI6ImFwcCIsImltYWdlIjoieCIsIm1lbW9yeSI6NjR9XX0="}"#;
@@ -127,6 +128,8 @@ const OPERATIONS: &[Row] = &[
     ("trust_delete", "33242", "/owner/team/trust/ci", ""),
     // What is shown decides, whoever signed in.
     ("token_exchange", "shown", "/token/exchange", r#"{"oidc_token": "a.b.c"}"#),
+    ("device_begin", "provider", "/auth/device", "{}"),
+    ("device_token", "provider", "/auth/device/token", r#"{"device_code": "x"}"#),
     ("tag_rule_add", "33242", "/owner/team/immutable", r#"{"tags": "v*"}"#),
     ("tag_rule_remove", "33242", "/owner/team/immutable?tags=fixed-*", ""),
     ("member_list", "22242", "/owner/team/member", ""),
@@ -180,6 +183,12 @@ async fn row_holds(row: &Row, method: &Method) {
     if expected == "open" {
         for caller in ["anonymous", "expired", "revoked", "reader", "admin"] {
             assert_eq!(ask(caller).await.status, 200, "{id} as {caller}");
+        }
+        return;
+    }
+    if expected == "provider" {
+        for caller in ["anonymous", "expired", "revoked", "reader", "admin"] {
+            assert_eq!(ask(caller).await.error(404).error_code, "RouteDoesNotExist", "{id} as {caller}");
         }
         return;
     }

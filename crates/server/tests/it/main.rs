@@ -22,6 +22,7 @@ mod registry_defects;
 mod review;
 mod scale;
 mod servers;
+mod sign_in;
 mod stop;
 mod support;
 mod sweep;

@@ -8,11 +8,12 @@ use layer0_domain::model::grant::{Grant, KeptGrant};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
+use layer0_domain::model::person::PersonId;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
-    AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
+    AccessStore, AccessStoreError, FoundPerson, OwnerChange, OwnerUse, TokenAccess, UserAccess,
 };
 
 use super::DynamoStore;
@@ -33,6 +34,10 @@ impl AccessStore for DynamoStore {
 
     async fn user_list(&self) -> Result<Vec<User>, AccessStoreError> {
         Ok(self.table.users().await?)
+    }
+
+    async fn person_find(&self, id: &PersonId) -> Result<Option<FoundPerson>, AccessStoreError> {
+        Ok(self.table.person(id).await?)
     }
 
     async fn user_update(&self, name: &Name, change: &UserChange, now: Timestamp) -> Result<User, AccessStoreError> {

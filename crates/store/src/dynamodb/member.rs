@@ -16,10 +16,8 @@ use super::{owned, owner, shut_out, user};
 pub(super) const OF: &str = "member#";
 
 /// A place keeps the moment since when it is there.
-const SET_WITH_TAGS: &str =
-    "SET #owner = :owner, #user = :user, #role = :role, #since = if_not_exists(#since, :since), #tags = :tags";
-const SET_WITHOUT_TAGS: &str =
-    "SET #owner = :owner, #user = :user, #role = :role, #since = if_not_exists(#since, :since) REMOVE #tags";
+const SET_WITH_TAGS: &str = "SET #owner = :owner, #user = :user, #role = :role, #since = if_not_exists(#since, :since), #by_group = :by_group, #tags = :tags";
+const SET_WITHOUT_TAGS: &str = "SET #owner = :owner, #user = :user, #role = :role, #since = if_not_exists(#since, :since), #by_group = :by_group REMOVE #tags";
 
 /// Both places of a place.
 pub(super) fn keys(member: &Member) -> [Key; 2] {
@@ -42,6 +40,8 @@ pub(super) fn read(item: &Item) -> Result<Member, Fault> {
         role: Role::parse(item.text("role")?).ok_or(Fault::Unreadable { what: "member role" })?,
         tags: item.text_if("tags")?.map(|tags| parsed("member tags", Glob::parse(tags))).transpose()?,
         since: item.time("since")?,
+        // Of before there were groups.
+        by_group: item.has("by_group") && item.flag("by_group")?,
     })
 }
 
@@ -61,7 +61,8 @@ impl Table {
                 .with_text(":owner", member.owner.as_str())
                 .with_text(":user", member.user.as_str())
                 .with_text(":role", member.role.as_str())
-                .with_number(":since", member.since.0);
+                .with_number(":since", member.since.0)
+                .with_flag(":by_group", member.by_group);
             actions.push(match &member.tags {
                 Some(tags) => action.with(":tags", AttributeValue::S(tags.as_str().to_owned())),
                 None => action,

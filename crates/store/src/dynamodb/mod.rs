@@ -42,6 +42,7 @@ mod member;
 mod operation;
 mod owned;
 mod owner;
+mod person;
 mod public;
 mod registry;
 mod setting;

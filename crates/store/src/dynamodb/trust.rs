@@ -134,16 +134,23 @@ impl Table {
         Ok(())
     }
 
-    /// Takes away the tokens that trusts gave and that ended before a moment, and those whose trust is gone.
+    /// Takes away the tokens that trusts gave, and those of people whom a provider signs in, when they ended before a moment; and
+    /// those whose trust is gone.
     pub(super) async fn tokens_prune(&self, before: Timestamp) -> Result<u64, Fault> {
         let all = self.query(Query::of(token::ALL)).await?;
-        let mut of_trusts = all.iter().map(token::read).collect::<Result<Vec<_>, Fault>>()?;
-        of_trusts.retain(|it| it.trust.is_some());
-        let mut standing = of_trusts.clone();
+        let users = self.users().await?;
+        let people: std::collections::HashSet<_> =
+            users.iter().filter(|it| it.person.is_some()).map(|it| &it.name).collect();
+        let mut given = all.iter().map(token::read).collect::<Result<Vec<_>, Fault>>()?;
+        given.retain(|it| match &it.subject {
+            Subject::User(name) => people.contains(name),
+            Subject::Owner(_) => it.trust.is_some(),
+        });
+        let mut standing = given.clone();
         self.without_trustless(&mut standing).await?;
         let stands: std::collections::HashSet<_> = standing.iter().map(|it| it.id.clone()).collect();
         let mut gone = 0;
-        for token in of_trusts {
+        for token in given {
             if token.expires.is_some_and(|end| end < before) || !stands.contains(&token.id) {
                 // Whoever deleted it meanwhile did the same.
                 self.unit(|| async { Ok::<_, Fault>(Step::Write(token::keys(&token).map(Action::delete).into(), ())) })

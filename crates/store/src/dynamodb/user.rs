@@ -1,6 +1,7 @@
 //! Users, and the way in for an admin that must stay.
 
 use layer0_domain::model::name::Name;
+use layer0_domain::model::person::Person;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::model::user::{PasswordHash, User, UserChange};
 use layer0_domain::port::access_store::{AccessStoreError, UserAccess};
@@ -10,7 +11,7 @@ use super::fault::Fault;
 use super::gone::{self, Leaving};
 use super::item::{Item, Key, parsed};
 use super::table::{Query, Range, Step, Table};
-use super::{member, shut_out, token};
+use super::{member, person, shut_out, token};
 
 /// What an error calls a user.
 pub(super) const WHAT: &str = "user";
@@ -41,14 +42,24 @@ fn item_of(user: &User, changes: u64) -> Item {
         .with_text_if("password", user.password.as_ref().map(PasswordHash::expose))
         .with_number("created", user.created.0)
         .with_number("changes", changes)
+        .with_text_if("issuer", user.person.as_ref().map(|it| it.id.issuer.as_str()))
+        .with_text_if("subject", user.person.as_ref().map(|it| it.id.subject.as_str()))
+        .with_text_if("admin_by", user.person.as_ref().and_then(|it| it.admin_by_group.then_some("group")))
 }
 
 fn read(item: &Item) -> Result<User, Fault> {
+    let person = match (item.text_if("issuer")?, item.text_if("subject")?) {
+        (Some(issuer), Some(subject)) => {
+            Some(Person { id: person::id("user person", issuer, subject)?, admin_by_group: item.has("admin_by") })
+        }
+        _ => None,
+    };
     Ok(User {
         name: parsed("user name", Name::parse(item.text("s")?))?,
         admin: item.flag("admin")?,
         password: item.text_if("password")?.map(PasswordHash::new),
         created: item.time("created")?,
+        person,
     })
 }
 
@@ -102,7 +113,8 @@ impl Table {
         let epoch = self.get(&ways_key()).await?.map(|item| item.number("epoch")).transpose()?;
         let mut ways = Vec::new();
         for item in self.query(Query::of(ALL)).await? {
-            if item.has("gone") || !item.flag("admin")? {
+            // What a group gave the provider may take away, and be away itself.
+            if item.has("gone") || item.has("admin_by") || !item.flag("admin")? {
                 continue;
             }
             let name = parsed("user name", Name::parse(item.text("s")?))?;
@@ -127,7 +139,11 @@ impl Table {
             if self.get(&key(&user.name)).await?.is_some() {
                 return Err(AccessStoreError::Exists { what: WHAT, name: user.name.to_string() });
             }
-            Ok(Step::Write(vec![Action::put(item_of(user, 0)).only_if(ABSENT)], ()))
+            let mut actions = vec![Action::put(item_of(user, 0)).only_if(ABSENT)];
+            if let Some(person) = &user.person {
+                actions.push(self.person_link(&person.id, &user.name).await?);
+            }
+            Ok(Step::Write(actions, ()))
         })
         .await
     }
@@ -164,6 +180,9 @@ impl Table {
         user.admin = change.admin.unwrap_or(user.admin);
         if let Some(password) = &change.password {
             user.password.clone_from(password);
+        }
+        if let (Some(person), Some(by_group)) = (&mut user.person, change.admin_by_group) {
+            person.admin_by_group = by_group;
         }
         let put = Action::put(item_of(&user, changes + 1)).only_if(UNCHANGED).with_number(":changes", changes);
         let mut actions = vec![put, shut_out::note()];

@@ -8,16 +8,17 @@ use layer0_domain::model::grant::{Grant, KeptGrant};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
+use layer0_domain::model::person::PersonId;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::port::access_store::{
-    AccessStore, AccessStoreError, OwnerChange, OwnerUse, TokenAccess, UserAccess,
+    AccessStore, AccessStoreError, FoundPerson, OwnerChange, OwnerUse, TokenAccess, UserAccess,
 };
 use rusqlite::Connection;
 
 use super::fault::AccessWork;
-use super::{SqliteStore, audit, grant, member, owner, shut_out, token, trust, user};
+use super::{SqliteStore, audit, grant, member, owner, person, shut_out, token, trust, user};
 
 #[async_trait]
 impl AccessStore for SqliteStore {
@@ -36,6 +37,11 @@ impl AccessStore for SqliteStore {
 
     async fn user_list(&self) -> Result<Vec<User>, AccessStoreError> {
         self.read(user::list_tx).await
+    }
+
+    async fn person_find(&self, id: &PersonId) -> Result<Option<FoundPerson>, AccessStoreError> {
+        let id = id.clone();
+        self.read(move |db| person::find_tx(db, &id)).await
     }
 
     async fn user_update(&self, name: &Name, change: &UserChange, now: Timestamp) -> Result<User, AccessStoreError> {

@@ -11,22 +11,24 @@ use super::convert::parsed;
 use super::fault::{AccessWork, Fault};
 use super::{owner, user};
 
-pub(super) const OF_USER: &str = "SELECT owner, user, role, tags, since FROM member WHERE user = ?1 ORDER BY owner";
-const OF_OWNER: &str = "SELECT owner, user, role, tags, since FROM member WHERE owner = ?1 ORDER BY user";
+pub(super) const OF_USER: &str =
+    "SELECT owner, user, role, tags, since, by_group FROM member WHERE user = ?1 ORDER BY owner";
+const OF_OWNER: &str = "SELECT owner, user, role, tags, since, by_group FROM member WHERE owner = ?1 ORDER BY user";
 
 pub(super) fn put_tx(db: &Connection, member: &Member) -> AccessWork<()> {
     owner::demand(db, &member.owner)?;
     if user::one(db, member.user.as_str())?.is_none() {
         return Err(user::missing(&member.user).into());
     }
-    let sql = "INSERT INTO member (owner, user, role, tags, since) VALUES (?1, ?2, ?3, ?4, ?5) \
-               ON CONFLICT (owner, user) DO UPDATE SET role = excluded.role, tags = excluded.tags";
+    let sql = "INSERT INTO member (owner, user, role, tags, since, by_group) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+               ON CONFLICT (owner, user) DO UPDATE SET role = excluded.role, tags = excluded.tags, by_group = excluded.by_group";
     db.prepare_cached(sql)?.execute(params![
         member.owner.as_str(),
         member.user.as_str(),
         member.role.as_str(),
         member.tags.as_ref().map(Glob::as_str),
-        member.since.0
+        member.since.0,
+        member.by_group,
     ])?;
     Ok(())
 }
@@ -67,5 +69,6 @@ fn read(row: &Row<'_>) -> Result<Member, Fault> {
         role: Role::parse(&role).ok_or(Fault::Unreadable { what: "member role" })?,
         tags: tags.map(|tags| parsed("member tags", Glob::parse(&tags))).transpose()?,
         since: Timestamp(row.get(4)?),
+        by_group: row.get(5)?,
     })
 }

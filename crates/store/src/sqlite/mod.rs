@@ -25,6 +25,7 @@ mod member;
 mod near;
 mod operation;
 mod owner;
+mod person;
 #[cfg(test)]
 mod plans;
 mod public;

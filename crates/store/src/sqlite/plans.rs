@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::{audit, deploy, entity, home, lease, operation, prepare, public, registry, schema, token};
+use super::{audit, deploy, entity, home, lease, operation, person, prepare, public, registry, schema, token};
 
 fn plan(sql: &str) -> String {
     let mut connection = Connection::open_in_memory().expect("memory");
@@ -43,6 +43,7 @@ fn entities_are_found_by_index() {
     assert!(!plan(token::BY_ID).contains("SCAN"));
     assert!(!plan(public::BY_REPOSITORY).contains("SCAN"));
     assert!(!plan(home::BY_REPOSITORY).contains("SCAN"));
+    assert!(!plan(person::BY_ID).contains("SCAN"));
     assert!(!plan(lease::BY_NAME).contains("SCAN"));
     assert!(!plan(lease::FORGET).contains("SCAN"));
 }

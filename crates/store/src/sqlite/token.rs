@@ -136,7 +136,9 @@ pub(super) fn delete_tx(db: &Connection, id: &TokenId, now: Timestamp) -> Access
 }
 
 pub(super) fn prune_tx(db: &Connection, before: Timestamp) -> AccessWork<u64> {
-    let gone = db.prepare_cached("DELETE FROM token WHERE trust IS NOT NULL AND expires < ?1")?.execute([before.0])?;
+    let sql = "DELETE FROM token WHERE expires < ?1 AND (trust IS NOT NULL \
+               OR user IN (SELECT name FROM user WHERE subject IS NOT NULL))";
+    let gone = db.prepare_cached(sql)?.execute([before.0])?;
     Ok(gone as u64)
 }
 

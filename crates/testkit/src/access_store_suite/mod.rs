@@ -16,6 +16,7 @@ use layer0_domain::port::store::Store;
 mod audit;
 mod grants;
 mod owners;
+mod people;
 pub mod sample;
 mod tokens;
 mod trusts;
@@ -24,6 +25,7 @@ mod users;
 pub use audit::*;
 pub use grants::*;
 pub use owners::*;
+pub use people::*;
 pub use tokens::*;
 pub use trusts::*;
 pub use users::*;
@@ -58,6 +60,12 @@ pub const ALL: &[Behaviour] = behaviours![
     a_user_is_made_once_and_read_with_its_places,
     a_user_is_changed_only_where_it_is_said,
     a_deleted_user_takes_tokens_and_places_along,
+    a_person_is_found_by_what_the_provider_says,
+    a_person_has_one_user_and_a_name_one_person,
+    a_person_whose_user_was_deleted_is_remembered,
+    an_admin_by_a_group_is_told_from_one_by_hand,
+    an_admin_by_a_group_is_no_way_in,
+    tokens_of_people_are_forgotten_after_their_end,
     a_user_with_much_goes_with_all_of_it,
     the_last_way_in_for_an_admin_stays,
     of_the_last_two_ways_in_one_stays,

@@ -1,10 +1,11 @@
 //! Small legal values, and the steps that most behaviours begin with.
 
-use layer0_domain::model::access::{Scope, Subject, Token};
+use layer0_domain::model::access::{self, Scope, Token};
 use layer0_domain::model::glob::Glob;
 use layer0_domain::model::id::{TokenId, TrustId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, Role};
+use layer0_domain::model::person::{Person, PersonId, Subject};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::model::trust::{Audience, ClaimPattern, Evidence, Issuer, Trust};
 use layer0_domain::model::user::{PasswordHash, User};
@@ -36,7 +37,22 @@ pub fn glob(text: &str) -> Glob {
 /// A user without a password who is no admin.
 #[must_use]
 pub fn user(word: &str) -> User {
-    User { name: name(word), admin: false, password: None, created: AT }
+    User { name: name(word), admin: false, password: None, created: AT, person: None }
+}
+
+/// Somebody at a provider.
+#[must_use]
+pub fn person(subject: &str) -> PersonId {
+    PersonId {
+        issuer: Issuer::parse("https://sso.example.com").expect(LEGAL),
+        subject: Subject::parse(subject).expect(LEGAL),
+    }
+}
+
+/// A user who signs in there.
+#[must_use]
+pub fn person_user(word: &str, subject: &str) -> User {
+    User { person: Some(Person::new(person(subject))), ..user(word) }
 }
 
 /// The stored form of a password.
@@ -54,7 +70,7 @@ pub fn owner(word: &str) -> Owner {
 /// A user's place in an owner.
 #[must_use]
 pub fn member(owner: &str, user: &str, role: Role) -> Member {
-    Member { owner: owner_name(owner), user: name(user), role, tags: None, since: AT }
+    Member { owner: owner_name(owner), user: name(user), role, tags: None, since: AT, by_group: false }
 }
 
 /// A user's token that never ends, whose hash repeats `byte`.
@@ -63,7 +79,7 @@ pub fn token(word: &str, user: &str, byte: u8) -> Token {
     Token {
         id: TokenId::parse(word).expect(LEGAL),
         name: name(word),
-        subject: Subject::User(name(user)),
+        subject: access::Subject::User(name(user)),
         scopes: None,
         hash: [byte; 32],
         created: AT,
@@ -77,7 +93,11 @@ pub fn token(word: &str, user: &str, byte: u8) -> Token {
 #[must_use]
 pub fn robot(word: &str, owner: &str, byte: u8) -> Token {
     let scope = Scope::parse(&format!("pull,push:{owner}/*:v*")).expect(LEGAL);
-    Token { subject: Subject::Owner(owner_name(owner)), scopes: Some(vec![scope]), ..token(word, "nobody", byte) }
+    Token {
+        subject: access::Subject::Owner(owner_name(owner)),
+        scopes: Some(vec![scope]),
+        ..token(word, "nobody", byte)
+    }
 }
 
 /// A trust of GitHub's.

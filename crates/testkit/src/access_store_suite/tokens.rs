@@ -137,7 +137,7 @@ pub async fn whoever_may_be_shut_out_is_counted(store: &dyn AccessPorts) {
     store.token_delete(&token("bobs", "bob", 1).id, Timestamp(1)).await.expect("it is there");
     assert!(store.token_delete(&token("bobs", "bob", 1).id, Timestamp(1)).await.is_err());
     grew("a token that is taken away", 1).await;
-    let demoted = UserChange { admin: Some(false), password: None };
+    let demoted = UserChange { admin: Some(false), ..UserChange::default() };
     store.user_update(&name("bob"), &demoted, Timestamp(1)).await.expect("he is there");
     assert!(store.user_delete(&name("root"), Timestamp(1)).await.is_err(), "the last way in");
     grew("a user who is changed", 1).await;

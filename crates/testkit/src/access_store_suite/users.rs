@@ -38,11 +38,13 @@ pub async fn a_user_is_changed_only_where_it_is_said(store: &dyn AccessPorts) {
     store.token_create(&token("way-in", "root", 1)).await.expect("its user is there");
     user_made(store, "bob").await;
     let change = async |change: UserChange| store.user_update(&name("bob"), &change, Timestamp(1)).await;
-    let with = change(UserChange { password: Some(Some(password("x"))), admin: None }).await.expect("it is there");
+    let with =
+        change(UserChange { password: Some(Some(password("x"))), ..UserChange::default() }).await.expect("it is there");
     assert_eq!(with, User { password: Some(password("x")), ..user("bob") });
-    let both = change(UserChange { password: None, admin: Some(true) }).await.expect("it is there");
+    let both = change(UserChange { admin: Some(true), ..UserChange::default() }).await.expect("it is there");
     assert_eq!(both, User { admin: true, ..with });
-    let without = change(UserChange { password: Some(None), admin: None }).await.expect("another admin has a token");
+    let without =
+        change(UserChange { password: Some(None), ..UserChange::default() }).await.expect("another admin has a token");
     assert_eq!(without, User { admin: true, ..user("bob") });
     assert_eq!(store.user_get(&name("bob")).await.expect("a read succeeds").expect("there").user, without);
     let none = store.user_update(&name("none"), &UserChange::default(), Timestamp(1)).await;
@@ -106,17 +108,17 @@ pub async fn the_last_way_in_for_an_admin_stays(store: &dyn AccessPorts) {
     }
     assert_last(store.token_delete(&ends.id, Timestamp(29)).await);
     assert_last(store.user_delete(&root.name, Timestamp(29)).await);
-    let demoted = UserChange { admin: Some(false), password: None };
+    let demoted = UserChange { admin: Some(false), ..UserChange::default() };
     assert_last(store.user_update(&root.name, &demoted, Timestamp(29)).await);
     let kept = store.token_get(&ends.id).await.expect("a read succeeds").expect("it is as it was");
     assert_eq!(kept.token, ends);
     assert_eq!(kept.user.expect("a user's").user, root);
 
     // A password is another way in; then the token may go, and the password may not.
-    let secret = UserChange { admin: None, password: Some(Some(password("x"))) };
+    let secret = UserChange { password: Some(Some(password("x"))), ..UserChange::default() };
     store.user_update(&root.name, &secret, Timestamp(29)).await.expect("nothing is lost");
     store.token_delete(&ends.id, Timestamp(29)).await.expect("the password stays");
-    let none = UserChange { admin: None, password: Some(None) };
+    let none = UserChange { password: Some(None), ..UserChange::default() };
     assert_last(store.user_update(&root.name, &none, Timestamp(29)).await);
 
     // Where there is no way in, nothing is lost with what opens nothing.
@@ -141,7 +143,7 @@ pub async fn of_the_last_two_ways_in_one_stays(store: &dyn AccessPorts) {
     let other = admin(store, "other").await;
     store.token_create(&token("third", "other", 3)).await.expect("its user is there");
     store.token_delete(&tokens[0].id, Timestamp(1)).await.expect("two are left");
-    let demoted = UserChange { admin: Some(false), password: None };
+    let demoted = UserChange { admin: Some(false), ..UserChange::default() };
     let (deleted, changed) = futures_util::join!(
         store.token_delete(&tokens[1].id, Timestamp(1)),
         store.user_update(&other.name, &demoted, Timestamp(1))

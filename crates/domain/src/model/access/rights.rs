@@ -150,6 +150,7 @@ mod tests {
             role,
             tags: None,
             since: Timestamp(0),
+            by_group: false,
         }
     }
 

@@ -61,6 +61,22 @@ impl Claims {
         }
     }
 
+    /// A claim as texts: a list's, or the one; empty for what is absent. What is no text in a list is passed over.
+    #[must_use]
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        match self.0.get(name) {
+            Some(Value::String(one)) => vec![one.clone()],
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => vec![],
+        }
+    }
+
+    /// Whether a claim is there, whatever it says.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Whether the token was made for somebody: `aud` is one text or a list of them (RFC 7519, section 4.1.3).
     #[must_use]
     pub fn is_for(&self, audience: &Audience) -> bool {
