@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 mod access;
 mod audit;
 mod convert;
+mod copy;
 mod deploy;
 mod entity;
 mod fault;
@@ -40,6 +41,7 @@ mod trust;
 mod user;
 mod writer;
 
+pub use copy::CopiedBlob;
 use fault::{Fault, Stop};
 use queue::Queue;
 use schema::SchemaError;
@@ -77,6 +79,8 @@ struct Shared {
     readers: Option<Arc<Queue<reader::Job>>>,
     /// Counts what the writer committed.
     commits: Arc<AtomicU64>,
+    /// The file; `None` for a database in memory.
+    path: Option<PathBuf>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -156,7 +160,7 @@ impl SqliteStore {
                 Ok(reader)
             })
             .collect::<Result<Vec<_>, rusqlite::Error>>()?;
-        Ok(Self::start(writer, readers))
+        Ok(Self::start(writer, readers, Some(path.to_owned())))
     }
 
     /// A database without a file, gone with its last handle. The same code and schema; reads and writes share one
@@ -173,10 +177,10 @@ impl SqliteStore {
             Ok::<_, SchemaError>(connection)
         };
         let connection = open().expect("a new database in memory has nothing that could be refused");
-        Self::start(connection, Vec::new())
+        Self::start(connection, Vec::new(), None)
     }
 
-    fn start(connection: Connection, reading: Vec<Connection>) -> Self {
+    fn start(connection: Connection, reading: Vec<Connection>, path: Option<PathBuf>) -> Self {
         let mut threads = Vec::with_capacity(1 + reading.len());
         let writer = Arc::new(Queue::new());
         let commits = Arc::new(AtomicU64::new(0));
@@ -189,7 +193,7 @@ impl SqliteStore {
                 threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
             }
         }
-        let shared = Arc::new(Shared { writer, readers, commits, threads: Mutex::new(threads) });
+        let shared = Arc::new(Shared { writer, readers, commits, path, threads: Mutex::new(threads) });
         Self { shared, others: Others::None }
     }
 
