@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod audit;
+mod backup;
 mod deploy;
 mod environment;
 mod events;
@@ -110,6 +111,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(verify::router())
         .merge(sweep::router())
         .merge(gc::router())
+        .merge(backup::router())
         .merge(deploy::router())
         .merge(environment::router())
         .merge(load_balancer::router())

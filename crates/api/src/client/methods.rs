@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::{Client, ClientError, segment};
 use crate::types::{
     AccountGrant, AccountList, AccountPlan, AccountQuery, AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry,
-    AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
+    AuditQuery, BackupBlobQuery, BackupBlobs, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
     CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
     CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
     ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList,
@@ -58,6 +58,10 @@ methods! {
     admin_gc_plan() -> GcReport = GET "/admin/gc";
     /// Has the registry let go of what nothing needs.
     admin_gc() -> GcReport = POST "/admin/gc";
+    /// The blobs that a backup's copy of the state names.
+    admin_backup_blobs(id: &str, query: &BackupBlobQuery) -> BackupBlobs = GET "/admin/backup/{}/blobs" (segment(id)), query query;
+    /// Ends a backup: what the server kept for it goes. One that has ended is no error.
+    admin_backup_end(id: &str) -> () = DELETE "/admin/backup/{}" (segment(id));
 
     /// All deploys.
     deploy_list() -> Vec<DeploySummary> = GET "/deploy";
