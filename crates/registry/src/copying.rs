@@ -58,7 +58,7 @@ async fn read(content: Box<dyn BlobContent>, offset: u64) -> io::Result<(Box<dyn
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read?,
             }
-        };
+        }
         Ok((content, Bytes::from(bytes)))
     })
     .await

@@ -5,14 +5,14 @@ use reqwest::Method;
 use super::{Client, ClientError, segment};
 use crate::types::{
     AccountGrant, AccountList, AccountPlan, AccountQuery, AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry,
-    AuditQuery, BackupBlobQuery, BackupBlobs, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
-    CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
-    CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment, EnvironmentSummary,
-    ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList,
-    ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery,
-    MapRule, Member, MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest,
-    RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service,
-    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
+    AuditQuery, BackupBlobQuery, BackupBlobs, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest,
+    CreateLoadBalancerRequest, CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest,
+    CreateTokenRequest, CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, Environment,
+    EnvironmentSummary, ExchangeTokenRequest, GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery,
+    ImageList, ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary,
+    LogFile, LogQuery, MapRule, Member, MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner,
+    PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest,
+    Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
     UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest,
     UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };

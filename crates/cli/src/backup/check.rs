@@ -40,7 +40,9 @@ pub(crate) fn check(place: &Place<'_>) -> Result<Checked, CliError> {
         };
         match digest(&path, Hasher::sha256()) {
             Ok((found, _)) if found == sum => {}
-            Ok(_) => checked.findings.push(format!("snapshot `{name}` is damaged: state.db is not what SHA256SUMS says")),
+            Ok(_) => {
+                checked.findings.push(format!("snapshot `{name}` is damaged: state.db is not what SHA256SUMS says"))
+            }
             Err(why) => checked.findings.push(cant("read", &path, &why).message),
         }
     }
@@ -53,7 +55,9 @@ pub(crate) fn check(place: &Place<'_>) -> Result<Checked, CliError> {
                 place.disk.file_remove(&path).map_err(|why| cant("remove", &path, &why))?;
                 checked.findings.push(format!("blob {blob} is damaged; it was removed"));
             }
-            Err(why) if why.kind() == io::ErrorKind::NotFound => checked.findings.push(format!("blob {blob} is missing")),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                checked.findings.push(format!("blob {blob} is missing"))
+            }
             Err(why) => checked.findings.push(cant("read", &path, &why).message),
         }
     }

@@ -35,11 +35,11 @@ mod tests;
 use std::io;
 use std::path::Path;
 
-pub(crate) use check::{Checked, check};
+pub(crate) use check::check;
 pub(crate) use keep::{Dropped, keep};
 pub(crate) use pace::Pace;
 pub(crate) use place::Place;
-pub(crate) use restore::{OnDamage, Restored, restore};
+pub(crate) use restore::{OnDamage, restore};
 pub(crate) use take::{Fetched, Progress, Source, take};
 
 use crate::error::{CliError, Exit};

@@ -25,7 +25,8 @@ impl Pace {
 
     /// Notes that so many bytes were copied by `now`, counted from the start, and answers how long to wait before the next.
     pub(crate) fn after(&mut self, bytes: usize, now: Duration) -> Duration {
-        let nanos = u128::try_from(bytes).unwrap_or(u128::MAX).saturating_mul(1_000_000_000) / u128::from(self.bytes_per_s);
+        let nanos =
+            u128::try_from(bytes).unwrap_or(u128::MAX).saturating_mul(1_000_000_000) / u128::from(self.bytes_per_s);
         let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.due = self.due.max(now.saturating_sub(SLACK)).saturating_add(takes);
         self.due.saturating_sub(now)
@@ -44,6 +45,9 @@ mod tests {
         assert_eq!(pace.after(1 << 20, ms(100)), ms(100));
         assert_eq!(pace.after(1 << 20, ms(400)), ms(0), "a slow disk is not made slower");
         let hour = ms(3_600_000);
-        assert_eq!([pace.after(1 << 20, hour), pace.after(1 << 20, hour), pace.after(1 << 20, hour)], [ms(0), ms(0), ms(50)]);
+        assert_eq!(
+            [pace.after(1 << 20, hour), pace.after(1 << 20, hour), pace.after(1 << 20, hour)],
+            [ms(0), ms(0), ms(50)]
+        );
     }
 }

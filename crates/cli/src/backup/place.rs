@@ -32,7 +32,10 @@ impl<'a> Place<'a> {
         if let Some(stranger) = stranger(root)? {
             return Err(CliError::new(
                 Exit::Refused,
-                format!("{} holds other things (`{stranger}`); name a directory of its own for backups", root.display()),
+                format!(
+                    "{} holds other things (`{stranger}`); name a directory of its own for backups",
+                    root.display()
+                ),
             ));
         }
         disk.directory_make(root).map_err(|why| cant("create", root, &why))?;
@@ -95,7 +98,9 @@ impl<'a> Place<'a> {
     pub(super) fn state(&self, name: &str) -> Result<(PathBuf, BlobName), CliError> {
         let path = self.snapshot(name).join(STATE);
         let sum = sums(&self.snapshot(name))?.0;
-        BlobName::parse(&format!("sha256:{sum}")).map(|sum| (path, sum)).ok_or_else(|| unreadable(name, "its sums are none"))
+        BlobName::parse(&format!("sha256:{sum}"))
+            .map(|sum| (path, sum))
+            .ok_or_else(|| unreadable(name, "its sums are none"))
     }
 
     /// What a snapshot says of itself, compared with its sum.
@@ -123,8 +128,15 @@ impl<'a> Place<'a> {
     }
 
     /// Ends a snapshot: from now on it is listed. The state is synced.
-    pub(super) fn snapshot_end(&self, name: &str, draft: &Path, state: &BlobName, manifest: &Manifest) -> Result<(), CliError> {
-        let mut text = serde_json::to_vec_pretty(manifest).map_err(|why| CliError::new(Exit::Other, why.to_string()))?;
+    pub(super) fn snapshot_end(
+        &self,
+        name: &str,
+        draft: &Path,
+        state: &BlobName,
+        manifest: &Manifest,
+    ) -> Result<(), CliError> {
+        let mut text =
+            serde_json::to_vec_pretty(manifest).map_err(|why| CliError::new(Exit::Other, why.to_string()))?;
         text.push(b'\n');
         let state = state.to_string();
         let state = state.rsplit(':').next().unwrap_or_default();

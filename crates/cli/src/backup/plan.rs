@@ -18,7 +18,8 @@ pub(crate) fn unneeded(there: Vec<BlobName>, named: &BTreeSet<BlobName>) -> Vec<
 /// The name of a snapshot of this moment (RFC 3339, UTC): without what file systems and shells don't like.
 pub(crate) fn snapshot_name(begun: &str) -> Option<String> {
     let name: String = begun.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    let legal = !name.is_empty() && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    let legal =
+        !name.is_empty() && !name.starts_with('.') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
     legal.then_some(name)
 }
 

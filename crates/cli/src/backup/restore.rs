@@ -53,7 +53,12 @@ pub(crate) struct Restored {
 }
 
 /// Restores a snapshot, the newest where none is named, into a data directory that is empty or isn't there.
-pub(crate) fn restore(place: &Place<'_>, snapshot: Option<&str>, data_dir: &Path, on_damage: OnDamage) -> Result<Restored, CliError> {
+pub(crate) fn restore(
+    place: &Place<'_>,
+    snapshot: Option<&str>,
+    data_dir: &Path,
+    on_damage: OnDamage,
+) -> Result<Restored, CliError> {
     let all = place.snapshots()?;
     let name = match snapshot {
         Some(name) => all.get(name).ok_or_else(|| none_such(name, &all))?,
@@ -70,7 +75,7 @@ pub(crate) fn restore(place: &Place<'_>, snapshot: Option<&str>, data_dir: &Path
             version: manifest.version.clone(),
             begun: manifest.begun.clone(),
             blobs: u64::try_from(manifest.blobs.len() - damaged.len()).unwrap_or(u64::MAX),
-            bytes: manifest.blob_bytes(),
+            bytes: whole_bytes(&manifest, &damaged),
             lost: manifest.lost.clone(),
             damaged,
             not_copied: manifest.not_copied.clone(),
@@ -80,6 +85,11 @@ pub(crate) fn restore(place: &Place<'_>, snapshot: Option<&str>, data_dir: &Path
             Err(why)
         }
     }
+}
+
+fn whole_bytes(manifest: &Manifest, damaged: &[String]) -> u64 {
+    let whole = manifest.blobs.iter().filter(|blob| !damaged.contains(&blob.digest));
+    whole.fold(0, |sum, blob| sum.saturating_add(blob.size))
 }
 
 fn none_such(name: &str, all: &BTreeSet<String>) -> CliError {
@@ -106,7 +116,9 @@ impl<'a> Target<'a> {
         let ours = |name: &str| begun && [DRAFT, REGISTRY, DATABASE].contains(&name);
         if let Some(stranger) = there.iter().find(|name| !ALLOWED.contains(&name.as_str()) && !ours(name)) {
             let said = format!("{} is not empty: it holds `{stranger}`", root.display());
-            return Err(CliError::new(Exit::Refused, said).hint("name a data directory that is empty or does not exist yet"));
+            return Err(
+                CliError::new(Exit::Refused, said).hint("name a data directory that is empty or does not exist yet")
+            );
         }
         disk.directory_make(root).map_err(|why| cant("create", root, &why))?;
         let path = root.join("lock");

@@ -126,7 +126,10 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
             self.pause(piece.len()).await;
         }
         if written != length {
-            return Err(CliError::new(Exit::Connection, format!("the state broke off: {written} of {length} bytes came")));
+            return Err(CliError::new(
+                Exit::Connection,
+                format!("the state broke off: {written} of {length} bytes came"),
+            ));
         }
         file.sync().map_err(|why| cant("write", &path, &why))?;
         Ok(hasher.finish())
@@ -152,8 +155,9 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
     }
 
     async fn blob(&mut self, digest: &str, size: u64, damaged: bool) -> Result<Copied, CliError> {
-        let name = BlobName::parse(digest)
-            .ok_or_else(|| CliError::new(Exit::Connection, format!("the server names `{digest}`, which is no digest")))?;
+        let name = BlobName::parse(digest).ok_or_else(|| {
+            CliError::new(Exit::Connection, format!("the server names `{digest}`, which is no digest"))
+        })?;
         // One that was copied before the server's own was damaged is the better one.
         if self.place.has(&name, size) {
             return Ok(Copied::Whole);

@@ -62,8 +62,9 @@ impl From<BackupError> for ApiError {
 fn found(app: &App, who: &SignedIn, id: &str) -> Result<Arc<Running>, ApiError> {
     who.must_administer()?;
     app.backups.find(id).ok_or_else(|| {
-        ApiError::new(ErrorCode::BackupDoesNotExist, format!("no backup `{id}` is being made"))
-            .hint("it was ended, nothing was asked of it for five minutes, or the server was started anew: begin another one")
+        ApiError::new(ErrorCode::BackupDoesNotExist, format!("no backup `{id}` is being made")).hint(
+            "it was ended, nothing was asked of it for five minutes, or the server was started anew: begin another one",
+        )
     })
 }
 
@@ -185,15 +186,16 @@ fn digest(text: &str) -> Result<Digest, ApiError> {
 /// An answer that keeps the backup going while it is read, and breaks off when the right to it ends.
 fn streamed(app: &App, who: &SignedIn, running: Arc<Running>, body: Body, length: Option<u64>) -> Response {
     let ended = Box::pin(who.ended(app, Action::Admin, OwnedPlace::new(None, "")));
-    let pieces = stream::try_unfold((body.into_data_stream(), ended, running), |(mut pieces, mut ended, running)| async {
-        tokio::select! {
-            piece = pieces.next() => match piece {
-                Some(piece) => Ok(Some((piece.map_err(io::Error::other)?, (pieces, ended, running)))),
-                None => Ok(None),
-            },
-            () = &mut ended => Err(io::Error::other("the right to it has ended")),
-        }
-    });
+    let pieces =
+        stream::try_unfold((body.into_data_stream(), ended, running), |(mut pieces, mut ended, running)| async {
+            tokio::select! {
+                piece = pieces.next() => match piece {
+                    Some(piece) => Ok(Some((piece.map_err(io::Error::other)?, (pieces, ended, running)))),
+                    None => Ok(None),
+                },
+                () = &mut ended => Err(io::Error::other("the right to it has ended")),
+            }
+        });
     let mut response = ([(CONTENT_TYPE, "application/octet-stream")], Body::from_stream(pieces)).into_response();
     if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
