@@ -53,10 +53,9 @@ impl Registry {
 async fn read(content: Box<dyn BlobContent>, offset: u64) -> io::Result<(Box<dyn BlobContent>, Bytes)> {
     blocking(move || {
         let mut bytes = Vec::with_capacity(STEP);
-        loop {
-            match content.read(&mut bytes, STEP, offset, u64::MAX) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
+        while let Err(error) = content.read(&mut bytes, STEP, offset, u64::MAX) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
             }
         }
         Ok((content, Bytes::from(bytes)))

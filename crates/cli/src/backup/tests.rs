@@ -314,8 +314,7 @@ fn is_whole(data: &Path) -> bool {
 #[test]
 fn a_restore_that_stops_anywhere_is_no_instance_before_the_next_run_makes_one() {
     let run = |root: &Path, disk: &dyn Disk| {
-        let place = Place::read(&root.join("b"), &OsDisk)?;
-        let place = Place { disk, ..place };
+        let place = Place::read(&root.join("b"), disk)?;
         restore(&place, None, &root.join("data"), OnDamage::Stop).map(drop)
     };
     at_every_step(

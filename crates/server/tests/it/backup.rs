@@ -55,7 +55,7 @@ async fn what_a_backup_names_stays_until_it_has_ended() {
     };
 
     // A repository goes at once, the images of the other one by a collection, and something new comes.
-    raw.delete("/repository/team/other?recursive=true").await;
+    raw.delete("/repository/team/other?force=true").await.expect(200);
     let answer = raw.get("/v2/team/app/manifests/1").await.expect(200);
     let digest = answer.header("docker-content-digest").to_owned();
     raw.delete(&format!("/v2/team/app/manifests/{digest}")).await.expect(202);
