@@ -19,8 +19,8 @@ use std::time::Duration;
 use layer0_domain::model::id::id_text;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::store::StoreError;
-use layer0_registry::BytesHold;
 use layer0_store::{CopiedBlob, SqliteStore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -40,7 +40,20 @@ pub(crate) struct Backups {
     pub(crate) instance_id: String,
     /// Where `layer0.toml` is, if it is there.
     settings: PathBuf,
-    running: Mutex<HashMap<String, Arc<Running>>>,
+    /// How many more may begin.
+    places: Arc<Semaphore>,
+    running: Arc<Table>,
+}
+
+/// Those that go on, by id.
+#[derive(Default)]
+struct Table(Mutex<HashMap<String, Arc<Running>>>);
+
+impl Table {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Running>>> {
+        // Nothing panics in the middle of a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A backup that goes on. Whoever reads from it keeps it from ending for idleness.
@@ -57,7 +70,14 @@ pub(crate) struct Running {
     pub(crate) blobs: Vec<CopiedBlob>,
     /// When it was last asked for something.
     used: Mutex<Instant>,
-    _hold: BytesHold,
+    /// What it keeps from others until it ends: bytes, and its place.
+    _kept: Box<dyn Send + Sync>,
+}
+
+impl Running {
+    fn used(&self) -> MutexGuard<'_, Instant> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why no backup begins.
@@ -88,26 +108,27 @@ impl Backups {
             _ => {}
         }
         let state = file.map(|file| (file, copies));
-        Self { state, instance_id, settings: data_dir.join("layer0.toml"), running: Mutex::default() }
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<String, Arc<Running>>> {
-        // Nothing panics in the middle of a change.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        Self {
+            state,
+            instance_id,
+            settings: data_dir.join("layer0.toml"),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            running: Arc::default(),
+        }
     }
 
     /// The backup of this id, which goes on for another while.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Running>> {
-        let found = self.running().get(id).cloned();
+        let found = self.running.all().get(id).cloned();
         if let Some(running) = &found {
-            *running.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            *running.used() = Instant::now();
         }
         found
     }
 
     /// Ends a backup, if it goes on.
     pub(crate) fn end(&self, id: &str) {
-        if let Some(running) = self.running().remove(id) {
+        if let Some(running) = self.running.all().remove(id) {
             info!(backup.id = %running.id, "backup `{}` has ended", running.id);
         }
     }
@@ -124,9 +145,7 @@ impl Backups {
 /// Begins a backup.
 pub(crate) async fn begin(app: &App) -> Result<Arc<Running>, BackupError> {
     let Some((file, copies)) = &app.backups.state else { return Err(BackupError::Elsewhere) };
-    if app.backups.running().len() >= AT_ONCE {
-        return Err(BackupError::Busy);
-    }
+    let place = Arc::clone(&app.backups.places).try_acquire_owned().map_err(|_| BackupError::Busy)?;
     let random = app.clock.random();
     let number = u64::from_le_bytes(*random.first_chunk().expect("32 bytes have 8"));
     let id = id_text("backup", number);
@@ -138,36 +157,32 @@ pub(crate) async fn begin(app: &App) -> Result<Arc<Running>, BackupError> {
     let copy = File::open(&path.0)?;
     let copy_bytes = copy.metadata()?.len();
     drop(path);
-    let used = Mutex::new(Instant::now());
-    let running = Running { id: id.clone(), begun, copy: Arc::new(copy), copy_bytes, blobs, used, _hold: hold };
+    let (used, kept) = (Mutex::new(Instant::now()), Box::new((hold, place)));
+    let running = Running { id: id.clone(), begun, copy: Arc::new(copy), copy_bytes, blobs, used, _kept: kept };
     let running = Arc::new(running);
     info!(
         backup.id = %id, backup.blobs = running.blobs.len(), backup.state_bytes = copy_bytes,
         "backup `{id}` has begun: the state is copied, and what it names stays until the end"
     );
-    app.backups.running().insert(id, Arc::clone(&running));
-    tokio::spawn(end_when_idle(app.clone(), Arc::downgrade(&running)));
+    app.backups.running.all().insert(id, Arc::clone(&running));
+    tokio::spawn(end_when_idle(Arc::downgrade(&app.backups.running), Arc::downgrade(&running)));
     Ok(running)
 }
 
 /// Ends a backup that nothing is asked of any more.
-async fn end_when_idle(app: App, of: Weak<Running>) {
+async fn end_when_idle(table: Weak<Table>, of: Weak<Running>) {
     loop {
-        let Some(running) = of.upgrade() else { return };
-        let used = *running.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(table), Some(running)) = (table.upgrade(), of.upgrade()) else { return };
+        let used = *running.used();
         // The table has it, and this does; who else has it reads.
         let reads = Arc::strong_count(&running) > 2;
         if !reads && used.elapsed() >= IDLE_MAX {
             warn!(backup.id = %running.id, "backup `{}` has ended: nothing was asked of it for a while", running.id);
-            app.backups.running().remove(&running.id);
+            table.all().remove(&running.id);
             return;
         }
-        drop(running);
-        let next = if reads { Instant::now() + IDLE_MAX } else { used + IDLE_MAX };
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            () = app.stop.wait() => return,
-        }
+        drop((table, running));
+        tokio::time::sleep_until(if reads { Instant::now() + IDLE_MAX } else { used + IDLE_MAX }).await;
     }
 }
 
@@ -182,5 +197,45 @@ impl Drop for Scratch {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells when it was dropped.
+    struct Kept {
+        _until: Arc<()>,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_nothing_is_asked_of_ends_and_one_that_is_read_goes_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let backups = Backups::new(None, dir.path(), "x".to_owned());
+        let kept = Arc::new(());
+        let running = Arc::new(Running {
+            id: "b".to_owned(),
+            begun: Timestamp(0),
+            copy: Arc::new(File::open(dir.path()).expect("opened")),
+            copy_bytes: 0,
+            blobs: vec![],
+            used: Mutex::new(Instant::now()),
+            _kept: Box::new(Kept { _until: Arc::clone(&kept) }),
+        });
+        backups.running.all().insert("b".to_owned(), Arc::clone(&running));
+        let idle = tokio::spawn(end_when_idle(Arc::downgrade(&backups.running), Arc::downgrade(&running)));
+        // Somebody reads for an hour.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(backups.find("b").is_some());
+        drop(running);
+        for _ in 0..10 {
+            tokio::time::sleep(IDLE_MAX - Duration::from_secs(1)).await;
+            assert!(backups.find("b").is_some(), "it was asked for something each time");
+        }
+        tokio::time::sleep(IDLE_MAX + Duration::from_secs(1)).await;
+        assert!(backups.find("b").is_none());
+        idle.await.expect("it has ended");
+        assert_eq!(Arc::strong_count(&kept), 1, "what it kept is let go");
     }
 }

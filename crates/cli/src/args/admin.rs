@@ -97,9 +97,9 @@ pub(crate) enum Admin {
     Version,
 }
 
-/// Copy the running instance into a directory: its state and the images that lie on its disk or in its bucket
+/// Copy the running instance, its state and its images, into a directory
 ///
-/// The state is of one moment; pushes, pulls and deletes go on meanwhile. What earlier backups have put into the directory is not
+/// Images on the server's disk and in its bucket; those in ECR stay there. The state is of one moment; pushes, pulls and deletes go on meanwhile. What earlier backups have put into the directory is not
 /// copied again. Every blob is compared with its digest. What is damaged is named, the rest is copied, and the exit code is 5.
 /// Killed at any moment, it leaves no half backup, and the same command goes on where it was. An admin's credential is needed. The
 /// directory is readable for its owner only, and has to stay so: who reads it can become anybody in the instance.
