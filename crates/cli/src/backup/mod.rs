@@ -47,6 +47,21 @@ use crate::error::{CliError, Exit};
 /// How much is read and written at once.
 const STEP: usize = 1 << 20;
 
+/// Makes a directory and those above it that are missing, and makes their names durable: what is kept inside would go with them.
+fn directory_make(disk: &dyn disk::Disk, path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.is_dir()).collect();
+    disk.directory_make(&path)?;
+    for above in missing.into_iter().filter_map(Path::parent) {
+        match disk.directory_sync(above) {
+            // We may make names in it, but not read it: the system writes it when it will.
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 /// What the system said of a path.
 fn cant(what: &str, path: &Path, why: &io::Error) -> CliError {
     let error = CliError::new(Exit::Other, format!("can't {what} {}: {why}", path.display()));

@@ -6,10 +6,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::cant;
 use super::disk::{Disk, Output};
 use super::manifest::{LAYOUT, Manifest};
 use super::name::{BlobName, sha256_hex};
+use super::{cant, directory_make};
 use crate::error::{CliError, Exit};
 
 const STATE: &str = "state.db";
@@ -38,7 +38,7 @@ impl<'a> Place<'a> {
                 ),
             ));
         }
-        disk.directory_make(root).map_err(|why| cant("create", root, &why))?;
+        directory_make(disk, root).map_err(|why| cant("create", root, &why))?;
         let path = root.join("lock");
         let mut options = OpenOptions::new();
         let lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);

@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::manifest::{Lost, Manifest};
 use super::name::BlobName;
 use super::place::names;
-use super::{Place, STEP, cant};
+use super::{Place, STEP, cant, directory_make};
 use crate::error::{CliError, Exit};
 
 /// The server's own name for its database.
@@ -120,7 +120,7 @@ impl<'a> Target<'a> {
                 CliError::new(Exit::Refused, said).hint("name a data directory that is empty or does not exist yet")
             );
         }
-        disk.directory_make(root).map_err(|why| cant("create", root, &why))?;
+        directory_make(disk, root).map_err(|why| cant("create", root, &why))?;
         let path = root.join("lock");
         let mut options = OpenOptions::new();
         let lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);

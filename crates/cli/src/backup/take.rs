@@ -1,7 +1,7 @@
 //! A backup is taken: the state, then what it names and is not there yet.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use layer0_api::client::ByteStream;
@@ -15,6 +15,9 @@ use crate::error::{CliError, Exit};
 
 /// How often a blob is asked for whose bytes break off or are not what its digest says.
 const TRIES: u32 = 2;
+
+/// How long the server may be silent in the middle of an answer: a bucket may be slow, and a server that stopped dead is told from it.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// A backup that a server makes ready: the state of a moment, and the bytes that it names.
 pub(crate) trait Source {
@@ -98,6 +101,11 @@ fn of_the_same(place: &Place<'_>, backup: &Backup) -> Result<(), CliError> {
     Ok(())
 }
 
+fn silent() -> CliError {
+    CliError::new(Exit::Connection, format!("the server says nothing for {} seconds", SILENCE_MAX.as_secs()))
+        .hint("run the same command again: what it has copied stays")
+}
+
 struct Run<'a, S, F> {
     place: &'a Place<'a>,
     source: &'a S,
@@ -118,7 +126,7 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         let path = draft.join("state.db");
         let mut pieces = self.source.state().await?;
         let (mut hasher, mut written) = (Hasher::sha256(), 0_u64);
-        while let Some(piece) = pieces.next().await {
+        while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
             let piece = piece.map_err(|why| CliError::client(why, true))?;
             file.write(&piece).map_err(|why| cant("write", &path, &why))?;
             hasher.update(&piece);
@@ -182,7 +190,7 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
     async fn copy(&mut self, name: &BlobName, size: u64, mut pieces: ByteStream) -> Result<Copied, CliError> {
         let (path, mut file) = self.place.blob_begin(name)?;
         let (mut hasher, mut length) = (name.hasher(), 0_u64);
-        while let Some(piece) = pieces.next().await {
+        while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
             // Whether the server can't read on or is gone, the next question tells.
             let Ok(piece) = piece else { return Ok(Copied::Not(Why::Unreadable)) };
             file.write(&piece).map_err(|why| cant("write", &path, &why))?;
