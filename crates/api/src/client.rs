@@ -1,5 +1,6 @@
 //! The typed client: one method for each operation of the API.
 
+mod backup;
 mod events;
 mod methods;
 mod pipeline;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ErrorBody;
 
+pub use backup::ByteStream;
 pub use events::{Followed, GrantFollowed, MigrationFollowed, Swept, Verified};
 pub use pipeline::actions_id_token;
 

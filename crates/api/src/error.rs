@@ -73,6 +73,10 @@ codes! {
     GrantDoesNotExist = 404,
     /// No such tag on the entity.
     TagDoesNotExist = 404,
+    /// No such backup is being made.
+    BackupDoesNotExist = 404,
+    /// The bytes of a blob are not there.
+    BlobDoesNotExist = 404,
     /// No such route.
     RouteDoesNotExist = 404,
     /// The route has no such method.

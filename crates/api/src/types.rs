@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod backup;
 pub mod common;
 pub mod deploy;
 pub mod device;
@@ -25,6 +26,7 @@ pub mod verify;
 
 pub use account::*;
 pub use audit::*;
+pub use backup::*;
 pub use common::*;
 pub use deploy::*;
 pub use device::*;

@@ -9,6 +9,7 @@ mod app;
 mod args;
 mod argv;
 mod aws_identity;
+mod backup;
 mod commands;
 mod credential_helper;
 mod credentials;
@@ -43,6 +44,7 @@ use layer0_api::types::ApiConfig;
 use tokio::task::JoinHandle;
 
 use app::{App, Input};
+use args::admin::Admin;
 use args::{Cli, Noun};
 use commands::login::Local;
 use error::{CliError, Exit};
@@ -116,6 +118,8 @@ pub fn run_on(host: Host) -> u8 {
                     commands::setup::HostSeen { terminal, executable: executable.as_deref(), stdout_is_terminal },
                 )
             }
+            Noun::Admin(Admin::Backups(args)) => commands::backup::list(&printer, args),
+            Noun::Admin(Admin::Restore(args)) => commands::backup::restore(&printer, args),
             Noun::Server(_) => Err(CliError::usage("`server` must be the first argument: l0 server --data-dir DIR")),
             _ => {
                 let connection = Connection::read(&cli.globals, &env)?;
@@ -197,11 +201,11 @@ fn online(
 fn goes_on(noun: &Noun) -> bool {
     matches!(
         noun,
-        Noun::Admin(args::admin::Admin::Audit { follow: true, .. })
+        Noun::Admin(Admin::Audit { follow: true, .. })
             | Noun::Service(args::service::Service::Logs { follow: true, .. })
             | Noun::Task(args::task::Task::Logs { follow: true, .. })
             // A terabyte takes hours.
-            | Noun::Admin(args::admin::Admin::Verify { .. })
+            | Noun::Admin(Admin::Verify { .. } | Admin::Backup(_))
     )
 }
 

@@ -50,6 +50,7 @@ mod blocking;
 mod collection;
 mod config;
 mod content;
+mod copying;
 pub mod disk;
 mod download;
 #[cfg(feature = "ecr")]
@@ -76,6 +77,7 @@ mod verify;
 mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption};
+pub use crate::blobs::BytesHold;
 pub use crate::collection::{Collected, Collection, Haste};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::fs::FileBytes;

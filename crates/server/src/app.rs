@@ -13,6 +13,7 @@ use layer0_domain::port::store::Store;
 use layer0_registry::Registry;
 
 use crate::auth::{Keys, SignIn};
+use crate::backups::Backups;
 use crate::config::ProviderConfig;
 use crate::exchange::Exchange;
 use crate::grants::Grants;
@@ -60,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) rendered: Rendered,
     /// How long after a collection in the registry the next begins; `None` for never.
     pub(crate) gc_every: Option<std::time::Duration>,
+    /// Backups that are being made.
+    pub(crate) backups: Backups,
     /// The verification of the registry.
     pub(crate) verification: Verification,
     /// Held over a load balancer's comparison of host ports and its write, so that two can't both find a port free. Between

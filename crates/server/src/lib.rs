@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod auth;
+mod backups;
 mod bounded;
 mod clock;
 mod collecting;

@@ -4,6 +4,7 @@
 mod account;
 mod admin;
 mod audit;
+mod backup;
 mod deploy;
 mod device;
 mod environment;
@@ -114,6 +115,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(verify::router())
         .merge(sweep::router())
         .merge(gc::router())
+        .merge(backup::router())
         .merge(deploy::router())
         .merge(environment::router())
         .merge(load_balancer::router())

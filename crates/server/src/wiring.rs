@@ -25,6 +25,7 @@ use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK};
 
 use crate::app::{App, Identity, Network, Parts};
 use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, Remembered, SignIn, SignedPulls, Throttle};
+use crate::backups::Backups;
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
@@ -115,6 +116,8 @@ pub(crate) struct Stores {
     backings: Option<Backings>,
     /// Where the bytes of images lie; `None` for the data directory.
     bytes: Option<Arc<dyn BlobBytes>>,
+    /// The file that everything but bytes is in; `None` when there is no such file.
+    file: Option<SqliteStore>,
     policies: Option<PolicyPlace>,
     /// Who says whether the state is still for this version, and how often to ask.
     look: Option<(Arc<dyn Look>, Duration)>,
@@ -123,8 +126,9 @@ pub(crate) struct Stores {
 impl Stores {
     /// All in one file.
     pub(crate) fn of(store: SqliteStore) -> Self {
-        let all = Arc::new(store);
-        Self::split(all.clone(), all.clone(), all.clone(), all.clone(), all)
+        let all = Arc::new(store.clone());
+        let stores = Self::split(all.clone(), all.clone(), all.clone(), all.clone(), all);
+        Self { file: Some(store), ..stores }
     }
 
     /// Each kind in a place of its own; nothing in ECR yet.
@@ -147,6 +151,7 @@ impl Stores {
             whereabouts,
             backings: None,
             bytes: None,
+            file: None,
             policies: None,
             look: None,
         }
@@ -169,7 +174,7 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, policies, look } = stores;
+    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, file, policies, look } = stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -228,6 +233,7 @@ pub(crate) async fn app_with(
     let registry = registry_open(registry_config, ports, behind, &instance_id, &access, grants.keeper.as_ref())?;
     let registry = registry.with_homes(homes.clone());
 
+    let backups = Backups::new(file, data_dir.path(), instance_id.clone());
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
         store: entities,
@@ -243,6 +249,7 @@ pub(crate) async fn app_with(
         leases: Leases { holder: holder(&config.instance), times },
         rendered: routes::Rendered::default(),
         gc_every: config.gc.every,
+        backups,
         verification: Verification::default(),
         port_turn: tokio::sync::Mutex::default(),
         told: Arc::default(),

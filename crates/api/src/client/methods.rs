@@ -5,16 +5,17 @@ use reqwest::Method;
 use super::{Client, ClientError, segment};
 use crate::types::{
     AccountGrant, AccountList, AccountPlan, AccountQuery, AddMapRuleRequest, AddTagRuleRequest, ApiConfig, AuditEntry,
-    AuditQuery, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest, CreateLoadBalancerRequest,
-    CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest, CreateTokenRequest,
-    CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary, DeviceSignIn, DeviceStanding,
-    DeviceTokenRequest, Environment, EnvironmentSummary, ExchangeTokenRequest, GcReport, GrantAccountRequest, Image,
-    ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest, ImportedRepository, LoadBalancer,
-    LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, MigrateRequest, Migration, MigrationList, Operation,
-    OperationEvent, Owner, PutMemberRequest, RegistryCredential, RegistryCredentialQuery, Repository, RepositoryList,
-    RollbackServiceRequest, Service, ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary,
-    TokenSummary, Trust, UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest,
-    UpdateOwnerRequest, UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    AuditQuery, BackupBlobQuery, BackupBlobs, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest,
+    CreateLoadBalancerRequest, CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest,
+    CreateTokenRequest, CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary,
+    DeviceSignIn, DeviceStanding, DeviceTokenRequest, Environment, EnvironmentSummary, ExchangeTokenRequest, GcReport,
+    GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest,
+    ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, MigrateRequest,
+    Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
+    RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan,
+    Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest,
+    UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
+    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -58,6 +59,10 @@ methods! {
     admin_gc_plan() -> GcReport = GET "/admin/gc";
     /// Has the registry let go of what nothing needs.
     admin_gc() -> GcReport = POST "/admin/gc";
+    /// The blobs that a backup's copy of the state names.
+    admin_backup_blobs(id: &str, query: &BackupBlobQuery) -> BackupBlobs = GET "/admin/backup/{}/blobs" (segment(id)), query query;
+    /// Ends a backup: what the server kept for it goes. One that has ended is no error.
+    admin_backup_end(id: &str) -> () = DELETE "/admin/backup/{}" (segment(id));
 
     /// All deploys.
     deploy_list() -> Vec<DeploySummary> = GET "/deploy";

@@ -1,5 +1,7 @@
 //! `l0 admin`.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::LogWindow;
@@ -87,7 +89,70 @@ pub(crate) enum Admin {
         #[arg(long, group = "how")]
         now: bool,
     },
+    Backup(TakeBackup),
+    Backups(Backups),
+    Restore(Restore),
     /// Print the server's version
     #[command(after_help = "Example:\n  l0 admin version")]
     Version,
+}
+
+/// Copy the running instance, its state and its images, into a directory
+///
+/// Images on the server's disk and in its bucket; those in ECR stay there. The state is of one moment; pushes, pulls and deletes go on meanwhile. What earlier backups have put into the directory is not
+/// copied again. Every blob is compared with its digest. What is damaged is named, the rest is copied, and the exit code is 5.
+/// Killed at any moment, it leaves no half backup, and the same command goes on where it was. An admin's credential is needed. The
+/// directory is readable for its owner only, and has to stay so: who reads it can become anybody in the instance.
+///
+/// An instance whose state is in a DynamoDB table is refused: point-in-time recovery of the table is for that.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  l0 admin backup /mnt/backups/layer0 --keep 14")]
+pub(crate) struct TakeBackup {
+    /// Where backups of this instance are kept; made when it isn't there
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
+    /// How much to copy a second, in MiB [default: 64]
+    #[arg(long, value_name = "MIB_PER_S")]
+    pub(crate) rate: Option<i64>,
+    /// Afterwards drop all but the newest N, and what none of these needs [default: drop nothing]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<usize>,
+}
+
+/// List the backups in a directory, or read them again
+///
+/// Speaks to no server. With --check every file is compared with its sum; a blob that is damaged is removed, so that the next
+/// backup copies it again. The exit code is 5 when something is not as it should be.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  l0 admin backups /mnt/backups/layer0\n  l0 admin backups /mnt/backups/layer0 --check"
+)]
+pub(crate) struct Backups {
+    /// Where the backups are
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
+    /// Read everything and compare it
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Make a data directory of a backup
+///
+/// Speaks to no server. Every file is compared with its sum on the way; when one is damaged, nothing is restored and all that are
+/// damaged are named. Killed at any moment, the same command begins anew, and no server takes the directory before.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  l0 admin restore /mnt/backups/layer0 --data-dir ./data")]
+pub(crate) struct Restore {
+    /// Where the backups are
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
+    /// The data directory to make; it may be there when it is empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Which backup, as `l0 admin backups` names it [default: the newest]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) snapshot: Option<String>,
+    /// Restore the rest when blobs are damaged in the backup
+    #[arg(long)]
+    pub(crate) without_damaged: bool,
 }

@@ -6,7 +6,7 @@ use crate::VERSION;
 use crate::app::App;
 use crate::args::admin::Admin;
 use crate::commands::audit::{self, Wanted};
-use crate::commands::{gc, logs, sweep, verify};
+use crate::commands::{backup, gc, logs, sweep, verify};
 use crate::error::CliError;
 
 pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
@@ -29,6 +29,9 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
         }
         Admin::Sweep { yes } => sweep::run(app, yes).await,
         Admin::Gc { now, dry_run: _ } => gc::run(app, now).await,
+        Admin::Backup(args) => backup::take(app, &args).await,
+        // They speak to no server and were run before a connection was looked for.
+        Admin::Backups(_) | Admin::Restore(_) => Ok(()),
         Admin::Version => {
             let config = app.client.admin_config().await.map_err(|why| app.error(why))?;
             app.printer.message(&config.version)

@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod audit;
+pub(crate) mod backup;
 mod deploy;
 mod environment;
 mod gc;

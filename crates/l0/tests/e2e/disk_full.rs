@@ -253,3 +253,40 @@ fn a_full_disk_refuses_mounts_manifests_and_deletes_as_a_whole() {
     assert!([202, 404].contains(&registry(&instance, "DELETE", &tag, "").0));
     instance.l0(&["admin", "verify"]).ok();
 }
+
+#[test]
+fn a_backup_that_does_not_fit_says_so_and_harms_nobody() {
+    let (server_disk, backup_disk) = (SmallDisk::new(24), SmallDisk::new(4));
+    let mut instance = Instance::prepared(&["--engine", "fake"]).with_data(&server_disk.path().join("data"));
+    instance.server_start();
+    instance.l0(&["repository", "create", "demo/app"]).ok();
+    let images = [noise(1024 * 1024, 1), noise(6 * 1024 * 1024, 2)];
+    for image in &images {
+        assert_eq!(upload(&instance, image).0, 201);
+    }
+    let small = backup_disk.path().join("backups");
+    let small = small.to_str().expect("a path in text");
+
+    // The place of the backups is full: named, nothing is listed, and the server has nothing to do with it.
+    instance.l0(&["admin", "backup", small]).exits(1).says("No space left").says("free some space there");
+    instance.l0(&["admin", "backups", small, "--check"]).ok().says("Read 0 snapshots");
+    assert_eq!(upload(&instance, &noise(1000, 3)).0, 201);
+
+    // The server's disk is full: its copy of the state does not fit, which is told, and nothing of it stays.
+    let wide = instance.path("backups");
+    let wide = wide.to_str().expect("a path in text").to_owned();
+    let filler = server_disk.fill();
+    let used = server_disk.used();
+    instance.l0(&["admin", "backup", &wide]).exits(1).says("no space is left on the server's disk");
+    assert!(server_disk.used() <= used + 64, "{used} KiB before, {} KiB now", server_disk.used());
+    std::fs::remove_file(filler).expect("ours");
+    instance.l0(&["admin", "backup", &wide]).ok().says("3 blobs");
+
+    // Nor does it fit where it is restored: no instance is there, and with more room there is one.
+    let tight = backup_disk.path().join("data");
+    let restore =
+        |data: &Path| instance.l0(&["admin", "restore", &wide, "--data-dir", data.to_str().expect("a path in text")]);
+    restore(&tight).exits(1).says("No space left");
+    assert!(!tight.join("layer0.db").exists() && !tight.join("restoring").exists());
+    restore(&instance.path("restored")).ok().says("3 blobs");
+}

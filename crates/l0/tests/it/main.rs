@@ -1,5 +1,6 @@
 //! The built program with the fake engine: what a user's input and a server's life come to, without Docker.
 
+mod backup;
 mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;

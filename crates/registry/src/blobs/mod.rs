@@ -26,6 +26,7 @@
 
 mod buffer;
 mod collect;
+mod hold;
 mod judge;
 mod locks;
 mod reader;
@@ -45,6 +46,8 @@ use layer0_domain::port::registry_store::{
 };
 
 pub(crate) use self::collect::Batch;
+pub use self::hold::BytesHold;
+use self::hold::Holds;
 pub(crate) use self::judge::{Lying, Verdict, lost};
 use self::locks::DigestLocks;
 pub(crate) use self::reader::{BlobReader, ReadError};
@@ -65,6 +68,8 @@ struct Inner {
     locks: DigestLocks,
     /// Who reads a whole blob to judge it. Taken before the other lock, never while it is held.
     turns: DigestLocks,
+    /// Who wants no bytes to be removed for now.
+    holds: Holds,
     store: Arc<dyn RegistryStore>,
     clock: Arc<dyn Clock>,
 }
@@ -105,7 +110,11 @@ impl Inner {
         blocking(move || bytes.look(&place, look)).await.map_err(RegistryError::from_io)
     }
 
+    /// Removes bytes that nothing names, now or when nobody holds them any more.
     async fn remove(&self, place: BlobPlace) -> Result<(), RegistryError> {
+        if self.holds.keeps(&place) {
+            return Ok(());
+        }
         let bytes = Arc::clone(&self.bytes);
         blocking(move || bytes.remove(&place)).await.map_err(RegistryError::from_io)
     }
@@ -167,7 +176,7 @@ impl Blobs {
     /// The blobs whose bytes lie there.
     pub(crate) fn new(bytes: Arc<dyn BlobBytes>, store: Arc<dyn RegistryStore>, clock: Arc<dyn Clock>) -> Self {
         let (locks, turns) = (DigestLocks::new(), DigestLocks::new());
-        Self { inner: Arc::new(Inner { bytes, locks, turns, store, clock }) }
+        Self { inner: Arc::new(Inner { bytes, locks, turns, holds: Holds::default(), store, clock }) }
     }
 
     /// The size of a blob that the repository holds and that is there, as far as is known without reading it.

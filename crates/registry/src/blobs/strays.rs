@@ -34,7 +34,7 @@ impl Inner {
     /// Where the digest says the place, nobody is between bytes and their link under the digest's lock: bytes without a link are a
     /// stray, not a push on its way. Whoever pushes afterwards brings bytes of his own. Where the store does, it is their age that
     /// says so: no upload goes on for as long.
-    async fn stray(&self, place: &BlobPlace, removal: Removal) -> Result<Option<u64>, RegistryError> {
+    pub(super) async fn stray(&self, place: &BlobPlace, removal: Removal) -> Result<Option<u64>, RegistryError> {
         let digest = match self.bytes.naming() {
             Naming::Digest => Digest::parse(place.as_str()).ok(),
             Naming::Store => None,

@@ -204,3 +204,40 @@ async fn a_file_that_is_cut_off_or_gone_is_not_served_and_a_push_heals_it() {
         assert_eq!(client.get(&path).await.expect(200).body, "content");
     }
 }
+
+#[tokio::test]
+async fn bytes_that_are_held_stay_when_their_links_go() {
+    use http_body_util::BodyExt as _;
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let content = noise(700_000);
+    let digest = client.push("team/app", content.clone()).await;
+    let again = client.push("team/app", "pushed again").await;
+    let empty = client.push("team/app", "").await;
+    let hold = registry.registry.bytes_hold();
+    let second = registry.registry.bytes_hold();
+    // As a copy of the state has them.
+    let places = (
+        registry.store.blob_place(&digest).await.unwrap(),
+        registry.store.blob_place(&again).await.unwrap(),
+        registry.store.blob_place(&empty).await.unwrap(),
+    );
+    for digest in [&digest, &again, &empty] {
+        client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+        client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
+    }
+    client.push("team/app", "pushed again").await;
+    drop(hold);
+    let read = async |digest: &Digest, place| {
+        let body = registry.registry.blob_raw(digest, place).await.unwrap()?;
+        Some(body.collect().await.unwrap().to_bytes())
+    };
+    assert!(read(&digest, places.0.clone()).await.is_some_and(|bytes| bytes == content), "the second one holds it");
+    assert_eq!(read(&again, places.1).await.as_deref(), Some(b"pushed again".as_slice()));
+    assert_eq!(read(&empty, places.2).await.as_deref(), Some(b"".as_slice()));
+    drop(second);
+    let left = [again.hex().to_owned()];
+    layer0_testkit::until::until_true("what nothing names is gone", async || registry.blob_files() == left).await;
+    assert_eq!(read(&digest, places.0).await, None);
+    client.get(&format!("/v2/team/app/blobs/{again}")).await.expect(200);
+}

@@ -43,6 +43,12 @@ const OPERATIONS: &[Row] = &[
     ("admin_sweep", "33332", "/admin/sweep", ""),
     ("admin_gc_plan", "33332", "/admin/gc", ""),
     ("admin_gc", "33332", "/admin/gc", ""),
+    ("admin_backup", "33332", "/admin/backup", ""),
+    // Of one that does not go on, which is said to whoever may have it.
+    ("admin_backup_state", "3333+", "/admin/backup/none/state", ""),
+    ("admin_backup_blobs", "3333+", "/admin/backup/none/blobs", ""),
+    ("admin_backup_blob", "3333+", "/admin/backup/none/blob/none", ""),
+    ("admin_backup_end", "33332", "/admin/backup/none", ""),
     ("deploy_list", "22222", "/deploy", ""),
     ("deploy_create", "32232", "/deploy", DEPLOY),
     ("deploy_get", "22242", "/deploy/{deploy}", ""),

@@ -4,6 +4,7 @@ mod access;
 mod across;
 mod auth;
 mod auth_registry;
+mod backup;
 mod bad_input;
 mod balancers;
 mod contract;

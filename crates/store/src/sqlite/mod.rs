@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 mod access;
 mod audit;
 mod convert;
+mod copy;
 mod deploy;
 mod entity;
 mod fault;
@@ -42,6 +43,7 @@ mod trust;
 mod user;
 mod writer;
 
+pub use copy::CopiedBlob;
 use fault::{Fault, Stop};
 use near::Near;
 use queue::Queue;
@@ -87,6 +89,8 @@ struct Shared {
     near: Arc<Near>,
     /// Counts what the writer committed.
     commits: Arc<AtomicU64>,
+    /// The file; `None` for a database in memory.
+    path: Option<PathBuf>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -168,7 +172,7 @@ impl SqliteStore {
         let near = (0..near_connections()).map(|_| reader()).collect::<Result<Vec<_>, _>>()?;
         let commits = Arc::new(AtomicU64::new(0));
         let near = Near::own(near, Arc::clone(&commits));
-        Ok(Self::start(Arc::new(Mutex::new(Some(writer))), readers, near, commits))
+        Ok(Self::start(Arc::new(Mutex::new(Some(writer))), readers, near, commits, Some(path.to_owned())))
     }
 
     /// A database without a file, gone with its last handle. The same code and schema; reads and writes share one
@@ -186,10 +190,16 @@ impl SqliteStore {
         };
         let connection = open().expect("a new database in memory has nothing that could be refused");
         let connection = Arc::new(Mutex::new(Some(connection)));
-        Self::start(Arc::clone(&connection), Vec::new(), Near::Writers(connection), Arc::default())
+        Self::start(Arc::clone(&connection), Vec::new(), Near::Writers(connection), Arc::default(), None)
     }
 
-    fn start(connection: near::Shared, reading: Vec<Connection>, near: Near, commits: Arc<AtomicU64>) -> Self {
+    fn start(
+        connection: near::Shared,
+        reading: Vec<Connection>,
+        near: Near,
+        commits: Arc<AtomicU64>,
+        path: Option<PathBuf>,
+    ) -> Self {
         let mut threads = Vec::with_capacity(1 + reading.len());
         let writer = Arc::new(Queue::new());
         let near = Arc::new(near);
@@ -202,7 +212,7 @@ impl SqliteStore {
                 threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
             }
         }
-        let shared = Arc::new(Shared { writer, readers, near, commits, threads: Mutex::new(threads) });
+        let shared = Arc::new(Shared { writer, readers, near, commits, path, threads: Mutex::new(threads) });
         Self { shared, others: Others::None }
     }
 

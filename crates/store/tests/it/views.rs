@@ -9,7 +9,7 @@ use layer0_store::SqliteStore;
 use tempfile::TempDir;
 
 fn user(name: &str) -> User {
-    User { name: Name::parse(name).expect("a name"), admin: false, created: Timestamp(1), password: None }
+    User { name: Name::parse(name).expect("a name"), admin: false, created: Timestamp(1), password: None, person: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

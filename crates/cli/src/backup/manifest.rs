@@ -1,0 +1,77 @@
+//! What a snapshot says of itself.
+
+use serde::{Deserialize, Serialize};
+
+/// How the directory is laid out. A newer one is refused.
+pub(crate) const LAYOUT: u32 = 1;
+
+/// The text of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// [`LAYOUT`] of whoever wrote it.
+    pub(crate) layout: u32,
+    /// The instance's name, and its id, which no other has.
+    pub(crate) instance: String,
+    pub(crate) instance_id: String,
+    /// The version of the server, which has written the state.
+    pub(crate) version: String,
+    /// The moment that it is of.
+    pub(crate) begun: String,
+    /// The length of the state.
+    pub(crate) state_bytes: u64,
+    /// The text of `layer0.toml` in the data directory.
+    pub(crate) settings: Option<String>,
+    /// Registries in ECR, whose images are not in it.
+    pub(crate) not_copied: Vec<String>,
+    /// The blobs that the state names and that are there.
+    pub(crate) blobs: Vec<Blob>,
+    /// The blobs that the state names and that could not be had.
+    pub(crate) lost: Vec<Lost>,
+    /// How many of `blobs` were copied by this backup, and their bytes; the others were there.
+    pub(crate) copied: u64,
+    pub(crate) copied_bytes: u64,
+}
+
+/// A blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Blob {
+    pub(crate) digest: String,
+    pub(crate) size: u64,
+}
+
+/// A blob that is not in the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lost {
+    pub(crate) digest: String,
+    pub(crate) size: u64,
+    pub(crate) why: Why,
+}
+
+/// Why it could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Why {
+    /// It is not what its digest says.
+    Damaged,
+    /// It has no bytes.
+    Missing,
+    /// Its bytes can't be read.
+    Unreadable,
+}
+
+impl Why {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Why::Damaged => "damaged",
+            Why::Missing => "missing",
+            Why::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Manifest {
+    /// All bytes of its blobs.
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+    }
+}

@@ -1,0 +1,284 @@
+//! From a snapshot to a data directory.
+//!
+//! Everything is made below `restoring/` in the new data directory, and moved to its place when all of it is there and was compared; the
+//! database last, which is what makes a data directory one. Until then no server takes the directory, and the same command begins anew.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::disk::Disk;
+use super::manifest::{Lost, Manifest};
+use super::name::BlobName;
+use super::place::names;
+use super::{Place, STEP, cant, directory_make};
+use crate::error::{CliError, Exit};
+
+/// The server's own name for its database.
+const DATABASE: &str = "layer0.db";
+const SETTINGS: &str = "layer0.toml";
+const REGISTRY: &str = "registry";
+const DRAFT: &str = "restoring";
+
+/// What may be in a directory that an instance is restored into.
+const ALLOWED: [&str; 3] = ["lock", SETTINGS, "lost+found"];
+
+/// What is done about a blob that is damaged in the backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDamage {
+    /// Nothing is restored.
+    Stop,
+    /// The rest is restored.
+    LeaveOut,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Restored {
+    pub(crate) snapshot: String,
+    pub(crate) instance: String,
+    pub(crate) version: String,
+    pub(crate) begun: String,
+    pub(crate) blobs: u64,
+    pub(crate) bytes: u64,
+    /// Blobs that the backup did not get when it was taken.
+    pub(crate) lost: Vec<Lost>,
+    /// Blobs that are damaged in the backup.
+    pub(crate) damaged: Vec<String>,
+    pub(crate) not_copied: Vec<String>,
+}
+
+/// Restores a snapshot, the newest where none is named, into a data directory that is empty or isn't there.
+pub(crate) fn restore(
+    place: &Place<'_>,
+    snapshot: Option<&str>,
+    data_dir: &Path,
+    on_damage: OnDamage,
+) -> Result<Restored, CliError> {
+    let all = place.snapshots()?;
+    let name = match snapshot {
+        Some(name) => all.get(name).ok_or_else(|| none_such(name, &all))?,
+        None => all.last().ok_or_else(|| CliError::new(Exit::NotFound, "there is no backup in this directory"))?,
+    };
+    let manifest = place.manifest(name)?;
+    let target = Target::open(data_dir, place.disk)?;
+    let run = Run { place, target: &target, name, manifest: &manifest };
+    let done = if target.is_done { Ok(Vec::new()) } else { run.all(on_damage) };
+    match done.and_then(|damaged| target.finish().map(|()| damaged)) {
+        Ok(damaged) => Ok(Restored {
+            snapshot: name.clone(),
+            instance: manifest.instance.clone(),
+            version: manifest.version.clone(),
+            begun: manifest.begun.clone(),
+            blobs: u64::try_from(manifest.blobs.len() - damaged.len()).unwrap_or(u64::MAX),
+            bytes: whole_bytes(&manifest, &damaged),
+            lost: manifest.lost.clone(),
+            damaged,
+            not_copied: manifest.not_copied.clone(),
+        }),
+        Err(why) => {
+            target.clear();
+            Err(why)
+        }
+    }
+}
+
+fn whole_bytes(manifest: &Manifest, damaged: &[String]) -> u64 {
+    let whole = manifest.blobs.iter().filter(|blob| !damaged.contains(&blob.digest));
+    whole.fold(0, |sum, blob| sum.saturating_add(blob.size))
+}
+
+fn none_such(name: &str, all: &BTreeSet<String>) -> CliError {
+    let error = CliError::new(Exit::NotFound, format!("there is no snapshot `{name}`"));
+    match all.last() {
+        Some(newest) => error.hint(format!("`l0 admin backups DIRECTORY` lists all; the newest is {newest}")),
+        None => error,
+    }
+}
+
+/// The data directory, held as a server holds it.
+struct Target<'a> {
+    root: PathBuf,
+    disk: &'a dyn Disk,
+    /// A run that was killed after its last step that counts has left no more than a name to remove.
+    is_done: bool,
+    _lock: File,
+}
+
+impl<'a> Target<'a> {
+    fn open(root: &Path, disk: &'a dyn Disk) -> Result<Self, CliError> {
+        let there = names(root)?;
+        let begun = there.iter().any(|name| name == DRAFT);
+        let ours = |name: &str| begun && [DRAFT, REGISTRY, DATABASE].contains(&name);
+        if let Some(stranger) = there.iter().find(|name| !ALLOWED.contains(&name.as_str()) && !ours(name)) {
+            let said = format!("{} is not empty: it holds `{stranger}`", root.display());
+            return Err(
+                CliError::new(Exit::Refused, said).hint("name a data directory that is empty or does not exist yet")
+            );
+        }
+        directory_make(disk, root).map_err(|why| cant("create", root, &why))?;
+        let path = root.join("lock");
+        let mut options = OpenOptions::new();
+        let lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let lock = lock.map_err(|why| cant("open", &path, &why))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let said = format!("{} is held by a server, or by another command", root.display());
+                return Err(CliError::new(Exit::Refused, said));
+            }
+            Err(TryLockError::Error(why)) => return Err(cant("lock", &path, &why)),
+        }
+        let is_done = begun && there.iter().any(|name| name == DATABASE);
+        let this = Self { root: root.to_owned(), disk, is_done, _lock: lock };
+        if !is_done {
+            this.begin(begun).map_err(|why| cant("prepare", root, &why))?;
+        }
+        Ok(this)
+    }
+
+    /// Marks the directory as one that is being restored, and removes what an earlier run has left.
+    fn begin(&self, begun: bool) -> io::Result<()> {
+        let draft = self.draft();
+        if begun {
+            self.disk.tree_remove(&self.root.join(REGISTRY))?;
+            self.disk.directory_sync(&self.root)?;
+            self.disk.tree_remove(&draft)?;
+        }
+        self.disk.directory_make(&draft)?;
+        self.disk.directory_sync(&self.root)
+    }
+
+    fn draft(&self) -> PathBuf {
+        self.root.join(DRAFT)
+    }
+
+    /// Moves all to its place, the database last.
+    fn finish(&self) -> Result<(), CliError> {
+        let (draft, root) = (self.draft(), &self.root);
+        let finish = || {
+            if !self.is_done {
+                self.disk.rename(&draft.join(REGISTRY), &root.join(REGISTRY))?;
+                if draft.join(SETTINGS).exists() {
+                    self.disk.rename(&draft.join(SETTINGS), &root.join(SETTINGS))?;
+                }
+                self.disk.directory_sync(root)?;
+                self.disk.rename(&draft.join(DATABASE), &root.join(DATABASE))?;
+                self.disk.directory_sync(root)?;
+            }
+            // Empty, so whether its end is on the disk makes no difference.
+            self.disk.tree_remove(&draft)
+        };
+        finish().map_err(|why| cant("finish", root, &why))
+    }
+
+    /// Leaves the directory as it was found, as far as that can be. What can't be removed now, the next run removes.
+    fn clear(&self) {
+        if !self.root.join(DATABASE).exists() {
+            let _ = self.disk.tree_remove(&self.root.join(REGISTRY));
+            let _ = self.disk.tree_remove(&self.draft());
+        }
+    }
+}
+
+struct Run<'a> {
+    place: &'a Place<'a>,
+    target: &'a Target<'a>,
+    name: &'a str,
+    manifest: &'a Manifest,
+}
+
+impl Run<'_> {
+    /// Makes all below the draft; answers the blobs that are damaged in the backup.
+    fn all(&self, on_damage: OnDamage) -> Result<Vec<String>, CliError> {
+        let (disk, draft) = (self.target.disk, self.target.draft());
+        let (registry, mut made) = (draft.join(REGISTRY), BTreeSet::new());
+        let mut directory = |path: &Path| {
+            for above in path.ancestors().take_while(|above| above.starts_with(&draft)) {
+                if !made.insert(above.to_owned()) {
+                    break;
+                }
+            }
+            disk.directory_make(path).map_err(|why| cant("create", path, &why))
+        };
+        directory(&registry.join("blobs"))?;
+        directory(&registry.join("uploads"))?;
+        let mut damaged = Vec::new();
+        for blob in &self.manifest.blobs {
+            let name = BlobName::parse(&blob.digest)
+                .ok_or_else(|| CliError::new(Exit::Failed, format!("snapshot `{}` names no digest", self.name)))?;
+            let to = registry.join("blobs").join(name.path());
+            // With damage the rest is read all the same: whoever has to find another copy wants to know of all of it.
+            let write = damaged.is_empty() || on_damage == OnDamage::LeaveOut;
+            if let (true, Some(fan)) = (write, to.parent()) {
+                directory(fan)?;
+            }
+            if !self.copy(&self.place.blob(&name), &name, write.then_some(&to))? {
+                damaged.push(blob.digest.clone());
+            }
+        }
+        if !damaged.is_empty() && on_damage == OnDamage::Stop {
+            let mut error = CliError::new(Exit::Failed, "blobs are damaged in the backup, so nothing was restored");
+            error.details.extend(damaged.iter().map(|digest| format!("  {digest}")));
+            return Err(error
+                .hint("another snapshot may not need them; --without-damaged restores the rest, and they count as missing there")
+                .field("Damaged", damaged));
+        }
+        let (state, sum) = self.place.state(self.name)?;
+        if !self.copy(&state, &sum, Some(&draft.join(DATABASE)))? {
+            let said = format!("snapshot `{}` is damaged: state.db is not what SHA256SUMS says", self.name);
+            return Err(CliError::new(Exit::Failed, said).hint("restore another snapshot"));
+        }
+        if let (Some(settings), false) = (&self.manifest.settings, self.target.root.join(SETTINGS).exists()) {
+            let path = draft.join(SETTINGS);
+            let write = || {
+                let mut file = disk.file_write(&path)?;
+                file.write(settings.as_bytes())?;
+                file.sync()
+            };
+            write().map_err(|why| cant("write", &path, &why))?;
+        }
+        for path in made.iter().rev() {
+            disk.directory_sync(path).map_err(|why| cant("sync", path, &why))?;
+        }
+        Ok(damaged)
+    }
+
+    /// Copies a file, and answers whether it is what its digest says; of one that is not, or is not there, nothing stays.
+    fn copy(&self, from: &Path, name: &BlobName, to: Option<&Path>) -> Result<bool, CliError> {
+        let disk = self.target.disk;
+        let mut source = match File::open(from) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(|why| cant("read", from, &why))?,
+        };
+        let write_failed = |why: io::Error| cant("write", to.unwrap_or(from), &why);
+        let mut file = to.map(|to| disk.file_write(to)).transpose().map_err(write_failed)?;
+        let (mut hasher, mut buffer) = (name.hasher(), vec![0; STEP]);
+        loop {
+            let count = match source.read(&mut buffer) {
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+                // The disk has lost it.
+                Err(_) => break,
+                Ok(count) => count,
+            };
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            if let Some(file) = &mut file {
+                file.write(&buffer[..count]).map_err(write_failed)?;
+            }
+        }
+        let is_whole = name.is_of(hasher);
+        match (file, to) {
+            (Some(mut file), _) if is_whole => file.sync().map_err(write_failed)?,
+            (Some(_), Some(to)) => disk.file_remove(to).map_err(write_failed)?,
+            _ => {}
+        }
+        Ok(is_whole)
+    }
+}

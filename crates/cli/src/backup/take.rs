@@ -1,0 +1,218 @@
+//! A backup is taken: the state, then what it names and is not there yet.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use layer0_api::client::ByteStream;
+use layer0_api::types::{Backup, BackupBlob};
+
+use super::disk::Output;
+use super::manifest::{Blob, LAYOUT, Lost, Manifest, Why};
+use super::name::{BlobName, Hasher};
+use super::{Pace, Place, cant, plan};
+use crate::error::{CliError, Exit};
+
+/// How often a blob is asked for whose bytes break off or are not what its digest says.
+const TRIES: u32 = 2;
+
+/// How long the server may be silent in the middle of an answer: a bucket may be slow, and a server that stopped dead is told from it.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// A backup that a server makes ready: the state of a moment, and the bytes that it names.
+pub(crate) trait Source {
+    /// The copy of the state.
+    async fn state(&self) -> Result<ByteStream, CliError>;
+
+    /// The blobs that the state names, in byte order: some of those after this digest, none at the end.
+    async fn blobs(&self, after: Option<&str>) -> Result<Vec<BackupBlob>, CliError>;
+
+    /// The bytes of one of them.
+    async fn blob(&self, digest: &str) -> Result<Fetched, CliError>;
+}
+
+/// What there is of a blob.
+pub(crate) enum Fetched {
+    /// Bytes, as they lie there.
+    Bytes(ByteStream),
+    /// None.
+    Gone,
+    /// It can't be read.
+    Unreadable,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes of blobs that were looked at, copied or there already.
+    pub(crate) bytes: u64,
+    pub(crate) blobs: u64,
+    pub(crate) copied: u64,
+    pub(crate) copied_bytes: u64,
+}
+
+/// Takes a backup, and answers the snapshot's name and what it says of itself. Blobs that can't be had are named in it. Killed at any
+/// moment it leaves no snapshot, and what it has copied of blobs is there for the next one.
+pub(crate) async fn take(
+    place: &Place<'_>,
+    source: &impl Source,
+    backup: &Backup,
+    pace: Pace,
+    tell: impl FnMut(Progress),
+) -> Result<(String, Manifest), CliError> {
+    let name = plan::snapshot_name(&backup.begun)
+        .ok_or_else(|| CliError::new(Exit::Connection, format!("the server names no time, but `{}`", backup.begun)))?;
+    of_the_same(place, backup)?;
+    let mut run = Run { place, source, pace, began: Instant::now(), progress: Progress::default(), tell };
+    let (draft, file) = place.snapshot_begin(&name)?;
+    let state = run.state(&draft, file, backup.state_bytes).await?;
+    let (blobs, lost) = run.blobs().await?;
+    let manifest = Manifest {
+        layout: LAYOUT,
+        instance: backup.instance.clone(),
+        instance_id: backup.instance_id.clone(),
+        version: backup.version.clone(),
+        begun: backup.begun.clone(),
+        state_bytes: backup.state_bytes,
+        settings: backup.settings.clone(),
+        not_copied: backup.not_copied.clone(),
+        blobs,
+        lost,
+        copied: run.progress.copied,
+        copied_bytes: run.progress.copied_bytes,
+    };
+    place.snapshot_end(&name, &draft, &state, &manifest)?;
+    Ok((name, manifest))
+}
+
+/// Refuses a directory with backups of another instance: `--keep` would count both as one.
+fn of_the_same(place: &Place<'_>, backup: &Backup) -> Result<(), CliError> {
+    for name in place.snapshots()?.iter().rev() {
+        // One that can't be read says nothing; `backups --check` names it.
+        let Ok(last) = place.manifest(name) else { continue };
+        if last.instance_id == backup.instance_id {
+            return Ok(());
+        }
+        return Err(CliError::new(
+            Exit::Refused,
+            format!("the directory has backups of another instance, `{}`; name a directory of its own", last.instance),
+        ));
+    }
+    Ok(())
+}
+
+fn silent() -> CliError {
+    CliError::new(Exit::Connection, format!("the server says nothing for {} seconds", SILENCE_MAX.as_secs()))
+        .hint("run the same command again: what it has copied stays")
+}
+
+struct Run<'a, S, F> {
+    place: &'a Place<'a>,
+    source: &'a S,
+    pace: Pace,
+    began: Instant,
+    progress: Progress,
+    tell: F,
+}
+
+/// What came of one try to copy a blob.
+enum Copied {
+    Whole,
+    Not(Why),
+}
+
+impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
+    async fn state(&mut self, draft: &Path, mut file: Box<dyn Output>, length: u64) -> Result<BlobName, CliError> {
+        let path = draft.join("state.db");
+        let mut pieces = self.source.state().await?;
+        let (mut hasher, mut written) = (Hasher::sha256(), 0_u64);
+        while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
+            let piece = piece.map_err(|why| CliError::client(why, true))?;
+            file.write(&piece).map_err(|why| cant("write", &path, &why))?;
+            hasher.update(&piece);
+            written += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            self.pause(piece.len()).await;
+        }
+        if written != length {
+            return Err(CliError::new(
+                Exit::Connection,
+                format!("the state broke off: {written} of {length} bytes came"),
+            ));
+        }
+        file.sync().map_err(|why| cant("write", &path, &why))?;
+        Ok(hasher.finish())
+    }
+
+    async fn blobs(&mut self) -> Result<(Vec<Blob>, Vec<Lost>), CliError> {
+        let (mut blobs, mut lost) = (Vec::new(), Vec::new());
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.source.blobs(after.as_deref()).await?;
+            let Some(last) = page.last() else { return Ok((blobs, lost)) };
+            after = Some(last.digest.clone());
+            for BackupBlob { digest, size, damaged } in page {
+                match self.blob(&digest, size, damaged).await? {
+                    Copied::Whole => blobs.push(Blob { digest, size }),
+                    Copied::Not(why) => lost.push(Lost { digest, size, why }),
+                }
+                self.progress.blobs += 1;
+                self.progress.bytes = self.progress.bytes.saturating_add(size);
+                (self.tell)(self.progress);
+            }
+        }
+    }
+
+    async fn blob(&mut self, digest: &str, size: u64, damaged: bool) -> Result<Copied, CliError> {
+        let name = BlobName::parse(digest).ok_or_else(|| {
+            CliError::new(Exit::Connection, format!("the server names `{digest}`, which is no digest"))
+        })?;
+        // One that was copied before the server's own was damaged is the better one.
+        if self.place.has(&name, size) {
+            return Ok(Copied::Whole);
+        }
+        if damaged {
+            return Ok(Copied::Not(Why::Damaged));
+        }
+        let mut last = Why::Unreadable;
+        for _ in 0..TRIES {
+            match self.source.blob(digest).await? {
+                Fetched::Gone => return Ok(Copied::Not(Why::Missing)),
+                Fetched::Unreadable => last = Why::Unreadable,
+                Fetched::Bytes(pieces) => match self.copy(&name, size, pieces).await? {
+                    Copied::Whole => return Ok(Copied::Whole),
+                    Copied::Not(why) => last = why,
+                },
+            }
+        }
+        Ok(Copied::Not(last))
+    }
+
+    async fn copy(&mut self, name: &BlobName, size: u64, mut pieces: ByteStream) -> Result<Copied, CliError> {
+        let (path, mut file) = self.place.blob_begin(name)?;
+        let (mut hasher, mut length) = (name.hasher(), 0_u64);
+        while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
+            // Whether the server can't read on or is gone, the next question tells.
+            let Ok(piece) = piece else { return Ok(Copied::Not(Why::Unreadable)) };
+            file.write(&piece).map_err(|why| cant("write", &path, &why))?;
+            hasher.update(&piece);
+            length += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            self.pause(piece.len()).await;
+        }
+        if length != size || !name.is_of(hasher) {
+            return Ok(Copied::Not(Why::Damaged));
+        }
+        file.sync().map_err(|why| cant("write", &path, &why))?;
+        drop(file);
+        self.place.blob_end(name, &path)?;
+        self.progress.copied += 1;
+        self.progress.copied_bytes += length;
+        Ok(Copied::Whole)
+    }
+
+    async fn pause(&mut self, bytes: usize) {
+        let pause = self.pace.after(bytes, self.began.elapsed());
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! `l0 admin backup`, `l0 admin backups` and `l0 admin restore`.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use layer0_api::client::{ByteStream, Client, ClientError};
+use layer0_api::types::{Backup, BackupBlob, BackupBlobQuery};
+use serde::Serialize;
+
+use super::verify::size;
+use crate::app::App;
+use crate::args::admin::{Backups, Restore, TakeBackup};
+use crate::backup::disk::OsDisk;
+use crate::backup::manifest::{Lost, Manifest};
+use crate::backup::{self, Dropped, Fetched, OnDamage, Pace, Place, Progress, Source};
+use crate::error::{CliError, Exit};
+use crate::printer::Printer;
+use crate::printer::rows::moment;
+use crate::printer::table::Table;
+use crate::progress::Share;
+
+/// How many damaged blobs are named in a text; JSON names all.
+const NAMED: usize = 20;
+
+/// A server that makes a backup ready.
+struct Server<'a> {
+    app: &'a App,
+    client: &'a Client,
+    id: &'a str,
+}
+
+impl Source for Server<'_> {
+    async fn state(&self) -> Result<ByteStream, CliError> {
+        self.client.admin_backup_state(self.id).await.map_err(|why| self.app.error(why))
+    }
+
+    async fn blobs(&self, after: Option<&str>) -> Result<Vec<BackupBlob>, CliError> {
+        let query = BackupBlobQuery { after: after.map(str::to_owned) };
+        let page = self.client.admin_backup_blobs(self.id, &query).await;
+        page.map(|page| page.blobs).map_err(|why| self.app.error(why))
+    }
+
+    async fn blob(&self, digest: &str) -> Result<Fetched, CliError> {
+        match self.client.admin_backup_blob(self.id, digest).await {
+            Ok(bytes) => Ok(Fetched::Bytes(bytes)),
+            Err(why) if why.code() == Some("BlobDoesNotExist") => Ok(Fetched::Gone),
+            Err(ClientError::Refused { status: 500, .. }) => Ok(Fetched::Unreadable),
+            Err(why) => Err(self.app.error(why)),
+        }
+    }
+}
+
+/// The result of a backup as programs get it.
+#[derive(Serialize)]
+struct Outcome {
+    snapshot: String,
+    instance: String,
+    begun: String,
+    state_bytes: u64,
+    blobs: usize,
+    blob_bytes: u64,
+    copied: u64,
+    copied_bytes: u64,
+    lost: Vec<Lost>,
+    not_copied: Vec<String>,
+    dropped: Option<Dropped>,
+}
+
+pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
+    let rate = match args.rate {
+        None => None,
+        Some(rate) => Some(
+            u32::try_from(rate)
+                .ok()
+                .and_then(NonZeroU32::new)
+                .ok_or_else(|| CliError::usage("--rate must be at least 1"))?,
+        ),
+    };
+    if args.keep == Some(0) {
+        return Err(CliError::usage("--keep must be at least 1"));
+    }
+    let place = Place::open(&args.directory, &OsDisk)?;
+    let begun = app.client.admin_backup().await.map_err(|why| app.error(why))?;
+    let taken = taken(app, &place, &begun, Pace::new(rate)).await;
+    // What the server keeps for it goes now, and else after a while.
+    if let Err(why) = app.client.admin_backup_end(&begun.backup_id).await {
+        app.printer.debug(|| why.to_string());
+    }
+    let (snapshot, manifest) = taken?;
+    // Old ones go when the new one is there, and only then.
+    let dropped = args.keep.map(|keep| backup::keep(&place, keep)).transpose()?;
+    let outcome = Outcome {
+        snapshot,
+        instance: manifest.instance.clone(),
+        begun: manifest.begun.clone(),
+        state_bytes: manifest.state_bytes,
+        blobs: manifest.blobs.len(),
+        blob_bytes: manifest.blob_bytes(),
+        copied: manifest.copied,
+        copied_bytes: manifest.copied_bytes,
+        lost: manifest.lost,
+        not_copied: manifest.not_copied,
+        dropped,
+    };
+    app.printer.result(&outcome, said)?;
+    judge(&outcome)
+}
+
+async fn taken(app: &App, place: &Place<'_>, begun: &Backup, pace: Pace) -> Result<(String, Manifest), CliError> {
+    let mut share = Share::new(app);
+    let source = Server { app, client: &app.client, id: &begun.backup_id };
+    let tell = |it: Progress| {
+        let (done, all, copied) = (size(it.bytes), size(begun.blob_bytes), size(it.copied_bytes));
+        share.show(
+            it.bytes,
+            begun.blob_bytes,
+            &format!("{} of {} blobs, {done} of {all}, {copied} copied", it.blobs, begun.blobs),
+        );
+    };
+    backup::take(place, &source, begun, pace, tell).await
+}
+
+fn said(it: &Outcome) -> String {
+    let mut text = format!(
+        "Backup {} of instance `{}`: state {}, {} ({}), of which {} copied now ({}).\n",
+        it.snapshot,
+        it.instance,
+        size(it.state_bytes),
+        blobs(u64::try_from(it.blobs).unwrap_or(u64::MAX)),
+        size(it.blob_bytes),
+        it.copied,
+        size(it.copied_bytes),
+    );
+    if !it.not_copied.is_empty() {
+        text.push_str(&format!("What lies in ECR ({}) is not in it: AWS keeps it.\n", it.not_copied.join(", ")));
+    }
+    if let Some(dropped) = it.dropped.as_ref().filter(|dropped| !dropped.snapshots.is_empty() || dropped.blobs > 0) {
+        let (count, went) = (dropped.snapshots.len(), size(dropped.bytes));
+        let snapshots = if count == 1 { "1 old backup".to_owned() } else { format!("{count} old backups") };
+        text.push_str(&format!("Dropped {snapshots}, and {} that none needs ({went}).\n", blobs(dropped.blobs)));
+    }
+    text
+}
+
+fn blobs(count: u64) -> String {
+    if count == 1 { "1 blob".to_owned() } else { format!("{count} blobs") }
+}
+
+/// How the command ends.
+fn judge(outcome: &Outcome) -> Result<(), CliError> {
+    let lost = &outcome.lost;
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let said = format!(
+        "{} of the instance could not be had; the backup has the rest",
+        blobs(u64::try_from(lost.len()).unwrap_or(u64::MAX))
+    );
+    let mut error = CliError::new(Exit::Failed, said);
+    error.details = listed(lost.iter().map(|it| format!("  {} is {}", it.digest, it.why.word())));
+    Err(error
+        .hint("`l0 admin verify` names the images that need them; push those again")
+        .field("Lost", serde_json::json!(lost)))
+}
+
+fn listed(all: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let more = all.len().saturating_sub(NAMED);
+    let mut lines: Vec<String> = all.take(NAMED).collect();
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    lines
+}
+
+/// A snapshot as programs get it.
+#[derive(Serialize)]
+struct Row {
+    snapshot: String,
+    /// What can't be read of it.
+    error: Option<String>,
+    #[serde(flatten)]
+    is: Option<Seen>,
+}
+
+#[derive(Serialize)]
+struct Seen {
+    instance: String,
+    version: String,
+    begun: String,
+    state_bytes: u64,
+    blobs: usize,
+    blob_bytes: u64,
+    copied_bytes: u64,
+    lost: usize,
+}
+
+/// Lists the snapshots of a directory, or reads them all again.
+pub(crate) fn list(printer: &Printer, args: &Backups) -> Result<(), CliError> {
+    if args.check {
+        return check(printer, &args.directory);
+    }
+    let place = Place::read(&args.directory, &OsDisk)?;
+    let mut rows = Vec::new();
+    for snapshot in place.snapshots()? {
+        let (is, error) = match place.manifest(&snapshot) {
+            Ok(it) => {
+                let seen = Seen {
+                    blobs: it.blobs.len(),
+                    blob_bytes: it.blob_bytes(),
+                    instance: it.instance,
+                    version: it.version,
+                    begun: it.begun,
+                    state_bytes: it.state_bytes,
+                    copied_bytes: it.copied_bytes,
+                    lost: it.lost.len(),
+                };
+                (Some(seen), None)
+            }
+            Err(why) => (None, Some(why.message)),
+        };
+        rows.push(Row { snapshot, error, is });
+    }
+    printer.result(&rows, |rows| table(rows))
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new(&["SNAPSHOT", "INSTANCE", "VERSION", "STATE", "BLOBS", "SIZE", "NEW", "LOST"]);
+    for Row { snapshot, error, is } in rows {
+        match is {
+            Some(it) => table.row([
+                snapshot.as_str(),
+                &it.instance,
+                &it.version,
+                &size(it.state_bytes),
+                &it.blobs.to_string(),
+                &size(it.blob_bytes),
+                &size(it.copied_bytes),
+                &it.lost.to_string(),
+            ]),
+            None => table.row([snapshot.as_str(), error.as_deref().unwrap_or_default()]),
+        }
+    }
+    table.text()
+}
+
+fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
+    let checked = backup::check(&Place::open(directory, &OsDisk)?)?;
+    printer.result(&checked, |it| {
+        let snapshots = if it.snapshots == 1 { "1 snapshot".to_owned() } else { format!("{} snapshots", it.snapshots) };
+        format!("Read {snapshots} and {} ({}).\n", blobs(it.blobs), size(it.bytes))
+    })?;
+    if checked.findings.is_empty() {
+        return Ok(());
+    }
+    let mut error =
+        CliError::new(Exit::Failed, format!("{} of the backups are not as they should be", checked.findings.len()));
+    error.details = listed(checked.findings.iter().map(|finding| format!("  {finding}")));
+    Err(error.hint("the next backup copies again what is damaged or missing, as long as the instance has it"))
+}
+
+/// Restores a snapshot into a data directory.
+pub(crate) fn restore(printer: &Printer, args: &Restore) -> Result<(), CliError> {
+    let on_damage = if args.without_damaged { OnDamage::LeaveOut } else { OnDamage::Stop };
+    let place = Place::read(&args.directory, &OsDisk)?;
+    let restored = backup::restore(&place, args.snapshot.as_deref(), &args.data_dir, on_damage)?;
+    printer.result(&restored, |it| {
+        format!(
+            "Restored instance `{}` as it was at {} UTC: {} ({}).\nIt was written by version {}; start it: l0 server --data-dir {}\n",
+            it.instance,
+            moment(&it.begun),
+            blobs(it.blobs),
+            size(it.bytes),
+            it.version,
+            args.data_dir.display(),
+        )
+    })?;
+    for lost in &restored.lost {
+        printer.warn(&format!(
+            "{} was {} when the backup was taken; push the images that need it again",
+            lost.digest,
+            lost.why.word()
+        ));
+    }
+    for digest in &restored.damaged {
+        printer.warn(&format!("{digest} is damaged in the backup; push the images that need it again"));
+    }
+    if !restored.not_copied.is_empty() {
+        printer.warn(&format!("what lies in ECR ({}) is as it is there now", restored.not_copied.join(", ")));
+    }
+    Ok(())
+}
