@@ -13,7 +13,7 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
-use layer0_domain::model::registry::ManifestRef;
+use layer0_domain::model::registry::{Manifest, ManifestRef};
 
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, moving, not_modified};
 use crate::blocking::{blocking, to_the_end};
@@ -95,8 +95,13 @@ async fn get(
             return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
         }
     };
+    Ok(answer(ask, manifest))
+}
+
+/// The answer to a request for a manifest that is there.
+pub(super) fn answer(ask: &Ask, manifest: Manifest) -> Response {
     if ask.has_already(&manifest.digest) {
-        return Ok(not_modified(&manifest.digest));
+        return not_modified(&manifest.digest);
     }
     let mut response = empty(
         StatusCode::OK,
@@ -110,7 +115,7 @@ async fn get(
     if ask.method == Method::GET {
         *response.body_mut() = Body::from(manifest.bytes);
     }
-    Ok(response)
+    response
 }
 
 async fn put(
