@@ -56,7 +56,17 @@ impl ImageSource for Registry {
         if let Some(ecr) = self.ecr_of(&name).await.map_err(failed)? {
             return ecr.describe(&name, &reference).await;
         }
-        match checked::read(parts.store.as_ref(), &name, &reference).await.map_err(failed)? {
+        let mut read = checked::read(parts.store.as_ref(), &name, &reference).await.map_err(failed)?;
+        // What an upstream has is as good as here: the engine's pull fetches it.
+        let mirror = self.mirrors().and_then(|all| Some((all, all.of(&name)?)));
+        if let Some((mirrors, mirror)) = mirror {
+            read = match mirrors.manifest(self, mirror, &name, &reference).await {
+                Ok(served) => Stored::Whole(served.manifest.as_ref().clone()),
+                Err(error) if error.is_missing() => Stored::Missing,
+                Err(error) => return Err(failed(error)),
+            };
+        }
+        match read {
             Stored::Missing => {
                 let Some(mut tags) =
                     parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)?
@@ -82,7 +92,7 @@ impl ImageSource for Registry {
                     media_type: manifest.media_type,
                     platforms: summary.platforms.into_iter().collect(),
                     size: summary.size,
-                    missing: summary.missing,
+                    missing: if mirror.is_some() { Vec::new() } else { summary.missing },
                     visibility: self.visibility(&name).await?,
                 }))
             }

@@ -134,6 +134,8 @@ server_flags! {
     registry_gc_every = "HOURS",
     /// Hours for which a blob is kept that no image needs
     registry_gc_grace = "HOURS",
+    /// Prefixes that mirror other registries
+    registry_mirrors = "RULES",
     /// What is logged
     log = "FILTER",
     /// text or json

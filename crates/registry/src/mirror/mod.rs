@@ -18,6 +18,7 @@
 mod auth;
 pub(crate) mod fill;
 mod flights;
+mod listing;
 pub(crate) mod manifests;
 pub(crate) mod refusal;
 mod settings;

@@ -126,7 +126,6 @@ impl Wire {
             }
             if (to.scheme(), to.authority()) != (address.scheme(), address.authority()) {
                 headers.remove(AUTHORIZATION);
-                headers.remove(VIA);
             }
             address = to;
         }

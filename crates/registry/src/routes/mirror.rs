@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{HeaderValue, WARNING};
+use http::header::{HeaderValue, LINK, WARNING};
 use http::{Method, StatusCode};
 use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::{Ask, blob, digest, manifest, not_modified, referrers, tags};
+use super::{Ask, blob, digest, json as answer, manifest, not_modified, tags};
 use crate::error::RegistryError;
 use crate::mirror::stream::Opened;
 use crate::mirror::{Mirror, Mirrors};
@@ -59,8 +61,8 @@ pub(super) async fn serve(
             manifest::serve(registry, ask, body, &name, &reference).await
         }
         Target::Blob { name, digest } => blob::serve(registry, ask, &name, &digest).await,
-        Target::Tags { name } => tags::list(registry, ask, &name).await,
-        Target::Referrers { name, digest } => referrers::list(registry, ask, &name, &digest).await,
+        Target::Tags { name } => tag_list(registry, mirror, ask, &name).await,
+        Target::Referrers { name, digest } => referrer_list(registry, mirror, ask, &name, &digest).await,
         Target::Manifest { name, .. } | Target::Uploads { name } | Target::Upload { name, .. } => {
             let (name, _) = registry.admit(ask, &name, &[Action::Pull, Action::Push], None).await?;
             Err(RegistryError::Denied(format!(
@@ -78,6 +80,61 @@ fn warn(response: &mut Response, why: &str) {
     let why: String = why.chars().filter(|c| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\')).collect();
     if let Ok(value) = HeaderValue::from_str(&format!("110 layer0 \"{why}\"")) {
         response.headers_mut().insert(WARNING, value);
+    }
+}
+
+/// The upstream's tags; those that are here while it fails.
+async fn tag_list(registry: &Registry, mirror: &Mirror, ask: &Ask, text: &str) -> Result<Response, RegistryError> {
+    #[derive(Deserialize)]
+    struct Tags {
+        tags: Option<Vec<String>>,
+    }
+    let (name, _) = registry.admit(ask, text, &[Action::Pull], None).await?;
+    let path = "tags/list";
+    let listing = match mirror.listing(&name, path, ask.uri.query()).await {
+        Ok(listing) => listing,
+        Err(refusal) if refusal.is_passing() => {
+            let mut response = tags::list(registry, ask, text).await.map_err(|_| refusal.clone().into_error("NAME_UNKNOWN"))?;
+            warn(&mut response, &refusal.to_string());
+            return Ok(response);
+        }
+        Err(refusal) => return Err(refusal.into_error("NAME_UNKNOWN")),
+    };
+    let read: Tags = serde_json::from_slice(&listing.body).map_err(|why| RegistryError::Upstream {
+        status: StatusCode::BAD_GATEWAY,
+        code: "UNAVAILABLE",
+        message: format!("upstream {} sent no list of tags: {why}", mirror.settings.upstream.host()),
+        retry_after: None,
+    })?;
+    let body = json!({ "name": name.as_str(), "tags": read.tags.unwrap_or_default() }).to_string();
+    let mut response = answer(StatusCode::OK, body);
+    link(&mut response, &format!("/v2/{name}/{path}"), listing.next.as_deref());
+    Ok(response)
+}
+
+/// What the upstream knows of a manifest. Not what is here: an empty list would say that nobody has signed the image.
+async fn referrer_list(
+    registry: &Registry,
+    mirror: &Mirror,
+    ask: &Ask,
+    name: &str,
+    subject: &str,
+) -> Result<Response, RegistryError> {
+    let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
+    let path = format!("referrers/{}", digest(subject)?);
+    let listing = mirror.listing(&name, &path, ask.uri.query()).await;
+    let listing = listing.map_err(|refusal| refusal.into_error("MANIFEST_UNKNOWN"))?;
+    let mut response = Response::new(Body::from(listing.body));
+    *response.headers_mut() = listing.headers;
+    link(&mut response, &format!("/v2/{name}/{path}"), listing.next.as_deref());
+    Ok(response)
+}
+
+/// The link to the next page, here.
+fn link(response: &mut Response, path: &str, query: Option<&str>) {
+    let next = query.and_then(|query| HeaderValue::from_str(&format!("<{path}?{query}>; rel=\"next\"")).ok());
+    if let Some(next) = next {
+        response.headers_mut().insert(LINK, next);
     }
 }
 
