@@ -176,7 +176,8 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, mirrors, policies, look } = stores;
+    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, mirrors, policies, look } =
+        stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 

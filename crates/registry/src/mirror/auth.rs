@@ -199,7 +199,9 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
 /// Percent-encodes what is not a letter, a digit or harmless in a query (RFC 3986, section 3.4).
 fn encoded(text: &str) -> String {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/,".contains(&byte);
-    text.bytes().map(|byte| if harmless(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if harmless(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// A challenge: a scheme, in small letters, and its parameters (RFC 9110, section 11.6.1).
@@ -245,7 +247,10 @@ mod tests {
         assert_eq!(bearer.get("service"), Some("registry.docker.io"));
         assert_eq!(bearer.get("scope"), Some("repository:a/b:pull,push"));
         let basic = Challenge::parse("BASIC realm=here, charset=\"UTF-8\"").unwrap();
-        assert_eq!((basic.scheme.as_str(), basic.get("realm"), basic.get("charset")), ("basic", Some("here"), Some("UTF-8")));
+        assert_eq!(
+            (basic.scheme.as_str(), basic.get("realm"), basic.get("charset")),
+            ("basic", Some("here"), Some("UTF-8"))
+        );
         assert_eq!(Challenge::parse("Negotiate"), None);
         assert_eq!(Challenge::parse("Bearer realm=\"open"), None);
     }

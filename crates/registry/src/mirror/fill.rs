@@ -371,8 +371,7 @@ impl<'a> Source<'a> {
         let (theirs, path) = (mirror.theirs(name)?, format!("blobs/{digest}"));
         let answer = mirror.upstream.ask(Method::GET, &theirs, &path, HeaderMap::new()).await?;
         let size = length(&answer);
-        let size =
-            size.ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))?;
+        let size = size.ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))?;
         Ok(Self { mirror, theirs, path, size, body: answer.into_body(), resumes: 0 })
     }
 

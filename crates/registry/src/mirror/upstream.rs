@@ -132,7 +132,23 @@ impl Wire {
         Err(Refusal::nonsense(self.host(), "redirects in a circle"))
     }
 
+    /// Sends a request; once more when a connection broke under it, which one that was kept for too long does. All are such that may
+    /// be made twice (RFC 9110, section 9.2.2).
     async fn once(&self, method: &Method, address: &Uri, headers: HeaderMap) -> Result<Response<Incoming>, Refusal> {
+        let answered = async {
+            match self.http.request(Self::request(method, address, headers.clone())).await {
+                Err(error) if !error.is_connect() => self.http.request(Self::request(method, address, headers)).await,
+                answered => answered,
+            }
+        };
+        match tokio::time::timeout(self.patience.answer, answered).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Refusal::away(self.host(), &error)),
+            Err(_) => Err(Refusal::late(self.host(), self.patience.answer)),
+        }
+    }
+
+    fn request(method: &Method, address: &Uri, headers: HeaderMap) -> Request<Body> {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method.clone();
         *request.uri_mut() = address.clone();
@@ -141,11 +157,7 @@ impl Wire {
         if let Some(host) = address.authority().and_then(|it| HeaderValue::from_str(it.as_str()).ok()) {
             request.headers_mut().insert(HOST, host);
         }
-        match tokio::time::timeout(self.patience.answer, self.http.request(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Refusal::away(self.host(), &error)),
-            Err(_) => Err(Refusal::late(self.host(), self.patience.answer)),
-        }
+        request
     }
 
     /// An answer that is one; any other is a refusal.

@@ -77,7 +77,8 @@ pub(super) async fn serve(
 
 /// Says that an answer may be out of date (RFC 7234, section 5.5.1: newer standards have no such word, clients ignore it).
 fn warn(response: &mut Response, why: &str) {
-    let why: String = why.chars().filter(|c| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\')).collect();
+    let why: String =
+        why.chars().filter(|c| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\')).collect();
     if let Ok(value) = HeaderValue::from_str(&format!("110 layer0 \"{why}\"")) {
         response.headers_mut().insert(WARNING, value);
     }
@@ -94,7 +95,8 @@ async fn tag_list(registry: &Registry, mirror: &Mirror, ask: &Ask, text: &str) -
     let listing = match mirror.listing(&name, path, ask.uri.query()).await {
         Ok(listing) => listing,
         Err(refusal) if refusal.is_passing() => {
-            let mut response = tags::list(registry, ask, text).await.map_err(|_| refusal.clone().into_error("NAME_UNKNOWN"))?;
+            let mut response =
+                tags::list(registry, ask, text).await.map_err(|_| refusal.clone().into_error("NAME_UNKNOWN"))?;
             warn(&mut response, &refusal.to_string());
             return Ok(response);
         }

@@ -74,7 +74,9 @@ pub(super) fn load(
         let login = match password(table, environment, &given)? {
             Some(login) if settings.upstream.is_open() => {
                 let MirrorLogin::Password { user, .. } = &login else { continue };
-                return Err(given("username", user).wrong("needs an upstream with https: a password would be read on the way"));
+                return Err(
+                    given("username", user).wrong("needs an upstream with https: a password would be read on the way")
+                );
             }
             Some(login) => MirrorAs::Login(login),
             None => signed_in(&settings, table.ecr_region.as_deref(), &url)?,

@@ -104,7 +104,10 @@ async fn the_size_of_a_cold_blob_is_the_upstreams() {
     let stage = Stage::of(&upstream).await;
     let path = format!("/v2/hub/team/base/blobs/{digest}");
     let answer = stage.client.head(&path).await.expect(200);
-    assert_eq!((answer.header("content-length"), answer.header("docker-content-digest")), ("70000", digest.to_string().as_str()));
+    assert_eq!(
+        (answer.header("content-length"), answer.header("docker-content-digest")),
+        ("70000", digest.to_string().as_str())
+    );
     assert_eq!(upstream.lines(), [format!("HEAD /v2/team/base/blobs/{digest}")]);
     assert_eq!(stage.client.get(&path).await.expect(200).body.len(), 70_000);
     let empty = upstream.blob("team/base", "");

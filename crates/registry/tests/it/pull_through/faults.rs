@@ -2,8 +2,11 @@
 
 use http::Method;
 use http_body_util::BodyExt;
+use layer0_domain::model::placement::RepositoryPrefix;
+use layer0_registry::{MirrorSettings, UpstreamUrl};
 use layer0_testkit::until::until_true;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Stage;
 use super::upstream::{Bodies, FakeUpstream};
@@ -122,7 +125,9 @@ async fn what_an_upstream_refuses_is_shown_as_what_it_is() {
         (503, said("UNAVAILABLE", "back soon"), 502, "UNAVAILABLE", "back soon"),
     ] {
         upstream.refuse(Some((status, body)));
-        for (path, unknown) in [("manifests/1".to_owned(), "MANIFEST_UNKNOWN"), (format!("blobs/{digest}"), "BLOB_UNKNOWN")] {
+        for (path, unknown) in
+            [("manifests/1".to_owned(), "MANIFEST_UNKNOWN"), (format!("blobs/{digest}"), "BLOB_UNKNOWN")]
+        {
             let answer = stage.client.get(&format!("/v2/hub/team/base/{path}")).await;
             let code = if code.is_empty() { unknown } else { code };
             assert_eq!(answer.error(), (want, code.to_owned()), "{status} for {path}");
@@ -131,7 +136,10 @@ async fn what_an_upstream_refuses_is_shown_as_what_it_is() {
             assert_eq!(answer.header("retry-after"), if status == 429 { "77" } else { "" });
         }
     }
-    assert!(stage.client.get("/v2/_catalog").await.json()["repositories"].as_array().unwrap().len() == 1, "nothing is made");
+    assert!(
+        stage.client.get("/v2/_catalog").await.json()["repositories"].as_array().unwrap().len() == 1,
+        "nothing is made"
+    );
 }
 
 #[tokio::test]
@@ -154,4 +162,23 @@ async fn a_server_that_asks_itself_notices() {
     let answer = stage.client.get("/v2/hub/team/base/manifests/1").await;
     assert_eq!(answer.error(), (508, "UNSUPPORTED".to_owned()));
     assert_eq!(upstream.lines().len(), 1, "once around");
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_under_a_request_is_no_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = tokio::spawn(async move {
+        for answer in ["", "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n"] {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let url = UpstreamUrl::parse(&format!("http://{address}")).unwrap();
+    let stage = Stage::with(vec![MirrorSettings::new(RepositoryPrefix::parse("hub").unwrap(), url)]).await;
+    let answer = stage.client.get("/v2/hub/team/base/manifests/1").await;
+    assert_eq!(answer.error(), (429, "TOOMANYREQUESTS".to_owned()));
+    answers.await.unwrap();
 }

@@ -48,7 +48,8 @@ async fn nothing_is_pushed_to_a_mirror() {
         (Method::PATCH, "/v2/hub/team/base/blobs/uploads/1"),
         (Method::PUT, "/v2/hub/team/base/manifests/1"),
     ] {
-        let answer = stage.client.ask(method, path, &[("content-type", OCI_MANIFEST)], image("{}", &[]).to_string()).await;
+        let answer =
+            stage.client.ask(method, path, &[("content-type", OCI_MANIFEST)], image("{}", &[]).to_string()).await;
         assert_eq!(answer.error(), (403, "DENIED".to_owned()), "{path}");
         let want = format!("hub/team/base mirrors http://{}: what is there is pulled from there", upstream.address);
         assert!(answer.message().starts_with(&want), "{}", answer.message());
@@ -76,7 +77,13 @@ async fn what_was_pulled_outlives_the_collection_and_what_nobody_named_does_not(
     let get = async |path: String| stage.client.get(&format!("/v2/hub/team/base/{path}")).await.expect(200);
     let stray = upstream.blob("team/base", "no manifest names it");
     // As docker pulls: the index, the manifest of its platform, config and layers.
-    for path in ["manifests/1".to_owned(), format!("manifests/{child}"), format!("blobs/{config}"), format!("blobs/{layer}"), format!("blobs/{stray}")] {
+    for path in [
+        "manifests/1".to_owned(),
+        format!("manifests/{child}"),
+        format!("blobs/{config}"),
+        format!("blobs/{layer}"),
+        format!("blobs/{stray}"),
+    ] {
         get(path).await;
     }
     until_true("all is kept", || async { stage.registry.blob_files().len() == 3 }).await;
@@ -114,7 +121,8 @@ async fn what_a_dead_server_did_not_note_is_noted_with_the_next_pull() {
     let (name, store) = (crate::common::name("hub/team/base"), stage.registry.ground().store);
     let reference = layer0_domain::model::registry::ManifestRef::Digest(manifest.clone());
     use layer0_domain::port::registry_store::RegistryStore as _;
-    until_true("noted", || async { store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len() == 2 }).await;
+    until_true("noted", || async { store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len() == 2 })
+        .await;
     // As it was before the blobs came.
     let mut kept = store.manifest_get(&name, &reference).await.unwrap().unwrap();
     kept.blobs.clear();

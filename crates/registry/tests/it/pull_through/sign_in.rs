@@ -77,7 +77,10 @@ async fn a_redirect_to_another_host_gets_no_credential() {
     assert_eq!(stage.client.get(&format!("/v2/hub/team/base/blobs/{layer}")).await.expect(200).body, "layer");
     let came = cdn.came();
     assert_eq!(came[0].line, format!("GET /v2/team/base/blobs/{layer}?signed=1"));
-    assert_eq!((came.len(), came[0].authorization.as_deref(), came[0].host.as_str()), (1, None, cdn.address.to_string().as_str()));
+    assert_eq!(
+        (came.len(), came[0].authorization.as_deref(), came[0].host.as_str()),
+        (1, None, cdn.address.to_string().as_str())
+    );
     // The client's own credential goes nowhere at all.
     let headers = [("authorization", "Basic Y2xpZW50OnNlY3JldA==")];
     let tag = "/v2/hub/team/base/manifests/1";

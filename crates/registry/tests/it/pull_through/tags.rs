@@ -68,7 +68,10 @@ async fn what_is_here_is_served_while_the_upstream_fails() {
         let answer = stage.client.get(PATH).await.expect(200);
         assert_eq!(digest(&answer), first);
         let warning = answer.header("warning");
-        assert!(warning.starts_with("110 layer0 \"upstream ") && warning.contains(&upstream.address.to_string()), "{warning}");
+        assert!(
+            warning.starts_with("110 layer0 \"upstream ") && warning.contains(&upstream.address.to_string()),
+            "{warning}"
+        );
         // It is left alone for a while, and every answer says that it is out of date.
         let asked = upstream.lines().len();
         assert!(stage.client.get(PATH).await.expect(200).header("warning").starts_with("110 "));
@@ -131,7 +134,8 @@ async fn lists_are_the_upstreams() {
     let answer = stage.client.get("/v2/hub/team/base/tags/list?n=2").await.expect(200);
     assert_eq!(answer.json(), json!({ "name": "hub/team/base", "tags": ["a", "b"] }));
     assert_eq!(answer.header("link"), "</v2/hub/team/base/tags/list?n=2&last=b>; rel=\"next\"");
-    let (ours, theirs) = (format!("/v2/hub/team/base/referrers/{manifest}"), format!("/v2/team/base/referrers/{manifest}"));
+    let (ours, theirs) =
+        (format!("/v2/hub/team/base/referrers/{manifest}"), format!("/v2/team/base/referrers/{manifest}"));
     assert_eq!(stage.client.get(&ours).await.error(), (404, "MANIFEST_UNKNOWN".to_owned()), "it has no such list");
     let index = json!({ "schemaVersion": 2, "manifests": [] });
     upstream.list(&theirs, "", &index);

@@ -10,7 +10,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, LINK, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, LINK, LOCATION, RANGE, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderName, Method, StatusCode};
 use layer0_domain::model::digest::Digest;
@@ -336,8 +337,7 @@ fn refused(shared: &Shared, authorization: Option<&str>, path: &str) -> Option<R
 }
 
 fn blob(shared: &Shared, bytes: &Bytes, range: Option<&str>) -> Response {
-    let first: usize =
-        range.map_or(0, |it| it.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap());
+    let first: usize = range.map_or(0, |it| it.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap());
     let bodies = {
         let mut inside = locked(&shared.inside);
         match &mut inside.bad {
@@ -366,6 +366,8 @@ fn blob(shared: &Shared, bytes: &Bytes, range: Option<&str>) -> Response {
             match bodies {
                 Bodies::Hang(_) => std::future::pending::<()>().await,
                 Bodies::Break(_) => {
+                    // What was sent before goes out.
+                    tokio::task::yield_now().await;
                     return Some((Err(std::io::Error::other("broken")), (shared, content, at)));
                 }
                 Bodies::Whole | Bodies::Wrong => return None,
