@@ -10,7 +10,7 @@ use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCrede
 use layer0_domain::port::registry_store::Page;
 
 use crate::manifest::checked::{self, Stored};
-use crate::manifest::image::summarize;
+use crate::manifest::image::{named_platforms, summarize};
 use crate::registry::Registry;
 
 /// How many tags are shown for an image that is not there.
@@ -86,13 +86,19 @@ impl ImageSource for Registry {
                 visibility: self.visibility(&name).await?,
             })),
             Stored::Whole(manifest) => {
-                let summary = summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
+                let mut summary =
+                    summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
+                if mirror.is_some() {
+                    summary.missing.clear();
+                    // Not those that happened to be pulled, but all that there are.
+                    summary.platforms.extend(named_platforms(&manifest));
+                }
                 Ok(SourceAnswer::Found(SourceImage {
                     digest: manifest.digest,
                     media_type: manifest.media_type,
                     platforms: summary.platforms.into_iter().collect(),
                     size: summary.size,
-                    missing: if mirror.is_some() { Vec::new() } else { summary.missing },
+                    missing: summary.missing,
                     visibility: self.visibility(&name).await?,
                 }))
             }

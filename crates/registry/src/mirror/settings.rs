@@ -47,12 +47,19 @@ impl MirrorSettings {
         Self { prefix, upstream, login, tag_ttl: Self::TAG_TTL, patience: Patience::default() }
     }
 
-    /// What the upstream calls a repository; `None` for one that is not below the prefix.
+    /// What the upstream calls a repository; `None` for one that has no name there. The repository that is called as the prefix is
+    /// the one that the upstream's address names, where it names one.
     #[must_use]
     pub fn theirs(&self, name: &RepositoryName) -> Option<String> {
-        let rest = name.as_str().strip_prefix(self.prefix.as_str())?.strip_prefix('/')?;
-        let official = self.upstream.is_hub && self.upstream.below.is_empty() && !rest.contains('/');
-        let parts = [self.upstream.below.as_str(), if official { HUB_OFFICIAL } else { "" }, rest];
+        let below = self.upstream.below.as_str();
+        let rest = name.as_str().strip_prefix(self.prefix.as_str())?;
+        let rest = match rest.strip_prefix('/') {
+            Some(rest) => rest,
+            None if rest.is_empty() && !below.is_empty() => rest,
+            None => return None,
+        };
+        let official = self.upstream.is_hub && below.is_empty() && !rest.contains('/');
+        let parts = [below, if official { HUB_OFFICIAL } else { "" }, rest];
         Some(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"))
     }
 }
@@ -206,6 +213,8 @@ mod tests {
         assert_eq!(theirs("hub", hub, "hubble/alpine"), None);
         assert_eq!(theirs("quay", "https://quay.io", "quay/alpine").as_deref(), Some("alpine"));
         assert_eq!(theirs("quay", "https://quay.io/org/", "quay/app").as_deref(), Some("org/app"));
+        assert_eq!(theirs("my/app", "https://quay.io/org/app", "my/app").as_deref(), Some("org/app"));
+        assert_eq!(theirs("my/app", "https://quay.io", "my/app"), None);
         assert_eq!(theirs("team", "https://docker.io/team", "team/app").as_deref(), Some("team/app"));
     }
 

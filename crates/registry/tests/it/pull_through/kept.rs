@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use http::Method;
 use http_body_util::BodyExt;
+use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::placement::RepositoryPrefix;
 use layer0_domain::port::clock::Clock;
+use layer0_domain::port::image_source::{ImageSource as _, SourceAnswer};
 use layer0_registry::{Collection, Haste, MirrorError, MirrorSettings, UpstreamUrl};
 use layer0_testkit::clock::{FixedClock, RunningClock};
 use layer0_testkit::until::until_true;
@@ -67,7 +70,7 @@ async fn what_was_pulled_outlives_the_collection_and_what_nobody_named_does_not(
     let upstream = FakeUpstream::start().await;
     let [child, config, layer] = upstream.image("team/base", "amd64", b"layer");
     let [absent, ..] = upstream.image("team/base", "arm64", b"layer of another platform");
-    let entry = |digest: &layer0_domain::model::digest::Digest| json!({ "mediaType": OCI_MANIFEST, "digest": digest.to_string(), "size": 400 });
+    let entry = |digest: &Digest| json!({ "mediaType": OCI_MANIFEST, "digest": digest.to_string(), "size": 400 });
     upstream.manifest(
         "team/base",
         "1",
@@ -226,4 +229,35 @@ async fn mirrors_that_contradict_are_refused() {
     assert!(matches!(overlap, Some(MirrorError::Overlap(..))), "{overlap:?}");
     let ourselves = open(vec![mirror("hub", &format!("http://{here}"))]);
     assert!(matches!(ourselves, Some(MirrorError::Ourselves { .. })), "{ourselves:?}");
+}
+
+#[tokio::test]
+async fn a_deploy_sees_what_only_the_upstream_has() {
+    let upstream = FakeUpstream::start().await;
+    let [manifest, ..] = upstream.image("team/base", "1", b"layer");
+    let stage = Stage::of(&upstream).await;
+    let describe = async |name: &str| {
+        let image = format!("{}/hub/team/base:{name}", stage.registry.address);
+        stage.registry.registry.describe(&ImageRef::parse(&image).unwrap()).await
+    };
+    let found = describe("1").await.unwrap();
+    assert!(
+        matches!(&found, SourceAnswer::Found(image) if image.digest == manifest && image.missing.is_empty()),
+        "{found:?}"
+    );
+    // All platforms of an index, of which none is here.
+    let entry = |architecture: &str| {
+        let digest = Digest::sha256_of(architecture.as_bytes()).to_string();
+        let platform = json!({ "os": "linux", "architecture": architecture });
+        json!({ "mediaType": OCI_MANIFEST, "digest": digest, "size": 9, "platform": platform })
+    };
+    let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry("amd64"), entry("arm64")] });
+    upstream.manifest("team/base", "index", &index);
+    let SourceAnswer::Found(found) = describe("index").await.unwrap() else { panic!("it is there") };
+    assert_eq!((found.platforms.len(), found.missing.len()), (2, 0));
+    let missing = describe("2").await.unwrap();
+    assert!(matches!(&missing, SourceAnswer::NoImage { tags, .. } if tags == &["index", "1"]), "{missing:?}");
+    upstream.refuse(Some((429, json!({}))));
+    let refused = describe("3").await.unwrap_err();
+    assert!(refused.source.to_string().contains("too many requests"), "{}", refused.source);
 }

@@ -3,6 +3,7 @@
 mod blobs;
 mod faults;
 mod kept;
+mod rules;
 mod sign_in;
 mod tags;
 mod upstream;

@@ -56,6 +56,8 @@ const MEASURES: &[(&str, &str, Limit)] = &[
     ("start to first answer, empty store, ms", "coldstart.median_ms", Limit::None),
     ("start to first answer, filled store, ms", "coldstart_filled.median_ms", Limit::None),
     ("start to first answer after `kill -9`, ms", "crash.restart_ms_median", Limit::None),
+    ("64 clients on one cold blob of a mirror, s", "proxy.cold_wall_s", Beside("proxy.ideal_cold_wall_s")),
+    ("— bytes from the upstream per byte of the blob", "proxy.upstream_bytes_over_blob", Limit::None),
     ("memory (RSS) after the start, filled store, MiB", "coldstart_filled.idle_rss_mib", Limit::None),
     ("memory (RSS), the most, MiB", "peak_rss_mib", Machine("nginx_peak_rss_mib")),
 ];
@@ -99,9 +101,10 @@ const CHECKS: &[(&str, &str, Must)] = &[
     ("— pushes after the restart that fail", "crash.repush_failed", Must::BeZero),
 ];
 
-/// The sections that a registry is measured with; the pull-through cache is not among them, as ours is none.
+/// The sections that a registry is measured with. The pull-through cache is ours alone: docker-registry is either that or a
+/// registry.
 pub(super) const SECTIONS: &[&str] =
-    &["coldstart", "manifest", "blobget", "push", "tags", "catalog", "integrity", "crash"];
+    &["coldstart", "manifest", "blobget", "push", "tags", "catalog", "proxy", "integrity", "crash"];
 
 /// What the runs came to. Kept between runs, so its fields may only be added to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
