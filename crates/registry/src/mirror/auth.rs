@@ -21,6 +21,7 @@ use super::settings::MirrorLogin;
 use super::upstream::Wire;
 #[cfg(feature = "ecr")]
 use crate::ecr::Tokens;
+use crate::path::percent;
 
 /// How long a token is good whose end is not told ("Token Response": 60 seconds).
 const UNTOLD_S: i64 = 60;
@@ -166,9 +167,9 @@ impl Auth {
             return Err(Refusal::nonsense(host, "asks for a token from where all can read along"));
         }
         let scope = asked.get("scope").map_or_else(|| format!("repository:{repository}:pull"), str::to_owned);
-        let mut query = format!("scope={}", encoded(&scope));
+        let mut query = format!("scope={}", percent::encode(&scope));
         if let Some(service) = asked.get("service") {
-            query = format!("service={}&{query}", encoded(service));
+            query = format!("service={}&{query}", percent::encode(service));
         }
         let joined = if realm.query().is_some() { '&' } else { '?' };
         let address = format!("{realm}{joined}{query}").parse::<Uri>();
@@ -194,14 +195,6 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// Percent-encodes what is not a letter, a digit or harmless in a query (RFC 3986, section 3.4).
-fn encoded(text: &str) -> String {
-    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/,".contains(&byte);
-    text.bytes()
-        .map(|byte| if harmless(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// A challenge: a scheme, in small letters, and its parameters (RFC 9110, section 11.6.1).
@@ -253,11 +246,5 @@ mod tests {
         );
         assert_eq!(Challenge::parse("Negotiate"), None);
         assert_eq!(Challenge::parse("Bearer realm=\"open"), None);
-    }
-
-    #[test]
-    fn what_stands_in_a_query_is_encoded() {
-        assert_eq!(encoded("repository:a/b:pull"), "repository:a/b:pull");
-        assert_eq!(encoded("a b&c=d"), "a%20b%26c%3Dd");
     }
 }

@@ -23,7 +23,7 @@ async fn a_token_is_fetched_once_for_a_repository_and_again_when_it_has_ended() 
     };
     get("manifests/1".to_owned()).await;
     get(format!("blobs/{config}")).await;
-    let scope = "/token?service=fake&scope=repository:team/base:pull";
+    let scope = "/token?service=fake&scope=repository%3Ateam%2Fbase%3Apull";
     let [manifest, token] = ["GET /v2/team/base/manifests/1".to_owned(), format!("GET {scope}")];
     let came = upstream.came();
     let lines: Vec<_> = came.iter().map(|came| came.line.clone()).collect();

@@ -308,7 +308,7 @@ fn token(shared: &Shared, authorization: Option<&str>, query: &str) -> Response 
     if authorization != Some(ME) {
         return (StatusCode::UNAUTHORIZED, "who are you").into_response();
     }
-    assert!(query.contains("service=fake") && query.contains("scope=repository:"), "{query}");
+    assert!(query.contains("service=fake") && query.contains("scope=repository%3A"), "{query}");
     let mut inside = locked(&shared.inside);
     inside.tokens += 1;
     json!({ "token": format!("t{}", inside.tokens), "expires_in": 300 }).to_string().into_response()
