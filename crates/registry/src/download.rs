@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-#[cfg(feature = "ecr")]
 use futures_util::{StreamExt, stream};
 use http_body::{Frame, SizeHint};
 use tokio::task::{JoinError, JoinHandle};
@@ -173,7 +172,6 @@ impl HttpBody for Download {
 }
 
 /// The same body, which breaks off when `ended` comes true before its end: the client sees that it has no whole.
-#[cfg(feature = "ecr")]
 pub(crate) fn until(body: Body, ended: Ended) -> Body {
     let pieces = body.into_data_stream();
     Body::from_stream(stream::try_unfold((pieces, ended), |(mut pieces, mut ended)| async move {

@@ -103,6 +103,9 @@ pub(crate) enum RegistryError {
     #[cfg(feature = "ecr")]
     #[error("{message}")]
     Behind { status: StatusCode, code: &'static str, message: String },
+    /// What the upstream of a mirror answered, as what it is.
+    #[error("{message}")]
+    Upstream { status: StatusCode, code: &'static str, message: String, retry_after: Option<HeaderValue> },
     /// The registry behind this one, or the bucket, does not answer, is busy, or does not let this server in. Nothing that a
     /// client could do otherwise; trying again may help.
     #[error("the registry can't reach where its images lie; try again")]
@@ -188,6 +191,7 @@ impl RegistryError {
             Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN"),
             #[cfg(feature = "ecr")]
             Self::Behind { status, code, .. } => (*status, code),
+            Self::Upstream { status, code, .. } => (*status, code),
             Self::Away { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
@@ -212,6 +216,9 @@ impl RegistryError {
             Self::RangeUnsatisfiable { size } => text(CONTENT_RANGE, &format!("bytes */{size}")),
             Self::Method { allow } => text(ALLOW, allow),
             Self::Throttled { after_s } => text(RETRY_AFTER, &after_s.to_string()),
+            Self::Upstream { retry_after: Some(after), .. } => {
+                headers.insert(RETRY_AFTER, after.clone());
+            }
             // What still comes is not wanted, and may come for hours.
             Self::Ended => text(CONNECTION, "close"),
             _ => {}

@@ -16,6 +16,7 @@
 //! | uploads that are not finished | `DIR/registry/uploads/<id>` |
 //!
 //! With the cargo feature `s3` the bytes may lie in a bucket instead (module `s3`): both are the port `BlobBytes`.
+//! Prefixes may mirror other registries, which what is pulled there is fetched from once: module `mirror`.
 //! With the cargo feature `ecr` repositories may lie in registries of ECR instead, behind the same routes and the same gate:
 //! module `ecr`. Which lies where is said in one place: [`Whereabouts`].
 //!
@@ -64,6 +65,8 @@ pub mod fuzzing;
 mod gate;
 mod homes;
 mod manifest;
+mod mirror;
+mod outgoing;
 mod path;
 mod range;
 mod registry;
@@ -83,6 +86,7 @@ pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter, Standing};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};
+pub use crate::mirror::{MirrorError, MirrorLogin, MirrorSettings, Patience, UpstreamUrl, UpstreamUrlError};
 pub use crate::path::ROUTES;
 pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;

@@ -24,6 +24,7 @@ use crate::error::RegistryError;
 use crate::fs::FileBytes;
 use crate::gate::{Gate, PullCredentialMinter};
 use crate::homes::Homes;
+use crate::mirror::{MirrorError, MirrorSettings, Mirrors, UpstreamUrl};
 use crate::routes;
 use crate::uploads::Uploads;
 
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     backings: Option<Backings>,
     /// Which repositories were moved between those.
     homes: Option<Arc<Homes>>,
+    /// Which repositories mirror other registries.
+    mirrors: Option<Mirrors>,
     /// When files without a link were last looked for.
     strays_swept: tokio::sync::Mutex<Option<Timestamp>>,
 }
@@ -155,6 +158,7 @@ impl Registry {
             #[cfg(feature = "ecr")]
             backings: None,
             homes: None,
+            mirrors: None,
             strays_swept,
         };
         Self { parts: Arc::new(parts) }
@@ -186,6 +190,34 @@ impl Registry {
     /// server provides it. `/auth/token`, which the Bearer challenge points to, is the server's.
     pub async fn answer(&self, request: Request) -> Response {
         routes::serve(self, request).await
+    }
+
+    /// The same, with prefixes that mirror other registries. Before anybody else has it. Blocks for some file operations.
+    ///
+    /// # Errors
+    /// [`MirrorError`]: they contradict, or can't be had on this machine.
+    ///
+    /// # Panics
+    /// When somebody has it already.
+    pub fn with_mirrors(mut self, settings: Vec<MirrorSettings>) -> Result<Self, MirrorError> {
+        if settings.is_empty() {
+            return Ok(self);
+        }
+        let mirrors = Mirrors::open(&self, settings)?;
+        let parts = Arc::get_mut(&mut self.parts).expect("nobody else has it yet");
+        parts.mirrors = Some(mirrors);
+        Ok(self)
+    }
+
+    /// Which repositories mirror other registries; `None` where none do.
+    pub(crate) fn mirrors(&self) -> Option<&Mirrors> {
+        self.parts.mirrors.as_ref()
+    }
+
+    /// The upstream that a repository mirrors; `None` for one that is pushed to.
+    #[must_use]
+    pub fn upstream_of(&self, name: &RepositoryName) -> Option<&UpstreamUrl> {
+        Some(&self.mirrors()?.of(name)?.settings.upstream)
     }
 
     /// The registry alone, as a router.

@@ -10,7 +10,7 @@ use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCrede
 use layer0_domain::port::registry_store::Page;
 
 use crate::manifest::checked::{self, Stored};
-use crate::manifest::image::summarize;
+use crate::manifest::image::{named_platforms, summarize};
 use crate::registry::Registry;
 
 /// How many tags are shown for an image that is not there.
@@ -56,7 +56,17 @@ impl ImageSource for Registry {
         if let Some(ecr) = self.ecr_of(&name).await.map_err(failed)? {
             return ecr.describe(&name, &reference).await;
         }
-        match checked::read(parts.store.as_ref(), &name, &reference).await.map_err(failed)? {
+        let mut read = checked::read(parts.store.as_ref(), &name, &reference).await.map_err(failed)?;
+        // What an upstream has is as good as here: the engine's pull fetches it.
+        let mirror = self.mirrors().and_then(|all| Some((all, all.of(&name)?)));
+        if let Some((mirrors, mirror)) = mirror {
+            read = match mirrors.manifest(self, mirror, &name, &reference).await {
+                Ok(served) => Stored::Whole(served.manifest.as_ref().clone()),
+                Err(error) if error.is_missing() => Stored::Missing,
+                Err(error) => return Err(failed(error)),
+            };
+        }
+        match read {
             Stored::Missing => {
                 let Some(mut tags) =
                     parts.store.tag_list(&name, Page { after: None, most: Some(TAGS_READ) }).await.map_err(failed)?
@@ -76,7 +86,13 @@ impl ImageSource for Registry {
                 visibility: self.visibility(&name).await?,
             })),
             Stored::Whole(manifest) => {
-                let summary = summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
+                let mut summary =
+                    summarize(parts.store.as_ref(), &parts.blobs, &name, &manifest).await.map_err(failed)?;
+                if mirror.is_some() {
+                    summary.missing.clear();
+                    // Not those that happened to be pulled, but all that there are.
+                    summary.platforms.extend(named_platforms(&manifest));
+                }
                 Ok(SourceAnswer::Found(SourceImage {
                     digest: manifest.digest,
                     media_type: manifest.media_type,

@@ -6,6 +6,7 @@ mod ecr;
 mod file;
 mod gc;
 mod grants;
+mod mirrors;
 mod page;
 mod provider;
 mod registries;
@@ -25,6 +26,7 @@ pub(crate) use aws::AwsConfig;
 pub(crate) use ecr::EcrConfig;
 pub(crate) use gc::GcConfig;
 pub(crate) use grants::{GrantsConfig, GrantsKept};
+pub(crate) use mirrors::{MirrorAs, MirrorConfig};
 pub use page::configuration_page;
 pub(crate) use provider::ProviderConfig;
 pub(crate) use registries::RegistriesConfig;
@@ -190,6 +192,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "how many hours a blob is kept that no image needs (flag `--registry-gc-grace`, key `registry_gc_grace`)",
     ),
     (
+        "LAYER0_REGISTRY_MIRRORS",
+        "prefixes that mirror other registries, `hub=https://registry-1.docker.io`, separated by commas (flag `--registry-mirrors`, key `registry_mirrors`)",
+    ),
+    (
         "LAYER0_STOP_GRACE",
         "how many seconds requests that run may then take to end (flag `--stop-grace`, key `stop_grace`)",
     ),
@@ -269,6 +275,8 @@ pub(crate) struct Config {
     pub(crate) aws: AwsConfig,
     /// The registries behind the instance.
     pub(crate) registries: RegistriesConfig,
+    /// The prefixes that mirror other registries.
+    pub(crate) mirrors: Vec<MirrorConfig>,
     /// Account grants.
     pub(crate) grants: GrantsConfig,
     /// How a stop goes.
@@ -400,6 +408,8 @@ impl Config {
         };
         let aws = AwsConfig::load(&find)?;
         let registries = RegistriesConfig::load(engine, &find, &sources.file.registry, &sources.file_name)?;
+        let mirrors =
+            mirrors::load(&find, environment, &sources.file.mirror, &sources.file_name, &registries.placement)?;
         if engine == EngineKind::Ecs {
             aws.complete()?;
         }
@@ -456,6 +466,7 @@ impl Config {
             aws,
             grants: GrantsConfig::load(&find, engine, !registries.ecr.is_empty())?,
             registries,
+            mirrors,
             docker_host: find("docker_host", &["LAYER0_DOCKER_HOST", "DOCKER_HOST"]).map(|given| given.text),
             public_address: find("public_address", &["LAYER0_PUBLIC_ADDRESS"]).map(|given| given.text),
             stop: StopTimes {

@@ -203,6 +203,7 @@ impl TestApp {
             public_address: None,
             aws: crate::config::AwsConfig { sts: options.sts, ..Default::default() },
             registries: crate::config::RegistriesConfig::default(),
+            mirrors: Vec::new(),
             grants: GrantsConfig {
                 strategy: options.strategy,
                 to: options.grants_to.map(grantees),

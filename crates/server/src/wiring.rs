@@ -18,7 +18,9 @@ use layer0_engine::docker::{DockerConfig, DockerEngine};
 #[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
-use layer0_registry::{Challenge, Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
+use layer0_registry::{
+    Challenge, Homes, MirrorSettings, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers,
+};
 use layer0_store::SqliteStore;
 #[cfg(feature = "aws")]
 use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK};
@@ -42,6 +44,7 @@ use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
 mod first_token;
+mod mirrors;
 mod registries;
 
 pub(crate) use first_token::{another_token, first_token, first_token_given, first_token_shown};
@@ -92,6 +95,7 @@ pub(crate) async fn app(
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
     stores.bytes = bytes;
+    stores.mirrors = aws.mirrors(config, address).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
 }
@@ -118,6 +122,8 @@ pub(crate) struct Stores {
     bytes: Option<Arc<dyn BlobBytes>>,
     /// The file that everything but bytes is in; `None` when there is no such file.
     file: Option<SqliteStore>,
+    /// The prefixes that mirror other registries.
+    mirrors: Vec<MirrorSettings>,
     policies: Option<PolicyPlace>,
     /// Who says whether the state is still for this version, and how often to ask.
     look: Option<(Arc<dyn Look>, Duration)>,
@@ -152,6 +158,7 @@ impl Stores {
             backings: None,
             bytes: None,
             file: None,
+            mirrors: Vec::new(),
             policies: None,
             look: None,
         }
@@ -174,7 +181,8 @@ pub(crate) async fn app_with(
     engine: &EngineMaker<'_>,
     times: LeaseTimes,
 ) -> Result<App, WiringError> {
-    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, file, policies, look } = stores;
+    let Stores { entities, access, images, public, homes, whereabouts, backings, bytes, file, mirrors, policies, look } =
+        stores;
     let changes = Changes::new();
     let access: Arc<dyn AccessStore> = Arc::new(Announcing::new(access, changes.clone()));
 
@@ -232,6 +240,7 @@ pub(crate) async fn app_with(
     let behind = Behind { backings, bytes };
     let registry = registry_open(registry_config, ports, behind, &instance_id, &access, grants.keeper.as_ref())?;
     let registry = registry.with_homes(homes.clone());
+    let registry = registry.with_mirrors(mirrors).map_err(cant("the mirrors of the registry can't be had"))?;
 
     let backups = Backups::new(file, data_dir.path(), instance_id.clone());
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
@@ -314,6 +323,7 @@ impl Aws {
             && config.registries.ecr.is_empty()
             && !grants
             && config.registries.s3.is_none()
+            && !mirrors::need_aws(config)
         {
             return Ok(Self(None));
         }

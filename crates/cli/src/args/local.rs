@@ -150,6 +150,8 @@ server_flags! {
     oidc_groups = "RULES",
     /// How long a token lives that such a sign-in gives
     oidc_hours = "HOURS",
+    /// Prefixes that mirror other registries
+    registry_mirrors = "RULES",
     /// What is logged
     log = "FILTER",
     /// text or json

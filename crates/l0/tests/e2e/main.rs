@@ -13,6 +13,7 @@ mod engine_away;
 mod environments;
 mod faults;
 mod main_path;
+mod pull_through;
 mod recorder;
 mod registry_kill;
 mod second_engine;

@@ -55,7 +55,7 @@ use self::pace::Pace;
 pub(crate) use self::pace::Taking;
 pub use self::policies::{EcrClient, EcrPolicies};
 pub(crate) use self::repositories::Rules;
-use self::token::Tokens;
+pub(crate) use self::token::Tokens;
 pub use self::token::{Fetched, TokenSource};
 use self::uploads::Uploads;
 use self::upstream::{Endpoint, Upstream};
@@ -64,6 +64,13 @@ use self::usage::Usage;
 
 /// Tries of one call of ECR's API.
 const TRIES: u32 = 4;
+
+/// Where tokens of ECR come from in the region of `sdk`, for whoever has nothing else to do with ECR's API.
+#[must_use]
+pub fn token_source(sdk: &SdkConfig) -> Arc<dyn TokenSource> {
+    let sdk = sdk.to_builder().retry_config(RetryConfig::standard().with_max_attempts(TRIES)).build();
+    Arc::new(Api::new(aws_sdk_ecr::Client::new(&sdk)))
+}
 
 /// What new repositories are like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

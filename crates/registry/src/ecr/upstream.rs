@@ -12,22 +12,15 @@ use http::header::{AUTHORIZATION, HOST, RETRY_AFTER, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use layer0_domain::port::BoxError;
 
 use super::replay::{Broken, Replay};
 use super::token::{TokenError, Tokens};
+use crate::outgoing::{AGENT, Http, http};
 
-/// How long a connection may take to come about.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// How long ECR may take for the head of an answer, from when it has all of the request: the end of a large layer is
 /// checked then.
 const ANSWER_MAX: Duration = Duration::from_secs(300);
-/// Connections that nobody uses are kept for so long. ECR closes them after a minute.
-const IDLE_MAX: Duration = Duration::from_secs(50);
 /// Tries of one request while ECR is busy or can't be reached.
 const TRIES: u32 = 6;
 /// The first wait before a repetition; each next one is twice as long.
@@ -107,7 +100,7 @@ impl Question {
 /// The way to ECR's registry.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    http: Client<HttpsConnector<HttpConnector>, Body>,
+    http: Http,
     endpoint: Arc<Endpoint>,
     tokens: Tokens,
 }
@@ -116,20 +109,7 @@ impl Upstream {
     /// # Errors
     /// This machine has no certificates that TLS could be trusted by.
     pub(crate) fn new(endpoint: Endpoint, tokens: Tokens) -> Result<Self, BoxError> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(CONNECT_MAX));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(Duration::from_secs(30)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let http = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
+        let http = http()?;
         Ok(Self { http, endpoint: Arc::new(endpoint), tokens })
     }
 
@@ -210,7 +190,7 @@ impl Upstream {
         mut headers: HeaderMap,
         body: Option<&Replay>,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("layer0/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let content = match body {
             None => Body::empty(),
             Some(body) => body.attempt().ok_or(UpstreamError::Late)?,

@@ -26,6 +26,11 @@ const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
 /// Signed and unsigned manifests of the first schema begin like this.
 const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
 
+/// All kinds of manifests that are understood here, as an upstream is asked for them.
+pub(crate) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.oci.artifact.manifest.v1+json";
+
 /// Layers that need not be pushed: image-spec, layer.md, "Non-Distributable Layers", and Docker's older name for them.
 const FOREIGN: [&str; 5] = [
     "application/vnd.oci.image.layer.nondistributable.v1.tar",

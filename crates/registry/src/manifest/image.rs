@@ -55,10 +55,20 @@ pub(crate) async fn summarize(
         }
     }
     let mut summary = walk.summary;
-    // Attestations in an index carry this instead of a platform; nothing can run on it.
-    summary.platforms.retain(|platform| platform.os != "unknown" && platform.architecture != "unknown");
+    summary.platforms.retain(is_platform);
     summary.missing.sort();
     Ok(summary)
+}
+
+/// Whether something can run on it: attestations in an index carry a word in its place.
+fn is_platform(platform: &Platform) -> bool {
+    platform.os != "unknown" && platform.architecture != "unknown"
+}
+
+/// The platforms that an index gives its entries, here or not.
+pub(crate) fn named_platforms(manifest: &Manifest) -> Vec<Platform> {
+    let Ok(document) = Document::parse(&manifest.bytes, Some(&manifest.media_type)) else { return Vec::new() };
+    document.children.into_iter().filter_map(|child| child.platform).filter(is_platform).collect()
 }
 
 /// A walk that is under way.

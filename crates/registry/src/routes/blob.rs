@@ -42,7 +42,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn head(
+pub(super) async fn head(
     registry: &Registry,
     ask: &Ask,
     name: &RepositoryName,
@@ -60,7 +60,7 @@ async fn head(
     }
 }
 
-async fn get(
+pub(super) async fn get(
     registry: &Registry,
     ask: &Ask,
     name: &RepositoryName,
@@ -89,33 +89,35 @@ async fn get(
     if ask.has_already(digest) {
         return Ok(not_modified(digest));
     }
+    let (mut response, first, length) = part(ask, digest, size)?;
+    let ended = || Some(registry.pull_ended(ask, name));
+    *response.body_mut() = download::body(blobs, reader, first, length, ended).await?;
+    Ok(response)
+}
+
+/// The head of an answer to a request for a blob of so many bytes, the first byte of what it asks for and how many there are.
+pub(super) fn part(ask: &Ask, digest: &Digest, size: u64) -> Result<(Response, u64, u64), RegistryError> {
     // A range that was meant for other content gets the whole (RFC 9110, section 13.1.5).
     let same = ask.header(&IF_RANGE).is_none_or(|tag| tag == etag(digest));
     let range = match ask.header(&RANGE) {
         Some(header) if same => wanted(header, size),
         _ => Wanted::Whole,
     };
-    let ended = || Some(registry.pull_ended(ask, name));
     match range {
-        Wanted::Whole => {
-            let mut response = answer(StatusCode::OK, digest, size);
-            *response.body_mut() = download::body(blobs, reader, 0, size, ended).await?;
-            Ok(response)
-        }
+        Wanted::Whole => Ok((answer(StatusCode::OK, digest, size), 0, size)),
         Wanted::Part { first, last } => {
             let length = last - first + 1;
             let mut response = answer(StatusCode::PARTIAL_CONTENT, digest, length);
             let range = format!("bytes {first}-{last}/{size}");
             response.headers_mut().insert(CONTENT_RANGE, range.parse().expect("numbers make a header value"));
-            *response.body_mut() = download::body(blobs, reader, first, length, ended).await?;
-            Ok(response)
+            Ok((response, first, length))
         }
         Wanted::Unsatisfiable => Err(RegistryError::RangeUnsatisfiable { size }),
     }
 }
 
 /// The head of an answer about a blob, of which `length` bytes follow.
-fn answer(status: StatusCode, digest: &Digest, length: u64) -> Response {
+pub(super) fn answer(status: StatusCode, digest: &Digest, length: u64) -> Response {
     empty(
         status,
         [

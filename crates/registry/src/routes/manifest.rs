@@ -96,24 +96,30 @@ async fn get(
             return Err(registry.missing_in(name, RegistryError::ManifestUnknown(shown(&reference))).await);
         }
     };
-    if ask.has_already(&manifest.digest) {
-        return Ok(not_modified(&manifest.digest));
+    let bytes = Bytes::from(manifest.bytes);
+    let mut response = answer(ask, &manifest.digest, manifest.media_type, bytes.clone());
+    response.extensions_mut().insert(Lasting((ask.method == Method::GET).then_some(bytes)));
+    Ok(response)
+}
+
+/// The answer to a request for a manifest that is there.
+pub(super) fn answer(ask: &Ask, digest: &Digest, media_type: String, bytes: Bytes) -> Response {
+    if ask.has_already(digest) {
+        return not_modified(digest);
     }
     let mut response = empty(
         StatusCode::OK,
         [
-            (CONTENT_TYPE, manifest.media_type),
-            (CONTENT_LENGTH, manifest.bytes.len().to_string()),
-            (ETAG, etag(&manifest.digest)),
-            (CONTENT_DIGEST, manifest.digest.to_string()),
+            (CONTENT_TYPE, media_type),
+            (CONTENT_LENGTH, bytes.len().to_string()),
+            (ETAG, etag(digest)),
+            (CONTENT_DIGEST, digest.to_string()),
         ],
     );
-    let body = (ask.method == Method::GET).then(|| Bytes::from(manifest.bytes));
-    if let Some(body) = &body {
-        *response.body_mut() = Body::from(body.clone());
+    if ask.method == Method::GET {
+        *response.body_mut() = Body::from(bytes);
     }
-    response.extensions_mut().insert(Lasting(body));
-    Ok(response)
+    response
 }
 
 async fn put(

@@ -6,6 +6,7 @@ mod blob;
 #[cfg(feature = "ecr")]
 mod ecr;
 mod manifest;
+mod mirror;
 pub(crate) mod moving;
 mod referrers;
 mod tags;
@@ -182,7 +183,10 @@ async fn dispatch(registry: &Registry, ask: &Ask, body: Body) -> Result<Response
     }
     // What is no repository's name is refused by whoever reads it.
     match target.name().and_then(|name| RepositoryName::parse(name).ok()) {
-        Some(name) => moving::serve(registry, ask, body, target, &name).await,
+        Some(name) => match registry.mirrors().and_then(|all| Some((all, all.of(&name)?))) {
+            Some((mirrors, mirror)) => mirror::serve(registry, mirrors, mirror, ask, body, target).await,
+            None => moving::serve(registry, ask, body, target, &name).await,
+        },
         None => at(registry, &BackingName::local(), ask, body, target).await,
     }
 }
@@ -353,7 +357,6 @@ impl Registry {
     }
 
     /// A body on its way out, which breaks off when the caller's right to pull ends.
-    #[cfg(feature = "ecr")]
     pub(super) fn while_pulled(&self, ask: &Ask, name: &RepositoryName, body: Body) -> Body {
         crate::download::until(body, self.pull_ended(ask, name))
     }

@@ -203,22 +203,67 @@ impl Uploads {
             })
             .await
             .map_err(RegistryError::from_io)?;
-            let size = held.offset();
-            let (mut held, result) = match verified {
-                Ok(sums) => blobs.take_in(Staged { held, digest, sums }, &repository, at).await?,
-                Err(error) => (held, Err(error)),
-            };
-            // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
-            match &result {
-                // What was kept lies with the blobs, and whether it stays was decided there.
-                Ok(()) => held.taken(),
-                Err(_) => discard(held).await,
+            match verified {
+                Ok(sums) => uploads.take_in(id, held, (digest, sums), &repository, &blobs, at).await,
+                Err(error) => {
+                    uploads.cancel(&id, held).await;
+                    Err(error)
+                }
             }
-            uploads.forget(&id);
-            result.map(|()| size)
         })
         .await
         .map_err(RegistryError::from_io)?
+    }
+
+    /// The same for one whose content was found to be what its digest says.
+    pub(crate) async fn keep(
+        &self,
+        id: UploadId,
+        mut held: Held,
+        proven: (Digest, BlobSums),
+        repository: RepositoryName,
+        blobs: &Blobs,
+        at: Timestamp,
+    ) -> Result<u64, RegistryError> {
+        let (uploads, blobs) = (self.clone(), blobs.clone());
+        to_the_end(async move {
+            let completed = blocking(move || {
+                let completed = held.complete();
+                Ok((held, completed))
+            });
+            let (held, completed) = completed.await.map_err(RegistryError::from_io)?;
+            match completed {
+                Ok(()) => uploads.take_in(id, held, proven, &repository, &blobs, at).await,
+                Err(error) => {
+                    uploads.cancel(&id, held).await;
+                    Err(lost(error))
+                }
+            }
+        })
+        .await
+        .map_err(RegistryError::from_io)?
+    }
+
+    /// Takes a complete upload in as a blob, and answers its size. It is over afterwards.
+    async fn take_in(
+        &self,
+        id: UploadId,
+        held: Held,
+        (digest, sums): (Digest, BlobSums),
+        repository: &RepositoryName,
+        blobs: &Blobs,
+        at: Timestamp,
+    ) -> Result<u64, RegistryError> {
+        let size = held.offset();
+        let (mut held, taken) = blobs.take_in(Staged { held, digest, sums }, repository, at).await?;
+        // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
+        match &taken {
+            // What was kept lies with the blobs, and whether it stays was decided there.
+            Ok(()) => held.taken(),
+            Err(_) => discard(held).await,
+        }
+        self.forget(&id);
+        taken.map(|()| size)
     }
 
     /// Ends an upload and removes what was staged.

@@ -29,7 +29,9 @@ use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::disk::{Disk, OsDisk};
-use layer0_registry::{Admission, Challenge, Gate, PullCredentialMinter, Registry, RegistryConfig, RegistryPorts};
+use layer0_registry::{
+    Admission, Challenge, Gate, MirrorSettings, PullCredentialMinter, Registry, RegistryConfig, RegistryPorts,
+};
 use layer0_store::SqliteStore;
 use layer0_testkit::clock::RunningClock;
 use layer0_testkit::s3::FakeS3;
@@ -210,6 +212,7 @@ pub(crate) struct TestRegistry {
     pub(crate) address: SocketAddr,
     pub(crate) directory: Arc<tempfile::TempDir>,
     pub(crate) elsewhere: Option<Elsewhere>,
+    mirrors: Vec<MirrorSettings>,
     server: JoinHandle<()>,
 }
 
@@ -231,6 +234,8 @@ pub(crate) struct Ground {
     pub(crate) directory: Arc<tempfile::TempDir>,
     /// Where bytes lie; `None` for the directory.
     pub(crate) elsewhere: Option<Elsewhere>,
+    /// Which prefixes mirror other registries.
+    pub(crate) mirrors: Vec<MirrorSettings>,
 }
 
 impl Ground {
@@ -241,7 +246,8 @@ impl Ground {
 
     /// Nothing yet, in this directory.
     pub(crate) fn in_directory(directory: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
-        Self { store: Arc::new(SqliteStore::in_memory()), clock, directory: Arc::new(directory), elsewhere: None }
+        let (store, directory) = (Arc::new(SqliteStore::in_memory()), Arc::new(directory));
+        Self { store, clock, directory, elsewhere: None, mirrors: Vec::new() }
     }
 
     /// With these repositories.
@@ -292,6 +298,7 @@ impl TestRegistry {
             clock: Arc::clone(&self.clock),
             directory: Arc::clone(&self.directory),
             elsewhere: self.elsewhere.clone(),
+            mirrors: self.mirrors.clone(),
         }
     }
 
@@ -304,7 +311,7 @@ impl TestRegistry {
     pub(crate) async fn on(
         doors: Doors,
         adjust: Adjust,
-        Ground { store, clock, directory, elsewhere }: Ground,
+        Ground { store, clock, directory, elsewhere, mirrors }: Ground,
         seen: Arc<dyn RegistryStore>,
         disk: Arc<dyn Disk>,
     ) -> io::Result<Self> {
@@ -328,10 +335,11 @@ impl TestRegistry {
             Some(elsewhere) => Registry::open_with(config, ports, Arc::clone(&elsewhere.bytes)),
             None => Registry::open_on(config, ports, disk)?,
         };
+        let registry = registry.with_mirrors(mirrors.clone()).expect("mirrors that fit together");
         let app = registry.router().merge(bearer.router()).into_make_service_with_connect_info::<SocketAddr>();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
-        Ok(Self { registry, store, clock, address, directory, elsewhere, server })
+        Ok(Self { registry, store, clock, address, directory, elsewhere, mirrors, server })
     }
 
     /// Where the registry keeps its files.

@@ -23,6 +23,7 @@ mod manifests;
 mod many;
 mod names;
 mod orders;
+mod pull_through;
 mod reads;
 mod repositories;
 mod source;

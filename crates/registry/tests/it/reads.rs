@@ -195,6 +195,7 @@ async fn an_upload_that_is_gone_on_with_and_can_not_be_read_stores_nothing() {
         // Another process does not know the hash of what is there.
         let ground = Ground {
             elsewhere: None,
+            mirrors: Vec::new(),
             store: Arc::clone(&registry.store),
             clock: Arc::clone(&registry.clock),
             directory: Arc::clone(&registry.directory),
@@ -288,6 +289,7 @@ async fn a_page_that_the_database_has_lost_costs_what_was_on_it() {
     let clock = Arc::new(RunningClock::default());
     let ground = || Ground {
         elsewhere: None,
+        mirrors: Vec::new(),
         store: Arc::new(SqliteStore::open(&path).unwrap()),
         clock: Arc::clone(&clock) as _,
         directory: Arc::clone(&directory),

@@ -101,6 +101,11 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ("stop-delay", "SECONDS", "How long all goes on after SIGTERM while /health answers 503 [default: 0]"),
     ("registry-gc-every", "HOURS", "How often what no image needs is collected; 0 for never [default: 24]"),
     ("registry-gc-grace", "HOURS", "How long a blob is kept that no image needs [default: 24]"),
+    (
+        "registry-mirrors",
+        "RULES",
+        "Prefixes that mirror other registries: hub=https://registry-1.docker.io, separated by commas",
+    ),
     ("stop-grace", "SECONDS", "How long requests that run may then take to end [default: 10]"),
     ("log", "FILTER", "What is logged, on stderr: info, debug, layer0_server=debug [default: info]"),
     ("log-format", "FORMAT", "text or json [default: text]"),
@@ -128,7 +133,7 @@ The first start makes an admin token, prints it once, and keeps it in DIR/admin-
 LAYER0_ADMIN_TOKEN in the environment it takes that one, and shows nothing. When all tokens are lost or have expired, stop the
 server and start it once with --new-admin-token. Nearly every flag can stand in
 the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both. Several registries in ECR stand in the
-file alone, each as a table [[registry]].";
+file alone, each as a table [[registry]]; and so do mirrors with a password, each as a table [[mirror]].";
 
 /// The example, and the environment variables.
 fn after() -> String {

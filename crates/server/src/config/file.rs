@@ -61,6 +61,7 @@ pub(super) struct FileConfig {
     account_grants_strategy: Option<String>,
     stop_delay: Option<u64>,
     registry_gc_every: Option<u64>,
+    registry_mirrors: Option<Several>,
     registry_gc_grace: Option<u64>,
     stop_grace: Option<u64>,
     log: Option<String>,
@@ -70,6 +71,28 @@ pub(super) struct FileConfig {
     /// The registries that stand behind the instance.
     #[serde(default)]
     pub(super) registry: Vec<RegistryTable>,
+    /// The prefixes that mirror other registries.
+    #[serde(default)]
+    pub(super) mirror: Vec<MirrorTable>,
+}
+
+/// A table `[[mirror]]`: a prefix that mirrors another registry. Its keys are on the page about pull-through.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MirrorTable {
+    pub(super) prefix: String,
+    pub(super) upstream: String,
+    /// Whether it keeps images whose names have one part below `library/`, as Docker Hub does.
+    pub(super) docker_hub: Option<bool>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) password_env: Option<String>,
+    /// Never to be given: what it holds is not read, and not shown by an error.
+    pub(super) password: Option<IgnoredAny>,
+    /// The region by whose token of ECR it signs in, where the host does not say it.
+    pub(super) ecr_region: Option<String>,
+    /// How long a tag is believed.
+    pub(super) tag_minutes: Option<u64>,
 }
 
 /// A table `[[registry]]`: a registry that stands behind the instance. Its keys are on the page about ECR.
@@ -228,6 +251,7 @@ impl FileConfig {
             "account_grants_every" => self.account_grants_every.map(|minutes| minutes.to_string()),
             "account_grants_strategy" => self.account_grants_strategy.clone(),
             "stop_delay" => self.stop_delay.map(|seconds| seconds.to_string()),
+            "registry_mirrors" => self.registry_mirrors.as_ref().map(Several::text),
             "registry_gc_every" => self.registry_gc_every.map(|hours| hours.to_string()),
             "registry_gc_grace" => self.registry_gc_grace.map(|hours| hours.to_string()),
             "stop_grace" => self.stop_grace.map(|seconds| seconds.to_string()),

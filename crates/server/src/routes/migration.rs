@@ -87,6 +87,11 @@ async fn ask(
     if app.registry.repository_get(&repository).await?.is_none() {
         return Err(super::repository::no_repository(&repository));
     }
+    if let Some(upstream) = app.registry.upstream_of(&repository) {
+        return Err(ApiError::value(format!(
+            "{repository} mirrors {upstream}: what was fetched is kept in the embedded registry"
+        )));
+    }
     let from = app.registry.backing_of(&repository).await?;
     let source = if request.delete_source { Source::Delete } else { Source::Keep };
     let wanted = WantedMove { repository, from, to, source };

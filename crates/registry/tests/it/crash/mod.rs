@@ -58,6 +58,7 @@ async fn restarted(ground: &Ground) -> TestRegistry {
         clock: Arc::clone(&ground.clock),
         directory: Arc::clone(&ground.directory),
         elsewhere: None,
+        mirrors: Vec::new(),
     };
     let store = Arc::clone(&ground.store) as Arc<dyn RegistryStore>;
     // Not the machine's disk: that one takes its time to sync.
@@ -142,6 +143,7 @@ async fn act(
         clock: Arc::clone(&ground.clock),
         directory: Arc::clone(&ground.directory),
         elsewhere: None,
+        mirrors: Vec::new(),
     };
     let disk_seen: Arc<dyn Disk> = Arc::new(disk.clone());
     let registry = match TestRegistry::on(Doors::Open, adjust, on, Arc::new(store), disk_seen).await {

@@ -43,6 +43,9 @@ const SCRIPT: &str = "../shared/bench/registry_bench.py";
 /// Before each section the script waits up to two minutes for the others on the machine to become quiet.
 const FULL: &[&str] = &["--wait-idle", "2"];
 
+/// The repository that the script asks a pull-through cache for.
+const MIRRORED: &str = "bench/proxied";
+
 /// Just enough that every figure comes out. Chunks keep their size, which is part of a figure's name.
 const QUICK: &[&str] = &[
     "--seconds",
@@ -225,13 +228,17 @@ impl Bench {
         let token = String::from_utf8(token).context("the admin's token is text")?;
         let (user, password) = token.split_once(':').context("the admin's token is a user and a secret")?;
         let (data, port) = (self.instance.data_dir(), self.instance.address.port());
+        // The script's own upstream, whose repository is a mirror beside those that are pushed to.
+        let (upstream, base) = (free_port()?.to_string(), format!("http://127.0.0.1:{port}"));
         let command = format!(
-            "{} server --instance {} --engine fake --create-on-push --listen 127.0.0.1:{port} --data-dir {}",
+            "{} server --instance {} --engine fake --create-on-push --listen 127.0.0.1:{port} --data-dir {} --registry-mirrors {MIRRORED}=http://127.0.0.1:{upstream}/{MIRRORED}",
             quoted(&self.instance.l0),
             self.instance.stem,
             quoted(&data)
         );
-        self.server("layer0", port, &command, &data, &["--user", user, "--password", password])
+        let signed_in = ["--user", user, "--password", password];
+        let mirror = ["--proxy-url", base.as_str(), "--upstream-port", upstream.as_str()];
+        self.server("layer0", port, &command, &data, &[signed_in, mirror].concat())
     }
 
     fn server(

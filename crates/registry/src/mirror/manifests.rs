@@ -1,0 +1,304 @@
+//! Manifests of a mirror: when the upstream is asked, and how what it says is kept.
+//!
+//! ```text
+//!            asked for, the upstream has it            the upstream says it is the same, or another one
+//!   (none) ────────────────────────────────▶ believed ◀──────────────────────────────────────┐
+//!                                               │ its time is over                           │
+//!                                               ▼                                            │
+//!                                             due ───────── asked for ───────────────────────┤
+//!                                                            the upstream fails: stale, believed for half a minute
+//! ```
+//! A manifest by its digest never changes, and is asked for once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::registry::{Manifest, ManifestRef};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::RegistryStoreError;
+
+use super::flights::Flights;
+use super::refusal::{Kind, Refusal};
+use super::{Mirror, Mirrors};
+use crate::error::RegistryError;
+use crate::manifest::checked::{self, Stored};
+use crate::manifest::document::{ACCEPTED, Document, MANIFEST_MAX};
+use crate::manifest::{Sighted, look};
+use crate::registry::Registry;
+use crate::routes::CONTENT_DIGEST;
+
+/// How long an upstream that has failed is left alone about a tag.
+const STALE_MS: i64 = 30_000;
+/// At most so many tags, and so many incomplete manifests, are remembered.
+const KNOWN_MAX: usize = 10_000;
+
+/// What is known of a tag.
+#[derive(Clone)]
+struct Belief {
+    until: Timestamp,
+    /// Why it may be out of date.
+    stale: Option<Arc<str>>,
+}
+
+type Tag = (RepositoryName, String);
+
+/// What all mirrors remember of manifests.
+#[derive(Default)]
+pub(crate) struct Manifests {
+    tags: Mutex<HashMap<Tag, Belief>>,
+    /// Of manifests that are kept without all that they name: what they lack.
+    lacking: Mutex<HashMap<(RepositoryName, Digest), BTreeSet<Digest>>>,
+    asked: Arc<Flights<Tag, Arc<Manifest>>>,
+    /// One manifest is put at a time: of two that see different blobs the later one must have seen more.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A manifest for a client.
+pub(crate) struct Served {
+    pub(crate) manifest: Arc<Manifest>,
+    /// Why it may be out of date.
+    pub(crate) stale: Option<Arc<str>>,
+}
+
+impl Manifests {
+    fn tags(&self) -> MutexGuard<'_, HashMap<Tag, Belief>> {
+        // Whole at every moment, as the other one.
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lacking(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), BTreeSet<Digest>>> {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn belief(&self, name: &RepositoryName, tag: &str, now: Timestamp) -> Option<Belief> {
+        self.tags().get(&(name.clone(), tag.to_owned())).filter(|it| now < it.until).cloned()
+    }
+
+    fn believe(&self, name: &RepositoryName, tag: &str, now: Timestamp, belief: Belief) {
+        let mut tags = self.tags();
+        if tags.len() >= KNOWN_MAX {
+            tags.retain(|_, it| now < it.until);
+        }
+        if tags.len() >= KNOWN_MAX {
+            tags.clear();
+        }
+        tags.insert((name.clone(), tag.to_owned()), belief);
+    }
+
+    /// Notes what a manifest is kept without.
+    fn note(&self, name: &RepositoryName, digest: &Digest, lacks: Vec<Digest>) {
+        let key = (name.clone(), digest.clone());
+        let mut lacking = self.lacking();
+        if lacks.is_empty() {
+            lacking.remove(&key);
+            return;
+        }
+        if lacking.len() >= KNOWN_MAX {
+            // They are noted again when they are asked for.
+            lacking.clear();
+        }
+        lacking.insert(key, lacks.into_iter().collect());
+    }
+}
+
+impl Mirrors {
+    /// A manifest of a mirrored repository: from here, or from the upstream.
+    pub(crate) async fn manifest(
+        &self,
+        registry: &Registry,
+        mirror: &Arc<Mirror>,
+        name: &RepositoryName,
+        reference: &ManifestRef,
+    ) -> Result<Served, RegistryError> {
+        let parts = registry.parts();
+        let stored = match checked::read(parts.store.as_ref(), name, reference).await? {
+            Stored::Whole(manifest) => Some(Arc::new(manifest)),
+            Stored::Damaged(_) | Stored::Missing => None,
+        };
+        if let Some(manifest) = &stored {
+            let stale = match reference {
+                ManifestRef::Digest(_) => Some(None),
+                ManifestRef::Tag(tag) => self.manifests.belief(name, tag, parts.clock.now()).map(|it| it.stale),
+            };
+            if let Some(stale) = stale {
+                self.complete(registry, name, manifest).await;
+                return Ok(Served { manifest: Arc::clone(manifest), stale });
+            }
+        }
+        let key = match reference {
+            ManifestRef::Tag(tag) => tag.clone(),
+            ManifestRef::Digest(digest) => digest.to_string(),
+        };
+        let work = || {
+            let (registry, mirror, name) = (registry.clone(), Arc::clone(mirror), name.clone());
+            let (reference, stored) = (reference.clone(), stored.clone());
+            async move { asked(&registry, &mirror, &name, &reference, stored).await }
+        };
+        match (self.manifests.asked.join((name.clone(), key), work).await, stored, reference) {
+            (Ok(manifest), ..) => Ok(Served { manifest, stale: None }),
+            (Err(refusal), Some(manifest), ManifestRef::Tag(tag)) if refusal.is_passing() => {
+                tracing::warn!(
+                    repository.name = %name, manifest.tag = tag, error = %refusal,
+                    "{name}:{tag} is served as it was: {refusal}"
+                );
+                let stale: Arc<str> = refusal.to_string().into();
+                let now = parts.clock.now();
+                let belief = Belief { until: now.plus_ms(STALE_MS), stale: Some(Arc::clone(&stale)) };
+                self.manifests.believe(name, tag, now, belief);
+                Ok(Served { manifest, stale: Some(stale) })
+            }
+            (Err(refusal), ..) => {
+                tracing::info!(repository.name = %name, error = %refusal, "{name} was not got: {refusal}");
+                Err(refusal.into_error("MANIFEST_UNKNOWN"))
+            }
+        }
+    }
+
+    /// Notes what a manifest that is here was kept without, when nobody in this process knows it yet.
+    async fn complete(&self, registry: &Registry, name: &RepositoryName, manifest: &Manifest) {
+        if self.manifests.lacking().contains_key(&(name.clone(), manifest.digest.clone())) {
+            return;
+        }
+        let Ok(document) = Document::parse(&manifest.bytes, Some(&manifest.media_type)) else { return };
+        let needed = document.blobs.iter().filter(|it| !it.is_foreign()).count() + document.children.len();
+        if manifest.blobs.len() + manifest.children.len() < needed {
+            self.mend(registry, name, &manifest.digest).await;
+        }
+    }
+
+    /// Puts those manifests again that were kept without this content, which is here now.
+    pub(crate) async fn arrived(&self, registry: &Registry, name: &RepositoryName, content: &Digest) {
+        let waiting: Vec<Digest> = {
+            let lacking = self.manifests.lacking();
+            let of_it = lacking.iter().filter(|((repository, _), lacks)| repository == name && lacks.contains(content));
+            of_it.map(|((_, digest), _)| digest.clone()).collect()
+        };
+        for digest in waiting {
+            self.mend(registry, name, &digest).await;
+        }
+    }
+
+    /// Puts a manifest that is here again, with all that is here of what it names. A failure costs no more than that what it names
+    /// may be collected, and fetched again.
+    async fn mend(&self, registry: &Registry, name: &RepositoryName, digest: &Digest) {
+        let parts = registry.parts();
+        let _turn = self.manifests.turn.lock().await;
+        let mended = async {
+            let reference = ManifestRef::Digest(digest.clone());
+            let Stored::Whole(kept) = checked::read(parts.store.as_ref(), name, &reference).await? else {
+                self.manifests.note(name, digest, Vec::new());
+                return Ok(());
+            };
+            let document = Document::parse(&kept.bytes, Some(&kept.media_type))?;
+            let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
+            let Sighted { found, missing } = seen;
+            let manifest = found.record(kept.bytes, kept.digest, kept.pushed);
+            parts.store.manifest_put(name, &manifest, &[]).await?;
+            self.manifests.note(name, digest, missing);
+            Ok::<_, RegistryError>(())
+        };
+        if let Err(error) = mended.await {
+            tracing::warn!(repository.name = %name, manifest.digest = %digest, error = %error, "what {digest} names in {name} could not be noted");
+        }
+    }
+}
+
+/// Asks the upstream about a reference, and keeps what it says.
+async fn asked(
+    registry: &Registry,
+    mirror: &Mirror,
+    name: &RepositoryName,
+    reference: &ManifestRef,
+    stored: Option<Arc<Manifest>>,
+) -> Result<Arc<Manifest>, Refusal> {
+    let (parts, upstream) = (registry.parts(), &mirror.upstream);
+    let (theirs, host) = (mirror.theirs(name)?, upstream.host());
+    let now = parts.clock.now();
+    let ttl_ms = i64::try_from(mirror.settings.tag_ttl.as_millis()).unwrap_or(i64::MAX);
+    let belief = || Belief { until: now.plus_ms(ttl_ms), stale: None };
+    let Some(mirrors) = registry.mirrors() else { return Err(Refusal::stopping()) };
+    let (path, tags) = match reference {
+        ManifestRef::Tag(tag) => (format!("manifests/{tag}"), vec![tag.clone()]),
+        ManifestRef::Digest(digest) => (format!("manifests/{digest}"), vec![]),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+    if let (Some(stored), ManifestRef::Tag(tag)) = (&stored, reference) {
+        // A look costs nothing where pulls are counted.
+        let seen = match upstream.ask(Method::HEAD, &theirs, &path, headers.clone()).await {
+            Ok(answer) => said_digest(answer.headers()),
+            // Not every registry has it.
+            Err(refusal) if refusal.kind == Kind::Failed => None,
+            Err(refusal) => return Err(refusal),
+        };
+        if seen.as_ref() == Some(&stored.digest) {
+            mirrors.manifests.believe(name, tag, now, belief());
+            return Ok(Arc::clone(stored));
+        }
+    }
+    let answer = upstream.ask(Method::GET, &theirs, &path, headers).await?;
+    let (head, body) = answer.into_parts();
+    let bytes = upstream.collect(body, MANIFEST_MAX).await?;
+    let wanted = match reference {
+        ManifestRef::Digest(digest) => Some(digest.clone()),
+        ManifestRef::Tag(_) => said_digest(&head.headers),
+    };
+    let found = wanted.as_ref().map_or(Algorithm::Sha256, Digest::algorithm).digest_of(&bytes);
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+        return Err(Refusal::lies(host, &wanted, &found));
+    }
+    let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    let document = Document::parse(&bytes, media_type.as_deref());
+    let document = document.map_err(|why| Refusal::nonsense(host, format!("sent what is no manifest here: {why}")))?;
+    let manifest = keep(registry, mirrors, name, document, bytes, found, &tags, stored).await?;
+    if let ManifestRef::Tag(tag) = reference {
+        mirrors.manifests.believe(name, tag, now, belief());
+    }
+    mirrors.arrived(registry, name, &manifest.digest).await;
+    Ok(manifest)
+}
+
+/// Keeps a manifest with what is here of what it names. One that can't be kept (the owner's quota, a full disk) is served all the
+/// same. When the owner's rules say that the tag does not move, it does not: what it points to is answered.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that the manifest is made of")]
+async fn keep(
+    registry: &Registry,
+    mirrors: &Mirrors,
+    name: &RepositoryName,
+    document: Document,
+    bytes: Bytes,
+    digest: Digest,
+    tags: &[String],
+    stored: Option<Arc<Manifest>>,
+) -> Result<Arc<Manifest>, Refusal> {
+    let parts = registry.parts();
+    let _turn = mirrors.manifests.turn.lock().await;
+    registry.mirrored(name).await.map_err(RegistryError::from)?;
+    let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
+    let Sighted { found, missing } = seen;
+    let manifest = Arc::new(found.record(bytes.into(), digest, parts.clock.now()));
+    match parts.store.manifest_put(name, &manifest, tags).await {
+        Ok(()) => mirrors.manifests.note(name, &manifest.digest, missing),
+        Err(error @ RegistryStoreError::TagImmutable { .. }) if stored.is_some() => {
+            tracing::warn!(repository.name = %name, error = %error, "the upstream has moved a tag of {name}, which stays: {error}");
+            return Ok(stored.expect("there is one"));
+        }
+        Err(error) => {
+            tracing::warn!(
+                repository.name = %name, manifest.digest = %manifest.digest, error = %error,
+                "manifest {} of {name} is served and not kept: {error}", manifest.digest
+            );
+        }
+    }
+    Ok(manifest)
+}
+
+fn said_digest(headers: &HeaderMap) -> Option<Digest> {
+    Digest::parse(headers.get(CONTENT_DIGEST)?.to_str().ok()?).ok()
+}
