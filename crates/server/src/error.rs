@@ -1,6 +1,8 @@
 //! The one place where errors become statuses, codes and words on the wire. (The registry has its own, by the OCI
 //! specification.)
 
+use std::io::ErrorKind;
+
 use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
@@ -16,6 +18,7 @@ use layer0_domain::port::store::{Holder, StoreError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::backups::BackupError;
 use crate::reconcile::tell::TellError;
 
 /// An error on its way to the client.
@@ -183,6 +186,27 @@ impl From<StoreError> for ApiError {
             StoreError::Failed { .. } => {
                 tracing::error!(error = chain(&error), "the store failed");
                 ApiError::new(ErrorCode::StoreUnavailable, "the store does not answer")
+                    .hint("the server's log says why")
+            }
+        }
+    }
+}
+
+impl From<BackupError> for ApiError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Elsewhere => {
+                ApiError::value("this instance keeps its state in a DynamoDB table: AWS makes its backups").hint(
+                    "point-in-time recovery of the table, and versioning or replication of the bucket; docs/backup.md says how",
+                )
+            }
+            BackupError::Busy => ApiError::new(ErrorCode::Throttled, error.to_string())
+                .hint("one that nothing is asked of ends after five minutes"),
+            BackupError::Store(error) => error.into(),
+            BackupError::Disk(why) if matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => disk_full(),
+            BackupError::Disk(why) => {
+                tracing::error!(error = %why, "the copy of the state can't be kept: {why}");
+                ApiError::new(ErrorCode::UnexpectedError, "the copy of the state can't be kept in the data directory")
                     .hint("the server's log says why")
             }
         }

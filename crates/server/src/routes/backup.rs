@@ -38,26 +38,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
     all.routes(routes!(blobs)).routes(routes!(blob))
 }
 
-impl From<BackupError> for ApiError {
-    fn from(error: BackupError) -> Self {
-        match error {
-            BackupError::Elsewhere => {
-                ApiError::value("this instance keeps its state in a DynamoDB table: AWS makes its backups").hint(
-                    "point-in-time recovery of the table, and versioning or replication of the bucket; docs/backup.md says how",
-                )
-            }
-            BackupError::Busy => ApiError::new(ErrorCode::Throttled, error.to_string())
-                .hint("one that nothing is asked of ends after five minutes"),
-            BackupError::Store(error) => error.into(),
-            BackupError::Disk(why) => {
-                tracing::error!(error = %why, "the copy of the state can't be kept: {why}");
-                ApiError::new(ErrorCode::UnexpectedError, "the copy of the state can't be kept in the data directory")
-                    .hint("the server's log says why")
-            }
-        }
-    }
-}
-
 /// The backup of this id, for an admin.
 fn found(app: &App, who: &SignedIn, id: &str) -> Result<Arc<Running>, ApiError> {
     who.must_administer()?;
