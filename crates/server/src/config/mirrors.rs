@@ -23,6 +23,7 @@ pub(crate) enum MirrorAs {
     /// Not at all, or by a password.
     Login(MirrorLogin),
     /// By ECR's token, in this region.
+    #[cfg(feature = "aws")]
     Ecr(String),
 }
 
@@ -111,7 +112,9 @@ fn settings(prefix: &Given, url: &Given, placement: &Placement) -> Result<Mirror
 fn signed_in(settings: &MirrorSettings, region: Option<&str>, url: &Given) -> Result<MirrorAs, ConfigError> {
     match region.or_else(|| ecr_region(settings.upstream.host())) {
         None => Ok(MirrorAs::Login(MirrorLogin::Anonymous)),
-        Some(region) if cfg!(feature = "aws") => Ok(MirrorAs::Ecr(region.to_owned())),
+        #[cfg(feature = "aws")]
+        Some(region) => Ok(MirrorAs::Ecr(region.to_owned())),
+        #[cfg(not(feature = "aws"))]
         Some(_) => Err(url.wrong("is ECR, whose tokens this executable can't get: build it with `--features aws`")),
     }
 }

@@ -35,9 +35,6 @@ impl Aws {
                     let there = self.connection()?.elsewhere(Some(region), None, &config.instance).await;
                     layer0_registry::MirrorLogin::Ecr(layer0_registry::ecr::token_source(&there.sdk))
                 }
-                // The configuration has refused it.
-                #[cfg(not(feature = "aws"))]
-                MirrorAs::Ecr(_) => layer0_registry::MirrorLogin::Anonymous,
             };
             all.push(settings);
         }

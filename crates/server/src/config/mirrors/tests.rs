@@ -12,6 +12,14 @@ fn load(args: &[&str], file: &str) -> Result<Vec<MirrorConfig>, ConfigError> {
     Config::load(&args, &environment).map(|config| config.mirrors)
 }
 
+fn login(mirror: &MirrorConfig) -> &MirrorLogin {
+    match &mirror.login {
+        MirrorAs::Login(login) => login,
+        #[cfg(feature = "aws")]
+        MirrorAs::Ecr(region) => panic!("by ECR's token in {region}"),
+    }
+}
+
 fn error(args: &[&str], file: &str) -> String {
     load(args, file).expect_err("refused").to_string()
 }
@@ -27,7 +35,7 @@ fn mirrors_come_from_a_flag_and_from_tables() {
     let table = "[[mirror]]\nprefix = \"hub\"\nupstream = \"https://docker.io\"\nusername = \"me\"\npassword_env = \"HUB_TOKEN\"\ntag_minutes = 5\n";
     let [one] = &load(&[], table).expect("one")[..] else { panic!("one") };
     assert_eq!(one.settings.tag_ttl, Duration::from_secs(300));
-    let MirrorAs::Login(MirrorLogin::Password { user, password }) = &one.login else { panic!("{:?}", one.login) };
+    let MirrorLogin::Password { user, password } = login(one) else { panic!("{one:?}") };
     assert_eq!((user.as_str(), password.expose()), ("me", "hunter2"));
     assert!(!format!("{one:?}").contains("hunter2"));
 
@@ -51,9 +59,8 @@ fn a_password_stands_in_a_file_that_others_can_not_read() {
     let open = error(&[], &table);
     assert!(open.contains("password_file of mirror `hub`") && open.contains("(mode 644)"), "{open}");
     mode(0o600);
-    let MirrorAs::Login(MirrorLogin::Password { password, .. }) = &load(&[], &table).expect("one")[0].login else {
-        panic!("a password")
-    };
+    let one = load(&[], &table).expect("one").remove(0);
+    let MirrorLogin::Password { password, .. } = login(&one) else { panic!("{one:?}") };
     assert_eq!(password.expose(), "hunter2");
 }
 
@@ -91,10 +98,11 @@ fn ecr_is_known_by_its_name() {
         assert_eq!(ecr_region(other), None);
     }
     let upstream = "e=https://123456789012.dkr.ecr.eu-west-1.amazonaws.com";
-    if cfg!(feature = "aws") {
+    #[cfg(feature = "aws")]
+    {
         let one = load(&["--registry-mirrors", upstream], "").expect("one").remove(0);
         assert!(matches!(one.login, MirrorAs::Ecr(region) if region == "eu-west-1"));
-    } else {
-        assert!(error(&["--registry-mirrors", upstream], "").contains("build it with `--features aws`"));
     }
+    #[cfg(not(feature = "aws"))]
+    assert!(error(&["--registry-mirrors", upstream], "").contains("build it with `--features aws`"));
 }
