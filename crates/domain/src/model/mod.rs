@@ -22,6 +22,7 @@ pub mod operation;
 pub mod owner;
 pub mod placement;
 pub mod registry;
+pub mod retention;
 pub mod service;
 pub mod tag;
 pub mod task;

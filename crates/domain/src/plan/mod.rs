@@ -10,6 +10,7 @@ pub mod lease;
 pub mod load_balancer;
 pub mod policy;
 pub mod pull_check;
+pub mod retention;
 pub mod service;
 pub mod stop_reason;
 pub mod sweep;

@@ -81,7 +81,7 @@ async fn create(
     let name = read::owner_name(&request.owner_name)?;
     who.about(&name);
     let quota_bytes = request.quota_bytes.map(quota).transpose()?;
-    let owner = Owner { name, created: app.clock.now(), quota_bytes, tag_rules: vec![] };
+    let owner = Owner { name, created: app.clock.now(), quota_bytes, tag_rules: vec![], retention: vec![] };
     app.access.owner_create(&owner).await?;
     Ok(created(write::owner(&OwnerUse { owner, used_bytes: 0, repositories: 0 })))
 }
