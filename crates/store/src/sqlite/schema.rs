@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_trust.sql"),
     include_str!("migrations/0010_repository_home.sql"),
     include_str!("migrations/0011_blob_place.sql"),
+    include_str!("migrations/0012_retention.sql"),
 ];
 
 /// The schema that this program works with.
