@@ -19,6 +19,7 @@ mod listen;
 mod migrations;
 mod outgrown;
 mod reconcile;
+mod retaining;
 mod routes;
 mod run;
 mod stop;

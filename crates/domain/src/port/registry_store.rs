@@ -315,7 +315,8 @@ pub trait RegistryStore: Send + Sync {
     /// `TagImmutable`.
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError>;
 
-    /// All tags and manifests of a repository, seen at one moment, as far as retention is concerned. `None` when it isn't there.
+    /// All tags and manifests of a repository, as far as retention is concerned. `None` when it isn't there. What changes meanwhile may
+    /// be seen before or after: [`images_retire`](RegistryStore::images_retire) looks again.
     async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>, RegistryStoreError>;
 
     /// Takes those of these tags and manifests away that may still go, and answers them: what
