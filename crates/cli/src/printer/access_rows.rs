@@ -6,6 +6,7 @@ use layer0_api::types::{
 
 use super::rows::moment;
 use super::table::{Running, Table};
+use crate::age::Hours;
 use crate::size;
 
 /// What stands for no limit: a token's scopes, a member's tags.
@@ -93,8 +94,8 @@ pub(crate) fn retention_rule_table(owner: &str, items: &[RetentionRule]) -> Stri
     let mut table = Table::new(&["REPOSITORIES", "TAGS", "KEEP LAST", "KEEP", "UNTAGGED GO"]);
     for item in items {
         table.row([
-            &format!("{owner}/{}", item.repositories.as_deref().unwrap_or(ALL)),
-            item.tags.as_deref().unwrap_or(ALL),
+            &format!("{owner}/{}", item.repositories.as_deref().unwrap_or("*")),
+            item.tags.as_deref().unwrap_or("*"),
             &item.keep_last.map(|last| last.to_string()).unwrap_or_default(),
             &age(item.keep_hours),
             &age(item.untagged_hours),

@@ -115,7 +115,8 @@ pub fn confirm(repository: &str, immutable: &[TagRule], images: &Images, asked: 
     let here: BTreeSet<(&Digest, Timestamp)> = images.manifests.iter().map(|it| (&it.digest, it.pushed)).collect();
     let manifests = asked.manifests.iter();
     let manifests = manifests.filter(|(digest, at)| here.contains(&(digest, *at)) && !stays.contains(digest));
-    Retiring { tags: tags.into_iter().cloned().collect(), manifests: manifests.cloned().collect() }
+    let tags = asked.tags.iter().filter(|tag| tags.contains(tag));
+    Retiring { tags: tags.cloned().collect(), manifests: manifests.cloned().collect() }
 }
 
 /// Whether a tag says something about a manifest that is there, as signatures do where a registry had no referrers: `sha256-HEX`, with
