@@ -198,7 +198,8 @@ fn map_rules() {
 #[test]
 fn kept_images() {
     let fake = Fake::start();
-    let rule = json!({ "repositories": "app-*", "tags": "dev-*", "keep_last": 10, "keep_hours": 36, "untagged_hours": 168 });
+    let rule =
+        json!({ "repositories": "app-*", "tags": "dev-*", "keep_last": 10, "keep_hours": 36, "untagged_hours": 168 });
     let owner = json!({
         "owner_name": "team", "created_at": "2026-01-02T03:04:05Z", "used_bytes": 0, "repositories": 0, "retention": [rule],
     });
@@ -209,7 +210,11 @@ fn kept_images() {
     let bounds = ["--keep-last", "10", "--keep", "36h", "--untagged", "7d"];
     let added = fake.run(&[&add[..], &bounds[..]].concat()).text();
     assert_eq!(fake.body("POST /owner/team/retention"), rule);
-    for shown in [added, fake.run(&["repository", "retention", "list", "team"]).text(), fake.run(&["owner", "get", "team"]).text()] {
+    for shown in [
+        added,
+        fake.run(&["repository", "retention", "list", "team"]).text(),
+        fake.run(&["owner", "get", "team"]).text(),
+    ] {
         for said in ["team/app-*", "dev-*", "10", "36h", "7d"] {
             assert!(shown.contains(said), "{said}: {shown}");
         }
