@@ -67,6 +67,8 @@ codes! {
     TrustDoesNotExist = 404,
     /// No such rule of immutable tags.
     TagRuleDoesNotExist = 404,
+    /// No such retention rule.
+    RetentionRuleDoesNotExist = 404,
     /// No map rule with this prefix.
     MapRuleDoesNotExist = 404,
     /// No such account grant.

@@ -5,6 +5,7 @@
 //! of `layer0-api`, `follow` watches what takes time, `printer` prints: results to stdout, all else to stderr. `error` has
 //! the exit codes. It knows the API only; no server type comes this far.
 
+mod age;
 mod app;
 mod args;
 mod argv;

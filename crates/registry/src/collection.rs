@@ -6,15 +6,18 @@
 //! it took and that it could not remove are strays, which the sweep removes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use tokio::time::Instant;
 
 use crate::blobs::Batch;
+use crate::blocking::to_the_end;
 use crate::error::RegistryError;
 use crate::registry::Registry;
 
@@ -74,6 +77,32 @@ impl From<Batch> for Collected {
 }
 
 impl Registry {
+    /// The images of a repository that lies here, for a decision about them. `None` for one that isn't there, lies elsewhere, or is on
+    /// the move.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn images(&self, name: &RepositoryName) -> Result<Option<Images>, RegistryStoreError> {
+        match self.stays(name).await {
+            Ok(_) => self.parts().store.images(name).await,
+            Err(RegistryStoreError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets those of these tags and manifests go that may still go, and answers them
+    /// ([`RegistryStore::images_retire`](layer0_domain::port::registry_store::RegistryStore::images_retire)). Their blobs go with the
+    /// next collection.
+    ///
+    /// # Errors
+    /// `Failed`, `Full`.
+    pub async fn images_retire(&self, name: &RepositoryName, asked: &Retiring) -> Result<Retiring, RegistryStoreError> {
+        let (store, name, asked) = (Arc::clone(&self.parts().store), name.clone(), asked.clone());
+        to_the_end(async move { store.images_retire(&name, &asked).await })
+            .await
+            .map_err(|source| RegistryStoreError::Failed { source: source.into() })?
+    }
+
     /// Goes through all repositories that lie here for blobs that no manifest names and that are older than the grace, and answers what
     /// went (or would go) in all. `tell` hears of each repository that loses something. Repositories on the move are passed over:
     /// what is copied is linked long before it is needed. Any number may run at once; they only do the same work twice.

@@ -1,6 +1,9 @@
 //! The collection of what nothing needs in the registry: by itself, and when an admin asks for it.
 //!
-//! Any server may do it, several at a time too: what goes is decided in the store. It keeps no place over a restart.
+//! First go images, by the rules of their owners, and then the blobs that no manifest needs. Any server may do it, several at a time
+//! too: what goes is decided in the store. By itself one does it, the one that holds the lease. It keeps no place over a restart.
+
+use std::time::Duration;
 
 use layer0_api::types as wire;
 use layer0_domain::port::registry_store::RegistryStoreError;
@@ -9,13 +12,19 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::error::chain;
+use crate::reconcile::{in_turns, with_lease};
+use crate::retaining;
 
-/// Collects, and answers what went or would go.
+/// The lease of whoever collects by itself.
+const LEASE: &str = "registry-collection";
+
+/// Lets images go by their owners' rules, collects, and answers what went or would go.
 pub(crate) async fn collect(
     app: &App,
     collection: Collection,
     haste: Haste,
 ) -> Result<wire::GcReport, RegistryStoreError> {
+    let retention = retaining::retain(app, collection).await?;
     let mut repositories = Vec::new();
     let all = app.registry.collect(collection, haste, |name, it| {
         repositories.push(wire::GcRepository {
@@ -27,7 +36,14 @@ pub(crate) async fn collect(
     });
     let all = all.await?;
     let grace_seconds = app.registry.blob_grace().as_secs();
-    Ok(wire::GcReport { repositories, blobs: all.blobs, freed_bytes: all.freed, grace_seconds })
+    Ok(wire::GcReport {
+        repositories,
+        blobs: all.blobs,
+        freed_bytes: all.freed,
+        grace_seconds,
+        retention: retention.going,
+        held: retention.held,
+    })
 }
 
 /// Collects at once, to the end even when whoever asked for it goes away; ends when the server stops.
@@ -42,19 +58,19 @@ pub(crate) async fn now(app: &App) -> Result<wire::GcReport, RegistryStoreError>
     run.await.unwrap_or_else(|broken| Err(RegistryStoreError::Failed { source: broken.into() }))
 }
 
-/// Collects by itself, at the start and then whenever `gc_every` has passed, until the server stops.
+/// Collects by itself, at the start and then whenever `gc_every` has passed, until the server stops. Of several servers on one store
+/// one does it.
 pub(crate) async fn by_itself(app: App) {
     let Some(every) = app.gc_every else { return };
-    while !app.stop.asked() {
-        let round = async {
-            if let Err(why) = collect(&app, Collection::Take, Haste::Gentle).await {
-                warn!(error = chain(&why), "what nothing needs in the registry could not be collected");
-            }
-            tokio::time::sleep(every).await;
-        };
-        tokio::select! {
-            () = round => {}
-            () = app.stop.wait() => {}
+    in_turns(&app, async || with_lease(&app, LEASE, rounds(&app, every)).await).await;
+}
+
+/// For ever.
+async fn rounds(app: &App, every: Duration) {
+    loop {
+        if let Err(why) = collect(app, Collection::Take, Haste::Gentle).await {
+            warn!(error = chain(&why), "what nothing needs in the registry could not be collected");
         }
+        tokio::time::sleep(every).await;
     }
 }

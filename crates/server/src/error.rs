@@ -229,6 +229,7 @@ impl From<AccessStoreError> for ApiError {
                     "member" => ErrorCode::MemberDoesNotExist,
                     "token" => ErrorCode::TokenDoesNotExist,
                     "trust" => ErrorCode::TrustDoesNotExist,
+                    "retention rule" => ErrorCode::RetentionRuleDoesNotExist,
                     _ => ErrorCode::TagRuleDoesNotExist,
                 };
                 ApiError::new(code, error.to_string())

@@ -21,6 +21,7 @@ mod listen;
 mod migrations;
 mod outgrown;
 mod reconcile;
+mod retaining;
 mod routes;
 mod run;
 mod stop;

@@ -12,10 +12,10 @@ use crate::types::{
     GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest,
     ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, MigrateRequest,
     Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
-    RegistryCredentialQuery, Repository, RepositoryList, RollbackServiceRequest, Service, ServiceSummary, SweepPlan,
-    Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust, UpdateEnvironmentRequest,
-    UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest, UpdateRepositoryRequest,
-    UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
+    RegistryCredentialQuery, Repository, RepositoryList, RetentionRule, RollbackServiceRequest, Service,
+    ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
+    UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest,
+    UpdateRepositoryRequest, UpdateServiceRequest, UpdateUserRequest, User, WhoAmI,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -238,6 +238,12 @@ methods! {
     /// Takes the rule with these patterns away.
     tag_rule_remove(owner: &str, repositories: &str, tags: &str) -> TagRule =
         DELETE "/owner/{}/immutable" (segment(owner)), query &[("repositories", repositories), ("tags", tags)];
+    /// Adds a rule for which images are kept.
+    retention_rule_add(owner: &str, request: &RetentionRule) -> RetentionRule =
+        POST "/owner/{}/retention" (segment(owner)), body request;
+    /// Takes the rule with these patterns away.
+    retention_rule_remove(owner: &str, repositories: &str, tags: &str) -> RetentionRule =
+        DELETE "/owner/{}/retention" (segment(owner)), query &[("repositories", repositories), ("tags", tags)];
 
     /// The account grants that the caller may see.
     account_list() -> AccountList = GET "/account";

@@ -27,4 +27,39 @@ pub struct GcReport {
     pub freed_bytes: u64,
     /// For how many seconds a blob is kept that no manifest names.
     pub grace_seconds: u64,
+    /// Tags and manifests that went, or would go, by their owners' rules. In a dry run their blobs are not among those above.
+    #[serde(default)]
+    pub retention: Vec<RetiredImage>,
+    /// Tags that no rule keeps and that stay all the same.
+    #[serde(default)]
+    pub held: Vec<HeldImage>,
+}
+
+/// What goes by a retention rule: a tag, or a manifest that has none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RetiredImage {
+    /// `owner/name`.
+    pub repository: String,
+    /// The tag; absent for a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// What the tag points to, or the manifest.
+    pub digest: String,
+    /// When it was pushed last, RFC 3339.
+    pub pushed_at: String,
+    /// By which rule.
+    pub rule: String,
+}
+
+/// A tag that no retention rule keeps, and that stays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeldImage {
+    /// `owner/name`.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// What it points to.
+    pub digest: String,
+    /// Why it stays.
+    pub because: String,
 }

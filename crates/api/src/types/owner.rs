@@ -42,6 +42,30 @@ pub struct Owner {
     /// Which of its tags may be neither moved nor deleted.
     #[serde(default)]
     pub immutable: Vec<TagRule>,
+    /// Which of its images are kept; all where no rule says otherwise.
+    #[serde(default)]
+    pub retention: Vec<RetentionRule>,
+}
+
+/// Which tags are kept, and for how long manifests without a tag are. A tag is kept that it does not fit, that is among the last, or that
+/// is young enough. Also what is asked for by `POST /owner/{owner}/retention`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RetentionRule {
+    /// In which repositories, a pattern for the name behind the owner; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repositories: Option<String>,
+    /// Which tags, a pattern; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
+    /// So many of them are kept, those that were pushed last: 1 to 10000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_last: Option<u32>,
+    /// Those are kept that were pushed less than so many hours ago: 1 to 87600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_hours: Option<u32>,
+    /// Manifests without a tag go that were pushed so many hours ago or earlier, 1 to 87600; absent to keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untagged_hours: Option<u32>,
 }
 
 /// `POST /owner/{owner}/immutable`.

@@ -2,6 +2,8 @@
 
 use clap::{ArgGroup, Subcommand};
 
+use crate::age::Hours;
+
 /// Repositories of the private registry
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  l0 repository create team/app")]
@@ -100,6 +102,8 @@ pub(crate) enum Repository {
     Migration(Migration),
     #[command(subcommand)]
     Immutable(Immutable),
+    #[command(subcommand)]
+    Retention(Retention),
 }
 
 /// Repositories that are being moved, or were
@@ -162,6 +166,53 @@ pub(crate) enum Immutable {
     #[command(
         after_help = "Example:\n  l0 repository immutable remove 'team/*'\n  l0 repository immutable remove team/app --tags 'v*'"
     )]
+    Remove {
+        /// OWNER/PATTERN, as the rule has it
+        #[arg(value_name = "REPOSITORIES")]
+        repositories: String,
+        /// Its tags, as the rule has them
+        #[arg(long, value_name = "PATTERN", default_value = "*")]
+        tags: String,
+    },
+}
+
+/// Rules for which images are kept
+///
+/// Without a rule all are. What a rule lets go of goes with the daily collection; `l0 admin gc --dry-run` shows it before. What a
+/// service or task runs stays whatever a rule says, and so do immutable tags.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  l0 repository retention add 'team/*' --tags 'dev-*' --keep-last 10 --untagged 7d")]
+pub(crate) enum Retention {
+    /// Let tags go but for the last or the young; a rule with the same repositories and tags is replaced
+    #[command(
+        after_help = "Example:\n  l0 repository retention add 'team/*' --tags 'dev-*' --keep-last 10 --keep 30d\n  l0 repository retention add team/app --untagged 7d"
+    )]
+    Add {
+        /// OWNER/PATTERN; in PATTERN `*` stands for any characters
+        #[arg(value_name = "REPOSITORIES")]
+        repositories: String,
+        /// Which tags
+        #[arg(long, value_name = "PATTERN", default_value = "*")]
+        tags: String,
+        /// Keep so many of them, those that were pushed last
+        #[arg(long, value_name = "COUNT")]
+        keep_last: Option<u32>,
+        /// Keep those that were pushed less than so long ago: 12h, 30d
+        #[arg(long, value_name = "AGE", value_parser = Hours::parse)]
+        keep: Option<Hours>,
+        /// Let images without a tag go that were pushed so long ago: 12h, 7d [default: they stay]
+        #[arg(long, value_name = "AGE", value_parser = Hours::parse)]
+        untagged: Option<Hours>,
+    },
+    /// List the rules of an owner
+    #[command(after_help = "Example:\n  l0 repository retention list team")]
+    List {
+        /// The owner's name
+        #[arg(value_name = "OWNER")]
+        owner: String,
+    },
+    /// Take a rule away
+    #[command(after_help = "Example:\n  l0 repository retention remove 'team/*' --tags 'dev-*'")]
     Remove {
         /// OWNER/PATTERN, as the rule has it
         #[arg(value_name = "REPOSITORIES")]

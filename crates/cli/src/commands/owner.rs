@@ -50,6 +50,10 @@ fn print(app: &App, owner: &Entity) -> Result<(), CliError> {
             out.push('\n');
             out.push_str(&rows::tag_rule_table(&owner.owner_name, &owner.immutable));
         }
+        for owner in owners.iter().filter(|owner| !owner.retention.is_empty()) {
+            out.push('\n');
+            out.push_str(&rows::retention_rule_table(&owner.owner_name, &owner.retention));
+        }
         out
     })
 }

@@ -3,12 +3,12 @@
 mod migration;
 
 use layer0_api::types::{
-    AddTagRuleRequest, CreateRepositoryRequest, ImportRepositoryRequest, Repository as Entity, TagRule,
+    AddTagRuleRequest, CreateRepositoryRequest, ImportRepositoryRequest, Repository as Entity, RetentionRule, TagRule,
     UpdateRepositoryRequest,
 };
 
 use crate::app::App;
-use crate::args::repository::{Immutable, Repository};
+use crate::args::repository::{Immutable, Repository, Retention};
 use crate::error::CliError;
 use crate::grammar::{repositories, repository};
 use crate::printer::{access_rows, lines, rows};
@@ -67,6 +67,7 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
         }
         Repository::Migration(verb) => migration::run(app, verb).await,
         Repository::Immutable(verb) => immutable(app, verb).await,
+        Repository::Retention(verb) => retention(app, verb).await,
     }
 }
 
@@ -88,6 +89,36 @@ async fn immutable(app: &App, verb: Immutable) -> Result<(), CliError> {
             Ok(())
         }
     }
+}
+
+async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
+    match verb {
+        Retention::Add { repositories: text, tags, keep_last, keep, untagged } => {
+            let name = repositories(&text)?;
+            let request = RetentionRule {
+                repositories: Some(name.name),
+                tags: Some(tags),
+                keep_last,
+                keep_hours: keep.map(|age| age.0),
+                untagged_hours: untagged.map(|age| age.0),
+            };
+            let rule = app.client.retention_rule_add(&name.owner, &request).await.map_err(|why| app.error(why))?;
+            print_retention(app, &name.owner, &[rule])
+        }
+        Retention::List { owner } => {
+            let found = app.client.owner_get(&owner).await.map_err(|why| app.error(why))?;
+            print_retention(app, &owner, &found.retention)
+        }
+        Retention::Remove { repositories: text, tags } => {
+            let name = repositories(&text)?;
+            app.client.retention_rule_remove(&name.owner, &name.name, &tags).await.map_err(|why| app.error(why))?;
+            Ok(())
+        }
+    }
+}
+
+fn print_retention(app: &App, owner: &str, rules: &[RetentionRule]) -> Result<(), CliError> {
+    app.printer.result(rules, |rules| access_rows::retention_rule_table(owner, rules))
 }
 
 fn print(app: &App, repository: &Entity) -> Result<(), CliError> {

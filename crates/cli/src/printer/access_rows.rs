@@ -1,9 +1,12 @@
 //! The tables of who may do what: users, owners, members, tokens, and the audit log.
 
-use layer0_api::types::{AuditEntry, Member, Owner, TagRule, TokenSummary, Trust, User, UserOwner, WhoAmI};
+use layer0_api::types::{
+    AuditEntry, Member, Owner, RetentionRule, TagRule, TokenSummary, Trust, User, UserOwner, WhoAmI,
+};
 
 use super::rows::moment;
 use super::table::{Running, Table};
+use crate::age::Hours;
 use crate::size;
 
 /// What stands for no limit: a token's scopes, a member's tags.
@@ -81,6 +84,22 @@ pub(crate) fn tag_rule_table(owner: &str, items: &[TagRule]) -> String {
     let mut table = Table::new(&["REPOSITORIES", "IMMUTABLE TAGS", "EXCEPT"]);
     for item in items {
         table.row([&format!("{owner}/{}", item.repositories), &item.tags, &item.except.join(", ")]);
+    }
+    table.text()
+}
+
+/// The rules for which images of an owner are kept.
+pub(crate) fn retention_rule_table(owner: &str, items: &[RetentionRule]) -> String {
+    let age = |hours: Option<u32>| hours.map(|hours| Hours(hours).to_string()).unwrap_or_default();
+    let mut table = Table::new(&["REPOSITORIES", "TAGS", "KEEP LAST", "KEEP", "UNTAGGED GO"]);
+    for item in items {
+        table.row([
+            &format!("{owner}/{}", item.repositories.as_deref().unwrap_or("*")),
+            item.tags.as_deref().unwrap_or("*"),
+            &item.keep_last.map(|last| last.to_string()).unwrap_or_default(),
+            &age(item.keep_hours),
+            &age(item.untagged_hours),
+        ]);
     }
     table.text()
 }

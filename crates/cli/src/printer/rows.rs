@@ -1,9 +1,9 @@
 //! The tables of the entities. Their columns and cells are the contract's.
 
 use layer0_api::types::{
-    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, GcRepository, Image, LoadBalancer,
-    LoadBalancerSummary, MapRule, Operation, Port, Repository, Service, ServiceSummary, SweepStray, SweepThing, Task,
-    TaskSummary, VerifyFinding,
+    Deploy, DeploySummary, Deployment, Environment, EnvironmentSummary, GcRepository, HeldImage, Image, LoadBalancer,
+    LoadBalancerSummary, MapRule, Operation, Port, Repository, RetiredImage, Service, ServiceSummary, SweepStray,
+    SweepThing, Task, TaskSummary, VerifyFinding,
 };
 
 use super::table::Table;
@@ -365,6 +365,30 @@ pub(crate) fn gc_table(repositories: &[GcRepository], size: fn(u64) -> String) -
         table.row([it.repository.as_str(), &it.blobs.to_string(), &size(it.bytes), &size(it.freed_bytes)]);
     }
     table.text()
+}
+
+/// What goes by retention rules. A manifest without a tag has none to show.
+pub(crate) fn retired_table(items: &[RetiredImage]) -> String {
+    let mut table = Table::new(&["REPOSITORY", "TAG", "DIGEST", "PUSHED", "RULE"]);
+    for it in items {
+        let tag = it.tag.as_deref().unwrap_or("-");
+        table.row([it.repository.as_str(), tag, short(&it.digest), &moment(&it.pushed_at), &it.rule]);
+    }
+    table.text()
+}
+
+/// Tags that stay though no rule keeps them.
+pub(crate) fn held_table(items: &[HeldImage]) -> String {
+    let mut table = Table::new(&["REPOSITORY", "KEPT TAG", "DIGEST", "BECAUSE"]);
+    for it in items {
+        table.row([it.repository.as_str(), &it.tag, short(&it.digest), &it.because]);
+    }
+    table.text()
+}
+
+/// As much of a digest as tells it apart.
+fn short(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
 }
 
 /// A moment as people read it, in UTC as the server keeps it; what is no RFC 3339 stays as it is.

@@ -39,3 +39,26 @@ fn it_is_said_whether_something_is_taken_away() {
     }
     assert!(fake.requests().is_empty());
 }
+
+#[test]
+fn what_goes_by_rules_and_what_is_held_is_shown() {
+    let fake = Fake::start();
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    let mut some = report(&[]);
+    let image = |tag: Option<&str>| {
+        json!({ "repository": "team/app", "tag": tag, "digest": digest,
+        "pushed_at": "2026-01-02T03:04:05Z", "rule": "team/*:dev-* last 10 untagged 7d" })
+    };
+    some["retention"] = json!([image(Some("dev-1")), image(None)]);
+    some["held"] =
+        json!([{ "repository": "team/app", "tag": "dev-2", "digest": digest, "because": "service web runs it" }]);
+    fake.on(PLAN, [Reply::Json(200, some.clone())]);
+    let plan = fake.run(&["admin", "gc", "--dry-run"]).text();
+    for said in ["dev-1", "sha256:0123456789ab", "team/*:dev-* last 10 untagged 7d", "dev-2", "service web runs it"] {
+        assert!(plan.contains(said), "{said}: {plan}");
+    }
+    assert!(plan.contains("1 tag, 1 image without a tag") && plan.contains("Nothing was changed"), "{plan}");
+    fake.on(GC, [Reply::Json(200, some)]);
+    let went = fake.run(&["admin", "gc", "--now"]).text();
+    assert!(went.contains("taken away"), "{went}");
+}

@@ -194,3 +194,34 @@ fn map_rules() {
     assert_eq!(fake.body("POST /map"), json!({ "rule": "hub.test/team|reg.test/team" }));
     assert_eq!(fake.run(&["map", "remove", "hub.test/team"]).text(), "exit code 0\n--- stdout\n--- stderr\n");
 }
+
+#[test]
+fn kept_images() {
+    let fake = Fake::start();
+    let rule =
+        json!({ "repositories": "app-*", "tags": "dev-*", "keep_last": 10, "keep_hours": 36, "untagged_hours": 168 });
+    let owner = json!({
+        "owner_name": "team", "created_at": "2026-01-02T03:04:05Z", "used_bytes": 0, "repositories": 0, "retention": [rule],
+    });
+    fake.on("POST /owner/team/retention", [Reply::Json(201, rule.clone())])
+        .json("GET /owner/team", owner)
+        .json("DELETE /owner/team/retention?repositories=app-*&tags=dev-*", rule.clone());
+    let add = ["repository", "retention", "add", "team/app-*", "--tags", "dev-*"];
+    let bounds = ["--keep-last", "10", "--keep", "36h", "--untagged", "7d"];
+    let added = fake.run(&[&add[..], &bounds[..]].concat()).text();
+    assert_eq!(fake.body("POST /owner/team/retention"), rule);
+    for shown in [
+        added,
+        fake.run(&["repository", "retention", "list", "team"]).text(),
+        fake.run(&["owner", "get", "team"]).text(),
+    ] {
+        for said in ["team/app-*", "dev-*", "10", "36h", "7d"] {
+            assert!(shown.contains(said), "{said}: {shown}");
+        }
+    }
+    assert_eq!(fake.run(&["repository", "retention", "list", "team", "-o", "json"]).json(), json!([rule]));
+    assert_eq!(fake.run(&["repository", "retention", "remove", "team/app-*", "--tags", "dev-*"]).code, 0);
+    for wrong in ["30", "-1d", "1w", "d"] {
+        assert_eq!(fake.run(&[&add[..], &["--keep", wrong]].concat()).code, 2, "{wrong}");
+    }
+}

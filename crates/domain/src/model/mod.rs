@@ -23,6 +23,7 @@ pub mod owner;
 pub mod person;
 pub mod placement;
 pub mod registry;
+pub mod retention;
 pub mod service;
 pub mod tag;
 pub mod task;

@@ -8,6 +8,7 @@ use super::access::{Action, Actions};
 use super::glob::Glob;
 use super::image::grammar;
 use super::name::Name;
+use super::retention::RetentionRule;
 use super::time::Timestamp;
 
 /// The longest name of an owner: leaves room for the rest of a repository's name, which has 255 characters at most.
@@ -78,6 +79,8 @@ pub struct Owner {
     pub quota_bytes: Option<u64>,
     /// Which tags may not be moved or deleted.
     pub tag_rules: Vec<TagRule>,
+    /// Which of its images are kept, where they lie here.
+    pub retention: Vec<RetentionRule>,
 }
 
 /// Tags that, once pushed, stay as they are.

@@ -1,8 +1,10 @@
 //! Images: what a name becomes, and what a service or task is pinned to.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 
-use super::{Ctx, OpsError};
+use super::{Ctx, OpsError, RegistryAddresses};
 use crate::model::backing::BackingPlace;
 use crate::model::deploy::Deploy;
 use crate::model::digest::Digest;
@@ -18,7 +20,7 @@ use crate::plan::pull_check::{self, Passed, Report};
 use crate::port::engine::EngineError;
 use crate::port::image_source::SourceAnswer;
 use crate::port::pull::{Age, AnsweredBy, Launch, PullEvidence, PullQuestion, StartUses};
-use crate::port::store::{Entity, Holder};
+use crate::port::store::{Entity, Holder, Store, StoreError};
 
 /// The steps from a friendly name to what the engine pulls.
 #[derive(Debug, Clone)]
@@ -280,6 +282,40 @@ pub async fn image_holders_in(
             }
     })
     .await
+}
+
+/// What services and tasks run of our registry, or would go back to, by repository and digest, with their names in words.
+///
+/// # Errors
+/// The store's.
+pub async fn images_pinned(
+    store: &dyn Store,
+    registry: &RegistryAddresses,
+) -> Result<BTreeMap<RepositoryName, BTreeMap<Digest, Vec<String>>>, StoreError> {
+    let mut pinned: BTreeMap<RepositoryName, BTreeMap<Digest, Vec<String>>> = BTreeMap::new();
+    for kind in [EntityKind::Service, EntityKind::Task] {
+        for entity in store.entity_list(kind).await? {
+            let (word, images) = match &entity {
+                Entity::Service(it) => {
+                    let fallback = it.fallback().into_iter().flat_map(|it| &it.images);
+                    ("service", it.wanted().images.iter().chain(fallback).collect())
+                }
+                Entity::Task(it) if it.outcome.is_none() => ("task", it.images.iter().collect()),
+                Entity::Task(_) | Entity::Environment(_) | Entity::LoadBalancer(_) => ("", Vec::new()),
+            };
+            for PinnedImage { pinned: image, .. } in images {
+                let (Some(repository), Some(digest)) = (registry.repository_of(image), image.digest()) else {
+                    continue;
+                };
+                let by = pinned.entry(repository).or_default().entry(digest.clone()).or_default();
+                let name = format!("{word} {}", entity.name());
+                if !by.contains(&name) {
+                    by.push(name);
+                }
+            }
+        }
+    }
+    Ok(pinned)
 }
 
 async fn holders(ctx: &Ctx<'_>, wanted: impl Fn(&ImageRef) -> bool) -> Result<Vec<Holder>, OpsError> {

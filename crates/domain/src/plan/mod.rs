@@ -11,6 +11,7 @@ pub mod load_balancer;
 pub mod person;
 pub mod policy;
 pub mod pull_check;
+pub mod retention;
 pub mod service;
 pub mod stop_reason;
 pub mod sweep;

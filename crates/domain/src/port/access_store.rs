@@ -11,6 +11,7 @@ use crate::model::id::TokenId;
 use crate::model::name::Name;
 use crate::model::owner::{Member, Owner, OwnerName, TagRule};
 use crate::model::person::PersonId;
+use crate::model::retention::RetentionRule;
 use crate::model::time::{Generation, Timestamp};
 use crate::model::trust::Trust;
 use crate::model::user::{User, UserChange};
@@ -182,6 +183,23 @@ pub trait AccessStore: Send + Sync {
     /// # Errors
     /// `Missing` (the owner, or the rule).
     async fn tag_rule_delete(
+        &self,
+        owner: &OwnerName,
+        repositories: &Glob,
+        tags: &Glob,
+    ) -> Result<(), AccessStoreError>;
+
+    /// Adds a rule for which images are kept; one with the same repositories and tags is replaced.
+    ///
+    /// # Errors
+    /// `Missing` (the owner).
+    async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError>;
+
+    /// Takes a rule for which images are kept away.
+    ///
+    /// # Errors
+    /// `Missing` (the owner, or the rule).
+    async fn retention_rule_delete(
         &self,
         owner: &OwnerName,
         repositories: &Glob,

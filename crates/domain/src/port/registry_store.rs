@@ -11,6 +11,7 @@ use crate::model::owner::{OwnerName, TagRule};
 use crate::model::registry::{
     BlobPlace, BlobRecord, BlobSums, Manifest, ManifestContent, ManifestRef, Repository, Visibility,
 };
+use crate::model::retention::{Images, Retiring};
 use crate::model::time::Timestamp;
 
 /// What went wrong, by what the caller can do about it.
@@ -326,6 +327,20 @@ pub trait RegistryStore: Send + Sync {
     /// # Errors
     /// `TagImmutable`.
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError>;
+
+    /// All tags and manifests of a repository, as far as retention is concerned. `None` when it isn't there. What changes meanwhile may
+    /// be seen before or after: [`images_retire`](RegistryStore::images_retire) looks again.
+    async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>, RegistryStoreError>;
+
+    /// Takes those of these tags and manifests away that may still go, and answers them: what
+    /// [`confirm`](crate::plan::retention::confirm) says of what is there in the same unit of work, under the owner's rules for
+    /// immutable tags as they are then. So whatever is pushed at the same time stays. Several units may share the work, in the order
+    /// given; what is left out is found by the next plan. Nothing for a repository that isn't there.
+    async fn images_retire(
+        &self,
+        repository: &RepositoryName,
+        asked: &Retiring,
+    ) -> Result<Retiring, RegistryStoreError>;
 
     /// Tags in byte order. `None` when the repository isn't there.
     async fn tag_list(

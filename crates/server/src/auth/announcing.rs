@@ -11,6 +11,7 @@ use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
 use layer0_domain::model::person::PersonId;
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
@@ -126,6 +127,19 @@ impl AccessStore for Announcing {
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
         self.inner.tag_rule_delete(owner, repositories, tags).await
+    }
+
+    async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError> {
+        self.inner.retention_rule_put(owner, rule).await
+    }
+
+    async fn retention_rule_delete(
+        &self,
+        owner: &OwnerName,
+        repositories: &Glob,
+        tags: &Glob,
+    ) -> Result<(), AccessStoreError> {
+        self.inner.retention_rule_delete(owner, repositories, tags).await
     }
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {

@@ -13,6 +13,7 @@ use layer0_domain::model::listener_rule::Rule;
 use layer0_domain::model::load_balancer::{HealthCheck, LoadBalancer, Port, Protocol, Visibility};
 use layer0_domain::model::operation::{Operation, OperationEvent};
 use layer0_domain::model::owner::{Member, TagRule};
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::service::{Deployment, DeploymentState, PinnedImage, Service};
 use layer0_domain::model::task::{Task, TaskWanted};
 use layer0_domain::ops::Accepted;
@@ -467,6 +468,18 @@ pub(crate) fn owner(it: &OwnerUse) -> wire::Owner {
         used_bytes: number(it.used_bytes),
         repositories: number(it.repositories),
         immutable: it.owner.tag_rules.iter().map(tag_rule).collect(),
+        retention: it.owner.retention.iter().map(retention_rule).collect(),
+    }
+}
+
+/// A rule for which images are kept.
+pub(crate) fn retention_rule(it: &RetentionRule) -> wire::RetentionRule {
+    wire::RetentionRule {
+        repositories: Some(it.repositories.to_string()),
+        tags: Some(it.tags.to_string()),
+        keep_last: it.keep_last,
+        keep_hours: it.keep_hours,
+        untagged_hours: it.untagged_hours,
     }
 }
 

@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::app::App;
-use crate::reconcile::{Nudge, Outcome, with_lease};
+use crate::reconcile::{Nudge, Outcome, in_turns, with_lease};
 
 pub(crate) use keeper::{Keeper, Look, LookError, Looked, Mending};
 pub(crate) use paced::PolicyRates;
@@ -116,42 +116,29 @@ pub(crate) async fn run(app: App) {
     let Some(keeper) = &app.grants.keeper else { return };
     let mut wish = app.grants.strategy;
     let mut to = app.grants.to.as_ref();
-    while !app.stop.asked() {
-        let turn = async {
-            // Whoever holds the lease carries it out.
-            if let Some(strategy) = wish
-                && let Err(why) = keeper.wish(strategy).await
-            {
-                warn!(error = crate::error::chain(&why), "the strategy of account grants can't be kept; trying on");
-                return Outcome::Elsewhere(RETRY);
-            }
-            wish = None;
-            if let Some(asked) = to
-                && let Err(why) = configured::ask(&app, asked).await
-            {
-                warn!(
-                    error = crate::error::chain(&*why),
-                    "the configuration's account grants can't be asked for; trying on"
-                );
-                return Outcome::Elsewhere(RETRY);
-            }
-            to = None;
-            with_lease(&app, LEASE, rounds(&app, keeper)).await
-        };
-        let pause = tokio::select! {
-            outcome = turn => match outcome {
-                Outcome::Done(()) => return,
-                Outcome::Elsewhere(again) => again,
-                Outcome::Lost => Duration::ZERO,
-            },
-            // Where it stands: each step may be repeated, and the rows say what is left.
-            () = app.stop.wait() => return,
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = app.stop.wait() => {}
+    in_turns(&app, async || {
+        // Whoever holds the lease carries it out.
+        if let Some(strategy) = wish
+            && let Err(why) = keeper.wish(strategy).await
+        {
+            warn!(error = crate::error::chain(&why), "the strategy of account grants can't be kept; trying on");
+            return Outcome::Elsewhere(RETRY);
         }
-    }
+        wish = None;
+        if let Some(asked) = to
+            && let Err(why) = configured::ask(&app, asked).await
+        {
+            warn!(
+                error = crate::error::chain(&*why),
+                "the configuration's account grants can't be asked for; trying on"
+            );
+            return Outcome::Elsewhere(RETRY);
+        }
+        to = None;
+        // Where it stands: each step may be repeated, and the rows say what is left.
+        with_lease(&app, LEASE, rounds(&app, keeper)).await
+    })
+    .await;
 }
 
 /// When what is looked at from time to time is due.

@@ -41,7 +41,7 @@ impl Stage {
         let store = SqliteStore::in_memory();
         for owner in ["team", "other"] {
             let name = OwnerName::parse(owner).expect("an owner");
-            let owner = Owner { name, created: Timestamp(0), quota_bytes: None, tag_rules: vec![] };
+            let owner = Owner { name, created: Timestamp(0), quota_bytes: None, tag_rules: vec![], retention: vec![] };
             store.owner_create(&owner).await.expect("the name is free");
         }
         let keeper = keeper(&store, &fake, rates);

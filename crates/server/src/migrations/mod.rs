@@ -29,7 +29,7 @@ use tracing::warn;
 pub(crate) use mover::{Mover, Went};
 
 use crate::app::App;
-use crate::reconcile::{Nudge, Outcome, with_lease};
+use crate::reconcile::{Nudge, in_turns, with_lease};
 
 /// The lease of whoever moves repositories.
 const LEASE: &str = "repository-migrations";
@@ -79,21 +79,8 @@ pub(crate) struct Migrations {
 
 /// Runs until the app stops.
 pub(crate) async fn run(app: App) {
-    while !app.stop.asked() {
-        let pause = tokio::select! {
-            outcome = with_lease(&app, LEASE, rounds(&app)) => match outcome {
-                Outcome::Done(()) => return,
-                Outcome::Elsewhere(again) => again,
-                Outcome::Lost => Duration::ZERO,
-            },
-            // Where it stands: each step may be repeated, and the rows say what is left.
-            () = app.stop.wait() => return,
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = app.stop.wait() => {}
-        }
-    }
+    // Where it stands: each step may be repeated, and the rows say what is left.
+    in_turns(&app, async || with_lease(&app, LEASE, rounds(&app)).await).await;
 }
 
 type Going<'a> = FuturesUnordered<BoxFuture<'a, (RepositoryName, Went)>>;

@@ -73,6 +73,25 @@ pub(crate) async fn with_lease<T>(app: &App, name: &str, work: impl Future<Outpu
     held(app.store.as_ref(), app.clock.as_ref(), &app.leases, name, work).await
 }
 
+/// Lets this server do what one server at a time does without end: takes turns until one is done, or the app stops. A turn that another
+/// server has is asked for again; one that is dropped in the middle may be repeated.
+pub(crate) async fn in_turns(app: &App, mut turn: impl AsyncFnMut() -> Outcome<()>) {
+    while !app.stop.asked() {
+        let pause = tokio::select! {
+            outcome = turn() => match outcome {
+                Outcome::Done(()) => return,
+                Outcome::Elsewhere(again) => again,
+                Outcome::Lost => Duration::ZERO,
+            },
+            () = app.stop.wait() => return,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.stop.wait() => {}
+        }
+    }
+}
+
 async fn held<T>(
     store: &dyn Store,
     clock: &dyn Clock,

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::app::App;
-pub(crate) use lease::{LeaseTimes, Leases, Outcome, with_lease};
+pub(crate) use lease::{LeaseTimes, Leases, Outcome, in_turns, with_lease};
 use sweep::Logged;
 use tell::Told;
 

@@ -7,6 +7,7 @@ use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::{Action, Place};
 use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::port::access_store::{OwnerChange, OwnerUse};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +25,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list, create))
         .routes(routes!(get, update, delete))
         .routes(routes!(rule_add, rule_remove))
+        .routes(routes!(retention_add, retention_remove))
 }
 
 /// More rules than this are no rules any more, and every push reads them.
@@ -81,7 +83,7 @@ async fn create(
     let name = read::owner_name(&request.owner_name)?;
     who.about(&name);
     let quota_bytes = request.quota_bytes.map(quota).transpose()?;
-    let owner = Owner { name, created: app.clock.now(), quota_bytes, tag_rules: vec![] };
+    let owner = Owner { name, created: app.clock.now(), quota_bytes, tag_rules: vec![], retention: vec![] };
     app.access.owner_create(&owner).await?;
     Ok(created(write::owner(&OwnerUse { owner, used_bytes: 0, repositories: 0 })))
 }
@@ -198,4 +200,59 @@ async fn rule_remove(
     app.access.tag_rule_delete(&owner, &repositories, &tags).await?;
     let gone = found.owner.tag_rules.into_iter().find(|it| it.repositories == repositories && it.tags == tags);
     Ok(Json(write::tag_rule(&gone.unwrap_or(TagRule { repositories, tags, except: vec![] }))))
+}
+
+/// Say which images are kept
+///
+/// Tags that fit go when they are neither among the last nor young enough, unless another rule keeps them; tags that no rule fits are kept.
+/// What a service or task runs, and what is immutable, is kept whatever a rule says. They go with the daily collection; `GET /admin/gc`
+/// shows them before. A rule with the same repositories and tags is replaced.
+#[utoipa::path(post, path = "/owner/{owner}/retention", operation_id = "retention_rule_add", tag = "owner",
+    params(("owner" = String, Path)), request_body = wire::RetentionRule,
+    responses((status = 201, body = wire::RetentionRule, description = "The rule."), Errors))]
+async fn retention_add(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiJson(request): ApiJson<wire::RetentionRule>,
+) -> Result<Response, ApiError> {
+    let found = seen(&app, &who, &text).await?;
+    let owner = found.owner.name;
+    who.must(Action::Admin, Place::owner(&owner))?;
+    if found.owner.retention.len() >= RULES_MAX {
+        return Err(ApiError::value(format!("an owner may have {RULES_MAX} retention rules")));
+    }
+    let rule = RetentionRule {
+        repositories: read::glob(request.repositories.as_deref().unwrap_or("*"), "repositories")?,
+        tags: read::glob(request.tags.as_deref().unwrap_or("*"), "tags")?,
+        keep_last: request.keep_last,
+        keep_hours: request.keep_hours,
+        untagged_hours: request.untagged_hours,
+    };
+    rule.check().map_err(|why| ApiError::value(why.to_string()))?;
+    who.about(format!("{owner}/{rule}"));
+    app.access.retention_rule_put(&owner, &rule).await?;
+    Ok(created(write::retention_rule(&rule)))
+}
+
+/// Take a rule about kept images away
+#[utoipa::path(delete, path = "/owner/{owner}/retention", operation_id = "retention_rule_remove", tag = "owner",
+    params(("owner" = String, Path), ("repositories" = Option<String>, Query), ("tags" = Option<String>, Query)),
+    responses((status = 200, body = wire::RetentionRule, description = "The rule that is gone."), Errors))]
+async fn retention_remove(
+    who: SignedIn,
+    State(app): State<App>,
+    ApiPath(text): ApiPath<String>,
+    ApiQuery(which): ApiQuery<Which>,
+) -> Result<Json<wire::RetentionRule>, ApiError> {
+    let found = seen(&app, &who, &text).await?;
+    let owner = found.owner.name;
+    who.must(Action::Admin, Place::owner(&owner))?;
+    let repositories = read::glob(which.repositories.as_deref().unwrap_or("*"), "repositories")?;
+    let tags = read::glob(which.tags.as_deref().unwrap_or("*"), "tags")?;
+    who.about(format!("{owner}/{repositories}:{tags}"));
+    app.access.retention_rule_delete(&owner, &repositories, &tags).await?;
+    let gone = found.owner.retention.into_iter().find(|it| it.repositories == repositories && it.tags == tags);
+    let unread = RetentionRule { repositories, tags, keep_last: None, keep_hours: None, untagged_hours: None };
+    Ok(Json(write::retention_rule(&gone.unwrap_or(unread))))
 }

@@ -118,7 +118,11 @@ pub(super) async fn owner_ensure(app: &App, made: &Repository) -> Result<(), Api
         return Ok(());
     }
     let (name, created) = (made.name.owner_name(), app.clock.now());
-    match app.access.owner_create(&Owner { name, created, quota_bytes: None, tag_rules: vec![] }).await {
+    match app
+        .access
+        .owner_create(&Owner { name, created, quota_bytes: None, tag_rules: vec![], retention: vec![] })
+        .await
+    {
         Ok(()) | Err(AccessStoreError::Exists { .. }) => Ok(()),
         Err(why) => Err(why.into()),
     }

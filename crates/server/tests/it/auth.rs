@@ -138,6 +138,8 @@ const OPERATIONS: &[Row] = &[
     ("device_token", "provider", "/auth/device/token", r#"{"device_code": "x"}"#),
     ("tag_rule_add", "33242", "/owner/team/immutable", r#"{"tags": "v*"}"#),
     ("tag_rule_remove", "33242", "/owner/team/immutable?tags=fixed-*", ""),
+    ("retention_rule_add", "33242", "/owner/team/retention", r#"{"tags": "dev-*", "keep_last": 3}"#),
+    ("retention_rule_remove", "33242", "/owner/team/retention?tags=fixed-*", ""),
     ("member_list", "22242", "/owner/team/member", ""),
     ("member_put", "33242", "/owner/team/member/guest", r#"{"role": "writer"}"#),
     ("member_delete", "33242", "/owner/team/member/guest", ""),

@@ -94,6 +94,7 @@ impl Teams {
             "audience": "https://l0.example.com", "scopes": ["pull:team/*"]});
         raw.post("/owner/team/trust", &trust).await.expect(201);
         raw.post("/owner/team/immutable", &json!({"tags": "fixed-*"})).await.expect(201);
+        raw.post("/owner/team/retention", &json!({"tags": "fixed-*", "keep_last": 5})).await.expect(201);
         raw.post("/user", &json!({"user_name": "guest"})).await.expect(201);
         let tag = json!({"entity_id": environment, "entity_type": "environment", "key": "k", "value": "v"});
         raw.post("/tag", &tag).await.expect(201);

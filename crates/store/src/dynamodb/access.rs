@@ -9,6 +9,7 @@ use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
 use layer0_domain::model::person::PersonId;
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
@@ -79,6 +80,19 @@ impl AccessStore for DynamoStore {
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
         self.table.unit(|| self.table.rule_delete_step(owner, repositories, tags)).await
+    }
+
+    async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError> {
+        self.table.unit(|| self.table.retention_put_step(owner, rule)).await
+    }
+
+    async fn retention_rule_delete(
+        &self,
+        owner: &OwnerName,
+        repositories: &Glob,
+        tags: &Glob,
+    ) -> Result<(), AccessStoreError> {
+        self.table.unit(|| self.table.retention_delete_step(owner, repositories, tags)).await
     }
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {

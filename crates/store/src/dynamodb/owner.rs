@@ -4,6 +4,7 @@
 
 use layer0_domain::model::glob::Glob;
 use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange, OwnerUse};
 
 use super::action::{ABSENT, Action};
@@ -31,12 +32,17 @@ fn rules(item: &Item) -> Result<Vec<TagRule>, Fault> {
     item.text_if("rules")?.map_or(Ok(Vec::new()), |text| from_json("tag rules", text))
 }
 
+fn retention(item: &Item) -> Result<Vec<RetentionRule>, Fault> {
+    item.text_if("retention")?.map_or(Ok(Vec::new()), |text| from_json("retention rules", text))
+}
+
 fn read(item: &Item) -> Result<OwnerUse, Fault> {
     let owner = Owner {
         name: parsed("owner name", OwnerName::parse(item.text("s")?))?,
         created: item.time("created")?,
         quota_bytes: item.number_if("quota")?,
         tag_rules: rules(item)?,
+        retention: retention(item)?,
     };
     let repositories = item.number_if::<i64>("repositories")?.and_then(|count| u64::try_from(count).ok());
     Ok(OwnerUse { owner, used_bytes: registry::used(item)?, repositories: repositories.unwrap_or(0) })
@@ -54,6 +60,7 @@ impl Table {
                 .with_number("created", owner.created.0)
                 .with_number_if("quota", owner.quota_bytes)
                 .with_text("rules", to_json("tag rules", &owner.tag_rules)?)
+                .with_text("retention", to_json("retention rules", &owner.retention)?)
                 .with_number("epoch", 0)
                 .with_number("changes", 0);
             Ok(Step::Write(vec![Action::put(item).only_if(ABSENT)], ()))
@@ -164,6 +171,40 @@ impl Table {
         }
         Ok(Step::Write(vec![write_rules(&item, name, &rules)?], ()))
     }
+
+    pub(super) async fn retention_put_step(
+        &self,
+        name: &OwnerName,
+        rule: &RetentionRule,
+    ) -> Result<Step<()>, AccessStoreError> {
+        let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
+        let mut rules = retention(&item)?;
+        rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
+        rules.push(rule.clone());
+        Ok(Step::Write(vec![write_retention(&item, name, &rules)?], ()))
+    }
+
+    pub(super) async fn retention_delete_step(
+        &self,
+        name: &OwnerName,
+        repositories: &Glob,
+        tags: &Glob,
+    ) -> Result<Step<()>, AccessStoreError> {
+        let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
+        let mut rules = retention(&item)?;
+        let before = rules.len();
+        rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
+        if rules.len() == before {
+            let name = format!("{name}/{repositories}:{tags}");
+            return Err(AccessStoreError::Missing { what: "retention rule", name });
+        }
+        Ok(Step::Write(vec![write_retention(&item, name, &rules)?], ()))
+    }
+}
+
+fn write_retention(item: &Item, name: &OwnerName, rules: &[RetentionRule]) -> Result<Action, Fault> {
+    let action = Action::update(owner_key(name), "SET #retention = :retention, #changes = :next");
+    unchanged(action.with_text(":retention", to_json("retention rules", &rules)?), item)
 }
 
 fn write_rules(item: &Item, name: &OwnerName, rules: &[TagRule]) -> Result<Action, Fault> {

@@ -9,6 +9,7 @@ use layer0_domain::model::id::TokenId;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::{Member, Owner, OwnerName, TagRule};
 use layer0_domain::model::person::PersonId;
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::model::trust::Trust;
 use layer0_domain::model::user::{User, UserChange};
@@ -91,6 +92,21 @@ impl AccessStore for SqliteStore {
     ) -> Result<(), AccessStoreError> {
         let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
         self.write(move |db| owner::rule_delete_tx(db, &owner, &repositories, &tags)).await
+    }
+
+    async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError> {
+        let (owner, rule) = (owner.clone(), rule.clone());
+        self.write(move |db| owner::retention_put_tx(db, &owner, &rule)).await
+    }
+
+    async fn retention_rule_delete(
+        &self,
+        owner: &OwnerName,
+        repositories: &Glob,
+        tags: &Glob,
+    ) -> Result<(), AccessStoreError> {
+        let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
+        self.write(move |db| owner::retention_delete_tx(db, &owner, &repositories, &tags)).await
     }
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {

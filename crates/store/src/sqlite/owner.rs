@@ -2,6 +2,7 @@
 
 use layer0_domain::model::glob::Glob;
 use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange, OwnerUse};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,7 +15,7 @@ use super::grant;
 pub(super) const WHAT: &str = "owner";
 
 const COLUMNS: &str =
-    "name, created, quota, used, tag_rules, (SELECT count(*) FROM repository WHERE owner = owner.name)";
+    "name, created, quota, used, tag_rules, retention, (SELECT count(*) FROM repository WHERE owner = owner.name)";
 
 fn missing(name: &OwnerName) -> AccessStoreError {
     AccessStoreError::Missing { what: WHAT, name: name.to_string() }
@@ -40,7 +41,8 @@ pub(super) fn create_tx(db: &Connection, owner: &Owner) -> AccessWork<()> {
         owner.created.0,
         quota
     ])?;
-    write_rules(db, &owner.name, &owner.tag_rules)
+    write_rules(db, &owner.name, &owner.tag_rules)?;
+    write_retention(db, &owner.name, &owner.retention)
 }
 
 pub(super) fn get_tx(db: &Connection, name: &OwnerName) -> AccessWork<Option<OwnerUse>> {
@@ -115,6 +117,45 @@ pub(super) fn rule_delete_tx(db: &Connection, owner: &OwnerName, repositories: &
     write_rules(db, owner, &rules)
 }
 
+pub(super) fn retention_put_tx(db: &Connection, owner: &OwnerName, rule: &RetentionRule) -> AccessWork<()> {
+    demand(db, owner)?;
+    let mut rules = retention(db, owner)?;
+    rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
+    rules.push(rule.clone());
+    write_retention(db, owner, &rules)
+}
+
+pub(super) fn retention_delete_tx(
+    db: &Connection,
+    owner: &OwnerName,
+    repositories: &Glob,
+    tags: &Glob,
+) -> AccessWork<()> {
+    demand(db, owner)?;
+    let mut rules = retention(db, owner)?;
+    let before = rules.len();
+    rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
+    if rules.len() == before {
+        let name = format!("{owner}/{repositories}:{tags}");
+        return Err(AccessStoreError::Missing { what: "retention rule", name }.into());
+    }
+    write_retention(db, owner, &rules)
+}
+
+fn retention(db: &Connection, owner: &OwnerName) -> Result<Vec<RetentionRule>, Fault> {
+    let found: Option<Option<String>> = db
+        .prepare_cached("SELECT retention FROM owner WHERE name = ?1")?
+        .query_row([owner.as_str()], |row| row.get(0))
+        .optional()?;
+    found.flatten().map_or(Ok(vec![]), |text| from_json("retention rules", &text))
+}
+
+fn write_retention(db: &Connection, owner: &OwnerName, rules: &[RetentionRule]) -> AccessWork<()> {
+    let text = if rules.is_empty() { None } else { Some(to_json("retention rules", &rules)?) };
+    db.prepare_cached("UPDATE owner SET retention = ?2 WHERE name = ?1")?.execute(params![owner.as_str(), text])?;
+    Ok(())
+}
+
 /// The rules of an owner; none for one that isn't there.
 pub(super) fn rules(db: &Connection, owner: &str) -> Result<Vec<TagRule>, Fault> {
     let found: Option<Option<String>> = db
@@ -136,6 +177,7 @@ fn write_rules(db: &Connection, owner: &OwnerName, rules: &[TagRule]) -> AccessW
 fn read(row: &Row<'_>) -> Result<OwnerUse, Fault> {
     let quota: Option<i64> = row.get(2)?;
     let rules: Option<String> = row.get(4)?;
+    let retention: Option<String> = row.get(5)?;
     Ok(OwnerUse {
         owner: Owner {
             name: parsed("owner name", OwnerName::parse(&row.get::<_, String>(0)?))?,
@@ -145,8 +187,12 @@ fn read(row: &Row<'_>) -> Result<OwnerUse, Fault> {
                 Some(text) => from_json("tag rules", &text)?,
                 None => vec![],
             },
+            retention: match retention {
+                Some(text) => from_json("retention rules", &text)?,
+                None => vec![],
+            },
         },
         used_bytes: from_integer("used bytes", row.get(3)?)?,
-        repositories: from_integer("count", row.get(5)?)?,
+        repositories: from_integer("count", row.get(6)?)?,
     })
 }

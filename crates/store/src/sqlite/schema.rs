@@ -18,7 +18,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_trust.sql"),
     include_str!("migrations/0010_repository_home.sql"),
     include_str!("migrations/0011_blob_place.sql"),
-    include_str!("migrations/0015_person.sql"),
+    include_str!("migrations/0012_retention.sql"),
+    include_str!("migrations/0013_person.sql"),
 ];
 
 /// The schema that this program works with.

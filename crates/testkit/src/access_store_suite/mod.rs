@@ -101,6 +101,7 @@ pub const WITH_REPOSITORIES: &[Behaviour<dyn Ports>] = behaviours![
     an_owner_counts_each_blob_once,
     a_quota_is_kept_by_the_write,
     an_immutable_tag_is_neither_moved_nor_deleted,
+    retention_rules_are_kept_and_stand_below_immutable_tags,
 ];
 
 /// Shows every behaviour, each on a store that `fresh` makes.

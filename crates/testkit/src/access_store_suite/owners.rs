@@ -3,6 +3,7 @@
 use layer0_domain::model::operation::{Operation, Verb};
 use layer0_domain::model::owner::{Owner, Role, TagRule};
 use layer0_domain::model::registry::Manifest;
+use layer0_domain::model::retention::{RetentionRule, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange};
 use layer0_domain::port::registry_store::{Page, RegistryStore, RegistryStoreError};
@@ -313,4 +314,40 @@ pub async fn rules_are_replaced_and_taken_away(store: &dyn AccessPorts) {
         let answer = store.tag_rule_delete(&owner_name(owner), &glob("*"), &glob(tags)).await;
         assert!(matches!(answer, Err(AccessStoreError::Missing { .. })), "{answer:?}");
     }
+}
+
+/// `retention_rule_put`, `retention_rule_delete`: as with immutable tags, and apart from those. What is immutable does not go.
+pub async fn retention_rules_are_kept_and_stand_below_immutable_tags(store: &dyn Ports) {
+    let app = repository(store, "team/app").await;
+    let team = owner_name("team");
+    let rule = |tags: &str, keep_last| RetentionRule {
+        repositories: glob("*"),
+        tags: glob(tags),
+        keep_last: Some(keep_last),
+        keep_hours: None,
+        untagged_hours: Some(48),
+    };
+    for added in [rule("v*", 1), rule("*", 2), rule("v*", 3)] {
+        store.retention_rule_put(&team, &added).await.expect("its owner is there");
+    }
+    let owner = async || store.owner_get(&team).await.expect("a read").expect("it is there").owner;
+    assert_eq!((owner().await.retention, owner().await.tag_rules), (vec![rule("*", 2), rule("v*", 3)], vec![]));
+    store.retention_rule_delete(&team, &glob("*"), &glob("*")).await.expect("it is there");
+    assert_eq!(owner().await.retention, [rule("v*", 3)]);
+    for (owner, tags) in [("team", "*"), ("none", "v*")] {
+        let answer = store.retention_rule_delete(&owner_name(owner), &glob("*"), &glob(tags)).await;
+        assert!(matches!(answer, Err(AccessStoreError::Missing { .. })), "{answer:?}");
+    }
+    let unknown = store.retention_rule_put(&owner_name("none"), &rule("v*", 3)).await;
+    assert!(matches!(unknown, Err(AccessStoreError::Missing { .. })), "{unknown:?}");
+
+    put(store, "one", "v1").await.expect("the tag is new");
+    put(store, "two", "x1").await.expect("the tag is new");
+    let fixed = TagRule { repositories: glob("app"), tags: glob("v*"), except: vec![] };
+    store.tag_rule_put(&team, &fixed).await.expect("its owner is there");
+    assert_eq!(owner().await.retention, [rule("v*", 3)], "one kind of rule leaves the other alone");
+    let images = store.images(&app).await.expect("a read").expect("it is there");
+    let asked = Retiring { tags: images.tags, manifests: vec![] };
+    let went = store.images_retire(&app, &asked).await.expect("a write");
+    assert_eq!(went.tags.iter().map(|tag| tag.name.as_str()).collect::<Vec<_>>(), ["x1"]);
 }

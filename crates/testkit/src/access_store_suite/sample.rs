@@ -64,7 +64,7 @@ pub fn password(word: &str) -> PasswordHash {
 /// An owner without a quota.
 #[must_use]
 pub fn owner(word: &str) -> Owner {
-    Owner { name: owner_name(word), created: AT, quota_bytes: None, tag_rules: vec![] }
+    Owner { name: owner_name(word), created: AT, quota_bytes: None, tag_rules: vec![], retention: vec![] }
 }
 
 /// A user's place in an owner.

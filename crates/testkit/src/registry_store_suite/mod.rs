@@ -16,6 +16,7 @@ mod content;
 mod manifests;
 mod places;
 mod repositories;
+mod retention;
 pub mod sample;
 mod tags;
 mod upkeep;
@@ -26,6 +27,7 @@ pub use content::*;
 pub use manifests::*;
 pub use places::*;
 pub use repositories::*;
+pub use retention::*;
 pub use tags::*;
 pub use upkeep::*;
 
@@ -83,6 +85,9 @@ pub const ALL: &[Behaviour] = behaviours![
     only_what_is_unneeded_is_collected,
     a_collected_blob_is_free_when_no_repository_holds_it,
     of_a_manifest_and_a_collection_never_both_win,
+    images_are_seen_with_what_retention_needs,
+    only_images_go_that_nothing_needs_any_more,
+    many_images_go_at_once,
     of_many_creates_one_makes_the_repository,
     of_many_unlinks_one_is_told_that_nobody_is_left,
 ];

@@ -6,6 +6,8 @@
 //! - all that a manifest names can be pulled, bit for bit, and so can every blob that a client was told of within its time;
 //! - a manifest whose blobs were promised is taken.
 //!
+//! Before each collection images go by rules, and clients do the same between the decision and the act: what they put then stays.
+//!
 //! In the end, when all times are over, one collection and one sweep leave the files that manifests need, and no other.
 //!
 //! `LAYER0_COLLECT_SEED` and `LAYER0_COLLECT_RUNS` choose other draws.
@@ -18,7 +20,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use http::Method;
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::glob::Glob;
+use layer0_domain::model::retention::{RetentionRule, Retiring};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::plan::retention::{Wanted, plan};
 use layer0_domain::port::clock::Clock;
 use layer0_registry::{Collection, Haste};
 use layer0_testkit::clock::{FixedClock, RunningClock};
@@ -114,6 +119,9 @@ struct World {
     stops: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     on: Arc<AtomicBool>,
     acts: u64,
+    /// Manifests that were put, or put into an index, since the last decision about images.
+    fresh: BTreeSet<Digest>,
+    retired: usize,
 }
 
 async fn gated(ground: Ground) -> (TestRegistry, mpsc::UnboundedReceiver<oneshot::Sender<()>>, Arc<AtomicBool>) {
@@ -128,7 +136,17 @@ impl World {
         let clock = Arc::new(FixedClock::at(now));
         let ground = Ground::new(clock.clone()).with_repositories(&REPOSITORIES).await;
         let (registry, stops, on) = gated(ground).await;
-        Self { registry, clock, known: Default::default(), draw: Draw(seed), stops, on, acts: 0 }
+        Self {
+            registry,
+            clock,
+            known: Default::default(),
+            draw: Draw(seed),
+            stops,
+            on,
+            acts: 0,
+            fresh: BTreeSet::new(),
+            retired: 0,
+        }
     }
 
     /// A kill, and a process that goes on with what is left.
@@ -138,6 +156,46 @@ impl World {
         self.registry = registry;
         self.stops = stops;
         self.on = on;
+    }
+
+    /// Images go by rules, with acts between what is decided and what is done.
+    async fn retention(&mut self) {
+        let glob = |text| Glob::parse(text).unwrap();
+        let rule = RetentionRule {
+            repositories: glob("*"),
+            tags: glob("*"),
+            keep_last: Some(2),
+            keep_hours: Some(3),
+            untagged_hours: Some(6),
+        };
+        for at in 0..REPOSITORIES.len() {
+            let name = name(REPOSITORIES[at]);
+            let images = self.registry.registry.images(&name).await.unwrap().unwrap();
+            let (rules, pinned) = ([rule.clone()], BTreeMap::new());
+            let wanted = Wanted { repository: name.name(), rules: &rules, immutable: &[], pinned: &pinned };
+            let decided = plan(wanted, &images, self.clock.now());
+            let asked = Retiring {
+                tags: decided.tags.into_iter().map(|(tag, _)| tag).collect(),
+                manifests: decided.manifests.into_iter().map(|(digest, pushed, _)| (digest, pushed)).collect(),
+            };
+            self.fresh.clear();
+            self.clock.advance_ms(1);
+            for _ in 0..self.draw.below(4) {
+                self.act().await;
+            }
+            let went = self.registry.registry.images_retire(&name, &asked).await.unwrap();
+            for (digest, _) in &went.manifests {
+                assert!(!self.fresh.contains(digest), "{digest} was put after it was decided to let it go");
+                self.known[at].manifests.remove(digest);
+            }
+            self.retired += went.manifests.len();
+            let known = &self.known[at].manifests;
+            let parts = known.values().flat_map(|(_, _, children)| children);
+            assert!(parts.into_iter().all(|part| known.contains_key(part)), "an index lost a part");
+            let left = self.registry.registry.images(&name).await.unwrap().unwrap();
+            assert_eq!(left.manifests.len(), known.len());
+            self.check().await;
+        }
     }
 
     /// One collection, with acts wherever it stops.
@@ -235,6 +293,7 @@ impl World {
         let status = client.put_manifest(REPOSITORIES[at], &tag, &manifest).await.status;
         assert!(status == 201 || (status == 400 && !must), "{status}: the blobs of an image were promised");
         if status == 201 {
+            self.fresh.insert(digest_of(&manifest));
             self.known[at].manifests.insert(digest_of(&manifest), (manifest, blobs, BTreeSet::new()));
         }
     }
@@ -248,6 +307,7 @@ impl World {
             json!({ "mediaType": OCI_MANIFEST, "digest": digest_of(child).to_string(), "size": text.len() }),
         ]);
         let children = BTreeSet::from([digest_of(child)]);
+        self.fresh.extend([digest_of(child), digest_of(&whole)]);
         client.put_manifest(REPOSITORIES[at], "all", &whole).await.expect(201);
         self.known[at].manifests.insert(digest_of(&whole), (whole, BTreeSet::new(), children));
     }
@@ -306,7 +366,7 @@ impl World {
 async fn nothing_that_is_needed_or_promised_ever_goes() {
     let number = |name: &str, or: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(or);
     let (seed, runs) = (number("LAYER0_COLLECT_SEED", 4711), number("LAYER0_COLLECT_RUNS", RUNS));
-    let (mut stops, mut acts) = (0, 0);
+    let (mut stops, mut acts, mut retired) = (0, 0, 0);
     for run in 0..runs {
         println!("seed {}", seed + run);
         let mut world = World::new(seed + run).await;
@@ -317,6 +377,7 @@ async fn nothing_that_is_needed_or_promised_ever_goes() {
         while left > 0 {
             let before = left;
             world.clock.advance_ms((4 + world.draw.below(20)) as i64 * HOUR);
+            world.retention().await;
             world.collection(&mut left).await;
             stops += before - left;
             // A run that found nothing to stop at.
@@ -325,7 +386,11 @@ async fn nothing_that_is_needed_or_promised_ever_goes() {
         }
         world.end().await;
         acts += world.acts;
+        retired += world.retired;
     }
-    println!("{runs} runs, {stops} interleavings of a collection with {acts} acts of clients");
+    println!(
+        "{runs} runs, {stops} interleavings of a collection with {acts} acts of clients; {retired} images went by rules"
+    );
+    assert!(retired as u64 >= runs, "{retired} images went by rules in {runs} runs");
     assert!(stops as u64 >= runs * 10, "{stops} interleavings in {runs} runs");
 }

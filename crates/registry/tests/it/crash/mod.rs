@@ -297,6 +297,7 @@ workflows! {
     an_upload_that_is_cancelled: UPLOAD_CANCEL,
     a_sweep: SWEEP,
     a_collection: COLLECT,
+    images_that_go_by_a_rule: RETIRE,
     a_blob_that_is_healed: HEAL,
     a_blob_that_gets_its_checksums: FIRST_PROOF,
     a_verification: VERIFY,

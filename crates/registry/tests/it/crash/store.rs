@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
@@ -172,6 +173,14 @@ impl RegistryStore for FaultyStore {
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool> {
         self.change("tag_delete", self.inner.tag_delete(repository, tag)).await
+    }
+
+    async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>> {
+        self.look("images", self.inner.images(repository)).await
+    }
+
+    async fn images_retire(&self, repository: &RepositoryName, asked: &Retiring) -> Result<Retiring> {
+        self.change("images_retire", self.inner.images_retire(repository, asked)).await
     }
 
     async fn tag_list(&self, repository: &RepositoryName, page: Page) -> Result<Option<Vec<String>>> {

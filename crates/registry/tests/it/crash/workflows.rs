@@ -3,6 +3,7 @@
 use futures_util::future::LocalBoxFuture;
 use http::Method;
 use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::retention::Retiring;
 use layer0_domain::port::registry_store::{BlobLink, RegistryStore, RegistryStoreError};
 use layer0_registry::{Collection, Haste, Rate, VerifyEvent};
 use serde_json::Value;
@@ -309,6 +310,28 @@ pub(crate) const COLLECT: Workflow = Workflow {
         let changes: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
         run.begins(&changes);
         run.registry.registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.ok()?;
+        run.done(changes);
+        Some(())
+    }),
+    beside: false,
+};
+
+/// An image that goes by a rule, with its tag.
+pub(crate) const RETIRE: Workflow = Workflow {
+    stage: Some(part!(run => {
+        push_image(run, APP, &["1"], &["needed"]).await?;
+        push_image(run, APP, &["2"], &["needed", "left over"]).await.map(drop)
+    })),
+    act: part!(run => {
+        let gone = digest_of(&image(CONFIG, &["needed", "left over"]));
+        let changes = vec![(manifest(APP, "2"), None), (manifest(APP, &gone), None)];
+        let images = run.registry.registry.images(&name(APP)).await.ok()??;
+        let asked = Retiring {
+            tags: images.tags.into_iter().filter(|tag| tag.name == "2").collect(),
+            manifests: images.manifests.into_iter().filter(|it| it.digest == gone).map(|it| (it.digest, it.pushed)).collect(),
+        };
+        run.begins(&changes);
+        run.registry.registry.images_retire(&name(APP), &asked).await.ok()?;
         run.done(changes);
         Some(())
     }),

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
@@ -159,6 +160,14 @@ impl RegistryStore for StagedStore {
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool> {
         self.step("tag_delete", self.inner.tag_delete(repository, tag)).await
+    }
+
+    async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>> {
+        self.step("images", self.inner.images(repository)).await
+    }
+
+    async fn images_retire(&self, repository: &RepositoryName, asked: &Retiring) -> Result<Retiring> {
+        self.step("images_retire", self.inner.images_retire(repository, asked)).await
     }
 
     async fn tag_list(&self, repository: &RepositoryName, page: Page) -> Result<Option<Vec<String>>> {

@@ -37,7 +37,7 @@ pub(super) fn document_key(seen: &Seen, digest: &Digest) -> Key {
     seen.at(format!("{DOCUMENTS}{digest}"))
 }
 
-fn referrer_key(seen: &Seen, subject: &str, digest: &Digest) -> Key {
+pub(super) fn referrer_key(seen: &Seen, subject: &str, digest: &Digest) -> Key {
     seen.at(format!("referrer#{subject}#{digest}"))
 }
 
@@ -138,7 +138,8 @@ impl Table {
         actions.extend(old.as_ref().and_then(Bulk::retire));
         let first = tags.iter().take(TAGS_AT_ONCE);
         for name in first {
-            actions.extend(tag::point(&seen, name, &manifest.digest, found.get(&tag::key(&seen, name)))?);
+            let before = found.get(&tag::key(&seen, name));
+            actions.extend(tag::point(&seen, name, &manifest.digest, manifest.pushed, before)?);
         }
         Ok(Step::Write(actions, old))
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
+use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
@@ -20,6 +21,7 @@ mod content;
 mod leave;
 mod manifest;
 mod repository;
+mod retention;
 mod tag;
 mod usage;
 mod users;
@@ -201,7 +203,7 @@ impl RegistryStore for DynamoStore {
             Err(error) => return Err(self.unkept(error, Some(bulk)).await),
         }
         for some in tags.chunks(TAGS_AT_ONCE).skip(1) {
-            self.table.unit(|| self.table.tags_point_step(repository, &manifest.digest, some)).await?;
+            self.table.unit(|| self.table.tags_point_step(repository, &manifest.digest, manifest.pushed, some)).await?;
         }
         Ok(())
     }
@@ -247,6 +249,28 @@ impl RegistryStore for DynamoStore {
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError> {
         self.table.unit(|| self.table.tag_delete_step_of(repository, tag)).await
+    }
+
+    async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>, RegistryStoreError> {
+        Ok(self.table.images(repository).await?)
+    }
+
+    async fn images_retire(
+        &self,
+        repository: &RepositoryName,
+        asked: &Retiring,
+    ) -> Result<Retiring, RegistryStoreError> {
+        let (mut went, mut known) = (Retiring::default(), None);
+        for some in retention::pieces(asked) {
+            let (now, seen) = self.table.unit(|| self.table.retire_step(repository, &some, known.clone())).await?;
+            known = seen;
+            for bulk in now.bulks {
+                self.table.bulk_drop(Some(bulk)).await;
+            }
+            went.tags.extend(now.went.tags);
+            went.manifests.extend(now.went.manifests);
+        }
+        Ok(went)
     }
 
     async fn tag_list(

@@ -2,6 +2,7 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
 use super::manifest;
@@ -14,7 +15,7 @@ use crate::dynamodb::table::{Query, Range, Step, Table};
 /// Tags that one transaction points or takes away: each is three actions at most, of 100.
 pub(super) const TAGS_AT_ONCE: usize = 25;
 
-const PREFIX: &str = "tag#";
+pub(super) const PREFIX: &str = "tag#";
 
 pub(super) fn key(seen: &Seen, tag: &str) -> Key {
     seen.at(format!("{PREFIX}{tag}"))
@@ -25,10 +26,17 @@ fn at_key(seen: &Seen, digest: &str, tag: &str) -> Key {
 }
 
 /// The actions that point a tag at a manifest, wherever it pointed before.
-pub(super) fn point(seen: &Seen, tag: &str, to: &Digest, before: Option<&Item>) -> Result<Vec<Action>, Fault> {
+pub(super) fn point(
+    seen: &Seen,
+    tag: &str,
+    to: &Digest,
+    pushed: Timestamp,
+    before: Option<&Item>,
+) -> Result<Vec<Action>, Fault> {
     let to = to.to_string();
     let before = before.map(|item| item.text("manifest")).transpose()?;
-    let mut actions = vec![Action::put(Item::at(&key(seen, tag)).with_text("manifest", &to))];
+    let item = Item::at(&key(seen, tag)).with_text("manifest", &to).with_number("pushed", pushed.0);
+    let mut actions = vec![Action::put(item)];
     actions.push(Action::put(Item::at(&at_key(seen, &to, tag))));
     actions.extend(before.filter(|before| *before != to).map(|before| Action::delete(at_key(seen, before, tag))));
     Ok(actions)
@@ -53,6 +61,7 @@ impl Table {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        pushed: Timestamp,
         tags: &[String],
     ) -> Result<Step<()>, RegistryStoreError> {
         let seen = self.repository_demand(repository).await?;
@@ -72,7 +81,7 @@ impl Table {
             {
                 return Err(kept);
             }
-            actions.extend(point(&seen, tag, digest, now)?);
+            actions.extend(point(&seen, tag, digest, pushed, now)?);
         }
         Ok(Step::Write(actions, ()))
     }

@@ -60,7 +60,7 @@ pub(super) fn put_tx(
     )?;
     write_content(db, number, manifest)?;
     for name in tags {
-        tag::put(db, repository, name, number)?;
+        tag::put(db, repository, name, number, manifest.pushed)?;
     }
     Ok(())
 }
@@ -144,6 +144,11 @@ pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, digest: &D
     for tag in tag::pointing_to(db, number, digest)? {
         tag::may_go(db, repository, &tag)?;
     }
+    take(db, repository, number, digest)
+}
+
+/// Takes a manifest away, with the tags that point to it, whatever they are.
+pub(super) fn take(db: &Connection, repository: &RepositoryName, number: i64, digest: &Digest) -> RegistryWork<bool> {
     let sql = "DELETE FROM manifest WHERE digest = ?2 AND repository = ?1 RETURNING length(bytes)";
     let bytes: Option<i64> =
         db.prepare_cached(sql)?.query_row(params![number, digest.to_string()], |row| row.get(0)).optional()?;

@@ -6,6 +6,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{
     BlobPlace, BlobRecord, BlobSums, Manifest, ManifestContent, ManifestRef, Repository, Visibility,
 };
+use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
@@ -19,6 +20,7 @@ mod content;
 mod manifest;
 mod place;
 mod repository;
+mod retention;
 mod tag;
 mod unneeded;
 mod usage;
@@ -232,6 +234,20 @@ impl RegistryStore for SqliteStore {
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError> {
         let (repository, tag) = (repository.clone(), tag.to_owned());
         self.write(move |db| tag::delete_tx(db, &repository, &tag)).await
+    }
+
+    async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>, RegistryStoreError> {
+        let repository = repository.clone();
+        self.read(move |db| retention::images_tx(db, &repository)).await
+    }
+
+    async fn images_retire(
+        &self,
+        repository: &RepositoryName,
+        asked: &Retiring,
+    ) -> Result<Retiring, RegistryStoreError> {
+        let (repository, asked) = (repository.clone(), asked.clone());
+        self.write(move |db| retention::retire_tx(db, &repository, &asked)).await
     }
 
     async fn tag_list(

@@ -3,6 +3,7 @@
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::TagRule;
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,10 +16,10 @@ pub(in crate::sqlite) const LIST: &str =
     "SELECT name FROM image_tag WHERE repository = ?1 AND name > ?2 ORDER BY name LIMIT ?3";
 
 /// Points a tag at a manifest, wherever it pointed before.
-pub(super) fn put(db: &Connection, repository: i64, tag: &str, manifest: i64) -> RegistryWork<()> {
-    let sql = "INSERT INTO image_tag (repository, name, manifest) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest";
-    db.prepare_cached(sql)?.execute(params![repository, tag, manifest])?;
+pub(super) fn put(db: &Connection, repository: i64, tag: &str, manifest: i64, pushed: Timestamp) -> RegistryWork<()> {
+    let sql = "INSERT INTO image_tag (repository, name, manifest, pushed) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, pushed = excluded.pushed";
+    db.prepare_cached(sql)?.execute(params![repository, tag, manifest, pushed.0])?;
     Ok(())
 }
 

@@ -1,0 +1,145 @@
+//! Images that go by the rules of their owners.
+//!
+//! Each repository is looked at, decided about and acted on by itself. What runs is read before the images are: whoever pins a digest
+//! afterwards has just seen its manifest, and may lose it only when it had no tag that is kept. The store compares once more in the unit
+//! of work that deletes, so that whatever is pushed meanwhile stays. A run that was cut off is begun again.
+
+use layer0_api::types as wire;
+use layer0_domain::model::audit::{AuditRecord, PART_MAX};
+use layer0_domain::model::owner::Owner;
+use layer0_domain::model::retention::{ImageTag, Retiring};
+use layer0_domain::ops::image::images_pinned;
+use layer0_domain::plan::retention::{Held, Plan, Wanted, plan};
+use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use layer0_registry::Collection;
+
+use crate::app::App;
+use crate::text_time::rfc3339;
+
+/// Tags and manifests that one unit of work compares and deletes: the store's writer is kept from pushes for a few milliseconds.
+const BATCH: usize = 200;
+
+/// Who stands in the audit log for it.
+const WHO: &str = "retention";
+
+/// What went, or would go, and what stays only because something needs it.
+#[derive(Default)]
+pub(crate) struct Retained {
+    pub(crate) going: Vec<wire::RetiredImage>,
+    pub(crate) held: Vec<wire::HeldImage>,
+}
+
+/// Goes through the repositories of all owners that have rules.
+pub(crate) async fn retain(app: &App, collection: Collection) -> Result<Retained, RegistryStoreError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| RegistryStoreError::Failed { source };
+    let owners = app.access.owner_list().await.map_err(|why| failed(why.into()))?;
+    let mut retained = Retained::default();
+    for owner in owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()) {
+        for repository in app.registry.repository_list(Some(owner.name.as_str()), Page::default()).await? {
+            let name = repository.name;
+            let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
+            let pinned = pinned.map_err(|why| failed(why.into()))?.remove(&name).unwrap_or_default();
+            let Some(images) = app.registry.images(&name).await? else { continue };
+            let Owner { retention, tag_rules, .. } = &owner;
+            let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
+            let decided = plan(wanted, &images, app.clock.now());
+            let text = name.to_string();
+            retained.held.extend(decided.held.iter().map(|(tag, why)| held(&text, tag, why)));
+            let going = lines(&text, &decided);
+            match collection {
+                Collection::DryRun => retained.going.extend(going),
+                Collection::Take => {
+                    let asked = asked(&decided);
+                    for some in batches(&asked) {
+                        let went = app.registry.images_retire(&name, &some).await?;
+                        let went: Vec<_> = going.iter().filter(|line| has(&went, line)).cloned().collect();
+                        for line in &went {
+                            write_down(app, line).await;
+                        }
+                        retained.going.extend(went);
+                    }
+                }
+            }
+        }
+    }
+    Ok(retained)
+}
+
+fn asked(plan: &Plan) -> Retiring {
+    Retiring {
+        tags: plan.tags.iter().map(|(tag, _)| tag.clone()).collect(),
+        manifests: plan.manifests.iter().map(|(digest, at, _)| (digest.clone(), *at)).collect(),
+    }
+}
+
+/// Tags first: what they point to may go only then.
+fn batches(asked: &Retiring) -> Vec<Retiring> {
+    let tags = asked.tags.chunks(BATCH).map(|tags| Retiring { tags: tags.to_vec(), manifests: vec![] });
+    let manifests = asked.manifests.chunks(BATCH);
+    tags.chain(manifests.map(|some| Retiring { tags: vec![], manifests: some.to_vec() })).collect()
+}
+
+fn lines(repository: &str, plan: &Plan) -> Vec<wire::RetiredImage> {
+    let owner = repository.split_once('/').map_or("", |(owner, _)| owner);
+    let tags = plan.tags.iter().map(|(tag, rule)| wire::RetiredImage {
+        repository: repository.to_owned(),
+        tag: Some(tag.name.clone()),
+        digest: tag.digest.to_string(),
+        pushed_at: rfc3339(tag.pushed),
+        rule: format!("{owner}/{rule}"),
+    });
+    let manifests = plan.manifests.iter().map(|(digest, pushed, rule)| wire::RetiredImage {
+        repository: repository.to_owned(),
+        tag: None,
+        digest: digest.to_string(),
+        pushed_at: rfc3339(*pushed),
+        rule: format!("{owner}/{rule}"),
+    });
+    tags.chain(manifests).collect()
+}
+
+fn has(went: &Retiring, line: &wire::RetiredImage) -> bool {
+    match &line.tag {
+        Some(tag) => went.tags.iter().any(|it| it.name == *tag),
+        None => went.manifests.iter().any(|(digest, _)| digest.to_string() == line.digest),
+    }
+}
+
+fn held(repository: &str, tag: &ImageTag, why: &Held) -> wire::HeldImage {
+    let because = match why {
+        Held::RunBy(by) if by.len() == 1 => format!("{} runs it", by[0]),
+        Held::RunBy(by) => format!("{} run it", by.join(", ")),
+        Held::Immutable(rule) => format!("it is immutable by the rule {rule}"),
+    };
+    wire::HeldImage {
+        repository: repository.to_owned(),
+        tag: tag.name.clone(),
+        digest: tag.digest.to_string(),
+        because,
+    }
+}
+
+/// Writes down what has gone. A kill between the two loses the line, as for every change.
+async fn write_down(app: &App, line: &wire::RetiredImage) {
+    let wire::RetiredImage { repository, tag, digest, rule, .. } = line;
+    let target = match tag {
+        Some(tag) => format!("{repository}:{tag}@{digest} by the rule {rule}"),
+        None => format!("{repository}@{digest} by the rule {rule}"),
+    };
+    let record = AuditRecord {
+        at: app.clock.now(),
+        who: WHO.to_owned(),
+        token: None,
+        from: String::new(),
+        action: if tag.is_some() { "tag_retire" } else { "manifest_retire" }.to_owned(),
+        target: target.chars().take(PART_MAX).collect(),
+        environment: None,
+        status: 200,
+    };
+    if let Err(why) = app.access.audit_append(&record).await {
+        tracing::error!(
+            error = %why, audit.who = record.who, audit.action = record.action, audit.target = record.target,
+            "a change could not be written to the audit log"
+        );
+    }
+}

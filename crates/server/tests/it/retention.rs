@@ -1,0 +1,126 @@
+//! Retention rules of owners, from the front door.
+
+use std::sync::Arc;
+
+use layer0_api::types::{RetentionRule, RetiredImage};
+use layer0_domain::model::time::Timestamp;
+use layer0_server::testing::{TestApp, TestOptions};
+use layer0_testkit::clock::FixedClock;
+use serde_json::json;
+
+use crate::support::{Raw, deploy_of, environment, service};
+
+const HOUR: i64 = 60 * 60 * 1000;
+
+async fn started() -> (TestApp, Arc<FixedClock>, Raw) {
+    let clock = Arc::new(FixedClock::at(Timestamp(1_700_000_000_000)));
+    let app = TestApp::with(TestOptions { clock: clock.clone(), ..TestOptions::default() }).await;
+    let raw = Raw::of(&app);
+    raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    (app, clock, raw)
+}
+
+fn tags(images: &[RetiredImage]) -> Vec<&str> {
+    images.iter().filter_map(|it| it.tag.as_deref()).collect()
+}
+
+async fn listed(raw: &Raw) -> Vec<String> {
+    let answer = raw.get("/v2/team/app/tags/list").await.expect(200).json();
+    answer["tags"].as_array().expect("a list").iter().filter_map(|it| it.as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    let mut digests = vec![];
+    for tag in ["dev-1", "dev-2", "dev-3", "v1"] {
+        digests.push(raw.push("team/app", tag, "amd64", tag).await);
+        clock.advance_ms(HOUR);
+    }
+    assert_eq!(client.admin_gc_plan().await.expect("a report").retention, [], "without a rule all stay");
+    let rule = RetentionRule {
+        repositories: Some("*".to_owned()),
+        tags: Some("dev-*".to_owned()),
+        keep_last: Some(1),
+        keep_hours: None,
+        untagged_hours: Some(1),
+    };
+    assert_eq!(client.retention_rule_add("team", &rule).await.expect("a legal rule"), rule);
+    assert_eq!(client.owner_get("team").await.expect("it is there").retention, [rule]);
+
+    let plan = client.admin_gc_plan().await.expect("a report");
+    assert_eq!(tags(&plan.retention), ["dev-1", "dev-2"]);
+    assert_eq!(
+        (plan.retention[0].digest.as_str(), plan.retention[0].pushed_at.as_str()),
+        (digests[0].as_str(), "2023-11-14T22:13:20Z")
+    );
+    assert_eq!(plan.retention[0].rule, "team/*:dev-* last 1 untagged 1h");
+    let untagged: Vec<&str> =
+        plan.retention.iter().filter(|it| it.tag.is_none()).map(|it| it.digest.as_str()).collect();
+    assert_eq!(untagged.len(), 2);
+    assert!(untagged.iter().all(|digest| digests[..2].iter().any(|it| it == digest)), "{untagged:?}");
+    assert_eq!(listed(&raw).await, ["dev-1", "dev-2", "dev-3", "v1"], "nothing was changed");
+
+    let went = client.admin_gc().await.expect("a report");
+    assert_eq!((went.retention, went.blobs), (plan.retention, 0), "their blobs stay for the grace");
+    assert_eq!(listed(&raw).await, ["dev-3", "v1"]);
+    raw.get(&format!("/v2/team/app/manifests/{}", digests[0])).await.expect(404);
+    raw.get(&format!("/v2/team/app/manifests/{}", digests[2])).await.expect(200);
+    let log = raw.get("/audit?who=retention").await.expect(200).text();
+    assert!(log.contains(&format!("team/app:dev-1@{} by the rule team/*:dev-*", digests[0])), "{log}");
+    assert!(log.contains("tag_retire") && log.contains("manifest_retire"), "{log}");
+
+    clock.advance_ms(24 * HOUR);
+    let later = client.admin_gc().await.expect("a report");
+    assert_eq!((later.retention, later.blobs), (vec![], 4), "two images of a configuration and a layer");
+    client.retention_rule_remove("team", "*", "dev-*").await.expect("it is there");
+    assert_eq!(client.owner_get("team").await.expect("it is there").retention, []);
+}
+
+#[tokio::test]
+async fn what_a_service_runs_and_what_is_immutable_stays() {
+    let (mut app, clock, raw) = started().await;
+    let client = app.client();
+    for tag in ["1", "2", "3", "4"] {
+        raw.push("team/app", tag, "amd64", tag).await;
+        clock.advance_ms(HOUR);
+    }
+    let env = environment(&client, "dev").await;
+    let deploy = deploy_of(&client, "web", "registry.layer0.test/team/app:1", &[]).await;
+    service(&client, "web", &env, &deploy, 1).await;
+    raw.post("/owner/team/immutable", &json!({"tags": "2"})).await.expect(201);
+    raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
+
+    let plan = client.admin_gc_plan().await.expect("a report");
+    assert_eq!(tags(&plan.retention), ["3"]);
+    let held: Vec<_> = plan.held.iter().map(|it| (it.tag.as_str(), it.because.as_str())).collect();
+    assert_eq!(held, [("1", "service web runs it"), ("2", "it is immutable by the rule *:2")]);
+    client.admin_gc().await.expect("a report");
+    assert_eq!(listed(&raw).await, ["1", "2", "4"]);
+    app.leftovers_allowed();
+}
+
+#[tokio::test]
+async fn rules_that_are_none_are_refused_with_the_reason() {
+    let (_app, _, raw) = started().await;
+    for (body, said) in [
+        (json!({}), "at least one of"),
+        (json!({"tags": "*"}), "at least one of"),
+        (json!({"keep_last": 0}), "keep_last must be from 1 to 10000, not 0"),
+        (json!({"keep_last": 10_001}), "keep_last must be from 1 to 10000"),
+        (json!({"keep_hours": 0}), "keep_hours must be from 1 to 87600"),
+        (json!({"keep_last": 1, "untagged_hours": 87_601}), "untagged_hours must be from 1 to 87600"),
+        (json!({"keep_last": 1, "tags": ""}), "tags"),
+        (json!({"keep_last": 1, "repositories": "a b"}), "repositories"),
+    ] {
+        let error = raw.post("/owner/team/retention", &body).await.error(422);
+        assert!(error.message.contains(said), "{body}: {}", error.message);
+    }
+    for body in [json!({"keep_last": -1}), json!({"keep_hours": "30d"}), json!({"keep_last": 4_294_967_296_u64})] {
+        raw.post("/owner/team/retention", &body).await.error(400);
+    }
+    raw.post("/owner/none/retention", &json!({"keep_last": 1})).await.error(404);
+    let missing = raw.delete("/owner/team/retention?tags=dev-*").await.error(404);
+    assert_eq!(missing.error_code, "RetentionRuleDoesNotExist");
+}
