@@ -203,7 +203,10 @@ impl Mirrors {
             Ok::<_, RegistryError>(())
         };
         if let Err(error) = mended.await {
-            tracing::warn!(repository.name = %name, manifest.digest = %digest, error = %error, "what {digest} names in {name} could not be noted");
+            tracing::warn!(
+                repository.name = %name, manifest.digest = %digest, error = %error,
+                "what {digest} names in {name} could not be noted: {error}"
+            );
         }
     }
 }
@@ -286,7 +289,10 @@ async fn keep(
     match parts.store.manifest_put(name, &manifest, tags).await {
         Ok(()) => mirrors.manifests.note(name, &manifest.digest, missing),
         Err(error @ RegistryStoreError::TagImmutable { .. }) if stored.is_some() => {
-            tracing::warn!(repository.name = %name, error = %error, "the upstream has moved a tag of {name}, which stays: {error}");
+            tracing::warn!(
+                repository.name = %name, error = %error,
+                "the upstream has moved a tag of {name}, which stays: {error}"
+            );
             return Ok(stored.expect("there is one"));
         }
         Err(error) => {

@@ -22,6 +22,7 @@ mod listing;
 pub(crate) mod manifests;
 pub(crate) mod refusal;
 mod settings;
+mod source;
 pub(crate) mod stream;
 mod upstream;
 
