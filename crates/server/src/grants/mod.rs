@@ -125,7 +125,7 @@ pub(crate) async fn run(app: App) {
 async fn wished(app: &App, keeper: &Keeper) -> Outcome<()> {
     let Some(strategy) = app.grants.strategy else { return Outcome::Done(()) };
     match keeper.wish(strategy).await {
-        Ok(_) => Outcome::Done(()),
+        Ok(()) => Outcome::Done(()),
         Err(why) => {
             warn!(error = crate::error::chain(&why), "the strategy of account grants can't be kept; trying on");
             Outcome::Elsewhere(RETRY)
@@ -137,7 +137,7 @@ async fn wished(app: &App, keeper: &Keeper) -> Outcome<()> {
 async fn asked(app: &App) -> Outcome<()> {
     let Some(to) = &app.grants.to else { return Outcome::Done(()) };
     match configured::ask(app, to).await {
-        Ok(_) => Outcome::Done(()),
+        Ok(()) => Outcome::Done(()),
         Err(why) => {
             warn!(
                 error = crate::error::chain(&*why),

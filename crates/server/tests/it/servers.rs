@@ -31,8 +31,12 @@ async fn started(app: &TestApp) -> Vec<usize> {
 
 /// The lease of an operation, if anybody holds it: asked by one who gives it back at once.
 async fn held(app: &TestApp, operation: &str) -> Option<Lease> {
-    let (name, now) = (format!("operation/{operation}"), now());
-    match app.store().lease_take(&name, "the test", now, now.plus_ms(60_000)).await.expect("the store answers") {
+    holder(app, &format!("operation/{operation}")).await
+}
+
+async fn holder(app: &TestApp, name: &str) -> Option<Lease> {
+    let now = now();
+    match app.store().lease_take(name, "the test", now, now.plus_ms(60_000)).await.expect("the store answers") {
         LeaseAnswer::Held(lease) => Some(lease),
         LeaseAnswer::Taken(lease) => {
             app.store().lease_release(&lease, now).await.expect("the store answers");
@@ -194,4 +198,20 @@ async fn a_server_alone_takes_no_lease() {
     assert_eq!(end_of(&client, &accepted).await.state, "succeeded");
     let writes = app.store().version().zip(writes).map(|(after, before)| after - before);
     assert_eq!(writes, Some(1), "its end, and nothing else");
+}
+
+/// Of several servers one collects by itself, and another one when that has ended.
+#[tokio::test]
+async fn one_server_at_a_time_collects() {
+    let [mut first, mut second, third] = three().await;
+    let lease = async |app: &TestApp| {
+        until("somebody to collect", || async { holder(app, "registry-collection").await.ok_or("nobody does") }).await
+    };
+    let before = lease(&third).await.holder;
+    first.stop().await;
+    let after = lease(&third).await.holder;
+    second.stop().await;
+    let last = lease(&third).await.holder;
+    assert!(before != last || after == before, "who has ended collects no more");
+    assert_eq!(lease(&third).await.holder, last);
 }
