@@ -62,7 +62,7 @@ pub(crate) async fn now(app: &App) -> Result<wire::GcReport, RegistryStoreError>
 /// one does it.
 pub(crate) async fn by_itself(app: App) {
     let Some(every) = app.gc_every else { return };
-    in_turns(&app, async || with_lease(&app, LEASE, rounds(&app, every)).await).await;
+    in_turns(&app, || with_lease(&app, LEASE, rounds(&app, every))).await;
 }
 
 /// For ever.

@@ -76,9 +76,9 @@ pub(crate) enum Admin {
     },
     /// Show what the registry would let go of, or have it let go now
     ///
-    /// First the images that retention rules let go of (`l0 repository retention`). Then
-    /// blobs that no image of their repository needs, left by deleted images and by pushes that were given up, when they are
-    /// older than the grace (a day, unless the server is told otherwise). Pushes and pulls go on meanwhile. The server does the same
+    /// First the images that retention rules let go of (`l0 repository retention`), then blobs that no image of their repository
+    /// needs, left by deleted images and by pushes that were given up, when they are older than the grace (a day, unless the server
+    /// is told otherwise). Pushes and pulls go on meanwhile. The server does the same
     /// by itself once a day. Repositories in ECR are not looked at: a lifecycle policy there is for that.
     #[command(after_help = "Example:\n  l0 admin gc --dry-run\n  l0 admin gc --now")]
     #[command(group(clap::ArgGroup::new("how").required(true)))]

@@ -94,7 +94,7 @@ pub(crate) fn retention_rule_table(owner: &str, items: &[RetentionRule]) -> Stri
     let mut table = Table::new(&["REPOSITORIES", "TAGS", "KEEP LAST", "KEEP", "UNTAGGED GO"]);
     for item in items {
         table.row([
-            &format!("{owner}/{}", item.repositories.as_deref().unwrap_or("*")),
+            format!("{owner}/{}", item.repositories.as_deref().unwrap_or("*")).as_str(),
             item.tags.as_deref().unwrap_or("*"),
             &item.keep_last.map(|last| last.to_string()).unwrap_or_default(),
             &age(item.keep_hours),

@@ -114,31 +114,38 @@ impl layer0_registry::ecr::Furnish for MadeWithPolicy {
 /// Runs until the app stops.
 pub(crate) async fn run(app: App) {
     let Some(keeper) = &app.grants.keeper else { return };
-    let mut wish = app.grants.strategy;
-    let mut to = app.grants.to.as_ref();
-    in_turns(&app, async || {
-        // Whoever holds the lease carries it out.
-        if let Some(strategy) = wish
-            && let Err(why) = keeper.wish(strategy).await
-        {
+    // Whoever holds the lease carries out what all ask for.
+    in_turns(&app, || wished(&app, keeper)).await;
+    in_turns(&app, || asked(&app)).await;
+    // Where it stands when it stops: each step may be repeated, and the rows say what is left.
+    in_turns(&app, || with_lease(&app, LEASE, rounds(&app, keeper))).await;
+}
+
+/// Notes the strategy that this server was started with.
+async fn wished(app: &App, keeper: &Keeper) -> Outcome<()> {
+    let Some(strategy) = app.grants.strategy else { return Outcome::Done(()) };
+    match keeper.wish(strategy).await {
+        Ok(()) => Outcome::Done(()),
+        Err(why) => {
             warn!(error = crate::error::chain(&why), "the strategy of account grants can't be kept; trying on");
-            return Outcome::Elsewhere(RETRY);
+            Outcome::Elsewhere(RETRY)
         }
-        wish = None;
-        if let Some(asked) = to
-            && let Err(why) = configured::ask(&app, asked).await
-        {
+    }
+}
+
+/// Asks for the grants of the configuration.
+async fn asked(app: &App) -> Outcome<()> {
+    let Some(to) = &app.grants.to else { return Outcome::Done(()) };
+    match configured::ask(app, to).await {
+        Ok(()) => Outcome::Done(()),
+        Err(why) => {
             warn!(
                 error = crate::error::chain(&*why),
                 "the configuration's account grants can't be asked for; trying on"
             );
-            return Outcome::Elsewhere(RETRY);
+            Outcome::Elsewhere(RETRY)
         }
-        to = None;
-        // Where it stands: each step may be repeated, and the rows say what is left.
-        with_lease(&app, LEASE, rounds(&app, keeper)).await
-    })
-    .await;
+    }
 }
 
 /// When what is looked at from time to time is due.

@@ -80,7 +80,7 @@ pub(crate) struct Migrations {
 /// Runs until the app stops.
 pub(crate) async fn run(app: App) {
     // Where it stands: each step may be repeated, and the rows say what is left.
-    in_turns(&app, async || with_lease(&app, LEASE, rounds(&app)).await).await;
+    in_turns(&app, || with_lease(&app, LEASE, rounds(&app))).await;
 }
 
 type Going<'a> = FuturesUnordered<BoxFuture<'a, (RepositoryName, Went)>>;

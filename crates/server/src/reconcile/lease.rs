@@ -75,7 +75,7 @@ pub(crate) async fn with_lease<T>(app: &App, name: &str, work: impl Future<Outpu
 
 /// Lets this server do what one server at a time does without end: takes turns until one is done, or the app stops. A turn that another
 /// server has is asked for again; one that is dropped in the middle may be repeated.
-pub(crate) async fn in_turns(app: &App, mut turn: impl AsyncFnMut() -> Outcome<()>) {
+pub(crate) async fn in_turns<F: Future<Output = Outcome<()>>>(app: &App, mut turn: impl FnMut() -> F) {
     while !app.stop.asked() {
         let pause = tokio::select! {
             outcome = turn() => match outcome {

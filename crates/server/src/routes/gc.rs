@@ -19,8 +19,8 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// What the registry would let go of
 ///
-/// Blobs that no manifest of their repository names, left by deleted images and pushes that were given up, and that are older than the
-/// grace. Changes nothing. Admins only.
+/// Images that retention rules let go of; blobs that no manifest of their repository names, left by deleted images and pushes that were
+/// given up, and that are older than the grace. Changes nothing. Admins only.
 #[utoipa::path(get, path = "/admin/gc", operation_id = "admin_gc_plan", tag = "admin",
     responses((status = 200, body = wire::GcReport, description = "What would go."), Errors))]
 async fn plan(who: SignedIn, State(app): State<App>) -> Result<Json<wire::GcReport>, ApiError> {

@@ -67,7 +67,7 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert_eq!(listed(&raw).await, ["dev-3", "v1"]);
     raw.get(&format!("/v2/team/app/manifests/{}", digests[0])).await.expect(404);
     raw.get(&format!("/v2/team/app/manifests/{}", digests[2])).await.expect(200);
-    let log = raw.get("/audit?who=retention").await.expect(200).text();
+    let log = raw.get("/admin/audit?who=retention").await.expect(200).text();
     assert!(log.contains(&format!("team/app:dev-1@{} by the rule team/*:dev-*", digests[0])), "{log}");
     assert!(log.contains("tag_retire") && log.contains("manifest_retire"), "{log}");
 

@@ -31,8 +31,12 @@ async fn started(app: &TestApp) -> Vec<usize> {
 
 /// The lease of an operation, if anybody holds it: asked by one who gives it back at once.
 async fn held(app: &TestApp, operation: &str) -> Option<Lease> {
-    let (name, now) = (format!("operation/{operation}"), now());
-    match app.store().lease_take(&name, "the test", now, now.plus_ms(60_000)).await.expect("the store answers") {
+    holder(app, &format!("operation/{operation}")).await
+}
+
+async fn holder(app: &TestApp, name: &str) -> Option<Lease> {
+    let now = now();
+    match app.store().lease_take(name, "the test", now, now.plus_ms(60_000)).await.expect("the store answers") {
         LeaseAnswer::Held(lease) => Some(lease),
         LeaseAnswer::Taken(lease) => {
             app.store().lease_release(&lease, now).await.expect("the store answers");
@@ -194,4 +198,25 @@ async fn a_server_alone_takes_no_lease() {
     assert_eq!(end_of(&client, &accepted).await.state, "succeeded");
     let writes = app.store().version().zip(writes).map(|(after, before)| after - before);
     assert_eq!(writes, Some(1), "its end, and nothing else");
+}
+
+/// Of several servers one collects by itself, and another one when that has ended.
+#[tokio::test]
+async fn the_collection_passes_on_from_server_to_server() {
+    let [mut first, mut second, third] = three().await;
+    let taken_since = async |moment: Timestamp| {
+        let length = i64::try_from(LEASE.as_millis()).expect("a short time");
+        until("somebody to collect", || async {
+            match holder(&third, "registry-collection").await {
+                Some(lease) if lease.until > moment.plus_ms(length) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    };
+    taken_since(Timestamp(0)).await;
+    first.stop().await;
+    second.stop().await;
+    // Taken or renewed afterwards: by the one that is left, whoever had it before.
+    taken_since(now()).await;
 }

@@ -92,6 +92,8 @@ async fn what_the_oldest_schema_held_is_read() {
     let app = registry::name("team/app");
     let manifest = store.manifest_get(&app, &ManifestRef::Tag("latest".to_owned())).await.expect("a read succeeds");
     assert_eq!(manifest, Some(registry::manifest_with("image", &["layer"])));
+    let images = store.images(&app).await.expect("a read succeeds").expect("it is there");
+    assert!(!images.tags.is_empty() && images.tags.iter().all(|tag| tag.pushed == registry::AT), "{images:?}");
     let repositories = store.repository_list(Some("team"), Page::default()).await.expect("a read succeeds");
     assert_eq!(repositories.len(), 1);
     store.close().await;

@@ -46,11 +46,11 @@ fn images(db: &Connection, repository: i64) -> RegistryWork<Images> {
     let mut select = db.prepare_cached(MANIFESTS)?;
     let mut rows = select.query([repository])?;
     while let Some(row) = rows.next()? {
-        let subject: Option<String> = row.get(2)?;
+        let (subject, number): (Option<String>, i64) = (row.get(2)?, row.get(3)?);
         images.manifests.push(ImageManifest {
             digest: manifest::digest(row, 0)?,
             pushed: Timestamp(row.get(1)?),
-            children: children.remove(&row.get(3)?).unwrap_or_default(),
+            children: children.remove(&number).unwrap_or_default(),
             subject: match subject {
                 Some(subject) => Some(parsed("manifest subject", Digest::parse(&subject))?),
                 None => None,
