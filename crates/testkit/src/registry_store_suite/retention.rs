@@ -1,7 +1,6 @@
 //! Images that go by rules: what is seen of a repository, and what may still go when it is taken away.
 
-use layer0_domain::model::registry::ManifestRef;
-use layer0_domain::model::registry::{ChildManifest, Manifest};
+use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef};
 use layer0_domain::model::retention::{ImageTag, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStore};
