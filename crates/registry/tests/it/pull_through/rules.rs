@@ -15,7 +15,13 @@ use crate::client::{Client, noise};
 use crate::common::{Doors, Ground, TestRegistry};
 
 fn owner(quota_bytes: Option<u64>, tag_rules: Vec<TagRule>) -> Owner {
-    Owner { name: OwnerName::parse("hub").unwrap(), created: Timestamp(0), quota_bytes, tag_rules, retention: Vec::new() }
+    Owner {
+        name: OwnerName::parse("hub").unwrap(),
+        created: Timestamp(0),
+        quota_bytes,
+        tag_rules,
+        retention: Vec::new(),
+    }
 }
 
 #[tokio::test]

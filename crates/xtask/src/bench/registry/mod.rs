@@ -8,6 +8,7 @@
 //! Nothing is measured a second time when others were busy. The script would keep the quieter of both runs, and with it
 //! could lose sight of a crash that lost data.
 
+mod pulls;
 mod table;
 
 use std::fs;
@@ -238,7 +239,10 @@ impl Bench {
         );
         let signed_in = ["--user", user, "--password", password];
         let mirror = ["--proxy-url", base.as_str(), "--upstream-port", upstream.as_str()];
-        self.server("layer0", port, &command, &data, &[signed_in, mirror].concat())
+        let (mut document, ended) = self.server("layer0", port, &command, &data, &[signed_in, mirror].concat())?;
+        println!("bench registry  layer0, pulls beside something else");
+        document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
+        Ok((document, ended))
     }
 
     fn server(

@@ -77,6 +77,20 @@ const MEASURES: &[(&str, &str, Limit, Bound)] = &[
         Machine("nginx_get_small.req_s"),
         Free,
     ),
+    (
+        "GET of a manifest with a password in every request, requests/s",
+        "pulls.password.req_s",
+        Beside("pulls.password.token_req_s"),
+        OfLimit(0.9),
+    ),
+    (
+        "GET of a manifest while all repositories are collected, p99, ms",
+        "pulls.collecting.p99_ms",
+        Beside("pulls.collecting.quiet_p99_ms"),
+        AtMostOfLimit(1.2),
+    ),
+    ("— answers other than 200 meanwhile", "pulls.collecting.errors", Limit::None, AtMost(0.0)),
+    ("— how long a collection takes, s", "pulls.collecting.collection_s", Limit::None, Free),
     ("GET of a big blob, MiB/s", "blobget.big.mib_s", Machine("nginx_get_big_mib_s"), OfLimit(0.9)),
     (
         "— server's processor time, s/GiB",
