@@ -114,6 +114,7 @@ fn whoami_has_two_names() {
 fn owner(quota: Option<i64>) -> Value {
     let mut owner = json!({
         "owner_name": "team", "created_at": "2026-01-02T03:04:05Z", "used_bytes": 12_345_678, "repositories": 3, "immutable": [],
+        "retention": [],
     });
     if let Some(quota) = quota {
         owner["quota_bytes"] = json!(quota);

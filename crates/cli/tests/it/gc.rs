@@ -13,7 +13,8 @@ fn report(repositories: &[(&str, u64, u64, u64)]) -> Value {
         json!({ "repository": repository, "blobs": blobs, "bytes": bytes, "freed_bytes": freed })
     });
     let (blobs, freed) = repositories.iter().fold((0, 0), |sum, it| (sum.0 + it.1, sum.1 + it.3));
-    json!({ "repositories": each.collect::<Vec<_>>(), "blobs": blobs, "freed_bytes": freed, "grace_seconds": 86_400 })
+    json!({ "repositories": each.collect::<Vec<_>>(), "blobs": blobs, "freed_bytes": freed, "grace_seconds": 86_400,
+        "retention": [], "held": [] })
 }
 
 #[test]
