@@ -53,7 +53,7 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert_eq!(tags(&plan.retention), ["dev-1", "dev-2"]);
     assert_eq!(
         (plan.retention[0].digest.as_str(), plan.retention[0].pushed_at.as_str()),
-        (digests[0].as_str(), "2023-11-14T22:13:20Z")
+        (digests[0].as_str(), "2023-11-14T22:13:20.000Z")
     );
     assert_eq!(plan.retention[0].rule, "team/*:dev-* last 1 untagged 1h");
     let untagged: Vec<&str> =
