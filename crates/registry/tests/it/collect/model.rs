@@ -168,8 +168,8 @@ impl World {
             keep_hours: Some(2),
             untagged_hours: Some(2),
         };
-        for at in 0..REPOSITORIES.len() {
-            let name = name(REPOSITORIES[at]);
+        for (at, repository) in REPOSITORIES.iter().enumerate() {
+            let name = name(repository);
             let images = self.registry.registry.images(&name).await.unwrap().unwrap();
             let (rules, pinned) = ([rule.clone()], BTreeMap::new());
             let wanted = Wanted { repository: name.name(), rules: &rules, immutable: &[], pinned: &pinned };
