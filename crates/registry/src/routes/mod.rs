@@ -15,10 +15,10 @@ mod upload;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Query, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use layer0_domain::model::access::{Action, Caller};
@@ -152,6 +152,7 @@ pub(crate) async fn serve(registry: &Registry, request: Request) -> Response {
 }
 
 async fn anew(registry: &Registry, request: Request) -> Response {
+    let is_head = *request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
     let mut response = match Ask::new(parts) {
         Ok(ask) => {
@@ -164,7 +165,12 @@ async fn anew(registry: &Registry, request: Request) -> Response {
         }
         Err(error) => error.into_response(),
     };
+    // What is answered to a HEAD has the head that a GET would have, its length included (RFC 9110, section 9.3.2).
+    let length = response.body().size_hint().exact().filter(|_| is_head);
     let headers = response.headers_mut();
+    if let Some(length) = length {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     // Blobs are anybody's bytes on the origin of the web page: no browser may guess them into a document.
     headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
