@@ -13,8 +13,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{IF_NONE_MATCH, RANGE};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{HOST, IF_NONE_MATCH, RANGE};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::gate::Standing;
 
@@ -60,7 +60,13 @@ pub(crate) fn may_be_kept(request: &Request) -> bool {
         _ => false,
     };
     let headers = request.headers();
-    plain && request.uri().query().is_none() && !headers.contains_key(IF_NONE_MATCH) && !headers.contains_key(RANGE)
+    // One without a Host is refused, whatever was answered before.
+    let is_whole = request.version() != Version::HTTP_11 || headers.contains_key(HOST);
+    plain
+        && is_whole
+        && request.uri().query().is_none()
+        && !headers.contains_key(IF_NONE_MATCH)
+        && !headers.contains_key(RANGE)
 }
 
 impl Answers {
