@@ -15,7 +15,7 @@ use layer0_domain::model::registry::{ManifestContent, ManifestRef, Repository, V
 use layer0_domain::port::BoxError;
 use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::image_end::{BlobStream, EndBlob, EndError, EndManifest, Entry, EntryPage, ImageEnd};
-use layer0_domain::port::registry_store::{Page, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, Page, RegistryStoreError};
 
 use crate::blobs::Opened;
 use crate::blocking::to_the_end;
@@ -25,7 +25,7 @@ use crate::manifest::checked::{self, Stored};
 use crate::manifest::document::{Document, Kind};
 use crate::manifest::resolve;
 use crate::registry::Registry;
-use crate::uploads::{UploadId, receive};
+use crate::uploads::{Push, UploadId, receive};
 
 /// Entries of one page.
 const PAGE: u32 = 500;
@@ -210,7 +210,7 @@ impl ImageEnd for LocalEnd {
         let record = resolve(store.as_ref(), &parts.blobs, &self.name, document, bytes, digest, now).await;
         let (record, tags) = (record.map_err(end_error)?, Vec::from_iter(tag.map(str::to_owned)));
         let name = self.name.clone();
-        let put = to_the_end(async move { store.manifest_put(&name, &record, &tags).await }).await;
+        let put = to_the_end(async move { store.manifest_put(&name, &record, &tags, &Along::NOTHING).await }).await;
         put.map_err(|error| end_error(RegistryError::from_io(error)))?.map_err(store_error)
     }
 
@@ -255,8 +255,8 @@ impl ImageEnd for LocalEnd {
             parts.uploads.cancel(&id, held).await;
             return Err(sized.judge(Ended::Broken, end_error(error)));
         }
-        let (blobs, name, now) = (&parts.blobs, self.name.clone(), parts.clock.now());
-        parts.uploads.finish(id, held, digest.clone(), name, blobs, now).await.map(drop).map_err(end_error)
+        let push = Push::alone(self.name.clone(), parts.clock.now());
+        parts.uploads.finish(id, held, digest.clone(), push, &parts.blobs).await.map(drop).map_err(end_error)
     }
 }
 

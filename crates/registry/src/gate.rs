@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use layer0_domain::model::access::{Action, Caller};
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::image_source::PullCredential;
@@ -34,7 +35,8 @@ pub enum Admission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Standing(pub u64);
 
-/// What was done, or tried, for the audit log: an extension of the answer to a request that changes something.
+/// What was done, or tried, for the audit log: an extension of the answer to a request that changes something, if the record of it
+/// was not written with the change.
 #[derive(Debug, Clone)]
 pub struct Audited {
     /// Who.
@@ -62,6 +64,17 @@ pub trait Gate: Send + Sync {
     /// What stands for the credential of a request as it was judged before, while it would be judged the same and the store has no
     /// commit more than then; `None` says nothing.
     fn standing(&self, _headers: &HeaderMap) -> Option<Standing> {
+        None
+    }
+
+    /// The record of the audit log that tells of a request which is about to be answered so; `None` where there is no such log.
+    fn record(
+        &self,
+        _headers: &HeaderMap,
+        _peer: Option<SocketAddr>,
+        _done: Audited,
+        _status: StatusCode,
+    ) -> Option<AuditRecord> {
         None
     }
 

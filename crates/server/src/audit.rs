@@ -2,17 +2,20 @@
 //!
 //! Every request that may change something and comes from somebody who signed in is written down before it is answered:
 //! what a client was told is in the log. What only reads is not, and neither are the steps of a push that nobody sees
-//! (chunks of a blob). The action is the operation's id in the OpenAPI document; the registry names its own.
+//! (chunks of a blob). The action is the operation's id in the OpenAPI document; the registry names its own, and writes the record of
+//! a push along with what was pushed where the store can.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use layer0_domain::model::access::Caller;
 use layer0_domain::model::audit::{AuditRecord, PART_MAX};
+use layer0_domain::model::id::EnvironmentId;
+use layer0_domain::model::time::Timestamp;
 use layer0_registry::Audited;
 
 use crate::app::App;
@@ -45,24 +48,17 @@ pub(crate) async fn audited<F: Future<Output = Response>>(
     let mut response = answer(request).await;
 
     let done = match response.extensions_mut().remove::<Audited>() {
-        Some(Audited { caller, action, target }) => Some((caller, action.to_owned(), target, None)),
+        Some(audited) => Some(Done::from(audited)),
         None => {
             let note = trail.note();
-            note.caller.zip(operation).map(|(caller, operation)| (caller, operation, note.target, note.environment))
+            note.caller.zip(operation).map(|(caller, action)| {
+                let (target, environment) = (note.target, note.environment);
+                Done { caller, action, target, environment }
+            })
         }
     };
-    if let Some((caller, action, target, environment)) = done {
-        let Caller { who, token, .. } = caller;
-        let record = AuditRecord {
-            at: auditing.app.clock.now(),
-            who: who.to_string(),
-            token,
-            from: from.map(|from| from.to_string()).unwrap_or_default(),
-            action,
-            target: target.chars().take(PART_MAX).collect(),
-            status: response.status().as_u16(),
-            environment,
-        };
+    if let Some(done) = done {
+        let record = done.record(auditing.app.clock.now(), from, response.status());
         if let Err(why) = auditing.app.access.audit_append(&record).await {
             // The change is made and can't be unmade; the operator must know what the log lacks.
             tracing::error!(
@@ -72,4 +68,35 @@ pub(crate) async fn audited<F: Future<Output = Response>>(
         }
     }
     response
+}
+
+/// What was done, or tried, by whom.
+pub(crate) struct Done {
+    caller: Caller,
+    action: String,
+    target: String,
+    environment: Option<EnvironmentId>,
+}
+
+impl From<Audited> for Done {
+    fn from(Audited { caller, action, target }: Audited) -> Self {
+        Self { caller, action: action.to_owned(), target, environment: None }
+    }
+}
+
+impl Done {
+    /// The record of it, when it is answered so at this moment.
+    pub(crate) fn record(self, at: Timestamp, from: Option<IpAddr>, status: StatusCode) -> AuditRecord {
+        let Caller { who, token, .. } = self.caller;
+        AuditRecord {
+            at,
+            who: who.to_string(),
+            token,
+            from: from.map(|from| from.to_string()).unwrap_or_default(),
+            action: self.action,
+            target: self.target.chars().take(PART_MAX).collect(),
+            status: status.as_u16(),
+            environment: self.environment,
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 
 use super::BoxError;
+use crate::model::audit::AuditRecord;
 use crate::model::digest::Digest;
 use crate::model::image::RepositoryName;
 use crate::model::owner::{OwnerName, TagRule};
@@ -131,12 +132,33 @@ impl Referrer {
     }
 }
 
+/// What else is written with a push, if that is not refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Along {
+    /// Makes the repository, private, and its owner, where they aren't there; said to be made at this moment. Where this can't be in
+    /// the same unit of work it is one before, and the repository stays when the push is refused.
+    pub create: Option<Timestamp>,
+    /// Goes into the audit log. Given only to a store that [`records`](RegistryStore::records).
+    pub record: Option<AuditRecord>,
+}
+
+impl Along {
+    /// Nothing else.
+    pub const NOTHING: Self = Self { create: None, record: None };
+}
+
 /// What the registry remembers.
 ///
 /// Every method is one unit of work, durable when it has returned `Ok`. Digests carry their algorithm; the same bytes
 /// under two algorithms are two things.
 #[async_trait]
 pub trait RegistryStore: Send + Sync {
+    /// Whether a record of the audit log can go along with a push, so that both are there or neither. Where it can't, whoever pushes
+    /// appends it afterwards.
+    fn records(&self) -> bool {
+        false
+    }
+
     /// Makes a repository, and its owner where there is none of that name.
     ///
     /// # Errors
@@ -187,6 +209,7 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         blob: &BlobLink,
         at: Timestamp,
+        along: &Along,
     ) -> Result<(), RegistryStoreError>;
 
     /// The size of a blob in a repository, and when it was linked last; `None` when it isn't there, or is marked as damaged.
@@ -273,6 +296,7 @@ pub trait RegistryStore: Send + Sync {
         repository: &RepositoryName,
         manifest: &Manifest,
         tags: &[String],
+        along: &Along,
     ) -> Result<(), RegistryStoreError>;
 
     /// A manifest by tag or digest.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, CollectedBlob, LinkedBlob};
+use layer0_domain::port::registry_store::{Along, BlobLeft, CollectedBlob, LinkedBlob};
 
 use super::{Blobs, left_behind};
 use crate::blocking::to_the_end;
@@ -42,7 +42,7 @@ impl Blobs {
             return Ok(Some(size));
         }
         // Linked again as by a mount from itself, which is refused when it has gone in this moment.
-        match self.mount(repository.clone(), repository.clone(), digest.clone(), now).await {
+        match self.mount(repository.clone(), repository.clone(), digest.clone(), now, Along::NOTHING).await {
             Ok(true) => Ok(Some(size)),
             Ok(false) => Ok(None),
             // It is there, and can be pulled; at worst a push will be told later that it is not any more.

@@ -4,9 +4,10 @@
 //! file and this process alone has the directory, it holds because
 //! - a file gets its name only after it was verified and synced, and the directory is synced before the link is
 //!   written;
-//! - a link is written, and a file removed, only under the lock of the digest, and the file is removed only when under
+//! - a link is written only under a share of the digest's lock, a file removed only under the lock itself, and only when under
 //!   that lock no repository holds the blob. So a push or mount either comes first, and its link keeps the file, or
-//!   comes after, and finds the file gone: the push brings its own, the mount is refused.
+//!   comes after, and finds the file gone: the push brings its own, the mount is refused. Pushes and mounts of one digest
+//!   don't wait for each other: each has verified the same bytes.
 //!
 //! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
 //! since the file goes only after another look at the holders under the lock.
@@ -42,7 +43,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Look, Naming, Seen, Source};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, FreedBlob, LinkedBlob, RegistryStore, RegistryStoreError,
+    Along, BlobLeft, BlobLink, FreedBlob, LinkedBlob, RegistryStore, RegistryStoreError,
 };
 
 pub(crate) use self::collect::Batch;
@@ -54,7 +55,7 @@ pub(crate) use self::reader::{BlobReader, ReadError};
 pub(crate) use self::strays::Removal;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
-use crate::uploads::Held;
+use crate::uploads::{Held, Push};
 
 /// The blobs of an instance. Clones are the same.
 #[derive(Clone)]
@@ -265,12 +266,11 @@ impl Blobs {
     pub(crate) async fn take_in(
         &self,
         staged: Staged,
-        repository: &RepositoryName,
-        at: Timestamp,
+        push: &Push,
     ) -> Result<(Held, Result<(), RegistryError>), RegistryError> {
         let inner = &self.inner;
         let Staged { mut held, digest, sums } = staged;
-        let _lock = inner.locks.lock(&digest).await;
+        let share = inner.locks.share(&digest).await;
         let (size, name) = (held.offset(), digest.clone());
         let kept = blocking(move || {
             let kept = held.keep(&name);
@@ -282,7 +282,7 @@ impl Blobs {
             Err(error) => return Ok((held, Err(RegistryError::from_io(error)))),
         };
         let link = BlobLink { digest: digest.clone(), size, sums: Some(sums), place: place.clone() };
-        let linked = inner.store.blob_link(repository, &link, at).await;
+        let linked = inner.store.blob_link(&push.repository, &link, push.at, &push.along).await;
         match &linked {
             Ok(()) => {}
             // Whether the link was written is not known for certain before the store is opened again: the bytes must be
@@ -292,6 +292,8 @@ impl Blobs {
             }
             // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the bytes.
             Err(_) => {
+                drop(share);
+                let _lock = inner.locks.lock(&digest).await;
                 if let Err(error) = inner.remove_unheld(&digest, place).await {
                     left_behind(&digest, &error);
                 }
@@ -307,13 +309,14 @@ impl Blobs {
         to: RepositoryName,
         digest: Digest,
         at: Timestamp,
+        along: Along,
     ) -> Result<bool, RegistryError> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
-            let _lock = inner.locks.lock(&digest).await;
+            let _share = inner.locks.share(&digest).await;
             let Some((LinkedBlob { size, .. }, place)) = inner.whole(&from, &digest).await? else { return Ok(false) };
             let place = (inner.bytes.naming() == Naming::Store).then_some(place);
-            match inner.store.blob_link(&to, &BlobLink { digest, size, sums: None, place }, at).await {
+            match inner.store.blob_link(&to, &BlobLink { digest, size, sums: None, place }, at, &along).await {
                 // Another server has taken the last link away, or it was pushed again, in this moment.
                 Err(RegistryStoreError::ContentMissing { .. }) => Ok(false),
                 linked => Ok(linked.map(|()| true)?),

@@ -21,6 +21,7 @@ use axum::body::Bytes;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::blob_bytes::Reach;
+use layer0_domain::port::registry_store::Along;
 use tokio::sync::{Semaphore, watch};
 
 use super::refusal::{Kind, Refusal};
@@ -29,7 +30,7 @@ use super::{Mirror, Mirrors, upstream_size};
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 use crate::registry::Registry;
-use crate::uploads::{Held, UploadId, lost};
+use crate::uploads::{Held, Push, UploadId, lost};
 
 /// How much is written at once.
 pub(super) const BATCH: usize = 256 << 10;
@@ -291,8 +292,8 @@ async fn run(
         return Err(Refusal::lies(mirror.upstream.host(), digest, &found));
     }
     fill.stage(Stage::Proven);
-    let (blobs, now) = (parts.blobs.clone(), parts.clock.now());
-    let kept = parts.uploads.keep(id, held, (digest.clone(), sums), name.clone(), &blobs, now).await;
+    let push = Push::alone(name.clone(), parts.clock.now());
+    let kept = parts.uploads.keep(id, held, (digest.clone(), sums), push, &parts.blobs).await;
     match kept {
         Ok(_) => {
             tracing::info!(
@@ -331,7 +332,8 @@ async fn mounted(
         Err(refusal) => return Err(refusal),
     }
     registry.mirrored(name).await.map_err(RegistryError::from)?;
-    let is_here = parts.blobs.mount(from, name.clone(), digest.clone(), parts.clock.now()).await.unwrap_or_default();
+    let is_here = parts.blobs.mount(from, name.clone(), digest.clone(), parts.clock.now(), Along::NOTHING).await;
+    let is_here = is_here.unwrap_or_default();
     if is_here && let Some(mirrors) = registry.mirrors() {
         mirrors.arrived(registry, name, digest).await;
     }

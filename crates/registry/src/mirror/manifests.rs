@@ -20,7 +20,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{Manifest, ManifestRef};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::RegistryStoreError;
+use layer0_domain::port::registry_store::{Along, RegistryStoreError};
 
 use super::flights::Flights;
 use super::refusal::{Kind, Refusal};
@@ -198,7 +198,7 @@ impl Mirrors {
             let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
             let Sighted { found, missing } = seen;
             let manifest = found.record(kept.bytes, kept.digest, kept.pushed);
-            parts.store.manifest_put(name, &manifest, &[]).await?;
+            parts.store.manifest_put(name, &manifest, &[], &Along::NOTHING).await?;
             self.manifests.note(name, digest, missing);
             Ok::<_, RegistryError>(())
         };
@@ -286,7 +286,7 @@ async fn keep(
     let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
     let Sighted { found, missing } = seen;
     let manifest = Arc::new(found.record(bytes.into(), digest, parts.clock.now()));
-    match parts.store.manifest_put(name, &manifest, tags).await {
+    match parts.store.manifest_put(name, &manifest, tags, &Along::NOTHING).await {
         Ok(()) => mirrors.manifests.note(name, &manifest.digest, missing),
         Err(error @ RegistryStoreError::TagImmutable { .. }) if stored.is_some() => {
             tracing::warn!(

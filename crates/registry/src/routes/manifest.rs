@@ -14,6 +14,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestContent, ManifestRef};
+use layer0_domain::port::registry_store::Along;
 
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, moving, not_modified};
 use crate::answers::Lasting;
@@ -131,15 +132,20 @@ async fn put(
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
-    registry.ready_for_push(&name).await?;
+    let create = registry.to_make(&name).await?;
     let tags = may_push(ask, caller, &name, &reference)?;
     let pushed = pushed(ask, body, &reference, parts.config.body_idle).await?;
     let here = BackingName::local();
     match moving::open_for_writes(registry, &name).await? {
         there if there != here => moving::manifest_write(registry, &name, &there, &pushed, &tags).await?,
         _ => {
-            let put = keep(registry, &name, &pushed, &tags).await;
+            let along = registry.along(ask, create);
+            let put = keep(registry, &name, &pushed, &tags, &along).await;
+            let is_written = put.is_ok();
             moving::manifest_follow(registry, &name, &here, &pushed, &tags, put).await?;
+            if is_written {
+                ask.wrote(&name, &along);
+            }
         }
     }
     let Pushed { document, digest, .. } = pushed;
@@ -160,13 +166,15 @@ async fn keep(
     name: &RepositoryName,
     pushed: &Pushed,
     tags: &[String],
+    along: &Along,
 ) -> Result<(), RegistryError> {
     let parts = registry.parts();
     let (document, bytes, digest) = (pushed.document.clone(), pushed.bytes.clone(), pushed.digest.clone());
     let now = parts.clock.now();
     let manifest = resolve(parts.store.as_ref(), &parts.blobs, name, document, bytes.into(), digest, now).await?;
-    let (store, repository, pointed) = (std::sync::Arc::clone(&parts.store), name.clone(), tags.to_vec());
-    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed).await })
+    let (store, repository) = (std::sync::Arc::clone(&parts.store), name.clone());
+    let (pointed, along) = (tags.to_vec(), along.clone());
+    to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed, &along).await })
         .await
         .map_err(RegistryError::from_io)??;
     Ok(())

@@ -8,12 +8,14 @@ mod ecr;
 mod manifest;
 mod mirror;
 pub(crate) mod moving;
+mod push;
 mod referrers;
 mod tags;
 mod upload;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Query, Request};
@@ -25,14 +27,12 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::{RepositoryName, RepositoryNameError};
 use layer0_domain::model::placement::BackingName;
-use layer0_domain::model::registry::{Repository, Visibility};
-use layer0_domain::port::registry_store::RegistryStoreError;
 
 use crate::answers::may_be_kept;
 use crate::config::Challenge;
 use crate::download::Ended;
 use crate::error::RegistryError;
-use crate::gate::{Admission, Audited};
+use crate::gate::Admission;
 use crate::path::Target;
 use crate::registry::Registry;
 
@@ -56,6 +56,8 @@ pub(super) struct Ask {
     pub(super) backing: Option<String>,
     /// Who was let in, once that is known; for the audit log.
     caller: OnceLock<Caller>,
+    /// Whether the record in the audit log was written with what it tells of.
+    recorded: AtomicBool,
 }
 
 impl Ask {
@@ -69,7 +71,9 @@ impl Ask {
         if parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST) {
             return Err(RegistryError::BadRequest("the Host header is missing".to_owned()));
         }
-        Ok(Self { method: parts.method, headers: parts.headers, peer, query, uri, backing, caller: OnceLock::new() })
+        let (method, headers) = (parts.method, parts.headers);
+        let (caller, recorded) = (OnceLock::new(), AtomicBool::new(false));
+        Ok(Self { method, headers, peer, query, uri, backing, caller, recorded })
     }
 
     /// The first value of a query parameter.
@@ -158,7 +162,7 @@ async fn anew(registry: &Registry, request: Request) -> Response {
         Ok(ask) => {
             let answered = dispatch(registry, &ask, body).await;
             let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-            if let Some(audited) = audited(&ask, response.status()) {
+            if let Some(audited) = ask.unrecorded(response.status()) {
                 response.extensions_mut().insert(audited);
             }
             response
@@ -222,38 +226,6 @@ async fn at(
         Target::Manifest { name, reference } => manifest::serve(registry, ask, body, &name, &reference).await,
         Target::Tags { name } => tags::list(registry, ask, &name).await,
         Target::Referrers { name, digest } => referrers::list(registry, ask, &name, &digest).await,
-    }
-}
-
-/// What of a request goes into the audit log: what changed something, and what was refused to somebody who had signed in.
-/// A step on the way (an upload begun, a chunk) changes nothing that anybody sees.
-fn audited(ask: &Ask, status: StatusCode) -> Option<Audited> {
-    let caller = ask.caller.get()?.clone();
-    let refused = status == StatusCode::FORBIDDEN;
-    let (action, target) = match (Target::parse(ask.uri.path())?, ask.method.clone()) {
-        (Target::Manifest { name, reference }, Method::PUT) => ("manifest_push", named(&name, &reference)),
-        (Target::Manifest { name, reference }, Method::DELETE) => ("manifest_delete", named(&name, &reference)),
-        (Target::Blob { name, digest }, Method::DELETE) => ("blob_delete", named(&name, &digest)),
-        (Target::Upload { name, .. }, Method::PUT) => {
-            ("blob_push", named(&name, ask.param("digest").unwrap_or_default()))
-        }
-        (Target::Uploads { name }, Method::POST) if status == StatusCode::CREATED || refused => {
-            match ask.param("mount") {
-                Some(digest) => ("blob_mount", named(&name, digest)),
-                None => ("blob_push", named(&name, ask.param("digest").unwrap_or_default())),
-            }
-        }
-        _ => return None,
-    };
-    Some(Audited { caller, action, target })
-}
-
-/// A manifest or blob as users write it: `team/app:v1`, `team/app@sha256:…`; a repository alone where nothing else is known.
-fn named(name: &str, reference: &str) -> String {
-    match reference {
-        "" => name.to_owned(),
-        digest if digest.contains(':') => format!("{name}@{digest}"),
-        tag => format!("{name}:{tag}"),
     }
 }
 
@@ -390,31 +362,6 @@ impl Registry {
             Ok(challenge) => RegistryError::Unauthorized { challenge, tried: ask.shows_credential() },
             Err(error) => RegistryError::Failed { source: error.into() },
         }
-    }
-
-    /// Sees to it that a repository which is pushed to exists: makes it when the configuration says so.
-    pub(super) async fn ready_for_push(&self, name: &RepositoryName) -> Result<(), RegistryError> {
-        let parts = self.parts();
-        if parts.store.repository_get(name).await?.is_some() {
-            return Ok(());
-        }
-        if !parts.config.create_on_push {
-            return Err(RegistryError::NotCreated(name.clone()));
-        }
-        match parts
-            .store
-            .repository_create(&Repository {
-                name: name.clone(),
-                created: parts.clock.now(),
-                visibility: Visibility::Private,
-            })
-            .await
-        {
-            Ok(()) => tracing::info!(repository.name = %name, "made repository {name} for a push"),
-            Err(RegistryStoreError::RepositoryExists(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
     }
 
     /// `missing`, unless the repository is not there, which is the better reason.

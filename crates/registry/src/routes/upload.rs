@@ -10,6 +10,7 @@ use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{Reach, Settling};
 
 use super::{Ask, created, digest, empty, scope};
@@ -17,7 +18,7 @@ use crate::error::RegistryError;
 use crate::gate::Admission;
 use crate::range;
 use crate::registry::Registry;
-use crate::uploads::{Held, Upload, UploadId, receive};
+use crate::uploads::{Held, Push, Upload, UploadId, receive};
 
 /// Older clients match requests to uploads by it.
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -28,20 +29,20 @@ const PUSH: [Action; 2] = [Action::Pull, Action::Push];
 pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str) -> Result<Response, RegistryError> {
     let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
     let (name, caller) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
-    registry.ready_for_push(&name).await?;
+    let create = registry.to_make(&name).await?;
     room(registry, ask, &name).await?;
     if let Some(mount) = ask.param("mount") {
         // What can't be mounted is uploaded: the specification wants a new upload as the answer, whatever the reason.
         if let Ok(digest) = Digest::parse(mount)
-            && let Some(response) = try_mount(registry, ask, &caller, &name, &digest, from).await?
+            && let Some(response) = try_mount(registry, ask, &caller, (&name, create), &digest, from).await?
         {
             return Ok(response);
         }
-        return open(registry, &name, Algorithm::Sha256).await;
+        return open(registry, (&name, create), Algorithm::Sha256).await;
     }
     if let Some(wanted) = ask.param("digest") {
         let wanted = digest(wanted)?;
-        return whole(registry, ask, body, &name, wanted).await;
+        return whole(registry, ask, body, (&name, create), wanted).await;
     }
     let algorithm = match ask.param("digest-algorithm") {
         None | Some("sha256") => Algorithm::Sha256,
@@ -52,7 +53,7 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
             )));
         }
     };
-    open(registry, &name, algorithm).await
+    open(registry, (&name, create), algorithm).await
 }
 
 /// Refuses early what the owner's quota can't take; the write of the blob decides.
@@ -73,8 +74,12 @@ pub(super) fn has_room(ask: &Ask, name: &RepositoryName, room: Option<u64>) -> R
     }
 }
 
+/// A repository that is pushed to, and the moment at which it is made if it isn't there.
+type To<'a> = (&'a RepositoryName, Option<Timestamp>);
+
 /// Answers with a new upload.
-async fn open(registry: &Registry, name: &RepositoryName, algorithm: Algorithm) -> Result<Response, RegistryError> {
+async fn open(registry: &Registry, (name, create): To<'_>, algorithm: Algorithm) -> Result<Response, RegistryError> {
+    registry.make(name, create).await?;
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
     parts.uploads.begin(id.clone(), Reach::Named, algorithm, parts.clock.now()).await?;
@@ -86,7 +91,7 @@ async fn whole(
     registry: &Registry,
     ask: &Ask,
     body: Body,
-    name: &RepositoryName,
+    (name, create): To<'_>,
     wanted: Digest,
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
@@ -109,7 +114,7 @@ async fn whole(
         parts.uploads.cancel(&id, held).await;
         return Err(error);
     }
-    finish(registry, name, id, held, wanted).await
+    finish(registry, ask, (name, create), id, held, wanted).await
 }
 
 /// Mounts, if the caller may read the blob somewhere; `None` when not.
@@ -120,7 +125,7 @@ async fn try_mount(
     registry: &Registry,
     ask: &Ask,
     caller: &Caller,
-    to: &RepositoryName,
+    (to, create): To<'_>,
     digest: &Digest,
     from: Option<RepositoryName>,
 ) -> Result<Option<Response>, RegistryError> {
@@ -146,7 +151,10 @@ async fn try_mount(
             }
             continue;
         }
-        if parts.blobs.mount(from.clone(), to.clone(), digest.clone(), parts.clock.now()).await? {
+        let along = registry.along(ask, create);
+        let mounted = parts.blobs.mount(from.clone(), to.clone(), digest.clone(), parts.clock.now(), along.clone());
+        if mounted.await? {
+            ask.wrote(to, &along);
             tracing::info!(repository.name = %to, blob.digest = %digest, "mounted blob {digest} from {from} into {to}");
             return Ok(Some(created(location_of(to, digest), digest)));
         }
@@ -178,7 +186,7 @@ pub(super) async fn serve(
             let wanted = digest(wanted)?;
             upload.hold()?.expect(wanted.algorithm());
             let (held, _) = append(registry, ask, body, &name, &id, &upload).await?;
-            finish(registry, &name, id, held, wanted).await
+            finish(registry, ask, (&name, None), id, held, wanted).await
         }
         Method::DELETE => {
             parts.uploads.cancel(&id, upload.hold()?).await;
@@ -251,13 +259,17 @@ async fn append(
 /// Closes an upload: afterwards the blob is in the repository, durable, or the upload is gone.
 async fn finish(
     registry: &Registry,
-    name: &RepositoryName,
+    ask: &Ask,
+    (name, create): To<'_>,
     id: UploadId,
     held: Held,
     wanted: Digest,
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
-    let size = parts.uploads.finish(id, held, wanted.clone(), name.clone(), &parts.blobs, parts.clock.now()).await?;
+    let along = registry.along(ask, create);
+    let push = Push { repository: name.clone(), at: parts.clock.now(), along: along.clone() };
+    let size = parts.uploads.finish(id, held, wanted.clone(), push, &parts.blobs).await?;
+    ask.wrote(name, &along);
     tracing::info!(repository.name = %name, blob.digest = %wanted, blob.size = size, "stored blob {wanted} ({size} bytes) in {name}");
     Ok(created(location_of(name, &wanted), &wanted))
 }

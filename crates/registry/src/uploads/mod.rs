@@ -29,6 +29,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobSums;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Naming, Reach, UploadBytes};
+use layer0_domain::port::registry_store::Along;
 
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
@@ -57,6 +58,20 @@ impl Upload {
         let writer = Arc::clone(&self.writer).try_lock_owned().map_err(|_| RegistryError::UploadBusy)?;
         let held = Held::new(writer);
         if held.is_gone() { Err(RegistryError::UploadUnknown) } else { Ok(held) }
+    }
+}
+
+/// Where an upload goes as a blob.
+pub(crate) struct Push {
+    pub(crate) repository: RepositoryName,
+    pub(crate) at: Timestamp,
+    pub(crate) along: Along,
+}
+
+impl Push {
+    /// With nothing along.
+    pub(crate) fn alone(repository: RepositoryName, at: Timestamp) -> Self {
+        Self { repository, at, along: Along::NOTHING }
     }
 }
 
@@ -190,9 +205,8 @@ impl Uploads {
         id: UploadId,
         mut held: Held,
         digest: Digest,
-        repository: RepositoryName,
+        push: Push,
         blobs: &Blobs,
-        at: Timestamp,
     ) -> Result<u64, RegistryError> {
         let (uploads, blobs) = (self.clone(), blobs.clone());
         to_the_end(async move {
@@ -204,7 +218,7 @@ impl Uploads {
             .await
             .map_err(RegistryError::from_io)?;
             match verified {
-                Ok(sums) => uploads.take_in(id, held, (digest, sums), &repository, &blobs, at).await,
+                Ok(sums) => uploads.take_in(id, held, (digest, sums), &push, &blobs).await,
                 Err(error) => {
                     uploads.cancel(&id, held).await;
                     Err(error)
@@ -221,9 +235,8 @@ impl Uploads {
         id: UploadId,
         mut held: Held,
         proven: (Digest, BlobSums),
-        repository: RepositoryName,
+        push: Push,
         blobs: &Blobs,
-        at: Timestamp,
     ) -> Result<u64, RegistryError> {
         let (uploads, blobs) = (self.clone(), blobs.clone());
         to_the_end(async move {
@@ -233,7 +246,7 @@ impl Uploads {
             });
             let (held, completed) = completed.await.map_err(RegistryError::from_io)?;
             match completed {
-                Ok(()) => uploads.take_in(id, held, proven, &repository, &blobs, at).await,
+                Ok(()) => uploads.take_in(id, held, proven, &push, &blobs).await,
                 Err(error) => {
                     uploads.cancel(&id, held).await;
                     Err(lost(error))
@@ -250,12 +263,11 @@ impl Uploads {
         id: UploadId,
         held: Held,
         (digest, sums): (Digest, BlobSums),
-        repository: &RepositoryName,
+        push: &Push,
         blobs: &Blobs,
-        at: Timestamp,
     ) -> Result<u64, RegistryError> {
         let size = held.offset();
-        let (mut held, taken) = blobs.take_in(Staged { held, digest, sums }, repository, at).await?;
+        let (mut held, taken) = blobs.take_in(Staged { held, digest, sums }, push).await?;
         // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
         match &taken {
             // What was kept lies with the blobs, and whether it stays was decided there.

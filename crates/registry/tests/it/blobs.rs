@@ -3,7 +3,7 @@
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::Visibility;
-use layer0_domain::port::registry_store::{BlobLink, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore};
 
 use crate::client::{Client, noise};
 use crate::common::{Doors, TestRegistry};
@@ -169,7 +169,7 @@ async fn nobody_mounts_what_he_may_not_read() {
     client.ask(Method::POST, &path, &auth, "secret").await.expect(201);
     let store: &dyn RegistryStore = registry.store.as_ref();
     let link = BlobLink { digest: digest.clone(), size: 6, sums: None, place: None };
-    store.blob_link(&secret, &link, registry.clock.now()).await.unwrap();
+    store.blob_link(&secret, &link, registry.clock.now(), &Along::NOTHING).await.unwrap();
     client.ask(Method::DELETE, &format!("/v2/team/app/blobs/{digest}"), &auth, "").await.expect(202);
 
     for rest in ["", "&from=secret/app"] {

@@ -10,7 +10,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::{BlobCondition, BlobSums, Manifest, ManifestRef};
 use layer0_domain::port::image_source::{ImageSource, SourceAnswer};
-use layer0_domain::port::registry_store::{BlobLink, Page, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, Page, RegistryStore};
 use layer0_testkit::until::until_true;
 
 use crate::client::{Client, OCI_MANIFEST, descriptor, index, noise};
@@ -38,7 +38,7 @@ pub(crate) async fn as_before(registry: &TestRegistry, digest: &Digest, size: us
     let app = name("team/app");
     store.blob_unlink(&app, digest).await.unwrap();
     let link = BlobLink { digest: digest.clone(), size: size as u64, sums: None, place: None };
-    store.blob_link(&app, &link, registry.clock.now()).await.unwrap();
+    store.blob_link(&app, &link, registry.clock.now(), &Along::NOTHING).await.unwrap();
     assert_eq!(condition(registry, digest).await, Some(BlobCondition::Unproven));
 }
 
@@ -224,7 +224,7 @@ async fn a_manifest_that_has_rotted_is_missing_until_it_is_pushed_again() {
     for padding in [0, 100_000] {
         let bytes = manifest.to_string().replace("schemaVersion", "schemaVersiom") + &" ".repeat(padding);
         let rotten = Manifest { bytes: bytes.into_bytes(), ..stored.clone() };
-        store.manifest_put(&app, &rotten, &[]).await.unwrap();
+        store.manifest_put(&app, &rotten, &[], &Along::NOTHING).await.unwrap();
         for reference in ["1", &digest.to_string()] {
             let path = format!("/v2/team/app/manifests/{reference}");
             let got = client.get(&path).await;

@@ -4,7 +4,7 @@
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::Visibility;
-use layer0_domain::port::registry_store::{BlobLink, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, CONFIG, Client, LAYER, OCI_MANIFEST, descriptor, image, index};
@@ -37,9 +37,9 @@ impl Hidden {
         let manifest = store.manifest_get(&name("team/other"), &by_tag).await.unwrap().unwrap();
         for (blob, size) in &manifest.blobs {
             let link = BlobLink { digest: blob.clone(), size: *size, sums: None, place: None };
-            store.blob_link(&name("secret/app"), &link, manifest.pushed).await.unwrap();
+            store.blob_link(&name("secret/app"), &link, manifest.pushed, &Along::NOTHING).await.unwrap();
         }
-        store.manifest_put(&name("secret/app"), &manifest, &["1".to_owned()]).await.unwrap();
+        store.manifest_put(&name("secret/app"), &manifest, &["1".to_owned()], &Along::NOTHING).await.unwrap();
         this.ask(Method::DELETE, &format!("/v2/team/other/manifests/{digest}"), "").await.expect(202);
         for (blob, _) in &manifest.blobs {
             this.ask(Method::DELETE, &format!("/v2/team/other/blobs/{blob}"), "").await.expect(202);

@@ -3,7 +3,7 @@
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestRef};
-use layer0_domain::port::registry_store::RegistryStore;
+use layer0_domain::port::registry_store::{Along, RegistryStore};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client, OCI_INDEX, OCI_MANIFEST, descriptor, image};
@@ -36,7 +36,7 @@ async fn a_hundred_thousand_tags() {
     let store: &dyn RegistryStore = registry.store.as_ref();
     let manifest = store.manifest_get(&name("team/app"), &ManifestRef::Digest(digest)).await.unwrap().unwrap();
     let all: Vec<String> = (0..100_000).map(|number| format!("t{number:06}")).collect();
-    store.manifest_put(&name("team/app"), &manifest, &all).await.unwrap();
+    store.manifest_put(&name("team/app"), &manifest, &all, &Along::NOTHING).await.unwrap();
 
     // Whoever names no number gets all.
     let (tags, link) = tags_of(&client, "/v2/team/app/tags/list").await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::{BlobCondition, Manifest, ManifestRef};
-use layer0_domain::port::registry_store::{ContentUser, RegistryStore};
+use layer0_domain::port::registry_store::{Along, ContentUser, RegistryStore};
 use layer0_registry::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};
 
 use crate::client::{Client, OCI_MANIFEST, descriptor, index, noise};
@@ -74,7 +74,10 @@ async fn what_is_damaged_is_named_with_all_that_needs_it() {
     std::fs::remove_file(registry.blob_file(&gone)).unwrap();
     let store: &dyn RegistryStore = registry.store.as_ref();
     let stored = store.manifest_get(&name("team/other"), &ManifestRef::Digest(four.clone())).await.unwrap().unwrap();
-    store.manifest_put(&name("team/other"), &Manifest { bytes: b"{}".to_vec(), ..stored }, &[]).await.unwrap();
+    store
+        .manifest_put(&name("team/other"), &Manifest { bytes: b"{}".to_vec(), ..stored }, &[], &Along::NOTHING)
+        .await
+        .unwrap();
     std::fs::write(registry.root().join("blobs/sha256").join(&short.hex()[..2]).join("0".repeat(64)), "x").ok();
     std::fs::write(
         registry.root().join("blobs/sha256").join(&rotten.hex()[..2]).join(format!(

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use layer0_domain::model::access::{Action, Caller};
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
 use layer0_domain::port::BoxError;
@@ -13,11 +14,12 @@ use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
-use layer0_registry::{Admission, Gate, PullCredentialMinter, Standing, Whereabouts};
+use layer0_registry::{Admission, Audited, Gate, PullCredentialMinter, Standing, Whereabouts};
 
 use super::PULL_USER;
 use super::sign_in::{Known, LookBy, SignIn, Signed, Verdict, may_all, next_look};
 use super::signed::{Access, Claims, Keys, PULL_CREDENTIAL_S};
+use crate::audit::Done;
 
 /// Decides about every request of the registry.
 pub(crate) struct RegistryGate {
@@ -105,6 +107,17 @@ impl Gate for RegistryGate {
 
     fn standing(&self, headers: &HeaderMap) -> Option<Standing> {
         self.sign_in.standing(headers)
+    }
+
+    fn record(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        done: Audited,
+        status: StatusCode,
+    ) -> Option<AuditRecord> {
+        let from = self.sign_in.address(headers, peer);
+        Some(Done::from(done).record(self.sign_in.clock.now(), from, status))
     }
 
     async fn ended(&self, headers: HeaderMap, peer: Option<SocketAddr>, repository: RepositoryName, action: Action) {

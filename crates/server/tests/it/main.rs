@@ -18,6 +18,7 @@ mod happened;
 mod migration;
 mod operations;
 mod pull_check;
+mod recorded;
 mod registry_credential;
 mod registry_defects;
 mod retention;

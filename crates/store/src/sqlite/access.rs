@@ -209,7 +209,7 @@ impl AccessStore for SqliteStore {
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
         let record = record.clone();
-        self.write(move |db| audit::append_tx(db, &record)).await
+        self.write(move |db| Ok(audit::append(db, &record)?)).await
     }
 
     async fn audit_list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, AccessStoreError> {

@@ -29,7 +29,7 @@ const BACKWARD_IN_TIME: &str = select!("?6 IS NULL AND at BETWEEN ?2 AND ?3", "D
 pub(super) const FORWARD_OF: &str = select!("environment = ?6 AND +at BETWEEN ?2 AND ?3", "ASC");
 pub(super) const BACKWARD_OF: &str = select!("environment = ?6 AND +at BETWEEN ?2 AND ?3", "DESC");
 
-pub(super) fn append_tx(db: &Connection, record: &AuditRecord) -> AccessWork<()> {
+pub(super) fn append(db: &Connection, record: &AuditRecord) -> Result<(), Fault> {
     let sql = "INSERT INTO audit (at, who, token, address, action, target, status, environment) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     db.prepare_cached(sql)?.execute(params![

@@ -90,7 +90,7 @@ mod tests {
     use layer0_domain::model::image::RepositoryName;
     use layer0_domain::model::registry::{Repository, Visibility};
     use layer0_domain::model::time::Timestamp;
-    use layer0_domain::port::registry_store::{BlobLink, RegistryStore as _};
+    use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore as _};
     use layer0_domain::port::store::Store as _;
 
     use super::*;
@@ -108,8 +108,8 @@ mod tests {
             sums: Some(layer0_domain::model::registry::BlobSums { piece: 65_536, sums: vec![0] }),
             place: place.map(BlobPlace::new),
         };
-        store.blob_link(&name, &link(b"one", None), Timestamp(1)).await.expect("linked");
-        store.blob_link(&name, &link(b"two!", Some("k/2")), Timestamp(1)).await.expect("linked");
+        store.blob_link(&name, &link(b"one", None), Timestamp(1), &Along::NOTHING).await.expect("linked");
+        store.blob_link(&name, &link(b"two!", Some("k/2")), Timestamp(1), &Along::NOTHING).await.expect("linked");
         store.blob_condemn(&Digest::sha256_of(b"one"), Timestamp(2)).await.expect("condemned");
         // Writers go on while the copy is made; each write is in it or is not.
         let writing = {

@@ -3,7 +3,7 @@
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::{BlobPlace, BlobSums, Manifest, ManifestRef};
 use layer0_domain::port::access_store::AccessStore;
-use layer0_domain::port::registry_store::{BlobLink, Page, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, Page, RegistryStore};
 use layer0_testkit::access_store_suite::sample::owner_name;
 use layer0_testkit::registry_store_suite::sample::{
     AT, digest, manifest, manifest_with, name, push_to, put, repository,
@@ -34,14 +34,14 @@ async fn what_is_larger_than_an_item_or_a_transaction_is_read_back_and_goes_whol
     let link =
         BlobLink { digest: digest("layer"), size, sums: Some(sums.clone()), place: Some(BlobPlace::new("blobs/u/1")) };
     for _ in 0..2 {
-        store.blob_link(&app, &link, AT).await.expect("the repository is there");
+        store.blob_link(&app, &link, AT, &Along::NOTHING).await.expect("the repository is there");
     }
     store.blob_prove(&digest("layer"), &sums).await.expect("it is held");
     let record = store.blob_get(&app, &digest("layer")).await.expect("a read").expect("it is there");
     assert!(record.condition == layer0_domain::model::registry::BlobCondition::Proven(sums), "the sums are others");
     let tags: Vec<String> = (0..100).map(|number| format!("v{number:03}")).collect();
     for fill in [1, 2] {
-        store.manifest_put(&app, &large(fill), &tags).await.expect("all it names is there");
+        store.manifest_put(&app, &large(fill), &tags, &Along::NOTHING).await.expect("all it names is there");
         for reference in [ManifestRef::Digest(digest("large")), ManifestRef::Tag("v099".to_owned())] {
             let read = store.manifest_get(&app, &reference).await.expect("a read").expect("it is there");
             assert!(read == large(fill), "{reference:?} is another");
@@ -50,7 +50,7 @@ async fn what_is_larger_than_an_item_or_a_transaction_is_read_back_and_goes_whol
     let words: Vec<String> = (0..150).map(|number| format!("layer {number}")).collect();
     let mut missing = manifest("many");
     missing.blobs = words.iter().map(|word| (digest(word), 1)).collect();
-    let refused = store.manifest_put(&app, &missing, &[]).await.expect_err("no blob of it is there");
+    let refused = store.manifest_put(&app, &missing, &[], &Along::NOTHING).await.expect_err("no blob of it is there");
     assert!(refused.to_string().contains(&digest("layer 149").to_string()), "{refused}");
     for (number, word) in words.iter().enumerate() {
         push_to(&store, &app, word, &format!("blobs/{number}/1")).await;
@@ -88,7 +88,7 @@ async fn a_repository_is_deleted_whole_wherever_the_server_dies() {
             put(&store, &app, &manifest_with(&format!("image {number}"), &[word]), &[&format!("v{number}")]).await;
         }
         let shared = BlobLink { place: Some(BlobPlace::new("blobs/0/1")), ..blob_of(&words[0]) };
-        store.blob_link(&other, &shared, AT).await.expect("it lies there");
+        store.blob_link(&other, &shared, AT, &Along::NOTHING).await.expect("it lies there");
         let proxy = Proxy::start(Plan::WritesBehind(writes)).await;
         let dying = table.store_at(client(&proxy.endpoint(), 1));
         let outcome = dying.repository_delete(&app, false).await;

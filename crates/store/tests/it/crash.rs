@@ -9,7 +9,7 @@ use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::ServiceId;
 use layer0_domain::model::operation::Verb;
 use layer0_domain::model::registry::ManifestRef;
-use layer0_domain::port::registry_store::RegistryStore;
+use layer0_domain::port::registry_store::{Along, RegistryStore};
 use layer0_domain::port::store::{Entity, Store};
 use layer0_store::SqliteStore;
 use layer0_testkit::registry_store_suite::sample as registry;
@@ -61,7 +61,7 @@ async fn write_one(store: &SqliteStore, word: &str) {
     let name = registry::name("team/app");
     registry::link(store, &name, word).await;
     let manifest = registry::manifest_with(&format!("manifest of {word}"), &[word]);
-    store.manifest_put(&name, &manifest, &[word.to_owned()]).await.expect("its blob is there");
+    store.manifest_put(&name, &manifest, &[word.to_owned()], &Along::NOTHING).await.expect("its blob is there");
     say("manifest", word);
 }
 

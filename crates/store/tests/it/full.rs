@@ -5,7 +5,7 @@ use std::process::Command;
 
 use futures_util::future::join_all;
 use layer0_domain::model::registry::{Manifest, ManifestRef};
-use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, RegistryStore, RegistryStoreError};
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_store::SqliteStore;
 use layer0_testkit::registry_store_suite::sample as registry;
@@ -22,7 +22,7 @@ fn big(word: &str) -> Manifest {
 async fn fill(store: &SqliteStore, prefix: &str) -> usize {
     let name = registry::name("team/app");
     for number in 0..10_000 {
-        match store.manifest_put(&name, &big(&format!("{prefix}{number}")), &[]).await {
+        match store.manifest_put(&name, &big(&format!("{prefix}{number}")), &[], &Along::NOTHING).await {
             Ok(()) => {}
             Err(RegistryStoreError::Full) => return number,
             Err(other) => panic!("no room is said as such, not as {other:?}"),
@@ -62,7 +62,7 @@ async fn a_full_database_says_so_and_goes_on_when_there_is_room() {
 
     // The limit goes: the same store writes again.
     store.page_limit_set(u32::MAX).await.expect("it is open");
-    store.manifest_put(&registry::name("team/app"), &big("after"), &[]).await.expect("there is room");
+    store.manifest_put(&registry::name("team/app"), &big("after"), &[], &Along::NOTHING).await.expect("there is room");
     let deploy = store.deploy_create(big_deploy()).await.expect("there is room");
     assert_eq!(deploy.version as usize, made + 1, "a refused create uses no version up");
     store.close().await;

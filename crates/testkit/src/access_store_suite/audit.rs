@@ -3,8 +3,10 @@
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use layer0_domain::model::id::{EnvironmentId, TokenId};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::Along;
 
-use super::AccessPorts;
+use super::{AccessPorts, Ports};
+use crate::registry_store_suite::sample::{blob, manifest, manifest_with, name};
 
 fn record(at: i64, who: &str) -> AuditRecord {
     AuditRecord {
@@ -51,6 +53,31 @@ pub async fn the_audit_log_is_read_in_both_directions(store: &dyn AccessPorts) {
     assert_eq!(shown(store, AuditFilter { end: Some(Timestamp(5)), ..within.clone() }).await, [3]);
     let other = AuditFilter { environment: EnvironmentId::parse("f").ok(), ..within };
     assert!(shown(store, other).await.is_empty());
+}
+
+/// `blob_link`, `manifest_put`: a record is in the log when the push was made, and is not when that was refused. A store that says
+/// that it can't promises nothing.
+pub async fn a_record_goes_along_with_a_push_or_not_at_all(store: &dyn Ports) {
+    if !store.records() {
+        return;
+    }
+    let (app, blob) = (name("team/app"), blob("blob"));
+    let with =
+        |at: i64, create: Option<i64>| Along { create: create.map(Timestamp), record: Some(record(at, "alice")) };
+    let logged = || async {
+        let found =
+            store.audit_list(&AuditFilter { most: 10, ..AuditFilter::default() }).await.expect("a read succeeds");
+        Vec::from_iter(found.into_iter().map(|entry| entry.record))
+    };
+    store.blob_link(&app, &blob, Timestamp(1), &with(1, None)).await.expect_err("the repository isn't there");
+    store.manifest_put(&app, &manifest("m"), &[], &with(2, None)).await.expect_err("the repository isn't there");
+    let lacking = manifest_with("lacking", &["blob"]);
+    store.manifest_put(&app, &lacking, &[], &with(3, Some(3))).await.expect_err("its blob isn't there");
+    assert!(store.repository_get(&app).await.expect("a read succeeds").is_none(), "refused as a whole");
+    assert_eq!(logged().await, []);
+    store.blob_link(&app, &blob, Timestamp(4), &with(4, Some(4))).await.expect("the repository is made");
+    store.manifest_put(&app, &lacking, &[], &with(5, None)).await.expect("its blob is there");
+    assert_eq!(logged().await, [record(4, "alice"), record(5, "alice")]);
 }
 
 /// `audit_prune`: what is older goes, and no sequence comes twice.

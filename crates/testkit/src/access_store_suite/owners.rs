@@ -6,7 +6,7 @@ use layer0_domain::model::registry::Manifest;
 use layer0_domain::model::retention::{RetentionRule, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange};
-use layer0_domain::port::registry_store::{Page, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, Page, RegistryStore, RegistryStoreError};
 use layer0_domain::port::store::{Alongside, Entity, NewDeploy, StoreError};
 
 use super::sample::{self, glob, member, owner, owner_made, owner_name, robot, user_made};
@@ -218,9 +218,9 @@ pub async fn an_owner_counts_each_blob_once(store: &dyn Ports) {
     assert_eq!((used(store, "team").await, used(store, "other").await), (5, 5));
     let image = manifest_with("manifest", &["layer"]);
     for _ in 0..2 {
-        store.manifest_put(&one, &image, &["v1".to_owned()]).await.expect("its layer is there");
+        store.manifest_put(&one, &image, &["v1".to_owned()], &Along::NOTHING).await.expect("its layer is there");
     }
-    store.manifest_put(&two, &image, &[]).await.expect("its layer is there");
+    store.manifest_put(&two, &image, &[], &Along::NOTHING).await.expect("its layer is there");
     assert_eq!(used(store, "team").await, 5 + 2 * 8, "a manifest lies in each repository");
     store.manifest_delete(&two, &image.digest).await.expect("a write succeeds");
     assert_eq!(used(store, "team").await, 5 + 8);
@@ -242,26 +242,26 @@ pub async fn a_quota_is_kept_by_the_write(store: &dyn Ports) {
     link(store, &app, "layer").await;
     link(store, &twin, "layer").await;
     assert_eq!(store.room(&app).await.expect("a read succeeds"), Some(5), "it counts once");
-    match store.blob_link(&app, &blob("sixsix"), Timestamp(1)).await {
+    match store.blob_link(&app, &blob("sixsix"), Timestamp(1), &Along::NOTHING).await {
         Err(RegistryStoreError::QuotaExceeded { quota: 10, used: 5, bytes: 6, .. }) => {}
         other => panic!("it does not fit, but the answer was {other:?}"),
     }
     assert_eq!(store.blob_size(&app, &digest("sixsix")).await.expect("a read succeeds"), None);
     let large = manifest("a manifest");
-    let answer = store.manifest_put(&app, &large, &["v1".to_owned()]).await;
+    let answer = store.manifest_put(&app, &large, &["v1".to_owned()], &Along::NOTHING).await;
     assert!(matches!(answer, Err(RegistryStoreError::QuotaExceeded { .. })), "{answer:?}");
     assert_eq!(RegistryStore::tag_list(store, &app, Page::default()).await.expect("a read succeeds"), Some(vec![]));
     assert_eq!(used(store, "team").await, 5);
     store.owner_update(&owner_name("team"), &OwnerChange { quota_bytes: Some(Some(15)) }).await.expect("there");
-    store.manifest_put(&app, &large, &["v1".to_owned()]).await.expect("it fits now");
+    store.manifest_put(&app, &large, &["v1".to_owned()], &Along::NOTHING).await.expect("it fits now");
     assert_eq!(store.room(&app).await.expect("a read succeeds"), Some(0));
-    store.manifest_put(&app, &large, &["v2".to_owned()]).await.expect("what is there needs no room");
+    store.manifest_put(&app, &large, &["v2".to_owned()], &Along::NOTHING).await.expect("what is there needs no room");
 }
 
 async fn put(store: &dyn RegistryStore, word: &str, tag: &str) -> Result<Manifest, RegistryStoreError> {
     let app = crate::registry_store_suite::sample::name("team/app");
     let manifest = manifest(word);
-    store.manifest_put(&app, &manifest, &[tag.to_owned()]).await.map(|()| manifest)
+    store.manifest_put(&app, &manifest, &[tag.to_owned()], &Along::NOTHING).await.map(|()| manifest)
 }
 
 /// `manifest_put`, `tag_delete`, `manifest_delete`, `repository_delete`: what a rule holds stays, the rest does not.

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use layer0_domain::model::digest::Algorithm;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
 
 use super::sample::{self, AT, digest, link, name, repository};
 
@@ -15,7 +15,7 @@ pub async fn a_blob_is_in_the_repositories_it_was_linked_to(store: &dyn Registry
     assert_eq!(store.blob_holders(&blob).await.expect("a read succeeds"), []);
     let large = BlobLink { digest: blob.clone(), size: 5_000_000_000, sums: None, place: None };
     for _ in 0..2 {
-        store.blob_link(&first, &large, AT).await.expect("the repository is there");
+        store.blob_link(&first, &large, AT, &Along::NOTHING).await.expect("the repository is there");
     }
     assert_eq!(store.blob_size(&first, &blob).await.expect("a read succeeds").map(|it| it.size), Some(5_000_000_000));
     assert_eq!(store.blob_size(&second, &blob).await.expect("a read succeeds").map(|it| it.size), None);
@@ -27,7 +27,7 @@ pub async fn a_blob_is_in_the_repositories_it_was_linked_to(store: &dyn Registry
 /// `blob_link`: `RepositoryMissing`.
 pub async fn a_blob_is_linked_to_no_repository_that_is_not_there(store: &dyn RegistryStore) {
     let unknown = name("team/unknown");
-    let answer = store.blob_link(&unknown, &sample::blob("blob"), AT).await;
+    let answer = store.blob_link(&unknown, &sample::blob("blob"), AT, &Along::NOTHING).await;
     assert!(matches!(&answer, Err(RegistryStoreError::RepositoryMissing(name)) if *name == unknown), "{answer:?}");
     assert_eq!(store.blob_holders(&digest("blob")).await.expect("a read succeeds"), []);
 }
@@ -73,7 +73,10 @@ pub async fn the_same_bytes_under_two_algorithms_are_two_blobs(store: &dyn Regis
     link(store, &app, "blob").await;
     let other = Algorithm::Sha512.digest_of(b"blob");
     assert_eq!(store.blob_size(&app, &other).await.expect("a read succeeds").map(|it| it.size), None);
-    store.blob_link(&app, &BlobLink { digest: other.clone(), ..sample::blob("blob") }, AT).await.expect("it is there");
+    store
+        .blob_link(&app, &BlobLink { digest: other.clone(), ..sample::blob("blob") }, AT, &Along::NOTHING)
+        .await
+        .expect("it is there");
     let left = store.blob_unlink(&app, &digest("blob")).await.expect("a write succeeds");
     assert_eq!(left, Some(BlobLeft::Nowhere { place: None }));
     assert_eq!(store.blob_size(&app, &other).await.expect("a read succeeds").map(|it| it.size), Some(4));

@@ -4,7 +4,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLeft, CollectedBlob, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, BlobLeft, CollectedBlob, RegistryStore, RegistryStoreError};
 
 use super::sample::{self, AT, digest, link, manifest_with, name, push_to, put, repository};
 
@@ -40,7 +40,7 @@ pub async fn blobs_that_no_manifest_names_are_listed_when_they_are_old(store: &d
     assert_eq!(page(None).await, all[..3]);
     assert_eq!(page(Some(&all[2].0)).await, all[3..]);
 
-    store.blob_link(&app, &sample::blob("bb"), AT.plus_ms(5)).await.expect("it is there");
+    store.blob_link(&app, &sample::blob("bb"), AT.plus_ms(5), &Along::NOTHING).await.expect("it is there");
     assert_eq!(unneeded(store, &app, AT.plus_ms(4)).await, sorted(&["a", "ccc", "dddd"]));
     let linked = store.blob_size(&app, &digest("bb")).await.expect("a read succeeds").map(|it| it.linked);
     assert_eq!(linked, Some(AT.plus_ms(5)));
@@ -54,7 +54,7 @@ pub async fn only_what_is_unneeded_is_collected(store: &dyn RegistryStore) {
     for word in ["old", "needed"] {
         link(store, &app, word).await;
     }
-    store.blob_link(&app, &sample::blob("fresh"), AT.plus_ms(1)).await.expect("it is there");
+    store.blob_link(&app, &sample::blob("fresh"), AT.plus_ms(1), &Along::NOTHING).await.expect("it is there");
     put(store, &app, &manifest_with("image", &["needed"]), &[]).await;
     let asked = ["fresh", "old", "needed", "unknown", "old"].map(digest);
     let collect = async |name: &RepositoryName| store.blob_collect(name, &asked, AT).await.expect("a write succeeds");
@@ -94,10 +94,15 @@ pub async fn of_a_manifest_and_a_collection_never_both_win(store: &dyn RegistryS
         link(store, &app, &word).await;
         let (manifest, asked) = (manifest_with(&format!("image {round}"), &[&word]), [digest(&word)]);
         let (put, collected) = if round % 2 == 0 {
-            futures_util::join!(store.manifest_put(&app, &manifest, &[]), store.blob_collect(&app, &asked, AT))
+            futures_util::join!(
+                store.manifest_put(&app, &manifest, &[], &Along::NOTHING),
+                store.blob_collect(&app, &asked, AT)
+            )
         } else {
-            let (collected, put) =
-                futures_util::join!(store.blob_collect(&app, &asked, AT), store.manifest_put(&app, &manifest, &[]));
+            let (collected, put) = futures_util::join!(
+                store.blob_collect(&app, &asked, AT),
+                store.manifest_put(&app, &manifest, &[], &Along::NOTHING)
+            );
             (put, collected)
         };
         let collected = !collected.expect("a write succeeds").is_empty();

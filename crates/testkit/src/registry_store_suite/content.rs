@@ -2,7 +2,7 @@
 
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobCondition, BlobRecord, BlobSums, ManifestRef};
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
 
 use super::sample::{self, AT, digest, link, manifest_with, name, push, repository};
 
@@ -34,7 +34,7 @@ pub async fn sums_are_kept_with_the_blob(store: &dyn RegistryStore) {
 
     let finer = BlobSums { piece: 1, sums: vec![0, 1, u32::MAX, 3] };
     let again = BlobLink { sums: Some(finer.clone()), ..sample::blob("blob") };
-    store.blob_link(&other, &again, AT).await.expect("the repository is there");
+    store.blob_link(&other, &again, AT, &Along::NOTHING).await.expect("the repository is there");
     assert_eq!(condition(store, &app, "blob").await, Some(BlobCondition::Proven(finer)));
 
     // An empty blob has sums too: none.
@@ -50,7 +50,7 @@ pub async fn sums_that_do_not_fit_are_none(store: &dyn RegistryStore) {
     let app = repository(store, "team/app").await;
     for sums in [BlobSums { piece: 4, sums: vec![1, 2] }, BlobSums { piece: 0, sums: vec![1] }] {
         let link = BlobLink { sums: Some(sums), ..sample::blob("blob") };
-        store.blob_link(&app, &link, AT).await.expect("the repository is there");
+        store.blob_link(&app, &link, AT, &Along::NOTHING).await.expect("the repository is there");
         assert_eq!(condition(store, &app, "blob").await, Some(BlobCondition::Unproven));
     }
 }
@@ -78,7 +78,7 @@ pub async fn a_damaged_blob_counts_as_missing_until_it_is_whole_again(store: &dy
         }
         let holders = store.blob_holders(&blob).await.expect("a read succeeds");
         assert_eq!(holders.len(), 2, "those that hold it can be named");
-        match store.manifest_put(&app, &image, &[]).await {
+        match store.manifest_put(&app, &image, &[], &Along::NOTHING).await {
             Err(RegistryStoreError::ContentMissing { missing }) => assert_eq!(missing, std::slice::from_ref(&blob)),
             answer => panic!("a blob is damaged, but the answer was {answer:?}"),
         }
@@ -95,7 +95,7 @@ pub async fn a_damaged_blob_counts_as_missing_until_it_is_whole_again(store: &dy
             assert_eq!((size(holder).await, condition(store, holder, "blob").await), (Some(4), proven("blob")));
         }
     }
-    store.manifest_put(&app, &image, &[]).await.expect("all it names is there");
+    store.manifest_put(&app, &image, &[], &Along::NOTHING).await.expect("all it names is there");
     let found = store.manifest_get(&app, &ManifestRef::Digest(image.digest.clone())).await.expect("a read succeeds");
     assert_eq!(found, Some(image));
 }

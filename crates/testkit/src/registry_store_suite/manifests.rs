@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ChildManifest, Manifest, ManifestContent, ManifestRef, Platform};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{Page, Referrer, ReferrerPage, Referrers, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{
+    Along, Page, Referrer, ReferrerPage, Referrers, RegistryStore, RegistryStoreError,
+};
 
 use super::sample::{digest, link, manifest, manifest_with, name, put, repository};
 
@@ -76,7 +78,7 @@ pub async fn a_manifest_is_put_only_where_all_it_names_is(store: &dyn RegistrySt
     let child = |word| ChildManifest { digest: digest(word), platform: None };
     image.children = vec![child("old"), child("child elsewhere")];
     let tags = ["latest".to_owned(), "new".to_owned()];
-    match store.manifest_put(&app, &image, &tags).await {
+    match store.manifest_put(&app, &image, &tags, &Along::NOTHING).await {
         Err(RegistryStoreError::ContentMissing { mut missing }) => {
             let mut expected = [digest("elsewhere"), digest("nowhere"), digest("child elsewhere")];
             missing.sort();
@@ -90,7 +92,7 @@ pub async fn a_manifest_is_put_only_where_all_it_names_is(store: &dyn RegistrySt
     assert_eq!(by_tag(store, &app, "latest").await, Some(manifest("old")));
 
     let unknown = name("team/unknown");
-    let answer = store.manifest_put(&unknown, &manifest("m"), &[]).await;
+    let answer = store.manifest_put(&unknown, &manifest("m"), &[], &Along::NOTHING).await;
     assert!(matches!(&answer, Err(RegistryStoreError::RepositoryMissing(name)) if *name == unknown), "{answer:?}");
 }
 

@@ -49,6 +49,7 @@ macro_rules! behaviours {
 /// All behaviours.
 pub const ALL: &[Behaviour] = behaviours![
     a_repository_is_made_once,
+    a_repository_is_made_along_with_a_push,
     a_repository_is_opened_and_closed,
     repositories_are_listed_in_byte_order_by_owner_and_page,
     a_repository_that_holds_manifests_goes_only_when_insisted,

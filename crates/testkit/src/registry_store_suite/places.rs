@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use layer0_domain::model::registry::BlobPlace;
-use layer0_domain::port::registry_store::{BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, BlobLeft, BlobLink, RegistryStore, RegistryStoreError};
 
 use super::sample::{self, AT, digest, freed, link, push, push_to, repository};
 
@@ -41,7 +41,7 @@ pub async fn a_blob_is_mounted_only_from_where_it_lies(store: &dyn RegistryStore
     let other = repository(store, "team/other").await;
     let mount = async |place: &str| {
         let link = BlobLink { place: Some(at(place)), ..sample::blob("blob") };
-        store.blob_link(&other, &link, AT).await
+        store.blob_link(&other, &link, AT, &Along::NOTHING).await
     };
     let is_refused = async || match mount("u1/a").await {
         Err(RegistryStoreError::ContentMissing { missing }) => {
@@ -105,7 +105,8 @@ pub async fn a_mount_and_the_last_unlink_never_both_win(store: &dyn RegistryStor
         push_to(store, &app, "blob", &text).await;
         let mount = BlobLink { place: Some(at(&text)), ..sample::blob("blob") };
         let blob = digest("blob");
-        let (mounted, left) = join(store.blob_link(&other, &mount, AT), store.blob_unlink(&app, &blob)).await;
+        let (mounted, left) =
+            join(store.blob_link(&other, &mount, AT, &Along::NOTHING), store.blob_unlink(&app, &blob)).await;
         match (mounted, left.expect("a write succeeds")) {
             (Ok(()), Some(BlobLeft::Elsewhere)) => {
                 assert_eq!(place(store, "blob").await, Some(at(&text)));

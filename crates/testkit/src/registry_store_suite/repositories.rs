@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use layer0_domain::model::registry::{ManifestRef, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{Page, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, Page, RegistryStore, RegistryStoreError};
 
 use super::sample::{self, AT, digest, freed, link, manifest, manifest_with, name, put, repository};
 
@@ -18,6 +18,24 @@ pub async fn a_repository_is_made_once(store: &dyn RegistryStore) {
         other => panic!("it exists, but the answer was {other:?}"),
     }
     assert_eq!(store.repository_get(&made.name).await.expect("a read succeeds"), Some(made));
+}
+
+/// `blob_link`, `manifest_put`: make the repository, and its owner, when that is asked for and it isn't there.
+pub async fn a_repository_is_made_along_with_a_push(store: &dyn RegistryStore) {
+    let [app, other] = [name("team/app"), name("team/other")];
+    let at = |ms| Along { create: Some(Timestamp(ms)), record: None };
+    let image = manifest("m");
+    for ms in [7, 8] {
+        store.blob_link(&app, &sample::blob("blob"), AT, &at(ms)).await.expect("it is made");
+        store.manifest_put(&other, &image, &["v1".to_owned()], &at(ms)).await.expect("it is made");
+    }
+    for made in [&app, &other] {
+        let expected = Repository { name: made.clone(), created: Timestamp(7), visibility: Visibility::Private };
+        assert_eq!(store.repository_get(made).await.expect("a read succeeds"), Some(expected));
+    }
+    assert!(store.blob_size(&app, &digest("blob")).await.expect("a read succeeds").is_some());
+    let tagged = store.manifest_get(&other, &ManifestRef::Tag("v1".to_owned())).await.expect("a read succeeds");
+    assert_eq!(tagged.map(|it| it.digest), Some(image.digest));
 }
 
 /// `repository_update`: changes who may pull, and nothing else.

@@ -6,7 +6,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobSums, Manifest, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::{BlobLink, FreedBlob, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, FreedBlob, RegistryStore};
 
 /// When samples are made.
 pub const AT: Timestamp = Timestamp(1_700_000_000_000);
@@ -71,19 +71,19 @@ pub fn sums(word: &str) -> BlobSums {
 
 /// Links a blob whose size is its word's length.
 pub async fn link(store: &dyn RegistryStore, repository: &RepositoryName, word: &str) {
-    store.blob_link(repository, &blob(word), AT).await.expect("the repository is there");
+    store.blob_link(repository, &blob(word), AT, &Along::NOTHING).await.expect("the repository is there");
 }
 
 /// Links a blob as a push does: with sums.
 pub async fn push(store: &dyn RegistryStore, repository: &RepositoryName, word: &str) {
     let link = BlobLink { sums: Some(sums(word)), ..blob(word) };
-    store.blob_link(repository, &link, AT).await.expect("the repository is there");
+    store.blob_link(repository, &link, AT, &Along::NOTHING).await.expect("the repository is there");
 }
 
 /// Puts a manifest that is acceptable.
 pub async fn put(store: &dyn RegistryStore, repository: &RepositoryName, manifest: &Manifest, tags: &[&str]) {
     let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
-    store.manifest_put(repository, manifest, &tags).await.expect("all it names is there");
+    store.manifest_put(repository, manifest, &tags, &Along::NOTHING).await.expect("all it names is there");
 }
 
 /// The blob of a word that no repository holds any more.
@@ -95,5 +95,5 @@ pub fn freed(word: &str, place: Option<&str>) -> FreedBlob {
 /// Links a blob as a push into a bucket does: with sums and a place.
 pub async fn push_to(store: &dyn RegistryStore, repository: &RepositoryName, word: &str, place: &str) {
     let link = BlobLink { sums: Some(sums(word)), place: Some(BlobPlace::new(place)), ..blob(word) };
-    store.blob_link(repository, &link, AT).await.expect("the repository is there");
+    store.blob_link(repository, &link, AT, &Along::NOTHING).await.expect("the repository is there");
 }

@@ -2,7 +2,7 @@
 
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::{ChildManifest, Manifest};
-use layer0_domain::port::registry_store::{BlobLink, ContentUser, HeldBlob, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, ContentUser, HeldBlob, RegistryStore};
 
 use super::sample::{self, AT, digest, link, manifest, manifest_with, name, push, put, repository};
 
@@ -23,7 +23,7 @@ pub async fn blobs_are_listed_once_in_order_by_page(store: &dyn RegistryStore) {
     }
     link(store, &other, "bb").await;
     let long = BlobLink { digest: Algorithm::Sha512.digest_of(b"a"), size: 1, sums: None, place: None };
-    store.blob_link(&other, &long, AT).await.expect("the repository is there");
+    store.blob_link(&other, &long, AT, &Along::NOTHING).await.expect("the repository is there");
     store.blob_condemn(&digest("ccc"), AT).await.expect("a write succeeds");
 
     let mut expected: Vec<HeldBlob> = words

@@ -13,8 +13,8 @@ use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, 
 use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
-    RegistryStore, RegistryStoreError,
+    Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
+    Referrers, RegistryStore, RegistryStoreError,
 };
 
 use super::faults::{Faults, Kind, Outcome};
@@ -51,6 +51,10 @@ impl FaultyStore {
 
 #[async_trait]
 impl RegistryStore for FaultyStore {
+    fn records(&self) -> bool {
+        self.inner.records()
+    }
+
     async fn repository_create(&self, repository: &Repository) -> Result<()> {
         self.change("repository_create", self.inner.repository_create(repository)).await
     }
@@ -79,8 +83,14 @@ impl RegistryStore for FaultyStore {
         self.change("repository_vacate", self.inner.repository_vacate(name)).await
     }
 
-    async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
-        self.change("blob_link", self.inner.blob_link(repository, blob, at)).await
+    async fn blob_link(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobLink,
+        at: Timestamp,
+        along: &Along,
+    ) -> Result<()> {
+        self.change("blob_link", self.inner.blob_link(repository, blob, at, along)).await
     }
 
     async fn blob_place(&self, digest: &Digest) -> Result<Option<BlobPlace>> {
@@ -146,8 +156,14 @@ impl RegistryStore for FaultyStore {
         self.change("blob_collect", self.inner.blob_collect(repository, digests, until)).await
     }
 
-    async fn manifest_put(&self, repository: &RepositoryName, manifest: &Manifest, tags: &[String]) -> Result<()> {
-        self.change("manifest_put", self.inner.manifest_put(repository, manifest, tags)).await
+    async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        tags: &[String],
+        along: &Along,
+    ) -> Result<()> {
+        self.change("manifest_put", self.inner.manifest_put(repository, manifest, tags, along)).await
     }
 
     async fn manifest_get(&self, repository: &RepositoryName, reference: &ManifestRef) -> Result<Option<Manifest>> {

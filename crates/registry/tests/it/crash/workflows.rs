@@ -4,7 +4,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Method;
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::retention::Retiring;
-use layer0_domain::port::registry_store::{BlobLink, RegistryStore, RegistryStoreError};
+use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore, RegistryStoreError};
 use layer0_registry::{Collection, Haste, Rate, VerifyEvent};
 use serde_json::Value;
 
@@ -377,7 +377,12 @@ async fn without_sums(registry: &TestRegistry, content: &[u8]) {
     let store: &dyn RegistryStore = registry.store.as_ref();
     store.blob_unlink(&name(APP), &digest).await.unwrap();
     store
-        .blob_link(&name(APP), &BlobLink { digest, size, sums: None, place: None }, registry.clock.now())
+        .blob_link(
+            &name(APP),
+            &BlobLink { digest, size, sums: None, place: None },
+            registry.clock.now(),
+            &Along::NOTHING,
+        )
         .await
         .unwrap();
 }

@@ -9,6 +9,7 @@ use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::placement::RepositoryPrefix;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::{ImageSource as _, SourceAnswer};
+use layer0_domain::port::registry_store::Along;
 use layer0_registry::{Collection, Haste, MirrorError, MirrorSettings, UpstreamUrl};
 use layer0_testkit::clock::{FixedClock, RunningClock};
 use layer0_testkit::until::until_true;
@@ -129,7 +130,7 @@ async fn what_a_dead_server_did_not_note_is_noted_with_the_next_pull() {
     // As it was before the blobs came.
     let mut kept = store.manifest_get(&name, &reference).await.unwrap().unwrap();
     kept.blobs.clear();
-    store.manifest_put(&name, &kept, &[]).await.unwrap();
+    store.manifest_put(&name, &kept, &[], &Along::NOTHING).await.unwrap();
     let registry = stage.registry.restart().await;
     Client::of(&registry).get(&path).await.expect(200);
     assert_eq!(store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len(), 2);

@@ -9,8 +9,8 @@ use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, 
 use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
-    RegistryStore, RegistryStoreError,
+    Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
+    Referrers, RegistryStore, RegistryStoreError,
 };
 
 use super::{Stage, Step, When};
@@ -38,6 +38,10 @@ impl StagedStore {
 
 #[async_trait]
 impl RegistryStore for StagedStore {
+    fn records(&self) -> bool {
+        self.inner.records()
+    }
+
     async fn repository_create(&self, repository: &Repository) -> Result<()> {
         self.step("repository_create", self.inner.repository_create(repository)).await
     }
@@ -66,8 +70,14 @@ impl RegistryStore for StagedStore {
         self.step("repository_vacate", self.inner.repository_vacate(name)).await
     }
 
-    async fn blob_link(&self, repository: &RepositoryName, blob: &BlobLink, at: Timestamp) -> Result<()> {
-        self.step("blob_link", self.inner.blob_link(repository, blob, at)).await
+    async fn blob_link(
+        &self,
+        repository: &RepositoryName,
+        blob: &BlobLink,
+        at: Timestamp,
+        along: &Along,
+    ) -> Result<()> {
+        self.step("blob_link", self.inner.blob_link(repository, blob, at, along)).await
     }
 
     async fn blob_get(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>> {
@@ -133,8 +143,14 @@ impl RegistryStore for StagedStore {
         self.step("blob_collect", self.inner.blob_collect(repository, digests, until)).await
     }
 
-    async fn manifest_put(&self, repository: &RepositoryName, manifest: &Manifest, tags: &[String]) -> Result<()> {
-        self.step("manifest_put", self.inner.manifest_put(repository, manifest, tags)).await
+    async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        tags: &[String],
+        along: &Along,
+    ) -> Result<()> {
+        self.step("manifest_put", self.inner.manifest_put(repository, manifest, tags, along)).await
     }
 
     async fn manifest_get(&self, repository: &RepositoryName, reference: &ManifestRef) -> Result<Option<Manifest>> {

@@ -7,8 +7,8 @@ use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, 
 use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
-    RegistryStore, RegistryStoreError,
+    Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
+    Referrers, RegistryStore, RegistryStoreError,
 };
 
 use super::DynamoStore;
@@ -79,7 +79,9 @@ impl RegistryStore for DynamoStore {
         repository: &RepositoryName,
         blob: &BlobLink,
         at: Timestamp,
+        along: &Along,
     ) -> Result<(), RegistryStoreError> {
+        self.make_first(repository, along).await?;
         let sums = match &blob.sums {
             Some(sums) => Some(self.table.bulk_keep(content::sums_bytes(sums)).await?),
             None => None,
@@ -196,7 +198,9 @@ impl RegistryStore for DynamoStore {
         repository: &RepositoryName,
         manifest: &Manifest,
         tags: &[String],
+        along: &Along,
     ) -> Result<(), RegistryStoreError> {
+        self.make_first(repository, along).await?;
         let bulk = self.table.bulk_keep(manifest::document(manifest)?).await?;
         match self.table.unit(|| self.table.manifest_put_step(repository, manifest, tags, &bulk)).await {
             Ok(retired) => self.table.bulk_drop(retired).await,
@@ -293,6 +297,19 @@ impl RegistryStore for DynamoStore {
 }
 
 impl DynamoStore {
+    /// Makes the repository that a push comes to, where it isn't there. A second one at the same time may have been first.
+    async fn make_first(&self, name: &RepositoryName, along: &Along) -> Result<(), RegistryStoreError> {
+        let Some(created) = along.create else { return Ok(()) };
+        if self.repository_get(name).await?.is_some() {
+            return Ok(());
+        }
+        let made = Repository { name: name.clone(), created, visibility: Visibility::Private };
+        match self.repository_create(&made).await {
+            Err(RegistryStoreError::RepositoryExists(_)) => Ok(()),
+            made => made,
+        }
+    }
+
     /// Takes away what was made ready for a unit of work that was refused. After a failure nobody knows whether it counts: then it
     /// stays, with its note if it doesn't.
     async fn unkept(&self, error: RegistryStoreError, bulk: Option<bulk::Bulk>) -> RegistryStoreError {

@@ -9,11 +9,13 @@ use layer0_domain::model::registry::{
 use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
-    BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage, Referrers,
-    RegistryStore, RegistryStoreError,
+    Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
+    Referrers, RegistryStore, RegistryStoreError,
 };
+use rusqlite::Connection;
 
-use super::SqliteStore;
+use super::fault::RegistryWork;
+use super::{SqliteStore, audit};
 
 mod blob;
 mod content;
@@ -40,8 +42,25 @@ fn is_short(page: &Page) -> bool {
     page.most.is_some_and(|most| most <= PAGE_NEAR)
 }
 
+/// Writes what goes along with a push to a repository.
+fn along_tx(db: &Connection, name: &RepositoryName, along: &Along) -> RegistryWork<()> {
+    if let Some(created) = along.create
+        && repository::number(db, name)?.is_none()
+    {
+        repository::create_tx(db, &Repository { name: name.clone(), created, visibility: Visibility::Private })?;
+    }
+    if let Some(record) = &along.record {
+        audit::append(db, record)?;
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl RegistryStore for SqliteStore {
+    fn records(&self) -> bool {
+        true
+    }
+
     async fn repository_create(&self, repository: &Repository) -> Result<(), RegistryStoreError> {
         let repository = repository.clone();
         self.write(move |db| repository::create_tx(db, &repository)).await
@@ -91,9 +110,14 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         blob: &BlobLink,
         at: Timestamp,
+        along: &Along,
     ) -> Result<(), RegistryStoreError> {
-        let (repository, blob) = (repository.clone(), blob.clone());
-        self.write(move |db| blob::link_tx(db, &repository, &blob, at)).await
+        let (repository, blob, along) = (repository.clone(), blob.clone(), along.clone());
+        self.write(move |db| {
+            along_tx(db, &repository, &along)?;
+            blob::link_tx(db, &repository, &blob, at)
+        })
+        .await
     }
 
     async fn blob_size(
@@ -186,9 +210,14 @@ impl RegistryStore for SqliteStore {
         repository: &RepositoryName,
         manifest: &Manifest,
         tags: &[String],
+        along: &Along,
     ) -> Result<(), RegistryStoreError> {
-        let (repository, manifest, tags) = (repository.clone(), manifest.clone(), tags.to_vec());
-        self.write(move |db| manifest::put_tx(db, &repository, &manifest, &tags)).await
+        let (repository, manifest, tags, along) = (repository.clone(), manifest.clone(), tags.to_vec(), along.clone());
+        self.write(move |db| {
+            along_tx(db, &repository, &along)?;
+            manifest::put_tx(db, &repository, &manifest, &tags)
+        })
+        .await
     }
 
     async fn manifest_get(

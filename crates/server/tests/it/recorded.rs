@@ -1,0 +1,53 @@
+//! Each push is in the audit log, once, whether its record is written along with it or after it.
+
+use layer0_server::testing::{TestApp, TestOptions};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{MANIFEST, Raw, digest};
+
+#[tokio::test]
+async fn a_push_is_in_the_audit_log_once_and_a_refused_one_too() {
+    let app = TestApp::with(TestOptions { create_on_push: true, ..Default::default() }).await;
+    let raw = Raw::of(&app);
+    let put = async |path: String, kind: &str, body: String| {
+        raw.send(Method::PUT, &path, &[("content-type", kind)], body).await
+    };
+    // In one request, in two, by a mount into a repository that is made with it, by tag, by digest.
+    let (whole, _) = raw.push_blob("team/app", "whole".to_owned()).await;
+    let begun = raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+    let wrong = raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+    let two = digest(b"two");
+    let at = |begun: &str, digest: &str| format!("{begun}?digest={digest}");
+    put(at(&begun.header("location"), &two), "application/octet-stream", "two".to_owned()).await.expect(201);
+    put(at(&wrong.header("location"), &two), "application/octet-stream", "three".to_owned()).await.expect(400);
+    let mount = format!("/v2/team/made/blobs/uploads/?mount={whole}&from=team/app");
+    raw.send(Method::POST, &mount, &[], "").await.expect(201);
+    let manifest = |layer: &str| {
+        let blob = |digest: &str| format!(r#"{{"mediaType":"application/octet-stream","digest":"{digest}","size":5}}"#);
+        let (config, layer) = (blob(&whole), blob(layer));
+        format!(r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{config},"layers":[{layer}]}}"#)
+    };
+    let image = manifest(&whole);
+    put("/v2/team/made/manifests/v1".to_owned(), MANIFEST, image.clone()).await.expect(201);
+    put(format!("/v2/team/made/manifests/{}", digest(image.as_bytes())), MANIFEST, image.clone()).await.expect(201);
+    put("/v2/team/made/manifests/v2".to_owned(), MANIFEST, manifest(&two)).await.expect(400);
+
+    let entries = raw.get("/admin/audit?limit=100").await.expect(200).json();
+    let line = |it: &Value| {
+        let text = |key: &str| it[key].as_str().expect("text").to_owned();
+        format!("{} {} {} {} {}", text("who"), text("from"), text("action"), text("target"), it["status"])
+    };
+    let lines: Vec<String> = entries.as_array().expect("a list").iter().map(line).collect();
+    let image = digest(image.as_bytes());
+    let expected = [
+        format!("blob_push team/app@{whole} 201"),
+        format!("blob_push team/app@{two} 201"),
+        format!("blob_push team/app@{two} 400"),
+        format!("blob_mount team/made@{whole} 201"),
+        "manifest_push team/made:v1 201".to_owned(),
+        format!("manifest_push team/made@{image} 201"),
+        "manifest_push team/made:v2 400".to_owned(),
+    ];
+    assert_eq!(lines, expected.map(|line| format!("admin 127.0.0.1 {line}")));
+}
