@@ -25,7 +25,7 @@ use crate::manifest::checked::{self, Stored};
 use crate::manifest::document::{Document, Kind};
 use crate::manifest::resolve;
 use crate::registry::Registry;
-use crate::uploads::{Push, UploadId, receive};
+use crate::uploads::{Claim, Push, Then, UploadId, receive};
 
 /// Entries of one page.
 const PAGE: u32 = 500;
@@ -250,13 +250,18 @@ impl ImageEnd for LocalEnd {
         let upload = begun.map_err(end_error)?;
         let (sized, body) = Sized::body(content, size);
         let held = upload.hold().map_err(end_error)?;
-        let (held, received) = receive(held, body, Some(size), Some(size), None, parts.config.body_idle).await;
+        let (held, received) = receive(held, body, Some(size), Some(size), Then::Finish, parts.config.body_idle).await;
         if let Err(error) = received {
             parts.uploads.cancel(&id, held).await;
             return Err(sized.judge(Ended::Broken, end_error(error)));
         }
         let push = Push::alone(self.name.clone(), parts.clock.now());
-        parts.uploads.finish(id, held, digest.clone(), push, &parts.blobs).await.map(drop).map_err(end_error)
+        parts
+            .uploads
+            .finish(id, held, Claim::Said(digest.clone()), push, &parts.blobs)
+            .await
+            .map(drop)
+            .map_err(end_error)
     }
 }
 

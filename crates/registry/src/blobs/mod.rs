@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
+use layer0_domain::model::registry::{BlobCondition, BlobPlace};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Look, Naming, Seen, Source};
 use layer0_domain::port::clock::Clock;
@@ -55,7 +55,7 @@ pub(crate) use self::reader::{BlobReader, ReadError};
 pub(crate) use self::strays::Removal;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
-use crate::uploads::{Held, Push};
+use crate::uploads::{Claim, Held, Push};
 
 /// The blobs of an instance. Clones are the same.
 #[derive(Clone)]
@@ -73,13 +73,6 @@ struct Inner {
     holds: Holds,
     store: Arc<dyn RegistryStore>,
     clock: Arc<dyn Clock>,
-}
-
-/// An upload that was verified and completed, on its way in.
-pub(crate) struct Staged {
-    pub(crate) held: Held,
-    pub(crate) digest: Digest,
-    pub(crate) sums: BlobSums,
 }
 
 /// What there is to read.
@@ -261,27 +254,32 @@ impl Blobs {
         }
     }
 
-    /// Takes an upload in as a blob of a repository, and answers it; returns when both the bytes and the link are durable. The
-    /// caller has verified and completed it, and sees to it that this runs to its end. On an error no client was told of a link.
+    /// Takes an upload in as a blob of a repository, if it is what is claimed, and answers it; returns when both the bytes and the
+    /// link are durable. The caller sees to it that this runs to its end. On an error no client was told of a link.
     pub(crate) async fn take_in(
         &self,
-        staged: Staged,
+        mut held: Held,
+        claim: Claim,
         push: &Push,
     ) -> Result<(Held, Result<(), RegistryError>), RegistryError> {
         let inner = &self.inner;
-        let Staged { mut held, digest, sums } = staged;
+        let digest = claim.digest().clone();
         let share = inner.locks.share(&digest).await;
-        let (size, name) = (held.offset(), digest.clone());
+        let name = digest.clone();
         let kept = blocking(move || {
-            let kept = held.keep(&name);
+            let kept = claim.complete(&mut held).and_then(|claim| {
+                let place = held.keep(&name).map_err(RegistryError::from_io)?;
+                Ok((place, claim.sums()))
+            });
             Ok((held, kept))
         });
         let (held, kept) = kept.await.map_err(RegistryError::from_io)?;
-        let place = match kept {
-            Ok(place) => (inner.bytes.naming() == Naming::Store).then_some(place),
-            Err(error) => return Ok((held, Err(RegistryError::from_io(error)))),
+        let (place, sums) = match kept {
+            Ok((place, sums)) => ((inner.bytes.naming() == Naming::Store).then_some(place), sums),
+            Err(error) => return Ok((held, Err(error))),
         };
-        let link = BlobLink { digest: digest.clone(), size, sums: Some(sums), place: place.clone() };
+        let size = held.offset();
+        let link = BlobLink { digest: digest.clone(), size, sums, place: place.clone() };
         let linked = inner.store.blob_link(&push.repository, &link, push.at, &push.along).await;
         match &linked {
             Ok(()) => {}

@@ -38,7 +38,7 @@ use crate::gate::{Admission, Gate, PullCredentialMinter};
 use crate::manifest::document::OCI_MANIFEST;
 use crate::path::Target;
 use crate::registry::{Registry, RegistryPorts};
-use crate::uploads::{Push, UploadId};
+use crate::uploads::{Claim, Push, UploadId};
 
 /// The repositories that are there. Everybody may do everything in the first two, nobody anything in the last.
 const REPOSITORIES: [&str; 3] = ["team/app", "team/other", "secret/app"];
@@ -203,7 +203,8 @@ impl World {
             let mut held = begun.expect("an upload begins").hold().expect("nobody else writes");
             held.append(content).expect("the directory can be written to");
             let digest = Algorithm::Sha256.digest_of(content);
-            let taken = parts.uploads.finish(id, held, digest, Push::alone(repository, now), &parts.blobs).await;
+            let taken =
+                parts.uploads.finish(id, held, Claim::Said(digest), Push::alone(repository, now), &parts.blobs).await;
             taken.expect("a blob is taken in");
         }
         let request = Request::put("/v2/team/app/manifests/1").header(HOST, "localhost");

@@ -30,7 +30,7 @@ use super::{Mirror, Mirrors, upstream_size};
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 use crate::registry::Registry;
-use crate::uploads::{Held, Push, UploadId, lost};
+use crate::uploads::{Claim, Held, Push, UploadId, lost};
 
 /// How much is written at once.
 pub(super) const BATCH: usize = 256 << 10;
@@ -293,7 +293,7 @@ async fn run(
     }
     fill.stage(Stage::Proven);
     let push = Push::alone(name.clone(), parts.clock.now());
-    let kept = parts.uploads.keep(id, held, (digest.clone(), sums), push, &parts.blobs).await;
+    let kept = parts.uploads.finish(id, held, Claim::Proven(digest.clone(), sums), push, &parts.blobs).await;
     match kept {
         Ok(_) => {
             tracing::info!(

@@ -18,7 +18,7 @@ use crate::error::RegistryError;
 use crate::gate::Admission;
 use crate::range;
 use crate::registry::Registry;
-use crate::uploads::{Held, Push, Upload, UploadId, receive};
+use crate::uploads::{Claim, Held, Push, Then, Upload, UploadId, receive};
 
 /// Older clients match requests to uploads by it.
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -99,7 +99,7 @@ async fn whole(
     let upload = parts.uploads.begin(id.clone(), Reach::Private, wanted.algorithm(), parts.clock.now());
     let upload = upload.await?;
     let expected = ask.content_length();
-    let receiving = receive(upload.hold()?, body, None, expected, None, parts.config.body_idle);
+    let receiving = receive(upload.hold()?, body, None, expected, Then::Finish, parts.config.body_idle);
     let (held, received) = match registry.while_allowed(ask, name, Action::Push, receiving).await {
         Ok(done) => done,
         Err(error) => {
@@ -237,13 +237,14 @@ async fn append(
         )));
     }
     // What ends an upload settles nothing: all of it is completed at once.
-    let settling = match ask.method {
+    let then = match ask.method {
         Method::PATCH if parts.uploads.are_shared() => {
-            Some(if announced.is_some() { Settling::Chunk } else { Settling::Whole })
+            Then::Settle(if announced.is_some() { Settling::Chunk } else { Settling::Whole })
         }
-        _ => None,
+        Method::PATCH => Then::Rest,
+        _ => Then::Finish,
     };
-    let receiving = receive(held, body, announced, length, settling, parts.config.body_idle);
+    let receiving = receive(held, body, announced, length, then, parts.config.body_idle);
     let (held, received) = registry.while_allowed(ask, name, Action::Push, receiving).await?;
     match received {
         Ok(count) => Ok((held, count)),
@@ -268,7 +269,7 @@ async fn finish(
     let parts = registry.parts();
     let along = registry.along(ask, create);
     let push = Push { repository: name.clone(), at: parts.clock.now(), along: along.clone() };
-    let size = parts.uploads.finish(id, held, wanted.clone(), push, &parts.blobs).await?;
+    let size = parts.uploads.finish(id, held, Claim::Said(wanted.clone()), push, &parts.blobs).await?;
     ask.wrote(name, &along);
     tracing::info!(repository.name = %name, blob.digest = %wanted, blob.size = size, "stored blob {wanted} ({size} bytes) in {name}");
     Ok(created(location_of(name, &wanted), &wanted))

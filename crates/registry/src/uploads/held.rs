@@ -33,7 +33,7 @@ impl DerefMut for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.rest();
+        self.0.let_go();
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use layer0_domain::port::blob_bytes::Reach;
     use layer0_testkit::until::until_true;
 
-    use super::super::{UploadId, Uploads, receive};
+    use super::super::{Then, UploadId, Uploads, receive};
     use crate::disk::OsDisk;
     use crate::fs::FileBytes;
 
@@ -72,7 +72,7 @@ mod tests {
         let first = Ok::<_, std::convert::Infallible>(Bytes::from(vec![1; 3 << 19]));
         let body = Body::from_stream(stream::iter([first]).chain(stream::pending()));
         let held = upload.hold().expect("nobody else writes");
-        let mut receiving = Box::pin(receive(held, body, None, None, None, Duration::from_secs(600)));
+        let mut receiving = Box::pin(receive(held, body, None, None, Then::Rest, Duration::from_secs(600)));
         tokio::select! {
             _ = &mut receiving => panic!("the body never ends"),
             () = until_true("a batch is written", || async { upload.offset() > 0 }) => {}

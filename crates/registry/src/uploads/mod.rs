@@ -13,6 +13,8 @@
 //!
 //! One request at a time writes to an upload. A second one is told so at once.
 
+mod batch;
+mod claim;
 mod held;
 mod id;
 mod receive;
@@ -24,20 +26,23 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::digest::Algorithm;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::BlobSums;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Naming, Reach, UploadBytes};
 use layer0_domain::port::registry_store::Along;
 
+pub(crate) use self::claim::Claim;
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
-pub(crate) use self::receive::receive;
+pub(crate) use self::receive::{Then, receive};
 use self::writer::Writer;
-use crate::blobs::{Blobs, Staged};
+use crate::blobs::Blobs;
 use crate::blocking::{blocking, to_the_end};
 use crate::error::RegistryError;
+
+/// An upload of so many bytes at most is brought to the disk under the digest's lock.
+const SMALL: u64 = batch::LARGE as u64;
 
 /// One upload.
 pub(crate) struct Upload {
@@ -198,84 +203,37 @@ impl Uploads {
         }
     }
 
-    /// Finishes an upload: compares the digest, completes it, and takes it in as a blob of the repository. Runs to its
-    /// end even when the caller goes away. Whatever the outcome, the upload is over afterwards.
+    /// Finishes an upload: sees to it that it is what is claimed, completes it, and takes it in as a blob of the repository; answers
+    /// its size. Runs to its end even when the caller goes away. Whatever the outcome, the upload is over afterwards.
     pub(crate) async fn finish(
         &self,
         id: UploadId,
-        mut held: Held,
-        digest: Digest,
-        push: Push,
-        blobs: &Blobs,
-    ) -> Result<u64, RegistryError> {
-        let (uploads, blobs) = (self.clone(), blobs.clone());
-        to_the_end(async move {
-            let wanted = digest.clone();
-            let (held, verified) = blocking(move || {
-                let verified = verify(&mut held, &wanted);
-                Ok((held, verified))
-            })
-            .await
-            .map_err(RegistryError::from_io)?;
-            match verified {
-                Ok(sums) => uploads.take_in(id, held, (digest, sums), &push, &blobs).await,
-                Err(error) => {
-                    uploads.cancel(&id, held).await;
-                    Err(error)
-                }
-            }
-        })
-        .await
-        .map_err(RegistryError::from_io)?
-    }
-
-    /// The same for one whose content was found to be what its digest says.
-    pub(crate) async fn keep(
-        &self,
-        id: UploadId,
-        mut held: Held,
-        proven: (Digest, BlobSums),
-        push: Push,
-        blobs: &Blobs,
-    ) -> Result<u64, RegistryError> {
-        let (uploads, blobs) = (self.clone(), blobs.clone());
-        to_the_end(async move {
-            let completed = blocking(move || {
-                let completed = held.complete();
-                Ok((held, completed))
-            });
-            let (held, completed) = completed.await.map_err(RegistryError::from_io)?;
-            match completed {
-                Ok(()) => uploads.take_in(id, held, proven, &push, &blobs).await,
-                Err(error) => {
-                    uploads.cancel(&id, held).await;
-                    Err(lost(error))
-                }
-            }
-        })
-        .await
-        .map_err(RegistryError::from_io)?
-    }
-
-    /// Takes a complete upload in as a blob, and answers its size. It is over afterwards.
-    async fn take_in(
-        &self,
-        id: UploadId,
         held: Held,
-        (digest, sums): (Digest, BlobSums),
-        push: &Push,
+        claim: Claim,
+        push: Push,
         blobs: &Blobs,
     ) -> Result<u64, RegistryError> {
-        let size = held.offset();
-        let (mut held, taken) = blobs.take_in(Staged { held, digest, sums }, push).await?;
-        // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
-        match &taken {
-            // What was kept lies with the blobs, and whether it stays was decided there.
-            Ok(()) => held.taken(),
-            Err(_) => discard(held).await,
-        }
-        self.forget(&id);
-        taken.map(|()| size)
+        let (uploads, blobs) = (self.clone(), blobs.clone());
+        to_the_end(async move {
+            // What takes long to bring to the disk is there before anybody has to wait for the digest's lock. For the rest another
+            // hop to a thread would take longer.
+            let (held, claim) = if held.offset() > SMALL { complete(held, claim).await? } else { (held, Ok(claim)) };
+            let (mut held, taken) = match claim {
+                Ok(claim) => blobs.take_in(held, claim, &push).await?,
+                Err(error) => (held, Err(error)),
+            };
+            let size = held.offset();
+            // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
+            match &taken {
+                // What was kept lies with the blobs, and whether it stays was decided there.
+                Ok(()) => held.taken(),
+                Err(_) => discard(held).await,
+            }
+            uploads.forget(&id);
+            taken.map(|()| size)
+        })
+        .await
+        .map_err(RegistryError::from_io)?
     }
 
     /// Ends an upload and removes what was staged.
@@ -346,18 +304,13 @@ pub(crate) fn lost(error: io::Error) -> RegistryError {
     }
 }
 
-/// Compares the digest and completes the upload; answers its checksums.
-fn verify(held: &mut Held, wanted: &Digest) -> Result<BlobSums, RegistryError> {
-    let (mut found, mut sums) = held.digest(wanted.algorithm()).map_err(lost)?;
-    if found != *wanted && held.refresh().map_err(lost)? {
-        // Another server has got the rest.
-        (found, sums) = held.digest(wanted.algorithm()).map_err(lost)?;
-    }
-    if found != *wanted {
-        return Err(RegistryError::DigestMismatch { wanted: wanted.clone(), found });
-    }
-    held.complete().map_err(lost)?;
-    Ok(sums)
+/// Sees to it that an upload is what is claimed, and completes it.
+async fn complete(mut held: Held, claim: Claim) -> Result<(Held, Result<Claim, RegistryError>), RegistryError> {
+    let completed = blocking(move || {
+        let completed = claim.complete(&mut held);
+        Ok((held, completed))
+    });
+    completed.await.map_err(RegistryError::from_io)
 }
 
 async fn discard(mut held: Held) {

@@ -1,8 +1,7 @@
 //! A request's body on its way into an upload.
 //!
-//! The body is gathered in batches of about a mebibyte; a batch is written and hashed on a blocking thread while the
-//! next one is gathered. So one upload holds two batches in memory, whatever its size, and no async thread ever hashes
-//! or waits for the disk.
+//! The body is gathered in batches; a batch is written and hashed on a blocking thread while the next one is gathered. So one upload
+//! holds two batches in memory, whatever its size, and no async thread ever hashes or waits for the disk.
 
 use std::io;
 use std::time::Duration;
@@ -14,15 +13,11 @@ use layer0_domain::port::blob_bytes::Settling;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::batch::Batch;
 use super::held::Held;
 use super::lost;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
-
-/// How much is written at once: large enough that the hop to the thread does not count, small enough for memory.
-const BATCH: usize = 1 << 20;
-/// How much memory a batch starts with when the client does not say how much will come.
-const FIRST: usize = 64 << 10;
 
 /// What a client must bring in the time that it may be silent for, unless it ends first. Without that, a byte now and then
 /// would hold a connection for ever; 4 KiB a minute are slower than any line that a push could end on.
@@ -51,6 +46,17 @@ impl Patience {
     }
 }
 
+/// What comes after a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Nothing, for now.
+    Rest,
+    /// Other servers find what has come, when all of it has.
+    Settle(Settling),
+    /// The caller finishes the upload: what comes last need not be written before that.
+    Finish,
+}
+
 /// Why gathering stopped.
 enum End {
     /// The batch is full, there is more.
@@ -61,7 +67,7 @@ enum End {
     Lost(RegistryError),
 }
 
-type Writing = JoinHandle<(Held, Vec<u8>, io::Result<()>)>;
+type Writing = JoinHandle<(Held, Batch, io::Result<()>)>;
 
 /// Appends a body to an upload and answers how many bytes it brought. With `announced` the body must have exactly so
 /// many.
@@ -72,26 +78,24 @@ type Writing = JoinHandle<(Held, Vec<u8>, io::Result<()>)>;
 /// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody
 ///   will finish. What could not be reached for the moment leaves it as it is.
 ///
-/// With `settling` what has come is found by other servers when this returns.
 pub(crate) async fn receive(
     held: Held,
     mut body: Body,
     announced: Option<u64>,
     expected: Option<u64>,
-    settling: Option<Settling>,
+    then: Then,
     idle: Duration,
 ) -> (Held, Result<u64, RegistryError>) {
     let mark = held.mark();
-    let before = held.offset();
-    let first = expected.map_or(FIRST, |length| usize::try_from(length).unwrap_or(BATCH).min(BATCH));
-    let mut spare = Some(Vec::with_capacity(first));
+    let mut spare = Some(Batch::default());
     let mut held = Some(held);
     let mut writing: Option<Writing> = None;
     let mut rest = Bytes::new();
     let mut came: u64 = 0;
 
     let end = loop {
-        let (batch, end) = gather(&mut body, &mut rest, spare.take().unwrap_or_default(), idle).await;
+        let expected = expected.map(|expected| usize::try_from(expected.saturating_sub(came)).unwrap_or(usize::MAX));
+        let (batch, end) = gather(&mut body, &mut rest, spare.take().unwrap_or_default(), expected, idle).await;
         came += u64::try_from(batch.len()).expect("a length fits in 64 bits");
         if let Some(task) = writing.take() {
             let (back, buffer, result) = join(task).await;
@@ -106,6 +110,11 @@ pub(crate) async fn receive(
         }
         if !batch.is_empty() {
             let mut writer = held.take().expect("the writer came back before the next batch");
+            if matches!((&end, then), (End::Done, Then::Finish)) {
+                writer.put_off(batch);
+                held = Some(writer);
+                break end;
+            }
             writing = Some(tokio::task::spawn_blocking(move || {
                 let mut batch = batch;
                 let result = writer.append(&batch);
@@ -127,7 +136,7 @@ pub(crate) async fn receive(
     let mut held = held.expect("the writer is back when nothing is being written");
     // What is taken back below is never settled: others would find it.
     let is_taken_back = !matches!(end, End::Lost(_)) && announced.is_some_and(|announced| announced != came);
-    if let (None, Some(settling), false) = (&failed, settling, is_taken_back) {
+    if let (None, Then::Settle(settling), false) = (&failed, then, is_taken_back) {
         let (back, settled) = settle(held, settling).await;
         (held, failed) = (back, settled.err());
     }
@@ -146,16 +155,13 @@ pub(crate) async fn receive(
                 ));
                 rewind(held, mark, error).await
             }
-            _ => {
-                let came = held.offset() - before;
-                (held, Ok(came))
-            }
+            _ => (held, Ok(came)),
         },
     }
 }
 
 /// Waits for a batch. A panic in the writer goes on here.
-async fn join(task: Writing) -> (Held, Vec<u8>, io::Result<()>) {
+async fn join(task: Writing) -> (Held, Batch, io::Result<()>) {
     match task.await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
@@ -167,15 +173,23 @@ async fn join(task: Writing) -> (Held, Vec<u8>, io::Result<()>) {
 }
 
 /// Fills a batch from the body.
-async fn gather(body: &mut Body, rest: &mut Bytes, mut batch: Vec<u8>, idle: Duration) -> (Vec<u8>, End) {
+async fn gather(
+    body: &mut Body,
+    rest: &mut Bytes,
+    mut batch: Batch,
+    expected: Option<usize>,
+    idle: Duration,
+) -> (Batch, End) {
     // New for every batch: the time that the disk took is not the client's.
     let mut patience = Patience::new(idle);
     loop {
-        let room = BATCH - batch.len();
-        let take = rest.len().min(room);
-        batch.extend_from_slice(&rest.split_to(take));
-        if batch.len() == BATCH {
+        let room = batch.room(expected.map(|expected| expected.saturating_sub(batch.len())));
+        if room == 0 {
             return (batch, End::Full);
+        }
+        if !rest.is_empty() {
+            batch.extend(&rest.split_to(rest.len().min(room)));
+            continue;
         }
         match tokio::time::timeout_at(patience.until, body.frame()).await {
             Ok(Some(Ok(frame))) => {

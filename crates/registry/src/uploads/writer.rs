@@ -8,6 +8,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::{BlobPlace, BlobSums};
 use layer0_domain::port::blob_bytes::{Naming, Settling, UploadBytes};
 
+use super::batch::Batch;
 use crate::content::{ContentHash, Survey};
 
 /// Where an upload stood at some moment, to go back to.
@@ -23,6 +24,8 @@ pub(crate) struct Writer {
     shown: Arc<AtomicU64>,
     /// Over all that it has; `None` for one that was found, whose bytes are read again at the end.
     hash: Option<ContentHash>,
+    /// What has come last, where it is written at the end.
+    unwritten: Batch,
     /// The upload was committed, cancelled or swept.
     gone: bool,
 }
@@ -30,14 +33,15 @@ pub(crate) struct Writer {
 impl Writer {
     /// Of an upload that has just begun.
     pub(crate) fn begun(bytes: Box<dyn UploadBytes>, algorithm: Algorithm, shown: Arc<AtomicU64>) -> Self {
-        Self { bytes, shown, hash: Some(ContentHash::new(algorithm)), gone: false }
+        Self { bytes, shown, hash: Some(ContentHash::new(algorithm)), unwritten: Batch::default(), gone: false }
     }
 
     /// Of an upload that another process has begun, or an earlier one. What is counted of one that is shared may not be all of it,
     /// so nothing is taken for known there.
     pub(crate) fn found(bytes: Box<dyn UploadBytes>, naming: Naming, shown: Arc<AtomicU64>) -> Self {
         let is_empty = naming == Naming::Digest && bytes.length() == 0;
-        let this = Self { bytes, shown, hash: is_empty.then(|| ContentHash::new(Algorithm::Sha256)), gone: false };
+        let hash = is_empty.then(|| ContentHash::new(Algorithm::Sha256));
+        let this = Self { bytes, shown, hash, unwritten: Batch::default(), gone: false };
         this.show();
         this
     }
@@ -77,8 +81,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Keeps bytes that [`write`](Self::write) adds at the end: whoever ends the upload anyway saves a hop to a thread.
+    pub(super) fn put_off(&mut self, bytes: Batch) {
+        self.unwritten = bytes;
+    }
+
+    /// Adds what was put off.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.unwritten);
+        if bytes.is_empty() { Ok(()) } else { self.append(&bytes) }
+    }
+
     /// Takes everything after the mark back.
     pub(crate) fn rewind(&mut self, mark: Mark) -> io::Result<()> {
+        self.unwritten = Batch::default();
         self.bytes.truncate(mark.offset)?;
         self.hash = mark.hash;
         self.show();
@@ -119,6 +135,12 @@ impl Writer {
     /// Returns when the content is kept for good.
     pub(crate) fn complete(&mut self) -> io::Result<()> {
         self.bytes.complete()
+    }
+
+    /// Gives the right to write back: what was put off is as if it had never come.
+    pub(super) fn let_go(&mut self) {
+        self.unwritten = Batch::default();
+        self.rest();
     }
 
     /// Makes the content a blob's, and answers where it lies.

@@ -40,7 +40,10 @@ impl Act {
     fn has_lock(self, label: &str) -> bool {
         let is_removal = label.ends_with("blob_holders") || label == "stat blobs" || label == "remove blobs";
         match self {
-            Self::Push => label.ends_with("blob_link") || (label.ends_with(" blobs") && !label.starts_with("stat")),
+            Self::Push => {
+                let is_disk = label.ends_with(" blobs") || label.ends_with(" uploads");
+                label.ends_with("blob_link") || (is_disk && !label.starts_with("stat") && label != "make uploads")
+            }
             Self::Mount => label.ends_with("blob_size") || label.ends_with("blob_link") || label == "stat blobs",
             Self::Delete => is_removal || label.ends_with("blob_unlink"),
             Self::DeleteRepository | Self::Sweep => is_removal,
@@ -52,7 +55,7 @@ impl Act {
         match self {
             // Nobody holds the blob any more: it is not mounted, and wants no lock.
             Self::Mount if label != "Before blob_unlink" => Second::Runs,
-            Self::Push => Second::WaitsAfter("sync uploads"),
+            Self::Push => Second::WaitsAfter("make uploads"),
             Self::Mount => Second::WaitsAfter("After blob_holders"),
             Self::Delete => Second::WaitsAtOnce,
             Self::DeleteRepository => Second::WaitsAfter("After repository_delete"),
