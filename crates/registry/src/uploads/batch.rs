@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// How much a large one holds: enough that the hop to the thread does not count.
 pub(super) const LARGE: usize = 1 << 20;
 /// How much a small one holds.
-const SMALL: usize = 32 << 10;
+const SMALL: usize = 16 << 10;
 /// So many large ones are there at most, in the whole process: an upload has two at a time.
 const LARGE_MAX: usize = 32;
 

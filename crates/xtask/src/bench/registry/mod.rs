@@ -8,6 +8,7 @@
 //! Nothing is measured a second time when others were busy. The script would keep the quieter of both runs, and with it
 //! could lose sight of a crash that lost data.
 
+mod crowd;
 mod pulls;
 mod table;
 
@@ -79,6 +80,19 @@ pub(crate) struct Measured {
     pub(crate) load: String,
 }
 
+/// What came of many kills, which take longer than all else together and are asked for by themselves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Kills {
+    /// In words.
+    pub(crate) line: String,
+    /// Whether nothing was lost or corrupt.
+    pub(crate) clean: bool,
+    /// When it began, in UTC.
+    pub(crate) at: String,
+    /// What `l0` was built from.
+    pub(crate) source: String,
+}
+
 /// What the command was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options<'a> {
@@ -86,6 +100,8 @@ struct Options<'a> {
     no_build: bool,
     quick: bool,
     script: Option<&'a str>,
+    /// Only so many kills, of ours.
+    kills: Option<u32>,
 }
 
 impl<'a> Options<'a> {
@@ -98,10 +114,16 @@ impl<'a> Options<'a> {
                 "--no-build" => options.no_build = true,
                 "--quick" => options.quick = true,
                 "--script" => options.script = Some(words.next().context("--script needs a path")?),
+                "--kills" => {
+                    let count = words.next().and_then(|count| count.parse().ok());
+                    options.kills = Some(count.context("--kills needs a number")?);
+                }
                 other => match other.strip_prefix("--script=") {
                     Some(path) => options.script = Some(path),
                     None if other.starts_with('-') => {
-                        bail!("there is no option `{other}`; there are --write, --no-build, --quick and --script PATH")
+                        bail!(
+                            "there is no option `{other}`; there are --write, --no-build, --quick, --kills N and --script PATH"
+                        )
                     }
                     None => bail!("`registry` is measured alone, without `{other}`"),
                 },
@@ -128,11 +150,25 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let out = project.root.join(if options.quick { "target/bench/registry/quick" } else { "target/bench/registry" });
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
 
-    let busy_percent = if options.quick { machine::busy_percent()? } else { machine::quiet()? };
+    let busy_percent =
+        if options.quick || options.kills.is_some() { machine::busy_percent()? } else { machine::quiet()? };
     let at = run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
     let facts = machine::facts(&docker)?;
     let instance = Instance::new(&l0.path, &notes, &docker)?;
     let mut bench = Bench { script, out, instance, size: if options.quick { QUICK } else { FULL } };
+    if let Some(count) = options.kills {
+        let kills = bench.kills(count)?;
+        let kills = Kills { line: kills.0, clean: kills.1, at, source: l0.source };
+        println!("bench registry  {}: {}", if kills.clean { "clean" } else { "NOT CLEAN" }, kills.line);
+        let clean = kills.clean;
+        let mut results = Results::load(&project.root);
+        results.put_kills(&project.root, kills)?;
+        if options.write {
+            results.write(&project.root, &facts)?;
+            println!("written: docs/benchmarks.md");
+        }
+        return Ok(clean);
+    }
     let mut comparison = bench.measure()?;
     // The page may tell of rows that were measured elsewhere.
     comparison.notes.push(facts.join("; "));
@@ -214,14 +250,35 @@ impl Bench {
         let config = self.instance.dir.join("docker-registry.yml");
         fs::write(&config, configuration(&data, port))?;
         let command = format!("docker-registry serve {}", quoted(&config));
-        let seen = self.server("docker-registry", port, &command, &data, &[])?;
+        let seen = self.server("docker-registry", table::SECTIONS, port, &command, &data, &[])?;
         // Up to some gigabytes, which the next one needs.
         fs::remove_dir_all(&data)?;
         Ok(seen)
     }
 
-    /// Ours, with the admin's token in every request.
+    /// Kills ours so many times under load; says what came of it, and whether it is clean.
+    fn kills(&mut self, count: u32) -> Result<(String, bool)> {
+        let count = count.to_string();
+        let (document, ended) = self.started("layer0-kills", &["crash"], &["--crash-rounds", &count])?;
+        let (line, clean) = table::kills(&document);
+        Ok(match ended {
+            Some(why) => (format!("{line}; {why}"), false),
+            None => (line, clean),
+        })
+    }
+
+    /// Ours, in all sections, and what the script does not measure.
     fn ours(&mut self) -> Result<(Value, Option<String>)> {
+        let (mut document, ended) = self.started("layer0", table::SECTIONS, &[])?;
+        println!("bench registry  layer0, pulls beside something else");
+        document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
+        println!("bench registry  layer0, a thousand clients at once");
+        document["results"]["crowd"] = crowd::measure(&mut self.instance)?;
+        Ok((document, ended))
+    }
+
+    /// Ours in some sections, with the admin's token in every request.
+    fn started(&mut self, label: &str, sections: &[&str], more: &[&str]) -> Result<(Value, Option<String>)> {
         // The token is made at the first start.
         self.instance.start(Engine::Fake)?;
         self.instance.stop()?;
@@ -239,22 +296,20 @@ impl Bench {
         );
         let signed_in = ["--user", user, "--password", password];
         let mirror = ["--proxy-url", base.as_str(), "--upstream-port", upstream.as_str()];
-        let (mut document, ended) = self.server("layer0", port, &command, &data, &[signed_in, mirror].concat())?;
-        println!("bench registry  layer0, pulls beside something else");
-        document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
-        Ok((document, ended))
+        self.server(label, sections, port, &command, &data, &[&signed_in[..], &mirror, more].concat())
     }
 
     fn server(
         &self,
         label: &str,
+        sections: &[&str],
         port: u16,
         command: &str,
         data: &Path,
         more: &[&str],
     ) -> Result<(Value, Option<String>)> {
         let (url, data, sections) =
-            (format!("http://127.0.0.1:{port}"), data.display().to_string(), table::SECTIONS.join(","));
+            (format!("http://127.0.0.1:{port}"), data.display().to_string(), sections.join(","));
         let mut words = vec!["--base-url", &url, "--server-cmd", command, "--data-dir", &data, "--sections", &sections];
         words.extend(more);
         self.script(label, &words)
@@ -312,10 +367,12 @@ mod tests {
     #[test]
     fn options_in_any_order_and_nothing_else() {
         let parsed = Options::parse(&["--script", "x.py", "--no-build", "--write"]).map_err(|why| why.to_string());
-        assert_eq!(parsed, Ok(Options { write: true, no_build: true, quick: false, script: Some("x.py") }));
+        assert_eq!(parsed, Ok(Options { write: true, no_build: true, script: Some("x.py"), ..Options::default() }));
+        let parsed = Options::parse(&["--kills", "1000"]).map_err(|why| why.to_string());
+        assert_eq!(parsed, Ok(Options { kills: Some(1000), ..Options::default() }));
         let parsed = Options::parse(&["--quick", "--script=y.py"]).map_err(|why| why.to_string());
         assert_eq!(parsed, Ok(Options { quick: true, script: Some("y.py"), ..Options::default() }));
-        for wrong in [&["--script"][..], &["--slow"], &["create"], &["--write", "--quick"]] {
+        for wrong in [&["--script"][..], &["--slow"], &["--kills", "many"], &["create"], &["--write", "--quick"]] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }
     }
