@@ -6,9 +6,9 @@ use http::StatusCode;
 use http::header::{HeaderValue, LINK};
 use layer0_domain::model::access::Action;
 use layer0_domain::port::registry_store::Page;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{Ask, json as answer};
+use super::{Ask, json};
 use crate::error::RegistryError;
 use crate::registry::Registry;
 
@@ -17,8 +17,27 @@ const PAGE_MAX: u32 = 10_000;
 /// The most tags in a list that was asked for whole (spec.md, "Listing Tags": a number asks for a part). Some clients do not
 /// follow links then. Tags have up to 128 characters, so that the answer has at most 13 MB.
 const WHOLE_MAX: u32 = 100_000;
-/// How many repositories are read at a time when the caller may not see all of them.
-const LOOK: u32 = 1_000;
+/// How many repositories are read at a time when the caller may not see all of them: a page of a thousand, and the one that tells
+/// whether there are more.
+const LOOK: u32 = 1_001;
+
+/// A page of a repository's tags, as it is sent.
+#[derive(Serialize)]
+struct Tags<'a> {
+    name: &'a str,
+    tags: &'a [String],
+}
+
+/// A page of the catalogue, as it is sent.
+#[derive(Serialize)]
+struct Repositories<'a> {
+    repositories: &'a [String],
+}
+
+fn answer(page: &impl Serialize) -> Result<Response, RegistryError> {
+    let text = serde_json::to_string(page).map_err(|error| RegistryError::Failed { source: error.into() })?;
+    Ok(json(StatusCode::OK, text))
+}
 
 /// Reads `n`; `whole` counts when it isn't there.
 fn page_size(ask: &Ask, whole: u32) -> Result<u32, RegistryError> {
@@ -48,7 +67,7 @@ pub(super) async fn list(registry: &Registry, ask: &Ask, name: &str) -> Result<R
     };
     let more = tags.len() > size as usize;
     tags.truncate(size as usize);
-    let mut response = answer(StatusCode::OK, json!({ "name": name.as_str(), "tags": tags }).to_string());
+    let mut response = answer(&Tags { name: name.as_str(), tags: &tags })?;
     if let Some(last) = tags.last().filter(|_| more) {
         link(&mut response, &format!("/v2/{name}/tags/list"), size, last);
     }
@@ -78,7 +97,7 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
     }
     let more = names.len() > size as usize;
     names.truncate(size as usize);
-    let mut response = answer(StatusCode::OK, json!({ "repositories": names }).to_string());
+    let mut response = answer(&Repositories { repositories: &names })?;
     if let Some(last) = names.last().filter(|_| more) {
         link(&mut response, "/v2/_catalog", size, last);
     }

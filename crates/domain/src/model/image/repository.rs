@@ -24,10 +24,10 @@ impl RepositoryName {
     /// # Errors
     /// [`RepositoryNameError`] says what is wrong and what is legal.
     pub fn parse(text: &str) -> Result<Self, RepositoryNameError> {
-        let Some(slash) = text.find('/') else {
+        let Some(slash) = text.bytes().position(|byte| byte == b'/') else {
             return Err(RepositoryNameError::NoOwner(shorten(text)));
         };
-        if text.chars().any(|c| c.is_ascii_uppercase()) {
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(RepositoryNameError::UpperCase {
                 name: shorten(text),
                 suggestion: shorten(&text.to_ascii_lowercase()),
