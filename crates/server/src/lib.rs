@@ -19,6 +19,7 @@ mod grants;
 mod lanes;
 mod listen;
 mod migrations;
+mod no_engine;
 mod outgrown;
 mod reconcile;
 mod retaining;

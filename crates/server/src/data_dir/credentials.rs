@@ -46,7 +46,11 @@ pub(crate) fn remember_for_cli(config_dir: &Path, endpoint: &str, auth: &Secret)
         Err(why) if why.kind() == ErrorKind::NotFound => Credentials::default(),
         Err(why) => return Err(unusable("can't read", &path, why)),
     };
-    known.endpoints.insert(endpoint.to_owned(), auth.expose().to_owned());
+    let told = known.endpoints.insert(endpoint.to_owned(), auth.expose().to_owned());
+    if told.as_deref() == Some(auth.expose()) && known.default.as_deref().is_some_and(|it| !it.is_empty()) {
+        // As after nearly every start.
+        return Ok(path);
+    }
     if known.default.as_deref().is_none_or(str::is_empty) {
         known.default = Some(endpoint.to_owned());
     }

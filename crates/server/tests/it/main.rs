@@ -20,6 +20,7 @@ mod operations;
 mod pull_check;
 mod registry_credential;
 mod registry_defects;
+mod registry_only;
 mod retention;
 mod review;
 mod scale;

@@ -214,7 +214,7 @@ impl Bench {
         let config = self.instance.dir.join("docker-registry.yml");
         fs::write(&config, configuration(&data, port))?;
         let command = format!("docker-registry serve {}", quoted(&config));
-        let seen = self.server("docker-registry", port, &command, &data, &[])?;
+        let seen = self.server("docker-registry", port, &command, &data, table::SECTIONS, &[])?;
         // Up to some gigabytes, which the next one needs.
         fs::remove_dir_all(&data)?;
         Ok(seen)
@@ -231,18 +231,26 @@ impl Bench {
         let (data, port) = (self.instance.data_dir(), self.instance.address.port());
         // The script's own upstream, whose repository is a mirror beside those that are pushed to.
         let (upstream, base) = (free_port()?.to_string(), format!("http://127.0.0.1:{port}"));
-        let command = format!(
-            "{} server --instance {} --engine fake --create-on-push --listen 127.0.0.1:{port} --data-dir {} --registry-mirrors {MIRRORED}=http://127.0.0.1:{upstream}/{MIRRORED}",
-            quoted(&self.instance.l0),
-            self.instance.stem,
-            quoted(&data)
-        );
+        let command = |engine: &str| {
+            format!(
+                "{} server --instance {} --engine {engine} --create-on-push --listen 127.0.0.1:{port} --data-dir {}",
+                quoted(&self.instance.l0),
+                self.instance.stem,
+                quoted(&data)
+            )
+        };
+        let whole = format!("{} --registry-mirrors {MIRRORED}=http://127.0.0.1:{upstream}/{MIRRORED}", command("fake"));
         let signed_in = ["--user", user, "--password", password];
         let mirror = ["--proxy-url", base.as_str(), "--upstream-port", upstream.as_str()];
-        let (mut document, ended) = self.server("layer0", port, &command, &data, &[signed_in, mirror].concat())?;
+        let more = [signed_in, mirror].concat();
+        let (mut document, ended) = self.server("layer0", port, &whole, &data, table::SECTIONS, &more)?;
+        // On the store that has just been filled.
+        let (alone, ended_alone) =
+            self.server("layer0-registry-only", port, &command("none"), &data, &["coldstart"], &signed_in)?;
+        document["results"]["registry_only"] = alone["results"].clone();
         println!("bench registry  layer0, pulls beside something else");
         document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
-        Ok((document, ended))
+        Ok((document, ended.or(ended_alone)))
     }
 
     fn server(
@@ -251,10 +259,11 @@ impl Bench {
         port: u16,
         command: &str,
         data: &Path,
+        sections: &[&str],
         more: &[&str],
     ) -> Result<(Value, Option<String>)> {
         let (url, data, sections) =
-            (format!("http://127.0.0.1:{port}"), data.display().to_string(), table::SECTIONS.join(","));
+            (format!("http://127.0.0.1:{port}"), data.display().to_string(), sections.join(","));
         let mut words = vec!["--base-url", &url, "--server-cmd", command, "--data-dir", &data, "--sections", &sections];
         words.extend(more);
         self.script(label, &words)
