@@ -1,6 +1,7 @@
 //! Where the parts are put together. The only place that knows an engine or a store by its name.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use layer0_domain::model::backing::Places;
@@ -16,8 +17,9 @@ use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
+use layer0_registry::disk::OsDisk;
 use layer0_registry::{
-    Challenge, Homes, MirrorSettings, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers,
+    Challenge, FileBytes, Homes, MirrorSettings, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers,
 };
 use layer0_store::SqliteStore;
 
@@ -85,6 +87,7 @@ pub(crate) async fn app(
     address: std::net::SocketAddr,
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
+    let directory = registry_directory(config, data_dir);
     let aws = Aws::connect(config).await?;
     let mut stores = aws.stores(config, store(data_dir)?).await?;
     let bytes = aws.bytes(config, stores.entities.as_ref()).await?;
@@ -93,10 +96,25 @@ pub(crate) async fn app(
     stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
-    stores.bytes = bytes;
+    stores.bytes = match (bytes, directory) {
+        (None, Some(directory)) => {
+            let opened = directory.join().unwrap_or_else(|_| Err(std::io::Error::other("its thread broke down")));
+            let opened: Arc<dyn BlobBytes> = Arc::new(opened.map_err(cant("the registry's directory can't be used"))?);
+            Some(opened)
+        }
+        (bytes, _) => bytes,
+    };
     stores.mirrors = aws.mirrors(config, address).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
+}
+
+/// Begins to open the directory of the registry where there is one: that waits for the disk while the store is opened. A new one
+/// is made after the store, so that nothing is made in a directory whose store turns out not to be ours.
+fn registry_directory(config: &Config, data_dir: &DataDir) -> Option<JoinHandle<std::io::Result<FileBytes>>> {
+    let path = data_dir.path().to_owned();
+    let is_there = config.registries.s3.is_none() && FileBytes::is_in(&path);
+    is_there.then(|| std::thread::spawn(move || FileBytes::open(&path, Arc::new(OsDisk))))
 }
 
 /// Opens the store of a data directory.

@@ -118,7 +118,7 @@ async fn images_are_pushed_and_pulled_and_their_owners_kept() {
         assert_eq!(puller.get(&blob).await.expect(200).body.len() as u64, part["size"].as_u64().expect("a size"));
     }
     raw.send(Method::PUT, "/auth/token", &[], "").await.error(405);
-    raw.delete("/repository/team/app").await.expect(200);
+    raw.delete("/repository/team/app?force=true").await.expect(200);
 }
 
 /// How many copies of services run in the engine.

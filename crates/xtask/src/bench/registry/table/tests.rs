@@ -186,6 +186,9 @@ fn the_registry_alone_has_bounds_of_its_own() {
     put(&mut ours["results"], "registry_only.coldstart", json!({ "median_ms": 9.0, "idle_rss_mib": 13.5 }));
     let text = Comparison::of(&limits(), &clean(), &ours).tables();
     assert!(row(&text, "start to first answer, filled store").ends_with("| 14 |  |  | ≤ 15 | met |"), "{text}");
-    assert!(row(&text, "— of the registry alone (`--engine none`)").ends_with("| 9 |  |  | ≤ 8 | **missed** |"), "{text}");
+    assert!(
+        row(&text, "— of the registry alone (`--engine none`)").ends_with("| 9 |  |  | ≤ 8 | **missed** |"),
+        "{text}"
+    );
     assert!(row(&text, "— of the registry alone, MiB").ends_with("| 13.5 |  |  | ≤ 14 | met |"), "{text}");
 }
