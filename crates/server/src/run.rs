@@ -131,7 +131,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
     });
-    given_back::code_of_the_start();
+    given_back::mapped_at_the_start();
     until_stopped(app.clone(), listener).await?;
     stopper.abort();
     info!("stopped");
