@@ -101,6 +101,8 @@ codes! {
     Throttled = 429,
     /// A defect of ours; the log has more.
     UnexpectedError = 500,
+    /// The server runs the registry only: there is no engine for this.
+    RegistryOnly = 501,
     /// The engine does not answer.
     EngineUnavailable = 503,
     /// The store does not answer.

@@ -33,8 +33,19 @@ pub(crate) struct App {
     parts: Arc<Parts>,
 }
 
+/// What a server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// All of it.
+    Everything,
+    /// The registry with its users, owners, tokens and repositories; nothing that needs an engine.
+    RegistryOnly,
+}
+
 /// The parts themselves.
 pub(crate) struct Parts {
+    /// What this server does.
+    pub(crate) serves: Serves,
     /// What the instance remembers.
     pub(crate) store: Arc<dyn Store>,
     /// What runs containers.

@@ -142,9 +142,13 @@ impl DataDir {
         &self.path
     }
 
-    /// Writes the file that tells the local CLI where the server is.
+    /// Writes the file that tells the local CLI where the server is, unless it says that already.
     pub(crate) fn write_endpoint(&self, endpoint: &str) -> Result<(), DataDirError> {
-        write_private(&self.path.join("endpoint"), endpoint)
+        let path = self.path.join("endpoint");
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.strip_suffix('\n') == Some(endpoint) => Ok(()),
+            _ => write_private(&path, endpoint),
+        }
     }
 
     /// Writes the first token, for the local CLI.

@@ -49,7 +49,7 @@ use layer0_domain::port::store::{StoreError, Summary};
 use layer0_registry::Registry;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tower::ServiceExt as _;
 use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -57,7 +57,7 @@ use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::App;
+use crate::app::{App, Serves};
 use crate::audit::{Auditing, Operations, audited};
 use crate::auth;
 use crate::error::ApiError;
@@ -109,25 +109,16 @@ impl IntoResponses for Errors {
     }
 }
 
-fn api() -> OpenApiRouter<App> {
+/// The operations that need no engine.
+fn registry_api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(admin::router())
         .merge(verify::router())
-        .merge(sweep::router())
         .merge(gc::router())
         .merge(backup::router())
-        .merge(deploy::router())
-        .merge(environment::router())
-        .merge(load_balancer::router())
-        .merge(service::router())
-        .merge(task::router())
-        .merge(operation::router())
-        .merge(tag::router())
         .merge(repository::router())
         .merge(migration::router())
         .merge(import::router())
-        .merge(image::router())
-        .merge(map::router())
         .merge(token::router())
         .merge(trust::router())
         .merge(device::router())
@@ -136,6 +127,32 @@ fn api() -> OpenApiRouter<App> {
         .merge(member::router())
         .merge(audit::router())
         .merge(account::router())
+}
+
+/// The operations on what an engine runs, and on what it pulls.
+fn engine_api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(deploy::router())
+        .merge(environment::router())
+        .merge(load_balancer::router())
+        .merge(service::router())
+        .merge(task::router())
+        .merge(operation::router())
+        .merge(tag::router())
+        .merge(image::router())
+        .merge(map::router())
+        .merge(sweep::router())
+}
+
+fn api() -> OpenApiRouter<App> {
+    registry_api().merge(engine_api())
+}
+
+/// The answer to all operations that need an engine, where there is none.
+async fn without_engine(_: auth::SignedIn, _: Request, _: Next) -> ApiError {
+    let what = "environments, deploys, services, tasks, load balancers and what they pull need an engine";
+    ApiError::new(ErrorCode::RegistryOnly, format!("this server runs the registry only: {what}"))
+        .hint("start it on the same data with an engine: `l0 server --engine docker`, or `ecs`")
 }
 
 /// The OpenAPI document, as it is checked in.
@@ -147,14 +164,18 @@ pub fn openapi_json() -> String {
     text
 }
 
-/// The registry below `/v2/`, and the API with the token endpoint. Clones are the same.
+/// The registry below `/v2/`, its token endpoint, and the API. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Routes(Arc<Halves>);
+pub(crate) struct Routes(Arc<Parts>);
 
-struct Halves {
+struct Parts {
     registry: Registry,
+    /// Of what is no operation of the document.
     auditing: Auditing,
-    api: Router,
+    tokens: Router,
+    /// Made when it is first asked for: it takes as long as all the rest of a start, and megabytes of memory. A registry that is
+    /// only pushed to and pulled from never needs it.
+    api: OnceLock<Router>,
 }
 
 /// What stands for the registry's paths in the log.
@@ -163,30 +184,45 @@ const REGISTRY_ROUTE: &str = "/v2/{*path}";
 impl Routes {
     /// All that an instance has.
     pub(crate) fn new(app: App) -> Self {
-        let (api, document) = api().split_for_parts();
-        let auditing = Auditing { app: app.clone(), operations: Arc::new(operations(&document)) };
-        // Made anew for the few who ask for it: kept, it would be megabytes that nobody looks at.
-        let shown = || ([(CONTENT_TYPE, "application/json")], openapi_json());
-        let registry = app.registry.clone();
-        let api = api
-            .merge(auth::token_endpoint())
-            .route("/openapi.json", axum::routing::get(async move || shown()))
-            // Where the predecessor had its own document, for users only.
-            .route("/swagger.json", axum::routing::get(async move |_: auth::SignedIn| shown()))
-            .fallback(no_route)
-            .method_not_allowed_fallback(no_method)
-            .with_state(app)
-            .layer(middleware::from_fn_with_state(auditing.clone(), of_api));
-        Self(Arc::new(Halves { registry, auditing, api }))
+        let auditing = Auditing { app: app.clone(), operations: Arc::default() };
+        let tokens = auth::token_endpoint().method_not_allowed_fallback(no_method);
+        let tokens = tokens.with_state(app.clone()).layer(middleware::from_fn_with_state(auditing.clone(), of_api));
+        Self(Arc::new(Parts { registry: app.registry.clone(), auditing, tokens, api: OnceLock::new() }))
     }
+}
+
+impl Parts {
+    /// The API of what this server does.
+    fn api(&self) -> Router {
+        self.api.get_or_init(|| mounted(&self.auditing.app)).clone()
+    }
+}
+
+fn mounted(app: &App) -> Router {
+    let engine = match app.serves {
+        Serves::Everything => engine_api(),
+        Serves::RegistryOnly => engine_api().route_layer(middleware::from_fn_with_state(app.clone(), without_engine)),
+    };
+    let (api, document) = registry_api().merge(engine).split_for_parts();
+    let auditing = Auditing { app: app.clone(), operations: Arc::new(operations(&document)) };
+    // Made anew for the few who ask for it: kept, it would be megabytes that nobody looks at.
+    let shown = || ([(CONTENT_TYPE, "application/json")], openapi_json());
+    api.route("/openapi.json", axum::routing::get(async move || shown()))
+        // Where the predecessor had its own document, for users only.
+        .route("/swagger.json", axum::routing::get(async move |_: auth::SignedIn| shown()))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(app.clone())
+        .layer(middleware::from_fn_with_state(auditing, of_api))
 }
 
 impl Answers for Routes {
     /// Requests to the registry, of which there are most, go past the router: they have one route.
     async fn answer(self, request: Request) -> Response {
-        let Halves { registry, auditing, api } = self.0.as_ref();
+        let Parts { registry, auditing, tokens, .. } = self.0.as_ref();
         if !Registry::serves(request.uri().path()) {
-            let Ok(answered) = api.clone().oneshot(request).await;
+            let router = if request.uri().path() == auth::TOKEN_ENDPOINT { tokens.clone() } else { self.0.api() };
+            let Ok(answered) = router.oneshot(request).await;
             return answered;
         }
         let method = request.method().clone();
@@ -252,7 +288,8 @@ async fn observed(method: &Method, route: &str, answering: impl Future<Output = 
     response.headers_mut().insert("version", version);
     let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
     span.in_scope(|| {
-        if status >= 500 {
+        // Without an engine, what needs one is nothing to worry about.
+        if status >= 500 && status != ErrorCode::RegistryOnly.status() {
             tracing::warn!(http.status = status, elapsed_ms, "{method} {route} answered {status}");
         } else if quiet {
             tracing::debug!(http.status = status, elapsed_ms, "{method} {route} answered {status}");

@@ -17,11 +17,11 @@ use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::app::App;
+use crate::app::{App, Serves};
 use crate::clock::SystemClock;
 use crate::config::{self, Asked, Config, LogFormat};
 use crate::data_dir::{self, DataDir};
-use crate::{listen, reconcile, routes, wiring};
+use crate::{given_back, listen, reconcile, routes, wiring};
 
 /// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
 const STEP_MAX: Duration = Duration::from_secs(10);
@@ -131,6 +131,7 @@ async fn serve(config: &Config) -> Result<(), Failed> {
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
     });
+    given_back::mapped_at_the_start();
     until_stopped(app.clone(), listener).await?;
     stopper.abort();
     info!("stopped");
@@ -247,6 +248,9 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
     text.push_str(&images_lie(config, app));
+    if app.serves == Serves::RegistryOnly {
+        text.push_str("  engine       none: the registry alone\n");
+    }
     match &config.aws.table {
         Some(table) => text.push_str(&format!("  state        DynamoDB table {table}\n")),
         None => text.push_str("  state        in the data directory: this server alone has it (--table shares it)\n"),

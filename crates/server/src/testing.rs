@@ -36,6 +36,7 @@ use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsConfig, GrantsKept, LogFormat};
 use crate::data_dir::DataDir;
 use crate::grants::{PolicyPlace, PolicyRates};
+use crate::no_engine::NoEngine;
 use crate::reconcile::LeaseTimes;
 use crate::run::until_stopped;
 use crate::stop::StopTimes;
@@ -284,7 +285,13 @@ impl TestApp {
         let names = wiring::demo_names;
         let place = self.policies.clone().map(|policies| PolicyPlace::new(Arc::new(policies), names(), rates));
         let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()).with_policies(place));
-        let engine = move |_: String, _: &Registry| Ok(Arc::new(fake.clone()) as Arc<dyn Engine>);
+        let kind = self.config.engine;
+        let engine = move |_: String, _: &Registry| {
+            Ok(match kind {
+                EngineKind::None => Arc::new(NoEngine) as Arc<dyn Engine>,
+                _ => Arc::new(fake.clone()),
+            })
+        };
         let app = wiring::app_with(&self.config, &data_dir, address, self.clock.clone(), opened, &engine, times).await;
         let app = app.expect("an instance can be put together");
         // The same socket for all lives of the server: who calls in between waits, as with a restart that is quick.
@@ -357,6 +364,16 @@ impl TestApp {
     pub async fn start_again(&mut self) {
         self.fake = self.fake.restart_view();
         self.launch().await;
+    }
+
+    /// From the next start on the server runs the registry only: without the engine, whose containers run on.
+    pub fn without_engine(&mut self) {
+        self.config.engine = EngineKind::None;
+    }
+
+    /// From the next start on the server has its engine.
+    pub fn with_engine(&mut self) {
+        self.config.engine = EngineKind::Fake;
     }
 
     /// From the next start on the configuration lets these in; `None` when it says nothing of that any more.

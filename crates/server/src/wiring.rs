@@ -1,6 +1,7 @@
 //! Where the parts are put together. The only place that knows an engine or a store by its name.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use layer0_domain::model::backing::Places;
@@ -15,17 +16,14 @@ use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_engine::docker::{DockerConfig, DockerEngine};
-#[cfg(feature = "aws")]
-use layer0_engine::ecs::{EcsConfig, EcsEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
+use layer0_registry::disk::OsDisk;
 use layer0_registry::{
-    Challenge, Homes, MirrorSettings, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers,
+    Challenge, FileBytes, Homes, MirrorSettings, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers,
 };
 use layer0_store::SqliteStore;
-#[cfg(feature = "aws")]
-use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK};
 
-use crate::app::{App, Identity, Network, Parts};
+use crate::app::{App, Identity, Network, Parts, Serves};
 use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, Remembered, SignIn, SignedPulls, Throttle};
 use crate::backups::Backups;
 use crate::bounded::Bounded;
@@ -35,6 +33,7 @@ use crate::data_dir::DataDir;
 use crate::exchange::Exchange;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace};
 use crate::migrations::{MigrationTimes, Migrations};
+use crate::no_engine::NoEngine;
 use crate::outgrown::{Look, Outgrown};
 use crate::reconcile::{LeaseTimes, Leases, Nudge};
 use crate::routes;
@@ -43,10 +42,12 @@ use crate::store_health::StoreHealth;
 use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
+mod aws;
 mod first_token;
 mod mirrors;
 mod registries;
 
+use aws::Aws;
 pub(crate) use first_token::{another_token, first_token, first_token_given, first_token_shown};
 #[cfg(feature = "testing")]
 pub(crate) use registries::demo_names;
@@ -86,6 +87,7 @@ pub(crate) async fn app(
     address: std::net::SocketAddr,
     clock: Arc<dyn Clock>,
 ) -> Result<App, WiringError> {
+    let directory = registry_directory(config, data_dir);
     let aws = Aws::connect(config).await?;
     let mut stores = aws.stores(config, store(data_dir)?).await?;
     let bytes = aws.bytes(config, stores.entities.as_ref()).await?;
@@ -94,10 +96,25 @@ pub(crate) async fn app(
     stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
     stores.policies = policies(config, &aws, &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
-    stores.bytes = bytes;
+    stores.bytes = match (bytes, directory) {
+        (None, Some(directory)) => {
+            let opened = directory.join().unwrap_or_else(|_| Err(std::io::Error::other("its thread broke down")));
+            let opened: Arc<dyn BlobBytes> = Arc::new(opened.map_err(cant("the registry's directory can't be used"))?);
+            Some(opened)
+        }
+        (bytes, _) => bytes,
+    };
     stores.mirrors = aws.mirrors(config, address).await?;
     let engine = |instance_id: String, registry: &Registry| engine(config, &aws, instance_id, registry, &clock);
     app_with(config, data_dir, address, clock.clone(), stores, &engine, LeaseTimes::default()).await
+}
+
+/// Begins to open the directory of the registry where there is one: that waits for the disk while the store is opened. A new one
+/// is made after the store, so that nothing is made in a directory whose store turns out not to be ours.
+fn registry_directory(config: &Config, data_dir: &DataDir) -> Option<JoinHandle<std::io::Result<FileBytes>>> {
+    let path = data_dir.path().to_owned();
+    let is_there = config.registries.s3.is_none() && FileBytes::is_in(&path);
+    is_there.then(|| std::thread::spawn(move || FileBytes::open(&path, Arc::new(OsDisk))))
 }
 
 /// Opens the store of a data directory.
@@ -245,6 +262,7 @@ pub(crate) async fn app_with(
     let backups = Backups::new(file, data_dir.path(), instance_id.clone());
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
+        serves: if config.engine == EngineKind::None { Serves::RegistryOnly } else { Serves::Everything },
         store: entities,
         engine,
         registry,
@@ -306,85 +324,6 @@ async fn registry_addresses(
     Ok(RegistryAddresses { current, former, places })
 }
 
-/// The way to AWS, for an instance that needs it.
-#[cfg(feature = "aws")]
-struct Aws(Option<layer0_engine::ecs::Connection>);
-
-/// There is none in this executable.
-#[cfg(not(feature = "aws"))]
-struct Aws;
-
-#[cfg(feature = "aws")]
-impl Aws {
-    async fn connect(config: &Config) -> Result<Self, WiringError> {
-        let grants = config.grants.kept != GrantsKept::Off && config.engine != EngineKind::Fake;
-        if config.engine != EngineKind::Ecs
-            && config.aws.table.is_none()
-            && config.registries.ecr.is_empty()
-            && !grants
-            && config.registries.s3.is_none()
-            && !mirrors::need_aws(config)
-        {
-            return Ok(Self(None));
-        }
-        let (region, endpoint) = (config.aws.region.as_deref(), config.aws.endpoint_url.as_deref());
-        let connection = layer0_engine::ecs::connect(region, endpoint).await;
-        let connection = connection.map_err(cant("AWS can't be worked with"))?;
-        connection.credentials_check().await.map_err(cant("AWS can't be worked with"))?;
-        Ok(Self(Some(connection)))
-    }
-
-    fn connection(&self) -> Result<&layer0_engine::ecs::Connection, WiringError> {
-        self.0.as_ref().ok_or("it was not asked for at the start").map_err(cant("there is no AWS"))
-    }
-
-    /// Users, tokens, entities and operations in the table where one is named. Which images there are stands where their bytes
-    /// are: in the table when those are in a bucket, which all servers share too, else in the data directory.
-    async fn stores(&self, config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
-        let Some(table) = &config.aws.table else { return Ok(Stores::of(local)) };
-        let client = DynamoClient::new(&self.connection()?.sdk);
-        let store = DynamoStore::new(client, table);
-        store.table_ensure().await.map_err(cant("the state in DynamoDB can't be used"))?;
-        let store = Arc::new(store);
-        let look: Arc<dyn Look> = store.clone();
-        let images: Arc<dyn RegistryStore> = match &config.registries.s3 {
-            Some(_) => store.clone(),
-            None => Arc::new(local),
-        };
-        let stores = Stores::split(store.clone(), store.clone(), store.clone(), images, store);
-        Ok(Stores { look: Some((look, LAYOUT_LOOK)), ..stores })
-    }
-
-    fn engine(&self, config: &Config, instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
-        let connection = self.connection()?;
-        let mut ecs = EcsConfig::new(config.instance.clone(), instance_id, connection.region.clone());
-        ecs.vpc.clone_from(&config.aws.vpc);
-        ecs.private_subnets.clone_from(&config.aws.private_subnets);
-        ecs.public_subnets.clone_from(&config.aws.public_subnets);
-        ecs.execution_role.clone_from(&config.aws.execution_role);
-        ecs.machine_profile.clone_from(&config.aws.machine_profile);
-        ecs.public_ip = config.aws.public_ip;
-        ecs.rates = ecs.rates.times(config.aws.rate.unwrap_or(1.0));
-        ecs.look_set_up = true;
-        Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
-    }
-}
-
-#[cfg(not(feature = "aws"))]
-impl Aws {
-    async fn connect(_config: &Config) -> Result<Self, WiringError> {
-        Ok(Self)
-    }
-
-    async fn stores(&self, _config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
-        Ok(Stores::of(local))
-    }
-
-    fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
-        Err(cant("the engine `ecs` is not built into this executable")("build it with `--features aws`"))
-    }
-}
-
 /// The engine that the configuration asks for.
 fn engine(
     config: &Config,
@@ -405,6 +344,7 @@ fn engine(
         }
         EngineKind::Ecs => aws.engine(config, instance_id)?,
         EngineKind::Fake => Arc::new(FakeEngine::with_pace(clock.clone(), Pace::lifelike())),
+        EngineKind::None => Arc::new(NoEngine),
     })
 }
 

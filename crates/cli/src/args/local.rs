@@ -66,7 +66,7 @@ server_flags! {
     image_map = "RULES",
     /// How registry clients are asked to sign in
     registry_challenge = "KIND",
-    /// What runs containers
+    /// What runs containers; none for the registry alone
     engine = "ENGINE",
     /// Where the Docker engine is
     docker_host = "URL",

@@ -23,6 +23,11 @@ pub(super) struct BlobFiles {
 }
 
 impl BlobFiles {
+    /// Whether this is such a directory, with all that [`BlobFiles::open`] makes in it.
+    pub(super) fn are_in(root: &Path) -> bool {
+        [Algorithm::Sha256, Algorithm::Sha512].iter().all(|algorithm| root.join(algorithm.as_str()).is_dir())
+    }
+
     /// Opens the directory, which is there, and makes what is missing in it.
     pub(super) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Self> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {

@@ -39,6 +39,12 @@ pub struct FileBytes {
 }
 
 impl FileBytes {
+    /// Whether there is one in this data directory already, whole: opening it makes nothing.
+    #[must_use]
+    pub fn is_in(data_dir: &Path) -> bool {
+        data_dir.join("registry/uploads").is_dir() && BlobFiles::are_in(&data_dir.join("registry/blobs"))
+    }
+
     /// Opens `registry/` in a data directory, which is there, making what is missing.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub(crate) use sign_in::{Signed, Verdict};
 pub(crate) use signed::{Claims, Keys, REGISTRY_CREDENTIAL_MINUTES, REGISTRY_CREDENTIAL_MINUTES_MAX};
 pub(crate) use signed_in::{OwnedPlace, SignedIn, Trail};
 pub(crate) use throttle::Throttle;
-pub(crate) use token_endpoint::router as token_endpoint;
+pub(crate) use token_endpoint::{PATH as TOKEN_ENDPOINT, router as token_endpoint};
 
 /// The user name that goes with a signed pull credential.
 pub(crate) const PULL_USER: &str = "l0-pull";

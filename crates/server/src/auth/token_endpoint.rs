@@ -27,9 +27,12 @@ use crate::text_time::rfc3339;
 /// token is sent with every request, in a header that proxies bound to a few KiB.
 pub(super) const REPOSITORIES_MAX: usize = 16;
 
+/// Its path.
+pub(crate) const PATH: &str = "/auth/token";
+
 /// The endpoint.
 pub(crate) fn router() -> Router<App> {
-    Router::new().route("/auth/token", get(by_basic).post(by_form))
+    Router::new().route(PATH, get(by_basic).post(by_form))
 }
 
 async fn by_basic(

@@ -53,7 +53,7 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
         "What groups give, GROUP=OWNER:ROLE or GROUP=admin, separated by commas: platform=team:writer",
     ),
     ("oidc-hours", "HOURS", "How long a token lives that such a sign-in gives [default: 12]"),
-    ("engine", "ENGINE", "What runs containers: docker, ecs or fake [default: docker]"),
+    ("engine", "ENGINE", "What runs containers: docker, ecs, fake, or none for the registry alone [default: docker]"),
     ("docker-host", "URL", "Where the Docker engine is [default: unix:///var/run/docker.sock]"),
     ("public-address", "ADDR", "The address in the URLs of public load balancers [default: this machine's]"),
     ("aws-region", "REGION", "The AWS region [default: AWS_REGION, or the profile's]"),
@@ -128,6 +128,7 @@ const AFTER: &str = "\
 Example:
   l0 server --data-dir ~/layer0 --listen 127.0.0.1:9090
   eval \"$(l0 endpoint --data-dir ~/layer0)\"
+  l0 server --engine none                                  # the registry alone
 
 The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; with
 LAYER0_ADMIN_TOKEN in the environment it takes that one, and shows nothing. When all tokens are lost or have expired, stop the

@@ -129,7 +129,7 @@ fn ecr_goes_with(engine: EngineKind, given: &Given) -> Result<(), ConfigError> {
         return Err(given.wrong("is not built into this executable: build it with `--features aws`"));
     }
     match engine {
-        EngineKind::Ecs | EngineKind::Fake => Ok(()),
+        EngineKind::Ecs | EngineKind::Fake | EngineKind::None => Ok(()),
         // A Docker engine would have to be given the server's own credential, which opens the whole registry.
         EngineKind::Docker => Err(given.wrong("goes with the engine `ecs`: `docker` could not pull from there")),
     }

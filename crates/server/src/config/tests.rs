@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn load(args: &[&str], environment: &[(&str, &str)]) -> Result<Config, ConfigError> {

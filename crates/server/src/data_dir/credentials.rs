@@ -1,7 +1,7 @@
 //! What the local CLI knows of the servers that were started here.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,11 @@ pub(crate) fn remember_for_cli(config_dir: &Path, endpoint: &str, auth: &Secret)
         Err(why) if why.kind() == ErrorKind::NotFound => Credentials::default(),
         Err(why) => return Err(unusable("can't read", &path, why)),
     };
-    known.endpoints.insert(endpoint.to_owned(), auth.expose().to_owned());
+    let told = known.endpoints.insert(endpoint.to_owned(), auth.expose().to_owned());
+    if told.as_deref() == Some(auth.expose()) && known.default.as_deref().is_some_and(|it| !it.is_empty()) {
+        // As after nearly every start.
+        return Ok(path);
+    }
     if known.default.as_deref().is_none_or(str::is_empty) {
         known.default = Some(endpoint.to_owned());
     }
@@ -61,6 +65,11 @@ fn turn(config_dir: &Path) -> Result<File, DataDirError> {
     let path = config_dir.join("credentials.lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(|why| unusable("can't open", &path, why))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(why)) => return Err(unusable("can't lock", &path, why)),
+    }
     // The lock has no timeout of its own, so a thread waits for it. When nobody waits for the thread any more, it lets go of
     // the lock as soon as it gets it.
     let (give, get) = mpsc::channel();

@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::app::App;
+use crate::app::{App, Serves};
 pub(crate) use lease::{LeaseTimes, Leases, Outcome, in_turns, with_lease};
 use sweep::Logged;
 use tell::Told;
@@ -41,6 +41,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 
 /// How long to wait before the engine is asked again to take what it refused: a port that somebody else held may be free.
 const RETRY_REFUSED: Duration = Duration::from_secs(15);
+
+/// How long after the start what nobody waits for begins.
+const REST: Duration = Duration::from_secs(2);
 
 /// How often abandoned uploads are looked for.
 const UPLOADS: Duration = Duration::from_secs(600);
@@ -84,19 +87,32 @@ impl Nudge {
 pub(crate) async fn run(app: App) {
     let told = app.told.clone();
     let mut parts = JoinSet::new();
-    parts.spawn(pump(app.clone()));
-    parts.spawn(followers(app.clone(), told.clone()));
-    parts.spawn(resync(app.clone(), told));
+    // Without an engine nothing is made so: what is wanted waits for a start with one.
+    if app.serves == Serves::Everything {
+        parts.spawn(pump(app.clone()));
+        parts.spawn(followers(app.clone(), told.clone()));
+        parts.spawn(resync(app.clone(), told));
+    }
     parts.spawn(crate::auth::hear_others(app.clone()));
     parts.spawn(crate::outgrown::watch(app.clone()));
     parts.spawn(crate::grants::run(app.clone()));
     parts.spawn(crate::migrations::run(app.clone()));
-    parts.spawn(crate::collecting::by_itself(app.clone()));
-    parts.spawn(uploads(app));
+    let (collecting, sweeping) = (app.clone(), app);
+    parts.spawn(async move { after_start(&collecting, crate::collecting::by_itself(collecting.clone())).await });
+    parts.spawn(async move { after_start(&sweeping, uploads(sweeping.clone())).await });
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {
             tracing::error!(error = %why, "a part of the reconciler ended");
         }
+    }
+}
+
+/// Does `work` a moment after the start. It walks through all repositories and all directories of blobs, and nobody waits for it;
+/// those who waited for the server to come back do wait for what they ask now.
+async fn after_start(app: &App, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = tokio::time::sleep(REST) => work.await,
+        () = app.stop.wait() => {}
     }
 }
 

@@ -291,9 +291,10 @@ pub(super) async fn policies(
             let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
             Ok(Some(PolicyPlace::new(Arc::new(FakePolicies::demo()), demo_names(), rates)))
         }
-        (GrantsKept::On | GrantsKept::ReportOnly, EngineKind::Docker | EngineKind::Ecs | EngineKind::Fake) => {
-            aws.policies(config, whereabouts).await.map(Some)
-        }
+        (
+            GrantsKept::On | GrantsKept::ReportOnly,
+            EngineKind::Docker | EngineKind::Ecs | EngineKind::Fake | EngineKind::None,
+        ) => aws.policies(config, whereabouts).await.map(Some),
     }
 }
 

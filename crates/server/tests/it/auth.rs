@@ -146,7 +146,7 @@ const OPERATIONS: &[Row] = &[
 ];
 
 /// Operation id, method, path, and the operation itself.
-fn operations() -> Vec<(String, Method, String, Value)> {
+pub(crate) fn operations() -> Vec<(String, Method, String, Value)> {
     let document: Value = serde_json::from_str(&layer0_server::openapi_json()).expect("the document is JSON");
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("there are paths") {

@@ -21,6 +21,7 @@ mod pull_check;
 mod recorded;
 mod registry_credential;
 mod registry_defects;
+mod registry_only;
 mod retention;
 mod review;
 mod scale;

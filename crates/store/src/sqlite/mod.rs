@@ -45,7 +45,7 @@ mod writer;
 
 pub use copy::CopiedBlob;
 use fault::{Fault, Stop};
-use near::Near;
+use near::{Near, Opener};
 use queue::Queue;
 use schema::SchemaError;
 
@@ -162,16 +162,18 @@ impl SqliteStore {
         schema::check(&writer)?;
         prepare_writer(&writer)?;
         schema::migrate(&mut writer)?;
-        let reader = || {
-            let reader = Connection::open_with_flags(path, flags)?;
-            prepare(&reader)?;
-            reader.pragma_update(None, "query_only", true)?;
-            Ok::<_, rusqlite::Error>(reader)
+        let opener = || -> Opener {
+            let path = path.to_owned();
+            Box::new(move || {
+                let reader = Connection::open_with_flags(&path, flags)?;
+                prepare(&reader)?;
+                reader.pragma_update(None, "query_only", true)?;
+                Ok(reader)
+            })
         };
-        let readers = (0..READERS).map(|_| reader()).collect::<Result<Vec<_>, _>>()?;
-        let near = (0..near_connections()).map(|_| reader()).collect::<Result<Vec<_>, _>>()?;
+        let readers = (0..READERS).map(|_| opener()).collect();
         let commits = Arc::new(AtomicU64::new(0));
-        let near = Near::own(near, Arc::clone(&commits));
+        let near = Near::own(near_connections(), opener(), Arc::clone(&commits))?;
         Ok(Self::start(Arc::new(Mutex::new(Some(writer))), readers, near, commits, Some(path.to_owned())))
     }
 
@@ -195,7 +197,7 @@ impl SqliteStore {
 
     fn start(
         connection: near::Shared,
-        reading: Vec<Connection>,
+        reading: Vec<Opener>,
         near: Near,
         commits: Arc<AtomicU64>,
         path: Option<PathBuf>,
@@ -207,9 +209,9 @@ impl SqliteStore {
         threads.push(thread("store-writer", move || writer::run(&connection, &queue, &counted, &views)));
         let readers = (!reading.is_empty()).then(|| Arc::new(Queue::new()));
         if let Some(readers) = &readers {
-            for connection in reading {
+            for open in reading {
                 let queue = Arc::clone(readers);
-                threads.push(thread("store-reader", move || reader::run(&connection, &queue)));
+                threads.push(thread("store-reader", move || reader::run(&open, &queue)));
             }
         }
         let shared = Arc::new(Shared { writer, readers, near, commits, path, threads: Mutex::new(threads) });
@@ -306,13 +308,16 @@ impl Drop for Shared {
     }
 }
 
-/// Makes the file, for its owner only, when it isn't there, and makes its name durable.
+/// Makes the file, for its owner only, when it isn't there, and makes its name durable: before anything is in it. One with something
+/// in it has its name from a start that waited for that.
 fn make_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?;
+    if options.open(path)?.metadata()?.len() > 0 {
+        return Ok(());
+    }
     match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
         _ => Ok(()),

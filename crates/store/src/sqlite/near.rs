@@ -3,6 +3,9 @@
 //! A connection keeps its view of the database from one read to the next, for as long as it is the newest: taking a new one costs
 //! four calls to the system, more than the read itself. So that an old view does not keep the WAL from being written back, the
 //! writer has the views of idle connections ended with every commit.
+//!
+//! The first connection is there from the start; another one is opened when all that are open are in use. Each reads the whole schema
+//! before its first statement, and keeps it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,7 +24,9 @@ pub(super) type Shared = Arc<Mutex<Option<Connection>>>;
 pub(super) enum Near {
     /// Of their own.
     Own {
-        connections: Vec<Mutex<Option<Viewing>>>,
+        connections: Vec<Mutex<Slot>>,
+        /// Opens another one.
+        open: Opener,
         /// Whose turn it is when all are in use.
         turn: AtomicUsize,
         /// Counts commits, and whatever else may make a view old.
@@ -29,6 +34,35 @@ pub(super) enum Near {
     },
     /// The writer's: a database in memory has no other.
     Writers(Shared),
+}
+
+/// Opens a connection that can only read.
+pub(super) type Opener = Box<dyn Fn() -> Result<Connection, rusqlite::Error> + Send + Sync>;
+
+/// The place of a connection.
+pub(super) enum Slot {
+    /// It was not needed yet.
+    Unopened,
+    Open(Viewing),
+    /// The store is closed.
+    Closed,
+}
+
+impl Slot {
+    fn opened(&mut self) -> Option<&mut Viewing> {
+        match self {
+            Self::Open(viewing) => Some(viewing),
+            Self::Unopened | Self::Closed => None,
+        }
+    }
+
+    /// The connection, opened now if it was not.
+    fn get(&mut self, open: &Opener) -> Result<&mut Viewing, Fault> {
+        if matches!(self, Self::Unopened) {
+            *self = Self::Open(Viewing { connection: open()?, since: None });
+        }
+        self.opened().ok_or(Fault::Closed)
+    }
 }
 
 /// A connection and its view of the database.
@@ -61,11 +95,12 @@ impl Viewing {
 }
 
 impl Near {
-    /// On connections of their own, at least one.
-    pub(super) fn own(connections: Vec<Connection>, commits: Arc<AtomicU64>) -> Self {
-        let connections =
-            connections.into_iter().map(|connection| Mutex::new(Some(Viewing { connection, since: None }))).collect();
-        Self::Own { connections, turn: AtomicUsize::new(0), commits }
+    /// On connections of their own, `most` of them; the first is opened here.
+    pub(super) fn own(most: usize, open: Opener, commits: Arc<AtomicU64>) -> Result<Self, rusqlite::Error> {
+        let first = Slot::Open(Viewing { connection: open()?, since: None });
+        let later = std::iter::repeat_with(|| Slot::Unopened).take(most.saturating_sub(1));
+        let connections = std::iter::once(first).chain(later).map(Mutex::new).collect();
+        Ok(Self::Own { connections, open, turn: AtomicUsize::new(0), commits })
     }
 
     /// Runs `work` on one state of the database, no older than this call. A view is not kept where others write too. Waits for another caller's read when there are more of
@@ -77,12 +112,19 @@ impl Near {
     ) -> Result<T, E> {
         // A read changes nothing, so nothing broken stays after a panic.
         let done = catch_unwind(AssertUnwindSafe(|| match self {
-            Self::Own { connections, turn, commits } => {
+            Self::Own { connections, open, turn, commits } => {
                 let mut guard = free(connections).unwrap_or_else(|| {
                     let turn = turn.fetch_add(1, Ordering::Relaxed) % connections.len();
                     lock(&connections[turn])
                 });
-                let viewing = guard.as_mut().ok_or(Stop::Fault(Fault::Closed))?;
+                if let Slot::Unopened = *guard
+                    && let Err(fault) = guard.get(open)
+                {
+                    // The system has no room for another one now; the first is there.
+                    tracing::debug!(error = %fault, "another connection for reads could not be opened");
+                    guard = lock(&connections[0]);
+                }
+                let viewing = guard.get(open).map_err(Stop::Fault)?;
                 let read = viewing.read(commits.load(Ordering::Acquire), work);
                 // The writer may have found this connection in use when it ended the views.
                 let is_newest = others == Others::None && viewing.since == Some(commits.load(Ordering::Acquire));
@@ -109,7 +151,7 @@ impl Near {
     pub(super) fn close(&self) {
         if let Self::Own { connections, .. } = self {
             for connection in connections {
-                drop(lock(connection).take());
+                *lock(connection) = Slot::Closed;
             }
         }
     }
@@ -119,7 +161,7 @@ impl Near {
         if let Self::Own { connections, .. } = self {
             for connection in connections {
                 if let Ok(mut guard) = connection.try_lock()
-                    && let Some(viewing) = guard.as_mut()
+                    && let Some(viewing) = guard.opened()
                 {
                     viewing.end();
                 }
@@ -131,7 +173,7 @@ impl Near {
     pub(super) fn end_all(&self) {
         if let Self::Own { connections, .. } = self {
             for connection in connections {
-                if let Some(viewing) = lock(connection).as_mut() {
+                if let Some(viewing) = lock(connection).opened() {
                     viewing.end();
                 }
             }

@@ -1,4 +1,4 @@
-//! Readers: a few threads, each with a connection that can't write.
+//! Readers: a few threads, each with a connection that can't write, which it opens for its first read.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::{Fault, Stop};
+use super::near::Opener;
 use super::queue::Queue;
 
 /// One read with somebody who waits for its outcome.
-pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
+pub(super) type Job = Box<dyn FnOnce(Result<&Connection, Fault>) + Send>;
 
 /// A job that runs `work` on one state of the database, however many statements it has.
 pub(super) fn job<W, T, E>(work: W, caller: oneshot::Sender<Result<T, E>>) -> Job
@@ -18,8 +19,8 @@ where
     T: Send + 'static,
     E: From<Fault> + Send + 'static,
 {
-    Box::new(move |connection| {
-        let outcome = on_snapshot(connection, work);
+    Box::new(move |connection: Result<&Connection, Fault>| {
+        let outcome = connection.map_err(Stop::Fault).and_then(|connection| on_snapshot(connection, work));
         // A caller that has stopped waiting is no failure.
         let _ = caller.send(outcome.map_err(Stop::into_error));
     })
@@ -47,16 +48,22 @@ impl Drop for End<'_> {
     }
 }
 
-/// Does jobs until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, queue: &Queue<Job>) {
+/// Does jobs until the queue is closed and empty. A connection that can't be opened fails the job that it was to be for; the next
+/// one tries again.
+pub(super) fn run(open: &Opener, queue: &Queue<Job>) {
+    let mut connection = None;
     loop {
         let jobs = queue.take(1);
         if jobs.is_empty() {
             return;
         }
         for job in jobs {
+            let opened = match &connection {
+                Some(connection) => Ok(connection),
+                None => open().map(|opened| &*connection.insert(opened)).map_err(Fault::from),
+            };
             // A read changes nothing, so nothing broken stays after a panic; the caller sees its channel close.
-            if catch_unwind(AssertUnwindSafe(|| job(connection))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job(opened))).is_err() {
                 tracing::error!("a read panicked in the store; its caller is told that it failed");
             }
         }

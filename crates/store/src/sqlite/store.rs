@@ -153,8 +153,7 @@ impl Store for SqliteStore {
     }
 
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let key = key.to_owned();
-        self.read(move |db| setting::get_tx(db, &key)).await
+        self.read_near(|db| setting::get_tx(db, key))
     }
 
     async fn lease_take(

@@ -259,7 +259,7 @@ impl Bench {
     /// Kills ours so many times under load; says what came of it, and whether it is clean.
     fn kills(&mut self, count: u32) -> Result<(String, bool)> {
         let count = count.to_string();
-        let (document, ended) = self.started("layer0-kills", &["crash"], &["--crash-rounds", &count])?;
+        let (document, ended) = self.started("layer0-kills", "fake", &["crash"], &["--crash-rounds", &count])?;
         let (line, clean) = table::kills(&document);
         Ok(match ended {
             Some(why) => (format!("{line}; {why}"), false),
@@ -269,16 +269,25 @@ impl Bench {
 
     /// Ours, in all sections, and what the script does not measure.
     fn ours(&mut self) -> Result<(Value, Option<String>)> {
-        let (mut document, ended) = self.started("layer0", table::SECTIONS, &[])?;
+        let (mut document, ended) = self.started("layer0", "fake", table::SECTIONS, &[])?;
+        // On the store that has just been filled.
+        let (alone, ended_alone) = self.started("layer0-registry-only", "none", &["coldstart"], &[])?;
+        document["results"]["registry_only"] = alone["results"].clone();
         println!("bench registry  layer0, pulls beside something else");
         document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
         println!("bench registry  layer0, a thousand clients at once");
         document["results"]["crowd"] = crowd::measure(&mut self.instance)?;
-        Ok((document, ended))
+        Ok((document, ended.or(ended_alone)))
     }
 
-    /// Ours in some sections, with the admin's token in every request.
-    fn started(&mut self, label: &str, sections: &[&str], more: &[&str]) -> Result<(Value, Option<String>)> {
+    /// Ours in some sections, on this engine, with the admin's token in every request.
+    fn started(
+        &mut self,
+        label: &str,
+        engine: &str,
+        sections: &[&str],
+        more: &[&str],
+    ) -> Result<(Value, Option<String>)> {
         // The token is made at the first start.
         self.instance.start(Engine::Fake)?;
         self.instance.stop()?;
@@ -289,7 +298,7 @@ impl Bench {
         // The script's own upstream, whose repository is a mirror beside those that are pushed to.
         let (upstream, base) = (free_port()?.to_string(), format!("http://127.0.0.1:{port}"));
         let command = format!(
-            "{} server --instance {} --engine fake --create-on-push --listen 127.0.0.1:{port} --data-dir {} --registry-mirrors {MIRRORED}=http://127.0.0.1:{upstream}/{MIRRORED}",
+            "{} server --instance {} --engine {engine} --create-on-push --listen 127.0.0.1:{port} --data-dir {} --registry-mirrors {MIRRORED}=http://127.0.0.1:{upstream}/{MIRRORED}",
             quoted(&self.instance.l0),
             self.instance.stem,
             quoted(&data)

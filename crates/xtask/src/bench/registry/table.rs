@@ -118,6 +118,12 @@ const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     ("all repositories in pages of 1000, ms", "catalog.walk1000_ms", Limit::None, AtMost(10.0)),
     ("start to first answer, empty store, ms", "coldstart.median_ms", Limit::None, AtMost(15.0)),
     ("start to first answer, filled store, ms", "coldstart_filled.median_ms", Limit::None, AtMost(15.0)),
+    (
+        "— of the registry alone (`--engine none`), filled store, ms",
+        "registry_only.coldstart.median_ms",
+        Limit::None,
+        AtMost(8.0),
+    ),
     ("start to first answer after `kill -9`, ms", "crash.restart_ms_median", Limit::None, Free),
     (
         "64 clients on one cold blob of a mirror, s",
@@ -127,6 +133,7 @@ const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     ),
     ("— bytes from the upstream per byte of the blob", "proxy.upstream_bytes_over_blob", Limit::None, AtMost(1.0)),
     ("memory (RSS) after the start, filled store, MiB", "coldstart_filled.idle_rss_mib", Limit::None, AtMost(30.0)),
+    ("— of the registry alone, MiB", "registry_only.coldstart.idle_rss_mib", Limit::None, AtMost(14.0)),
     ("memory (RSS), the most, 1,000 clients pull at once, MiB", "crowd.pulls_peak_mib", Limit::None, AtMost(96.0)),
     ("memory (RSS), the most, 1,000 clients push at once, MiB", "crowd.pushes_peak_mib", Limit::None, AtMost(160.0)),
     ("— clients that failed", "crowd.errors", Limit::None, AtMost(0.0)),
