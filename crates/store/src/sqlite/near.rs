@@ -40,6 +40,10 @@ pub(super) enum Near {
 pub(super) type Opener = Box<dyn Fn() -> Result<Connection, rusqlite::Error> + Send + Sync>;
 
 /// The place of a connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is a handful of them, and one is open for each that is read at a time"
+)]
 pub(super) enum Slot {
     /// It was not needed yet.
     Unopened,

@@ -185,9 +185,9 @@ fn the_registry_alone_has_bounds_of_its_own() {
     let mut ours = with("coldstart_filled.median_ms", json!(14.0));
     put(&mut ours["results"], "registry_only.coldstart", json!({ "median_ms": 9.0, "idle_rss_mib": 13.5 }));
     let text = Comparison::of(&limits(), &clean(), &ours).tables();
-    assert!(row(&text, "start to first answer, filled store").ends_with("| 14 |  |  | ≤ 15 | met |"), "{text}");
+    assert!(row(&text, "start to first answer, filled store").ends_with("| 14.0 |  |  | ≤ 15 | met |"), "{text}");
     assert!(
-        row(&text, "— of the registry alone (`--engine none`)").ends_with("| 9 |  |  | ≤ 8 | **missed** |"),
+        row(&text, "— of the registry alone (`--engine none`)").ends_with("| 9.00 |  |  | ≤ 8 | **missed** |"),
         "{text}"
     );
     assert!(row(&text, "— of the registry alone, MiB").ends_with("| 13.5 |  |  | ≤ 14 | met |"), "{text}");
