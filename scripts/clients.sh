@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The clients that are written in Go and a provider of OpenID Connect, built from what tools/go pins, and a blob of 10 GiB, against
-# the built program:
-# crates/l0/tests/clients. What runs where: docs/testing.md.
+# the built program: crates/l0/tests/clients. What runs where: docs/testing.md.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -16,4 +15,4 @@ for module in clients oidc cosign; do
     go_tools "$module" "$ROOT/target/go"
     say "took $((SECONDS - since)) s"
 done
-LAYER0_GO_CLIENTS=$ROOT/target/go cargo test --locked --package l0 --features go-clients --test clients
+LAYER0_GO_CLIENTS=$ROOT/target/go cargo test --workspace --locked --test clients

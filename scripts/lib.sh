@@ -55,6 +55,10 @@ need() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# Half of what tests do is to wait, for processes, containers and disks: with one at a time for each core, as the test harness has it, the
+# cores stand still as long.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
+
 need_rust() {
     command -v cargo >/dev/null 2>&1 ||
         die "cargo is not on the PATH. Install Rust (rustup, stable toolchain) and try again."

@@ -22,6 +22,7 @@ mod operation;
 mod owner;
 mod repository;
 mod service;
+mod stranger;
 mod sweep;
 mod tag;
 mod task;

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,10 +69,16 @@ impl Project {
         Ok(self.packages.get_or_init(|| packages))
     }
 
-    /// A command that will run at the root.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    /// A command that will run at the root. Of what `cargo xtask` has told this program about its package it hears nothing: the
+    /// build of `ring` takes that for its own, and would begin anew, and with it whatever is signed or encrypted.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
+        for (name, _) in std::env::vars_os() {
+            if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|told| name.to_string_lossy().starts_with(told)) {
+                command.env_remove(name);
+            }
+        }
         command
     }
 }

@@ -39,15 +39,7 @@ impl<'a> Place<'a> {
             ));
         }
         directory_make(disk, root).map_err(|why| cant("create", root, &why))?;
-        let path = root.join("lock");
-        let mut options = OpenOptions::new();
-        let lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = lock.map_err(|why| cant("open", &path, &why))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(busy(root)),
-            Err(TryLockError::Error(why)) => return Err(cant("lock", &path, &why)),
-        }
+        let lock = lock(root)?.ok_or_else(|| busy(root))?;
         let this = Self { root: root.to_owned(), disk, _lock: Some(lock) };
         for part in ["blobs", "snapshots"] {
             let part = this.root.join(part);
@@ -210,6 +202,19 @@ impl<'a> Place<'a> {
 #[derive(serde::Deserialize)]
 struct Layout {
     layout: u32,
+}
+
+/// Holds a directory, as a server holds its own: alone, until the file is dropped. `None` while somebody else holds it.
+pub(super) fn lock(root: &Path) -> Result<Option<File>, CliError> {
+    let path = root.join("lock");
+    let mut options = OpenOptions::new();
+    let lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let lock = lock.map_err(|why| cant("open", &path, &why))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(why)) => Err(cant("lock", &path, &why)),
+    }
 }
 
 fn busy(root: &Path) -> CliError {

@@ -4,9 +4,8 @@
 //! database last, which is what makes a data directory one. Until then no server takes the directory, and the same command begins anew.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -14,7 +13,7 @@ use serde::Serialize;
 use super::disk::Disk;
 use super::manifest::{Lost, Manifest};
 use super::name::BlobName;
-use super::place::names;
+use super::place::{lock, names};
 use super::{Place, STEP, cant, directory_make};
 use crate::error::{CliError, Exit};
 
@@ -121,18 +120,10 @@ impl<'a> Target<'a> {
             );
         }
         directory_make(disk, root).map_err(|why| cant("create", root, &why))?;
-        let path = root.join("lock");
-        let mut options = OpenOptions::new();
-        let lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = lock.map_err(|why| cant("open", &path, &why))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let said = format!("{} is held by a server, or by another command", root.display());
-                return Err(CliError::new(Exit::Refused, said));
-            }
-            Err(TryLockError::Error(why)) => return Err(cant("lock", &path, &why)),
-        }
+        let Some(lock) = lock(root)? else {
+            let said = format!("{} is held by a server, or by another command", root.display());
+            return Err(CliError::new(Exit::Refused, said));
+        };
         let is_done = begun && there.iter().any(|name| name == DATABASE);
         let this = Self { root: root.to_owned(), disk, is_done, _lock: lock };
         if !is_done {

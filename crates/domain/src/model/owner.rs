@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Action, Actions};
@@ -83,6 +84,27 @@ pub struct Owner {
     pub retention: Vec<RetentionRule>,
 }
 
+/// A rule of an owner about tags. Of each kind there is one at most for the same repositories and tags.
+pub trait OwnerRule: Clone + Serialize + DeserializeOwned {
+    /// What an error calls one.
+    const WHAT: &'static str;
+
+    /// Which tags it is about: in which repositories of the owner (the name behind the owner), and which of theirs.
+    fn about(&self) -> (&Glob, &Glob);
+}
+
+/// Puts a rule among those of its kind, in the place of the one about the same tags.
+pub fn rule_put<R: OwnerRule>(rules: &mut Vec<R>, rule: R) {
+    rules.retain(|other| other.about() != rule.about());
+    rules.push(rule);
+}
+
+/// Takes the rule about these tags from those of its kind; `None` when there is no such rule.
+pub fn rule_take<R: OwnerRule>(rules: &mut Vec<R>, repositories: &Glob, tags: &Glob) -> Option<R> {
+    let at = rules.iter().position(|rule| rule.about() == (repositories, tags))?;
+    Some(rules.remove(at))
+}
+
 /// Tags that, once pushed, stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagRule {
@@ -102,6 +124,14 @@ impl TagRule {
         self.repositories.matches(repository)
             && self.tags.matches(tag)
             && !self.except.iter().any(|except| except.matches(tag))
+    }
+}
+
+impl OwnerRule for TagRule {
+    const WHAT: &'static str = "immutable rule";
+
+    fn about(&self) -> (&Glob, &Glob) {
+        (&self.repositories, &self.tags)
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::glob::Glob;
+use super::owner::OwnerRule;
 use super::time::Timestamp;
 
 /// The most hours of a rule: ten years. What is to be kept for longer needs no rule.
@@ -52,6 +53,14 @@ pub enum RetentionRuleError {
         /// What was given.
         given: u32,
     },
+}
+
+impl OwnerRule for RetentionRule {
+    const WHAT: &'static str = "retention rule";
+
+    fn about(&self) -> (&Glob, &Glob) {
+        (&self.repositories, &self.tags)
+    }
 }
 
 impl RetentionRule {

@@ -24,12 +24,7 @@ pub(super) async fn serve(
     match ask.method {
         Method::GET | Method::HEAD => {
             let (name, _) = registry.admit(ask, name, &[Action::Pull], None).await?;
-            let digest = digest(reference)?;
-            if ask.method == Method::HEAD {
-                head(registry, ask, &name, &digest).await
-            } else {
-                get(registry, ask, &name, &digest).await
-            }
+            read(registry, ask, &name, &digest(reference)?).await
         }
         Method::DELETE => {
             let (name, caller) = registry.admit(ask, name, &[Action::Delete], None).await?;
@@ -42,7 +37,20 @@ pub(super) async fn serve(
     }
 }
 
-pub(super) async fn head(
+/// Answers GET and HEAD.
+pub(super) async fn read(
+    registry: &Registry,
+    ask: &Ask,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, RegistryError> {
+    match ask.method {
+        Method::HEAD => head(registry, ask, name, digest).await,
+        _ => get(registry, ask, name, digest).await,
+    }
+}
+
+async fn head(
     registry: &Registry,
     ask: &Ask,
     name: &RepositoryName,

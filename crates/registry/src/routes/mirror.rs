@@ -54,8 +54,12 @@ pub(super) async fn serve(
         Target::Blob { name, digest: text } if is_read => {
             let (name, _) = registry.admit(ask, &name, &[Action::Pull], None).await?;
             let digest = digest(&text)?;
+            match blob::read(registry, ask, &name, &digest).await {
+                Err(error) if error.is_missing() => {}
+                answered => return answered,
+            }
             match ask.method {
-                Method::HEAD => blob_head(registry, mirrors, mirror, ask, &name, &digest).await,
+                Method::HEAD => blob_head(mirrors, mirror, ask, &name, &digest).await,
                 _ => blob_get(registry, mirrors, mirror, ask, &name, &digest).await,
             }
         }
@@ -142,18 +146,14 @@ fn link(response: &mut Response, path: &str, query: Option<&str>) {
     }
 }
 
+/// The head of a blob that is not here.
 async fn blob_head(
-    registry: &Registry,
     mirrors: &Mirrors,
     mirror: &Arc<Mirror>,
     ask: &Ask,
     name: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, RegistryError> {
-    match blob::head(registry, ask, name, digest).await {
-        Err(error) if error.is_missing() => {}
-        answered => return answered,
-    }
     let size = mirrors.size(mirror, name, digest).await.map_err(|refusal| refusal.into_error("BLOB_UNKNOWN"))?;
     if ask.has_already(digest) {
         return Ok(not_modified(digest));
@@ -161,6 +161,7 @@ async fn blob_head(
     Ok(blob::answer(StatusCode::OK, digest, size))
 }
 
+/// A blob that was not here a moment ago: fetched, passed on and kept.
 async fn blob_get(
     registry: &Registry,
     mirrors: &Mirrors,
@@ -169,14 +170,10 @@ async fn blob_get(
     name: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, RegistryError> {
-    match blob::get(registry, ask, name, digest).await {
-        Err(error) if error.is_missing() => {}
-        answered => return answered,
-    }
     let refused = |refusal: crate::mirror::refusal::Refusal| refusal.into_error("BLOB_UNKNOWN");
     let fill = mirrors.fill(registry, mirror, name, digest);
     let size = match fill.opened().await.map_err(refused)? {
-        Opened::Here => return blob::get(registry, ask, name, digest).await,
+        Opened::Here => return blob::read(registry, ask, name, digest).await,
         Opened::Coming { size } => size,
     };
     if ask.has_already(digest) {

@@ -1,10 +1,7 @@
 //! `/auth/device`: people sign in at the provider, by the device flow.
 
-use std::net::{IpAddr, SocketAddr};
-
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -17,6 +14,7 @@ use layer0_domain::plan::trust::shown;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::stranger::{self, Stranger};
 use super::{Errors, token};
 use crate::app::App;
 use crate::auth::Trail;
@@ -24,7 +22,6 @@ use crate::config::ProviderConfig;
 use crate::convert::read;
 use crate::error::{ApiError, chain};
 use crate::exchange::{DeviceBegun, Standing, Unproven};
-use crate::extract;
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(begin)).routes(routes!(ask))
@@ -40,18 +37,15 @@ const CODE_MAX: usize = 4096;
 const SECONDS_MAX: u64 = 3600;
 
 /// The provider, where there is one; counts the question.
-fn asked(app: &App, from: Option<IpAddr>) -> Result<&ProviderConfig, ApiError> {
+fn asked<'a>(app: &'a App, stranger: &Stranger) -> Result<&'a ProviderConfig, ApiError> {
     let Some(provider) = &app.provider else {
         let message = "this server has no provider at which people sign in";
         return Err(
             ApiError::new(ErrorCode::RouteDoesNotExist, message).hint("`l0 login` signs in with a password or token")
         );
     };
-    match app.sign_in.throttle.exchange(from, app.clock.now()) {
-        Some(after_s) => Err(ApiError::new(ErrorCode::Throttled, "too many sign-ins from this address")
-            .hint(format!("wait {after_s} seconds"))),
-        None => Ok(provider),
-    }
+    stranger.count(app, "sign-ins")?;
+    Ok(provider)
 }
 
 /// Begin to sign in at the provider
@@ -60,13 +54,8 @@ fn asked(app: &App, from: Option<IpAddr>) -> Result<&ProviderConfig, ApiError> {
 /// credential is needed.
 #[utoipa::path(post, path = "/auth/device", operation_id = "device_begin", tag = "token", security(()),
     responses((status = 200, body = wire::DeviceSignIn, description = "What to open, and what to ask with."), Errors))]
-async fn begin(
-    State(app): State<App>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let from = app.sign_in.address(&headers, peer.map(|Extension(ConnectInfo(peer))| peer));
-    let provider = asked(&app, from)?;
+async fn begin(State(app): State<App>, stranger: Stranger) -> Result<Response, ApiError> {
+    let provider = asked(&app, &stranger)?;
     let begun = app.exchange.device_begin(provider).await.map_err(unproven)?;
     Ok(unkept(begun_wire(begun, provider)))
 }
@@ -80,15 +69,12 @@ async fn begin(
     responses((status = 200, body = wire::DeviceStanding, description = "How it stands."), Errors))]
 async fn ask(
     State(app): State<App>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    stranger: Stranger,
     trail: Option<Extension<Trail>>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let from = app.sign_in.address(&headers, peer.map(|Extension(ConnectInfo(peer))| peer));
-    let provider = asked(&app, from)?;
-    let request: wire::DeviceTokenRequest = serde_json::from_slice(&extract::form(body).await?)
-        .map_err(|why| ApiError::request(format!("the request's body can't be read: {why}")))?;
+    let provider = asked(&app, &stranger)?;
+    let request: wire::DeviceTokenRequest = stranger::body(body).await?;
     let name = read::name(request.name.as_deref().unwrap_or(TOKEN_NAME), "a token's name")?;
     let code = request.device_code;
     if code.is_empty() || code.len() > CODE_MAX {
@@ -107,7 +93,7 @@ async fn ask(
         Ok(Standing::Shown(person)) => person,
         Err(why) => {
             if matches!(why, Unproven::Refused(_)) {
-                app.sign_in.refused_elsewhere("device_token", "(sign-in)", from).await;
+                app.sign_in.refused_elsewhere("device_token", "(sign-in)", stranger.from).await;
             }
             return Err(unproven(why));
         }
@@ -117,7 +103,7 @@ async fn ask(
         Ok(given) => given,
         Err(why) => {
             if matches!(why, OpsError::Denied { .. }) {
-                app.sign_in.refused_elsewhere("device_token", &person.id.to_string(), from).await;
+                app.sign_in.refused_elsewhere("device_token", &person.id.to_string(), stranger.from).await;
             }
             return Err(why.into());
         }

@@ -6,7 +6,8 @@ use axum::response::Response;
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::{Action, Place};
-use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::glob::Glob;
+use layer0_domain::model::owner::{Owner, OwnerName, TagRule, rule_take};
 use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::port::access_store::{OwnerChange, OwnerUse};
 use serde::Deserialize;
@@ -53,6 +54,13 @@ pub(super) async fn seen(app: &App, who: &SignedIn, text: &str) -> Result<OwnerU
         return Err(missing(text));
     }
     app.access.owner_get(&name).await?.ok_or_else(|| missing(text))
+}
+
+/// An owner that the caller maintains.
+pub(super) async fn maintained(app: &App, who: &SignedIn, text: &str) -> Result<Owner, ApiError> {
+    let owner = seen(app, who, text).await?.owner;
+    who.must(Action::Admin, Place::owner(&owner.name))?;
+    Ok(owner)
 }
 
 /// The owners that the caller may see
@@ -142,6 +150,26 @@ async fn delete(
     Ok(Json(write::owner(&found)))
 }
 
+/// Which rule.
+#[derive(Debug, Deserialize)]
+struct Which {
+    repositories: Option<String>,
+    tags: Option<String>,
+}
+
+/// The repositories and tags that a rule is about: all, where nothing is said.
+fn which(repositories: Option<&str>, tags: Option<&str>) -> Result<(Glob, Glob), ApiError> {
+    Ok((read::glob(repositories.unwrap_or("*"), "repositories")?, read::glob(tags.unwrap_or("*"), "tags")?))
+}
+
+/// Demands that there is room for one more rule of a kind.
+fn may_grow<R>(rules: &[R], kind: &str) -> Result<(), ApiError> {
+    if rules.len() >= RULES_MAX {
+        return Err(ApiError::value(format!("an owner may have {RULES_MAX} {kind}")));
+    }
+    Ok(())
+}
+
 /// Make tags immutable
 ///
 /// A tag that fits, once pushed, can neither be moved nor deleted, but for those that fit `except`. A rule with the same
@@ -155,30 +183,20 @@ async fn rule_add(
     ApiPath(text): ApiPath<String>,
     ApiJson(request): ApiJson<wire::AddTagRuleRequest>,
 ) -> Result<Response, ApiError> {
-    let found = seen(&app, &who, &text).await?;
-    let owner = found.owner.name;
-    who.must(Action::Admin, Place::owner(&owner))?;
-    if found.owner.tag_rules.len() >= RULES_MAX {
-        return Err(ApiError::value(format!("an owner may have {RULES_MAX} rules")));
-    }
+    let owner = maintained(&app, &who, &text).await?;
+    may_grow(&owner.tag_rules, "rules")?;
     if request.except.len() > EXCEPTIONS_MAX {
         return Err(ApiError::value(format!("a rule may have {EXCEPTIONS_MAX} exceptions")));
     }
+    let (repositories, tags) = which(request.repositories.as_deref(), request.tags.as_deref())?;
     let rule = TagRule {
-        repositories: read::glob(request.repositories.as_deref().unwrap_or("*"), "repositories")?,
-        tags: read::glob(request.tags.as_deref().unwrap_or("*"), "tags")?,
+        repositories,
+        tags,
         except: request.except.iter().map(|text| read::glob(text, "except")).collect::<Result<_, _>>()?,
     };
-    who.about(format!("{owner}/{rule}"));
-    app.access.tag_rule_put(&owner, &rule).await?;
+    who.about(format!("{}/{rule}", owner.name));
+    app.access.tag_rule_put(&owner.name, &rule).await?;
     Ok(created(write::tag_rule(&rule)))
-}
-
-/// Which rule.
-#[derive(Debug, Deserialize)]
-struct Which {
-    repositories: Option<String>,
-    tags: Option<String>,
 }
 
 /// Make tags movable again
@@ -189,16 +207,13 @@ async fn rule_remove(
     who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
-    ApiQuery(which): ApiQuery<Which>,
+    ApiQuery(gone): ApiQuery<Which>,
 ) -> Result<Json<wire::TagRule>, ApiError> {
-    let found = seen(&app, &who, &text).await?;
-    let owner = found.owner.name;
-    who.must(Action::Admin, Place::owner(&owner))?;
-    let repositories = read::glob(which.repositories.as_deref().unwrap_or("*"), "repositories")?;
-    let tags = read::glob(which.tags.as_deref().unwrap_or("*"), "tags")?;
-    who.about(format!("{owner}/{repositories}:{tags}"));
-    app.access.tag_rule_delete(&owner, &repositories, &tags).await?;
-    let gone = found.owner.tag_rules.into_iter().find(|it| it.repositories == repositories && it.tags == tags);
+    let mut owner = maintained(&app, &who, &text).await?;
+    let (repositories, tags) = which(gone.repositories.as_deref(), gone.tags.as_deref())?;
+    who.about(format!("{}/{repositories}:{tags}", owner.name));
+    app.access.tag_rule_delete(&owner.name, &repositories, &tags).await?;
+    let gone = rule_take(&mut owner.tag_rules, &repositories, &tags);
     Ok(Json(write::tag_rule(&gone.unwrap_or(TagRule { repositories, tags, except: vec![] }))))
 }
 
@@ -216,22 +231,19 @@ async fn retention_add(
     ApiPath(text): ApiPath<String>,
     ApiJson(request): ApiJson<wire::RetentionRule>,
 ) -> Result<Response, ApiError> {
-    let found = seen(&app, &who, &text).await?;
-    let owner = found.owner.name;
-    who.must(Action::Admin, Place::owner(&owner))?;
-    if found.owner.retention.len() >= RULES_MAX {
-        return Err(ApiError::value(format!("an owner may have {RULES_MAX} retention rules")));
-    }
+    let owner = maintained(&app, &who, &text).await?;
+    may_grow(&owner.retention, "retention rules")?;
+    let (repositories, tags) = which(request.repositories.as_deref(), request.tags.as_deref())?;
     let rule = RetentionRule {
-        repositories: read::glob(request.repositories.as_deref().unwrap_or("*"), "repositories")?,
-        tags: read::glob(request.tags.as_deref().unwrap_or("*"), "tags")?,
+        repositories,
+        tags,
         keep_last: request.keep_last,
         keep_hours: request.keep_hours,
         untagged_hours: request.untagged_hours,
     };
     rule.check().map_err(|why| ApiError::value(why.to_string()))?;
-    who.about(format!("{owner}/{rule}"));
-    app.access.retention_rule_put(&owner, &rule).await?;
+    who.about(format!("{}/{rule}", owner.name));
+    app.access.retention_rule_put(&owner.name, &rule).await?;
     Ok(created(write::retention_rule(&rule)))
 }
 
@@ -243,16 +255,13 @@ async fn retention_remove(
     who: SignedIn,
     State(app): State<App>,
     ApiPath(text): ApiPath<String>,
-    ApiQuery(which): ApiQuery<Which>,
+    ApiQuery(gone): ApiQuery<Which>,
 ) -> Result<Json<wire::RetentionRule>, ApiError> {
-    let found = seen(&app, &who, &text).await?;
-    let owner = found.owner.name;
-    who.must(Action::Admin, Place::owner(&owner))?;
-    let repositories = read::glob(which.repositories.as_deref().unwrap_or("*"), "repositories")?;
-    let tags = read::glob(which.tags.as_deref().unwrap_or("*"), "tags")?;
-    who.about(format!("{owner}/{repositories}:{tags}"));
-    app.access.retention_rule_delete(&owner, &repositories, &tags).await?;
-    let gone = found.owner.retention.into_iter().find(|it| it.repositories == repositories && it.tags == tags);
+    let mut owner = maintained(&app, &who, &text).await?;
+    let (repositories, tags) = which(gone.repositories.as_deref(), gone.tags.as_deref())?;
+    who.about(format!("{}/{repositories}:{tags}", owner.name));
+    app.access.retention_rule_delete(&owner.name, &repositories, &tags).await?;
+    let gone = rule_take(&mut owner.retention, &repositories, &tags);
     let unread = RetentionRule { repositories, tags, keep_last: None, keep_hours: None, untagged_hours: None };
     Ok(Json(write::retention_rule(&gone.unwrap_or(unread))))
 }

@@ -1,40 +1,30 @@
 //! `/owner/{owner}/trust`, and the exchange of what a trust asks for (`/token/exchange`).
 
-use std::net::SocketAddr;
-
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
-use layer0_domain::model::access::{Action, Caller, Place, Rights, Who};
+use layer0_domain::model::access::{Caller, Rights, Who};
 use layer0_domain::model::name::Name;
-use layer0_domain::model::owner::OwnerName;
 use layer0_domain::ops::trust as ops;
 use layer0_domain::plan::trust::{Identity, NoTrust, choose, shown};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::owner::seen;
+use super::owner::maintained;
+use super::stranger::{self, Stranger};
 use super::{Errors, created, token};
 use crate::app::App;
 use crate::auth::{SignedIn, Trail};
 use crate::convert::trust as convert;
 use crate::error::{ApiError, chain};
 use crate::exchange::Unproven;
-use crate::extract::{self, ApiJson, ApiPath};
+use crate::extract::{ApiJson, ApiPath};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete)).routes(routes!(exchange))
-}
-
-/// Demands a maintainer of an owner.
-async fn maintained(app: &App, who: &SignedIn, owner: &str) -> Result<OwnerName, ApiError> {
-    let owner = seen(app, who, owner).await?.owner.name;
-    who.must(Action::Admin, Place::owner(&owner))?;
-    Ok(owner)
 }
 
 /// The trusts of an owner
@@ -48,7 +38,7 @@ async fn list(
     State(app): State<App>,
     ApiPath(owner): ApiPath<String>,
 ) -> Result<Json<Vec<wire::Trust>>, ApiError> {
-    let owner = maintained(&app, &who, &owner).await?;
+    let owner = maintained(&app, &who, &owner).await?.name;
     let all = app.access.trust_list().await?;
     Ok(Json(all.iter().filter(|it| it.owner == owner).map(convert::trust).collect()))
 }
@@ -67,7 +57,7 @@ async fn create(
     ApiPath(owner): ApiPath<String>,
     ApiJson(request): ApiJson<wire::CreateTrustRequest>,
 ) -> Result<Response, ApiError> {
-    let owner = maintained(&app, &who, &owner).await?;
+    let owner = maintained(&app, &who, &owner).await?.name;
     let new = convert::new_trust(owner, &request)?;
     who.about(format!("trust {}/{} for {}", new.owner, new.name, new.evidence));
     let made = ops::trust_create(&app.ctx(&who.caller), new).await?;
@@ -85,7 +75,7 @@ async fn delete(
     State(app): State<App>,
     ApiPath((owner, name)): ApiPath<(String, String)>,
 ) -> Result<Json<wire::Trust>, ApiError> {
-    let owner = maintained(&app, &who, &owner).await?;
+    let owner = maintained(&app, &who, &owner).await?.name;
     let name = Name::parse(&name).map_err(|_| {
         ApiError::new(ErrorCode::TrustDoesNotExist, format!("`{owner}` has no such trust"))
             .hint(format!("`l0 trust list {owner}` shows all"))
@@ -103,18 +93,12 @@ async fn delete(
     responses((status = 201, body = wire::CreateTokenResponse, description = "The token with its secret."), Errors))]
 async fn exchange(
     State(app): State<App>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    stranger: Stranger,
     trail: Option<Extension<Trail>>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let from = app.sign_in.address(&headers, peer.map(|Extension(ConnectInfo(peer))| peer));
-    if let Some(after_s) = app.sign_in.throttle.exchange(from, app.clock.now()) {
-        return Err(ApiError::new(ErrorCode::Throttled, "too many exchanges from this address")
-            .hint(format!("wait {after_s} seconds")));
-    }
-    let request: wire::ExchangeTokenRequest = serde_json::from_slice(&extract::form(body).await?)
-        .map_err(|why| ApiError::request(format!("the request's body can't be read: {why}")))?;
+    stranger.count(&app, "exchanges")?;
+    let request: wire::ExchangeTokenRequest = stranger::body(body).await?;
     let named = request.trust.as_deref().map(convert::trust_name).transpose()?;
     let minutes = request.minutes.map(convert::minutes).transpose()?;
     let trusts = app.access.trust_list().await?;
@@ -126,7 +110,7 @@ async fn exchange(
     let identity = match shown_evidence {
         Ok(identity) => identity,
         Err(Unproven::Refused(why)) => {
-            app.sign_in.refused_elsewhere("token_exchange", "(exchange)", from).await;
+            app.sign_in.refused_elsewhere("token_exchange", "(exchange)", stranger.from).await;
             return Err(unauthorized(why));
         }
         Err(unavailable @ Unproven::Unavailable { .. }) => {
@@ -140,7 +124,7 @@ async fn exchange(
             return Err(ApiError::value(why.to_string()).hint("`--trust OWNER/NAME` says which"));
         }
         Err(why @ (NoTrust::None { .. } | NoTrust::Audience { .. })) => {
-            app.sign_in.refused_elsewhere("token_exchange", &identity.to_string(), from).await;
+            app.sign_in.refused_elsewhere("token_exchange", &identity.to_string(), stranger.from).await;
             return Err(
                 unauthorized(why.to_string()).hint("`l0 trust list OWNER` shows its maintainers whom it lets in")
             );

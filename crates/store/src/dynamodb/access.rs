@@ -79,11 +79,11 @@ impl AccessStore for DynamoStore {
         repositories: &Glob,
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
-        self.table.unit(|| self.table.rule_delete_step(owner, repositories, tags)).await
+        self.table.unit(|| self.table.rule_delete_step::<TagRule>(owner, repositories, tags)).await
     }
 
     async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError> {
-        self.table.unit(|| self.table.retention_put_step(owner, rule)).await
+        self.table.unit(|| self.table.rule_put_step(owner, rule)).await
     }
 
     async fn retention_rule_delete(
@@ -92,7 +92,7 @@ impl AccessStore for DynamoStore {
         repositories: &Glob,
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
-        self.table.unit(|| self.table.retention_delete_step(owner, repositories, tags)).await
+        self.table.unit(|| self.table.rule_delete_step::<RetentionRule>(owner, repositories, tags)).await
     }
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {

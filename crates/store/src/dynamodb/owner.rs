@@ -3,7 +3,7 @@
 //! What an owner's repositories hold is counted in its item, where their images are kept here; what is in ECR counts for itself.
 
 use layer0_domain::model::glob::Glob;
-use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::owner::{Owner, OwnerName, OwnerRule, TagRule, rule_put, rule_take};
 use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange, OwnerUse};
 
@@ -28,12 +28,36 @@ pub(super) fn missing(name: &OwnerName) -> AccessStoreError {
     AccessStoreError::Missing { what: WHAT, name: name.to_string() }
 }
 
-fn rules(item: &Item) -> Result<Vec<TagRule>, Fault> {
-    item.text_if("rules")?.map_or(Ok(Vec::new()), |text| from_json("tag rules", text))
+/// A kind of rules that an owner keeps, as a list in JSON.
+pub(super) trait Kept: OwnerRule {
+    /// The attribute.
+    const ATTRIBUTE: &'static str;
+    /// The expression that writes it, and the value in there.
+    const SET: (&'static str, &'static str);
+    /// What an error calls the list.
+    const LIST: &'static str;
 }
 
-fn retention(item: &Item) -> Result<Vec<RetentionRule>, Fault> {
-    item.text_if("retention")?.map_or(Ok(Vec::new()), |text| from_json("retention rules", text))
+impl Kept for TagRule {
+    const ATTRIBUTE: &'static str = "rules";
+    const SET: (&'static str, &'static str) = ("SET #rules = :rules, #changes = :next", ":rules");
+    const LIST: &'static str = "tag rules";
+}
+
+impl Kept for RetentionRule {
+    const ATTRIBUTE: &'static str = "retention";
+    const SET: (&'static str, &'static str) = ("SET #retention = :retention, #changes = :next", ":retention");
+    const LIST: &'static str = "retention rules";
+}
+
+fn kept<R: Kept>(item: &Item) -> Result<Vec<R>, Fault> {
+    item.text_if(R::ATTRIBUTE)?.map_or(Ok(Vec::new()), |text| from_json(R::LIST, text))
+}
+
+/// Keeps an owner's rules, if it still is as it was read.
+fn keep<R: Kept>(item: &Item, name: &OwnerName, rules: &[R]) -> Result<Action, Fault> {
+    let (expression, value) = R::SET;
+    unchanged(Action::update(owner_key(name), expression).with_text(value, to_json(R::LIST, &rules)?), item)
 }
 
 fn read(item: &Item) -> Result<OwnerUse, Fault> {
@@ -41,8 +65,8 @@ fn read(item: &Item) -> Result<OwnerUse, Fault> {
         name: parsed("owner name", OwnerName::parse(item.text("s")?))?,
         created: item.time("created")?,
         quota_bytes: item.number_if("quota")?,
-        tag_rules: rules(item)?,
-        retention: retention(item)?,
+        tag_rules: kept(item)?,
+        retention: kept(item)?,
     };
     let repositories = item.number_if::<i64>("repositories")?.and_then(|count| u64::try_from(count).ok());
     Ok(OwnerUse { owner, used_bytes: registry::used(item)?, repositories: repositories.unwrap_or(0) })
@@ -59,8 +83,8 @@ impl Table {
             let item = Item::at(&owner_key(&owner.name))
                 .with_number("created", owner.created.0)
                 .with_number_if("quota", owner.quota_bytes)
-                .with_text("rules", to_json("tag rules", &owner.tag_rules)?)
-                .with_text("retention", to_json("retention rules", &owner.retention)?)
+                .with_text(TagRule::ATTRIBUTE, to_json(TagRule::LIST, &owner.tag_rules)?)
+                .with_text(RetentionRule::ATTRIBUTE, to_json(RetentionRule::LIST, &owner.retention)?)
                 .with_number("epoch", 0)
                 .with_number("changes", 0);
             Ok(Step::Write(vec![Action::put(item).only_if(ABSENT)], ()))
@@ -147,69 +171,31 @@ impl Table {
         Ok(things)
     }
 
-    pub(super) async fn rule_put_step(&self, name: &OwnerName, rule: &TagRule) -> Result<Step<()>, AccessStoreError> {
+    pub(super) async fn rule_put_step<R: Kept>(
+        &self,
+        name: &OwnerName,
+        rule: &R,
+    ) -> Result<Step<()>, AccessStoreError> {
         let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
-        let mut rules = rules(&item)?;
-        rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
-        rules.push(rule.clone());
-        Ok(Step::Write(vec![write_rules(&item, name, &rules)?], ()))
+        let mut rules = kept(&item)?;
+        rule_put(&mut rules, rule.clone());
+        Ok(Step::Write(vec![keep(&item, name, &rules)?], ()))
     }
 
-    pub(super) async fn rule_delete_step(
+    pub(super) async fn rule_delete_step<R: Kept>(
         &self,
         name: &OwnerName,
         repositories: &Glob,
         tags: &Glob,
     ) -> Result<Step<()>, AccessStoreError> {
         let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
-        let mut rules = rules(&item)?;
-        let before = rules.len();
-        rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
-        if rules.len() == before {
+        let mut rules: Vec<R> = kept(&item)?;
+        if rule_take(&mut rules, repositories, tags).is_none() {
             let name = format!("{name}/{repositories}:{tags}");
-            return Err(AccessStoreError::Missing { what: "immutable rule", name });
+            return Err(AccessStoreError::Missing { what: R::WHAT, name });
         }
-        Ok(Step::Write(vec![write_rules(&item, name, &rules)?], ()))
+        Ok(Step::Write(vec![keep(&item, name, &rules)?], ()))
     }
-
-    pub(super) async fn retention_put_step(
-        &self,
-        name: &OwnerName,
-        rule: &RetentionRule,
-    ) -> Result<Step<()>, AccessStoreError> {
-        let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
-        let mut rules = retention(&item)?;
-        rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
-        rules.push(rule.clone());
-        Ok(Step::Write(vec![write_retention(&item, name, &rules)?], ()))
-    }
-
-    pub(super) async fn retention_delete_step(
-        &self,
-        name: &OwnerName,
-        repositories: &Glob,
-        tags: &Glob,
-    ) -> Result<Step<()>, AccessStoreError> {
-        let item = self.owner_item(name).await?.ok_or_else(|| missing(name))?;
-        let mut rules = retention(&item)?;
-        let before = rules.len();
-        rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
-        if rules.len() == before {
-            let name = format!("{name}/{repositories}:{tags}");
-            return Err(AccessStoreError::Missing { what: "retention rule", name });
-        }
-        Ok(Step::Write(vec![write_retention(&item, name, &rules)?], ()))
-    }
-}
-
-fn write_retention(item: &Item, name: &OwnerName, rules: &[RetentionRule]) -> Result<Action, Fault> {
-    let action = Action::update(owner_key(name), "SET #retention = :retention, #changes = :next");
-    unchanged(action.with_text(":retention", to_json("retention rules", &rules)?), item)
-}
-
-fn write_rules(item: &Item, name: &OwnerName, rules: &[TagRule]) -> Result<Action, Fault> {
-    let action = Action::update(owner_key(name), "SET #rules = :rules, #changes = :next");
-    unchanged(action.with_text(":rules", to_json("tag rules", &rules)?), item)
 }
 
 /// Lets a change of an owner be only over the one that was read.

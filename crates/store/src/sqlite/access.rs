@@ -91,12 +91,12 @@ impl AccessStore for SqliteStore {
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
         let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
-        self.write(move |db| owner::rule_delete_tx(db, &owner, &repositories, &tags)).await
+        self.write(move |db| owner::rule_delete_tx::<TagRule>(db, &owner, &repositories, &tags)).await
     }
 
     async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError> {
         let (owner, rule) = (owner.clone(), rule.clone());
-        self.write(move |db| owner::retention_put_tx(db, &owner, &rule)).await
+        self.write(move |db| owner::rule_put_tx(db, &owner, &rule)).await
     }
 
     async fn retention_rule_delete(
@@ -106,7 +106,7 @@ impl AccessStore for SqliteStore {
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
         let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
-        self.write(move |db| owner::retention_delete_tx(db, &owner, &repositories, &tags)).await
+        self.write(move |db| owner::rule_delete_tx::<RetentionRule>(db, &owner, &repositories, &tags)).await
     }
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {

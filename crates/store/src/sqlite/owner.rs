@@ -1,7 +1,7 @@
 //! Owners: what they may use, what they use, and which of their tags stay as they are.
 
 use layer0_domain::model::glob::Glob;
-use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
+use layer0_domain::model::owner::{Owner, OwnerName, OwnerRule, TagRule, rule_put, rule_take};
 use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStoreError, OwnerChange, OwnerUse};
@@ -41,8 +41,8 @@ pub(super) fn create_tx(db: &Connection, owner: &Owner) -> AccessWork<()> {
         owner.created.0,
         quota
     ])?;
-    write_rules(db, &owner.name, &owner.tag_rules)?;
-    write_retention(db, &owner.name, &owner.retention)
+    keep(db, &owner.name, &owner.tag_rules)?;
+    keep(db, &owner.name, &owner.retention)
 }
 
 pub(super) fn get_tx(db: &Connection, name: &OwnerName) -> AccessWork<Option<OwnerUse>> {
@@ -97,100 +97,79 @@ pub(super) fn delete_tx(db: &Connection, name: &OwnerName) -> AccessWork<()> {
     Ok(())
 }
 
-pub(super) fn rule_put_tx(db: &Connection, owner: &OwnerName, rule: &TagRule) -> AccessWork<()> {
-    demand(db, owner)?;
-    let mut rules = rules(db, owner.as_str())?;
-    rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
-    rules.push(rule.clone());
-    write_rules(db, owner, &rules)
+/// A kind of rules that an owner keeps, as a list in JSON.
+pub(super) trait Kept: OwnerRule {
+    /// The column.
+    const COLUMN: &'static str;
+    /// What an error calls the list.
+    const LIST: &'static str;
 }
 
-pub(super) fn rule_delete_tx(db: &Connection, owner: &OwnerName, repositories: &Glob, tags: &Glob) -> AccessWork<()> {
-    demand(db, owner)?;
-    let mut rules = rules(db, owner.as_str())?;
-    let before = rules.len();
-    rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
-    if rules.len() == before {
-        let name = format!("{owner}/{repositories}:{tags}");
-        return Err(AccessStoreError::Missing { what: "immutable rule", name }.into());
-    }
-    write_rules(db, owner, &rules)
+impl Kept for TagRule {
+    const COLUMN: &'static str = "tag_rules";
+    const LIST: &'static str = "tag rules";
 }
 
-pub(super) fn retention_put_tx(db: &Connection, owner: &OwnerName, rule: &RetentionRule) -> AccessWork<()> {
-    demand(db, owner)?;
-    let mut rules = retention(db, owner)?;
-    rules.retain(|other| other.repositories != rule.repositories || other.tags != rule.tags);
-    rules.push(rule.clone());
-    write_retention(db, owner, &rules)
+impl Kept for RetentionRule {
+    const COLUMN: &'static str = "retention";
+    const LIST: &'static str = "retention rules";
 }
 
-pub(super) fn retention_delete_tx(
+pub(super) fn rule_put_tx<R: Kept>(db: &Connection, owner: &OwnerName, rule: &R) -> AccessWork<()> {
+    demand(db, owner)?;
+    let mut rules = kept(db, owner.as_str())?;
+    rule_put(&mut rules, rule.clone());
+    keep(db, owner, &rules)
+}
+
+pub(super) fn rule_delete_tx<R: Kept>(
     db: &Connection,
     owner: &OwnerName,
     repositories: &Glob,
     tags: &Glob,
 ) -> AccessWork<()> {
     demand(db, owner)?;
-    let mut rules = retention(db, owner)?;
-    let before = rules.len();
-    rules.retain(|rule| rule.repositories != *repositories || rule.tags != *tags);
-    if rules.len() == before {
+    let mut rules: Vec<R> = kept(db, owner.as_str())?;
+    if rule_take(&mut rules, repositories, tags).is_none() {
         let name = format!("{owner}/{repositories}:{tags}");
-        return Err(AccessStoreError::Missing { what: "retention rule", name }.into());
+        return Err(AccessStoreError::Missing { what: R::WHAT, name }.into());
     }
-    write_retention(db, owner, &rules)
+    keep(db, owner, &rules)
 }
 
-fn retention(db: &Connection, owner: &OwnerName) -> Result<Vec<RetentionRule>, Fault> {
-    let found: Option<Option<String>> = db
-        .prepare_cached("SELECT retention FROM owner WHERE name = ?1")?
-        .query_row([owner.as_str()], |row| row.get(0))
-        .optional()?;
-    found.flatten().map_or(Ok(vec![]), |text| from_json("retention rules", &text))
-}
-
-fn write_retention(db: &Connection, owner: &OwnerName, rules: &[RetentionRule]) -> AccessWork<()> {
-    let text = if rules.is_empty() { None } else { Some(to_json("retention rules", &rules)?) };
-    db.prepare_cached("UPDATE owner SET retention = ?2 WHERE name = ?1")?.execute(params![owner.as_str(), text])?;
-    Ok(())
-}
-
-/// The rules of an owner; none for one that isn't there.
+/// Which tags of an owner stay as they are; none for one that isn't there.
 pub(super) fn rules(db: &Connection, owner: &str) -> Result<Vec<TagRule>, Fault> {
+    kept(db, owner)
+}
+
+fn kept<R: Kept>(db: &Connection, owner: &str) -> Result<Vec<R>, Fault> {
     let found: Option<Option<String>> = db
-        .prepare_cached("SELECT tag_rules FROM owner WHERE name = ?1")?
+        .prepare_cached(&format!("SELECT {} FROM owner WHERE name = ?1", R::COLUMN))?
         .query_row([owner], |row| row.get(0))
         .optional()?;
-    match found.flatten() {
-        Some(text) => from_json("tag rules", &text),
-        None => Ok(vec![]),
-    }
+    listed(found.flatten())
 }
 
-fn write_rules(db: &Connection, owner: &OwnerName, rules: &[TagRule]) -> AccessWork<()> {
-    let text = if rules.is_empty() { None } else { Some(to_json("tag rules", &rules)?) };
-    db.prepare_cached("UPDATE owner SET tag_rules = ?2 WHERE name = ?1")?.execute(params![owner.as_str(), text])?;
+fn keep<R: Kept>(db: &Connection, owner: &OwnerName, rules: &[R]) -> AccessWork<()> {
+    let text = if rules.is_empty() { None } else { Some(to_json(R::LIST, &rules)?) };
+    db.prepare_cached(&format!("UPDATE owner SET {} = ?2 WHERE name = ?1", R::COLUMN))?
+        .execute(params![owner.as_str(), text])?;
     Ok(())
+}
+
+fn listed<R: Kept>(text: Option<String>) -> Result<Vec<R>, Fault> {
+    text.map_or(Ok(vec![]), |text| from_json(R::LIST, &text))
 }
 
 fn read(row: &Row<'_>) -> Result<OwnerUse, Fault> {
     let quota: Option<i64> = row.get(2)?;
-    let rules: Option<String> = row.get(4)?;
-    let retention: Option<String> = row.get(5)?;
     Ok(OwnerUse {
         owner: Owner {
             name: parsed("owner name", OwnerName::parse(&row.get::<_, String>(0)?))?,
             created: Timestamp(row.get(1)?),
             quota_bytes: quota.map(|bytes| from_integer("quota", bytes)).transpose()?,
-            tag_rules: match rules {
-                Some(text) => from_json("tag rules", &text)?,
-                None => vec![],
-            },
-            retention: match retention {
-                Some(text) => from_json("retention rules", &text)?,
-                None => vec![],
-            },
+            tag_rules: listed(row.get(4)?)?,
+            retention: listed(row.get(5)?)?,
         },
         used_bytes: from_integer("used bytes", row.get(3)?)?,
         repositories: from_integer("count", row.get(6)?)?,

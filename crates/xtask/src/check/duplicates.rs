@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("digest", "sha1 of aws-config 1 and crc-fast of aws-sdk-s3 1 ask for the older one, sha2 0.11 for the newer"),
     ("base64", "bollard 0.21 asks for 0.22, hyper-util and reqwest for 0.23"),
     ("getrandom", "ring 0.17 asks for 0.2, proptest (tests only) for 0.4"),
+    ("sha1", "aws-config 1 asks for the older one, aws-smithy-checksums of aws-sdk-s3 1 for the newer"),
     ("syn", "tracing-attributes 0.1 asks for 2, the other derive macros for 3; at build time only"),
 ];
 

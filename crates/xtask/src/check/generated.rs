@@ -3,16 +3,17 @@
 use anyhow::Result;
 
 use super::Findings;
-use crate::generate;
+use crate::generate::{self, Examples};
 use crate::project::Project;
 
 /// Compares each generated file with what the code makes of it now.
 pub(crate) fn check(project: &Project) -> Result<Findings> {
     let mut findings = Findings::default();
+    let examples = Examples::build(project)?;
     for generated in generate::ALL {
         let there = project.root.join(generated.file).is_file();
         let kept = if there { project.text(generated.file)? } else { None };
-        let fresh = generated.generate(project)?;
+        let fresh = examples.print(project, generated)?;
         if let Some(difference) = first_difference(&kept.unwrap_or_default(), &fresh) {
             findings.broken(format!("{}: {difference}; `cargo xtask generate` writes it anew", generated.file));
         }

@@ -114,8 +114,14 @@ const RULES: &[Rule] = &[
     Rule {
         name: "doc",
         about: "the documentation builds without a warning",
-        mend: "Run `RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps` and mend what it names.",
+        mend: "Run `RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --all-features --no-deps` and mend what it names.",
         check: tools::doc,
+    },
+    Rule {
+        name: "alone",
+        about: "the executable builds with what its crates ask for themselves",
+        mend: "Name the missing feature in the Cargo.toml of the crate that needs it.",
+        check: tools::alone,
     },
     Rule {
         name: "generated",
