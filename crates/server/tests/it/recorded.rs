@@ -19,8 +19,8 @@ async fn a_push_is_in_the_audit_log_once_and_a_refused_one_too() {
     let wrong = raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
     let two = digest(b"two");
     let at = |begun: &str, digest: &str| format!("{begun}?digest={digest}");
-    put(at(&begun.header("location"), &two), "application/octet-stream", "two".to_owned()).await.expect(201);
-    put(at(&wrong.header("location"), &two), "application/octet-stream", "three".to_owned()).await.expect(400);
+    put(at(begun.header("location"), &two), "application/octet-stream", "two".to_owned()).await.expect(201);
+    put(at(wrong.header("location"), &two), "application/octet-stream", "three".to_owned()).await.expect(400);
     let mount = format!("/v2/team/made/blobs/uploads/?mount={whole}&from=team/app");
     raw.send(Method::POST, &mount, &[], "").await.expect(201);
     let manifest = |layer: &str| {

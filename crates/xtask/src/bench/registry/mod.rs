@@ -45,6 +45,9 @@ const SCRIPT: &str = "../shared/bench/registry_bench.py";
 /// Before each section the script waits up to two minutes for the others on the machine to become quiet.
 const FULL: &[&str] = &["--wait-idle", "2"];
 
+/// So many kills on one data directory.
+const KILLS_AT_A_TIME: u32 = 100;
+
 /// The repository that the script asks a pull-through cache for.
 const MIRRORED: &str = "bench/proxied";
 
@@ -155,7 +158,12 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let at = run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
     let facts = machine::facts(&docker)?;
     let instance = Instance::new(&l0.path, &notes, &docker)?;
-    let mut bench = Bench { script, out, instance, size: if options.quick { QUICK } else { FULL } };
+    let size = match options {
+        Options { kills: Some(_), .. } => &[],
+        Options { quick: true, .. } => QUICK,
+        Options { .. } => FULL,
+    };
+    let mut bench = Bench { script, out, instance, size };
     if let Some(count) = options.kills {
         let kills = bench.kills(count)?;
         let kills = Kills { line: kills.0, clean: kills.1, at, source: l0.source };
@@ -258,13 +266,24 @@ impl Bench {
 
     /// Kills ours so many times under load; says what came of it, and whether it is clean.
     fn kills(&mut self, count: u32) -> Result<(String, bool)> {
-        let count = count.to_string();
-        let (document, ended) = self.started("layer0-kills", "fake", &["crash"], &["--crash-rounds", &count])?;
-        let (line, clean) = table::kills(&document);
-        Ok(match ended {
-            Some(why) => (format!("{line}; {why}"), false),
-            None => (line, clean),
-        })
+        let (mut all, mut done) = (Value::Null, 0);
+        while done < count {
+            let rounds = KILLS_AT_A_TIME.min(count - done);
+            done += rounds;
+            let rounds = rounds.to_string();
+            let (document, ended) = self.started("layer0-kills", "fake", &["crash"], &["--crash-rounds", &rounds])?;
+            // Each leaves tens of megabytes.
+            fs::remove_dir_all(self.instance.data_dir())?;
+            table::add(&mut all, &document);
+            let (line, clean) = table::kills(&all);
+            println!("      {line}");
+            match ended {
+                Some(why) => return Ok((format!("{line}; {why}"), false)),
+                None if !clean => return Ok((line, false)),
+                None => {}
+            }
+        }
+        Ok(table::kills(&all))
     }
 
     /// Ours, in all sections, and what the script does not measure.

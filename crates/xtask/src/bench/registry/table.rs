@@ -310,6 +310,25 @@ fn judged(
     }
 }
 
+/// Adds the numbers of another run to those of all before it, field by field.
+pub(super) fn add(all: &mut Value, more: &Value) {
+    match (all, more) {
+        (Value::Object(all), Value::Object(more)) => {
+            for (name, value) in more {
+                add(all.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(all), Value::Array(more)) => all.extend(more.iter().cloned()),
+        (all @ Value::Number(_), Value::Number(more)) => {
+            *all = match (all.as_u64(), more.as_u64()) {
+                (Some(all), Some(more)) => Value::from(all + more),
+                _ => Value::from(all.as_f64().unwrap_or_default() + more.as_f64().unwrap_or_default()),
+            };
+        }
+        (all, more) => *all = more.clone(),
+    }
+}
+
 /// What came of kills alone, in words, and whether nothing was lost or corrupt.
 pub(super) fn kills(document: &Value) -> (String, bool) {
     let checks = CHECKS.iter().filter(|(_, path, _)| path.starts_with("crash."));

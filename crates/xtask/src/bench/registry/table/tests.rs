@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{CHECKS, Comparison, Must, SECTIONS, number};
+use super::{CHECKS, Comparison, Must, SECTIONS, add, kills, number};
 
 /// What the script writes for the machine.
 fn limits() -> Value {
@@ -191,4 +191,22 @@ fn the_registry_alone_has_bounds_of_its_own() {
         "{text}"
     );
     assert!(row(&text, "— of the registry alone, MiB").ends_with("| 13.5 |  |  | ≤ 14 | met |"), "{text}");
+}
+
+#[test]
+fn kills_of_several_runs_are_added_up() {
+    let run = |lost: u64| {
+        json!({"label": "x", "results": {"crash": {"rounds": 100, "acked_blobs": 7, "acked_lost": lost, "corrupt_served": 0,
+            "other_status": 0, "tag_lost": 0, "tag_stale": 0, "tag_broken": 0, "tags_list_bad": 0, "repush_failed": 0,
+            "samples": ["a"]}}})
+    };
+    let mut all = Value::Null;
+    add(&mut all, &run(0));
+    add(&mut all, &run(0));
+    let (line, clean) = kills(&all);
+    assert!(clean && line.contains("in the middle of uploads: 200; blobs acknowledged before: 14;"), "{line}");
+    assert_eq!(all["results"]["crash"]["samples"], json!(["a", "a"]));
+    add(&mut all, &run(1));
+    let (line, clean) = kills(&all);
+    assert!(!clean && line.contains("acknowledged blobs lost: **1**"), "{line}");
 }
