@@ -1,7 +1,7 @@
 //! The loop that looks: at what is under way often, at the rest now and then, and goes the next steps.
 //!
 //! A quiet service costs a tenth of a call: `DescribeServices` takes ten, and as long as it shows what it showed before, its
-//! tasks are not asked for. Beside it, [`stops`](super::stops) looks which tasks ended, for one call a cluster.
+//! tasks are not asked for. Beside it, `stops` looks which tasks ended, for one call a cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Weak;

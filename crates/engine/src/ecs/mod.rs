@@ -9,11 +9,11 @@
 //! ```
 //!
 //! `ensure` takes a wish down and goes one step towards it. What can't be done yet (an environment that is still being made)
-//! or goes on by itself (a roll-out) is looked at by one loop ([`look`]), which goes further steps. Each step is decided by a
+//! or goes on by itself (a roll-out) is looked at by one loop (`look`), which goes further steps. Each step is decided by a
 //! pure function from what is wanted and what is seen, and may be repeated: names and idempotency tokens follow from our ids.
 //! Nothing is kept that AWS does not have, but for what was seen last and which starts failed.
 //!
-//! Everything bears the labels of [`names`]; only what bears them is ever touched.
+//! Everything bears the labels of `names`; only what bears them is ever touched.
 
 mod aws;
 mod cause;
