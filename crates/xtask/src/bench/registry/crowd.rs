@@ -18,6 +18,9 @@ use super::super::rows::idle::mib;
 /// How many there are.
 const CLIENTS: usize = 1000;
 
+/// Where: the script's section `catalog` has made it.
+const REPOSITORY: &str = "bench/catalog-seed";
+
 /// How much each of them brings or takes.
 const BYTES: usize = 1 << 20;
 
@@ -35,18 +38,18 @@ pub(super) fn measure(instance: &mut Instance) -> Result<Value> {
         let said = run_command(Command::new("sha256sum").arg(&digest))?;
         let digest = said.split_whitespace().next().context("sha256sum says a digest")?.to_owned();
         let crowd = Crowd { address: instance.address, token: instance.token()? };
-        let blob = format!("/v2/bench/crowd/blobs/uploads/?digest=sha256:{digest}");
+        let blob = format!("/v2/{REPOSITORY}/blobs/uploads/?digest=sha256:{digest}");
         ensure!(crowd.ask("POST", &blob, &[b'x'; BYTES])?.starts_with(b"HTTP/1.1 201"), "the blob is not taken");
-        let failed = crowd.at_once(|number| {
+        let failed = crowd.at_once(|| {
             if is_push {
                 // A chunk is written and hashed, and stays what it is: no digest has to be known for it.
-                let begun = crowd.ask("POST", &format!("/v2/bench/crowd-{number}/blobs/uploads/"), b"")?;
+                let begun = crowd.ask("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/"), b"")?;
                 let begun = String::from_utf8_lossy(&begun).into_owned();
                 let line = begun.lines().find_map(|line| line.strip_prefix("location: "));
                 let answer = crowd.ask("PATCH", line.context("an upload has an address")?.trim(), &[b'y'; BYTES])?;
                 ensure!(answer.starts_with(b"HTTP/1.1 202"), "a chunk is not taken");
             } else {
-                let answer = crowd.ask("GET", &format!("/v2/bench/crowd/blobs/sha256:{digest}"), b"")?;
+                let answer = crowd.ask("GET", &format!("/v2/{REPOSITORY}/blobs/sha256:{digest}"), b"")?;
                 ensure!(answer.starts_with(b"HTTP/1.1 200") && answer.len() > BYTES, "a blob does not come");
             }
             Ok(())
@@ -65,14 +68,14 @@ struct Crowd {
 
 impl Crowd {
     /// Lets each of them do it, all at the same moment; answers how many could not.
-    fn at_once(&self, act: impl Fn(usize) -> Result<()> + Sync) -> Result<u64> {
+    fn at_once(&self, act: impl Fn() -> Result<()> + Sync) -> Result<u64> {
         let (barrier, failed) = (Barrier::new(CLIENTS), AtomicU64::new(0));
         thread::scope(|scope| {
-            for number in 0..CLIENTS {
+            for _ in 0..CLIENTS {
                 let (barrier, failed, act) = (&barrier, &failed, &act);
                 thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, move || {
                     barrier.wait();
-                    if act(number).is_err() {
+                    if act().is_err() {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                 })?;

@@ -15,6 +15,8 @@ mod table;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,9 @@ const SCRIPT: &str = "../shared/bench/registry_bench.py";
 
 /// Before each section the script waits up to two minutes for the others on the machine to become quiet.
 const FULL: &[&str] = &["--wait-idle", "2"];
+
+/// So many servers are killed at a time: each is alone with its clients, and they have the machine's cores among them.
+const KILLED_AT_ONCE: u32 = 3;
 
 /// So many kills on one data directory.
 const KILLS_AT_A_TIME: u32 = 100;
@@ -157,18 +162,16 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         if options.quick || options.kills.is_some() { machine::busy_percent()? } else { machine::quiet()? };
     let at = run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
     let facts = machine::facts(&docker)?;
-    let instance = Instance::new(&l0.path, &notes, &docker)?;
-    let size = match options {
-        Options { kills: Some(_), .. } => &[],
-        Options { quick: true, .. } => QUICK,
-        Options { .. } => FULL,
-    };
-    let mut bench = Bench { script, out, instance, size };
+    let instance = || Instance::new(&l0.path, &notes, &docker);
     if let Some(count) = options.kills {
-        let kills = bench.kills(count)?;
-        let kills = Kills { line: kills.0, clean: kills.1, at, source: l0.source };
-        println!("bench registry  {}: {}", if kills.clean { "clean" } else { "NOT CLEAN" }, kills.line);
-        let clean = kills.clean;
+        let benches = (0..KILLED_AT_ONCE).map(|lane| {
+            let out = out.join(format!("kills-{lane}"));
+            fs::create_dir_all(&out)?;
+            Ok(Bench { script: script.clone(), out, instance: instance()?, size: &[] })
+        });
+        let (line, clean) = killed(benches.collect::<Result<Vec<_>>>()?, count)?;
+        println!("bench registry  {}: {line}", if clean { "clean" } else { "NOT CLEAN" });
+        let kills = Kills { line, clean, at, source: l0.source };
         let mut results = Results::load(&project.root);
         results.put_kills(&project.root, kills)?;
         if options.write {
@@ -177,6 +180,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         }
         return Ok(clean);
     }
+    let mut bench = Bench { script, out, instance: instance()?, size: if options.quick { QUICK } else { FULL } };
     let mut comparison = bench.measure()?;
     // The page may tell of rows that were measured elsewhere.
     comparison.notes.push(facts.join("; "));
@@ -209,6 +213,27 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         println!("written: docs/benchmarks.md");
     }
     Ok(clean)
+}
+
+/// Kills servers so many times in all; says what came of it, and whether it is clean.
+fn killed(benches: Vec<Bench>, count: u32) -> Result<(String, bool)> {
+    let (all, lanes) = (Mutex::new(Value::Null), u32::try_from(benches.len()).unwrap_or(1));
+    let ended = thread::scope(|scope| {
+        let lanes = benches.into_iter().zip(0..).map(|(mut bench, lane)| {
+            let (all, share) = (&all, count / lanes + u32::from(lane < count % lanes));
+            scope.spawn(move || bench.kills(share, all))
+        });
+        let lanes: Vec<_> = lanes.collect();
+        lanes
+            .into_iter()
+            .map(|lane| lane.join().unwrap_or_else(|_| bail!("a run broke down")))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let (line, clean) = table::kills(&all.into_inner().unwrap_or_else(PoisonError::into_inner));
+    Ok(match ended.into_iter().flatten().next() {
+        Some(why) => (format!("{line}; {why}"), false),
+        None => (line, clean),
+    })
 }
 
 /// The script that measures.
@@ -264,9 +289,9 @@ impl Bench {
         Ok(seen)
     }
 
-    /// Kills ours so many times under load; says what came of it, and whether it is clean.
-    fn kills(&mut self, count: u32) -> Result<(String, bool)> {
-        let (mut all, mut done) = (Value::Null, 0);
+    /// Kills ours so many times under load; adds what came of it to `all`. Answers why it ended early, if it did.
+    fn kills(&mut self, count: u32, all: &Mutex<Value>) -> Result<Option<String>> {
+        let mut done = 0;
         while done < count {
             let rounds = KILLS_AT_A_TIME.min(count - done);
             done += rounds;
@@ -274,16 +299,15 @@ impl Bench {
             let (document, ended) = self.started("layer0-kills", "fake", &["crash"], &["--crash-rounds", &rounds])?;
             // Each leaves tens of megabytes.
             fs::remove_dir_all(self.instance.data_dir())?;
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             table::add(&mut all, &document);
             let (line, clean) = table::kills(&all);
             println!("      {line}");
-            match ended {
-                Some(why) => return Ok((format!("{line}; {why}"), false)),
-                None if !clean => return Ok((line, false)),
-                None => {}
+            if ended.is_some() || !clean {
+                return Ok(ended);
             }
         }
-        Ok(table::kills(&all))
+        Ok(None)
     }
 
     /// Ours, in all sections, and what the script does not measure.
