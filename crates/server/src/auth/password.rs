@@ -96,6 +96,10 @@ impl Passwords {
     /// Whether a password is right. `None` for a user that isn't there or has no password takes as long.
     pub(crate) async fn right(&self, user: &Name, password: &Secret, hash: Option<&PasswordHash>) -> bool {
         let turn = self.turns.acquire().await.expect("the semaphore is never closed");
+        // Many who come at once with the same password wait for the first of them only.
+        if hash.is_some_and(|hash| self.remembered(user, password, hash)) {
+            return true;
+        }
         let (secret, against) = (password.clone(), hash.cloned());
         let (nobodys, salt) = (Arc::clone(&self.nobodys), self.salt);
         let verifying = tokio::task::spawn_blocking(move || {
@@ -138,6 +142,9 @@ mod tests {
         assert!(!passwords.remembered(&alice, &good, &hash), "never verified");
         assert!(passwords.right(&alice, &good, Some(&hash)).await);
         assert!(passwords.remembered(&alice, &good, &hash));
+        let unverifiable = PasswordHash::new("a hash that nothing is verified against".to_owned());
+        passwords.right.lock().expect("nobody panics").insert(passwords.mark(&alice, &good), unverifiable.clone());
+        assert!(passwords.right(&alice, &good, Some(&unverifiable)).await, "found out by another one meanwhile");
         assert!(!passwords.right(&alice, &Secret::new("wrong horse"), Some(&hash)).await);
         assert!(!passwords.right(&alice, &good, None).await);
         let changed = passwords.hash(Secret::new("another one"), [4; 32]).await;
