@@ -254,31 +254,32 @@ impl Blobs {
         }
     }
 
-    /// Takes an upload in as a blob of a repository, if it is what is claimed, and answers it; returns when both the bytes and the
-    /// link are durable. The caller sees to it that this runs to its end. On an error no client was told of a link.
+    /// Takes an upload in as a blob of a repository, if it is what is claimed, and answers it with the blob's size; returns when both
+    /// the bytes and the link are durable. The caller sees to it that this runs to its end. On an error no client was told of a link.
     pub(crate) async fn take_in(
         &self,
         mut held: Held,
         claim: Claim,
         push: &Push,
-    ) -> Result<(Held, Result<(), RegistryError>), RegistryError> {
+    ) -> Result<(Held, Result<u64, RegistryError>), RegistryError> {
         let inner = &self.inner;
         let digest = claim.digest().clone();
         let share = inner.locks.share(&digest).await;
         let name = digest.clone();
         let kept = blocking(move || {
             let kept = claim.complete(&mut held).and_then(|claim| {
+                // What is kept is no upload any more, and has no length.
+                let size = held.offset();
                 let place = held.keep(&name).map_err(RegistryError::from_io)?;
-                Ok((place, claim.sums()))
+                Ok((size, place, claim.sums()))
             });
             Ok((held, kept))
         });
         let (held, kept) = kept.await.map_err(RegistryError::from_io)?;
-        let (place, sums) = match kept {
-            Ok((place, sums)) => ((inner.bytes.naming() == Naming::Store).then_some(place), sums),
+        let (size, place, sums) = match kept {
+            Ok((size, place, sums)) => (size, (inner.bytes.naming() == Naming::Store).then_some(place), sums),
             Err(error) => return Ok((held, Err(error))),
         };
-        let size = held.offset();
         let link = BlobLink { digest: digest.clone(), size, sums, place: place.clone() };
         let linked = inner.store.blob_link(&push.repository, &link, push.at, &push.along).await;
         match &linked {
@@ -297,7 +298,7 @@ impl Blobs {
                 }
             }
         }
-        Ok((held, linked.map_err(RegistryError::from)))
+        Ok((held, linked.map(|()| size).map_err(RegistryError::from)))
     }
 
     /// Makes a blob of one repository a blob of another too. `false` when the first does not hold it (whole).

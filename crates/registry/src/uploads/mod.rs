@@ -222,15 +222,14 @@ impl Uploads {
                 Ok(claim) => blobs.take_in(held, claim, &push).await?,
                 Err(error) => (held, Err(error)),
             };
-            let size = held.offset();
             // The bytes go before the entry: whoever asks in between finds the entry, and that it is over.
             match &taken {
                 // What was kept lies with the blobs, and whether it stays was decided there.
-                Ok(()) => held.taken(),
+                Ok(_) => held.taken(),
                 Err(_) => discard(held).await,
             }
             uploads.forget(&id);
-            taken.map(|()| size)
+            taken
         })
         .await
         .map_err(RegistryError::from_io)?
