@@ -15,7 +15,6 @@ mod error;
 mod exchange;
 mod extract;
 mod first_bytes;
-mod given_back;
 mod grants;
 mod lanes;
 mod listen;

@@ -21,7 +21,7 @@ use crate::app::{App, Serves};
 use crate::clock::SystemClock;
 use crate::config::{self, Asked, Config, LogFormat};
 use crate::data_dir::{self, DataDir};
-use crate::{given_back, listen, reconcile, routes, wiring};
+use crate::{listen, reconcile, routes, wiring};
 
 /// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
 const STEP_MAX: Duration = Duration::from_secs(10);
@@ -131,7 +131,6 @@ async fn serve(config: &Config) -> Result<(), Failed> {
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
     });
-    given_back::mapped_at_the_start();
     until_stopped(app.clone(), listener).await?;
     stopper.abort();
     info!("stopped");

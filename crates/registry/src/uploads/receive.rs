@@ -77,7 +77,6 @@ type Writing = JoinHandle<(Held, Batch, io::Result<()>)>;
 /// - the body is longer or shorter than announced: everything of this request is taken back;
 /// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody
 ///   will finish. What could not be reached for the moment leaves it as it is.
-///
 pub(crate) async fn receive(
     held: Held,
     mut body: Body,

@@ -6,6 +6,7 @@
 mod common;
 
 mod access;
+mod around;
 mod blobs;
 mod bytes;
 mod client;

@@ -29,8 +29,8 @@ use layer0_testkit::clock::{FixedClock, RunningClock};
 use self::disk::{FaultyDisk, in_memory};
 use self::faults::{Fault, Faults, Kept, Kind, Step};
 use self::ledger::{Content, Found, Key, Ledger, Run, there};
-use self::store::FaultyStore;
 use self::workflows::Workflow;
+use crate::around::StoreAround;
 use crate::client::Client;
 use crate::common::{Doors, Ground, TestRegistry};
 
@@ -137,7 +137,8 @@ async fn act(
     if workflow.stage.is_none() {
         faults.arm(plan.clone());
     }
-    let store = FaultyStore { inner: Arc::clone(&ground.store) as Arc<dyn RegistryStore>, faults: faults.clone() };
+    let inner = Arc::clone(&ground.store) as Arc<dyn RegistryStore>;
+    let store = StoreAround { inner, around: faults.clone() };
     let on = Ground {
         store: Arc::clone(&ground.store),
         clock: Arc::clone(&ground.clock),

@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use layer0_domain::port::registry_store::RegistryStore;
 
 use self::disk::StagedDisk;
-use self::store::StagedStore;
+use self::store::Staged;
+use crate::around::StoreAround;
 use crate::common::{Doors, Ground, TestRegistry};
 
 /// On which side of a call.
@@ -48,7 +49,7 @@ pub(crate) trait Stage: Send + Sync + 'static {
 /// A registry with this stage, on what is there.
 pub(crate) async fn registry_on(ground: Ground, stage: Arc<dyn Stage>) -> TestRegistry {
     let inner = Arc::clone(&ground.store) as Arc<dyn RegistryStore>;
-    let store = StagedStore { inner, stage: Arc::clone(&stage) };
+    let store = StoreAround { inner, around: Staged(Arc::clone(&stage)) };
     let disk = Arc::new(StagedDisk(stage));
     TestRegistry::on(Doors::Open, |_| {}, ground, Arc::new(store), disk).await.expect("a writable directory")
 }
