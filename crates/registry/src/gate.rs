@@ -67,7 +67,8 @@ pub trait Gate: Send + Sync {
         None
     }
 
-    /// The record of the audit log that tells of a request which is about to be answered so; `None` where there is no such log.
+    /// The record of the audit log that tells of a request which is about to be answered so, to be written by the registry's store;
+    /// `None` where that store does not have the log.
     fn record(
         &self,
         _headers: &HeaderMap,

@@ -78,6 +78,8 @@ pub struct TestOptions {
     pub grants_to: Option<&'static str>,
     /// How long requests that run may go on after a stop was asked for.
     pub stop_grace: Duration,
+    /// Whether images are remembered in a store of their own, in memory, as beside a table on AWS.
+    pub images_apart: bool,
 }
 
 /// How account grants are kept.
@@ -122,6 +124,7 @@ impl Default for TestOptions {
             strategy: None,
             grants_to: None,
             stop_grace: StopTimes::default().grace,
+            images_apart: false,
         }
     }
 }
@@ -151,6 +154,7 @@ pub struct TestApp {
     leftovers: Leftovers,
     /// The file of the store, when others share it, and how long leases are.
     shared: Option<(PathBuf, Duration)>,
+    images_apart: bool,
     /// The last to go: everything else works in them.
     directories: Vec<Arc<TempDir>>,
 }
@@ -226,6 +230,7 @@ impl TestApp {
             server: None,
             leftovers: Leftovers::Refused,
             shared: options.shared.map(|length| (database, length)),
+            images_apart: options.images_apart,
             directories: vec![directory],
         };
         this.launch().await;
@@ -258,6 +263,7 @@ impl TestApp {
             server: None,
             leftovers: Leftovers::Refused,
             shared: self.shared.clone(),
+            images_apart: self.images_apart,
             directories,
         };
         this.launch().await;
@@ -285,6 +291,7 @@ impl TestApp {
         let names = wiring::demo_names;
         let place = self.policies.clone().map(|policies| PolicyPlace::new(Arc::new(policies), names(), rates));
         let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()).with_policies(place));
+        let opened = if self.images_apart { opened.with_images_apart(SqliteStore::in_memory()) } else { opened };
         let kind = self.config.engine;
         let engine = move |_: String, _: &Registry| {
             Ok(match kind {

@@ -186,6 +186,14 @@ impl Stores {
     pub(crate) fn with_policies(self, policies: Option<PolicyPlace>) -> Self {
         Self { policies, ..self }
     }
+
+    /// With what is remembered of images in a store of its own.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_images_apart(self, images: SqliteStore) -> Self {
+        let images: Arc<dyn RegistryStore> = Arc::new(images);
+        let whereabouts = Arc::new(Whereabouts::all_here(images.clone()).but_for(self.homes.clone()));
+        Self { images, whereabouts, file: None, ..self }
+    }
 }
 
 /// As [`app`], on a store that is open and with an engine of the caller's making.
@@ -225,7 +233,13 @@ pub(crate) async fn app_with(
         changes,
         trusted_proxy: config.trusted_proxy,
     });
-    let gate = RegistryGate { sign_in: sign_in.clone(), repositories: images.clone(), public, whereabouts };
+    let gate = RegistryGate {
+        sign_in: sign_in.clone(),
+        repositories: images.clone(),
+        public,
+        whereabouts,
+        has_log_with_images: file.is_some(),
+    };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;

@@ -32,6 +32,8 @@ pub(crate) struct RegistryGate {
     /// What does: what the data directory's store knows of a repository means nothing for one of the same name that lies
     /// elsewhere.
     pub(crate) whereabouts: Arc<Whereabouts>,
+    /// Whether the audit log is in the store that remembers images.
+    pub(crate) has_log_with_images: bool,
 }
 
 type Want<'a> = Option<(&'a RepositoryName, &'a [Action])>;
@@ -116,6 +118,9 @@ impl Gate for RegistryGate {
         done: Audited,
         status: StatusCode,
     ) -> Option<AuditRecord> {
+        if !self.has_log_with_images {
+            return None;
+        }
         let from = self.sign_in.address(headers, peer);
         Some(Done::from(done).record(self.sign_in.clock.now(), from, status))
     }

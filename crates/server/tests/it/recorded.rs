@@ -8,7 +8,17 @@ use crate::support::{MANIFEST, Raw, digest};
 
 #[tokio::test]
 async fn a_push_is_in_the_audit_log_once_and_a_refused_one_too() {
-    let app = TestApp::with(TestOptions { create_on_push: true, ..Default::default() }).await;
+    pushed_and_read(TestOptions { create_on_push: true, ..Default::default() }).await;
+}
+
+/// As with the log in a table and images in the data directory: the record of a push goes where the log is read.
+#[tokio::test]
+async fn a_push_is_in_the_audit_log_too_when_images_are_remembered_elsewhere() {
+    pushed_and_read(TestOptions { create_on_push: true, images_apart: true, ..Default::default() }).await;
+}
+
+async fn pushed_and_read(options: TestOptions) {
+    let app = TestApp::with(options).await;
     let raw = Raw::of(&app);
     let put = async |path: String, kind: &str, body: String| {
         raw.send(Method::PUT, &path, &[("content-type", kind)], body).await
