@@ -42,6 +42,10 @@ use crate::store_health::StoreHealth;
 use crate::sweeping::Sweeping;
 use crate::verification::Verification;
 
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(not(feature = "aws"))]
+#[path = "wiring/no_aws.rs"]
 mod aws;
 mod first_token;
 mod mirrors;

@@ -3,32 +3,17 @@
 use std::sync::Arc;
 
 use layer0_domain::port::engine::Engine;
-#[cfg(feature = "aws")]
 use layer0_domain::port::registry_store::RegistryStore;
-#[cfg(feature = "aws")]
 use layer0_engine::ecs::{EcsConfig, EcsEngine};
-use layer0_store::SqliteStore;
-#[cfg(feature = "aws")]
-use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK};
+use layer0_store::{DynamoClient, DynamoStore, LAYOUT_LOOK, SqliteStore};
 
-#[cfg(feature = "aws")]
-use super::mirrors;
-use super::{Stores, WiringError, cant};
-use crate::config::Config;
-#[cfg(feature = "aws")]
-use crate::config::{EngineKind, GrantsKept};
-#[cfg(feature = "aws")]
+use super::{Stores, WiringError, cant, mirrors};
+use crate::config::{Config, EngineKind, GrantsKept};
 use crate::outgrown::Look;
 
 /// The way to AWS, for an instance that needs it.
-#[cfg(feature = "aws")]
 pub(super) struct Aws(Option<layer0_engine::ecs::Connection>);
 
-/// There is none in this executable.
-#[cfg(not(feature = "aws"))]
-pub(super) struct Aws;
-
-#[cfg(feature = "aws")]
 impl Aws {
     pub(super) async fn connect(config: &Config) -> Result<Self, WiringError> {
         let grants = config.grants.kept != GrantsKept::Off && config.engine != EngineKind::Fake;
@@ -81,20 +66,5 @@ impl Aws {
         ecs.rates = ecs.rates.times(config.aws.rate.unwrap_or(1.0));
         ecs.look_set_up = true;
         Ok(Arc::new(EcsEngine::start(ecs, &connection.sdk)))
-    }
-}
-
-#[cfg(not(feature = "aws"))]
-impl Aws {
-    pub(super) async fn connect(_config: &Config) -> Result<Self, WiringError> {
-        Ok(Self)
-    }
-
-    pub(super) async fn stores(&self, _config: &Config, local: SqliteStore) -> Result<Stores, WiringError> {
-        Ok(Stores::of(local))
-    }
-
-    pub(super) fn engine(&self, _config: &Config, _instance_id: String) -> Result<Arc<dyn Engine>, WiringError> {
-        Err(cant("the engine `ecs` is not built into this executable")("build it with `--features aws`"))
     }
 }
