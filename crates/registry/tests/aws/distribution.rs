@@ -110,7 +110,7 @@ async fn docker_pushes_and_pulls_while_every_token_ends_after_one_request() {
     std::fs::write(work.path().join("Dockerfile"), "FROM scratch\nCOPY noise /noise\nCMD [\"/noise\"]\n").unwrap();
     let image = format!("{}/team/app:1", stage.address);
     let images = Images(vec![image.clone()]);
-    run("docker", &["build", "--quiet", "--tag", &image, path(work.path())], "").await.ok();
+    run("docker", &["build", "--quiet", "--no-cache", "--tag", &image, path(work.path())], "").await.ok();
     run("docker", &["push", &image], "").await.ok();
     stage.aws.registry_tokens_once(false);
     stage.aws.registry_tokens_expire();

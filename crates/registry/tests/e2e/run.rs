@@ -55,8 +55,8 @@ pub(crate) async fn set_up(doors: Doors) -> (TestRegistry, tempfile::TempDir) {
     (TestRegistry::with(doors, |_| {}).await, tempfile::tempdir().unwrap())
 }
 
-/// Files for an image: some text and some bytes that do not compress. The text comes first and must be no other test's:
-/// the engine shares what begins equally, and one test would take it away while another one builds on it.
+/// Files for an image: a text that is the test's own, so that no other test has the same image, and bytes that do not
+/// compress.
 pub(crate) fn context(directory: &Path, text: &str) {
     let noise: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     std::fs::write(directory.join("noise"), noise).unwrap();
