@@ -248,11 +248,11 @@ impl From<RegistryStoreError> for RegistryError {
 fn log(error: &RegistryError) {
     match error {
         RegistryError::Failed { source } => {
-            let text = chain(source);
+            let text = chain(source.as_ref());
             tracing::error!(error = text, "a registry request failed: {text}");
         }
         RegistryError::Away { source } => {
-            let text = chain(source);
+            let text = chain(source.as_ref());
             tracing::error!(error = text, "a registry request could not be passed on: {text}");
         }
         RegistryError::Full => tracing::error!("a push was refused: the disk is full"),
@@ -261,7 +261,7 @@ fn log(error: &RegistryError) {
 }
 
 /// An error with what it came from.
-fn chain(error: &BoxError) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -60,7 +60,7 @@ pub(crate) struct Parts {
 }
 
 /// How long after one search for files without a link the next begins: a day.
-const STRAYS_EVERY_MS: i64 = 24 * 60 * 60 * 1000;
+const STRAYS_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How old a stray must be where only that tells it from an upload on its way in, which has to be done in six days
 /// (`s3::UPLOAD_LIFE`): a week.
@@ -254,7 +254,7 @@ impl Registry {
         let mut swept = Swept { uploads, strays: 0 };
         // Two sweeps at once would do nothing wrong, only everything twice.
         let mut last = parts.strays_swept.lock().await;
-        if last.is_none_or(|last| now.0.saturating_sub(last.0) >= STRAYS_EVERY_MS) {
+        if !last.is_some_and(|last| now.is_within(STRAYS_EVERY_MS, last)) {
             let age = match parts.bytes.naming() {
                 Naming::Digest => i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
                 Naming::Store => STRAY_AGE_MS,

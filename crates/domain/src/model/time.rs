@@ -19,6 +19,27 @@ impl Timestamp {
     pub fn ms_since(self, earlier: Timestamp) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
+
+    /// Whether `earlier` was less than `ms` milliseconds ago. A moment that is still to come was noted before the clock was set back,
+    /// nobody knows how long ago: so it was not. What is remembered for a while ends with such a jump, and does not last as long as
+    /// the clock went back.
+    #[must_use]
+    pub fn is_within(self, ms: u64, earlier: Timestamp) -> bool {
+        earlier <= self && self.ms_since(earlier) < ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_still_to_come_is_within_nothing() {
+        let within = |now, earlier| Timestamp(now).is_within(10, Timestamp(earlier));
+        assert!(within(5, 5) && within(14, 5));
+        assert!(!within(15, 5) && !within(4, 5));
+        assert!(!Timestamp(i64::MIN).is_within(u64::MAX, Timestamp(i64::MAX)));
+    }
 }
 
 /// Counts the changes to one thing. A write names the generation that it read; when another write came first, the

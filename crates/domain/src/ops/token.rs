@@ -182,7 +182,7 @@ pub async fn token_revoke(ctx: &Ctx<'_>, id: &TokenId) -> Result<Token, OpsError
 /// Whether a use is worth noting: at most once an hour, so that a busy token does not write on every request.
 #[must_use]
 pub fn worth_noting(token: &Token, now: Timestamp) -> bool {
-    token.last_used.is_none_or(|last| now.ms_since(last) >= 60 * 60 * 1000)
+    !token.last_used.is_some_and(|last| now.is_within(60 * 60 * 1000, last))
 }
 
 pub(super) fn new_secret(ctx: &Ctx<'_>) -> Secret {

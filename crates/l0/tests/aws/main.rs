@@ -17,6 +17,7 @@ mod identity;
 mod line_r;
 mod machines;
 mod main_path;
+mod mirror;
 mod moving;
 mod on_fake;
 mod page;

@@ -23,9 +23,9 @@ use layer0_domain::port::clock::{Clock, ClockExt};
 /// How long a token is believed whose end is not told, or is past when it is fetched.
 const UNTOLD_MS: i64 = 60 * 1000;
 /// A token that is younger than this is not renewed because ECR refused it: it is not the token that is wrong.
-const YOUNG_MS: i64 = 10 * 1000;
+const YOUNG_MS: u64 = 10 * 1000;
 /// How long after a fetch that failed the next one begins, while the old token is still good.
-const AGAIN_MS: i64 = 30 * 1000;
+const AGAIN_MS: u64 = 30 * 1000;
 
 /// A token as ECR gives it.
 #[derive(Debug, Clone)]
@@ -67,8 +67,8 @@ type Fetching = Shared<BoxFuture<'static, Result<Arc<Token>, TokenError>>>;
 struct State {
     held: Option<Arc<Token>>,
     fetching: Option<Fetching>,
-    /// No fetch beside the requests before this.
-    quiet_until: Option<Timestamp>,
+    /// When a fetch failed, if that was the last one.
+    failed: Option<Timestamp>,
 }
 
 struct Inner {
@@ -109,7 +109,7 @@ impl Tokens {
             match state.held.clone() {
                 Some(token) if now < token.renew_at => return Ok(token),
                 Some(token) if now < token.expires => {
-                    if state.quiet_until.is_none_or(|until| now >= until) {
+                    if !state.failed.is_some_and(|at| now.is_within(AGAIN_MS, at)) {
                         drop(self.begin(&mut state));
                     }
                     return Ok(token);
@@ -133,7 +133,7 @@ impl Tokens {
                 Some(held) if !Arc::ptr_eq(&held, refused) => return Ok(Some(held)),
                 _ => {}
             }
-            if self.inner.clock.now().0.saturating_sub(refused.fetched.0) < YOUNG_MS {
+            if self.inner.clock.now().is_within(YOUNG_MS, refused.fetched) {
                 return Ok(None);
             }
             self.begin(&mut state)
@@ -169,12 +169,12 @@ impl Inner {
                 tracing::debug!("fetched an authorization token for ECR");
                 let token = Arc::new(token);
                 state.held = Some(Arc::clone(&token));
-                state.quiet_until = None;
+                state.failed = None;
                 Ok(token)
             }
             Err(source) => {
                 tracing::warn!(error = %source, "no authorization token for ECR could be had: {source}");
-                state.quiet_until = Some(self.clock.now().plus_ms(AGAIN_MS));
+                state.failed = Some(self.clock.now());
                 Err(TokenError(Arc::from(source)))
             }
         }
@@ -282,11 +282,21 @@ mod tests {
         source.let_go.add_permits(10);
         let first = tokens.current().await.expect("a token");
         assert!(tokens.instead_of(&first).await.expect("no failure").is_none(), "it is young");
-        clock.advance_ms(YOUNG_MS);
+        clock.advance_ms(YOUNG_MS as i64);
         let (one, other) = tokio::join!(tokens.instead_of(&first), tokens.instead_of(&first));
         let (one, other) = (one.expect("a token").expect("another"), other.expect("a token").expect("another"));
         assert!(Arc::ptr_eq(&one, &other));
         assert_eq!(source.given.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_makes_no_token_young_for_ever() {
+        let (clock, source, tokens) = stage(0);
+        source.let_go.add_permits(10);
+        let first = tokens.current().await.expect("a token");
+        clock.advance_ms(-LIFE_MS);
+        let other = tokens.instead_of(&first).await.expect("no failure").expect("another");
+        assert_eq!(text(&other), "Basic token1");
     }
 
     #[tokio::test]

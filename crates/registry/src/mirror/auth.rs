@@ -89,7 +89,7 @@ impl Auth {
         match &self.login {
             #[cfg(feature = "ecr")]
             Login::Ecr(tokens) => {
-                let token = tokens.current().await.map_err(|error| Refusal::away(wire.host(), &error))?;
+                let token = tokens.current().await.map_err(|error| Refusal::no_credential(wire.host(), &error))?;
                 Ok(Some(token.header.clone()))
             }
             Login::Anonymous | Login::Basic(_) => {
@@ -110,7 +110,7 @@ impl Auth {
         let basic = match &self.login {
             #[cfg(feature = "ecr")]
             Login::Ecr(tokens) => {
-                let failed = |error| Refusal::away(wire.host(), &error);
+                let failed = |error| Refusal::no_credential(wire.host(), &error);
                 let token = tokens.current().await.map_err(failed)?;
                 if shown != Some(&token.header) {
                     return Ok(Some(token.header.clone()));

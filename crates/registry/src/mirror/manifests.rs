@@ -33,16 +33,23 @@ use crate::registry::Registry;
 use crate::routes::CONTENT_DIGEST;
 
 /// How long an upstream that has failed is left alone about a tag.
-const STALE_MS: i64 = 30_000;
+const STALE_MS: u64 = 30_000;
 /// At most so many tags, and so many incomplete manifests, are remembered.
 const KNOWN_MAX: usize = 10_000;
 
 /// What is known of a tag.
 #[derive(Clone)]
 struct Belief {
-    until: Timestamp,
+    from: Timestamp,
+    for_ms: u64,
     /// Why it may be out of date.
     stale: Option<Arc<str>>,
+}
+
+impl Belief {
+    fn holds(&self, now: Timestamp) -> bool {
+        now.is_within(self.for_ms, self.from)
+    }
 }
 
 type Tag = (RepositoryName, String);
@@ -76,13 +83,14 @@ impl Manifests {
     }
 
     fn belief(&self, name: &RepositoryName, tag: &str, now: Timestamp) -> Option<Belief> {
-        self.tags().get(&(name.clone(), tag.to_owned())).filter(|it| now < it.until).cloned()
+        self.tags().get(&(name.clone(), tag.to_owned())).filter(|it| it.holds(now)).cloned()
     }
 
-    fn believe(&self, name: &RepositoryName, tag: &str, now: Timestamp, belief: Belief) {
+    fn believe(&self, name: &RepositoryName, tag: &str, belief: Belief) {
         let mut tags = self.tags();
         if tags.len() >= KNOWN_MAX {
-            tags.retain(|_, it| now < it.until);
+            let now = belief.from;
+            tags.retain(|_, it| it.holds(now));
         }
         if tags.len() >= KNOWN_MAX {
             tags.clear();
@@ -147,9 +155,8 @@ impl Mirrors {
                     "{name}:{tag} is served as it was: {refusal}"
                 );
                 let stale: Arc<str> = refusal.to_string().into();
-                let now = parts.clock.now();
-                let belief = Belief { until: now.plus_ms(STALE_MS), stale: Some(Arc::clone(&stale)) };
-                self.manifests.believe(name, tag, now, belief);
+                let belief = Belief { from: parts.clock.now(), for_ms: STALE_MS, stale: Some(Arc::clone(&stale)) };
+                self.manifests.believe(name, tag, belief);
                 Ok(Served { manifest, stale: Some(stale) })
             }
             (Err(refusal), ..) => {
@@ -222,8 +229,8 @@ async fn asked(
     let (parts, upstream) = (registry.parts(), &mirror.upstream);
     let (theirs, host) = (mirror.theirs(name)?, upstream.host());
     let now = parts.clock.now();
-    let ttl_ms = i64::try_from(mirror.settings.tag_ttl.as_millis()).unwrap_or(i64::MAX);
-    let belief = || Belief { until: now.plus_ms(ttl_ms), stale: None };
+    let for_ms = u64::try_from(mirror.settings.tag_ttl.as_millis()).unwrap_or(u64::MAX);
+    let belief = || Belief { from: now, for_ms, stale: None };
     let Some(mirrors) = registry.mirrors() else { return Err(Refusal::stopping()) };
     let (path, tags) = match reference {
         ManifestRef::Tag(tag) => (format!("manifests/{tag}"), vec![tag.clone()]),
@@ -240,7 +247,7 @@ async fn asked(
             Err(refusal) => return Err(refusal),
         };
         if seen.as_ref() == Some(&stored.digest) {
-            mirrors.manifests.believe(name, tag, now, belief());
+            mirrors.manifests.believe(name, tag, belief());
             return Ok(Arc::clone(stored));
         }
     }
@@ -261,7 +268,7 @@ async fn asked(
     let document = document.map_err(|why| Refusal::nonsense(host, format!("sent what is no manifest here: {why}")))?;
     let manifest = keep(registry, mirrors, name, document, bytes, found, &tags, stored).await?;
     if let ManifestRef::Tag(tag) = reference {
-        mirrors.manifests.believe(name, tag, now, belief());
+        mirrors.manifests.believe(name, tag, belief());
     }
     mirrors.arrived(registry, name, &manifest.digest).await;
     Ok(manifest)

@@ -7,7 +7,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
-use crate::error::RegistryError;
+use crate::error::{RegistryError, chain};
 
 /// How much of an upstream's words is repeated.
 const WORDS_MAX: usize = 300;
@@ -70,13 +70,15 @@ impl Refusal {
 
     /// It can't be reached.
     pub(super) fn away(upstream: &str, why: &(dyn std::error::Error + 'static)) -> Self {
-        let mut text = why.to_string();
-        let mut next = why.source();
-        while let Some(cause) = next {
-            text = format!("{text}: {cause}");
-            next = cause.source();
-        }
-        Self { kind: Kind::Away, words: format!("upstream {upstream} can't be reached: {text}").into() }
+        let words = format!("upstream {upstream} can't be reached: {}", chain(why));
+        Self { kind: Kind::Away, words: words.into() }
+    }
+
+    /// There is nothing to sign in with.
+    #[cfg(feature = "ecr")]
+    pub(super) fn no_credential(upstream: &str, why: &(dyn std::error::Error + 'static)) -> Self {
+        let words = format!("upstream {upstream} can't be signed in to: {}", chain(why));
+        Self { kind: Kind::Away, words: words.into() }
     }
 
     /// It said nothing for so long.

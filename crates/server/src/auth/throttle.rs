@@ -97,13 +97,17 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn level_now(level: Level, now: Timestamp) -> u64 {
-    level.full_ms.saturating_sub(now.ms_since(level.at))
+impl Level {
+    /// How full it is now. When the clock was set back, it drains from the new time on: nobody waits for the old one to come again.
+    fn drain(&mut self, now: Timestamp) -> u64 {
+        *self = Self { full_ms: self.full_ms.saturating_sub(now.ms_since(self.at)), at: now };
+        self.full_ms
+    }
 }
 
 fn wait<K: Hash + Eq>(counts: &Mutex<HashMap<K, Level>>, bucket: Bucket, key: &K, now: Timestamp) -> Option<u64> {
-    let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    let full = level_now(*counts.get(key)?, now);
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let full = counts.get_mut(key)?.drain(now);
     let brim = u64::from(bucket.brim) * bucket.drain_ms;
     let over = (full + bucket.drain_ms).saturating_sub(brim);
     (over > 0).then(|| over.div_ceil(1000))
@@ -113,10 +117,10 @@ fn wait<K: Hash + Eq>(counts: &Mutex<HashMap<K, Level>>, bucket: Bucket, key: &K
 fn count<K: Hash + Eq + Clone>(counts: &Mutex<HashMap<K, Level>>, bucket: Bucket, key: K, now: Timestamp) -> bool {
     let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
     if counts.len() >= COUNTED_MAX && !counts.contains_key(&key) {
-        counts.retain(|_, level| level_now(*level, now) > 0);
+        counts.retain(|_, level| level.drain(now) > 0);
         if counts.len() >= COUNTED_MAX {
             // All are still guessing. The emptiest has the least to lose.
-            let emptiest = counts.iter().min_by_key(|(_, level)| level_now(**level, now)).map(|(key, _)| key.clone());
+            let emptiest = counts.iter().min_by_key(|(_, level)| level.full_ms).map(|(key, _)| key.clone());
             if let Some(emptiest) = emptiest {
                 counts.remove(&emptiest);
             }
@@ -124,9 +128,9 @@ fn count<K: Hash + Eq + Clone>(counts: &Mutex<HashMap<K, Level>>, bucket: Bucket
     }
     let brim = u64::from(bucket.brim) * bucket.drain_ms;
     let level = counts.entry(key).or_insert(Level { full_ms: 0, at: now });
-    let full = level_now(*level, now);
-    *level = Level { full_ms: (full + bucket.drain_ms).min(brim), at: now };
-    full + bucket.drain_ms <= brim
+    let full = level.drain(now) + bucket.drain_ms;
+    level.full_ms = full.min(brim);
+    full <= brim
 }
 
 #[cfg(test)]
@@ -151,6 +155,17 @@ mod tests {
         assert_eq!(throttle.wait_s("alice", None, now.plus_ms(30_000)), None);
         throttle.wrong("alice", None, now.plus_ms(30_000));
         assert!(throttle.wait_s("alice", None, now.plus_ms(30_000)).is_some(), "one was drained, one came");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nobody_up_for_longer() {
+        let throttle = Throttle::default();
+        let (ahead, now) = (Timestamp(1_000_000_000_000), Timestamp(1_000_000));
+        for _ in 0..10 {
+            throttle.wrong("alice", None, ahead);
+        }
+        assert_eq!(throttle.wait_s("alice", None, now), Some(30));
+        assert_eq!(throttle.wait_s("alice", None, now.plus_ms(30_000)), None);
     }
 
     #[test]

@@ -109,10 +109,12 @@ fn settings(prefix: &Given, url: &Given, placement: &Placement) -> Result<Mirror
 }
 
 /// How a mirror without a password signs in: at ECR by the server's own role.
-#[cfg_attr(feature = "aws", expect(unused_variables, reason = "there is nothing to refuse"))]
 fn signed_in(settings: &MirrorSettings, region: Option<&str>, url: &Given) -> Result<MirrorAs, ConfigError> {
     match region.or_else(|| ecr_region(settings.upstream.host())) {
         None => Ok(MirrorAs::Login(MirrorLogin::Anonymous)),
+        Some(_) if settings.upstream.is_open() => {
+            Err(url.wrong("needs https: the token for ECR would be read on the way"))
+        }
         #[cfg(feature = "aws")]
         Some(region) => Ok(MirrorAs::Ecr(region.to_owned())),
         #[cfg(not(feature = "aws"))]

@@ -51,13 +51,13 @@ struct Kept {
 
 impl Kept {
     fn is_within(&self, now: Timestamp, ms: u64) -> bool {
-        self.fetched.is_some_and(|at| now.ms_since(at) < ms)
+        self.fetched.is_some_and(|at| now.is_within(ms, at))
     }
 
     /// Whether they may be fetched now.
     fn may_fetch(&self, now: Timestamp) -> bool {
         match self.failed {
-            Some(at) => now.ms_since(at) >= RETRY_MS,
+            Some(at) => !now.is_within(RETRY_MS, at),
             None => !self.is_within(now, AGAIN_MS),
         }
     }

@@ -221,6 +221,18 @@ async fn keys_are_fetched_seldom_and_outlive_their_issuers_absence() {
 }
 
 #[tokio::test]
+async fn keys_that_change_are_found_after_the_clock_was_set_back() {
+    const YEAR_S: i64 = 365 * 24 * 60 * 60;
+    let place = Place::new().await;
+    let ahead = json!({"iat": NOW + YEAR_S, "nbf": NOW + YEAR_S, "exp": NOW + YEAR_S + 300});
+    place.clock.advance_ms(YEAR_S * 1000);
+    place.show(&place.issuer.token(&Place::claims(&ahead))).await.expect(201);
+    place.issuer.keys_change();
+    place.clock.advance_ms(-YEAR_S * 1000);
+    place.show(&place.issuer.token(&Place::claims(&json!({})))).await.expect(201);
+}
+
+#[tokio::test]
 async fn an_issuer_that_says_it_is_another_is_none() {
     let place = Place::new().await;
     place.issuer.says("https://token.actions.githubusercontent.com");

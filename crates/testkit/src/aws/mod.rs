@@ -262,6 +262,12 @@ impl FakeAws {
         self.shared.with(|world| world.ecr.registry.calls.clone())
     }
 
+    /// The same since then, which are forgotten.
+    #[must_use]
+    pub fn registry_calls_take(&self) -> Vec<RegistryCall> {
+        self.shared.with(|world| std::mem::take(&mut world.ecr.registry.calls))
+    }
+
     /// From now on AWS knows no such account: a policy that names it is refused.
     pub fn account_forget(&self, account: &str) {
         self.shared.with(|world| world.ecr.unknown_accounts.insert(account.to_owned()));

@@ -1,6 +1,7 @@
 //! Repositories in ECR, behind the front that all repositories have.
 
 mod fake;
+mod mirrored;
 mod moving;
 mod on_aws;
 mod owners;

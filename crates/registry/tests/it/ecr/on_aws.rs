@@ -130,6 +130,6 @@ impl OnAws {
     }
 }
 
-fn address_of(aws: &FakeAws) -> SocketAddr {
+pub(crate) fn address_of(aws: &FakeAws) -> SocketAddr {
     aws.endpoint().trim_start_matches("http://").parse().unwrap()
 }

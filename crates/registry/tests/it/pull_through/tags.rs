@@ -43,6 +43,18 @@ async fn a_tag_is_asked_for_once_in_its_time_and_then_looked_at() {
 }
 
 #[tokio::test]
+async fn a_tag_is_looked_at_when_the_clock_was_set_back() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image("team/base", "1", b"layer");
+    let stage = Stage::of(&upstream).await;
+    stage.clock.advance_ms(1000 * TTL_MS);
+    stage.client.get(PATH).await.expect(200);
+    stage.clock.advance_ms(-1000 * TTL_MS);
+    let [second, ..] = upstream.image("team/base", "1", b"another layer");
+    assert_eq!(digest(&stage.client.get(PATH).await.expect(200)), second);
+}
+
+#[tokio::test]
 async fn many_who_ask_for_a_cold_tag_are_one_request() {
     let upstream = FakeUpstream::start().await;
     upstream.image("team/base", "1", b"layer");

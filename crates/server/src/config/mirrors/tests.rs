@@ -79,7 +79,11 @@ fn what_can_not_be_is_refused_with_its_place_and_without_a_secret() {
         (format!("{hub}\ntag_minutes = 99999999"), "must be a number of minutes"),
         (
             "upstream = \"http://hub.example.com\"\nusername = \"me\"\npassword_env = \"HUB_TOKEN\"".to_owned(),
-            "would be read on the way",
+            "a password would be read on the way",
+        ),
+        (
+            "upstream = \"http://ecr.example.com\"\necr_region = \"us-east-1\"".to_owned(),
+            "the token for ECR would be read on the way",
         ),
     ] {
         let text = one(&keys);
