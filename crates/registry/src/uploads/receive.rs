@@ -1,7 +1,7 @@
 //! A request's body on its way into an upload.
 //!
 //! The body is gathered in batches; a batch is written and hashed on a blocking thread while the next one is gathered. So one upload
-//! holds two batches in memory, whatever its size, and no async thread ever hashes or waits for the disk.
+//! holds two batches in memory at most, whatever its size, and no async thread ever hashes or waits for the disk.
 
 use std::io;
 use std::time::Duration;
@@ -114,12 +114,24 @@ pub(crate) async fn receive(
                 held = Some(writer);
                 break end;
             }
-            writing = Some(tokio::task::spawn_blocking(move || {
+            let is_borrowed = batch.is_borrowed();
+            let task = tokio::task::spawn_blocking(move || {
                 let mut batch = batch;
                 let result = writer.append(&batch);
                 batch.clear();
                 (writer, batch, result)
-            }));
+            });
+            if is_borrowed {
+                // There is a crowd: nobody reads ahead, and the disk has enough to do.
+                let (back, buffer, result) = join(task).await;
+                held = Some(back);
+                spare = Some(buffer);
+                if let Err(error) = result {
+                    break End::Lost(lost(error));
+                }
+            } else {
+                writing = Some(task);
+            }
         }
         match end {
             End::Full => {}
@@ -182,13 +194,8 @@ async fn gather(
     // New for every batch: the time that the disk took is not the client's.
     let mut patience = Patience::new(idle);
     loop {
-        let room = batch.room(expected.map(|expected| expected.saturating_sub(batch.len())));
-        if room == 0 {
+        if batch.fill(rest, expected.map(|expected| expected.saturating_sub(batch.len()))) {
             return (batch, End::Full);
-        }
-        if !rest.is_empty() {
-            batch.extend(&rest.split_to(rest.len().min(room)));
-            continue;
         }
         match tokio::time::timeout_at(patience.until, body.frame()).await {
             Ok(Some(Ok(frame))) => {

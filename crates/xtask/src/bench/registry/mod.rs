@@ -8,9 +8,11 @@
 //! Nothing is measured a second time when others were busy. The script would keep the quieter of both runs, and with it
 //! could lose sight of a crash that lost data.
 
+mod client;
 mod crowd;
 mod pulls;
 mod table;
+mod turns;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -318,6 +320,8 @@ impl Bench {
         document["results"]["registry_only"] = alone["results"].clone();
         println!("bench registry  layer0, pulls beside something else");
         document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
+        println!("bench registry  layer0, pushes in turns");
+        document["results"]["turns"] = turns::measure(&mut self.instance, self.size == QUICK)?;
         println!("bench registry  layer0, a thousand clients at once");
         document["results"]["crowd"] = crowd::measure(&mut self.instance)?;
         Ok((document, ended.or(ended_alone)))

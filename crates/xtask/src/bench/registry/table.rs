@@ -72,7 +72,7 @@ impl Comparison {
         };
         let measures = MEASURES.iter().map(|(what, path, limit, bound)| {
             let (limit, measured) = (of(*limit), figure(ours, path));
-            let (words, met) = judged(*bound, measured, limit, |path| figure(ours, path));
+            let (words, met) = judged(*bound, measured, limit);
             let met_at_pace = match bound {
                 Bound::AtPace(most, pace) if met == Some(false) => {
                     let here = of(pace.figure).map(|figure| most * pace.slower(figure));

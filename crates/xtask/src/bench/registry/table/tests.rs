@@ -92,8 +92,8 @@ fn a_bound_is_kept_or_missed_and_a_figure_that_is_not_there_misses_it() {
         row(&text, begins).rsplit("| ").next().unwrap_or_default().trim_end_matches(" |").to_owned()
     };
     assert_eq!(judged("manifest.get_by_tag.req_s", json!(14_000.0), "GET of a manifest by tag"), "met");
-    assert_eq!(judged("push.chunked_16mib.mib_s", json!(95.0), "push of a big blob in chunks"), "met");
-    assert_eq!(judged("push.chunked_16mib.mib_s", json!(94.0), "push of a big blob in chunks"), "**missed**");
+    assert_eq!(judged("push.monolithic.mib_s", json!(240.0), "push of a big blob in one request"), "met");
+    assert_eq!(judged("push.monolithic.mib_s", json!(239.0), "push of a big blob in one request"), "**missed**");
     assert_eq!(judged("catalog.page100_ms", json!(0.3), "page of 100 repositories"), "met");
     assert_eq!(judged("catalog.page100_ms", json!(0.31), "page of 100 repositories"), "**missed**");
     assert_eq!(judged("tags.page100_ms", Value::Null, "page of 100 tags"), "**missed**");

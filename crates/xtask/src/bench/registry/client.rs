@@ -1,0 +1,98 @@
+//! Requests of the bench's own clients: each over a connection of its own, by the distribution specification's routes.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::super::instance::Instance;
+
+/// Whoever is told nothing for so long has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How much of a body is sent at once when its length is not told.
+const PIECE: usize = 1 << 20;
+
+/// What is sent behind a head.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    /// With its length.
+    Whole(&'a [u8]),
+    /// Piece by piece, and its length is not told (RFC 9112, section 7.1).
+    Stream(&'a [u8]),
+}
+
+/// What a server said.
+pub(super) struct Answer(Vec<u8>);
+
+impl Answer {
+    /// All that came, head and body.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Refuses every other status.
+    pub(super) fn expect(self, status: u16) -> Result<Self> {
+        let first =
+            String::from_utf8_lossy(self.0.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+        ensure!(first.starts_with(&format!("HTTP/1.1 {status} ")), "{status} was expected, and this came: {first}");
+        Ok(self)
+    }
+
+    /// Where it says that one goes on.
+    pub(super) fn location(&self) -> Result<String> {
+        let text = String::from_utf8_lossy(&self.0);
+        let line = text.lines().find_map(|line| line.strip_prefix("location: "));
+        Ok(line.context("an upload has an address")?.trim().to_owned())
+    }
+}
+
+/// Somebody who may do everything.
+pub(super) struct Client {
+    address: SocketAddr,
+    token: String,
+}
+
+impl Client {
+    pub(super) fn of(instance: &Instance) -> Result<Self> {
+        Ok(Self { address: instance.address, token: instance.token()? })
+    }
+
+    /// Asks, and reads the answer to its end.
+    pub(super) fn ask(&self, method: &str, path: &str, body: Body) -> Result<Answer> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let (host, token) = (self.address, &self.token);
+        let length = match body {
+            Body::Whole(bytes) => format!("Content-Length: {}", bytes.len()),
+            Body::Stream(_) => "Transfer-Encoding: chunked".to_owned(),
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {token}\r\n{length}\r\n\
+             Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
+        match body {
+            Body::Whole(bytes) => stream.write_all(bytes)?,
+            Body::Stream(bytes) => {
+                for piece in bytes.chunks(PIECE) {
+                    stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
+                    stream.write_all(piece)?;
+                    stream.write_all(b"\r\n")?;
+                }
+                stream.write_all(b"0\r\n\r\n")?;
+            }
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(Answer(answer))
+    }
+
+    /// Begins an upload; answers where it goes on.
+    pub(super) fn begin(&self, repository: &str) -> Result<String> {
+        self.ask("POST", &format!("/v2/{repository}/blobs/uploads/"), Body::Whole(b""))?.expect(202)?.location()
+    }
+}
