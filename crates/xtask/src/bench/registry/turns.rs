@@ -14,8 +14,8 @@ use super::super::instance::{Engine, Instance};
 use super::super::stats::median;
 use super::client::{Body, Client};
 
-/// Where to.
-const REPOSITORY: &str = "bench/turns";
+/// Where to: the script's section `catalog` has made it.
+const REPOSITORY: &str = "bench/catalog-seed";
 
 /// How much a blob has, as those of the script.
 const MIB: usize = 512;
