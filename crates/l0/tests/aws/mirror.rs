@@ -22,16 +22,21 @@ fn docker_pulls_through_the_instance_what_lies_in_ecr() {
     let (user, secret) = cloud.user_and_secret();
     let mut login = cloud.command("docker");
     run(login.args(["login", "--username", &user, "--password-stdin", &cloud.address()]), secret.as_bytes()).ok();
-    pull().ok();
     let id = |image: &str| run(Command::new("docker").args(["inspect", "--format", "{{.Id}}", image]), b"").ok().out;
-    assert_eq!(id(&image), id(&cloud.image("v1")), "what came is what was pushed to ECR");
+    let rmi = |image: &str| drop(run(Command::new("docker").args(["rmi", "--force", image]), b""));
+    // Nothing of it is on the engine any more, so that all of it is pulled.
+    let pushed = id(&cloud.image("v1"));
+    rmi(&cloud.image("v1"));
+    pull().ok();
+    assert_eq!(id(&image), pushed, "what came is what was pushed to ECR");
 
     // It is here now, whatever becomes of ECR.
     let repository = format!("{}/app", cloud.name);
     let target = "AmazonEC2ContainerRegistry_V20150921.DeleteRepository";
     json_call("ecr", target, &serde_json::json!({ "repositoryName": repository, "force": true }));
-    run(Command::new("docker").args(["rmi", "--force", &image, &cloud.image("v1")]), b"").ok();
+    rmi(&image);
     pull().ok();
+    assert_eq!(id(&image), pushed);
     cloud.l0(&["image", "list", &format!("cloud/{repository}")]).ok().says("v1");
-    drop(run(Command::new("docker").args(["rmi", "--force", &image]), b""));
+    rmi(&image);
 }

@@ -111,7 +111,8 @@ async fn docker_pushes_and_pulls_while_every_token_ends_after_one_request() {
     let image = format!("{}/team/app:1", stage.address);
     let images = Images(vec![image.clone()]);
     run("docker", &["build", "--quiet", "--no-cache", "--tag", &image, path(work.path())], "").await.ok();
-    run("docker", &["push", &image], "").await.ok();
+    let pushed = run("docker", &["push", &image], "").await;
+    assert!(pushed.success, "{}\n{:#?}", pushed.all, stage.aws.registry_calls());
     stage.aws.registry_tokens_once(false);
     stage.aws.registry_tokens_expire();
     let id = run("docker", &["inspect", "--format", "{{.Id}}", &image], "").await.ok().out;
