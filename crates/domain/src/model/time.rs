@@ -29,19 +29,6 @@ impl Timestamp {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_that_is_still_to_come_is_within_nothing() {
-        let within = |now, earlier| Timestamp(now).is_within(10, Timestamp(earlier));
-        assert!(within(5, 5) && within(14, 5));
-        assert!(!within(15, 5) && !within(4, 5));
-        assert!(!Timestamp(i64::MIN).is_within(u64::MAX, Timestamp(i64::MAX)));
-    }
-}
-
 /// Counts the changes to one thing. A write names the generation that it read; when another write came first, the
 /// numbers differ and the write is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -53,5 +40,18 @@ impl Generation {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_still_to_come_is_within_nothing() {
+        let within = |now, earlier| Timestamp(now).is_within(10, Timestamp(earlier));
+        assert!(within(5, 5) && within(14, 5));
+        assert!(!within(15, 5) && !within(4, 5));
+        assert!(!Timestamp(i64::MIN).is_within(u64::MAX, Timestamp(i64::MAX)));
     }
 }

@@ -33,11 +33,11 @@ impl Batch {
         if self.large.is_none() && self.bytes.len() + coming > SMALL {
             self.large = ROOM.try_acquire().ok();
         }
-        let most = if self.large.is_some() { LARGE } else { SMALL };
         if self.large.is_none() && self.bytes.is_empty() && came.len() >= SMALL {
             self.whole = std::mem::take(came);
             return true;
         }
+        let most = if self.large.is_some() { LARGE } else { SMALL };
         let room = most.saturating_sub(self.bytes.len());
         // What is known to come needs no room that grows and is copied on the way.
         self.bytes.reserve_exact(expected.unwrap_or(0).min(room));
