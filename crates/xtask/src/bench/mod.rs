@@ -18,6 +18,7 @@ mod http;
 mod instance;
 mod load;
 mod machine;
+mod nginx;
 mod registry;
 mod report;
 mod rows;

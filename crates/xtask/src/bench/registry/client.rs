@@ -32,6 +32,12 @@ impl Answer {
         &self.0
     }
 
+    /// Without its head.
+    pub(super) fn body(&self) -> Result<&[u8]> {
+        let head = self.0.windows(4).position(|four| four == b"\r\n\r\n").context("a head has an end")?;
+        Ok(&self.0[head + 4..])
+    }
+
     /// Refuses every other status.
     pub(super) fn expect(self, status: u16) -> Result<Self> {
         let first =
@@ -59,8 +65,31 @@ impl Client {
         Ok(Self { address: instance.address, token: instance.token()? })
     }
 
+    /// The same, who asks somebody else.
+    pub(super) fn elsewhere(&self, address: SocketAddr) -> Self {
+        Self { address, token: self.token.clone() }
+    }
+
     /// Asks, and reads the answer to its end.
     pub(super) fn ask(&self, method: &str, path: &str, body: Body) -> Result<Answer> {
+        let mut answer = Vec::new();
+        self.send(method, path, body)?.read_to_end(&mut answer)?;
+        Ok(Answer(answer))
+    }
+
+    /// Asks for something large and keeps none of it; answers how many bytes came, with the head.
+    pub(super) fn drain(&self, path: &str) -> Result<usize> {
+        let mut stream = self.send("GET", path, Body::Whole(b""))?;
+        let (mut piece, mut came) = (vec![0; PIECE], 0);
+        loop {
+            match stream.read(&mut piece)? {
+                0 => return Ok(came),
+                read => came += read,
+            }
+        }
+    }
+
+    fn send(&self, method: &str, path: &str, body: Body) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -86,9 +115,7 @@ impl Client {
                 stream.write_all(b"0\r\n\r\n")?;
             }
         }
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(Answer(answer))
+        Ok(stream)
     }
 
     /// Begins an upload; answers where it goes on.

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use crate::bench::guestbook::run;
-use crate::bench::instance::{Engine, Instance, free_port};
-use crate::bench::stats::{median, until};
+use crate::bench::instance::{Engine, Instance};
+use crate::bench::nginx::{Nginx, http_block};
+use crate::bench::stats::median;
 use crate::bench::{Bench, Outcome};
 
 const CONNECTIONS: &str = "64";
@@ -38,8 +38,8 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
     )?;
     let backend = instance.docker.running(&instance.stem)?.into_values().next().context("the backend runs")?.address;
 
-    let plain = Nginx::start(&instance.dir.join("plain"), &backend, "", "")?;
-    let kept = Nginx::start(
+    let plain = front(&instance.dir.join("plain"), &backend, "", "")?;
+    let kept = front(
         &instance.dir.join("kept"),
         &backend,
         "keepalive 64;",
@@ -47,8 +47,12 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Result<Outcome> {
     )?;
     let script = instance.dir.join("report.lua");
     fs::write(&script, REPORT)?;
-    let at = |port: u16| format!("http://127.0.0.1:{port}/");
-    let subjects = [at(plain.port), at(ours), at(kept.port), format!("http://{backend}:8080/")];
+    let subjects = [
+        format!("http://{}/", plain.address),
+        format!("http://127.0.0.1:{ours}/"),
+        format!("http://{}/", kept.address),
+        format!("http://{backend}:8080/"),
+    ];
     let mut all = vec![Vec::new(); subjects.len()];
     for round in 0..=ROUNDS {
         for (url, figures) in subjects.iter().zip(&mut all) {
@@ -127,61 +131,14 @@ fn wrk(script: &Path, url: &str) -> Result<Figures> {
     Ok(Figures { per_second, p99_us, errors })
 }
 
-/// What every nginx here is told, in front and behind. `home` takes the files that it insists on.
-fn http_block(home: &str, inside: &str) -> String {
-    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {home}/{name};\n"))
-        .collect();
-    format!(
-        "pid {home}/pid;\nevents {{ worker_connections 4096; }}\n\
-         http {{\naccess_log off; keepalive_requests 1000000000;\n{paths}{inside}\n}}\n"
-    )
-}
-
-/// nginx in front of the backend; ends when it is dropped.
-struct Nginx {
-    child: Child,
-    port: u16,
-}
-
-impl Nginx {
-    fn start(home: &Path, backend: &str, upstream: &str, location: &str) -> Result<Self> {
-        fs::create_dir_all(home)?;
-        let port = free_port()?;
-        let inside = format!(
+/// nginx in front of the backend.
+fn front(home: &Path, backend: &str, upstream: &str, location: &str) -> Result<Nginx> {
+    Nginx::start(home, |port| {
+        format!(
             "upstream backend {{ server {backend}:8080; {upstream} }}\n\
              server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://backend; {location} }} }}"
-        );
-        let config = home.join("nginx.conf");
-        let http = http_block(&home.display().to_string(), &inside);
-        fs::write(&config, format!("worker_processes auto; daemon off;\n{http}"))?;
-        let log = home.join("error.log");
-        let child = Command::new("nginx")
-            .arg("-p")
-            .arg(home)
-            .arg("-e")
-            .arg(&log)
-            .arg("-c")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let nginx = Self { child, port };
-        until(Duration::from_secs(10), "nginx to listen", || {
-            Ok(std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(|_| ()))
-        })
-        .with_context(|| fs::read_to_string(&log).unwrap_or_default())?;
-        Ok(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // It must end its workers itself, so it is asked and not killed.
-        drop(Command::new("kill").arg(self.child.id().to_string()).status());
-        drop(self.child.wait());
-    }
+        )
+    })
 }
 
 /// An image that holds this machine's nginx and the libraries that it needs; nothing is pulled for it.
