@@ -45,6 +45,7 @@
 //!   missing (`docs/decisions/0006-damage.md`).
 
 mod adoption;
+mod aligned;
 mod answers;
 mod blobs;
 mod blocking;

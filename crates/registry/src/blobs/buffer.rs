@@ -5,15 +5,16 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 
 use super::reader::BATCH;
+use crate::aligned::Aligned;
 
 /// As much as is kept while nobody uses it: 4 MiB.
 const KEPT: usize = 16;
 
-static FREE: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<Aligned>> = Mutex::new(Vec::new());
 
 /// Memory for one batch; goes back when it is dropped.
 pub(super) struct Buffer {
-    memory: Box<[u8]>,
+    memory: Aligned,
     length: usize,
 }
 
@@ -22,7 +23,7 @@ impl Buffer {
     pub(super) fn new(length: usize) -> Self {
         let batch = usize::try_from(BATCH).expect("a batch is small");
         let kept = if length <= batch { FREE.lock().unwrap_or_else(PoisonError::into_inner).pop() } else { None };
-        Self { memory: kept.unwrap_or_else(|| vec![0; batch.max(length)].into()), length }
+        Self { memory: kept.unwrap_or_else(|| Aligned::zeroed(batch.max(length))), length }
     }
 
     /// The bytes.

@@ -27,6 +27,7 @@ use tokio::sync::{Semaphore, watch};
 use super::refusal::{Kind, Refusal};
 use super::source::Source;
 use super::{Mirror, Mirrors, upstream_size};
+use crate::aligned::Aligned;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 use crate::registry::Registry;
@@ -138,9 +139,9 @@ impl Fill {
         let file = file.ok_or_else(|| io::Error::other("nothing has come yet"))?;
         let most = usize::try_from(end - first).unwrap_or(usize::MAX).min(BATCH);
         blocking(move || {
-            let mut bytes = vec![0; most];
+            let mut bytes = Aligned::zeroed(most);
             file.read_exact_at(&mut bytes, first)?;
-            Ok(Bytes::from(bytes))
+            Ok(Bytes::from_owner(bytes))
         })
         .await
     }

@@ -6,8 +6,15 @@
 use axum::body::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::aligned::Aligned;
+
 /// How much a large one holds: enough that the hop to the thread does not count.
 pub(super) const LARGE: usize = 1 << 20;
+/// How much the first and the last one of a long body hold: nothing is written before the first is full, and nothing comes while the
+/// last is written.
+const EDGE: usize = 256 << 10;
+/// A body of so much is long.
+const LONG: usize = 4 * LARGE;
 /// How much a small one gathers, so that nobody makes a hop for every few bytes.
 const SMALL: usize = 16 << 10;
 /// So many large ones are there at most, in the whole process: an upload has two at a time.
@@ -15,10 +22,19 @@ const LARGE_MAX: usize = 32;
 
 static ROOM: Semaphore = Semaphore::const_new(LARGE_MAX);
 
+/// How much the next batch may hold, of a body of which so many bytes have come and so many, as far as is known, will.
+pub(super) fn most(came: u64, expected: Option<usize>) -> usize {
+    match expected {
+        Some(expected) if came == 0 && expected >= LONG => EDGE,
+        Some(expected) if came >= LONG as u64 / 2 && expected >= 2 * EDGE => (expected - EDGE).min(LARGE),
+        _ => LARGE,
+    }
+}
+
 /// Bytes that have come.
 #[derive(Default)]
 pub(super) struct Batch {
-    bytes: Vec<u8>,
+    bytes: Aligned,
     /// In their place: what came, as it came.
     whole: Bytes,
     /// The right to be large; kept as long as the memory is.
@@ -26,9 +42,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Takes what it has room for of what came; answers whether it is full. `expected` is how many bytes will come with these and
-    /// after them, as far as is known.
-    pub(super) fn fill(&mut self, came: &mut Bytes, expected: Option<usize>) -> bool {
+    /// Takes what it has room for of what came, and no more than `most` in all; answers whether it is full. `expected` is how many
+    /// bytes will come with these and after them, as far as is known.
+    pub(super) fn fill(&mut self, came: &mut Bytes, expected: Option<usize>, most: usize) -> bool {
         let coming = expected.unwrap_or(0).max(came.len());
         if self.large.is_none() && self.bytes.len() + coming > SMALL {
             self.large = ROOM.try_acquire().ok();
@@ -37,10 +53,10 @@ impl Batch {
             self.whole = std::mem::take(came);
             return true;
         }
-        let most = if self.large.is_some() { LARGE } else { SMALL };
+        let most = most.min(if self.large.is_some() { LARGE } else { SMALL });
         let room = most.saturating_sub(self.bytes.len());
         // What is known to come needs no room that grows and is copied on the way.
-        self.bytes.reserve_exact(expected.unwrap_or(0).min(room));
+        self.bytes.reserve(expected.unwrap_or(0).min(room));
         self.bytes.extend_from_slice(&came.split_to(came.len().min(room)));
         self.bytes.len() >= most
     }
@@ -78,7 +94,7 @@ mod tests {
     fn there_are_only_so_many_large_batches() {
         let filled = || {
             let mut batch = Batch::default();
-            while !batch.fill(&mut bytes(64 << 10), None) {}
+            while !batch.fill(&mut bytes(64 << 10), None, LARGE) {}
             batch
         };
         let batches: Vec<Batch> = (0..=LARGE_MAX).map(|_| filled()).collect();
@@ -89,21 +105,41 @@ mod tests {
         // A few bytes at a time are gathered then, too.
         let mut batch = Batch::default();
         let mut fills = 1;
-        while !batch.fill(&mut bytes(1000), None) {
+        while !batch.fill(&mut bytes(1000), None, LARGE) {
             fills += 1;
         }
         assert_eq!((batch.len(), fills, batch.is_borrowed()), (SMALL, 17, false));
         batch.clear();
-        assert!(batch.is_empty() && batch.fill(&mut bytes(SMALL), None) && batch.is_borrowed());
+        assert!(batch.is_empty() && batch.fill(&mut bytes(SMALL), None, LARGE) && batch.is_borrowed());
         batch.clear();
         assert!(batch.is_empty());
 
         drop(batches);
         let mut batch = Batch::default();
-        assert!(!batch.fill(&mut Bytes::new(), Some(100 << 10)), "what is known to be large begins as such");
-        assert!(batch.bytes.capacity() >= 100 << 10);
+        assert!(!batch.fill(&mut Bytes::new(), Some(100 << 10), LARGE), "what is known to be large begins as such");
+        assert!(batch.bytes.room() >= 100 << 10);
         let mut more = bytes(LARGE + 5);
-        assert!(batch.fill(&mut more, None));
+        assert!(batch.fill(&mut more, None, LARGE));
         assert_eq!((batch.len(), more.len()), (LARGE, 5), "what there is no room for stays");
+    }
+    /// How a body is cut up.
+    fn cut(length: usize) -> Vec<usize> {
+        let (mut cut, mut came) = (Vec::new(), 0);
+        while came < length {
+            let now = most(came as u64, Some(length - came)).min(length - came);
+            cut.push(now);
+            came += now;
+        }
+        cut
+    }
+
+    #[test]
+    fn a_long_body_begins_and_ends_with_little() {
+        assert_eq!(cut(64 << 10), [64 << 10]);
+        assert_eq!(cut(LONG - 1), [LARGE, LARGE, LARGE, LARGE - 1], "what is short is in few batches");
+        assert_eq!(cut(LONG), [EDGE, LARGE, LARGE, LARGE, LARGE - 2 * EDGE, EDGE]);
+        assert_eq!(cut(LONG + 2 * EDGE), [EDGE, LARGE, LARGE, LARGE, LARGE, EDGE]);
+        assert_eq!(cut(LONG + 2 * EDGE + 5), [EDGE, LARGE, LARGE, LARGE, LARGE, EDGE + 5]);
+        assert_eq!(most(0, None), LARGE, "nobody knows how long it will be");
     }
 }

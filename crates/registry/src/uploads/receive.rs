@@ -13,7 +13,7 @@ use layer0_domain::port::blob_bytes::Settling;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::batch::Batch;
+use super::batch::{self, Batch};
 use super::held::Held;
 use super::lost;
 use crate::blocking::blocking;
@@ -94,7 +94,8 @@ pub(crate) async fn receive(
 
     let end = loop {
         let expected = expected.map(|expected| usize::try_from(expected.saturating_sub(came)).unwrap_or(usize::MAX));
-        let (batch, end) = gather(&mut body, &mut rest, spare.take().unwrap_or_default(), expected, idle).await;
+        let room = batch::most(came, expected);
+        let (batch, end) = gather(&mut body, &mut rest, spare.take().unwrap_or_default(), (expected, room), idle).await;
         came += u64::try_from(batch.len()).expect("a length fits in 64 bits");
         if let Some(task) = writing.take() {
             let (back, buffer, result) = join(task).await;
@@ -183,18 +184,18 @@ async fn join(task: Writing) -> (Held, Batch, io::Result<()>) {
     }
 }
 
-/// Fills a batch from the body.
+/// Fills a batch from the body: `expected` bytes will come, as far as is known, and there is room for so many.
 async fn gather(
     body: &mut Body,
     rest: &mut Bytes,
     mut batch: Batch,
-    expected: Option<usize>,
+    (expected, room): (Option<usize>, usize),
     idle: Duration,
 ) -> (Batch, End) {
     // New for every batch: the time that the disk took is not the client's.
     let mut patience = Patience::new(idle);
     loop {
-        if batch.fill(rest, expected.map(|expected| expected.saturating_sub(batch.len()))) {
+        if batch.fill(rest, expected.map(|expected| expected.saturating_sub(batch.len())), room) {
             return (batch, End::Full);
         }
         match tokio::time::timeout_at(patience.until, body.frame()).await {
