@@ -70,10 +70,12 @@ fn push(client: &Client, way: Way, blob: &[u8], digest: &str) -> Result<()> {
         Way::Stream => vec![Body::Stream(blob)],
     };
     let rest = if parts.is_empty() { Body::Whole(blob) } else { Body::Whole(b"") };
+    // Clients keep their connection.
+    let mut line = client.connect()?;
     for part in parts {
-        place = client.ask("PATCH", &place, part)?.expect(202)?.location()?;
+        place = client.ask_on(&mut line, "PATCH", &place, part)?.expect(202)?.location()?;
     }
     let joined = if place.contains('?') { '&' } else { '?' };
-    client.ask("PUT", &format!("{place}{joined}digest=sha256:{digest}"), rest)?.expect(201)?;
+    client.ask_on(&mut line, "PUT", &format!("{place}{joined}digest=sha256:{digest}"), rest)?.expect(201)?;
     Ok(())
 }

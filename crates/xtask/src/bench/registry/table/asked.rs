@@ -133,6 +133,7 @@ pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
         Beside("proxy.ideal_cold_wall_s"),
         AtMostOfLimit(1.2),
     ),
+    ("— beside nginx, which has it as a file", "proxy.cold_wall_s", Beside("gets.nginx_crowd_s"), Free),
     ("— bytes from the upstream per byte of the blob", "proxy.upstream_bytes_over_blob", Limit::None, AtMost(1.0)),
     ("memory (RSS) after the start, filled store, MiB", "coldstart_filled.idle_rss_mib", Limit::None, AtMost(30.0)),
     ("— of the registry alone, MiB", "registry_only.coldstart.idle_rss_mib", Limit::None, AtMost(14.0)),
