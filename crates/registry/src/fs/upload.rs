@@ -12,6 +12,10 @@ use super::blobs::BlobFiles;
 use super::content::FileContent;
 use crate::disk::{Disk, DiskFile, found};
 
+/// So much is written before the system is told to begin to bring it to the disk: while a large blob comes, the disk would have nothing to
+/// do, and at its end everything waits for the disk.
+const BEGIN_SYNC: u64 = 8 << 20;
+
 /// The one who may write to a staged file. The file's length is what the upload has: nothing else needs to be remembered over
 /// a restart.
 pub(super) struct FileUpload {
@@ -21,12 +25,14 @@ pub(super) struct FileUpload {
     /// Open only while a request writes: an upload that waits costs no descriptor.
     file: Option<Box<dyn DiskFile>>,
     length: u64,
+    /// Up to where the system was told.
+    begun: u64,
 }
 
 impl FileUpload {
     /// Of a file that is there.
     pub(super) fn new(disk: Arc<dyn Disk>, blobs: Arc<BlobFiles>, path: PathBuf, length: u64) -> Self {
-        Self { disk, blobs, path, file: None, length }
+        Self { disk, blobs, path, file: None, length, begun: length }
     }
 
     /// The open file; whoever keeps it open puts it back.
@@ -49,14 +55,19 @@ impl UploadBytes for FileUpload {
             file.truncate(self.length).ok();
             return Err(error);
         }
-        self.file = Some(file);
         self.length += u64::try_from(bytes.len()).expect("a length fits in 64 bits");
+        if self.length - self.begun >= BEGIN_SYNC {
+            file.begin_sync(self.begun, self.length - self.begun);
+            self.begun = self.length;
+        }
+        self.file = Some(file);
         Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.disk.file_open(&self.path)?.truncate(length)?;
         self.length = length;
+        self.begun = self.begun.min(length);
         Ok(())
     }
 
