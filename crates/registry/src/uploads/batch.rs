@@ -14,7 +14,7 @@ pub(super) const LARGE: usize = 1 << 20;
 /// last is written.
 const EDGE: usize = 256 << 10;
 /// A body of so much is long.
-const LONG: usize = 4 * LARGE;
+const LONG: u64 = 4 << 20;
 /// How much a small one gathers, so that nobody makes a hop for every few bytes.
 const SMALL: usize = 16 << 10;
 /// So many large ones are there at most, in the whole process: an upload has two at a time.
@@ -25,8 +25,11 @@ static ROOM: Semaphore = Semaphore::const_new(LARGE_MAX);
 /// How much the next batch may hold, of a body of which so many bytes have come and so many, as far as is known, will.
 pub(super) fn most(came: u64, expected: Option<usize>) -> usize {
     match expected {
-        Some(expected) if came == 0 && expected >= LONG => EDGE,
-        Some(expected) if came >= LONG as u64 / 2 && expected >= 2 * EDGE => (expected - EDGE).min(LARGE),
+        Some(expected) if came.saturating_add(expected as u64) >= LONG => match came {
+            0 => EDGE,
+            _ if expected >= 2 * EDGE => (expected - EDGE).min(LARGE),
+            _ => LARGE,
+        },
         _ => LARGE,
     }
 }
@@ -136,10 +139,11 @@ mod tests {
     #[test]
     fn a_long_body_begins_and_ends_with_little() {
         assert_eq!(cut(64 << 10), [64 << 10]);
-        assert_eq!(cut(LONG - 1), [LARGE, LARGE, LARGE, LARGE - 1], "what is short is in few batches");
-        assert_eq!(cut(LONG), [EDGE, LARGE, LARGE, LARGE, LARGE - 2 * EDGE, EDGE]);
-        assert_eq!(cut(LONG + 2 * EDGE), [EDGE, LARGE, LARGE, LARGE, LARGE, EDGE]);
-        assert_eq!(cut(LONG + 2 * EDGE + 5), [EDGE, LARGE, LARGE, LARGE, LARGE, EDGE + 5]);
+        let long = usize::try_from(LONG).expect("a small constant");
+        assert_eq!(cut(long - 1), [LARGE, LARGE, LARGE, LARGE - 1], "what is short is in few batches");
+        assert_eq!(cut(long), [EDGE, LARGE, LARGE, LARGE, LARGE - 2 * EDGE, EDGE]);
+        assert_eq!(cut(long + 2 * EDGE), [EDGE, LARGE, LARGE, LARGE, LARGE, EDGE]);
+        assert_eq!(cut(long + 2 * EDGE + 5), [EDGE, LARGE, LARGE, LARGE, LARGE, EDGE + 5]);
         assert_eq!(most(0, None), LARGE, "nobody knows how long it will be");
     }
 }
