@@ -1,7 +1,7 @@
 //! Memory for much at once, which begins where a page of the system does.
 //!
 //! The kernel copies between the pages of a file and a program's memory with one instruction, `rep movsb`. Where the target lies up to some
-//! tens of bytes behind the source, counted within a page, some processors (AMD's since Zen 3) copy byte by byte: four to six times slower.
+//! tens of bytes behind the source, counted within a page, some processors (AMD's since Zen 3) take four to six times as long.
 //! What an allocator gets from the system for itself begins 16 bytes into a page, so that every large read from a file was of that kind.
 //! Measured in `docs/decisions/0028-aligned-memory.md`.
 

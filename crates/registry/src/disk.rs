@@ -197,8 +197,8 @@ impl DiskFile for File {
     }
 
     fn begin_sync(&self, offset: u64, length: u64) {
-        // "Not needed" begins to write what was changed, and forgets what was not: of what has just been written, nothing
-        // (posix_fadvise(2), mm/fadvise.c).
+        // "Not needed" begins to write what was changed, and forgets what is on the disk already: of what has just been
+        // written, next to nothing (posix_fadvise(2), mm/fadvise.c).
         rustix::fs::fadvise(self, offset, NonZeroU64::new(length), rustix::fs::Advice::DontNeed).ok();
     }
 
