@@ -2,7 +2,7 @@
 //!
 //! The kernel copies between the pages of a file and a program's memory with one instruction, `rep movsb`. Where the target lies up to some
 //! tens of bytes behind the source, counted within a page, some processors (AMD's since Zen 3) take four to six times as long.
-//! What an allocator gets from the system for itself begins 16 bytes into a page, so that every large read from a file was of that kind.
+//! What an allocator gets from the system for itself begins 16 bytes into a page, so that every large read from a file into new memory is of that kind.
 //! Measured in `docs/decisions/0028-aligned-memory.md`.
 
 use std::ops::{Deref, DerefMut};
@@ -58,11 +58,6 @@ impl Aligned {
             self.reserve(bytes.len().max(self.len()));
         }
         self.memory.extend_from_slice(bytes);
-    }
-
-    /// For whoever adds bytes at the end, into room that there is, and does nothing else.
-    pub(crate) fn end(&mut self) -> &mut Vec<u8> {
-        &mut self.memory
     }
 
     /// Takes all bytes away; the room stays.
@@ -125,7 +120,7 @@ mod tests {
     fn what_was_reserved_is_not_moved() {
         let mut bytes = Aligned::with_capacity(LARGE);
         let begin = bytes.as_ptr();
-        bytes.end().extend_from_slice(&[1; LARGE - 1]);
+        bytes.extend_from_slice(&[1; LARGE - 1]);
         bytes.extend_from_slice(&[2]);
         assert_eq!((bytes.as_ptr(), bytes.len(), bytes[LARGE - 1]), (begin, LARGE, 2));
         bytes.clear();

@@ -10,8 +10,6 @@ use layer0_domain::model::registry::BlobSums;
 use layer0_domain::port::blob_bytes::BlobContent;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::aligned::Aligned;
-
 /// Bytes that have a checksum of their own: a range request reads at most one of them too many at each end, and a GiB has
 /// 64 KiB of checksums.
 const PIECE: usize = 64 << 10;
@@ -106,14 +104,14 @@ pub(crate) fn is_loss(error: &io::Error) -> bool {
 /// Content that is read from its start to its end, a step at a time, so that whoever reads it can pause.
 pub(crate) struct Survey {
     content: Box<dyn BlobContent>,
-    buffer: Aligned,
+    buffer: Vec<u8>,
     offset: u64,
     hash: ContentHash,
 }
 
 impl Survey {
     pub(crate) fn new(content: Box<dyn BlobContent>, algorithm: Algorithm) -> Self {
-        Self { content, buffer: Aligned::with_capacity(STEP), offset: 0, hash: ContentHash::new(algorithm) }
+        Self { content, buffer: Vec::with_capacity(STEP), offset: 0, hash: ContentHash::new(algorithm) }
     }
 
     /// Reads on, and answers how much; 0 at the end. Data is lost only when the disk says so twice: once may have been the
@@ -131,7 +129,7 @@ impl Survey {
 
     fn read(&mut self) -> io::Result<usize> {
         loop {
-            match self.content.read(self.buffer.end(), STEP, self.offset, u64::MAX) {
+            match self.content.read(&mut self.buffer, STEP, self.offset, u64::MAX) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => return read,
             }

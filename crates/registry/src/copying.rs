@@ -9,7 +9,6 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::port::blob_bytes::BlobContent;
 
-use crate::aligned::Aligned;
 use crate::blobs::BytesHold;
 use crate::blocking::blocking;
 use crate::registry::Registry;
@@ -53,13 +52,13 @@ impl Registry {
 
 async fn read(content: Box<dyn BlobContent>, offset: u64) -> io::Result<(Box<dyn BlobContent>, Bytes)> {
     blocking(move || {
-        let mut bytes = Aligned::with_capacity(STEP);
-        while let Err(error) = content.read(bytes.end(), STEP, offset, u64::MAX) {
+        let mut bytes = Vec::with_capacity(STEP);
+        while let Err(error) = content.read(&mut bytes, STEP, offset, u64::MAX) {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
         }
-        Ok((content, Bytes::from_owner(bytes)))
+        Ok((content, Bytes::from(bytes)))
     })
     .await
 }

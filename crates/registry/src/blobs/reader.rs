@@ -10,7 +10,6 @@ use layer0_domain::model::registry::BlobSums;
 use layer0_domain::port::blob_bytes::BlobContent;
 
 use super::buffer::Buffer;
-use crate::aligned::Aligned;
 use crate::content;
 
 /// About how much is read at once.
@@ -118,11 +117,11 @@ impl BlobReader {
     /// Reads the pieces between two offsets where pieces begin, or the blob ends; `until` is how far will be read on from there.
     fn pieces(&self, start: u64, stop: u64, until: u64) -> Result<Bytes, ReadError> {
         let length = usize::try_from(stop - start).expect("a batch is small");
-        let mut bytes = Aligned::with_capacity(length);
+        let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let offset = start + u64::try_from(bytes.len()).expect("a length fits in 64 bits");
             let most = length - bytes.len();
-            match self.content.read(bytes.end(), most, offset, until) {
+            match self.content.read(&mut bytes, most, offset, until) {
                 // Cut off since it was opened.
                 Ok(0) => return Err(ReadError::Damaged { piece: self.piece_at(start) }),
                 Ok(_) => {}
@@ -130,7 +129,7 @@ impl BlobReader {
             }
         }
         self.sound(start, &bytes)?;
-        Ok(Bytes::from_owner(bytes))
+        Ok(bytes.into())
     }
 
     /// Compares pieces from an offset on with their sums.

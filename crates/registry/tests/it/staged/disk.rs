@@ -78,6 +78,13 @@ impl DiskFile for StagedFile {
         self.inner.truncate(length)
     }
 
+    fn begin_sync(&self, offset: u64, length: u64) {
+        // No more than advice: whoever refuses it hears of no error.
+        if self.stage.disk(Step::Disk("begin sync", &self.path)).is_ok() {
+            self.inner.begin_sync(offset, length);
+        }
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.stage.disk(Step::Disk("sync", &self.path))?;
         self.inner.sync()
