@@ -13,6 +13,7 @@ mod client;
 mod collect;
 mod crash;
 mod damage;
+mod early_sync;
 #[cfg(feature = "ecr")]
 mod ecr;
 mod ends;
