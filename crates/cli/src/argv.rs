@@ -15,7 +15,8 @@ use clap::{Arg, ArgAction, Command};
 use crate::error::CliError;
 use crate::value::parse_bool;
 
-/// Rewrites `args` (the program's name first). `root` must be built.
+/// Rewrites `args` (the program's name first). `root` need not be built: what building adds to each command (the global flags,
+/// `help`) is looked for where it comes from.
 ///
 /// # Errors
 /// When a boolean flag is given a value that is no boolean.
@@ -40,13 +41,14 @@ pub(crate) fn normalise(root: &Command, args: impl IntoIterator<Item = OsString>
         let Some((name, inline)) = flag_of(text) else {
             // `h` was the predecessor's short name of `help`.
             let word = if top && text == "h" { "help" } else { text };
+            if word == "help" && command.has_subcommands() {
+                rest.push(OsString::from(word));
+                rest.extend(input.by_ref());
+                break;
+            }
             match command.find_subcommand(word) {
                 Some(next) => {
                     rest.push(OsString::from(next.get_name()));
-                    if next.get_name() == "help" {
-                        rest.extend(input.by_ref());
-                        break;
-                    }
                     command = next;
                     top = false;
                 }
@@ -54,7 +56,8 @@ pub(crate) fn normalise(root: &Command, args: impl IntoIterator<Item = OsString>
             }
             continue;
         };
-        let Some(arg) = flag_find(command, name) else {
+        let global = || flag_find(root, name).filter(|arg| arg.is_global_set());
+        let Some(arg) = flag_find(command, name).or_else(global) else {
             rest.push(OsString::from(unknown(text, name)));
             continue;
         };
@@ -143,6 +146,10 @@ fn joined(flag: &str, value: &OsStr) -> OsString {
 }
 
 fn unknown(text: &str, name: &str) -> String {
+    // The same help for both: the parser has a shorter one for one letter.
+    if name == "h" {
+        return "--help".to_owned();
+    }
     if text.starts_with("--") || name.chars().count() == 1 { text.to_owned() } else { format!("-{text}") }
 }
 

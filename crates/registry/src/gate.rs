@@ -31,9 +31,14 @@ pub enum Admission {
     },
 }
 
-/// Somebody in one state of all that decides what he may and what he finds. No number is given twice.
+/// Somebody in one state of all that decides what he may and what he finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Standing(pub u64);
+pub struct Standing {
+    /// Somebody as he was found by one look. No number is given twice.
+    pub somebody: u64,
+    /// The state of what the registry holds.
+    pub state: u64,
+}
 
 /// What was done, or tried, for the audit log: an extension of the answer to a request that changes something, if the record of it
 /// was not written with the change.

@@ -228,7 +228,7 @@ impl Answers for Routes {
         }
         let method = request.method().clone();
         let answering = audited(auditing, None, request, |request| registry.answer(request));
-        observed(&method, REGISTRY_ROUTE, answering).await
+        observed(&method, REGISTRY_ROUTE, Telling::Itself, answering).await
     }
 }
 
@@ -240,7 +240,8 @@ async fn of_api(State(auditing): State<Auditing>, request: Request, next: Next) 
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
     let method = request.method().clone();
     let operation = auditing.operations.get(&(method.clone(), route.clone())).cloned();
-    observed(&method, &route, audited(&auditing, operation, request, |request| next.run(request))).await
+    observed(&method, &route, Telling::Nothing, audited(&auditing, operation, request, |request| next.run(request)))
+        .await
 }
 
 /// The id of each operation of the document, by its method and path.
@@ -274,11 +275,24 @@ async fn no_method(request: Request) -> ApiError {
     ApiError::new(ErrorCode::MethodNotAllowed, message)
 }
 
+/// Whether those who answer log what they changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    Nothing,
+    /// Each change, in words of its own: a second line would say less.
+    Itself,
+}
+
 /// One span and one line for each request, by its route: a path may hold what is nobody's business. What only reads says nothing
 /// when all is well, and there is most of it.
-async fn observed(method: &Method, route: &str, answering: impl Future<Output = Response>) -> Response {
-    let quiet = method == Method::GET || method == Method::HEAD;
-    let span = if quiet {
+async fn observed(
+    method: &Method,
+    route: &str,
+    telling: Telling,
+    answering: impl Future<Output = Response>,
+) -> Response {
+    let reads = method == Method::GET || method == Method::HEAD;
+    let span = if reads {
         tracing::debug_span!("request", http.method = %method, http.route = %route)
     } else {
         tracing::info_span!("request", http.method = %method, http.route = %route)
@@ -292,7 +306,7 @@ async fn observed(method: &Method, route: &str, answering: impl Future<Output = 
         // Without an engine, what needs one is nothing to worry about.
         if status >= 500 && status != ErrorCode::RegistryOnly.status() {
             tracing::warn!(http.status = status, elapsed_ms, "{method} {route} answered {status}");
-        } else if quiet {
+        } else if reads || (telling == Telling::Itself && status < 400) {
             tracing::debug!(http.status = status, elapsed_ms, "{method} {route} answered {status}");
         } else {
             tracing::info!(http.status = status, elapsed_ms, "{method} {route} answered {status}");

@@ -149,11 +149,10 @@ pub(crate) struct LogWindow {
     pub(crate) end: Option<String>,
 }
 
-/// The whole tree, built: globals are known to every command.
+/// The whole tree as it is written down. The parser builds of it what a command line names: all of it would take longer than most
+/// commands.
 pub(crate) fn command() -> clap::Command {
-    let mut command = Cli::command();
-    command.build();
-    command
+    Cli::command()
 }
 
 #[cfg(test)]

@@ -115,8 +115,9 @@ pub struct OwnerChange {
 /// whoever was shut out is shut out for every read that begins after the write returned.
 #[async_trait]
 pub trait AccessStore: Send + Sync {
-    /// A number that is another one after each write that anybody was told of, as [`Store::version`](super::store::Store::version)
-    /// is. `None` when the store can't know.
+    /// A number that is another one after each write that anybody was told of and that may change who somebody is or what he may:
+    /// users, members, tokens and all else that sign-in reads. It may stay as it is when images are pushed and the audit log
+    /// grows. `None` when the store can't know.
     fn version(&self) -> Option<u64>;
 
     /// Makes a user. One with a [`Person`](crate::model::person::Person) is found by that from then on, in place of a user who was

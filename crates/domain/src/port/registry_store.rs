@@ -159,6 +159,12 @@ pub trait RegistryStore: Send + Sync {
         false
     }
 
+    /// A number that is another one after each write that anybody was told of, as [`Store::version`](super::store::Store::version)
+    /// is. `None` when the store can't know.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
     /// Makes a repository, and its owner where there is none of that name.
     ///
     /// # Errors

@@ -62,7 +62,15 @@ impl Place {
             Asks::Basic => "basic",
             Asks::Bearer => "bearer",
         };
-        let instance = Instance::start(&["--engine", "fake", "--registry-challenge", challenge]);
+        let instance = Instance::start(&[
+            "--engine",
+            "fake",
+            "--registry-challenge",
+            challenge,
+            // Each request is looked for there.
+            "--log",
+            "info,layer0_server=debug",
+        ]);
         for repository in ["demo/app", "demo/other"] {
             instance.l0(&["repository", "create", repository]).ok();
         }

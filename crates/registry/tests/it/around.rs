@@ -44,6 +44,10 @@ impl<A: Around> RegistryStore for StoreAround<A> {
         self.inner.records()
     }
 
+    fn version(&self) -> Option<u64> {
+        self.inner.version()
+    }
+
     async fn repository_create(&self, repository: &Repository) -> Result<()> {
         self.around.change("repository_create", self.inner.repository_create(repository)).await
     }

@@ -108,7 +108,9 @@ impl Gate for RegistryGate {
     }
 
     fn standing(&self, headers: &HeaderMap) -> Option<Standing> {
-        self.sign_in.standing(headers)
+        // Asked before anything is read.
+        let state = self.repositories.version()?;
+        Some(Standing { somebody: self.sign_in.somebody(headers)?, state })
     }
 
     fn record(

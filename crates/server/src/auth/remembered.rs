@@ -1,15 +1,14 @@
 //! Who showed which credential, remembered for as long as nothing that decides about it can have changed: until the store's next
-//! commit, whatever that was about, and for some seconds at most.
+//! commit that is about more than the content of repositories, and for some seconds at most.
 //!
-//! So what is remembered is what a fresh look would find. It is there for pulls, which come in crowds with one credential and
-//! write nothing. A credential is kept as its HMAC under a key of this process.
+//! So what is remembered is what a fresh look would find. It is there for pulls and pushes, which come in crowds with one
+//! credential and change nothing about anybody. A credential is kept as its HMAC under a key of this process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
 use layer0_domain::model::time::Timestamp;
-use layer0_registry::Standing;
 use sha2::Sha256;
 
 use super::sign_in::Known;
@@ -28,7 +27,7 @@ pub(crate) struct Remembered {
 
 #[derive(Default)]
 struct Found {
-    /// The state of the store that it was found in.
+    /// The state of [the store](layer0_domain::port::access_store::AccessStore::version) that it was found in.
     version: u64,
     known: HashMap<[u8; 32], Entry>,
     /// How many entries there have been.
@@ -73,9 +72,9 @@ impl Remembered {
         self.lock().entry(version, mark, now).map(|entry| Arc::clone(&entry.known))
     }
 
-    /// What stands for that: the same until something is found out anew.
-    pub(crate) fn standing(&self, version: u64, mark: &Mark, now: Timestamp) -> Option<Standing> {
-        self.lock().entry(version, mark, now).map(|entry| Standing(entry.number))
+    /// The number of that: the same until something is found out anew.
+    pub(crate) fn number(&self, version: u64, mark: &Mark, now: Timestamp) -> Option<u64> {
+        self.lock().entry(version, mark, now).map(|entry| entry.number)
     }
 
     /// Remembers who showed it: what was found out in a state of the store no older than this.

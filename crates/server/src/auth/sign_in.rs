@@ -17,7 +17,6 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::ops::token::{SECRET_PREFIX, hash, worth_noting};
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError, TokenAccess, UserAccess};
 use layer0_domain::port::clock::Clock;
-use layer0_registry::Standing;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
@@ -196,11 +195,11 @@ impl SignIn {
         Ok(verdict)
     }
 
-    /// What stands for a credential that was looked up, while another look would find the same.
-    pub(crate) fn standing(&self, headers: &HeaderMap) -> Option<Standing> {
+    /// A number for whoever showed a credential that was looked up, while another look would find the same.
+    pub(crate) fn somebody(&self, headers: &HeaderMap) -> Option<u64> {
         let version = self.access.version()?;
         let mark = self.remembered.mark(headers.get(AUTHORIZATION)?.as_bytes());
-        self.remembered.standing(version, &mark, self.clock.now())
+        self.remembered.number(version, &mark, self.clock.now())
     }
 
     async fn looked_up(

@@ -1,5 +1,7 @@
 //! The port `AccessStore`: each method is handed as one unit of work to the thread that does it.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use layer0_domain::model::access::Token;
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
@@ -24,7 +26,7 @@ use super::{SqliteStore, audit, grant, member, owner, person, shut_out, token, t
 #[async_trait]
 impl AccessStore for SqliteStore {
     fn version(&self) -> Option<u64> {
-        self.commits()
+        Some(self.commits()?.beyond_content.load(Ordering::Acquire))
     }
 
     async fn user_create(&self, user: &User) -> Result<(), AccessStoreError> {

@@ -21,12 +21,15 @@ type HomeWork<T> = Result<T, Stop<HomeStoreError>>;
 #[async_trait]
 impl HomeStore for SqliteStore {
     async fn home_list(&self) -> Result<Vec<Home>, HomeStoreError> {
+        // As in most instances: for that no thread opens a connection of its own.
+        if self.read_near(is_empty_tx)? {
+            return Ok(Vec::new());
+        }
         self.read(list_tx).await
     }
 
     async fn home_get(&self, repository: &RepositoryName) -> Result<Option<Home>, HomeStoreError> {
-        let repository = repository.clone();
-        self.read(move |db| get_tx(db, &repository)).await
+        self.read_near(|db| get_tx(db, repository))
     }
 
     async fn home_put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
@@ -40,13 +43,17 @@ impl HomeStore for SqliteStore {
     }
 
     async fn home_count(&self) -> Result<u64, HomeStoreError> {
-        self.read(count_tx).await
+        self.read_near(count_tx)
     }
 }
 
 fn home(generation: i64, body: &str) -> Result<Home, Fault> {
     let generation = Generation(from_integer("generation", generation)?);
     Ok(Home { generation, ..from_json("repository home", body)? })
+}
+
+fn is_empty_tx(db: &Connection) -> HomeWork<bool> {
+    Ok(!db.prepare_cached("SELECT 1 FROM repository_home")?.exists([])?)
 }
 
 fn list_tx(db: &Connection) -> HomeWork<Vec<Home>> {

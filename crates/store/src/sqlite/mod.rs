@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -48,6 +48,7 @@ use fault::{Fault, Stop};
 use near::{Near, Opener};
 use queue::Queue;
 use schema::SchemaError;
+use writer::{Commits, Scope};
 
 /// Threads that read what may take long: lists of everything, audit logs.
 const READERS: usize = 2;
@@ -87,8 +88,8 @@ struct Shared {
     /// `None` for a database in memory: it has one connection only, which does the long reads too.
     readers: Option<Arc<Queue<reader::Job>>>,
     near: Arc<Near>,
-    /// Counts what the writer committed.
-    commits: Arc<AtomicU64>,
+    /// What the writer committed.
+    commits: Arc<Commits>,
     /// The file; `None` for a database in memory.
     path: Option<PathBuf>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -172,7 +173,7 @@ impl SqliteStore {
             })
         };
         let readers = (0..READERS).map(|_| opener()).collect();
-        let commits = Arc::new(AtomicU64::new(0));
+        let commits = Arc::<Commits>::default();
         let near = Near::own(near_connections(), opener(), Arc::clone(&commits))?;
         Ok(Self::start(Arc::new(Mutex::new(Some(writer))), readers, near, commits, Some(path.to_owned())))
     }
@@ -199,7 +200,7 @@ impl SqliteStore {
         connection: near::Shared,
         reading: Vec<Opener>,
         near: Near,
-        commits: Arc<AtomicU64>,
+        commits: Arc<Commits>,
         path: Option<PathBuf>,
     ) -> Self {
         let mut threads = Vec::with_capacity(1 + reading.len());
@@ -251,12 +252,17 @@ impl SqliteStore {
         let _ = joined.await;
     }
 
-    /// How many commits were counted; `None` where others write too.
-    fn commits(&self) -> Option<u64> {
+    /// The commits that were counted; `None` where others write too.
+    fn commits(&self) -> Option<&Commits> {
         match self.others {
-            Others::None => Some(self.shared.commits.load(Ordering::Acquire)),
+            Others::None => Some(&self.shared.commits),
             Others::Some => None,
         }
+    }
+
+    /// How many there were, whatever they were about.
+    fn commits_of_all(&self) -> Option<u64> {
+        Some(self.commits()?.all.load(Ordering::Acquire))
     }
 
     /// Runs `work` as one unit: when it answers `Ok`, its changes are on the disk before this returns; else there are
@@ -266,8 +272,32 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
+        self.write_in(Scope::Any, work).await
+    }
+
+    /// As [`Self::write`], of what repositories hold and of the audit log: who somebody is was and stays remembered.
+    async fn write_content<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        self.write_in(Scope::Content, work).await
+    }
+
+    async fn write_in<T, E>(
+        &self,
+        scope: Scope,
+        work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
         let (caller, answer) = oneshot::channel();
-        self.shared.writer.push(writer::job(work, caller));
+        self.shared.writer.push(writer::job(scope, work, caller));
         // Without an answer the job was dropped: the queue is closed, or the job panicked.
         answer.await.unwrap_or_else(|_| Err(E::from(Fault::Closed)))
     }

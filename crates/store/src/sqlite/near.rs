@@ -8,7 +8,7 @@
 //! before its first statement, and keeps it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::Connection;
@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use super::Others;
 use super::fault::{Fault, Stop};
 use super::reader::on_snapshot;
+use super::writer::Commits;
 
 /// A connection that is taken away when the store closes.
 pub(super) type Shared = Arc<Mutex<Option<Connection>>>;
@@ -30,7 +31,7 @@ pub(super) enum Near {
         /// Whose turn it is when all are in use.
         turn: AtomicUsize,
         /// Counts commits, and whatever else may make a view old.
-        commits: Arc<AtomicU64>,
+        commits: Arc<Commits>,
     },
     /// The writer's: a database in memory has no other.
     Writers(Shared),
@@ -100,7 +101,7 @@ impl Viewing {
 
 impl Near {
     /// On connections of their own, `most` of them; the first is opened here.
-    pub(super) fn own(most: usize, open: Opener, commits: Arc<AtomicU64>) -> Result<Self, rusqlite::Error> {
+    pub(super) fn own(most: usize, open: Opener, commits: Arc<Commits>) -> Result<Self, rusqlite::Error> {
         let first = Slot::Open(Viewing { connection: open()?, since: None });
         let later = std::iter::repeat_with(|| Slot::Unopened).take(most.saturating_sub(1));
         let connections = std::iter::once(first).chain(later).map(Mutex::new).collect();
@@ -129,9 +130,9 @@ impl Near {
                     guard = lock(&connections[0]);
                 }
                 let viewing = guard.get(open).map_err(Stop::Fault)?;
-                let read = viewing.read(commits.load(Ordering::Acquire), work);
+                let read = viewing.read(commits.all.load(Ordering::Acquire), work);
                 // The writer may have found this connection in use when it ended the views.
-                let is_newest = others == Others::None && viewing.since == Some(commits.load(Ordering::Acquire));
+                let is_newest = others == Others::None && viewing.since == Some(commits.all.load(Ordering::Acquire));
                 if !is_newest || read.is_err() {
                     viewing.end();
                 }

@@ -13,11 +13,13 @@ pub(super) struct Queue<J> {
 struct State<J> {
     jobs: VecDeque<J>,
     closed: bool,
+    /// How many threads wait: to wake nobody is a call to the system too.
+    waiting: usize,
 }
 
 impl<J> Queue<J> {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State { jobs: VecDeque::new(), closed: false }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { jobs: VecDeque::new(), closed: false, waiting: 0 }), changed: Condvar::new() }
     }
 
     /// Adds a job; answers `false`, and drops the job, when the queue is closed.
@@ -27,8 +29,11 @@ impl<J> Queue<J> {
             return false;
         }
         state.jobs.push_back(job);
+        let is_awaited = state.waiting > 0;
         drop(state);
-        self.changed.notify_one();
+        if is_awaited {
+            self.changed.notify_one();
+        }
         true
     }
 
@@ -36,7 +41,9 @@ impl<J> Queue<J> {
     pub(super) fn take(&self, most: usize) -> Vec<J> {
         let mut state = self.lock();
         while state.jobs.is_empty() && !state.closed {
+            state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
         let count = state.jobs.len().min(most);
         state.jobs.drain(..count).collect()
@@ -56,6 +63,8 @@ impl<J> Queue<J> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -66,6 +75,23 @@ mod tests {
         }
         assert_eq!(queue.take(3), [1, 2, 3]);
         assert_eq!(queue.take(3), [4, 5]);
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_each_push_and_by_the_end() {
+        let queue = Queue::new();
+        thread::scope(|scope| {
+            let takers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| std::iter::repeat_with(|| queue.take(1)).take_while(|jobs| !jobs.is_empty()).count())
+                })
+                .collect();
+            for job in 0..300 {
+                assert!(queue.push(job));
+            }
+            queue.close();
+            assert_eq!(takers.into_iter().map(|taker| taker.join().expect("no panic")).sum::<usize>(), 300);
+        });
     }
 
     #[test]

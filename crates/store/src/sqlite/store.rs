@@ -42,7 +42,7 @@ impl Store for SqliteStore {
     }
 
     fn version(&self) -> Option<u64> {
-        self.commits()
+        self.commits_of_all()
     }
 
     async fn summary_list(&self, kind: EntityKind) -> Result<Vec<Summary>, StoreError> {
@@ -143,6 +143,10 @@ impl Store for SqliteStore {
     }
 
     async fn setting_get_or_put(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        // What is there stays as it is; only the first start finds nothing.
+        if let Some(there) = self.read_near(|db| setting::get_tx(db, key))? {
+            return Ok(there);
+        }
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write(move |db| setting::get_or_put_tx(db, &key, &value)).await
     }

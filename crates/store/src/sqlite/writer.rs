@@ -35,8 +35,39 @@ pub(super) fn count_wal_pages(connection: &Connection) {
     }));
 }
 
+/// What of the store a unit of work may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// What repositories hold, and the audit log: nothing that it is decided by who somebody is.
+    Content,
+    /// Anything.
+    Any,
+}
+
+/// How often something was committed, for those who remember what they read.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    /// Whatever it was about.
+    pub(super) all: AtomicU64,
+    /// Those in which there was more than [content](Scope::Content).
+    pub(super) beyond_content: AtomicU64,
+}
+
+impl Commits {
+    /// Counts one. A commit that failed may have happened all the same; counting one too many only costs a read.
+    fn count(&self, scope: Scope) {
+        self.all.fetch_add(1, Ordering::Release);
+        if scope == Scope::Any {
+            self.beyond_content.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
 /// One unit of work with somebody who waits for its outcome.
 pub(super) trait Job: Send {
+    /// What it may change.
+    fn scope(&self) -> Scope;
+
     /// Runs it inside a transaction that is not committed yet.
     fn run(self: Box<Self>, connection: &Connection) -> Finished;
 
@@ -62,18 +93,19 @@ enum Changes {
 }
 
 struct Write<W, T, E> {
+    scope: Scope,
     work: W,
     caller: oneshot::Sender<Result<T, E>>,
 }
 
 /// A job that runs `work`, keeps its changes when that answers `Ok`, and tells `caller` after the commit.
-pub(super) fn job<W, T, E>(work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
+pub(super) fn job<W, T, E>(scope: Scope, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
 where
     W: FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
     T: Send + 'static,
     E: From<Fault> + Send + 'static,
 {
-    Box::new(Write { work, caller })
+    Box::new(Write { scope, work, caller })
 }
 
 impl<W, T, E> Job for Write<W, T, E>
@@ -82,8 +114,12 @@ where
     T: Send + 'static,
     E: From<Fault> + Send + 'static,
 {
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
     fn run(self: Box<Self>, connection: &Connection) -> Finished {
-        let Write { work, caller } = *self;
+        let Write { work, caller, .. } = *self;
         let outcome = work(connection);
         let (changes, fault) = match &outcome {
             Ok(_) => (Changes::Keep, None),
@@ -106,7 +142,7 @@ where
 }
 
 /// Does jobs until the queue is closed and empty; counts each commit in `commits` before anybody is told of it.
-pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &AtomicU64, views: &Near) {
+pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &Commits, views: &Near) {
     loop {
         let jobs = queue.take(BATCH_MAX);
         if jobs.is_empty() {
@@ -143,14 +179,18 @@ fn write_back(connection: &Connection, views: &Near) {
 }
 
 /// Takes jobs into one transaction until there are no more or the transaction is lost, and answers those it took.
-fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>, commits: &AtomicU64) {
+fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>, commits: &Commits) {
     if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
         jobs.for_each(|job| job.refuse(fault.clone()));
         return;
     }
     let mut answers = Vec::with_capacity(jobs.len());
     let mut outcome = Ok(());
+    let mut scope = Scope::Content;
     for job in jobs {
+        if job.scope() == Scope::Any {
+            scope = Scope::Any;
+        }
         outcome = inside_savepoint(connection, job, &mut answers);
         if outcome.is_err() {
             break;
@@ -161,8 +201,7 @@ fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Jo
         // It fails only when the transaction is gone already, which is what is wanted.
         let _ = statement(connection, "ROLLBACK");
     }
-    // A commit that failed may have happened all the same; counting one too many only costs a read.
-    commits.fetch_add(1, Ordering::Release);
+    commits.count(scope);
     for answer in answers {
         answer(outcome.clone());
     }

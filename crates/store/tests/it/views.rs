@@ -1,9 +1,12 @@
 //! Readers keep their view of the database from one read to the next. Nobody may notice.
 
+use layer0_domain::model::digest::Algorithm;
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::model::user::User;
 use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore};
 use layer0_domain::port::store::Store;
 use layer0_store::SqliteStore;
 use tempfile::TempDir;
@@ -48,4 +51,19 @@ async fn the_wal_is_written_back_though_readers_keep_their_views() {
     store.close().await;
     assert!(store.user_get(&name).await.is_err(), "nothing is read from a store that is closed");
     assert!(!directory.path().join("layer0.db-wal").exists(), "who closes last writes all of it back");
+}
+
+#[tokio::test]
+async fn who_somebody_is_stays_known_while_images_are_pushed() {
+    let directory = TempDir::new().expect("a directory");
+    let store = SqliteStore::open(&directory.path().join("layer0.db")).expect("it opens");
+    let (name, digest) = (RepositoryName::parse("team/app").expect("a name"), Algorithm::Sha256.digest_of(b"blob"));
+    let before = AccessStore::version(&store);
+    let create = Along { create: Some(Timestamp(1)), record: None };
+    let link = BlobLink { digest: digest.clone(), size: 4, place: None, sums: None };
+    store.blob_link(&name, &link, Timestamp(1), &create).await.expect("a write");
+    RegistryStore::tag_delete(&store, &name, "v1").await.expect("a write");
+    assert!(before.is_some() && AccessStore::version(&store) == before);
+    store.user_create(&user("bob")).await.expect("a write");
+    assert_ne!(AccessStore::version(&store), before);
 }

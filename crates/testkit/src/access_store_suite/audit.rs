@@ -3,8 +3,10 @@
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use layer0_domain::model::id::{EnvironmentId, TokenId};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::registry_store::Along;
+use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::registry_store::{Along, RegistryStore};
 
+use super::sample::{token, user_made};
 use super::{AccessPorts, Ports};
 use crate::registry_store_suite::sample::{blob, manifest, manifest_with, name};
 
@@ -78,6 +80,22 @@ pub async fn a_record_goes_along_with_a_push_or_not_at_all(store: &dyn Ports) {
     store.blob_link(&app, &blob, Timestamp(4), &with(4, Some(4))).await.expect("the repository is made");
     store.manifest_put(&app, &lacking, &[], &with(5, None)).await.expect("its blob is there");
     assert_eq!(logged().await, [record(4, "alice"), record(5, "alice")]);
+}
+
+/// `version` of users and of images: another number after every write that was answered; of images whatever it was about.
+pub async fn each_version_changes_with_what_it_is_about(store: &dyn Ports) {
+    let versions = || AccessStore::version(store).zip(RegistryStore::version(store));
+    let Some(first) = versions() else { return };
+    let create = Along { create: Some(Timestamp(1)), record: Some(record(1, "alice")) };
+    store.blob_link(&name("team/app"), &blob("blob"), Timestamp(1), &create).await.expect("the repository is made");
+    let pushed = versions().expect("it is known once it was");
+    assert_ne!(first.1, pushed.1, "a push");
+    user_made(store, "bob").await;
+    let made = versions().expect("it is known once it was");
+    assert!(pushed.0 != made.0 && pushed.1 != made.1, "a user: {pushed:?}, {made:?}");
+    store.token_create(&token("ci", "bob", 1)).await.expect("its user is there");
+    let named = versions().expect("it is known once it was");
+    assert!(made.0 != named.0 && made.1 != named.1, "a token: {made:?}, {named:?}");
 }
 
 /// `audit_prune`: what is older goes, and no sequence comes twice.

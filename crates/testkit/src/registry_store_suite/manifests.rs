@@ -116,6 +116,18 @@ pub async fn a_manifest_put_again_replaces_its_bytes(store: &dyn RegistryStore) 
     put(store, &app, &Manifest { bytes: b"imagf".to_vec(), ..manifest("image") }, &["latest"]).await;
     put(store, &app, &manifest("image"), &[]).await;
     assert_eq!(by_tag(store, &app, "latest").await, Some(manifest("image")));
+    // Only later, and then with more read out of it.
+    link(store, &app, "layer").await;
+    let later = Manifest { pushed: Timestamp(7), ..manifest("image") };
+    let read_further = Manifest {
+        artifact_type: Some("application/vnd.example".to_owned()),
+        blobs: manifest_with("image", &["layer"]).blobs,
+        ..later.clone()
+    };
+    for again in [later, read_further] {
+        put(store, &app, &again, &["latest"]).await;
+        assert_eq!(by_tag(store, &app, "latest").await, Some(again));
+    }
 }
 
 /// `manifest_delete`: the manifest goes with all tags that point to it; blobs and other manifests stay.

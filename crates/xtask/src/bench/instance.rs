@@ -57,11 +57,20 @@ impl Instance {
     /// Starts the server, which must not run, and says how long it took from there to the first answer to a request
     /// with a token.
     pub(crate) fn start(&mut self, engine: Engine) -> Result<Duration> {
-        self.start_with(engine, &self.docker.socket.clone())
+        self.start_told(engine, &[])
+    }
+
+    /// The same, with settings in its environment.
+    pub(crate) fn start_told(&mut self, engine: Engine, settings: &[(&str, &str)]) -> Result<Duration> {
+        self.started(engine, &self.docker.socket.clone(), settings)
     }
 
     /// The same, with the engine's socket named.
     pub(crate) fn start_with(&mut self, engine: Engine, socket: &Path) -> Result<Duration> {
+        self.started(engine, socket, &[])
+    }
+
+    fn started(&mut self, engine: Engine, socket: &Path, settings: &[(&str, &str)]) -> Result<Duration> {
         let log = File::options().create(true).append(true).open(self.dir.join("server.log"))?;
         let mut command = Command::new(&self.l0);
         command
@@ -75,6 +84,7 @@ impl Instance {
             .stdout(log.try_clone()?)
             .stderr(log);
         self.own_settings(&mut command);
+        command.envs(settings.iter().copied());
         let since = Instant::now();
         self.server = Some(command.spawn().with_context(|| format!("starting {}", self.l0.display()))?);
         while !self.answers() {

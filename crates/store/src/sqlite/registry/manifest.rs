@@ -36,11 +36,33 @@ pub(super) fn put_tx(
     for tag in tags {
         tag::may_move(db, name, repository, tag, &manifest.digest)?;
     }
+    let number = match same(db, repository, manifest)? {
+        Some(number) => {
+            let sql = "UPDATE manifest SET pushed = ?2 WHERE number = ?1";
+            db.prepare_cached(sql)?.execute(params![number, manifest.pushed.0])?;
+            number
+        }
+        None => write(db, name, repository, manifest)?,
+    };
+    for name in tags {
+        tag::put(db, repository, name, number, manifest.pushed)?;
+    }
+    Ok(())
+}
+
+/// The number of a manifest that is there as it is, but for the time at which it was pushed. One that can't be read is another one:
+/// it is written anew.
+fn same(db: &Connection, repository: i64, manifest: &Manifest) -> RegistryWork<Option<i64>> {
+    let kept = read(db, BY_DIGEST, repository, &manifest.digest.to_string()).unwrap_or_default();
+    Ok(kept.and_then(|(number, kept)| (Manifest { pushed: manifest.pushed, ..kept } == *manifest).then_some(number)))
+}
+
+/// Writes a manifest that is not there, or there with something else under its digest: with less read out of it by an older
+/// program, or damaged.
+fn write(db: &Connection, name: &RepositoryName, repository: i64, manifest: &Manifest) -> RegistryWork<i64> {
     if !db.prepare_cached(IS_THERE)?.exists(params![repository, manifest.digest.to_string()])? {
         usage::add(db, &name.owner_name(), manifest.bytes.len() as u64)?;
     }
-    // The same digest again: the same bytes, but perhaps more read out of them by a newer program, and whole where those
-    // that were kept are damaged.
     let sql = "INSERT INTO manifest (repository, digest, media_type, subject, artifact_type, pushed, annotations, bytes) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (repository, digest) DO UPDATE SET \
                media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type, \
@@ -59,10 +81,7 @@ pub(super) fn put_tx(
         |row| row.get(0),
     )?;
     write_content(db, number, manifest)?;
-    for name in tags {
-        tag::put(db, repository, name, number, manifest.pushed)?;
-    }
-    Ok(())
+    Ok(number)
 }
 
 pub(super) fn get_tx(
@@ -77,13 +96,18 @@ pub(super) fn get_tx(
         ManifestRef::Tag(tag) => (BY_TAG, tag.clone()),
         ManifestRef::Digest(digest) => (BY_DIGEST, digest.to_string()),
     };
+    Ok(read(db, sql, repository, &key)?.map(|(_, manifest)| manifest))
+}
+
+/// A manifest and its number, by a statement that finds it by its repository and a key.
+fn read(db: &Connection, sql: &str, repository: i64, key: &str) -> RegistryWork<Option<(i64, Manifest)>> {
     let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query(params![repository, key])?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
     let number: i64 = row.get(0)?;
-    Ok(Some(Manifest {
+    let manifest = Manifest {
         digest: digest(row, 1)?,
         media_type: row.get(2)?,
         subject: match row.get::<_, Option<String>>(3)? {
@@ -96,7 +120,8 @@ pub(super) fn get_tx(
         bytes: row.get(7)?,
         blobs: blobs(db, number)?,
         children: children(db, number)?,
-    }))
+    };
+    Ok(Some((number, manifest)))
 }
 
 pub(super) fn content_tx(

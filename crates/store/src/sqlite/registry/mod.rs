@@ -61,9 +61,13 @@ impl RegistryStore for SqliteStore {
         true
     }
 
+    fn version(&self) -> Option<u64> {
+        self.commits_of_all()
+    }
+
     async fn repository_create(&self, repository: &Repository) -> Result<(), RegistryStoreError> {
         let repository = repository.clone();
-        self.write(move |db| repository::create_tx(db, &repository)).await
+        self.write_content(move |db| repository::create_tx(db, &repository)).await
     }
 
     async fn repository_get(&self, name: &RepositoryName) -> Result<Option<Repository>, RegistryStoreError> {
@@ -113,7 +117,7 @@ impl RegistryStore for SqliteStore {
         along: &Along,
     ) -> Result<(), RegistryStoreError> {
         let (repository, blob, along) = (repository.clone(), blob.clone(), along.clone());
-        self.write(move |db| {
+        self.write_content(move |db| {
             along_tx(db, &repository, &along)?;
             blob::link_tx(db, &repository, &blob, at)
         })
@@ -147,12 +151,12 @@ impl RegistryStore for SqliteStore {
 
     async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError> {
         let (digest, sums) = (digest.clone(), sums.clone());
-        self.write(move |db| content::prove_tx(db, &digest, &sums)).await
+        self.write_content(move |db| content::prove_tx(db, &digest, &sums)).await
     }
 
     async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError> {
         let digest = digest.clone();
-        self.write(move |db| content::condemn_tx(db, &digest, at)).await
+        self.write_content(move |db| content::condemn_tx(db, &digest, at)).await
     }
 
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {
@@ -181,7 +185,7 @@ impl RegistryStore for SqliteStore {
         digest: &Digest,
     ) -> Result<Option<BlobLeft>, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        self.write(move |db| blob::unlink_tx(db, &repository, &digest)).await
+        self.write_content(move |db| blob::unlink_tx(db, &repository, &digest)).await
     }
 
     async fn blob_unneeded(
@@ -202,7 +206,7 @@ impl RegistryStore for SqliteStore {
         until: Timestamp,
     ) -> Result<Vec<CollectedBlob>, RegistryStoreError> {
         let (repository, digests) = (repository.clone(), digests.to_vec());
-        self.write(move |db| unneeded::collect_tx(db, &repository, &digests, until)).await
+        self.write_content(move |db| unneeded::collect_tx(db, &repository, &digests, until)).await
     }
 
     async fn manifest_put(
@@ -213,7 +217,7 @@ impl RegistryStore for SqliteStore {
         along: &Along,
     ) -> Result<(), RegistryStoreError> {
         let (repository, manifest, tags, along) = (repository.clone(), manifest.clone(), tags.to_vec(), along.clone());
-        self.write(move |db| {
+        self.write_content(move |db| {
             along_tx(db, &repository, &along)?;
             manifest::put_tx(db, &repository, &manifest, &tags)
         })
@@ -257,12 +261,12 @@ impl RegistryStore for SqliteStore {
 
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        self.write(move |db| manifest::delete_tx(db, &repository, &digest)).await
+        self.write_content(move |db| manifest::delete_tx(db, &repository, &digest)).await
     }
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError> {
         let (repository, tag) = (repository.clone(), tag.to_owned());
-        self.write(move |db| tag::delete_tx(db, &repository, &tag)).await
+        self.write_content(move |db| tag::delete_tx(db, &repository, &tag)).await
     }
 
     async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>, RegistryStoreError> {
@@ -276,7 +280,7 @@ impl RegistryStore for SqliteStore {
         asked: &Retiring,
     ) -> Result<Retiring, RegistryStoreError> {
         let (repository, asked) = (repository.clone(), asked.clone());
-        self.write(move |db| retention::retire_tx(db, &repository, &asked)).await
+        self.write_content(move |db| retention::retire_tx(db, &repository, &asked)).await
     }
 
     async fn tag_list(

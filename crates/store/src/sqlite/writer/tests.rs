@@ -27,9 +27,9 @@ async fn hold(store: &SqliteStore) -> impl FnOnce() + use<> {
     move || drop(release)
 }
 
-fn put(store: &SqliteStore, key: &'static str) -> impl Future<Output = Result<Vec<u8>, StoreError>> {
+fn put(store: &SqliteStore, key: &'static str) -> impl Future<Output = Result<bool, StoreError>> {
     let store = store.clone();
-    async move { store.setting_get_or_put(key, b"value").await }
+    async move { store.setting_replace(key, None, b"value").await }
 }
 
 fn bad(

@@ -15,7 +15,7 @@ use super::super::instance::{Engine, Instance};
 use super::super::machine::TICKS_PER_SECOND;
 use super::super::nginx::Nginx;
 use super::super::rows::idle::cpu_ticks;
-use super::super::stats::{in_parallel, median};
+use super::super::stats::median;
 use super::client::{Body, Client};
 use super::wrk::Load;
 
@@ -27,20 +27,17 @@ const TAG: &str = "seed";
 const SMALL: usize = 64;
 /// How much the big one has, in MiB, as that of the script.
 const BIG: usize = 512;
-const MIB: usize = 1 << 20;
-
-/// What the script asks a mirror for, in MiB, by as many clients at once as there are connections.
-const CROWD: usize = 32;
+pub(super) const MIB: usize = 1 << 20;
 
 /// How often each has its turn, and for how long.
 const ROUNDS: usize = 7;
 const SECONDS: u32 = 3;
 
 /// As the script's loads.
-const CONNECTIONS: u32 = 64;
+pub(super) const CONNECTIONS: u32 = 64;
 
 /// What nginx is told beside where it listens: what the script's own is told.
-const FILES: &str = "sendfile on; tcp_nopush on; open_file_cache max=1000 inactive=60s;";
+pub(super) const FILES: &str = "sendfile on; tcp_nopush on; open_file_cache max=1000 inactive=60s;";
 
 /// Who answers.
 #[derive(Clone, Copy)]
@@ -89,7 +86,6 @@ fn in_turns(instance: &Instance, is_quick: bool) -> Result<Value> {
         pieces.0.push(format!("/{name}"));
     }
     let big_path = pushed(&client, &files.join("big"), big * MIB)?;
-    fs::write(files.join("crowd"), vec![b'x'; CROWD * MIB])?;
     run_command(&mut Command::new("sync"))?;
 
     let nginx = Nginx::start(&home.join("nginx"), |port| {
@@ -145,19 +141,7 @@ fn in_turns(instance: &Instance, is_quick: bool) -> Result<Value> {
         let cpu = median(&turns.seconds) * 1024.0 / big as f64;
         measured.insert(name.to_owned(), json!({ "mib_s": median(&turns.rates), "cpu_s_per_gib": cpu }));
     }
-    let many = (0..rounds).map(|_| crowded(&client.elsewhere(nginx.address))).collect::<Result<Vec<_>>>()?;
-    measured.insert("nginx_crowd_s".to_owned(), json!(median(&many)));
     Ok(Value::Object(measured))
-}
-
-/// How long nginx takes for the file that many want at once, in seconds.
-fn crowded(client: &Client) -> Result<f64> {
-    let begun = Instant::now();
-    in_parallel(CONNECTIONS as usize, CONNECTIONS as usize, |_| {
-        ensure!(client.drain("/crowd")? > CROWD * MIB, "a blob does not come");
-        Ok(())
-    })?;
-    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// Writes a file of random bytes and pushes it; answers its blob's path.
@@ -171,7 +155,7 @@ fn pushed(client: &Client, file: &Path, bytes: usize) -> Result<String> {
     Ok(format!("/v2/{REPOSITORY}/blobs/{digest}"))
 }
 
-fn digest_of(file: &Path) -> Result<String> {
+pub(super) fn digest_of(file: &Path) -> Result<String> {
     let said = run_command(Command::new("sha256sum").arg(file))?;
     Ok(format!("sha256:{}", said.split_whitespace().next().context("sha256sum says a digest")?))
 }

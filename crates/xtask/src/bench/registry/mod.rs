@@ -11,9 +11,11 @@
 mod client;
 mod crowd;
 mod gets;
+mod mirrored;
 mod pulls;
 mod table;
 mod turns;
+mod writes;
 mod wrk;
 
 use std::fs;
@@ -322,6 +324,10 @@ impl Bench {
         document["results"]["registry_only"] = alone["results"].clone();
         println!("bench registry  layer0 and nginx, in turns");
         document["results"]["gets"] = gets::measure(&mut self.instance, self.size == QUICK)?;
+        println!("bench registry  layer0's mirror and nginx, in turns");
+        document["results"]["mirrored"] = mirrored::measure(&mut self.instance, self.size == QUICK)?;
+        println!("bench registry  layer0, small writes in turns with what the clients can send");
+        document["results"]["writes"] = writes::measure(&mut self.instance, &self.script, self.size == QUICK)?;
         println!("bench registry  layer0, pulls beside something else");
         document["results"]["pulls"] = pulls::measure(&mut self.instance)?;
         println!("bench registry  layer0, pushes in turns");
