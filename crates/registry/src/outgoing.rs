@@ -24,15 +24,33 @@ pub(crate) type Http = Client<HttpsConnector<HttpConnector>, Body>;
 /// # Errors
 /// This machine has no certificates that TLS could be trusted by.
 pub(crate) fn http() -> Result<Http, BoxError> {
+    Ok(kept(connector()?))
+}
+
+/// The same, and beside it one that makes a connection for each request.
+///
+/// # Errors
+/// As [`http()`].
+#[cfg(feature = "ecr")]
+pub(crate) fn http_and_anew() -> Result<(Http, Http), BoxError> {
+    let connector = connector()?;
+    let anew = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.clone());
+    Ok((kept(connector), anew))
+}
+
+fn kept(connector: HttpsConnector<HttpConnector>) -> Http {
+    Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_MAX).pool_timer(TokioTimer::new()).build(connector)
+}
+
+fn connector() -> Result<HttpsConnector<HttpConnector>, BoxError> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_MAX));
     connector.set_nodelay(true);
     connector.set_keepalive(Some(Duration::from_secs(30)));
-    let connector = HttpsConnectorBuilder::new()
+    Ok(HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector);
-    Ok(Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_MAX).pool_timer(TokioTimer::new()).build(connector))
+        .wrap_connector(connector))
 }

@@ -16,7 +16,7 @@ use layer0_domain::port::BoxError;
 
 use super::replay::{Broken, Replay};
 use super::token::{TokenError, Tokens};
-use crate::outgoing::{AGENT, Http, http};
+use crate::outgoing::{AGENT, Http, http_and_anew};
 
 /// How long ECR may take for the head of an answer, from when it has all of the request: the end of a large layer is
 /// checked then.
@@ -101,6 +101,9 @@ impl Question {
 #[derive(Clone)]
 pub(crate) struct Upstream {
     http: Http,
+    /// For what is sent again after it was refused. Who refuses a request without having read all of it ends the connection
+    /// behind his answer, and another request that is on its way over it by then is lost.
+    anew: Http,
     endpoint: Arc<Endpoint>,
     tokens: Tokens,
 }
@@ -109,8 +112,8 @@ impl Upstream {
     /// # Errors
     /// This machine has no certificates that TLS could be trusted by.
     pub(crate) fn new(endpoint: Endpoint, tokens: Tokens) -> Result<Self, BoxError> {
-        let http = http()?;
-        Ok(Self { http, endpoint: Arc::new(endpoint), tokens })
+        let (http, anew) = http_and_anew()?;
+        Ok(Self { http, anew, endpoint: Arc::new(endpoint), tokens })
     }
 
     /// Whether an address is ECR's registry itself.
@@ -133,12 +136,13 @@ impl Upstream {
         let mut is_renewed = false;
         let mut wait = FIRST_WAIT;
         let mut tried = 0;
+        let mut http = &self.http;
         loop {
             let mut head = headers.clone();
             head.insert(HOST, self.endpoint.host.clone());
             head.insert(AUTHORIZATION, token.header.clone());
             tried += 1;
-            let answer = match self.once(&method, &uri, head, body.as_ref()).await {
+            let answer = match once(http, &method, &uri, head, body.as_ref()).await {
                 Ok(answer) => answer,
                 // A connection that broke may have done its work; only what may be done twice is done again.
                 Err(UpstreamError::Away(source)) => {
@@ -153,6 +157,9 @@ impl Upstream {
                 Err(error) => return Err(error),
             };
             let status = answer.status();
+            if body.is_some() && !status.is_success() {
+                http = &self.anew;
+            }
             match status {
                 // ECR says of an expired token that it is denied.
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_renewed => {
@@ -183,41 +190,42 @@ impl Upstream {
         }
     }
 
-    async fn once(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        mut headers: HeaderMap,
-        body: Option<&Replay>,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        let content = match body {
-            None => Body::empty(),
-            Some(body) => body.attempt().ok_or(UpstreamError::Late)?,
-        };
-        let mut request = Request::new(content);
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = uri.clone();
-        *request.headers_mut() = headers;
-        let answer = self.http.request(request);
-        let late = async {
-            if let Some(body) = body {
-                body.ended().await;
-            }
-            tokio::time::sleep(ANSWER_MAX).await;
-        };
-        tokio::select! {
-            answer = answer => answer.map_err(|error| match body.and_then(Replay::broken) {
-                Some(broken) => UpstreamError::Client(broken),
-                None => UpstreamError::Away(error.into()),
-            }),
-            () = late => Err(UpstreamError::Late),
-        }
-    }
-
     /// Fetches from where ECR has redirected to. That is another host: nothing of the credential goes there.
     pub(crate) async fn fetch(&self, uri: Uri, headers: HeaderMap) -> Result<Response<Incoming>, UpstreamError> {
-        self.once(&Method::GET, &uri, headers, None).await
+        once(&self.http, &Method::GET, &uri, headers, None).await
+    }
+}
+
+/// Asks once.
+async fn once(
+    http: &Http,
+    method: &Method,
+    uri: &Uri,
+    mut headers: HeaderMap,
+    body: Option<&Replay>,
+) -> Result<Response<Incoming>, UpstreamError> {
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let content = match body {
+        None => Body::empty(),
+        Some(body) => body.attempt().ok_or(UpstreamError::Late)?,
+    };
+    let mut request = Request::new(content);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers;
+    let answer = http.request(request);
+    let late = async {
+        if let Some(body) = body {
+            body.ended().await;
+        }
+        tokio::time::sleep(ANSWER_MAX).await;
+    };
+    tokio::select! {
+        answer = answer => answer.map_err(|error| match body.and_then(Replay::broken) {
+            Some(broken) => UpstreamError::Client(broken),
+            None => UpstreamError::Away(error.into()),
+        }),
+        () = late => Err(UpstreamError::Late),
     }
 }
 

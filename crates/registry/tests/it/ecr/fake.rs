@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use base64::Engine as _;
@@ -45,6 +45,8 @@ pub(crate) struct Came {
     pub(crate) path: String,
     pub(crate) authorization: String,
     pub(crate) status: u16,
+    /// The other end of the connection.
+    pub(crate) from: SocketAddr,
 }
 
 #[derive(Default)]
@@ -112,6 +114,7 @@ impl FakeEcr {
             .route("/v2/{*path}", any(front))
             .route("/s3/{*path}", any(storage))
             .with_state(Arc::clone(&shared));
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { address, clock, shared, server, _directory: directory }
     }
@@ -211,7 +214,11 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 /// ECR's registry.
-async fn front(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn front(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path_and_query().unwrap().to_string());
     let [authorization, host] = [AUTHORIZATION, HOST]
         .map(|name| request.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned());
@@ -227,7 +234,7 @@ async fn front(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(COOKIE));
     let status = response.status().as_u16();
-    shared.inside().came.push(Came { method, path, authorization, status });
+    shared.inside().came.push(Came { method, path, authorization, status, from });
     response
 }
 

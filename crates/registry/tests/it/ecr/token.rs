@@ -92,6 +92,27 @@ async fn what_has_gone_too_far_is_the_clients_to_send_again() {
     stage.client.push("team/app", "short").await;
 }
 
+/// Who refuses a request without having read it may end the connection behind his answer.
+#[tokio::test]
+async fn what_was_refused_with_its_content_goes_again_over_a_connection_of_its_own() {
+    let stage = Stage::start().await;
+    let location = stage.client.begin("team/app").await;
+    stage.ecr.clock.advance_ms(OLD_MS);
+    stage.ecr.expire();
+    // Read to its end, so that the connection stays: nothing else makes the next request take another one.
+    stage.ecr.read_first();
+    let before = stage.ecr.came().len();
+    let content = noise(1000);
+    let digest = layer0_domain::model::digest::Digest::sha256_of(&content);
+    stage.client.ask(http::Method::PATCH, &location, &[], content).await.expect(202);
+    stage.client.ask(http::Method::PUT, &format!("{location}?digest={digest}"), &[], "").await.expect(201);
+    let with_content = |came: &&super::fake::Came| came.method == http::Method::PATCH;
+    let came = stage.ecr.came();
+    let parts: Vec<_> = came[before..].iter().filter(with_content).map(|came| (came.status, came.from)).collect();
+    let [(403, refused), (201, again)] = parts[..] else { panic!("{:?}", &came[before..]) };
+    assert_ne!(refused, again);
+}
+
 #[tokio::test]
 async fn ecr_that_is_busy_is_asked_again_and_no_client_hears_of_it() {
     let stage = Stage::start().await;
