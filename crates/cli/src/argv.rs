@@ -146,8 +146,8 @@ fn joined(flag: &str, value: &OsStr) -> OsString {
 }
 
 fn unknown(text: &str, name: &str) -> String {
-    // The same help for both: the parser has a shorter one for one letter.
-    if name == "h" {
+    // The same help for both (the parser has a shorter one for one letter), whatever it is set to.
+    if matches!(name, "h" | "help") {
         return "--help".to_owned();
     }
     if text.starts_with("--") || name.chars().count() == 1 { text.to_owned() } else { format!("-{text}") }
@@ -251,7 +251,9 @@ mod tests {
     fn help_takes_the_rest() {
         assert_eq!(run(&["help", "service", "create"]), "l0 help service create");
         assert_eq!(run(&["h", "service"]), "l0 help service");
-        assert_eq!(run(&["service", "create", "-h"]), "l0 service create --help");
+        for help in ["-h", "-help", "--help", "--help=true"] {
+            assert_eq!(run(&["service", "create", help]), "l0 service create --help");
+        }
     }
 
     #[test]

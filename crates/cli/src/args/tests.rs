@@ -236,7 +236,10 @@ fn every_command_has_an_example_that_the_parser_takes() {
 
 #[test]
 fn every_argument_says_what_it_is_for() {
-    walk(&command(), "l0", &mut |path, command| {
+    let mut root = command();
+    // With the global flags and `help` in each command.
+    root.build();
+    walk(&root, "l0", &mut |path, command| {
         for arg in command.get_arguments() {
             assert!(arg.get_help().is_some(), "`{path}`: {} has no help", arg.get_id());
         }

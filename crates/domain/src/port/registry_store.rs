@@ -161,9 +161,7 @@ pub trait RegistryStore: Send + Sync {
 
     /// A number that is another one after each write that anybody was told of, as [`Store::version`](super::store::Store::version)
     /// is. `None` when the store can't know.
-    fn version(&self) -> Option<u64> {
-        None
-    }
+    fn version(&self) -> Option<u64>;
 
     /// Makes a repository, and its owner where there is none of that name.
     ///

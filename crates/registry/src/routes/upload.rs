@@ -190,6 +190,7 @@ pub(super) async fn serve(
         }
         Method::DELETE => {
             parts.uploads.cancel(&id, upload.hold()?).await;
+            given_up(&name);
             Ok(empty(StatusCode::NO_CONTENT, []))
         }
         _ => {
@@ -200,6 +201,11 @@ pub(super) async fn serve(
             Ok(status(StatusCode::NO_CONTENT, &name, &id, upload.offset()))
         }
     }
+}
+
+/// Logs that an upload ended before its time because its client said so.
+pub(super) fn given_up(name: &RepositoryName) {
+    tracing::info!(repository.name = %name, "an upload to {name} was given up");
 }
 
 /// Appends a request's body; a `Content-Range` must fit.

@@ -211,7 +211,7 @@ impl AccessStore for SqliteStore {
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
         let record = record.clone();
-        self.write(move |db| Ok(audit::append(db, &record)?)).await
+        self.write_content(move |db| Ok(audit::append(db, &record)?)).await
     }
 
     async fn audit_list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, AccessStoreError> {
@@ -220,7 +220,7 @@ impl AccessStore for SqliteStore {
     }
 
     async fn audit_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
-        self.write(move |db| audit::prune_tx(db, before)).await
+        self.write_content(move |db| audit::prune_tx(db, before)).await
     }
 }
 

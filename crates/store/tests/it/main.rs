@@ -3,6 +3,7 @@
 mod commits;
 mod contract;
 mod crash;
+mod damage;
 mod full;
 mod schema;
 mod views;

@@ -23,6 +23,7 @@ use crate::ecr::{Ecr, Taking};
 use crate::error::RegistryError;
 use crate::range;
 use crate::registry::Registry;
+use crate::routes::upload::given_up;
 use crate::routes::{Ask, created, digest, empty};
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -246,6 +247,7 @@ impl Upload<'_> {
             }
             Some(refusal) => return Err(self.refuse(&mut held, refusal)),
         }
+        given_up(self.name);
         Ok(empty(StatusCode::NO_CONTENT, []))
     }
 }

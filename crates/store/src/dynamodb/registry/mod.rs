@@ -42,6 +42,11 @@ impl DynamoStore {
 
 #[async_trait]
 impl RegistryStore for DynamoStore {
+    fn version(&self) -> Option<u64> {
+        // Other servers write to the table too.
+        None
+    }
+
     async fn repository_create(&self, repository: &Repository) -> Result<(), RegistryStoreError> {
         self.table.repository_create(repository).await
     }

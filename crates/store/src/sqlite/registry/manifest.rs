@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{repository, tag, usage};
 use crate::sqlite::convert::{from_integer, from_json, parsed, to_integer, to_json};
-use crate::sqlite::fault::{Fault, RegistryWork};
+use crate::sqlite::fault::{Fault, RegistryWork, Stop};
 
 const IS_THERE: &str = "SELECT 1 FROM manifest WHERE repository = ?1 AND digest = ?2";
 const BY_DIGEST: &str = "SELECT number, digest, media_type, subject, artifact_type, pushed, annotations, bytes \
@@ -50,10 +50,13 @@ pub(super) fn put_tx(
     Ok(())
 }
 
-/// The number of a manifest that is there as it is, but for the time at which it was pushed. One that can't be read is another one:
-/// it is written anew.
+/// The number of a manifest that is there as it is, but for the time at which it was pushed. One whose values can't be read is another
+/// one: it is written anew. Any other failure ends the unit of work: SQLite may have ended its transaction.
 fn same(db: &Connection, repository: i64, manifest: &Manifest) -> RegistryWork<Option<i64>> {
-    let kept = read(db, BY_DIGEST, repository, &manifest.digest.to_string()).unwrap_or_default();
+    let kept = match read(db, BY_DIGEST, repository, &manifest.digest.to_string()) {
+        Err(Stop::Fault(Fault::Unreadable { .. })) => None,
+        read => read?,
+    };
     Ok(kept.and_then(|(number, kept)| (Manifest { pushed: manifest.pushed, ..kept } == *manifest).then_some(number)))
 }
 
