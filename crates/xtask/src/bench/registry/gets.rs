@@ -146,13 +146,19 @@ fn in_turns(instance: &Instance, is_quick: bool) -> Result<Value> {
 
 /// Writes a file of random bytes and pushes it; answers its blob's path.
 fn pushed(client: &Client, file: &Path, bytes: usize) -> Result<String> {
-    let mut content = vec![0; bytes];
-    fs::File::open("/dev/urandom")?.read_exact(&mut content)?;
-    fs::write(file, &content)?;
+    let content = random(file, bytes)?;
     let digest = digest_of(file)?;
     let upload = format!("/v2/{REPOSITORY}/blobs/uploads/?digest={digest}");
     client.ask("POST", &upload, Body::Whole(&content))?.expect(201)?;
     Ok(format!("/v2/{REPOSITORY}/blobs/{digest}"))
+}
+
+/// Writes a file of so many random bytes.
+pub(super) fn random(file: &Path, bytes: usize) -> Result<Vec<u8>> {
+    let mut content = vec![0; bytes];
+    fs::File::open("/dev/urandom")?.read_exact(&mut content)?;
+    fs::write(file, &content)?;
+    Ok(content)
 }
 
 pub(super) fn digest_of(file: &Path) -> Result<String> {

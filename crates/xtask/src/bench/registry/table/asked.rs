@@ -141,7 +141,7 @@ pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     (
         "— by faster clients, in turns with nginx, which has it as a file, s",
         "mirrored.cold_s",
-        Beside("mirrored.nginx_s"),
+        Beside("mirrored.limit_s"),
         AtMostOfLimit(1.2),
     ),
     ("— bytes from the upstream per byte of the blob", "proxy.upstream_bytes_over_blob", Limit::None, AtMost(1.0)),
