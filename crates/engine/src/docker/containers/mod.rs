@@ -41,13 +41,16 @@ pub(super) type Making = Arc<tokio::sync::Mutex<()>>;
 
 /// Makes something to the end even when the job that wants it is given up: Docker would finish it anyhow, and whoever
 /// takes the copy away must know that nothing of it comes after. He waits for `making` to be free.
+///
+/// `making` is held before the work is sent off: a job that is given up in between must not leave work behind that has
+/// not begun and that nobody waits for.
 pub(super) async fn whole<T: Send + 'static>(
     making: &Making,
     work: impl Future<Output = Result<T, DockerError>> + Send + 'static,
 ) -> Result<T, DockerError> {
-    let making = Arc::clone(making);
+    let held = Arc::clone(making).lock_owned().await;
     let work = tokio::spawn(async move {
-        let _held = making.lock_owned().await;
+        let _held = held;
         work.await
     });
     work.await.unwrap_or_else(|_| Err(DockerError::Down("the engine is being stopped".to_owned())))
@@ -77,5 +80,33 @@ impl StartError {
             DockerError::Down(why) => StartError::Waiting(format!("the Docker engine: {why}")),
             other => StartError::failed(Failure::new(FailureClass::CannotStart, chain(&other))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn nothing_is_made_after_a_given_up_job_was_waited_for() {
+        let (making, made) = (Making::default(), Arc::new(AtomicBool::new(false)));
+        let note = Arc::clone(&made);
+        let work = async move {
+            note.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        {
+            let mut job = std::pin::pin!(whole(&making, work));
+            assert!(futures_util::poll!(&mut job).is_pending());
+            assert!(!made.load(Ordering::Relaxed), "the work has begun already, so this proves nothing");
+        }
+        drop(making.lock().await);
+        let waited_for = made.load(Ordering::Relaxed);
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(made.load(Ordering::Relaxed), waited_for, "it was made after the wait was over");
     }
 }
