@@ -23,19 +23,23 @@ pub(super) struct BlobFiles {
 }
 
 impl BlobFiles {
-    /// Whether this is such a directory, with all that [`BlobFiles::open`] makes in it.
+    /// Whether this is such a directory, with all that [`BlobFiles::make`] makes in it.
     pub(super) fn are_in(root: &Path) -> bool {
         [Algorithm::Sha256, Algorithm::Sha512].iter().all(|algorithm| root.join(algorithm.as_str()).is_dir())
     }
 
-    /// Opens the directory, which is there, and makes what is missing in it.
-    pub(super) fn open(root: PathBuf, disk: Arc<dyn Disk>) -> io::Result<Self> {
+    /// Makes what is missing in the directory, which is there, and returns when it is on the disk.
+    pub(super) fn make(root: &Path, disk: &dyn Disk) -> io::Result<()> {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             disk.directory_make(&root.join(algorithm.as_str()))?;
         }
-        disk.directory_sync(&root)?;
+        disk.directory_sync(root)
+    }
+
+    /// The directory, with what [`BlobFiles::make`] makes in it.
+    pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
         let unknown = || (0..FANS).map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { disk, root, durable: [unknown(), unknown()] })
+        Self { disk, root, durable: [unknown(), unknown()] }
     }
 
     /// Where a blob lies, whether it is there or not. A [`Digest`] holds nothing but an algorithm and hex, so no path

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | blobs | `blobs/<algorithm>/<two hex digits>/<hex>` |
 //! | uploads that are not finished | `uploads/<name>` |
+//! | that the names of these directories are on the disk | `synced` |
 //!
 //! An upload is its staged file: what it has is the file's length. So it survives a restart, `kill -9` included. What is in a
 //! staged file was never promised to anybody but through that length, which is asked again after a restart; it is not synced
@@ -51,14 +52,20 @@ impl FileBytes {
     /// It can't be made or written to.
     pub fn open(data_dir: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
         let root = data_dir.join("registry");
-        let (blobs, uploads) = (root.join("blobs"), root.join("uploads"));
-        // All of it is synced at every start: the process that made it may have ended before it was.
-        disk.directory_make(&root)?;
-        disk.directory_sync(data_dir)?;
-        disk.directory_make(&blobs)?;
-        disk.directory_make(&uploads)?;
-        disk.directory_sync(&root)?;
-        let blobs = Arc::new(BlobFiles::open(blobs, Arc::clone(&disk))?);
+        let (blobs, uploads, synced) = (root.join("blobs"), root.join("uploads"), root.join("synced"));
+        // That a directory is there does not say that its name is on the disk: the process that made it may have ended before. The
+        // mark says so, and need not be on the disk itself: where it is missing all is synced once more.
+        if disk.file_metadata(&synced).is_err() || !Self::is_in(data_dir) {
+            disk.directory_make(&root)?;
+            disk.directory_sync(data_dir)?;
+            disk.directory_make(&blobs)?;
+            disk.directory_make(&uploads)?;
+            disk.directory_sync(&root)?;
+            BlobFiles::make(&blobs, &*disk)?;
+            // Without it, on a disk that is full, the next start only takes a little longer.
+            disk.file_make(&synced).ok();
+        }
+        let blobs = Arc::new(BlobFiles::new(blobs, Arc::clone(&disk)));
         Ok(Self { disk, uploads, blobs })
     }
 

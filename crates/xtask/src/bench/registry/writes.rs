@@ -1,6 +1,8 @@
 //! Small writes of ours, in turns with a server that says yes to everything: so with what the clients can send at most. The clients are
-//! the script's own, since the bounds are parts of what those can send.
+//! the script's own, since the bounds are parts of what those can send. Small images have their files alone in turns too: what the disk
+//! and the system ask for with nobody who sends, checks and remembers.
 
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,9 +33,11 @@ pub(super) fn measure(instance: &mut Instance, script: &Path, is_quick: bool) ->
              server {{ listen 127.0.0.1:{port}; location / {{ {YES} }} }}"
         )
     })?;
+    let files = instance.dir.join("files-alone");
+    fs::create_dir_all(&files).with_context(|| format!("making {}", files.display()))?;
     let mut command = Command::new("python3");
     command.arg("-").arg(script).arg(format!("http://{}", nginx.address)).arg(format!("http://{}", instance.address));
-    command.arg(instance.token()?).args(if is_quick { QUICK } else { FULL });
+    command.arg(instance.token()?).arg(&files).args(if is_quick { QUICK } else { FULL });
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("running python3")?;
     child.stdin.take().context("it has a standard input")?.write_all(PROGRAM.as_bytes())?;
     let said = child.wait_with_output()?;

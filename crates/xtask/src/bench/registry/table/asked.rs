@@ -113,6 +113,12 @@ pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     ("— in turns with pushes in one request", "turns.streamed_mib_s", IN_TURNS, OfLimit(0.95)),
     ("push of small images, images/s", "push.small_images.images_s", Machine("client_ceiling_images_s"), Free),
     ("— in turns with what the client can send", "writes.images_s", Beside("writes.limit_images_s"), OfLimit(0.32)),
+    (
+        "— in turns with sending them and keeping their files, one after the other",
+        "writes.images_s",
+        Beside("writes.sent_and_kept_images_s"),
+        Free,
+    ),
     ("— p99 of one image, ms", "push.small_images.image_p99_ms", Limit::None, Free),
     ("— p99 of one image, in turns, ms", "writes.image_p99_ms", Limit::None, AtPace(60.0, CLIENT_IMAGES)),
     ("PUT of a manifest under a new tag, 1/s", "tags.tag_put_s", Machine("client_ceiling_put_s"), Free),
