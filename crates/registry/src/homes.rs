@@ -47,6 +47,13 @@ struct Known {
     kept: u64,
 }
 
+impl Known {
+    /// Another one when something else has been remembered.
+    fn mark(&self) -> (u64, u64) {
+        (self.kept, self.count)
+    }
+}
+
 /// The repositories that were moved.
 pub struct Homes {
     store: Arc<dyn HomeStore>,
@@ -85,8 +92,9 @@ impl Homes {
     /// # Errors
     /// The store can't be read.
     pub async fn now(&self, repository: &RepositoryName) -> Result<Option<Arc<Home>>, HomeStoreError> {
+        let before = self.known().mark();
         let row = self.store.home_get(repository).await?.map(Arc::new);
-        self.keep(repository, row.clone());
+        self.keep(repository, row.clone(), Some(before));
         Ok(row)
     }
 
@@ -102,9 +110,13 @@ impl Homes {
         }
     }
 
-    /// Remembers a row that was read or written by itself, unless a newer one is known.
-    fn keep(&self, repository: &RepositoryName, row: Option<Arc<Home>>) {
+    /// Remembers a row that was written by itself, or read, unless a newer one is known. What was remembered since it was asked for may be
+    /// newer: that it is gone has no generation, and a row that is made anew begins with the first.
+    fn keep(&self, repository: &RepositoryName, row: Option<Arc<Home>>, asked_at: Option<(u64, u64)>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if asked_at.is_some_and(|mark| mark != known.mark()) {
+            return;
+        }
         known.kept += 1;
         match row {
             Some(row) => {
@@ -190,7 +202,7 @@ impl HomeStore for Homes {
     async fn home_put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
         let generation = self.store.home_put(home, read).await?;
         if let Some(generation) = generation {
-            self.keep(&home.repository, Some(Arc::new(Home { generation, ..home.clone() })));
+            self.keep(&home.repository, Some(Arc::new(Home { generation, ..home.clone() })), None);
         }
         Ok(generation)
     }
@@ -198,7 +210,7 @@ impl HomeStore for Homes {
     async fn home_delete(&self, repository: &RepositoryName, read: Generation) -> Result<bool, HomeStoreError> {
         let is_gone = self.store.home_delete(repository, read).await?;
         if is_gone {
-            self.keep(repository, None);
+            self.keep(repository, None, None);
         }
         Ok(is_gone)
     }

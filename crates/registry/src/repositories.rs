@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::digest::Digest;
-use layer0_domain::model::home::{Home, Migration};
+use layer0_domain::model::home::{Home, Migration, Stage};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository, Visibility};
@@ -13,7 +13,7 @@ use layer0_domain::port::home_store::HomeStore as _;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
 #[cfg(feature = "ecr")]
-use crate::ecr::Rules;
+use crate::ecr::{Backings, Rules};
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
 use crate::manifest::image::{Summary, summarize};
@@ -72,6 +72,9 @@ impl Registry {
         #[cfg(feature = "ecr")]
         if let Some(ecr) = self.ecr_of(name).await? {
             return ecr.repository_update(name, visibility).await;
+        }
+        if visibility == Visibility::Private {
+            self.hide_elsewhere(name).await?;
         }
         let changed = self.parts().store.repository_update(name, visibility).await?;
         tracing::info!(repository.name = %name, "repository {name} is {} now", visibility.as_str());
@@ -153,6 +156,12 @@ impl Registry {
     /// `RepositoryMissing`, `RepositoryNotEmpty`, `Failed`.
     pub async fn repository_delete(&self, name: &RepositoryName, only_empty: bool) -> Result<(), RegistryStoreError> {
         let moved = self.stays(name).await?;
+        if let Some(Home { migration: Migration { stage: Stage::Failed, to, .. }, .. }) = moved.as_deref() {
+            let why = format!(
+                "the move of {name} to {to} failed, and what was copied is kept there for the next try: `l0 repository migration cancel {name}` first"
+            );
+            return Err(RegistryStoreError::Refused { why });
+        }
         self.repository_take(name, only_empty).await?;
         // The next one of that name goes where the rules say.
         if let (Some(homes), Some(moved)) = (self.homes(), moved) {
@@ -169,8 +178,20 @@ impl Registry {
             tracing::info!(repository.name = %name, "deleted repository {name} in ECR");
             return Ok(());
         }
+        self.hide_elsewhere(name).await?;
         self.parts().blobs.repository_delete(name.clone(), only_empty).await?;
         tracing::info!(repository.name = %name, "deleted repository {name}");
+        Ok(())
+    }
+
+    /// Sees to it that a name is public nowhere but here: a move that failed, was called off or went back may have left images elsewhere, and
+    /// that they are public. When the name leads there again, nobody may have them without a right.
+    async fn hide_elsewhere(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        for (_, ecr) in self.backings().into_iter().flat_map(Backings::iter) {
+            ecr.hide(name).await?;
+        }
+        let _ = name;
         Ok(())
     }
 

@@ -74,6 +74,21 @@ pub(crate) struct Running {
     _kept: Box<dyn Send + Sync>,
 }
 
+/// Somebody who reads what a backup gives. When he has read to the end he may have to write it down before he asks for more.
+pub(crate) struct Reading(Arc<Running>);
+
+impl Reading {
+    pub(crate) fn new(running: Arc<Running>) -> Self {
+        Self(running)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        *self.0.used() = Instant::now();
+    }
+}
+
 impl Running {
     fn used(&self) -> MutexGuard<'_, Instant> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
@@ -229,6 +244,12 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert!(backups.find("b").is_some());
         drop(running);
+        // As long as it may do nothing, but for a moment; it is read to its end, and the client writes down what it has.
+        assert!(backups.find("b").is_some());
+        let read = Reading::new(backups.find("b").expect("it goes on"));
+        tokio::time::sleep(IDLE_MAX - Duration::from_millis(500)).await;
+        drop(read);
+        tokio::time::sleep(Duration::from_secs(1)).await;
         for _ in 0..10 {
             tokio::time::sleep(IDLE_MAX - Duration::from_secs(1)).await;
             assert!(backups.find("b").is_some(), "it was asked for something each time");

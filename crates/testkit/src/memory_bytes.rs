@@ -179,8 +179,11 @@ impl UploadBytes for MemoryUpload {
             return Ok(false);
         }
         let bytes = self.all.kept().uploads.get(&self.upload).map(|piece| piece.bytes.to_vec()).ok_or_else(gone)?;
-        let is_other = bytes != self.bytes;
-        self.bytes = bytes;
+        // What was appended here since stays.
+        let is_other = !self.bytes.starts_with(&bytes);
+        if is_other {
+            self.bytes = bytes;
+        }
         Ok(is_other)
     }
 

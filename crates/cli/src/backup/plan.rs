@@ -4,10 +4,16 @@ use std::collections::BTreeSet;
 
 use super::name::BlobName;
 
-/// Which snapshots go so that the newest `keep` stay. Names sort by time.
-pub(crate) fn too_old(snapshots: &BTreeSet<String>, keep: usize) -> Vec<String> {
+/// Which snapshots go so that `keep` stay: the one that was just taken, which is the newest whatever its name says, and the newest of the
+/// others. Names sort by the server's time, which may have been ahead when an older one was taken.
+pub(crate) fn too_old(snapshots: &BTreeSet<String>, keep: usize, taken: &str) -> Vec<String> {
     let going = snapshots.len().saturating_sub(keep);
-    snapshots.iter().take(going).cloned().collect()
+    snapshots.iter().filter(|name| *name != taken).take(going).cloned().collect()
+}
+
+/// Those that say they are later than the one that was just taken.
+pub(crate) fn ahead(snapshots: &BTreeSet<String>, taken: &str) -> Vec<String> {
+    snapshots.iter().filter(|name| name.as_str() > taken).cloned().collect()
 }
 
 /// Which blobs go: those that no snapshot names.
@@ -30,9 +36,17 @@ mod tests {
     #[test]
     fn the_newest_stay() {
         let all: BTreeSet<String> = ["1", "3", "2"].map(str::to_owned).into();
-        assert_eq!(too_old(&all, 2), ["1"]);
-        assert_eq!(too_old(&all, 0), ["1", "2", "3"]);
-        assert!(too_old(&all, 9).is_empty());
+        assert_eq!(too_old(&all, 2, "3"), ["1"]);
+        assert_eq!(too_old(&all, 1, "3"), ["1", "2"]);
+        assert!(too_old(&all, 9, "3").is_empty() && ahead(&all, "3").is_empty());
+    }
+
+    #[test]
+    fn the_one_that_was_just_taken_stays_whatever_the_clock_said_before() {
+        let all: BTreeSet<String> = ["1", "3", "2"].map(str::to_owned).into();
+        assert_eq!(too_old(&all, 1, "1"), ["2", "3"]);
+        assert_eq!(too_old(&all, 2, "2"), ["1"]);
+        assert_eq!(ahead(&all, "1"), ["2", "3"]);
     }
 
     #[test]

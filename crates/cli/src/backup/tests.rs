@@ -281,7 +281,11 @@ fn a_first_backup_that_stops_anywhere_is_taken_by_the_next_run() {
 
 #[test]
 fn dropping_that_stops_anywhere_is_ended_by_the_next_run() {
-    let run = |root: &Path, disk: &dyn Disk| keep(&Place::open(&root.join("b"), disk)?, 1).map(drop);
+    let run = |root: &Path, disk: &dyn Disk| {
+        let place = Place::open(&root.join("b"), disk)?;
+        let newest = place.snapshots()?.pop_last().expect("there is one");
+        keep(&place, 1, &newest).map(drop)
+    };
     at_every_step(
         |root| {
             taken(&root.join("b"), &OsDisk, &first(), FIRST).expect("taken");
@@ -369,7 +373,7 @@ fn no_blob_goes_while_a_snapshot_can_not_be_read() {
     fs::write(&manifest, text.replacen("sha256", "sha255", 1)).expect("written");
     let place = Place::open(dir.path(), &OsDisk).expect("opened");
     let before = place.blobs().expect("read").len();
-    let why = keep(&place, 1).expect_err("a manifest is damaged");
+    let why = keep(&place, 1, "20260102T000000.000Z").expect_err("a manifest is damaged");
     assert!(why.message.contains("20260102T000000.000Z") && why.message.contains("damaged"), "{}", why.message);
     assert_eq!(place.blobs().expect("read").len(), before);
     assert!(check(&place).expect("read").findings.iter().any(|it| it.contains("manifest.json")));

@@ -88,7 +88,12 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
     }
     let (snapshot, manifest) = taken?;
     // Old ones go when the new one is there, and only then.
-    let dropped = args.keep.map(|keep| backup::keep(&place, keep)).transpose()?;
+    let dropped = args.keep.map(|keep| backup::keep(&place, keep, &snapshot)).transpose()?;
+    if let Some(last) = backup::ahead(&place.snapshots()?, &snapshot).pop() {
+        app.printer.warn(&format!(
+            "backup `{last}` says that it is later than this one: the server's clock was ahead then, and a restore that names none takes it"
+        ));
+    }
     let outcome = Outcome {
         snapshot,
         instance: manifest.instance.clone(),

@@ -274,7 +274,8 @@ pub trait AccessStore: Send + Sync {
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError>;
 
     /// How often something was written that may have shut somebody out: each `user_update`, `user_delete`, `owner_delete`,
-    /// `member_put`, `member_delete`, `token_rotate`, `token_delete` and `trust_delete` that came through, counted in the same unit of work.
+    /// `member_put`, `member_delete`, `token_rotate`, `token_delete` and `trust_delete` that came through, and each `repository_update` and
+    /// `visibility_put` that made a public repository private, counted in the same unit of work.
     /// One small read, however much there is: for whoever has let somebody in and must learn that it may have ended.
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError>;
 

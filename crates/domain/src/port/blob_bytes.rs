@@ -214,6 +214,12 @@ pub trait UploadBytes: Send {
     /// As all of them. It is not known then what is kept.
     fn complete(&mut self) -> io::Result<()>;
 
+    /// Whether what was completed may be what another process has appended: then it is read before it is taken for what was appended
+    /// here.
+    fn is_inferred(&self) -> bool {
+        false
+    }
+
     /// Makes what was completed the bytes of a blob, and answers their place. With [`Naming::Digest`] they take the place of
     /// what is there. The upload is over.
     ///

@@ -269,15 +269,17 @@ impl Blobs {
         let kept = blocking(move || {
             let kept = claim.complete(&mut held).and_then(|claim| {
                 // What is kept is no upload any more, and has no length.
-                let size = held.offset();
+                let (size, inferred) = (held.offset(), held.is_inferred());
                 let place = held.keep(&name).map_err(RegistryError::from_io)?;
-                Ok((size, place, claim.sums()))
+                Ok((size, inferred, place, claim.sums()))
             });
             Ok((held, kept))
         });
         let (held, kept) = kept.await.map_err(RegistryError::from_io)?;
-        let (size, place, sums) = match kept {
-            Ok((size, place, sums)) => (size, (inner.bytes.naming() == Naming::Store).then_some(place), sums),
+        let (size, inferred, place, sums) = match kept {
+            Ok((size, inferred, place, sums)) => {
+                (size, inferred, (inner.bytes.naming() == Naming::Store).then_some(place), sums)
+            }
             Err(error) => return Ok((held, Err(error))),
         };
         let link = BlobLink { digest: digest.clone(), size, sums, place: place.clone() };
@@ -289,6 +291,8 @@ impl Blobs {
             Err(RegistryStoreError::Failed { .. }) => {
                 tracing::warn!(blob.digest = %digest, "the bytes of blob {digest} stay: the store failed over its link");
             }
+            // Whoever has completed it may have linked it.
+            Err(_) if inferred => {}
             // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the bytes.
             Err(_) => {
                 drop(share);

@@ -107,6 +107,14 @@ impl Ecr {
         Ok(marks.is_made_by(&self.parts.instance).then_some(seen))
     }
 
+    /// Sees to it that a name is private.
+    pub(crate) async fn hide(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        match self.visibility(name).await? {
+            Visibility::Private => Ok(()),
+            Visibility::Public => self.show(name, Visibility::Private).await,
+        }
+    }
+
     /// Says how visible a name is from now on.
     pub(super) async fn show(&self, name: &RepositoryName, visibility: Visibility) -> Result<(), RegistryStoreError> {
         self.may_be(visibility)?;

@@ -266,8 +266,9 @@ async fn asked(
     let media_type = media_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let document = Document::parse(&bytes, media_type.as_deref());
     let document = document.map_err(|why| Refusal::nonsense(host, format!("sent what is no manifest here: {why}")))?;
-    let manifest = keep(registry, mirrors, name, document, bytes, found, &tags, stored).await?;
-    if let ManifestRef::Tag(tag) = reference {
+    let (manifest, kept) = keep(registry, mirrors, name, document, bytes, found, &tags, stored).await?;
+    // What is here under the tag otherwise is another manifest: nobody believes that it is the upstream's.
+    if let (ManifestRef::Tag(tag), true) = (reference, kept) {
         mirrors.manifests.believe(name, tag, belief());
     }
     mirrors.arrived(registry, name, &manifest.digest).await;
@@ -275,7 +276,8 @@ async fn asked(
 }
 
 /// Keeps a manifest with what is here of what it names. One that can't be kept (the owner's quota, a full disk) is served all the
-/// same. When the owner's rules say that the tag does not move, it does not: what it points to is answered.
+/// same. When the owner's rules say that the tag does not move, it does not: what it points to is answered. Says with it whether it is
+/// what the tags point to now.
 #[expect(clippy::too_many_arguments, reason = "each is one thing that the manifest is made of")]
 async fn keep(
     registry: &Registry,
@@ -286,7 +288,7 @@ async fn keep(
     digest: Digest,
     tags: &[String],
     stored: Option<Arc<Manifest>>,
-) -> Result<Arc<Manifest>, Refusal> {
+) -> Result<(Arc<Manifest>, bool), Refusal> {
     let parts = registry.parts();
     let _turn = mirrors.manifests.turn.lock().await;
     registry.mirrored(name).await.map_err(RegistryError::from)?;
@@ -300,16 +302,17 @@ async fn keep(
                 repository.name = %name, error = %error,
                 "the upstream has moved a tag of {name}, which stays: {error}"
             );
-            return Ok(stored.expect("there is one"));
+            return Ok((stored.expect("there is one"), true));
         }
         Err(error) => {
             tracing::warn!(
                 repository.name = %name, manifest.digest = %manifest.digest, error = %error,
                 "manifest {} of {name} is served and not kept: {error}", manifest.digest
             );
+            return Ok((manifest, false));
         }
     }
-    Ok(manifest)
+    Ok((manifest, true))
 }
 
 fn said_digest(headers: &HeaderMap) -> Option<Digest> {

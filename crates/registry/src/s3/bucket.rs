@@ -191,6 +191,8 @@ impl Bucket {
         Ok(Part { number, tag, size, sum: Some(sum), written: now() })
     }
 
+    /// Makes an object of an upload. The SDK does not repeat it: whoever tries again must know whether an answer was lost before, since
+    /// then it may be his own completion that he finds.
     pub(super) fn complete(&self, place: &str, id: &str, parts: &[&Part]) -> io::Result<()> {
         let completed = parts.iter().map(|part| {
             let completed = CompletedPart::builder().part_number(part.number).e_tag(&part.tag);
@@ -198,7 +200,8 @@ impl Bucket {
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build();
         let call = self.client.complete_multipart_upload().bucket(&self.name).key(self.key(place)).upload_id(id);
-        self.wait(call.multipart_upload(parts).send())
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        self.wait(call.multipart_upload(parts).customize().config_override(once).send())
             .map(drop)
             .map_err(|error| fault("CompleteMultipartUpload", error))
     }

@@ -35,10 +35,12 @@ pub(super) struct Waiting(AtomicUsize);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// It is an object, at this place and of this length.
+    /// It is an object, at this place and of this length. `inferred` says that an answer was lost, and the object may be another
+    /// server's, which had an answer.
     Completed {
         place: String,
         length: u64,
+        inferred: bool,
     },
     /// That belongs to a blob now.
     Kept,
@@ -230,8 +232,8 @@ impl S3Upload {
         if self.stage == Stage::Open && !too_old { Ok(()) } else { Err(over()) }
     }
 
-    /// Makes an object of it; answers its place and length.
-    fn finish(&mut self) -> io::Result<(String, u64)> {
+    /// Makes an object of it.
+    fn finish(&mut self) -> io::Result<Stage> {
         self.recall()?;
         if self.multipart.is_none() || (self.parts.is_empty() && self.buffer.is_empty() && self.rest == Rest::None) {
             let (place, length) = (self.place(), length_of(self.buffer.len()));
@@ -240,7 +242,7 @@ impl S3Upload {
                 // What is left of it goes by itself.
                 self.bucket.abort(&multipart.place, &multipart.id).ok();
             }
-            return Ok((place, length));
+            return Ok(Stage::Completed { place, length, inferred: false });
         }
         if !self.buffer.is_empty() && !matches!(self.rest, Rest::Part(_)) {
             self.rest = Rest::Part(self.send()?);
@@ -252,18 +254,42 @@ impl S3Upload {
         }
         let length = parts.iter().map(|part| part.size).sum();
         let mut tries = 1;
+        let mut inferred = false;
         while let Err(error) = self.bucket.complete(&multipart.place, &multipart.id, &parts) {
-            // An answer may have been lost, and the repetition found nothing to complete.
-            match self.bucket.head(&multipart.place) {
-                Ok(Seen::There { length: Some(there), .. }) if there == length => break,
-                _ if error.kind() == io::ErrorKind::TimedOut && tries < TRIES => {
-                    self.bucket.pause(tries);
-                    tries += 1;
+            // Without an answer it may have been done, and the repetition finds nothing to complete. Where there was none to lose, somebody
+            // else has ended the upload.
+            let is_lost = error.kind() == io::ErrorKind::TimedOut;
+            if is_lost || tries > 1 {
+                match self.bucket.head(&multipart.place) {
+                    Ok(Seen::There { length: Some(there), .. }) if there == length => {
+                        inferred = true;
+                        break;
+                    }
+                    _ => {}
                 }
-                _ => return Err(error),
             }
+            if !is_lost || tries == TRIES {
+                return Err(error);
+            }
+            self.bucket.pause(tries);
+            tries += 1;
         }
-        Ok((multipart.place, length))
+        Ok(Stage::Completed { place: multipart.place, length, inferred })
+    }
+
+    /// Counts what is in memory as waiting, and no more than that; answers whether there is room for it. It stays counted until something
+    /// else is in memory.
+    fn count(&mut self) -> bool {
+        self.uncount();
+        self.buffer.shrink_to_fit();
+        let needed = self.buffer.capacity();
+        let before = self.waiting.0.fetch_add(needed, Ordering::AcqRel);
+        self.counted = needed;
+        let has_room = before + needed <= WAITING_MAX;
+        if !has_room && !matches!(self.rest, Rest::Part(_)) {
+            self.uncount();
+        }
+        has_room
     }
 
     fn uncount(&mut self) {
@@ -335,8 +361,9 @@ impl UploadBytes for S3Upload {
             return self.send_whole();
         }
         match settling {
-            Settling::Whole => self.rest = Rest::Part(self.send()?),
-            Settling::Chunk => {
+            Settling::Whole if self.count() => self.rest = Rest::Part(self.send()?),
+            // Where much waits already it must be possible to let go of it, and to read it again.
+            Settling::Whole | Settling::Chunk => {
                 let tail = self.tail();
                 self.bucket.put(&tail, Bytes::copy_from_slice(&self.buffer))?;
                 if !self.tails.contains(&tail) {
@@ -349,15 +376,8 @@ impl UploadBytes for S3Upload {
     }
 
     fn rest(&mut self) {
-        self.uncount();
-        let needed = self.buffer.capacity();
-        if needed == 0 {
-            return;
-        }
-        let before = self.waiting.0.fetch_add(needed, Ordering::AcqRel);
-        self.counted = needed;
-        if before + needed > WAITING_MAX {
-            self.uncount();
+        // One that lies in a part has its place since it was settled: it could not be read again.
+        if !self.count() && !matches!(self.rest, Rest::Part(_)) {
             let buffer = std::mem::take(&mut self.buffer);
             if self.rest == Rest::Object {
                 self.away = buffer.len();
@@ -401,12 +421,15 @@ impl UploadBytes for S3Upload {
             return Ok(());
         }
         self.open()?;
-        let (place, length) = self.finish()?;
-        self.stage = Stage::Completed { place, length };
+        self.stage = self.finish()?;
         self.buffer = Vec::new();
         self.uncount();
         self.sweep();
         Ok(())
+    }
+
+    fn is_inferred(&self) -> bool {
+        matches!(self.stage, Stage::Completed { inferred: true, .. })
     }
 
     fn keep(&mut self, _digest: &Digest) -> io::Result<BlobPlace> {
@@ -426,6 +449,8 @@ impl UploadBytes for S3Upload {
         self.uncount();
         self.sweep();
         match (stage, self.multipart.take()) {
+            // It may be a blob's already, of whoever has completed it. If it is not, it is a stray.
+            (Stage::Completed { inferred: true, .. }, _) => Ok(()),
             (Stage::Completed { place, .. }, _) => self.bucket.delete(&place),
             (Stage::Open, Some(multipart)) => self.bucket.abort(&multipart.place, &multipart.id),
             _ => Ok(()),

@@ -35,7 +35,10 @@ impl Claim {
             complete @ Self::Complete(..) => return Ok(complete),
         };
         held.complete().map_err(lost)?;
-        Ok(Self::Complete(digest, sums))
+        match held.inferred(digest.algorithm()).map_err(lost)? {
+            Some(found) if found != digest => Err(RegistryError::DigestMismatch { wanted: digest, found }),
+            _ => Ok(Self::Complete(digest, sums)),
+        }
     }
 
     /// The checksums, once the content is complete.
@@ -49,6 +52,10 @@ impl Claim {
 
 /// Compares the content of an upload with a digest; answers its checksums.
 fn prove(held: &mut Held, wanted: &Digest) -> Result<BlobSums, RegistryError> {
+    if !held.is_hashed() {
+        // It is read where it is completed, and another server may have got the rest: nothing can come after that.
+        held.refresh().map_err(lost)?;
+    }
     held.write().map_err(lost)?;
     let (mut found, mut sums) = held.digest(wanted.algorithm()).map_err(lost)?;
     if found != *wanted && held.refresh().map_err(lost)? {

@@ -152,7 +152,10 @@ pub(crate) async fn receive(
         let (back, settled) = settle(held, settling).await;
         (held, failed) = (back, settled.err());
     }
-    held.rest();
+    // Whoever ends the upload goes on with what is in memory.
+    if then != Then::Finish {
+        held.rest();
+    }
 
     if let Some(error) = failed {
         return lose(held, error).await;

@@ -122,6 +122,11 @@ impl Writer {
         Ok(moved)
     }
 
+    /// Whether there is a running hash of all that it has.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.hash.as_ref().is_some_and(|hash| hash.length() == self.bytes.length())
+    }
+
     /// The digest of all bytes by the given algorithm, and their checksums. Uses the running hash where there is one of exactly
     /// these bytes, and ends it; else reads them.
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<(Digest, BlobSums)> {
@@ -135,6 +140,20 @@ impl Writer {
     /// Returns when the content is kept for good.
     pub(crate) fn complete(&mut self) -> io::Result<()> {
         self.bytes.complete()
+    }
+
+    /// Whether what was completed may be another process's.
+    pub(crate) fn is_inferred(&self) -> bool {
+        self.bytes.is_inferred()
+    }
+
+    /// The digest of what was completed, read from where it lies, when that may be something else than what was appended.
+    pub(super) fn inferred(&mut self, algorithm: Algorithm) -> io::Result<Option<Digest>> {
+        if !self.is_inferred() {
+            return Ok(None);
+        }
+        let (digest, _) = Survey::new(self.bytes.reread()?, algorithm).run()?;
+        Ok(Some(digest))
     }
 
     /// Gives the right to write back: what was put off is as if it had never come.

@@ -12,6 +12,7 @@ use layer0_domain::model::time::Generation;
 use layer0_domain::port::home_store::{HomeStore, HomeStoreError};
 use layer0_registry::{BEHIND_MAX, Homes, Moved as _, Writers};
 use layer0_testkit::home_store_suite::{self as suite, moving};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::common::name;
@@ -25,6 +26,8 @@ struct Counting {
     lists: AtomicUsize,
     is_away: AtomicBool,
     is_silent: AtomicBool,
+    /// The next row that is read waits for this before it is answered.
+    slow: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Counting {
@@ -54,7 +57,12 @@ impl HomeStore for Counting {
 
     async fn home_get(&self, repository: &RepositoryName) -> Result<Option<Home>, HomeStoreError> {
         self.answers().await?;
-        Ok(self.rows.lock().unwrap().get(repository).cloned())
+        let row = self.rows.lock().unwrap().get(repository).cloned();
+        let slow = self.slow.lock().unwrap().take();
+        if let Some(slow) = slow {
+            slow.await.unwrap();
+        }
+        Ok(row)
     }
 
     async fn home_put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
@@ -158,6 +166,37 @@ async fn pulls_go_on_while_the_store_is_away() {
         for _ in 0..5 {
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(homes.of(&name("team/app")).await.unwrap().is_some());
+        }
+    }
+}
+
+/// An answer that takes long may be older than what became known meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_is_not_remembered() {
+    for writers in [Writers::Alone, Writers::Several] {
+        let (store, homes) = homes(writers);
+        let team = name("team/app");
+        homes.home_put(&moving("team/app"), None).await.unwrap();
+        assert!(homes.of(&team).await.unwrap().is_some());
+        let (answer, slow) = oneshot::channel();
+        *store.slow.lock().unwrap() = Some(slow);
+        let gone = async {
+            match writers {
+                Writers::Alone => assert!(homes.home_delete(&team, Generation(1)).await.unwrap()),
+                // By another server, which this one has heard of.
+                Writers::Several => {
+                    assert!(store.home_delete(&team, Generation(1)).await.unwrap());
+                    tokio::time::advance(Duration::from_secs(1)).await;
+                }
+            }
+            assert!(homes.of(&team).await.unwrap().is_none());
+            answer.send(()).unwrap();
+        };
+        let (late, ()) = tokio::join!(homes.now(&team), gone);
+        assert!(late.unwrap().is_some(), "it was there when it was asked for");
+        for _ in 0..5 {
+            assert!(homes.of(&team).await.unwrap().is_none(), "{writers:?}");
+            tokio::time::advance(Duration::from_secs(1)).await;
         }
     }
 }

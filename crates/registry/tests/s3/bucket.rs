@@ -97,3 +97,29 @@ async fn clients_are_sent_to_s3_when_that_is_wished() {
     assert_eq!(client.head(&path).await.expect(200).header("content-length"), "7");
     client.get(&format!("/v2/team/other/blobs/{digest}")).await.expect(404);
 }
+
+/// Whoever breaks off a push leaves an upload for a day. Many of them keep nobody from pushing, and what waits in memory has a bound.
+#[tokio::test]
+async fn uploads_that_were_left_stand_in_nobodys_way() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let left = content(8_000_000);
+    let mut uploads = Vec::new();
+    for _ in 0..18 {
+        let upload = client.begin("team/app").await;
+        let answer = client.ask(Method::PATCH, &upload, &[], left.clone()).await.expect(202);
+        // Docker takes it for how long the layer is.
+        assert_eq!(answer.header("range"), format!("0-{}", left.len() - 1));
+        uploads.push(upload);
+    }
+    let whole = content(3 << 20);
+    let digest = Digest::sha256_of(&whole);
+    let post = format!("/v2/team/app/blobs/uploads/?digest={digest}");
+    client.ask(Method::POST, &post, &[], whole.clone()).await.expect(201);
+    let put = client.begin("team/app").await;
+    client.ask(Method::PUT, &format!("{put}?digest={digest}"), &[], whole).await.expect(201);
+    let digest = Digest::sha256_of(&left);
+    for upload in uploads {
+        client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+    }
+}

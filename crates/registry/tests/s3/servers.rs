@@ -3,6 +3,7 @@
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_testkit::blob_bytes_suite::content;
+use layer0_testkit::s3::Fault;
 
 use crate::Tries;
 use crate::bytes;
@@ -114,4 +115,63 @@ async fn one_blob_is_pushed_mounted_and_deleted_at_both_at_once() {
         }
         clients[1].delete(&path("team/other")).await;
     }
+}
+
+/// Each chunk at another server than the one before, and the end at the one that has not seen the last.
+#[tokio::test]
+async fn an_upload_ends_where_its_last_chunk_did_not_come() {
+    let (one, two) = two().await;
+    let clients = [Client::of(&one), Client::of(&two)];
+    let content = content(131_072);
+    let digest = Digest::sha256_of(&content);
+    let upload = clients[0].begin("team/app").await;
+    for (client, from) in [(&clients[1], 0), (&clients[0], 65_536)] {
+        let headers = [("content-range", &*range(from, from + 65_536))];
+        client.ask(Method::PATCH, &upload, &headers, content[from..from + 65_536].to_vec()).await.expect(202);
+    }
+    clients[1].ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+    assert!(clients[0].get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body == content);
+}
+
+/// Whoever ends an upload once more, at a server that knows it still, takes nothing from the blob that it has become.
+#[tokio::test]
+async fn an_upload_that_is_over_is_over_at_every_server() {
+    let (one, two) = two().await;
+    let clients = [Client::of(&one), Client::of(&two)];
+    let (content, other) = (content(1000), Digest::sha256_of(b"other"));
+    let digest = Digest::sha256_of(&content);
+    // The second server has a running hash of the upload, or has found it.
+    for begins in [0, 1] {
+        let upload = clients[begins].begin("team/app").await;
+        clients[1].ask(Method::PATCH, &upload, &[], content.clone()).await.expect(202);
+        let path = |digest: &Digest| format!("{upload}?digest={digest}");
+        clients[0].ask(Method::PUT, &path(&digest), &[], "").await.expect(201);
+        for digest in [&other, &digest] {
+            clients[1].ask(Method::PUT, &path(digest), &[], "").await.expect(404);
+        }
+        for client in &clients {
+            assert!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body == content);
+        }
+        clients[0].delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+    }
+}
+
+/// Two servers have uploads of one name with other bytes of the same length: what is linked is what is there.
+#[tokio::test]
+async fn an_answer_that_was_lost_is_no_proof_of_whose_bytes_they_are() {
+    let (one, two) = two().await;
+    let clients = [Client::of(&one), Client::of(&two)];
+    let (ours, theirs) = (content(1000), vec![7_u8; 1000]);
+    let (our_digest, their_digest) = (Digest::sha256_of(&ours), Digest::sha256_of(&theirs));
+    let upload = clients[0].begin("team/app").await;
+    clients[0].ask(Method::PATCH, &upload, &[], ours).await.expect(202);
+    // The second has found it, goes on from the beginning, and ends it.
+    clients[1].ask(Method::PATCH, &upload, &[], theirs.clone()).await.expect(202);
+    clients[1].ask(Method::PUT, &format!("{upload}?digest={their_digest}"), &[], "").await.expect(201);
+    let s3 = &one.elsewhere.as_ref().unwrap().s3;
+    s3.fail_at(1, Fault::SlowDown);
+    let refused = clients[0].ask(Method::PUT, &format!("{upload}?digest={our_digest}"), &[], "").await;
+    assert!(refused.status.is_client_error(), "{refused:?}");
+    clients[0].get(&format!("/v2/team/app/blobs/{our_digest}")).await.expect(404);
+    assert!(clients[0].get(&format!("/v2/team/app/blobs/{their_digest}")).await.expect(200).body == theirs);
 }

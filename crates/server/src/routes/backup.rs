@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use super::{Errors, created};
 use crate::app::App;
 use crate::auth::{OwnedPlace, SignedIn};
-use crate::backups::{self, BackupError, Running};
+use crate::backups::{self, BackupError, Reading, Running};
 use crate::error::{ApiError, chain};
 use crate::extract::{ApiPath, ApiQuery};
 use crate::text_time::rfc3339;
@@ -165,12 +165,13 @@ fn digest(text: &str) -> Result<Digest, ApiError> {
 
 /// An answer that keeps the backup going while it is read, and breaks off when the right to it ends.
 fn streamed(app: &App, who: &SignedIn, running: Arc<Running>, body: Body, length: Option<u64>) -> Response {
+    let reading = Reading::new(running);
     let ended = Box::pin(who.ended(app, Action::Admin, OwnedPlace::new(None, "")));
     let pieces =
-        stream::try_unfold((body.into_data_stream(), ended, running), |(mut pieces, mut ended, running)| async {
+        stream::try_unfold((body.into_data_stream(), ended, reading), |(mut pieces, mut ended, reading)| async {
             tokio::select! {
                 piece = pieces.next() => match piece {
-                    Some(piece) => Ok(Some((piece.map_err(io::Error::other)?, (pieces, ended, running)))),
+                    Some(piece) => Ok(Some((piece.map_err(io::Error::other)?, (pieces, ended, reading)))),
                     None => Ok(None),
                 },
                 () = &mut ended => Err(io::Error::other("the right to it has ended")),

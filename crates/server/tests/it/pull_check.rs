@@ -5,7 +5,7 @@ use layer0_engine::fake::Op;
 use layer0_server::testing::TestApp;
 use serde_json::json;
 
-use crate::support::{Raw, deploy_of, done, environment, new_service, new_task, refused, service, to_deploy};
+use crate::support::{Raw, deploy_of, done, end_of, environment, new_service, new_task, refused, service, to_deploy};
 
 fn ecr(account: &str, name: &str) -> String {
     format!("{account}.dkr.ecr.us-east-1.amazonaws.com/team/{name}:1")
@@ -139,6 +139,7 @@ async fn the_check_can_be_left_out() {
 
     let request = wire::CreateServiceRequest { skip_pull_check: true, ..new_service("web", &env, &missing, 1) };
     let made = client.service_create(&request).await.expect("it is not checked");
+    end_of(&client, &made).await;
     assert_eq!(made.images[0].resolved, ecr("111111111111", "no-role"));
     assert!(
         made.images[0].warning.as_ref().is_some_and(|text| text.contains("the pull check was skipped")),
@@ -146,9 +147,11 @@ async fn the_check_can_be_left_out() {
     );
     let request = wire::CreateTaskRequest { skip_pull_check: true, ..new_task("once", &env, &foreign) };
     let made = client.task_create(&request).await.expect("it is not checked");
+    end_of(&client, &made).await;
     assert!(made.images[0].resolved.ends_with(&digest), "what our registry knows is pinned: {made:?}");
     let change = wire::UpdateServiceRequest { skip_pull_check: true, ..to_deploy(&foreign) };
-    client.service_update(&web, &change).await.expect("it is not checked");
+    let made = client.service_update(&web, &change).await.expect("it is not checked");
+    end_of(&client, &made).await;
     assert_eq!(app.fake().calls(Op::PullEvidence), asked, "the engine was not asked");
     assert_eq!(refused(client.service_update(&web, &to_deploy(&missing)).await).1.error_code, "PullCheckFailed");
 }

@@ -9,6 +9,7 @@ use layer0_domain::port::store::StoreError;
 use super::DynamoStore;
 use super::action::Action;
 use super::item::{Item, Key, parsed, word};
+use super::shut_out;
 use super::table::{Query, Step};
 
 /// Where the items are.
@@ -26,11 +27,20 @@ impl PublicStore for DynamoStore {
     }
 
     async fn visibility_put(&self, repository: &RepositoryName, visibility: Visibility) -> Result<(), StoreError> {
-        let action = || match visibility {
-            Visibility::Public => Action::put(Item::at(&key(repository)).with_text("name", repository.as_str())),
-            Visibility::Private => Action::delete(key(repository)),
+        let step = async || {
+            let actions = match visibility {
+                Visibility::Public => {
+                    vec![Action::put(Item::at(&key(repository)).with_text("name", repository.as_str()))]
+                }
+                Visibility::Private if self.table.get(&key(repository)).await?.is_some() => {
+                    vec![Action::delete(key(repository)), shut_out::note()]
+                }
+                // Whoever says the opposite in this moment may come after it.
+                Visibility::Private => return Ok(Step::Answer(())),
+            };
+            Ok::<_, StoreError>(Step::Write(actions, ()))
         };
-        self.table.unit(async || Ok::<_, StoreError>(Step::Write(vec![action()], ()))).await
+        self.table.unit(step).await
     }
 
     async fn public_list(&self) -> Result<Vec<RepositoryName>, StoreError> {

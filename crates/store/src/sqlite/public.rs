@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::SqliteStore;
 use super::convert::parsed;
 use super::fault::StoreWork;
+use super::shut_out;
 
 pub(super) const BY_REPOSITORY: &str = "SELECT 1 FROM public_repository WHERE repository = ?1";
 
@@ -40,7 +41,10 @@ fn put_tx(db: &Connection, repository: &RepositoryName, visibility: Visibility) 
         Visibility::Public => "INSERT OR IGNORE INTO public_repository (repository) VALUES (?1)",
         Visibility::Private => "DELETE FROM public_repository WHERE repository = ?1",
     };
-    db.prepare_cached(sql)?.execute([repository.as_str()])?;
+    let changed = db.prepare_cached(sql)?.execute([repository.as_str()])?;
+    if changed > 0 && visibility == Visibility::Private {
+        shut_out::note_tx(db)?;
+    }
     Ok(())
 }
 

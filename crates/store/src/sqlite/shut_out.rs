@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::fault::{AccessWork, Fault};
+use super::fault::{AccessWork, Fault, Stop};
 
 /// The setting that keeps the number, in decimal digits.
 const KEY: &str = "access.shut_outs";
 
-/// Counts one.
-pub(super) fn note_tx(db: &Connection) -> AccessWork<()> {
+/// Counts one, in the unit of work of whatever port.
+pub(super) fn note_tx<E>(db: &Connection) -> Result<(), Stop<E>> {
     let sql = "INSERT INTO setting (key, value) VALUES (?1, CAST(1 AS BLOB)) \
                ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS BLOB)";
     db.prepare_cached(sql)?.execute([KEY])?;

@@ -10,6 +10,7 @@
 
 use futures_util::future::BoxFuture;
 use layer0_domain::port::access_store::AccessStore;
+use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::Store;
 
@@ -35,10 +36,10 @@ pub trait AccessPorts: AccessStore + Store {}
 
 impl<T: AccessStore + Store> AccessPorts for T {}
 
-/// The three ports on one store.
-pub trait Ports: AccessPorts + RegistryStore {}
+/// All of these ports on one store.
+pub trait Ports: AccessPorts + RegistryStore + PublicStore {}
 
-impl<T: AccessPorts + RegistryStore> Ports for T {}
+impl<T: AccessPorts + RegistryStore + PublicStore> Ports for T {}
 
 /// One behaviour of a store that keeps no repositories, or does.
 #[derive(Clone, Copy)]
@@ -97,6 +98,7 @@ pub const ALL: &[Behaviour] = behaviours![
 /// What a store does besides that keeps repositories too.
 pub const WITH_REPOSITORIES: &[Behaviour<dyn Ports>] = behaviours![
     an_owner_comes_with_its_first_repository,
+    what_becomes_private_is_counted,
     an_owner_with_a_repository_stays,
     an_owner_counts_each_blob_once,
     a_quota_is_kept_by_the_write,

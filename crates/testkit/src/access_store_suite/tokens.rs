@@ -2,13 +2,15 @@
 
 use futures_util::future::join_all;
 use layer0_domain::model::access::Token;
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::Role;
+use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::model::user::UserChange;
 use layer0_domain::port::access_store::{AccessStoreError, TokenAccess, UserAccess};
 
-use super::AccessPorts;
 use super::sample::{admin, member, name, owner_made, owner_name, robot, token, user_made};
+use super::{AccessPorts, Ports};
 
 /// `token_*`: found by hash and id with all that decides what it opens, listed oldest first, gone at once when deleted.
 pub async fn tokens_are_found_by_hash_and_id_until_deleted(store: &dyn AccessPorts) {
@@ -144,4 +146,38 @@ pub async fn whoever_may_be_shut_out_is_counted(store: &dyn AccessPorts) {
     store.user_delete(&name("bob"), Timestamp(1)).await.expect("he is there");
     store.owner_delete(&owner_name("team")).await.expect("it has nothing");
     grew("a user and an owner who go", 2).await;
+}
+
+/// `shut_out_count` grows with each public repository that becomes private, wherever it lies, and with no other change of who may see
+/// one: whoever pulls it without a name may not go on.
+pub async fn what_becomes_private_is_counted(store: &dyn Ports) {
+    let count = async || store.shut_out_count().await.expect("a read succeeds");
+    let before = count().await;
+    let repository = |visibility| Repository {
+        name: RepositoryName::parse("team/app").expect("a legal name"),
+        created: Timestamp(0),
+        visibility,
+    };
+    let name = repository(Visibility::Private).name;
+    store.repository_create(&repository(Visibility::Private)).await.expect("a new store takes it");
+    for (visibility, counted) in [
+        (Visibility::Private, 0),
+        (Visibility::Public, 0),
+        (Visibility::Public, 0),
+        (Visibility::Private, 1),
+        (Visibility::Private, 1),
+    ] {
+        store.repository_update(&name, visibility).await.expect("it is there");
+        assert_eq!(count().await, before + counted, "kept here, {visibility:?}");
+    }
+    for (visibility, counted) in [
+        (Visibility::Private, 1),
+        (Visibility::Public, 1),
+        (Visibility::Public, 1),
+        (Visibility::Private, 2),
+        (Visibility::Private, 2),
+    ] {
+        store.visibility_put(&name, visibility).await.expect("a write succeeds");
+        assert_eq!(count().await, before + counted, "kept elsewhere, {visibility:?}");
+    }
 }

@@ -15,6 +15,7 @@ use layer0_domain::ops::copy::{Copier, Counters};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::home_store::HomeStore;
 use layer0_domain::port::image_end::ImageEnd;
+use layer0_domain::port::public_store::PublicStore as _;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::ecr::{Backings, Ecr, EcrSettings};
 use layer0_registry::{Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
@@ -333,4 +334,26 @@ async fn a_repository_on_the_move_stays() {
     assert!(yard.store.home_get(&app).await.unwrap().is_none());
     registry.repository_create(app.clone(), Visibility::Private).await.unwrap();
     assert!(registry.backing_of(&app).await.unwrap().is_local());
+}
+
+/// The name leads there again, when it is made anew or nobody has it: what was left there is for those who have a right to it.
+#[tokio::test]
+async fn what_a_move_has_left_behind_is_public_for_nobody() {
+    let yard = Yard::start().await;
+    let (registry, app): (_, RepositoryName) = (&yard.server.registry, name("team/app"));
+    let visible = async || yard.store.visibility_get(&app).await.unwrap();
+    registry.repository_create(app.clone(), Visibility::Public).await.unwrap();
+    yard.end(&ecr()).prepare(Visibility::Public).await.unwrap();
+    yard.write(Move::Failed, &BackingName::local()).await;
+    assert_eq!(visible().await, Visibility::Public);
+    let refused = registry.repository_delete(&app, false).await.unwrap_err().to_string();
+    assert!(refused.contains("migration cancel team/app"), "{refused}");
+    registry.repository_update(&app, Visibility::Private).await.unwrap();
+    assert_eq!(visible().await, Visibility::Private);
+
+    yard.end(&ecr()).prepare(Visibility::Public).await.unwrap();
+    yard.write(Move::Cancelled, &BackingName::local()).await;
+    assert_eq!(visible().await, Visibility::Public);
+    registry.repository_delete(&app, false).await.unwrap();
+    assert_eq!(visible().await, Visibility::Private);
 }

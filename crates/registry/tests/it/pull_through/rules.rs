@@ -5,7 +5,7 @@ use std::sync::Arc;
 use layer0_domain::model::glob::Glob;
 use layer0_domain::model::owner::{Owner, OwnerName, TagRule};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::access_store::AccessStore as _;
+use layer0_domain::port::access_store::{AccessStore as _, OwnerChange};
 use layer0_testkit::clock::RunningClock;
 use layer0_testkit::until::until_true;
 
@@ -61,6 +61,25 @@ async fn what_the_quota_does_not_hold_is_served_and_not_kept() {
         let is_clear = || async { stage.registry.staged().is_empty() && stage.registry.blob_files().is_empty() };
         until_true("nothing of it is left", is_clear).await;
         assert_eq!(upstream.lines().len(), 2);
+    }
+}
+
+/// What is here under the tag is not what the upstream says: it is never given for that, however often it is asked for.
+#[tokio::test]
+async fn a_moved_tag_that_can_not_be_kept_does_not_go_back() {
+    let upstream = FakeUpstream::start().await;
+    let [first, ..] = upstream.image("team/base", "1", b"layer");
+    let stage = Stage::of(&upstream).await;
+    let path = "/v2/hub/team/base/manifests/1";
+    let answer = stage.client.get(path).await.expect(200);
+    assert_eq!(answer.header("docker-content-digest"), first.to_string());
+    let full = OwnerChange { quota_bytes: Some(Some(1)), ..OwnerChange::default() };
+    stage.registry.store.owner_update(&owner(None, vec![]).name, &full).await.unwrap();
+    let [second, ..] = upstream.image("team/base", "1", b"another layer");
+    stage.clock.advance_ms(60 * 60 * 1000);
+    for _ in 0..3 {
+        let answer = stage.client.get(path).await.expect(200);
+        assert_eq!(answer.header("docker-content-digest"), second.to_string());
     }
 }
 

@@ -10,6 +10,7 @@ use crate::dynamodb::fault::Fault;
 use crate::dynamodb::gone::Leaving;
 use crate::dynamodb::item::{Item, Key, hex, parsed, word};
 use crate::dynamodb::owned::{STAYS, owner_key};
+use crate::dynamodb::shut_out;
 use crate::dynamodb::table::{Query, Range, Step, Table, random};
 
 const REPOSITORIES: &str = "repository";
@@ -174,9 +175,13 @@ impl Table {
         visibility: Visibility,
     ) -> Result<Step<Repository>, RegistryStoreError> {
         let item = self.get(&key(name)).await?.ok_or_else(|| missing(name))?;
-        let repository = Repository { visibility, ..read(&item)? };
+        let before = read(&item)?;
+        let ends = before.visibility == Visibility::Public && visibility == Visibility::Private;
+        let repository = Repository { visibility, ..before };
         let action = Action::update(key(name), "SET #visibility = :visibility").only_if(THERE);
         let action = action.with_text(":id", item.text("id")?).with_text(":visibility", visibility.as_str());
-        Ok(Step::Write(vec![action], repository))
+        let mut actions = vec![action];
+        actions.extend(ends.then(shut_out::note));
+        Ok(Step::Write(actions, repository))
     }
 }

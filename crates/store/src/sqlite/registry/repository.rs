@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{content, place, tag, usage};
 use crate::sqlite::convert::{from_integer, parsed};
 use crate::sqlite::fault::{Fault, RegistryWork};
+use crate::sqlite::shut_out;
 
 pub(in crate::sqlite) const ALL: &str =
     "SELECT name, created, visibility FROM repository WHERE name > ?1 ORDER BY name LIMIT ?2";
@@ -71,8 +72,11 @@ fn visibility(text: &str) -> Result<Visibility, Fault> {
 
 pub(super) fn update_tx(db: &Connection, name: &RepositoryName, to: Visibility) -> RegistryWork<Repository> {
     let number = demand(db, name)?;
-    let sql = "UPDATE repository SET visibility = ?2 WHERE number = ?1";
-    db.prepare_cached(sql)?.execute(params![number, to.as_str()])?;
+    let sql = "UPDATE repository SET visibility = ?2 WHERE number = ?1 AND visibility <> ?2";
+    let changed = db.prepare_cached(sql)?.execute(params![number, to.as_str()])?;
+    if changed > 0 && to == Visibility::Private {
+        shut_out::note_tx(db)?;
+    }
     get_tx(db, name)?.ok_or_else(|| RegistryStoreError::RepositoryMissing(name.clone()).into())
 }
 
