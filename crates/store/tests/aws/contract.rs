@@ -41,6 +41,16 @@ async fn access_store_in_small_pages() {
     }
 }
 
+/// What is decided in the other ports too.
+#[tokio::test]
+async fn access_store_with_repositories() {
+    for behaviour in access_store_suite::WITH_REPOSITORIES {
+        let table = TestTable::new().await;
+        (behaviour.show)(&table.store()).await;
+        table.delete().await;
+    }
+}
+
 #[tokio::test]
 async fn public_store() {
     for behaviour in public_store_suite::ALL {
