@@ -242,9 +242,9 @@ impl Shared {
     async fn link_join_all(&self, network: &Network, environments: [&EnvironmentId; 2]) -> Result<(), EngineError> {
         for container in self.world.containers() {
             let of_them = environments.iter().any(|id| id.as_str() == container.environment);
-            let owns_network = container.is_pause || container.size == 1;
+            // One that was made and not started shows no networks; its start joins it.
             let online = !container.networks.is_empty() && container.run != super::world::Run::Ended;
-            if of_them && owns_network && online && !container.networks.contains_key(&network.id) {
+            if of_them && container.owns_network() && online && !container.networks.contains_key(&network.id) {
                 let aliases = self.link_aliases(&container.service, &container.environment);
                 match self.networks.connect(network, &container.id, aliases).await {
                     // It has ended or gone in between.

@@ -29,6 +29,8 @@ pub(super) const ROLE: &str = "layer0.role";
 pub(super) const ESSENTIAL: &str = "layer0.essential";
 /// How many containers of the task definition the copy has.
 pub(super) const SIZE: &str = "layer0.size";
+/// How many of these are essential.
+pub(super) const ESSENTIALS: &str = "layer0.essentials";
 /// The kind of a network that joins two environments.
 pub(super) const LINK: &str = "link";
 /// The kind of a volume that outlives the copies that use it.

@@ -43,7 +43,7 @@ use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::ImageSource;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 pub use self::config::{DEFAULT_HOST, DEFAULT_SUBNET_POOL, DockerConfig};
 pub use self::networks::subnets::{Subnet, SubnetError};
@@ -163,16 +163,15 @@ struct Told {
 impl Shared {
     /// Runs work beside everything else; it ends with the engine at the latest, so that nothing keeps the load balancers
     /// alive beyond it.
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let mut stop = self.stop.subscribe();
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             tokio::select! {
                 // An error would mean that the engine is gone already.
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = work => {}
             }
-        });
-        task.abort_handle()
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -275,4 +274,35 @@ fn pass_all(shared: &Arc<Shared>) -> Option<Timestamp> {
     let services = services.values_mut().filter_map(|service| services::pass(shared, service)).min();
     let tasks = tasks.values_mut().filter_map(|task| tasks::pass(shared, task)).min();
     services.into_iter().chain(tasks).min()
+}
+
+/// An engine for tests that never finds a Docker.
+#[cfg(test)]
+fn without_docker() -> DockerEngine {
+    use async_trait::async_trait;
+    use layer0_domain::model::backing::BackingPlace;
+    use layer0_domain::model::image::{ImageRef, RepositoryName};
+    use layer0_domain::port::image_source::{ImageSourceError, PullCredential, SourceAnswer};
+
+    struct NoSource;
+
+    #[async_trait]
+    impl ImageSource for NoSource {
+        async fn describe(&self, _: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
+            Ok(SourceAnswer::NotOurs)
+        }
+
+        async fn place_of(&self, _: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
+            Ok(None)
+        }
+
+        async fn credential(&self, _: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {
+            Ok(None)
+        }
+    }
+
+    let mut config = DockerConfig::new("test");
+    config.host = "unix:///nowhere/docker.sock".to_owned();
+    let clock = Arc::new(layer0_testkit::clock::RunningClock::default());
+    DockerEngine::start(config, Arc::new(NoSource), clock).expect("threads for the load balancer")
 }

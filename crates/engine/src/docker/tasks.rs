@@ -1,9 +1,11 @@
 //! Tasks: each copy is started exactly once.
 //!
 //! A copy's containers stay after their end, so that their logs can be read, until the task is removed. A container that
-//! ran is never started again; one that was made and not started (a crash of this process in between) still may be.
+//! ran is never started again; one that was made and not started (a crash of this process in between) still may be. A
+//! start that is under way when the task is stopped or removed is given up; only when nothing more comes of it is the
+//! copy told as stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use layer0_domain::model::failure::{Failure, FailureClass};
@@ -15,11 +17,11 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use super::client::chain;
-use super::containers::copy::{Stage, apps, containers_seen, foreign_program, never_executed, stage};
+use super::containers::copy::{Stage, apps, containers_seen, foreign_program, lacks_any, never_executed, stage};
 use super::containers::end::{copy_remove, copy_stop, last_words};
 use super::containers::start::copy_start;
 use super::containers::warnings::warnings;
-use super::containers::{CopySpec, Making, StartError};
+use super::containers::{CopySpec, Making, StartError, Starting};
 use super::labels::{OwnerKind, copy_id};
 use super::world::{Container, Health, Run};
 
@@ -45,6 +47,8 @@ pub(super) struct Task {
 struct Known {
     /// Whether something is being done with it.
     busy: bool,
+    /// The start that is under way; whoever gives it up takes it out.
+    starting: Option<Starting>,
     /// Starts that failed.
     tries: u32,
     not_before: Option<Timestamp>,
@@ -57,6 +61,16 @@ struct Known {
     end_known: bool,
     /// Whether any of its containers was ever started: then it is not started again, whatever becomes of them.
     ran: bool,
+}
+
+impl Known {
+    /// Asks for the end of the start that is under way; whoever gets it waits for that.
+    fn give_up_start(&mut self) -> Option<Starting> {
+        let starting = self.starting.take()?;
+        starting.give_up();
+        self.progress = None;
+        Some(starting)
+    }
 }
 
 impl Task {
@@ -99,7 +113,8 @@ impl Task {
         let given_up = self.failure.is_some();
         let copies = numbers.into_iter().filter_map(|number| {
             let containers = containers.get(&number).unwrap_or(&none);
-            copy_seen(self.id.as_str(), number, containers, given_up)
+            let busy = self.copies.get(&number).is_some_and(|known| known.busy);
+            copy_seen(self.id.as_str(), number, containers, given_up && !busy)
         });
         TaskSeen {
             id: self.id.clone(),
@@ -119,10 +134,11 @@ impl Task {
     }
 }
 
+/// `given_up`: nothing more of it is started, and nothing is being done with it.
 fn copy_seen(entity: &str, number: u32, containers: &[Arc<Container>], given_up: bool) -> Option<CopySeen> {
-    let never_ran = apps(containers).all(|app| app.run == Run::Created);
+    let any_runs = containers.iter().any(|container| container.run == Run::Running);
     let state = match stage(containers) {
-        Stage::Making if given_up && never_ran => CopyState::Stopped,
+        Stage::Making if given_up && !any_runs => CopyState::Stopped,
         Stage::Making => CopyState::Pending,
         Stage::Running { health: Health::Unhealthy, .. } => CopyState::Unhealthy,
         Stage::Running { health: Health::Starting, .. } => CopyState::Starting,
@@ -172,19 +188,24 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
         let any_runs = containers.iter().any(|container| container.run == Run::Running);
         let ended_all = !containers.is_empty() && apps(containers).all(|app| app.run == Run::Ended);
         let known = task.copies.entry(number).or_default();
+        known.ran |= apps(containers).any(|app| app.run != Run::Created);
         if known.busy {
+            if spec.run == TaskRun::Stop
+                && let Some(starting) = known.give_up_start()
+            {
+                spawn_stop(shared, &task.id, number, Some(starting));
+            }
             continue;
+        }
+        // What is missing would be made anew, and its work be done twice.
+        if known.ran && matches!(stage(containers), Stage::Making) && lacks_any(containers) {
+            known.failed = true;
+            let message = format!("containers of copy {number} were removed by somebody else");
+            task.failure.get_or_insert_with(|| Failure::new(FailureClass::Other, message));
         }
         // A copy that can't be started ends itself and the starting of others; those that run go on.
         let stop = spec.run == TaskRun::Stop || known.failed;
         let start = !stop && task.failure.is_none();
-        known.ran |= apps(containers).any(|app| app.run != Run::Created);
-        if known.ran && containers.is_empty() {
-            known.failed = true;
-            let message = format!("the containers of copy {number} were removed by somebody else");
-            task.failure.get_or_insert_with(|| Failure::new(FailureClass::Other, message));
-            continue;
-        }
         if over && !known.end_known {
             known.end_known = true;
             if never_executed(containers) {
@@ -198,7 +219,7 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
             if !known.told_to_stop || ended_all {
                 known.told_to_stop = true;
                 known.busy = true;
-                spawn_stop(shared, &task.id, number, containers.to_vec());
+                spawn_stop(shared, &task.id, number, None);
             }
         } else if start && !over && matches!(stage(containers), Stage::Making) {
             match known.not_before.filter(|at| *at > now) {
@@ -215,7 +236,7 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
                         definition: Arc::clone(&task.definition),
                         making: Making::default(),
                     };
-                    spawn_start(shared, &task.id, copy);
+                    known.starting = Some(spawn_start(shared, &task.id, copy));
                 }
             }
         }
@@ -223,30 +244,33 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
     wake
 }
 
-fn spawn_start(shared: &Arc<Shared>, id: &TaskId, copy: CopySpec) {
-    let (inside, id) = (Arc::clone(shared), id.clone());
-    shared.spawn(async move {
+/// Writes down what comes of a start, unless it was given up: then the copy is another's.
+fn start_note(shared: &Shared, id: &TaskId, number: u32, note: impl FnOnce(&mut Known, &mut Option<Failure>)) {
+    shared.task_note(id, |task| {
+        if let Some(known) = task.copies.get_mut(&number)
+            && known.starting.is_some()
+        {
+            note(known, &mut task.failure);
+        }
+    });
+}
+
+fn spawn_start(shared: &Arc<Shared>, id: &TaskId, copy: CopySpec) -> Starting {
+    let (inside, id, making) = (Arc::clone(shared), id.clone(), Making::clone(&copy.making));
+    let work = shared.spawn(async move {
         let shared = inside;
         let number = copy.number;
-        let progress = |text: Option<String>| {
-            shared.task_note(&id, |task| {
-                if let Some(known) = task.copies.get_mut(&number) {
-                    known.progress = text;
-                }
-            });
-        };
+        let progress = |text: Option<String>| start_note(&shared, &id, number, |known, _| known.progress = text);
         let result = copy_start(&shared, &copy, &progress).await;
         let ran = shared.world.copy(OwnerKind::Task, id.as_str(), number);
         let ran = apps(&ran).any(|app| app.run != Run::Created);
         let failure = match result {
             Ok(()) => None,
             Err(StartError::Waiting(what)) => {
-                shared.task_note(&id, |task| {
-                    if let Some(known) = task.copies.get_mut(&number) {
-                        known.busy = false;
-                        known.progress = Some(what);
-                        known.not_before = Some(shared.ticker.now().plus_ms(RETRY_MS));
-                    }
+                start_note(&shared, &id, number, |known, _| {
+                    (known.busy, known.starting) = (false, None);
+                    known.progress = Some(what);
+                    known.not_before = Some(shared.ticker.now().plus_ms(RETRY_MS));
                 });
                 return;
             }
@@ -261,21 +285,23 @@ fn spawn_start(shared: &Arc<Shared>, id: &TaskId, copy: CopySpec) {
             }
             None => None,
         };
-        shared.task_note(&id, |task| {
-            let Some(known) = task.copies.get_mut(&number) else { return };
-            known.busy = false;
+        start_note(&shared, &id, number, |known, task_failure| {
+            (known.busy, known.starting) = (false, None);
             known.progress = None;
+            // A copy that was started has run, though its containers may be gone again.
+            known.ran |= ran || failure.is_none();
             let Some(failure) = failure else { return };
             known.tries += 1;
             // Once a container of the copy ran, starting the copy anew could do its work twice.
-            if ran || known.tries >= TRIES || !may_go_away(failure.class) {
+            if known.ran || known.tries >= TRIES || !may_go_away(failure.class) {
                 known.failed = true;
-                task.failure.get_or_insert(failure);
+                task_failure.get_or_insert(failure);
             } else {
                 known.not_before = Some(shared.ticker.now().plus_ms(RETRY_MS * i64::from(known.tries)));
             }
         });
     });
+    Starting::new(work, making)
 }
 
 /// Whether a failed start may succeed without anyone changing anything.
@@ -317,10 +343,16 @@ fn spawn_post_mortem(shared: &Arc<Shared>, id: &TaskId, number: u32, containers:
     });
 }
 
-fn spawn_stop(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {
+/// Stops what runs of a copy, after its start, if one was given up, has ended.
+fn spawn_stop(shared: &Arc<Shared>, id: &TaskId, number: u32, starting: Option<Starting>) {
     let (inside, id) = (Arc::clone(shared), id.clone());
     shared.spawn(async move {
         let shared = inside;
+        if let Some(starting) = starting {
+            starting.over().await;
+        }
+        let containers = shared.world.copy(OwnerKind::Task, id.as_str(), number);
+        let any_runs = containers.iter().any(|container| container.run == Run::Running);
         let result = copy_stop(&shared, &containers).await;
         if let Err(error) = &result {
             debug!(task.id = %id, "copy {number} of {id} does not stop: {}", chain(error));
@@ -328,22 +360,31 @@ fn spawn_stop(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Ar
         shared.task_note(&id, |task| {
             if let Some(known) = task.copies.get_mut(&number) {
                 known.busy = false;
-                known.told_to_stop = result.is_ok();
+                // What was not seen to run may come yet, when Docker was lost in the middle of its start.
+                known.told_to_stop = result.is_ok() && any_runs;
             }
         });
     });
 }
 
 fn remove_all(shared: &Arc<Shared>, task: &mut Task, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
-    for (number, containers) in world {
-        let known = task.copies.entry(*number).or_default();
-        if known.busy {
+    // A copy whose start is under way may have no container yet.
+    let starting = task.copies.iter().filter(|(_, known)| known.starting.is_some()).map(|(number, _)| *number);
+    let numbers: BTreeSet<u32> = starting.chain(world.keys().copied()).collect();
+    for number in numbers {
+        let known = task.copies.entry(number).or_default();
+        let starting = known.give_up_start();
+        if known.busy && starting.is_none() {
             continue;
         }
         known.busy = true;
-        let (inside, id, number, containers) = (Arc::clone(shared), task.id.clone(), *number, containers.clone());
+        let (inside, id) = (Arc::clone(shared), task.id.clone());
         shared.spawn(async move {
             let shared = inside;
+            if let Some(starting) = starting {
+                starting.over().await;
+            }
+            let containers = shared.world.copy(OwnerKind::Task, id.as_str(), number);
             let stopped = copy_stop(&shared, &containers).await;
             let removed = match stopped {
                 Ok(()) => copy_remove(&shared, OwnerKind::Task, id.as_str(), number).await,
@@ -359,5 +400,26 @@ fn remove_all(shared: &Arc<Shared>, task: &mut Task, world: &BTreeMap<u32, Vec<A
                 }
             });
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::world::sample;
+
+    #[tokio::test]
+    async fn a_copy_is_not_told_as_stopped_while_its_start_is_being_given_up() {
+        let engine = crate::docker::without_docker();
+        let mut task = Task::new(TaskId::parse("job").expect("an id"));
+        task.failure = Some(Failure::new(FailureClass::Stopped, "the task was stopped"));
+        let init = Container { essential: false, size: 2, run: Run::Ended, ..sample() };
+        let app = Container { size: 2, run: Run::Created, ..sample() };
+        let containers = BTreeMap::from([(1, vec![Arc::new(init), Arc::new(app)])]);
+        for (busy, state) in [(true, CopyState::Pending), (false, CopyState::Stopped)] {
+            task.copies.insert(1, Known { busy, ..Known::default() });
+            let seen = task.seen(&engine.shared, &containers);
+            assert_eq!(seen.copies.iter().map(|copy| copy.state).collect::<Vec<_>>(), [state]);
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Container {
     pub(super) essential: bool,
     /// How many containers of the definition its copy has.
     pub(super) size: usize,
+    /// How many of these are essential; 1 where that was not written down.
+    pub(super) essentials: usize,
     pub(super) run: Run,
     pub(super) health: Health,
     pub(super) started: Option<Timestamp>,
@@ -111,6 +113,7 @@ impl Container {
             is_pause: labels.get(labels::ROLE).is_some_and(|role| role == "pause"),
             essential: labels.get(labels::ESSENTIAL).is_some_and(|essential| essential == "true"),
             size: labels.get(labels::SIZE).and_then(|size| size.parse().ok()).unwrap_or(1),
+            essentials: labels.get(labels::ESSENTIALS).and_then(|count| count.parse().ok()).unwrap_or(1),
             run,
             health,
             started,
@@ -120,6 +123,11 @@ impl Container {
             error: state.error.clone().unwrap_or_default(),
             networks: networks.collect(),
         })
+    }
+
+    /// Whether it is the one that is connected to networks for its whole copy.
+    pub(super) fn owns_network(&self) -> bool {
+        self.is_pause || self.size == 1
     }
 }
 
@@ -289,6 +297,7 @@ pub(super) fn sample() -> Container {
         is_pause: false,
         essential: true,
         size: 1,
+        essentials: 1,
         run: Run::Running,
         health: Health::None,
         started: None,

@@ -2,7 +2,7 @@
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::FailureClass;
-use layer0_domain::port::engine::{TaskRun, Want};
+use layer0_domain::port::engine::{CopyState, TaskRun, Want};
 use layer0_testkit::until::until;
 use serde_json::json;
 
@@ -225,5 +225,61 @@ async fn a_task_can_be_stopped_before_it_started() {
     stage.ensure(Want::Task(spec.clone())).await;
     let failure = until("the stop", || async { stage.task_seen(&spec.id).await.failure.ok_or("none") }).await;
     assert_eq!(failure.class, FailureClass::Stopped);
+    stage.leave().await;
+}
+
+/// As by `docker container prune`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_ended_init_container_is_removed_runs_on_and_none_is_started_twice() {
+    let stage = Stage::new().await;
+    let containers = json!([
+        tool_with("app", &["sleep"], json!({ "dependsOn": [{ "containerName": "init", "condition": "SUCCESS" }] })),
+        tool_with("init", &["exit", "0"], json!({ "essential": false })),
+    ]);
+    let service = stage.service_wanted("web", 1, containers.clone());
+    let task = stage.task_wanted("job", 1, definition(containers));
+    stage.service(&service).await;
+    stage.ensure(Want::Task(task.clone())).await;
+    let before = stage.steady(&service).await;
+    until("the task to run", || async {
+        let seen = stage.task_seen(&task.id).await;
+        if seen.copies[0].state == CopyState::Healthy { Ok(()) } else { Err(format!("{seen:#?}")) }
+    })
+    .await;
+    run("docker", &["rm", &format!("l0-{}-init", before.copies[0].id), &format!("l0-{}-1-init", task.id)]);
+    let without_init = |containers: &[layer0_domain::port::engine::ContainerSeen]| {
+        containers.iter().map(|container| container.name.as_str()).collect::<Vec<_>>() == ["app"]
+    };
+    stage
+        .service_until("the loss to be seen", &service.id, |seen| {
+            seen.copies.iter().any(|copy| without_init(&copy.containers))
+        })
+        .await;
+    until("the loss to be seen", || async {
+        let seen = stage.task_seen(&task.id).await;
+        if without_init(&seen.copies[0].containers) { Ok(()) } else { Err(format!("{seen:#?}")) }
+    })
+    .await;
+    // Another task that comes to its end shows that whatever the loss sets off had its time.
+    stage.run_task("other", definition(json!([tool("app", &["print", "other"])]))).await;
+    let (web, job) = (stage.service_seen(&service.id).await, stage.task_seen(&task.id).await);
+    let states = |copies: &[layer0_domain::port::engine::CopySeen]| {
+        copies.iter().map(|copy| (copy.id.clone(), copy.state, without_init(&copy.containers))).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&web.copies), [(before.copies[0].id.clone(), CopyState::Healthy, true)]);
+    assert_eq!(states(&job.copies), [(job.copies[0].id.clone(), CopyState::Healthy, true)]);
+    assert_eq!(job.failure, None);
+
+    // Without its app the service gets another copy, and the task has failed.
+    run("docker", &["rm", "-f", &format!("l0-{}-app", before.copies[0].id), &format!("l0-{}-1-app", task.id)]);
+    stage
+        .service_until("another copy", &service.id, |seen| {
+            let [copy] = seen.copies.as_slice() else { return false };
+            copy.id != before.copies[0].id && copy.state == CopyState::Healthy
+        })
+        .await;
+    let seen = stage.task_ended(&task).await;
+    let message = seen.failure.expect("its work can't be done any more").message;
+    assert!(message.contains("removed by somebody else"), "{message}");
     stage.leave().await;
 }

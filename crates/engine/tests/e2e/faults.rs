@@ -1,18 +1,23 @@
 //! A Docker engine that is absent, hangs or goes away for a while: a loopback proxy in front of the real one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use layer0_domain::model::environment::Environment;
+use layer0_domain::model::id::CopyId;
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::port::engine::{CopyState, Engine, EngineError, Scope, Want};
 use layer0_domain::port::pull::{AnsweredBy, PullQuestion};
-use layer0_testkit::until::until;
+use layer0_testkit::until::{until, until_true};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use crate::support::{Instance, Stage, environment, run, tool};
+use crate::support::{Instance, Stage, environment, run, tool, tool_with};
 
 /// What the proxy does with connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,23 +33,72 @@ enum Mode {
 struct Door {
     path: PathBuf,
     mode: watch::Sender<Mode>,
+    requests: Arc<Requests>,
+}
+
+/// What the proxy does with single requests.
+#[derive(Default)]
+struct Requests {
+    /// Requests with this in their head are held back.
+    held: watch::Sender<Option<&'static str>>,
+    /// How many are.
+    waiting: AtomicUsize,
+    /// The next request with this in its head is answered by cutting the connection.
+    cut_once: Mutex<Option<&'static str>>,
+}
+
+impl Requests {
+    /// Carries what a client says until it has said all, or is to be cut off.
+    async fn carry(&self, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) {
+        let mut held = self.held.subscribe();
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            let head = String::from_utf8_lossy(&buffer[..count]);
+            let cut = self.cut_once.lock().expect("no test panics with it").take_if(|text| head.contains(*text));
+            if cut.is_some() {
+                return;
+            }
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let let_on = held.wait_for(|text| text.is_none_or(|text| !head.contains(text))).await.is_ok();
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            if !let_on || to.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 impl Door {
     fn open(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("layer0-test-{}-{name}.sock", std::process::id()));
         let (mode, seen) = watch::channel(Mode::Pass);
+        let requests = Arc::new(Requests::default());
+        let inside = Arc::clone(&requests);
         let listener = UnixListener::bind(&path).expect("a socket of our own");
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, seen.clone()));
+                tokio::spawn(carry(client, seen.clone(), Arc::clone(&inside)));
             }
         });
-        Self { path, mode }
+        Self { path, mode, requests }
     }
 
     fn host(&self) -> String {
         format!("unix://{}", self.path.display())
+    }
+
+    /// Holds such a request back from now on.
+    fn hold(&self, text: &'static str) {
+        self.requests.held.send_replace(Some(text));
+    }
+
+    /// Waits until one is held back.
+    async fn holds_one(&self) {
+        until_true("a request to be held back", || async { self.requests.waiting.load(Ordering::SeqCst) > 0 }).await;
+    }
+
+    fn let_on(&self) {
+        self.requests.held.send_replace(None);
     }
 }
 
@@ -54,7 +108,7 @@ impl Drop for Door {
     }
 }
 
-async fn carry(client: UnixStream, mut mode: watch::Receiver<Mode>) {
+async fn carry(client: UnixStream, mut mode: watch::Receiver<Mode>, requests: Arc<Requests>) {
     if *mode.borrow() == Mode::Cut {
         return;
     }
@@ -63,9 +117,7 @@ async fn carry(client: UnixStream, mut mode: watch::Receiver<Mode>) {
     let (mut from_docker, mut to_docker) = docker.into_split();
     let both = async {
         tokio::select! {
-            _ = tokio::io::copy(&mut from_client, &mut to_docker) => {
-                // The request was sent whole; the answer may still come.
-            }
+            () = requests.carry(&mut from_client, &mut to_docker) => {}
             _ = tokio::io::copy(&mut from_docker, &mut to_client) => {}
         }
     };
@@ -167,5 +219,95 @@ async fn what_died_while_docker_was_away_is_replaced() {
         })
         .await;
     assert_eq!(after.failures, []);
+    stage.leave().await;
+}
+
+/// Waits until nothing of a copy runs any more.
+async fn nothing_runs(copy: &CopyId) {
+    until(format!("all of {copy} to stop"), || async {
+        let running =
+            run("docker", &["ps", "--filter", &format!("label=layer0.copy={copy}"), "--format", "{{.Names}}"]);
+        if running.is_empty() { Ok(()) } else { Err(running) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_copy_that_ended_is_stopped_though_docker_fails_or_the_server_was_away() {
+    let door = Door::open("rest");
+    let instance = Instance::new().with(|config| config.host = door.host());
+    let mut stage = Stage::of(instance).await;
+    let beside = tool_with("beside", &["sleep"], json!({ "essential": false }));
+    let spec = stage.service_wanted("web", 1, json!([tool("web", &["sleep"]), beside]));
+    stage.service(&spec).await;
+    let first = stage.steady(&spec).await.copies[0].id.clone();
+
+    *door.requests.cut_once.lock().expect("no test panics with it") = Some("/stop");
+    run("docker", &["kill", &format!("l0-{first}-web")]);
+    nothing_runs(&first).await;
+    assert_eq!(*door.requests.cut_once.lock().expect("no test panics with it"), None, "Docker did not fail");
+    let second = stage
+        .service_until("another copy", &spec.id, |seen| {
+            seen.copies.iter().any(|copy| copy.id != first && copy.state == CopyState::Healthy)
+        })
+        .await;
+    let second = second.copies.into_iter().find(|copy| copy.id != first).expect("it was seen").id;
+
+    door.mode.send_replace(Mode::Cut);
+    run("docker", &["kill", &format!("l0-{second}-web")]);
+    stage.engine = stage.instance.start();
+    door.mode.send_replace(Mode::Pass);
+    until("the engine to find Docker", || async { stage.engine.observe(Scope::All).await.map(drop) }).await;
+    stage.ensure(Want::Environment { environment: stage.environment.clone(), reachable_from: Vec::new() }).await;
+    stage.service(&spec).await;
+    nothing_runs(&second).await;
+    let seen = stage.steady(&spec).await;
+    assert_eq!(seen.failures, []);
+    stage.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_made_and_not_started_hears_of_links_that_come_and_go() {
+    let door = Door::open("links");
+    let instance = Instance::new().with(|config| config.host = door.host());
+    let stage = Stage::of(instance).await;
+    let other = environment(&stage.instance, "other");
+    stage.ensure(Want::Environment { environment: other.clone(), reachable_from: Vec::new() }).await;
+    let linked = |copy: &CopyId| {
+        let template = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+        let owners = run("docker", &["ps", "-aq", "--filter", &format!("label=layer0.copy={copy}")]);
+        let mut arguments = vec!["inspect", "-f", template];
+        arguments.extend(owners.lines());
+        let networks = run("docker", &arguments);
+        if networks.contains("l0-link-") { Ok(()) } else { Err(networks) }
+    };
+    let alone = json!([tool("web", &["sleep"])]);
+    // The pause container of such a copy is the one that is connected.
+    let pair = json!([tool("web", &["sleep"]), tool("second", &["sleep"])]);
+    for (name, containers) in [("alone", alone), ("pair", pair)] {
+        let want = |linked: &[&Environment]| {
+            let reachable_from = linked.iter().map(|environment| environment.id.clone()).collect();
+            Want::Environment { environment: stage.environment.clone(), reachable_from }
+        };
+        door.hold("/start");
+        let early = stage.service_wanted(&format!("early-{name}"), 1, containers.clone());
+        stage.service(&early).await;
+        door.holds_one().await;
+        stage.ensure(want(&[&other])).await;
+        door.let_on();
+        let copy = stage.steady(&early).await.copies[0].id.clone();
+        until("the link to be joined", || async { linked(&copy) }).await;
+
+        door.hold("/start");
+        let late = stage.service_wanted(&format!("late-{name}"), 1, containers);
+        stage.service(&late).await;
+        door.holds_one().await;
+        let copy = CopyId::parse(&format!("{}-1", late.id)).expect("an id");
+        linked(&copy).expect("it was made with the link");
+        stage.ensure(want(&[])).await;
+        door.let_on();
+        let seen = stage.steady(&late).await;
+        assert_eq!(seen.copies[0].id, copy, "it could not be started without the link");
+    }
     stage.leave().await;
 }

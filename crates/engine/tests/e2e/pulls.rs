@@ -11,15 +11,17 @@ use async_trait::async_trait;
 use layer0_domain::model::access::Secret;
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::digest::Algorithm;
+use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::FailureClass;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
-use layer0_domain::port::engine::{Engine, Want};
+use layer0_domain::port::engine::{Engine, TaskRun, Want};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_domain::port::pull::{AnsweredBy, PullQuestion, RemoteImage};
 use layer0_testkit::until::until;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::support::{Instance, Stage, definition, image, run, tool_with};
 
@@ -57,6 +59,8 @@ struct Registry {
     answers: Arc<Mutex<Answers>>,
     seen: Arc<Mutex<Vec<String>>>,
     password: &'static str,
+    /// While it is set, layers are not given out.
+    held: watch::Sender<bool>,
 }
 
 impl Registry {
@@ -67,12 +71,14 @@ impl Registry {
             answers: Arc::default(),
             seen: Arc::default(),
             password,
+            held: watch::Sender::new(false),
         };
+        let held = registry.held.subscribe();
         let (answers, seen) = (Arc::clone(&registry.answers), Arc::clone(&registry.seen));
         let expected = format!("authorization: basic {}", base64(&format!("pull:{password}"))).to_ascii_lowercase();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answers), Arc::clone(&seen), expected.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&answers), Arc::clone(&seen), held.clone(), expected.clone()));
             }
         });
         registry
@@ -122,7 +128,13 @@ impl Registry {
     }
 }
 
-async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Answers>>, seen: Arc<Mutex<Vec<String>>>, expected: String) {
+async fn serve(
+    mut stream: TcpStream,
+    answers: Arc<Mutex<Answers>>,
+    seen: Arc<Mutex<Vec<String>>>,
+    mut held: watch::Receiver<bool>,
+    expected: String,
+) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -138,6 +150,9 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<Answers>>, seen: Arc<Mu
     let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
     let allowed = head.to_ascii_lowercase().contains(&expected);
     seen.lock().expect("no test panics with it").push(format!("{method} {path} {allowed}"));
+    if path.contains("/blobs/") && held.wait_for(|held| !held).await.is_err() {
+        return;
+    }
     let (status, media_type, body) = if !allowed {
         (
             401,
@@ -214,6 +229,43 @@ async fn an_image_is_pulled_once_with_a_credential_of_its_own() {
     let local = evidence.local.expect("it was pulled");
     assert!(local.repo_digests.iter().any(|digest| digest.to_string() == reference), "{local:?}");
     assert_eq!((local.platform.architecture.as_str(), evidence.remote), (host_architecture(), None));
+    stage.leave().await;
+    run("docker", &["rmi", &reference]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_stopped_or_removed_while_its_image_is_pulled_is_never_started() {
+    let registry = Registry::start(PASSWORD).await;
+    registry.held.send_replace(true);
+    let reference = registry.publish("team/app", host_architecture());
+    let source = Arc::new(Source { asked: AtomicU32::new(0), password: registry.password });
+    let stage = stage(&source).await;
+    let of_it = |command: &[&str]| definition(json!([tool_with("app", command, json!({ "image": reference }))]));
+    let mut stopped = stage.task_wanted("stopped", 1, of_it(&["sleep"]));
+    let removed = stage.task_wanted("removed", 1, of_it(&["sleep"]));
+    for task in [&stopped, &removed] {
+        stage.ensure(Want::Task(task.clone())).await;
+        until("the pull", || async {
+            let waits_for = stage.task_seen(&task.id).await.waiting_for.unwrap_or_default();
+            if waits_for.contains("pulling") && registry.count("/blobs/") > 0 { Ok(()) } else { Err(waits_for) }
+        })
+        .await;
+    }
+    // Both are done with while the registry still holds the image back.
+    stopped.run = TaskRun::Stop;
+    stopped.generation = stopped.generation.next();
+    stage.ensure(Want::Task(stopped.clone())).await;
+    let seen = stage.task_ended(&stopped).await;
+    assert_eq!(seen.failure.map(|failure| failure.class), Some(FailureClass::Stopped));
+    stage.remove(&EntityRef::Task(removed.id.clone())).await;
+
+    registry.held.send_replace(false);
+    // A task with the same image that comes to its end shows that the others had their time.
+    stage.run_task("other", of_it(&["print", "other"])).await;
+    for task in [&stopped, &removed] {
+        let made = run("docker", &["ps", "-aq", "--filter", &format!("label=layer0.entity={}", task.id)]);
+        assert_eq!(made, "", "made for {}", task.id);
+    }
     stage.leave().await;
     run("docker", &["rmi", &reference]);
 }

@@ -180,7 +180,7 @@ impl World {
             self.registry.repository_delete(&name(repository), false).await.expect("no script deletes a repository");
         }
         self.registry.sweep().await.expect("the directory can be read");
-        let left = files(&self.root);
+        let left = [files(&self.root.join("blobs")), files(&self.root.join("uploads"))].concat();
         assert!(left.is_empty(), "left behind: {left:?}");
         let repositories = self.store.repository_list(None, Page::default()).await.expect("the store answers");
         assert_eq!(repositories, []);

@@ -70,6 +70,7 @@ pub(super) fn labels_of(
         (labels::ENVIRONMENT, spec.environment.to_string()),
         (labels::COPY, copy),
         (labels::SIZE, spec.definition.containers.len().to_string()),
+        (labels::ESSENTIALS, spec.definition.containers.iter().filter(|it| it.essential).count().to_string()),
         (labels::ROLE, if container.is_some() { "app" } else { "pause" }.to_owned()),
     ];
     if let Some(deployment) = &spec.deployment {

@@ -12,9 +12,10 @@ use crate::docker::world::{Container, Health, Run};
 /// How far a copy is, going by its containers alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::docker) enum Stage {
-    /// Some containers were never started, or are not made; nothing essential has ended.
+    /// Some containers were never started, or an essential one is not there; nothing essential has ended.
     Making,
-    /// All were started and what is essential runs.
+    /// What is there was started, and all that is essential runs. One that is not essential and had ended may have been
+    /// removed by somebody since (`docker container prune`).
     Running {
         /// When the last of them was started.
         since: Timestamp,
@@ -39,8 +40,10 @@ pub(in crate::docker) fn stage(containers: &[Arc<Container>]) -> Stage {
         let last = apps.iter().filter_map(|app| app.finished).max();
         return Stage::Ended { at: first.or(last).unwrap_or_default() };
     }
-    let size = apps.first().map_or(1, |app| app.size);
-    if apps.len() < size || apps.iter().any(|app| app.run == Run::Created) {
+    // All are made before any is started: while some are still to be made, those that are there were not started.
+    let essentials = apps.iter().filter(|app| app.essential).count();
+    let lacks_essential = apps.first().is_none_or(|app| essentials < app.essentials);
+    if lacks_essential || apps.iter().any(|app| app.run == Run::Created) {
         return Stage::Making;
     }
     let since = apps.iter().filter_map(|app| app.started).max().unwrap_or_default();
@@ -57,6 +60,12 @@ pub(in crate::docker) fn stage(containers: &[Arc<Container>]) -> Stage {
 /// The containers of the definition, without the pause container.
 pub(in crate::docker) fn apps(containers: &[Arc<Container>]) -> impl Iterator<Item = &Container> {
     containers.iter().map(|container| &**container).filter(|container| !container.is_pause)
+}
+
+/// Whether a container of the definition is not there: not made yet, or removed.
+pub(in crate::docker) fn lacks_any(containers: &[Arc<Container>]) -> bool {
+    let size = apps(containers).next().map_or(1, |app| app.size);
+    apps(containers).count() < size
 }
 
 /// The container with which the copy ended: the first essential one that did, else the last of all.
@@ -157,4 +166,47 @@ pub(in crate::docker) fn address(containers: &[Arc<Container>], network: &str) -
 /// The container that is connected to networks for the whole copy.
 pub(in crate::docker) fn network_owner(containers: &[Arc<Container>]) -> Option<&Arc<Container>> {
     containers.iter().find(|container| container.is_pause).or_else(|| containers.first().filter(|only| only.size == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::world::sample;
+
+    /// Of a copy of an init container, an app and a second app; both apps are essential.
+    fn of_three(name: &str, run: Run) -> Arc<Container> {
+        let essential = name != "init";
+        Arc::new(Container { container: name.into(), essential, size: 3, essentials: 2, run, ..sample() })
+    }
+
+    fn is_running(containers: &[Arc<Container>]) -> bool {
+        matches!(stage(containers), Stage::Running { .. })
+    }
+
+    #[test]
+    fn a_copy_runs_on_when_an_ended_init_container_is_removed() {
+        assert!(is_running(&[Arc::new(Container { size: 2, ..sample() })]));
+        let (app, other) = (of_three("app", Run::Running), of_three("other", Run::Running));
+        assert!(is_running(&[of_three("init", Run::Ended), Arc::clone(&app), Arc::clone(&other)]));
+        assert!(is_running(&[Arc::clone(&app), Arc::clone(&other)]));
+        assert!(lacks_any(&[app, other]));
+    }
+
+    #[test]
+    fn a_copy_that_lacks_what_is_essential_is_half_made() {
+        let (init, app) = (of_three("init", Run::Running), of_three("app", Run::Running));
+        assert_eq!(stage(&[Arc::clone(&app)]), Stage::Making, "the other app is not there");
+        assert_eq!(stage(&[init, app]), Stage::Making, "the other app is not there");
+        assert_eq!(stage(&[of_three("init", Run::Running)]), Stage::Making, "no app is there");
+        assert_eq!(stage(&[Arc::new(Container { is_pause: true, ..sample() })]), Stage::Making, "nothing is there");
+        assert_eq!(stage(&[]), Stage::Making);
+    }
+
+    #[test]
+    fn a_copy_is_being_made_while_one_of_its_containers_was_never_started() {
+        let made = [of_three("init", Run::Created), of_three("app", Run::Created)];
+        assert_eq!(stage(&made), Stage::Making);
+        let waits = [of_three("init", Run::Ended), of_three("app", Run::Created), of_three("other", Run::Running)];
+        assert_eq!(stage(&waits), Stage::Making);
+    }
 }

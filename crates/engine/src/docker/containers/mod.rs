@@ -16,6 +16,7 @@ use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{DeploymentId, EnvironmentId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::TaskDefinition;
+use tokio::task::JoinHandle;
 
 use super::client::{DockerError, chain};
 use super::labels::OwnerKind;
@@ -40,7 +41,8 @@ pub(super) struct CopySpec {
 pub(super) type Making = Arc<tokio::sync::Mutex<()>>;
 
 /// Makes something to the end even when the job that wants it is given up: Docker would finish it anyhow, and whoever
-/// takes the copy away must know that nothing of it comes after. He waits for `making` to be free.
+/// takes the copy away must know that nothing of it comes after. He waits for `making` to be free:
+/// see [`Starting::over`].
 ///
 /// `making` is held before the work is sent off: a job that is given up in between must not leave work behind that has
 /// not begun and that nobody waits for.
@@ -83,6 +85,30 @@ impl StartError {
     }
 }
 
+/// A start that was sent off, for whoever may have to give it up.
+pub(super) struct Starting {
+    work: JoinHandle<()>,
+    making: Making,
+}
+
+impl Starting {
+    pub(super) fn new(work: JoinHandle<()>, making: Making) -> Self {
+        Self { work, making }
+    }
+
+    /// Asks for its end. On another thread it still goes on to its next wait: see [`over`](Self::over).
+    pub(super) fn give_up(&self) {
+        self.work.abort();
+    }
+
+    /// Returns when it has ended and Docker makes nothing more for it: what is there then is all that ever comes.
+    pub(super) async fn over(self) {
+        // Whether it came to its own end or was cut off makes no difference here.
+        let _ = self.work.await;
+        drop(self.making.lock().await);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,5 +134,31 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(made.load(Ordering::Relaxed), waited_for, "it was made after the wait was over");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_start_that_is_given_up_in_the_middle_of_its_work_is_awaited() {
+        let (making, made) = (Making::default(), Arc::new(AtomicBool::new(false)));
+        let (inside, note) = (Making::clone(&making), Arc::clone(&made));
+        let (told, at_work) = tokio::sync::oneshot::channel();
+        let (go_on, blocked) = std::sync::mpsc::channel();
+        let work = tokio::spawn(async move {
+            told.send(()).expect("the test waits");
+            // As on a lock that another thread holds.
+            blocked.recv().expect("the test goes on");
+            let making = async move {
+                note.store(true, Ordering::Relaxed);
+                Ok(())
+            };
+            drop(whole(&inside, making).await);
+        });
+        at_work.await.expect("it is being polled");
+        let starting = Starting::new(work, making);
+        starting.give_up();
+        let mut over = std::pin::pin!(starting.over());
+        assert!(futures_util::poll!(&mut over).is_pending(), "it is still at work");
+        go_on.send(()).expect("it waits");
+        over.await;
+        assert!(made.load(Ordering::Relaxed), "what it had sent off is still to come");
     }
 }

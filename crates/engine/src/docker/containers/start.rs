@@ -56,7 +56,8 @@ pub(in crate::docker) async fn copy_start(
             .map_err(StartError::docker)?;
         links_join(shared, spec, &pause).await?;
         if pause.run != Run::Running {
-            start(shared, &pause.id).await.map_err(StartError::docker)?;
+            let started = start(shared, spec, &pause.id).await.map_err(StartError::docker)?;
+            links_rejoin(shared, spec, started.as_ref()).await?;
         }
         let made = containers_make(shared, spec, &NetworkOf::Shared(&pause.id)).await?;
         drop(_turn);
@@ -65,12 +66,17 @@ pub(in crate::docker) async fn copy_start(
     let own = NetworkOf::Own { network: &network.id, aliases: body::aliases(spec) };
     let made = containers_make(shared, spec, &own).await?;
     for container in made.values().filter(|container| !container.networks.is_empty() || container.run == Run::Created) {
-        if !spec.definition.containers.iter().any(|definition| body::is_offline(&spec.definition, definition)) {
+        if is_online(spec) {
             links_join(shared, spec, container).await?;
         }
     }
     drop(_turn);
     containers_start(shared, spec, &made, progress).await
+}
+
+/// Whether all containers of the definition have a network.
+fn is_online(spec: &CopySpec) -> bool {
+    !spec.definition.containers.iter().any(|definition| body::is_offline(&spec.definition, definition))
 }
 
 async fn image_ensure(
@@ -183,15 +189,35 @@ async fn make(
     whole(&spec.making, work).await
 }
 
-/// Connects a copy to the networks of its environment's links.
-async fn links_join(shared: &Shared, spec: &CopySpec, owner: &Container) -> Result<(), StartError> {
+/// Connects a copy to the networks of its environment's links; says whether there was any to connect it to.
+async fn links_join(shared: &Shared, spec: &CopySpec, owner: &Container) -> Result<bool, StartError> {
+    let mut joined = false;
     for network in shared.links_of(&spec.environment) {
         if !owner.networks.contains_key(&network.id) {
             let aliases = shared.link_aliases(spec.name.as_str(), spec.environment.as_str());
-            shared.networks.connect(&network, &owner.id, aliases).await.map_err(StartError::docker)?;
+            match shared.networks.connect(&network, &owner.id, aliases).await {
+                // The link was cut, or the copy is being taken away.
+                Ok(()) | Err(DockerError::NotFound(_) | DockerError::Conflict(_)) => {}
+                Err(error) => return Err(StartError::docker(error)),
+            }
+            joined = true;
         }
     }
-    Ok(())
+    Ok(joined)
+}
+
+/// For a link that came while the copy was made and not started. Such a container shows no networks, so whoever made the
+/// link could not see that it has to be joined; from its start on he does. The mirror is told, for whoever cuts the link.
+async fn links_rejoin(shared: &Shared, spec: &CopySpec, started: Option<&Container>) -> Result<(), StartError> {
+    match started {
+        Some(owner) if owner.owns_network() && owner.run == Run::Running => {
+            if links_join(shared, spec, owner).await? {
+                look(&shared.client, &shared.world, &owner.id).await.map_err(StartError::docker)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn containers_start(
@@ -209,21 +235,29 @@ async fn containers_start(
             depend(shared, container, dependency, made, progress).await?;
         }
         let _turn = shared.starts.acquire().await;
-        let started = start(shared, &found.id).await;
-        started.map_err(|error| refusal::of_start(&container.name, &container.image, error))?;
+        let started = start(shared, spec, &found.id).await;
+        let started = started.map_err(|error| refusal::of_start(&container.name, &container.image, error))?;
+        if is_online(spec) {
+            links_rejoin(shared, spec, started.as_ref()).await?;
+        }
     }
     progress(None);
     Ok(())
 }
 
-async fn start(shared: &Shared, id: &str) -> Result<(), DockerError> {
-    let begin = shared.client.call_within(START_LIMIT, |docker| {
-        let id = id.to_owned();
-        async move { docker.start_container(&id, None::<StartContainerOptions>).await }
-    });
-    begin.await?;
-    look(&shared.client, &shared.world, id).await?;
-    Ok(())
+/// Starts a container, and looks at it.
+async fn start(shared: &Shared, spec: &CopySpec, id: &str) -> Result<Option<Container>, DockerError> {
+    let (client, world) = (Arc::clone(&shared.client), Arc::clone(&shared.world));
+    let id = id.to_owned();
+    let work = async move {
+        let begin = client.call_within(START_LIMIT, |docker| {
+            let id = id.clone();
+            async move { docker.start_container(&id, None::<StartContainerOptions>).await }
+        });
+        begin.await?;
+        look(&client, &world, &id).await
+    };
+    whole(&spec.making, work).await
 }
 
 /// Waits until a dependency's condition holds; fails when it can't hold any more or takes too long.

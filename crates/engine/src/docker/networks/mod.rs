@@ -23,7 +23,7 @@ use self::subnets::Subnet;
 use super::client::{Client, DockerError, START_LIMIT};
 use super::labels;
 use super::watch::networks_refresh;
-use super::world::{Container, Network, NetworkUse, World};
+use super::world::{Container, Network, NetworkUse, Run, World};
 
 /// The part of the pool that each network gets: 254 addresses.
 const NETWORK_PREFIX: u8 = 24;
@@ -149,9 +149,13 @@ impl Networks {
     /// Takes a network away; copies that are still connected to a link's are disconnected first.
     pub(super) async fn remove(&self, network: &Network) -> Result<(), DockerError> {
         let _turn = self.one_at_a_time.lock().await;
-        if matches!(network.use_of, NetworkUse::Link(..)) {
+        if let NetworkUse::Link(a, b) = &network.use_of {
             for container in self.world.containers() {
-                if container.networks.contains_key(&network.id) {
+                // One that was made and not started shows no networks. If it was connected to this one, it could never
+                // be started without it.
+                let of_them = container.environment == *a || container.environment == *b;
+                let may_be_in = of_them && container.owns_network() && container.run == Run::Created;
+                if may_be_in || container.networks.contains_key(&network.id) {
                     self.disconnect(network, &container).await?;
                 }
             }
@@ -186,7 +190,8 @@ impl Networks {
         let request = NetworkDisconnectRequest { container: container.id.clone(), force: Some(true) };
         let id = network.id.clone();
         match self.client.call(|docker| async move { docker.disconnect_network(&id, request).await }).await {
-            Ok(()) | Err(DockerError::NotFound(_)) => Ok(()),
+            // Gone, or being taken away.
+            Ok(()) | Err(DockerError::NotFound(_) | DockerError::Conflict(_)) => Ok(()),
             Err(DockerError::Refused { status: 403 | 500, message }) if message.contains("not connected") => Ok(()),
             other => other,
         }

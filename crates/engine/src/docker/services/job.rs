@@ -14,7 +14,7 @@ use crate::docker::client::{DockerError, chain};
 use crate::docker::containers::copy::{culprit, end_words, foreign_program, network_owner, never_executed};
 use crate::docker::containers::end::{copy_remove, copy_stop, last_words};
 use crate::docker::containers::start::copy_start;
-use crate::docker::containers::{CopySpec, Making, StartError};
+use crate::docker::containers::{CopySpec, Making, StartError, Starting};
 use crate::docker::labels::OwnerKind;
 use crate::docker::schedule::{Step, Vacancy};
 use crate::docker::services::judge::Memory;
@@ -26,7 +26,7 @@ const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A job that is ready to go: the copy is marked already.
 pub(super) enum Ready {
     Start(u32, CopySpec),
-    Leave { number: u32, drain: Drain, making: Making, failed: Option<(DeploymentId, Failure)> },
+    Leave { number: u32, drain: Drain, starting: Option<Starting>, failed: Option<(DeploymentId, Failure)> },
 }
 
 /// Where a leaving copy has requests to finish.
@@ -62,12 +62,10 @@ pub(super) fn prepare(
 
 fn prepare_start(service: &mut Service, number: u32, crashes: u32) -> Option<Ready> {
     let spec = service.spec.as_ref()?;
-    let making = Making::default();
     let known = Known {
-        making: Making::clone(&making),
         memory: Memory { crashes, ..Memory::default() },
         deployment: Some(spec.revision.deployment.clone()),
-        job: Some(Job { kind: JobKind::Start, abort: None }),
+        job: Some(Job { kind: JobKind::Start, starting: None }),
         ..Known::default()
     };
     let copy = CopySpec {
@@ -78,7 +76,7 @@ fn prepare_start(service: &mut Service, number: u32, crashes: u32) -> Option<Rea
         deployment: known.deployment.clone(),
         number,
         definition: Arc::clone(service.definition()),
-        making,
+        making: Making::default(),
     };
     service.copies.insert(number, known);
     service.next_number = service.next_number.max(number.saturating_add(1));
@@ -93,20 +91,18 @@ fn prepare_leave(
 ) -> Option<Ready> {
     let balancer = service.spec.as_ref().and_then(|spec| spec.load_balancer.clone());
     let known = service.copies.get_mut(&number)?;
-    if let Some(job) = known.job.take() {
-        if job.kind != JobKind::Start {
-            known.job = Some(job);
-            return None;
-        }
-        // What Docker is making for it is awaited before the rest is taken away.
-        if let Some(abort) = job.abort {
-            abort.abort();
-        }
+    if known.job.as_ref().is_some_and(|job| job.kind != JobKind::Start) {
+        return None;
+    }
+    // Its end is awaited before what there is of the copy is taken away.
+    let starting = known.job.take().and_then(|job| job.starting);
+    if let Some(starting) = &starting {
+        starting.give_up();
     }
     known.progress = None;
-    known.job = Some(Job { kind: JobKind::Leave, abort: None });
+    known.job = Some(Job { kind: JobKind::Leave, starting: None });
     let target = world.get(&number).and_then(|containers| network_owner(containers)).map(|owner| owner.id.clone());
-    Some(Ready::Leave { number, drain: Drain { balancer, target }, making: Making::clone(&known.making), failed })
+    Some(Ready::Leave { number, drain: Drain { balancer, target }, starting, failed })
 }
 
 /// Sends a job off.
@@ -114,15 +110,15 @@ pub(super) fn spawn(shared: &Arc<Shared>, service: &mut Service, job: Ready) {
     let (shared, id) = (Arc::clone(shared), service.id.clone());
     match job {
         Ready::Start(number, spec) => {
-            let inside = Arc::clone(&shared);
-            let abort = shared.spawn(async move { start(&inside, &id, number, spec).await });
+            let (inside, making) = (Arc::clone(&shared), Making::clone(&spec.making));
+            let work = shared.spawn(async move { start(&inside, &id, number, spec).await });
             if let Some(Known { job: Some(job), .. }) = service.copies.get_mut(&number) {
-                job.abort = Some(abort);
+                job.starting = Some(Starting::new(work, making));
             }
         }
-        Ready::Leave { number, drain, making, failed } => {
+        Ready::Leave { number, drain, starting, failed } => {
             let inside = Arc::clone(&shared);
-            shared.spawn(async move { leave(&inside, &id, number, drain, making, failed).await });
+            shared.spawn(async move { leave(&inside, &id, number, drain, starting, failed).await });
         }
     }
 }
@@ -131,6 +127,7 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
     let progress = |text: Option<String>| {
         shared.service_note(id, |service| {
             if let Some(known) = service.copies.get_mut(&number)
+                && known.does(JobKind::Start)
                 && known.progress != text
             {
                 known.progress = text;
@@ -143,10 +140,10 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
     match result {
         Ok(()) => {
             debug!(service.id = %id, copy = number, "started copy {number} of {id} in {:?}", began.elapsed());
-            done(shared, id, number, |_, _| {});
+            done(shared, id, number, JobKind::Start, |_, _| {});
         }
         Err(StartError::Waiting(what)) => {
-            done(shared, id, number, |service, known| {
+            done(shared, id, number, JobKind::Start, |service, known| {
                 let not_before = shared.ticker.now().plus_ms(WAIT_MS);
                 service.vacancies.push(Vacancy { not_before, crashes: known.memory.crashes });
                 service.waits_for = Some(what);
@@ -157,20 +154,23 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
             let mut failure = *failure;
             failure.log_tail = last_words(shared, &containers, None).await;
             warn!(service.id = %id, "copy {number} of {id} did not start: {}", failure.message);
-            done(shared, id, number, |service, known| {
+            done(shared, id, number, JobKind::Start, |service, known| {
                 service.start_failed(&deployment, failure, known.memory.crashes, shared.ticker.now());
             });
         }
     }
 }
 
-/// Ends a copy's job. What is left of a copy that did not start is half made for the next pass, which takes it away.
-fn done(shared: &Shared, id: &ServiceId, number: u32, note: impl FnOnce(&mut Service, &Known)) {
+/// Ends a copy's job, unless that was given up and another has the copy now. What is left of a copy that did not start is
+/// half made for the next pass, which takes it away.
+fn done(shared: &Shared, id: &ServiceId, number: u32, kind: JobKind, note: impl FnOnce(&mut Service, &Known)) {
     shared.service_note(id, |service| {
         let Some(mut known) = service.copies.remove(&number) else { return };
-        known.job = None;
-        known.progress = None;
-        note(service, &known);
+        if known.does(kind) {
+            known.job = None;
+            known.progress = None;
+            note(service, &known);
+        }
         service.copies.insert(number, known);
     });
 }
@@ -180,9 +180,12 @@ async fn leave(
     id: &ServiceId,
     number: u32,
     drain: Drain,
-    making: Making,
+    starting: Option<Starting>,
     failed: Option<(DeploymentId, Failure)>,
 ) {
+    if let Some(starting) = starting {
+        starting.over().await;
+    }
     if let Some((deployment, mut failure)) = failed {
         let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
         failure.log_tail = last_words(shared, &containers, None).await;
@@ -195,7 +198,6 @@ async fn leave(
     if let (Some(balancer), Some(target)) = (&drain.balancer, &drain.target) {
         shared.balancers.drained(balancer, target, shared.drain_timeout).await;
     }
-    drop(making.lock().await);
     loop {
         match end(shared, id, number).await {
             Ok(()) => break,
@@ -228,11 +230,12 @@ pub(super) fn bury(
 ) {
     let Some(known) = service.copies.get_mut(&number) else { return };
     known.buried = true;
-    known.job = Some(Job { kind: JobKind::Bury, abort: None });
+    known.job = Some(Job { kind: JobKind::Bury, starting: None });
     let served = known.memory.ever_healthy || known.memory.adopted;
     let crashes = known.memory.crashes;
     let deployment = known.deployment.clone();
-    if served {
+    // How one had been that had ended before we came nobody knows.
+    if served && known.memory.running_since.is_some() {
         let healthy_ms =
             known.memory.healthy_since.or(known.memory.running_since).map_or(0, |since| now.ms_since(since));
         service.vacancies.push(Vacancy::after_crash(now, healthy_ms, crashes));
@@ -259,9 +262,54 @@ pub(super) fn bury(
                 service.start_failed(&deployment, failure, crashes, shared.ticker.now());
             }
         });
-        if let Err(error) = copy_stop(&shared, &containers).await {
-            debug!(service.id = %id, "the rest of copy {number} of {id} does not stop: {}", chain(&error));
-        }
-        done(&shared, &id, number, |_, _| {});
+        rest_stop(&shared, &id, number).await;
+        done(&shared, &id, number, JobKind::Bury, |_, _| {});
     });
+}
+
+/// Stops what still runs of a copy that ended. Gives up when the service is being removed, which takes away what does not
+/// stop.
+async fn rest_stop(shared: &Shared, id: &ServiceId, number: u32) {
+    loop {
+        let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
+        let Err(error) = copy_stop(shared, &containers).await else { return };
+        debug!(service.id = %id, "the rest of copy {number} of {id} does not stop: {}", chain(&error));
+        tokio::time::sleep(REMOVE_PAUSE).await;
+        let goes_on = shared.state().services.get(id).is_some_and(|service| {
+            !service.removing && service.copies.get(&number).is_some_and(|known| known.does(JobKind::Bury))
+        });
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starting(shared: &Shared) -> Job {
+        let work = shared.spawn(std::future::pending());
+        Job { kind: JobKind::Start, starting: Some(Starting::new(work, Making::default())) }
+    }
+
+    #[tokio::test]
+    async fn a_start_that_was_given_up_is_handed_over_and_says_nothing_more() {
+        let engine = crate::docker::without_docker();
+        let shared = &engine.shared;
+        let id = ServiceId::parse("web").expect("an id");
+        let mut service = Service::new(id.clone());
+        service.copies.insert(1, Known { job: Some(starting(shared)), ..Known::default() });
+        let leave = prepare_leave(&mut service, 1, None, &BTreeMap::new());
+        let Some(Ready::Leave { starting: Some(given_up), .. }) = leave else { panic!("nobody awaits the start") };
+        given_up.over().await;
+        assert!(prepare_leave(&mut service, 1, None, &BTreeMap::new()).is_none(), "it is on its way out already");
+
+        shared.state().services.insert(id.clone(), service);
+        done(shared, &id, 1, JobKind::Start, |service, _| service.waits_for = Some("nothing".to_owned()));
+        let state = shared.state();
+        let service = state.services.get(&id).expect("it is known");
+        assert!(service.copies[&1].does(JobKind::Leave), "who takes it away has lost his mark");
+        assert_eq!(service.waits_for, None);
+    }
 }

@@ -104,8 +104,9 @@ enum Checks {
 fn running(memory: &mut Memory, evidence: &Evidence<'_>, since: Timestamp, health: Health) -> Verdict {
     let now = evidence.now;
     let running_since = *memory.running_since.get_or_insert(now);
-    // A container that was adopted has run longer than we know; Docker's clock may differ from ours by a little.
-    let settled_at = if memory.adopted { since.min(now) } else { running_since }.plus_ms(SETTLED_MS);
+    // A container that was adopted has run longer than we know. Docker's clock may be ahead of ours, by hours when it was
+    // set back in between; then only what we have seen counts.
+    let settled_at = if memory.adopted { since.min(running_since) } else { running_since }.plus_ms(SETTLED_MS);
     match checks(evidence, health, settled_at) {
         Checks::Pass => {
             memory.ever_healthy = true;
@@ -185,6 +186,22 @@ mod tests {
         assert_eq!((first.state, first.look_at, first.give_up_at), (State::Starting, Some(NOW.plus_ms(1_000)), None));
         let then = verdict(&mut memory, Run::Running, Health::None, Traffic::NoBalancer, NOW.plus_ms(1_000));
         assert_eq!(then.state, State::Healthy);
+    }
+
+    #[test]
+    fn what_was_adopted_is_healthy_after_a_second_though_it_was_started_in_the_future() {
+        let mut memory = Memory { adopted: true, ..Memory::default() };
+        let mut at = |now: Timestamp| {
+            let container = Container { started: Some(NOW.plus_ms(3_600_000)), ..sample() };
+            let containers = [Arc::new(container)];
+            let traffic = Traffic::NoBalancer;
+            let evidence =
+                Evidence { containers: &containers, being_started: false, traffic, patience_ms: 10_000, now };
+            judge(&mut memory, &evidence)
+        };
+        let first = at(NOW);
+        assert_eq!((first.state, first.look_at), (State::Adopted, Some(NOW.plus_ms(1_000))));
+        assert_eq!(at(NOW.plus_ms(1_000)).state, State::Healthy);
     }
 
     #[test]

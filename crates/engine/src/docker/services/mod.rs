@@ -15,16 +15,15 @@ use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::engine::{CopySeen, CopyState, ServiceSeen, ServiceSpec, StartFailures};
-use tokio::task::AbortHandle;
 
 use self::judge::{Evidence, Memory, Traffic, Verdict, judge};
 use super::Shared;
-use super::containers::Making;
+use super::containers::Starting;
 use super::containers::copy::{self, Stage, containers_seen, stage};
 use super::containers::warnings::warnings;
 use super::labels::{OwnerKind, copy_id};
 use super::schedule::{self, State, Step, Vacancy, Want};
-use super::world::{Container, NetworkUse};
+use super::world::{Container, NetworkUse, Run};
 
 /// How long after a start that had to wait (for Docker, for a network) the next is tried.
 const WAIT_MS: i64 = 1_000;
@@ -52,7 +51,6 @@ pub(super) struct Service {
 #[derive(Default)]
 pub(super) struct Known {
     memory: Memory,
-    making: Making,
     deployment: Option<DeploymentId>,
     pub(super) job: Option<Job>,
     /// Whether its end was counted.
@@ -68,7 +66,15 @@ pub(super) struct Known {
 /// What is being done with a copy.
 pub(super) struct Job {
     pub(super) kind: JobKind,
-    pub(super) abort: Option<AbortHandle>,
+    /// A start's own work.
+    pub(super) starting: Option<Starting>,
+}
+
+impl Known {
+    /// Whether this is being done with it.
+    fn does(&self, kind: JobKind) -> bool {
+        self.job.as_ref().is_some_and(|job| job.kind == kind)
+    }
 }
 
 /// The kinds of jobs.
@@ -332,14 +338,19 @@ fn stopped_by_us(containers: &[Arc<Container>]) -> bool {
         && containers.iter().all(|it| it.is_pause || it.exit_code.is_none_or(|code| STOPPED.contains(&code)))
 }
 
+/// Whether a copy has ended and nothing of it runs any more: no sidecar, no pause container.
+fn has_ended_whole(containers: &[Arc<Container>]) -> bool {
+    matches!(stage(containers), Stage::Ended { .. }) && containers.iter().all(|it| it.run != Run::Running)
+}
+
 /// Brings what is known of copies in line with the mirror.
 fn meet(service: &mut Service, world: &BTreeMap<u32, Vec<Arc<Container>>>) {
     for (number, containers) in world {
         service.next_number = service.next_number.max(number.saturating_add(1));
         let known = service.copies.entry(*number).or_insert_with(|| Known {
             memory: Memory { adopted: true, ..Memory::default() },
-            // One that had ended before we came is not counted: nobody knows how it had been.
-            buried: matches!(stage(containers), Stage::Ended { .. }),
+            // Nothing is left to be done for one that had ended before we came, unless something of it still runs.
+            buried: has_ended_whole(containers),
             retired: stopped_by_us(containers),
             ..Known::default()
         });
@@ -438,4 +449,27 @@ fn unhealthy_words(known: &Known, patience_ms: i64) -> Failure {
     let seconds = patience_ms / 1_000;
     let message = format!("the copy did not become healthy within {seconds} s: {reason}");
     Failure::new(FailureClass::Unhealthy, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::world::sample;
+
+    #[test]
+    fn a_copy_that_is_found_ended_is_seen_to_while_something_of_it_still_runs() {
+        let of = |run: Run| Arc::new(Container { size: 2, run, ..sample() });
+        let beside = |run: Run| Arc::new(Container { size: 2, essential: false, run, ..sample() });
+        let pause = Arc::new(Container { is_pause: true, essential: false, size: 2, ..sample() });
+        let mut service = Service::new(ServiceId::parse("web").expect("an id"));
+        let world = BTreeMap::from([
+            (1, vec![of(Run::Ended), beside(Run::Ended)]),
+            (2, vec![of(Run::Ended), beside(Run::Running)]),
+            (3, vec![of(Run::Ended), beside(Run::Ended), pause]),
+            (4, vec![of(Run::Running), beside(Run::Ended)]),
+        ]);
+        meet(&mut service, &world);
+        let buried: Vec<bool> = service.copies.values().map(|known| known.buried).collect();
+        assert_eq!(buried, [true, false, false, false]);
+    }
 }
