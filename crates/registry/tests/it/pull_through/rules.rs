@@ -73,7 +73,7 @@ async fn a_moved_tag_that_can_not_be_kept_does_not_go_back() {
     let path = "/v2/hub/team/base/manifests/1";
     let answer = stage.client.get(path).await.expect(200);
     assert_eq!(answer.header("docker-content-digest"), first.to_string());
-    let full = OwnerChange { quota_bytes: Some(Some(1)), ..OwnerChange::default() };
+    let full = OwnerChange { quota_bytes: Some(Some(1)) };
     stage.registry.store.owner_update(&owner(None, vec![]).name, &full).await.unwrap();
     let [second, ..] = upstream.image("team/base", "1", b"another layer");
     stage.clock.advance_ms(60 * 60 * 1000);
