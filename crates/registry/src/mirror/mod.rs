@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -44,7 +45,7 @@ use self::manifests::Manifests;
 use self::refusal::Refusal;
 pub use self::settings::{MirrorLogin, MirrorSettings, Patience, UpstreamUrl, UpstreamUrlError};
 use self::upstream::Upstream;
-use crate::outgoing;
+use crate::outgoing::Outgoing;
 use crate::registry::Registry;
 
 /// Why mirrors can't be had as they are configured.
@@ -102,7 +103,8 @@ impl Mirrors {
     pub(crate) fn open(registry: &Registry, settings: Vec<MirrorSettings>) -> Result<Self, MirrorError> {
         let parts = registry.parts();
         let mut all: Vec<Arc<Mirror>> = Vec::with_capacity(settings.len());
-        let http = outgoing::http().map_err(MirrorError::Wire)?;
+        let needs_tls = settings.iter().any(|one| one.upstream.scheme == Scheme::HTTPS);
+        let http = Outgoing::new(needs_tls).map_err(MirrorError::Wire)?;
         let id: String = parts.clock.random().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let via = HeaderValue::from_str(&format!("1.1 layer0-{id}")).expect("hex digits are legal in a header");
         for one in settings {

@@ -13,7 +13,7 @@ use layer0_domain::port::clock::Clock;
 use super::auth::Auth;
 use super::refusal::Refusal;
 use super::settings::{MirrorLogin, Patience, UpstreamUrl};
-use crate::outgoing::{AGENT, Http};
+use crate::outgoing::{AGENT, Outgoing};
 
 /// So many redirects are followed; registries need two at most.
 const REDIRECTS_MAX: usize = 5;
@@ -22,7 +22,7 @@ const REFUSAL_MAX: usize = 64 << 10;
 
 /// The way to one upstream, without its credentials.
 pub(super) struct Wire {
-    http: Http,
+    http: Outgoing,
     url: UpstreamUrl,
     patience: Patience,
     /// What this server calls itself in requests, by which it knows its own again.
@@ -37,7 +37,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(
-        http: Http,
+        http: Outgoing,
         url: UpstreamUrl,
         login: MirrorLogin,
         patience: Patience,
@@ -135,15 +135,20 @@ impl Wire {
     /// Sends a request; once more when a connection broke under it, which one that was kept for too long does. All are such that may
     /// be made twice (RFC 9110, section 9.2.2).
     async fn once(&self, method: &Method, address: &Uri, headers: HeaderMap) -> Result<Response<Incoming>, Refusal> {
+        let send = |headers| {
+            let sent = self.http.request(Self::request(method, address, headers));
+            sent.map_err(|why| Refusal::away(self.host(), &*why))
+        };
         let answered = async {
-            match self.http.request(Self::request(method, address, headers.clone())).await {
-                Err(error) if !error.is_connect() => self.http.request(Self::request(method, address, headers)).await,
-                answered => answered,
+            match send(headers.clone())?.await {
+                Err(error) if !error.is_connect() => Ok(send(headers)?.await),
+                answered => Ok(answered),
             }
         };
         match tokio::time::timeout(self.patience.answer, answered).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Refusal::away(self.host(), &error)),
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(Refusal::away(self.host(), &error)),
+            Ok(Err(refusal)) => Err(refusal),
             Err(_) => Err(Refusal::late(self.host(), self.patience.answer)),
         }
     }
