@@ -52,6 +52,20 @@ impl Known {
     fn mark(&self) -> (u64, u64) {
         (self.kept, self.count)
     }
+
+    /// Remembers a row by itself, unless a newer one is known.
+    fn keep(&mut self, repository: &RepositoryName, row: Option<Arc<Home>>) {
+        self.kept += 1;
+        match row {
+            Some(row) => {
+                let is_older = self.rows.get(repository).is_some_and(|it| it.generation > row.generation);
+                if !is_older {
+                    self.rows.insert(repository.clone(), row);
+                }
+            }
+            None => drop(self.rows.remove(repository)),
+        }
+    }
 }
 
 /// The repositories that were moved.
@@ -94,7 +108,12 @@ impl Homes {
     pub async fn now(&self, repository: &RepositoryName) -> Result<Option<Arc<Home>>, HomeStoreError> {
         let before = self.known().mark();
         let row = self.store.home_get(repository).await?.map(Arc::new);
-        self.keep(repository, row.clone(), Some(before));
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // What was remembered since it was asked for may be newer: that a row is gone has no generation, and one that is made anew
+        // begins with the first.
+        if known.mark() == before {
+            known.keep(repository, row.clone());
+        }
         Ok(row)
     }
 
@@ -110,23 +129,9 @@ impl Homes {
         }
     }
 
-    /// Remembers a row that was written by itself, or read, unless a newer one is known. What was remembered since it was asked for may be
-    /// newer: that it is gone has no generation, and a row that is made anew begins with the first.
-    fn keep(&self, repository: &RepositoryName, row: Option<Arc<Home>>, asked_at: Option<(u64, u64)>) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if asked_at.is_some_and(|mark| mark != known.mark()) {
-            return;
-        }
-        known.kept += 1;
-        match row {
-            Some(row) => {
-                let is_older = known.rows.get(repository).is_some_and(|it| it.generation > row.generation);
-                if !is_older {
-                    known.rows.insert(repository.clone(), row);
-                }
-            }
-            None => drop(known.rows.remove(repository)),
-        }
+    /// Remembers a row as it was written.
+    fn keep(&self, repository: &RepositoryName, row: Option<Arc<Home>>) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).keep(repository, row);
     }
 
     /// Finds out whether a row has changed, and reads them if so.
@@ -202,7 +207,7 @@ impl HomeStore for Homes {
     async fn home_put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
         let generation = self.store.home_put(home, read).await?;
         if let Some(generation) = generation {
-            self.keep(&home.repository, Some(Arc::new(Home { generation, ..home.clone() })), None);
+            self.keep(&home.repository, Some(Arc::new(Home { generation, ..home.clone() })));
         }
         Ok(generation)
     }
@@ -210,7 +215,7 @@ impl HomeStore for Homes {
     async fn home_delete(&self, repository: &RepositoryName, read: Generation) -> Result<bool, HomeStoreError> {
         let is_gone = self.store.home_delete(repository, read).await?;
         if is_gone {
-            self.keep(repository, None, None);
+            self.keep(repository, None);
         }
         Ok(is_gone)
     }

@@ -10,6 +10,7 @@ pub mod corpus;
 pub mod engine_suite;
 pub mod home_store_suite;
 pub mod image_end_suite;
+pub mod image_source;
 pub mod memory_bytes;
 pub mod memory_end;
 #[cfg(feature = "oidc")]

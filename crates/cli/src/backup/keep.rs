@@ -16,8 +16,8 @@ pub(crate) struct Dropped {
     pub(crate) bytes: u64,
 }
 
-/// Drops all snapshots but `keep`, the one that was just taken among them, and then the blobs that no snapshot names. When a snapshot that stays can't be read, no
-/// blob goes. Killed at any moment, the next run does the rest.
+/// Drops all snapshots but `keep`, the one that was just taken among them, and then the blobs that no snapshot names. When a
+/// snapshot that stays can't be read, no blob goes. Killed at any moment, the next run does the rest.
 pub(crate) fn keep(place: &Place<'_>, keep: usize, taken: &str) -> Result<Dropped, CliError> {
     let all = place.snapshots()?;
     let mut dropped = Dropped { snapshots: plan::too_old(&all, keep, taken), ..Dropped::default() };

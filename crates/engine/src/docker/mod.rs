@@ -279,30 +279,9 @@ fn pass_all(shared: &Arc<Shared>) -> Option<Timestamp> {
 /// An engine for tests that never finds a Docker.
 #[cfg(test)]
 fn without_docker() -> DockerEngine {
-    use async_trait::async_trait;
-    use layer0_domain::model::backing::BackingPlace;
-    use layer0_domain::model::image::{ImageRef, RepositoryName};
-    use layer0_domain::port::image_source::{ImageSourceError, PullCredential, SourceAnswer};
-
-    struct NoSource;
-
-    #[async_trait]
-    impl ImageSource for NoSource {
-        async fn describe(&self, _: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
-            Ok(SourceAnswer::NotOurs)
-        }
-
-        async fn place_of(&self, _: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
-            Ok(None)
-        }
-
-        async fn credential(&self, _: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {
-            Ok(None)
-        }
-    }
-
     let mut config = DockerConfig::new("test");
     config.host = "unix:///nowhere/docker.sock".to_owned();
     let clock = Arc::new(layer0_testkit::clock::RunningClock::default());
-    DockerEngine::start(config, Arc::new(NoSource), clock).expect("threads for the load balancer")
+    DockerEngine::start(config, Arc::new(layer0_testkit::image_source::NoSource), clock)
+        .expect("threads for the load balancer")
 }

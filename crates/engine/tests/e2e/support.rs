@@ -6,14 +6,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
 use futures_util::StreamExt;
-use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::id::{DeploymentId, ServiceId, TaskId};
-use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::model::load_balancer::{LoadBalancer, Port, Protocol};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::task_definition::{Document, TaskDefinition};
@@ -22,34 +19,17 @@ use layer0_domain::port::engine::{
     Capacity, CopyState, Engine, LogQuery, Removed, Revision, Scope, ServiceMode, ServiceSeen, ServiceSpec, TaskRun,
     TaskSeen, TaskSpec, Want,
 };
-use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
+use layer0_domain::port::image_source::ImageSource;
 use layer0_domain::port::pull::Launch;
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_testkit::clock::RunningClock;
+use layer0_testkit::image_source::NoSource;
 use layer0_testkit::sample;
 use layer0_testkit::until::until;
 use serde_json::{Value, json};
 
 /// The image of the test program; it stays on the engine, so that the next run has it.
 const IMAGE: &str = "layer0-test/tool";
-
-/// No registry of ours.
-pub(crate) struct NoSource;
-
-#[async_trait]
-impl ImageSource for NoSource {
-    async fn describe(&self, _: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
-        Ok(SourceAnswer::NotOurs)
-    }
-
-    async fn place_of(&self, _: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
-        Ok(None)
-    }
-
-    async fn credential(&self, _: &ImageRef) -> Result<Option<PullCredential>, ImageSourceError> {
-        Ok(None)
-    }
-}
 
 /// Runs a command; panics with what it said when it fails.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {

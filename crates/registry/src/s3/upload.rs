@@ -376,6 +376,11 @@ impl UploadBytes for S3Upload {
     }
 
     fn rest(&mut self) {
+        // What memory has let go of already stays as it is.
+        if self.buffer.is_empty() {
+            self.uncount();
+            return;
+        }
         // One that lies in a part has its place since it was settled: it could not be read again.
         if !self.count() && !matches!(self.rest, Rest::Part(_)) {
             let buffer = std::mem::take(&mut self.buffer);
@@ -461,5 +466,30 @@ impl UploadBytes for S3Upload {
 impl Drop for S3Upload {
     fn drop(&mut self) {
         self.uncount();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::{BehaviorVersion, Config};
+    use layer0_testkit::s3::FakeS3;
+    use tokio::runtime::Handle;
+
+    use super::super::{S3Bytes, S3Client};
+    use super::*;
+
+    /// A client that looks at its upload again and again is told each time what has come.
+    #[tokio::test]
+    async fn what_memory_has_let_go_of_stays_known_while_much_waits() {
+        let client = S3Client::from_conf(Config::builder().behavior_version(BehaviorVersion::v2026_01_12()).build());
+        let bucket = S3Bytes::new(client, FakeS3::BUCKET, "l0", Handle::current()).bucket;
+        let waiting = Arc::new(Waiting(AtomicUsize::new(WAITING_MAX + 1)));
+        let mut upload = S3Upload::new(bucket, Arc::clone(&waiting), "upload", None);
+        (upload.buffer, upload.rest) = (vec![0; 5], Rest::Object);
+        for _ in 0..3 {
+            upload.rest();
+            assert_eq!((upload.length(), upload.buffer.len()), (5, 0));
+        }
+        assert_eq!(waiting.0.load(Ordering::Acquire), WAITING_MAX + 1);
     }
 }
