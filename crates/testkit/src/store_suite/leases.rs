@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::store::{Lease, LeaseAnswer, Store};
 
-/// A moment at which nothing has run out yet.
-const START: i64 = 1_700_000_000_000;
+/// A moment at which nothing has run out yet: the year 2100. Not one that is past, for a store that removes what expired days
+/// ago, as DynamoDB does by a clock of its own, would then rightly remove a lease in the middle of a test.
+const START: i64 = 4_102_444_800_000;
 
 async fn ask(store: &dyn Store, name: &str, holder: &str, now: i64) -> LeaseAnswer {
     let (now, until) = (Timestamp(START + now), Timestamp(START + now + 15));
