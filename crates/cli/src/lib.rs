@@ -23,6 +23,7 @@ mod grammar;
 mod host;
 mod identity;
 mod keyring;
+mod limits;
 mod printer;
 mod progress;
 mod prompt;
@@ -60,9 +61,6 @@ pub const SETUP: &str = "l0-setup";
 
 /// This program's version, which is the server's too.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// How long one request may take, when the command may take longer. Streams are not bounded by it.
-const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a command that is done waits for the server's version, which was asked for at its start: so long that the
 /// answer to a request that began with the command's own is there, too short to be felt.
@@ -162,11 +160,11 @@ fn online(
     input: Input,
 ) -> Result<(), CliError> {
     let begun = Instant::now();
-    let limit = settings.timeout.filter(|_| settings.timeout_given || !goes_on(&noun));
+    let limit = settings.timeout.filter(|_| settings.timeout_given || !limits::goes_on(&noun));
     let client = Client::new(ClientOptions {
         endpoint: connection.endpoint.clone(),
         token: Some(connection.token.reveal().to_owned()),
-        timeout: limit.unwrap_or(REQUEST_LIMIT).min(REQUEST_LIMIT),
+        timeout: limits::of_request(&noun, limit),
         skip_ssl_verify: settings.skip_ssl_verify,
     })
     .map_err(|why| CliError::client(why, connection.endpoint_given))?;
@@ -196,18 +194,6 @@ fn online(
     });
     printer.debug(|| format!("done in {:?}", begun.elapsed()));
     done
-}
-
-/// Whether a command is meant to go on for as long as it takes, or until somebody ends it: only a limit that was asked for bounds it.
-fn goes_on(noun: &Noun) -> bool {
-    matches!(
-        noun,
-        Noun::Admin(Admin::Audit { follow: true, .. })
-            | Noun::Service(args::service::Service::Logs { follow: true, .. })
-            | Noun::Task(args::task::Task::Logs { follow: true, .. })
-            // A terabyte takes hours.
-            | Noun::Admin(Admin::Verify { .. } | Admin::Backup(_))
-    )
 }
 
 /// Runs a command until it ends, its time is up, or somebody presses Ctrl-C.

@@ -1,7 +1,7 @@
 //! Where everything that is printed goes through: stdout is data, stderr is talk.
 //!
-//! A reader that closes stdout early (`l0 … | head -1`) ends the command with success. Talk that can't be written is lost,
-//! never a failure.
+//! A reader that closes stdout early (`l0 … | head -1`) is no failure: what prints without end ends with success, and a result that
+//! nobody reads leaves the verdict about it as it is. Talk that can't be written is lost, never a failure.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
@@ -54,16 +54,18 @@ impl Printer {
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|why| unwritable(&why))
     }
 
-    /// Prints a result: in text what `text` makes of it, in JSON the value itself.
+    /// Prints a result: in text what `text` makes of it, in JSON the value itself. That nobody reads it is no error here: what the command
+    /// found out still decides how it ends.
     pub(crate) fn result<T: Serialize + ?Sized>(
         &self,
         value: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), CliError> {
-        match self.output.get() {
+        let printed = match self.output.get() {
             Output::Text => self.data(&text(value)),
             Output::Json => self.data(&pretty(value)),
-        }
+        };
+        printed.or_else(|why| if why.exit == Exit::Success { Ok(()) } else { Err(why) })
     }
 
     /// Prints one value of a stream of results as a line of JSON.
@@ -176,9 +178,11 @@ mod tests {
     fn a_closed_reader_is_success_and_a_full_disk_is_not() {
         let printer = Printer::new(Box::new(Closed), Box::new(Closed));
         assert_eq!(printer.message("x").expect_err("closed").exit, Exit::Success);
+        assert!(printer.result("x", str::to_owned).is_ok(), "what was found out still decides how the command ends");
         printer.warn("talk that nobody hears");
         let printer = Printer::new(Box::new(Full), Box::new(Full));
         assert_eq!(printer.message("x").expect_err("full").exit, Exit::Other);
+        assert_eq!(printer.result("x", str::to_owned).expect_err("full").exit, Exit::Other);
     }
 
     #[test]

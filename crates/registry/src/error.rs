@@ -8,6 +8,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::registry_store::RegistryStoreError;
+use rustix::io::Errno;
 use serde_json::json;
 
 /// At most so many `MANIFEST_BLOB_UNKNOWN` entries in one answer: a manifest can name 37,000 blobs, and nobody reads
@@ -120,6 +121,12 @@ pub(crate) enum RegistryError {
     },
 }
 
+/// Whether there was no file descriptor left, in this process or in the system: that passes, and what was opened for is as it was.
+fn is_short_of_files(error: &std::io::Error) -> bool {
+    let known = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(known, Some(Errno::MFILE | Errno::NFILE))
+}
+
 impl RegistryError {
     /// A failure of where bytes lie; a full disk and what could not be reached told apart.
     pub(crate) fn from_io(error: std::io::Error) -> Self {
@@ -129,6 +136,7 @@ impl RegistryError {
             ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::ConnectionReset => {
                 Self::Away { source: error.into() }
             }
+            _ if is_short_of_files(&error) => Self::Away { source: error.into() },
             _ => Self::Failed { source: error.into() },
         }
     }
@@ -302,6 +310,15 @@ impl IntoResponse for RegistryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn to_have_no_descriptor_left_passes() {
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            let error = RegistryError::from_io(errno.into());
+            assert!(matches!(error, RegistryError::Away { .. }), "{error:?}");
+        }
+        assert!(matches!(RegistryError::from_io(Errno::IO.into()), RegistryError::Failed { .. }));
+    }
 
     #[test]
     fn a_message_is_cut_between_characters() {

@@ -11,6 +11,7 @@ mod collecting;
 mod config;
 mod convert;
 mod data_dir;
+mod descriptors;
 mod error;
 mod exchange;
 mod extract;

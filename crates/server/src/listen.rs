@@ -17,6 +17,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::descriptors;
 use crate::first_bytes::FirstBytes;
 use crate::lanes::Lanes;
 use crate::stop::Stop;
@@ -31,8 +32,8 @@ const HEAD_MAX: Duration = Duration::from_secs(60);
 /// connections together could make more than a gigabyte of before anybody has signed in.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// The most connections at a time; who comes then waits until another one ends. Each costs a descriptor and some tens of
-/// KiB; a thousand clients at once are far more than an instance on one machine is asked by.
+/// The most connections at a time, where there are descriptors for so many; who comes then waits until another one ends. Each costs
+/// some tens of KiB; a thousand clients at once are far more than an instance on one machine is asked by.
 const CONNECTIONS_MAX: usize = 4096;
 
 /// The pause after a connection could not be taken: the usual cause is that the process has no file descriptor left, and
@@ -47,7 +48,7 @@ pub(crate) trait Answers: Clone + Send + Sync + 'static {
 
 /// Serves requests until a stop is asked for and those that run have ended.
 pub(crate) async fn requests(listener: TcpListener, answers: impl Answers, stop: Stop) -> io::Result<()> {
-    bounded_requests(listener, answers, stop, HEAD_MAX, CONNECTIONS_MAX).await
+    bounded_requests(listener, answers, stop, HEAD_MAX, descriptors::connections(CONNECTIONS_MAX)).await
 }
 
 async fn bounded_requests(

@@ -59,7 +59,7 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, Serves};
-use crate::audit::{Auditing, Operations, audited};
+use crate::audit::{Auditing, GoesOn, Operations, audited};
 use crate::auth;
 use crate::error::ApiError;
 use crate::listen::Answers;
@@ -206,11 +206,16 @@ fn mounted(app: &App) -> Router {
     };
     let (api, document) = registry_api().merge(engine).split_for_parts();
     let auditing = Auditing { app: app.clone(), operations: Arc::new(operations(&document)) };
-    // Made anew for the few who ask for it: kept, it would be megabytes that nobody looks at.
-    let shown = || ([(CONTENT_TYPE, "application/json")], openapi_json());
+    // One for all who ask for it, made for the first: it may be asked for by anybody, who may then take his time to read it.
+    let kept: Arc<OnceLock<Bytes>> = Arc::default();
+    let shown = move || {
+        let document = kept.get_or_init(|| openapi_json().into()).clone();
+        ([(CONTENT_TYPE, "application/json")], document)
+    };
+    let shown_too = shown.clone();
     api.route("/openapi.json", axum::routing::get(async move || shown()))
         // Where the predecessor had its own document, for users only.
-        .route("/swagger.json", axum::routing::get(async move |_: auth::SignedIn| shown()))
+        .route("/swagger.json", axum::routing::get(async move |_: auth::SignedIn| shown_too()))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app.clone())
@@ -220,14 +225,16 @@ fn mounted(app: &App) -> Router {
 impl Answers for Routes {
     /// Requests to the registry, of which there are most, go past the router: they have one route.
     async fn answer(self, request: Request) -> Response {
-        let Parts { registry, auditing, tokens, .. } = self.0.as_ref();
+        let Parts { auditing, tokens, .. } = self.0.as_ref();
         if !Registry::serves(request.uri().path()) {
             let router = if request.uri().path() == auth::TOKEN_ENDPOINT { tokens.clone() } else { self.0.api() };
             let Ok(answered) = router.oneshot(request).await;
             return answered;
         }
         let method = request.method().clone();
-        let answering = audited(auditing, None, request, |request| registry.answer(request));
+        let parts = Arc::clone(&self.0);
+        let answer = async move |request| parts.registry.answer(request).await;
+        let answering = audited(auditing, None, GoesOn::Always, request, answer);
         observed(&method, REGISTRY_ROUTE, Telling::Itself, answering).await
     }
 }
@@ -240,8 +247,13 @@ async fn of_api(State(auditing): State<Auditing>, request: Request, next: Next) 
         .map_or_else(|| "(none)".to_owned(), |path| path.as_str().to_owned());
     let method = request.method().clone();
     let operation = auditing.operations.get(&(method.clone(), route.clone())).cloned();
-    observed(&method, &route, Telling::Nothing, audited(&auditing, operation, request, |request| next.run(request)))
-        .await
+    observed(
+        &method,
+        &route,
+        Telling::Nothing,
+        audited(&auditing, operation, GoesOn::SignedIn, request, |request| next.run(request)),
+    )
+    .await
 }
 
 /// The id of each operation of the document, by its method and path.

@@ -21,7 +21,7 @@ use crate::app::{App, Serves};
 use crate::clock::SystemClock;
 use crate::config::{self, Asked, Config, LogFormat};
 use crate::data_dir::{self, DataDir};
-use crate::{listen, reconcile, routes, wiring};
+use crate::{descriptors, listen, reconcile, routes, wiring};
 
 /// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
 const STEP_MAX: Duration = Duration::from_secs(10);
@@ -104,6 +104,7 @@ fn start_log(config: &Config) -> Result<(), Failed> {
 async fn serve(config: &Config) -> Result<(), Failed> {
     // Before anyone is told that the server is there: from then on it stops in the orderly way when it is told to.
     let mut signals = Signals::listen();
+    descriptors::raise();
     let data_dir = DataDir::open(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|why| {
         format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)

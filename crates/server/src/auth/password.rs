@@ -17,7 +17,7 @@ use layer0_domain::model::user::PasswordHash;
 use layer0_domain::ops::token::SECRET_PREFIX;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::signed::REGISTRY_PREFIX;
 
@@ -35,7 +35,7 @@ const REMEMBERED_MAX: usize = 1_000;
 
 /// Verifies passwords.
 pub(crate) struct Passwords {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     key: Hmac<Sha256>,
     /// Of a password that nobody has: what is verified for a user that isn't there, so that the time tells nothing. Made with the
     /// first password that is looked at, whosever it is: a start need not wait for it.
@@ -43,6 +43,9 @@ pub(crate) struct Passwords {
     salt: [u8; 32],
     right: Mutex<HashMap<[u8; 32], PasswordHash>>,
 }
+
+/// The right to keep a core busy with a password.
+pub(crate) struct Turn(#[expect(dead_code, reason = "its end is what it is for")] OwnedSemaphorePermit);
 
 /// Why a text can't be a password.
 pub(crate) fn refusal(password: &Secret) -> Option<String> {
@@ -71,7 +74,7 @@ impl Passwords {
     /// With a random key of this process, and a random salt.
     pub(crate) fn new(key: &[u8; 32], salt: &[u8; 32]) -> Self {
         Self {
-            turns: Semaphore::new(AT_ONCE),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             key: Hmac::new_from_slice(key).expect("HMAC takes a key of any length (RFC 2104)"),
             nobodys: Arc::default(),
             salt: *salt,
@@ -79,11 +82,16 @@ impl Passwords {
         }
     }
 
+    /// Waits until it may be looked at a password.
+    pub(crate) async fn turn(&self) -> Turn {
+        Turn(Arc::clone(&self.turns).acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
     /// The hash of a new password.
     pub(crate) async fn hash(&self, password: Secret, salt: [u8; 32]) -> PasswordHash {
-        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
-        let hashed = tokio::task::spawn_blocking(move || hash(&password, &salt)).await;
-        hashed.expect("hashing does not panic")
+        let turn = self.turn().await;
+        let hashed = tokio::task::spawn_blocking(move || (hash(&password, &salt), turn)).await;
+        hashed.expect("hashing does not panic").0
     }
 
     /// Whether a password was right for this very hash before.
@@ -93,29 +101,32 @@ impl Passwords {
         found.is_some_and(|known| known.expose().as_bytes().ct_eq(hash.expose().as_bytes()).into())
     }
 
-    /// Whether a password is right. `None` for a user that isn't there or has no password takes as long.
-    pub(crate) async fn right(&self, user: &Name, password: &Secret, hash: Option<&PasswordHash>) -> bool {
-        let turn = self.turns.acquire().await.expect("the semaphore is never closed");
-        // Many who come at once with the same password wait for the first of them only.
-        if hash.is_some_and(|hash| self.remembered(user, password, hash)) {
-            return true;
-        }
+    /// Whether a password is right. `None` for a user that isn't there or has no password takes as long. The turn goes with the work, so that
+    /// nobody who hangs up lets others begin beside it; it comes back to whoever still has to count.
+    pub(crate) async fn right(
+        &self,
+        turn: Turn,
+        user: &Name,
+        password: &Secret,
+        hash: Option<&PasswordHash>,
+    ) -> (bool, Option<Turn>) {
         let (secret, against) = (password.clone(), hash.cloned());
         let (nobodys, salt) = (Arc::clone(&self.nobodys), self.salt);
         let verifying = tokio::task::spawn_blocking(move || {
             let nobodys = nobodys.get_or_init(|| self::hash(&Secret::new("a password that nobody has"), &salt));
-            verify(&secret, against.as_ref().unwrap_or(nobodys))
+            (verify(&secret, against.as_ref().unwrap_or(nobodys)), turn)
         });
-        let right = verifying.await.unwrap_or(false);
-        drop(turn);
-        let Some(hash) = hash.filter(|_| right) else { return false };
-        let mut known = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED_MAX {
-            // Rare: more people with passwords than are remembered. Each verifies once more.
-            known.clear();
+        // A panic is a no.
+        let Ok((right, turn)) = verifying.await else { return (false, None) };
+        if let Some(hash) = hash.filter(|_| right) {
+            let mut known = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= REMEMBERED_MAX {
+                // Rare: more people with passwords than are remembered. Each verifies once more.
+                known.clear();
+            }
+            known.insert(self.mark(user, password), hash.clone());
         }
-        known.insert(self.mark(user, password), hash.clone());
-        true
+        (right && hash.is_some(), Some(turn))
     }
 
     fn mark(&self, user: &Name, password: &Secret) -> [u8; 32] {
@@ -140,13 +151,13 @@ mod tests {
         let hash = passwords.hash(good.clone(), [3; 32]).await;
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "the recommended parameters");
         assert!(!passwords.remembered(&alice, &good, &hash), "never verified");
-        assert!(passwords.right(&alice, &good, Some(&hash)).await);
+        let right = async |password: &Secret, hash: Option<&PasswordHash>| {
+            passwords.right(passwords.turn().await, &alice, password, hash).await.0
+        };
+        assert!(right(&good, Some(&hash)).await);
         assert!(passwords.remembered(&alice, &good, &hash));
-        let unverifiable = PasswordHash::new("a hash that nothing is verified against".to_owned());
-        passwords.right.lock().expect("nobody panics").insert(passwords.mark(&alice, &good), unverifiable.clone());
-        assert!(passwords.right(&alice, &good, Some(&unverifiable)).await, "found out by another one meanwhile");
-        assert!(!passwords.right(&alice, &Secret::new("wrong horse"), Some(&hash)).await);
-        assert!(!passwords.right(&alice, &good, None).await);
+        assert!(!right(&Secret::new("wrong horse"), Some(&hash)).await);
+        assert!(!right(&good, None).await);
         let changed = passwords.hash(Secret::new("another one"), [4; 32]).await;
         assert!(!passwords.remembered(&alice, &good, &changed), "the password was changed");
     }

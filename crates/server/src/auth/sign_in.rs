@@ -255,11 +255,24 @@ impl SignIn {
         let stored = found.as_ref().and_then(|it| it.user.password.as_ref());
         let remembered = stored.is_some_and(|stored| self.passwords.remembered(&name, secret, stored));
         if !remembered {
-            if let Some(after_s) = self.throttle.wait_s(user, from, self.clock.now()) {
+            let held_up = || self.throttle.wait_s(user, from, self.clock.now());
+            if let Some(after_s) = held_up() {
                 return Ok(Verdict::Throttled { after_s });
             }
-            if !self.passwords.right(&name, secret, stored).await {
-                return Ok(self.wrong(user, from).await);
+            let turn = self.passwords.turn().await;
+            // Many who came at once with the right one wait for the first of them only.
+            if !stored.is_some_and(|stored| self.passwords.remembered(&name, secret, stored)) {
+                // The wrong ones of those who came at once have been counted since.
+                if let Some(after_s) = held_up() {
+                    return Ok(Verdict::Throttled { after_s });
+                }
+                let (right, turn) = self.passwords.right(turn, &name, secret, stored).await;
+                if !right {
+                    let verdict = self.wrong(user, from).await;
+                    // Only now: whoever has it next sees this one counted.
+                    drop(turn);
+                    return Ok(verdict);
+                }
             }
         }
         Ok(match found {
@@ -337,11 +350,12 @@ impl SignIn {
             return self.bearer(secret, from).await;
         }
         let claims = self.keys.read(secret, self.clock.now()).filter(|claims| claims.refresh);
-        let Some(Claims { session: Some(session), .. }) = claims else {
+        let Some(Claims { session: Some(session), expires, .. }) = claims else {
             return Ok(self.wrong("(refresh)", from).await);
         };
         Ok(match self.resumed(session).await? {
-            Some(known) => Verdict::Known(Arc::new(known)),
+            // What is made with it ends with it: it may come from something that ends sooner than what is resumed.
+            Some(known) => Verdict::Known(Arc::new(Known { expires: Some(expires), ..known })),
             None => Verdict::Wrong,
         })
     }

@@ -57,6 +57,11 @@ impl Trail {
         self.with(|note| (note.caller, note.target) = (Some(caller), target));
     }
 
+    /// Whether it is known who it is.
+    pub(crate) fn is_signed_in(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).caller.is_some()
+    }
+
     /// What is known now.
     pub(crate) fn note(&self) -> Note {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

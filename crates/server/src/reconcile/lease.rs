@@ -73,17 +73,23 @@ pub(crate) async fn with_lease<T>(app: &App, name: &str, work: impl Future<Outpu
     held(app.store.as_ref(), app.clock.as_ref(), &app.leases, name, work).await
 }
 
+/// Does what may be dropped in the middle; `None` when the app stops before it is done.
+pub(crate) async fn until_stopped<T>(app: &App, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        () = app.stop.wait() => None,
+    }
+}
+
 /// Lets this server do what one server at a time does without end: takes turns until one is done, or the app stops. A turn that another
-/// server has is asked for again; one that is dropped in the middle may be repeated.
-pub(crate) async fn in_turns<F: Future<Output = Outcome<()>>>(app: &App, mut turn: impl FnMut() -> F) {
+/// server has is asked for again. A turn is never dropped, so that what it holds is given back: when the app stops it ends by itself,
+/// as [`until_stopped`] does.
+pub(crate) async fn in_turns<T, F: Future<Output = Outcome<T>>>(app: &App, mut turn: impl FnMut() -> F) {
     while !app.stop.asked() {
-        let pause = tokio::select! {
-            outcome = turn() => match outcome {
-                Outcome::Done(()) => return,
-                Outcome::Elsewhere(again) => again,
-                Outcome::Lost => Duration::ZERO,
-            },
-            () = app.stop.wait() => return,
+        let pause = match turn().await {
+            Outcome::Done(_) => return,
+            Outcome::Elsewhere(again) => again,
+            Outcome::Lost => Duration::ZERO,
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -29,10 +29,10 @@ use layer0_domain::model::id::OperationId;
 use layer0_domain::model::operation::Operation;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::app::{App, Serves};
-pub(crate) use lease::{LeaseTimes, Leases, Outcome, in_turns, with_lease};
+pub(crate) use lease::{LeaseTimes, Leases, Outcome, in_turns, until_stopped, with_lease};
 use sweep::Logged;
 use tell::Told;
 
@@ -217,9 +217,11 @@ async fn resync(app: App, told: Arc<Told>) {
 async fn rounds(app: &App, told: &Told) {
     let mut nudges = app.nudge.listen();
     let mut complained = String::new();
+    let mut is_new = true;
     let logged = Arc::new(Logged::default());
     while !app.stop.asked() {
         nudges.mark_unchanged();
+        let starts = std::mem::take(&mut is_new);
         let pause = match tell::everything(app, told).await {
             Ok(complete) => {
                 complained.clear();
@@ -227,8 +229,10 @@ async fn rounds(app: &App, told: &Told) {
             }
             Err(why) => {
                 let text = tell::chain(&why);
-                // An engine that stays away is one line, not one every two seconds.
-                if text != complained {
+                // At a start nobody has asked it yet. An engine that stays away is one line, not one every two seconds.
+                if starts {
+                    debug!(error = text, "the engine could not be told yet what is wanted");
+                } else if text != complained {
                     warn!(error = text, "the engine could not be told what is wanted; trying on");
                     complained = text;
                 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use layer0_server::testing::TestApp;
 use layer0_testkit::until::until_true;
 use reqwest::Method;
@@ -154,6 +155,21 @@ async fn a_password_opens_until_it_is_changed_and_wrong_ones_are_held_up() {
     by("battery staple").get("/whoami").await.expect(200);
     teams.raw.patch("/user/alice", &json!({"remove_password": true})).await.expect(200);
     by("battery staple").get("/whoami").await.error(401);
+}
+
+/// Wrong passwords that come at once are held up as well: those who wait for their turn are asked again when they have it.
+#[tokio::test]
+async fn wrong_passwords_that_come_at_once_are_held_up() {
+    let mut teams = Teams::empty().await;
+    teams.user("alice").await;
+    teams.raw.patch("/user/alice", &json!({"password": "correct horse"})).await.expect(200);
+    let guesses: Vec<Raw> =
+        (0..40).map(|number| teams.raw.as_(Some(&basic("alice", &format!("wrong horse {number}"))))).collect();
+    let answers = join_all(guesses.iter().map(|guess| guess.get("/whoami"))).await;
+    let looked_at = answers.iter().filter(|answer| answer.status == 401).count();
+    let held_up = answers.iter().filter(|answer| answer.status == 429).count();
+    // Two are looked at at a time, so one may be beyond the ten.
+    assert!((10..=11).contains(&looked_at) && looked_at + held_up == 40, "{looked_at} looked at, {held_up} held up");
 }
 
 /// An upload whose body stays open until it is told to end.

@@ -15,6 +15,7 @@ mod going_back;
 mod grants;
 mod grants_strategy;
 mod happened;
+mod hung_up;
 mod migration;
 mod operations;
 mod pull_check;

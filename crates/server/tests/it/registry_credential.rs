@@ -122,10 +122,18 @@ async fn nothing_that_is_made_with_it_lives_longer() {
     let first = format!("grant_type=password&username={user}&password={secret}&access_type=offline&{scope}");
     let first = ask(first).await.expect(200).json();
     assert_eq!(first["expires_in"], 120, "a registry token of five minutes is cut too");
-    let again = || ask(format!("grant_type=refresh_token&refresh_token={}&{scope}", signed(&first, "refresh_token")));
-    again().await.expect(200);
-    teams.clock.advance_ms(2 * MINUTE_MS);
-    again().await.expect(401);
+    let again = |made: &Value| {
+        let token = signed(made, "refresh_token");
+        ask(format!("grant_type=refresh_token&refresh_token={token}&access_type=offline&{scope}"))
+    };
+    teams.clock.advance_ms(MINUTE_MS);
+    let second = again(&first).await.expect(200).json();
+    assert_eq!(second["expires_in"], 60, "what is made with the refresh token is cut as well");
+    let third = again(&second).await.expect(200).json();
+    teams.clock.advance_ms(MINUTE_MS);
+    for made in [first, second, third] {
+        again(&made).await.expect(401);
+    }
 }
 
 /// The audit log says who pushed, and no record is written for a credential that changes nothing.

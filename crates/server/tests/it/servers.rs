@@ -149,6 +149,26 @@ async fn a_server_that_stops_gives_its_work_back() {
     assert_eq!(end.state, "succeeded", "well before the hour is over: {end:?}");
 }
 
+/// What a server does by itself, without end, is somebody else's at once when it stops too.
+#[tokio::test]
+async fn a_server_that_stops_gives_its_rounds_back() {
+    let options = TestOptions { shared: Some(Duration::from_secs(3600)), ..TestOptions::default() };
+    let mut first = TestApp::with(options).await;
+    let second = first.beside().await;
+    let rounds = "repository-migrations";
+    until("somebody to go the rounds", || async { holder(&second, rounds).await.ok_or("nobody") }).await;
+    let before = holder(&second, rounds).await.expect("for an hour");
+    assert_eq!(before.holder, first.holder(), "it was there first");
+    first.stop().await;
+    first.leftovers_allowed();
+    let (now, until) = (now(), now().plus_ms(60_000));
+    let next = second.store().lease_take(rounds, "the test", now, until).await.expect("the store answers");
+    let next = match next {
+        LeaseAnswer::Taken(lease) | LeaseAnswer::Held(lease) => lease,
+    };
+    assert!(next.fence > before.fence, "well before the hour is over: {before:?} {next:?}");
+}
+
 /// Only one of the servers resyncs: at a start of three the engine is told of everything once more, not three times.
 #[tokio::test]
 async fn one_server_resyncs() {
