@@ -318,6 +318,7 @@ pub(super) fn describe(world: &World, input: &Value) -> Result<Value, AwsError> 
     Ok(json!({"services": services, "failures": failures}))
 }
 
+/// Of services that were deleted it tells nothing, not while they are DRAINING either (API reference, DeleteService).
 pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
     let cluster = cluster::named(world, input)?;
     let strategy = input.text("schedulingStrategy").unwrap_or("REPLICA");
@@ -325,7 +326,7 @@ pub(super) fn list(world: &World, input: &Value) -> Result<Value, AwsError> {
     let shown = world.ecs.clusters[&cluster].services.iter().filter(|(_, arn)| {
         world.ecs.services.get(*arn).is_some_and(|service| {
             service.visible_ms <= world.now_ms
-                && !service.is_inactive()
+                && service.status == ServiceStatus::Active
                 && strategy == "REPLICA"
                 && launch_type.is_none_or(|wanted| service.settings.text("launchType") == Some(wanted))
         })

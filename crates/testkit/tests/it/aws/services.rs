@@ -158,8 +158,8 @@ async fn a_crashed_task_is_replaced() {
 }
 
 #[tokio::test]
-async fn deletion_drains_first() {
-    let client = Client::with_cluster().await;
+async fn deletion_drains_first_and_is_not_listed() {
+    let client = Client::with_cluster_and(FakeAwsConfig { task_stop_ms: 400, ..FakeAwsConfig::default() }).await;
     let definition = client.definition("web", "team/web:1").await;
     client.ecs("CreateService", new_service("web", &definition, 2)).await.expect("it is valid");
     client.completed("web").await;
@@ -169,9 +169,9 @@ async fn deletion_drains_first() {
     let deleted =
         client.ecs("DeleteService", json!({"cluster": "c", "service": "web", "force": true})).await.expect("forced");
     assert_eq!(deleted["service"]["status"], "DRAINING");
-    client.service_until("it to be gone", "web", |seen| seen["status"] == "INACTIVE").await;
     let listed = client.ecs("ListServices", json!({"cluster": "c"})).await.expect("a list");
     assert_eq!(listed["serviceArns"], json!([]));
+    client.service_until("it to be gone", "web", |seen| seen["status"] == "INACTIVE").await;
     let update = client.ecs("UpdateService", json!({"cluster": "c", "service": "web", "desiredCount": 1})).await;
     assert_eq!(update.expect_err("it is gone").code, "ServiceNotActiveException");
     client.ecs("CreateService", new_service("web", &definition, 1)).await.expect("the name is free again");
