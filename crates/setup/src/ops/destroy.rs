@@ -7,7 +7,8 @@ use super::plan::stuck_error;
 use super::{Failure, News, Setup, SetupError};
 use crate::account::{Kind, Remain};
 
-/// How many looks a thing may outlast after it was told to go.
+/// How many looks a thing may outlast after it was told to go: at four seconds each more than servers need, which the load balancer
+/// lets go after two minutes, and which then may end their requests for two more.
 const LOOKS_MAX: u32 = 120;
 
 /// What is left of an instance that went.

@@ -322,6 +322,25 @@ async fn nothing_is_left_but_the_data_that_is_kept_and_that_is_taken_in_again() 
 }
 
 #[tokio::test]
+async fn nothing_else_goes_before_the_last_server_has_ended() {
+    let account = account();
+    applied(&account, &wanted("")).await.expect("it stands");
+    account.drain_set(30);
+    account.remain_put(NAME, Remain { kind: Kind::Service, name: "l0-test-dev/web".to_owned() });
+    account.remain_put(NAME, Remain { kind: Kind::EnvironmentStack, name: "l0-test-dev".to_owned() });
+    let ear = Ear::default();
+    Setup::new(&account, &ear).destroy(STACK, NAME, true).await.expect("it goes");
+    assert!(ear.seconds.load(Ordering::Relaxed) >= 30, "the servers are waited for");
+    let heard = ear.heard.lock().expect("no panic");
+    let kinds: Vec<&str> = heard.iter().filter_map(|news| news.strip_prefix("Leaves(Remain { kind: ")).collect();
+    let kinds: Vec<&str> = kinds.iter().filter_map(|news| Some(news.split_once(',')?.0)).collect();
+    assert_eq!(kinds, ["Servers", "Service", "EnvironmentStack", "Stack", "ServerRepository", "Table"]);
+    // Each of them went by one call: none was there again. The stack goes by a call of its own.
+    assert_eq!(count(&account, "tag:RemoveOne"), 30 + 4);
+    assert!(account.things().is_empty(), "{:?}", account.things());
+}
+
+#[tokio::test]
 async fn a_stack_that_does_not_go_is_explained_and_the_next_destroy_goes_on() {
     let account = account();
     applied(&account, &wanted("")).await.expect("it stands");

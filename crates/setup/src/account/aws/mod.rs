@@ -9,6 +9,7 @@
 //! push       ECR's registry itself, by the distribution protocol
 //! keeps      Secrets Manager and the Parameter Store
 //! remains    what there is for an instance
+//! clusters   what runs of it
 //! remove     how it goes
 //! bucket     S3: which buckets there are, and how one is emptied
 //! servers    what ECS and their log say of the servers
@@ -18,6 +19,7 @@
 //! ```
 
 mod bucket;
+mod clusters;
 mod error;
 mod facts;
 mod json;
@@ -31,6 +33,8 @@ mod remove;
 mod roles;
 mod servers;
 mod stacks;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::future::Future;

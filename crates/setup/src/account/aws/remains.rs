@@ -19,9 +19,6 @@ const KIND: &str = "layer0.kind";
 /// The statuses of task definitions that something can be done about.
 const STATUSES: [&str; 2] = ["ACTIVE", "INACTIVE"];
 
-/// The most that ECS describes at once ("DescribeTasks").
-const TASKS_MAX: usize = 100;
-
 /// The names of an instance.
 pub(super) struct Names<'a> {
     pub(super) instance: &'a str,
@@ -102,30 +99,6 @@ impl AwsAccount {
             }
         }
         Ok(clusters)
-    }
-
-    /// The services and the tasks that run alone in a cluster.
-    async fn cluster_of(&self, found: &mut Found<'_>, cluster: &str) -> Result<(), AwsError> {
-        let is_servers = cluster == found.names.stack;
-        let pages = Pages::of("serviceArns", "nextToken");
-        let asked = json!({ "cluster": cluster });
-        let Some(services) = there(self.pages("ecs:ListServices", &asked, &pages).await)? else { return Ok(()) };
-        for service in texts(&services) {
-            let kind = if is_servers { Kind::Servers } else { Kind::Service };
-            found.add(kind, format!("{cluster}/{}", last(&service)));
-        }
-        let pages = Pages::of("taskArns", "nextToken");
-        let Some(tasks) = there(self.pages("ecs:ListTasks", &asked, &pages).await)? else { return Ok(()) };
-        for some in tasks.chunks(TASKS_MAX) {
-            let asked = json!({ "cluster": cluster, "tasks": some });
-            let answer = self.ask("ecs:DescribeTasks", &asked).await?;
-            for task in answer["tasks"].as_array().into_iter().flatten() {
-                if !text(task, "group").starts_with("service:") && text(task, "lastStatus") != "STOPPED" {
-                    found.add(Kind::Task, format!("{cluster}/{}", last(text(task, "taskArn"))));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The task definitions: those of the past too, as ECS never forgets one by itself. What is being deleted is none, as nobody can do

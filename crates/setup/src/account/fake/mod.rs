@@ -7,7 +7,9 @@
 //! - Nothing runs in the background and nothing waits: one event more happens each time that somebody looks at a stack, a plan or
 //!   events, or, by [`Pace::ByCaller`], when [`FakeAccount::step`] says so.
 //! - What goes wrong is data: [`Fault`].
-//! - No server runs in it. What servers would have made for their users is put there with [`FakeAccount::remain_put`].
+//! - No server runs in it. What servers would have made for their users is put there with [`FakeAccount::remain_put`]. Servers that
+//!   are taken away drain first ([`FakeAccount::drain_set`]): so long their cluster can't go, and what is taken away from under them
+//!   is made again.
 
 mod calls;
 mod change;
@@ -43,6 +45,9 @@ pub enum Pace {
     ByCaller,
 }
 
+/// How many looks servers drain for unless it is said.
+const DRAIN: u32 = 3;
+
 /// A handle to an account in one region. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct FakeAccount {
@@ -63,6 +68,8 @@ struct State {
     of_servers: Vec<(String, Remain)>,
     /// Servers that stopped.
     stopped: Vec<StoppedServer>,
+    /// How many looks servers drain for.
+    drain: u32,
 }
 
 impl FakeAccount {
@@ -80,6 +87,7 @@ impl FakeAccount {
             images: BTreeMap::new(),
             of_servers: Vec::new(),
             stopped: Vec::new(),
+            drain: DRAIN,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -91,6 +99,11 @@ impl FakeAccount {
     /// Who makes time go on.
     pub fn pace_set(&self, pace: Pace) {
         self.state().pace = pace;
+    }
+
+    /// For how many looks servers drain once they are taken away: at least one.
+    pub fn drain_set(&self, looks: u32) {
+        self.state().drain = looks.max(1);
     }
 
     /// The zones of the region.
@@ -196,7 +209,7 @@ impl FakeAccount {
 
 impl State {
     fn step(&mut self) -> bool {
-        let mut is_moving = false;
+        let mut is_moving = self.world.drain();
         for stack in &mut self.stacks {
             for plan in &mut stack.plans {
                 is_moving |= plan.settle();

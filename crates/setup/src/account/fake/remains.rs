@@ -27,8 +27,18 @@ impl State {
     }
 
     pub(super) fn remove(&mut self, remain: &Remain) -> Result<(), AccountError> {
+        if self.is_made_again(remain) {
+            return Ok(());
+        }
         self.of_servers.retain(|(_, other)| other != remain);
         match remain.kind {
+            Kind::Servers => {
+                let servers = self.world.things.iter_mut().filter(|thing| thing.kind == SERVICE);
+                for thing in servers.filter(|thing| named(thing) == remain.name) {
+                    thing.drains.get_or_insert(self.drain);
+                }
+                return Ok(());
+            }
             Kind::Stack => return self.delete("cloudformation:DeleteStack", &remain.name, &[]),
             Kind::Other => {
                 return refused("tag:GetResources", Trouble::Refused, format!("what {} is, is not known", remain.name));
@@ -41,6 +51,17 @@ impl State {
         let is_it = |thing: &Thing| kind(thing, remain.kind) && named(thing) == remain.name;
         self.world.things.retain(|thing| !is_it(thing));
         Ok(())
+    }
+
+    /// Whether servers live that keep a thing alive.
+    fn is_made_again(&self, remain: &Remain) -> bool {
+        let is_kept = matches!(remain.kind, Kind::Service | Kind::BalancerStack | Kind::EnvironmentStack);
+        let mut of = self.of_servers.iter().filter(|(_, other)| other == remain).map(|(instance, _)| instance);
+        is_kept
+            && of.any(|instance| {
+                let mut servers = self.world.things.iter().filter(|thing| thing.kind == SERVICE);
+                servers.any(|thing| thing.tags.get(TAG) == Some(instance))
+            })
     }
 
     pub(super) fn delete(&mut self, action: &'static str, name: &str, keep: &[String]) -> Result<(), AccountError> {
@@ -95,7 +116,6 @@ fn named(thing: &Thing) -> String {
 
 fn kind(thing: &Thing, kind: Kind) -> bool {
     match kind {
-        Kind::Servers => thing.kind == SERVICE,
         Kind::LogGroup => thing.kind == LOG,
         Kind::Secret => thing.kind == SECRET,
         Kind::Parameter => thing.kind == PARAMETER,

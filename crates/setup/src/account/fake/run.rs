@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::fault::Doing;
 use super::stack::{Act, FakeStack, Made, Phase, Step, Work};
 use super::template::{Keep, resolved};
-use super::world::{InStack, World, name_of};
+use super::world::{InStack, Thing, World, name_of};
 use crate::account::{Change, ChangeAction, Replacement};
+
+const CLUSTER: &str = "AWS::ECS::Cluster";
 
 /// Begins to make or change a stack into `new`, which has the physical names of what is there.
 pub(super) fn begin(stack: &mut FakeStack, world: &mut World, new: Made, changes: &[Change]) {
@@ -193,7 +195,13 @@ fn carry_out(stack: &mut FakeStack, world: &mut World, work: &Work, step: &Step)
             if found.is_some_and(|thing| thing.properties["DeletionProtectionEnabled"] == true) {
                 return Err("Resource cannot be deleted as it is currently protected against deletion.".to_owned());
             }
-            world.things.retain(|thing| thing.kind != step.kind || thing.physical != *physical);
+            let is_in_use = |thing: &Thing| thing.drains.is_some() && thing.properties["Cluster"] == **physical;
+            if step.kind == CLUSTER && world.things.iter().any(is_in_use) {
+                return Err("The Cluster cannot be deleted while Tasks are active.".to_owned());
+            }
+            // A service that somebody deleted before is none any more for the stack, however long it still drains.
+            let is_it = |thing: &Thing| thing.kind == step.kind && thing.physical == *physical;
+            world.things.retain(|thing| !is_it(thing) || thing.drains.is_some());
         }
         Act::Release(_) => {}
     }

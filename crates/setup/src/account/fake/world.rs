@@ -35,6 +35,8 @@ pub(super) struct Thing {
     pub(super) owner: Option<String>,
     /// What is secret about it.
     pub(super) text: String,
+    /// Of a service that was deleted: after how many looks its last task has ended.
+    pub(super) drains: Option<u32>,
 }
 
 /// When the world begins: 2026-01-01T00:00:00Z.
@@ -66,6 +68,15 @@ impl World {
         self.things.iter().find(|thing| thing.kind == kind && thing.name == name)
     }
 
+    /// The services that were deleted come nearer to their end. Answers whether one has not come to it.
+    pub(super) fn drain(&mut self) -> bool {
+        for left in self.things.iter_mut().filter_map(|thing| thing.drains.as_mut()) {
+            *left = left.saturating_sub(1);
+        }
+        self.things.retain(|thing| thing.drains != Some(0));
+        self.things.iter().any(|thing| thing.drains.is_some())
+    }
+
     pub(super) fn by_physical(&mut self, kind: &str, physical: &str) -> Option<&mut Thing> {
         self.things.iter_mut().find(|thing| thing.kind == kind && thing.physical == physical)
     }
@@ -94,6 +105,7 @@ impl World {
             tags: tags.clone(),
             owner: owner.map(str::to_owned),
             text,
+            drains: None,
         });
         Ok(physical)
     }
