@@ -182,8 +182,12 @@ impl AwsAccount {
         let described = there(self.ask("dynamodb:DescribeTable", &json!({ "TableName": name })).await)?;
         let Some(table) = described else { return Ok(()) };
         let asked = json!({ "ResourceArn": table["Table"]["TableArn"] });
-        let Some(tags) = there(self.ask("dynamodb:ListTagsOfResource", &asked).await)? else { return Ok(()) };
-        let is_ours = tag(&tags["Tags"], ("Key", "Value"), TAG).is_some_and(|value| value == found.names.instance);
+        let is_ours = match there(self.ask("dynamodb:ListTagsOfResource", &asked).await)? {
+            Some(tags) => tag(&tags["Tags"], ("Key", "Value"), TAG).is_some_and(|value| value == found.names.instance),
+            // A table that goes may have lost them already ("ResourceNotFoundException": "its status might not be ACTIVE"). It is
+            // in the way of the next one of its name until it is gone, and nothing is done to it.
+            None => text(&table["Table"], "TableStatus") == "DELETING",
+        };
         if is_ours || found.parts.contains(&name) {
             found.add(Kind::Table, name);
         }
@@ -208,7 +212,36 @@ pub(super) fn tag(tags: &Value, (key, value): (&str, &str), wanted: &str) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{account, canned};
     use super::*;
+
+    /// What DescribeTable and ListTagsOfResource answer, and whether that is a table of the instance `prod`.
+    #[tokio::test]
+    async fn a_table_that_is_deleted_counts_until_it_is_gone() {
+        let missing = || (400, json!({ "__type": "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException" }));
+        let table = |status: &str| (200, json!({ "Table": { "TableArn": "arn", "TableStatus": status } }));
+        let tagged = |value: &str| (200, json!({ "Tags": [{ "Key": TAG, "Value": value }] }));
+        for (described, tags, is_ours) in [
+            (table("ACTIVE"), tagged("prod"), true),
+            (table("ACTIVE"), tagged("another"), false),
+            (table("DELETING"), tagged("prod"), true),
+            (table("DELETING"), missing(), true),
+            (table("ACTIVE"), missing(), false),
+            (missing(), missing(), false),
+        ] {
+            let told = format!("{described:?} {tags:?}");
+            let endpoint = canned(move |call| match call {
+                "DescribeTable" => described.clone(),
+                "ListTagsOfResource" => tags.clone(),
+                _ => (400, json!({ "__type": "UnknownOperationException" })),
+            });
+            let mut found = Found { names: Names::new("prod"), parts: BTreeSet::new(), remains: BTreeSet::new() };
+            account(&endpoint.await).await.table_of(&mut found).await.expect("an answer");
+            let remains: Vec<Remain> = found.remains.into_iter().collect();
+            let expected = Remain { kind: Kind::Table, name: "l0-prod".to_owned() };
+            assert_eq!(remains, if is_ours { vec![expected] } else { Vec::new() }, "{told}");
+        }
+    }
 
     #[test]
     fn what_is_called_alike_is_not_ours() {
