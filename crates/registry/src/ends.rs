@@ -13,7 +13,6 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestContent, ManifestRef, Repository, Visibility};
 use layer0_domain::port::BoxError;
-use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::image_end::{BlobStream, EndBlob, EndError, EndManifest, Entry, EntryPage, ImageEnd};
 use layer0_domain::port::registry_store::{Along, Page, RegistryStoreError};
 
@@ -246,22 +245,17 @@ impl ImageEnd for LocalEnd {
             return Err(EndError::NoRepository);
         }
         let id = UploadId::new(parts.clock.random(), &self.name);
-        let begun = parts.uploads.begin(id.clone(), Reach::Private, digest.algorithm(), parts.clock.now()).await;
+        let begun = parts.uploads.begin_private(id, digest.algorithm(), parts.clock.now()).await;
         let upload = begun.map_err(end_error)?;
         let (sized, body) = Sized::body(content, size);
         let held = upload.hold().map_err(end_error)?;
         let (held, received) = receive(held, body, Some(size), Some(size), Then::Finish, parts.config.body_idle).await;
         if let Err(error) = received {
-            parts.uploads.cancel(&id, held).await;
+            upload.cancel(held).await;
             return Err(sized.judge(Ended::Broken, end_error(error)));
         }
         let push = Push::alone(self.name.clone(), parts.clock.now());
-        parts
-            .uploads
-            .finish(id, held, Claim::Said(digest.clone()), push, &parts.blobs)
-            .await
-            .map(drop)
-            .map_err(end_error)
+        upload.finish(held, Claim::Said(digest.clone()), push, &parts.blobs).await.map(drop).map_err(end_error)
     }
 }
 

@@ -23,7 +23,6 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::registry::Visibility;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::BoxError;
-use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::{Page, RegistryStore};
@@ -199,12 +198,12 @@ impl World {
         ] {
             let (repository, now) = (name(repository), parts.clock.now());
             let id = UploadId::new(parts.clock.random(), &repository);
-            let begun = parts.uploads.begin(id.clone(), Reach::Private, Algorithm::Sha256, now).await;
-            let mut held = begun.expect("an upload begins").hold().expect("nobody else writes");
+            let begun = parts.uploads.begin_private(id, Algorithm::Sha256, now).await;
+            let upload = begun.expect("an upload begins");
+            let mut held = upload.hold().expect("nobody else writes");
             held.append(content).expect("the directory can be written to");
             let digest = Algorithm::Sha256.digest_of(content);
-            let taken =
-                parts.uploads.finish(id, held, Claim::Said(digest), Push::alone(repository, now), &parts.blobs).await;
+            let taken = upload.finish(held, Claim::Said(digest), Push::alone(repository, now), &parts.blobs).await;
             taken.expect("a blob is taken in");
         }
         let request = Request::put("/v2/team/app/manifests/1").header(HOST, "localhost");

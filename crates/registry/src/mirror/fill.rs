@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use axum::body::Bytes;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::port::blob_bytes::Reach;
 use layer0_domain::port::registry_store::Along;
 use tokio::sync::{Semaphore, watch};
 
@@ -251,7 +250,7 @@ async fn run(
     let file = blocking(move || nameless(&directory.join(random))).await.map_err(RegistryError::from_io)?;
     let file = Arc::new(file);
     let id = UploadId::new(parts.clock.random(), name);
-    let upload = parts.uploads.begin(id.clone(), Reach::Private, digest.algorithm(), parts.clock.now()).await?;
+    let upload = parts.uploads.begin_private(id, digest.algorithm(), parts.clock.now()).await?;
     let mut held = upload.hold()?;
     // Nobody else has set it.
     drop(fill.spool.set(Spool { size, file: Arc::clone(&file) }));
@@ -262,14 +261,14 @@ async fn run(
         let batch = match source.next(at).await {
             Ok(batch) => batch,
             Err(refusal) => {
-                parts.uploads.cancel(&id, held).await;
+                upload.cancel(held).await;
                 return Err(refusal);
             }
         };
         let written;
         (held, written) = write(held, Arc::clone(&file), at, batch.clone()).await?;
         if let Err(error) = written {
-            parts.uploads.cancel(&id, held).await;
+            upload.cancel(held).await;
             return Err(lost(error).into());
         }
         fill.show(at, batch.clone());
@@ -284,17 +283,17 @@ async fn run(
     let (found, sums) = match hashed {
         Ok(hashed) => hashed,
         Err(error) => {
-            parts.uploads.cancel(&id, held).await;
+            upload.cancel(held).await;
             return Err(lost(error).into());
         }
     };
     if found != *digest {
-        parts.uploads.cancel(&id, held).await;
+        upload.cancel(held).await;
         return Err(Refusal::lies(mirror.upstream.host(), digest, &found));
     }
     fill.stage(Stage::Proven);
     let push = Push::alone(name.clone(), parts.clock.now());
-    let kept = parts.uploads.finish(id, held, Claim::Proven(digest.clone(), sums), push, &parts.blobs).await;
+    let kept = upload.finish(held, Claim::Proven(digest.clone(), sums), push, &parts.blobs).await;
     match kept {
         Ok(_) => {
             tracing::info!(

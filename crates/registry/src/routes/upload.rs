@@ -11,7 +11,8 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::blob_bytes::{Reach, Settling};
+use layer0_domain::port::blob_bytes::Settling;
+use layer0_domain::port::registry_store::Along;
 
 use super::{Ask, created, digest, empty, scope};
 use crate::error::RegistryError;
@@ -82,7 +83,7 @@ async fn open(registry: &Registry, (name, create): To<'_>, algorithm: Algorithm)
     registry.make(name, create).await?;
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
-    parts.uploads.begin(id.clone(), Reach::Named, algorithm, parts.clock.now()).await?;
+    parts.uploads.begin(id.clone(), algorithm, parts.clock.now()).await?;
     Ok(status(StatusCode::ACCEPTED, name, &id, 0))
 }
 
@@ -96,25 +97,26 @@ async fn whole(
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
-    let upload = parts.uploads.begin(id.clone(), Reach::Private, wanted.algorithm(), parts.clock.now());
-    let upload = upload.await?;
+    let upload = parts.uploads.begin_private(id, wanted.algorithm(), parts.clock.now()).await?;
     let expected = ask.content_length();
     let receiving = receive(upload.hold()?, body, None, expected, Then::Finish, parts.config.body_idle);
     let (held, received) = match registry.while_allowed(ask, name, Action::Push, receiving).await {
         Ok(done) => done,
         Err(error) => {
-            // Nobody knows its name: it would lie there until it expires.
             if let Ok(held) = upload.hold() {
-                parts.uploads.cancel(&id, held).await;
+                upload.cancel(held).await;
             }
             return Err(error);
         }
     };
     if let Err(error) = received {
-        parts.uploads.cancel(&id, held).await;
+        upload.cancel(held).await;
         return Err(error);
     }
-    finish(registry, ask, (name, create), id, held, wanted).await
+    let push = push(registry, ask, (name, create));
+    let along = push.along.clone();
+    let size = upload.finish(held, Claim::Said(wanted.clone()), push, &parts.blobs).await?;
+    Ok(finished(ask, name, &along, &wanted, size))
 }
 
 /// Mounts, if the caller may read the blob somewhere; `None` when not.
@@ -186,7 +188,10 @@ pub(super) async fn serve(
             let wanted = digest(wanted)?;
             upload.hold()?.expect(wanted.algorithm());
             let (held, _) = append(registry, ask, body, &name, &id, &upload).await?;
-            finish(registry, ask, (&name, None), id, held, wanted).await
+            let push = push(registry, ask, (&name, None));
+            let along = push.along.clone();
+            let size = parts.uploads.finish(id, held, Claim::Said(wanted.clone()), push, &parts.blobs).await?;
+            Ok(finished(ask, &name, &along, &wanted, size))
         }
         Method::DELETE => {
             parts.uploads.cancel(&id, upload.hold()?).await;
@@ -263,22 +268,16 @@ async fn append(
     }
 }
 
-/// Closes an upload: afterwards the blob is in the repository, durable, or the upload is gone.
-async fn finish(
-    registry: &Registry,
-    ask: &Ask,
-    (name, create): To<'_>,
-    id: UploadId,
-    held: Held,
-    wanted: Digest,
-) -> Result<Response, RegistryError> {
-    let parts = registry.parts();
-    let along = registry.along(ask, create);
-    let push = Push { repository: name.clone(), at: parts.clock.now(), along: along.clone() };
-    let size = parts.uploads.finish(id, held, Claim::Said(wanted.clone()), push, &parts.blobs).await?;
-    ask.wrote(name, &along);
+/// Where an upload goes as a blob.
+fn push(registry: &Registry, ask: &Ask, (name, create): To<'_>) -> Push {
+    Push { repository: name.clone(), at: registry.parts().clock.now(), along: registry.along(ask, create) }
+}
+
+/// The answer to who has finished an upload: the blob is in the repository, durable.
+fn finished(ask: &Ask, name: &RepositoryName, along: &Along, wanted: &Digest, size: u64) -> Response {
+    ask.wrote(name, along);
     tracing::info!(repository.name = %name, blob.digest = %wanted, blob.size = size, "stored blob {wanted} ({size} bytes) in {name}");
-    Ok(created(location_of(name, &wanted), &wanted))
+    created(location_of(name, wanted), wanted)
 }
 
 fn location(name: &RepositoryName, id: &UploadId) -> String {

@@ -48,7 +48,6 @@ mod tests {
     use layer0_domain::model::digest::Algorithm;
     use layer0_domain::model::image::RepositoryName;
     use layer0_domain::model::time::Timestamp;
-    use layer0_domain::port::blob_bytes::Reach;
     use layer0_testkit::until::until_true;
 
     use super::super::{Then, UploadId, Uploads, receive};
@@ -67,7 +66,7 @@ mod tests {
         let root = directory.path().canonicalize().expect("it is there");
         let uploads = Uploads::new(Arc::new(FileBytes::open(&root, Arc::new(OsDisk)).expect("a directory")));
         let id = UploadId::new([7; 32], &RepositoryName::parse("team/app").expect("a name"));
-        let upload = uploads.begin(id, Reach::Named, Algorithm::Sha256, Timestamp(0)).await.expect("it begins");
+        let upload = uploads.begin_private(id, Algorithm::Sha256, Timestamp(0)).await.expect("it begins");
         // More than one batch, and then nothing for ever.
         let first = Ok::<_, std::convert::Infallible>(Bytes::from(vec![1; 3 << 19]));
         let body = Body::from_stream(stream::iter([first]).chain(stream::pending()));
@@ -75,7 +74,7 @@ mod tests {
         let mut receiving = Box::pin(receive(held, body, None, None, Then::Rest, Duration::from_secs(600)));
         tokio::select! {
             _ = &mut receiving => panic!("the body never ends"),
-            () = until_true("a batch is written", || async { upload.offset() > 0 }) => {}
+            () = until_true("a batch is written", || async { has_open(&root) }) => {}
         }
         assert!(has_open(&root), "it is being written");
         drop(receiving);

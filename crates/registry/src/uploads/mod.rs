@@ -17,6 +17,7 @@ mod batch;
 mod claim;
 mod held;
 mod id;
+mod private;
 mod receive;
 mod writer;
 
@@ -35,6 +36,7 @@ use layer0_domain::port::registry_store::Along;
 pub(crate) use self::claim::Claim;
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
+pub(crate) use self::private::Private;
 pub(crate) use self::receive::{Then, receive};
 use self::writer::Writer;
 use crate::blobs::Blobs;
@@ -134,6 +136,13 @@ impl Inner {
         Arc::clone(self.open().entry(id).or_insert(upload))
     }
 
+    /// Begins an upload. Blocks.
+    fn make(&self, id: UploadId, reach: Reach, algorithm: Algorithm, at: Timestamp) -> io::Result<Arc<Upload>> {
+        let _beginning = self.begin(&id);
+        let bytes = self.bytes.upload_begin(id.as_str(), reach)?;
+        Ok(self.keep(id, |offset| Writer::begun(bytes, algorithm, offset), at))
+    }
+
     /// Keeps an upload that was found.
     fn found(&self, id: UploadId, bytes: Box<dyn UploadBytes>, at: Timestamp) -> Arc<Upload> {
         self.keep(id, |offset| Writer::found(bytes, self.bytes.naming(), offset), at)
@@ -151,22 +160,11 @@ impl Uploads {
         self.inner.bytes.naming() == Naming::Store
     }
 
-    /// Begins an upload. Content will be hashed by `algorithm` as it comes.
-    pub(crate) async fn begin(
-        &self,
-        id: UploadId,
-        reach: Reach,
-        algorithm: Algorithm,
-        at: Timestamp,
-    ) -> Result<Arc<Upload>, RegistryError> {
+    /// Begins an upload that goes on with further requests. Content will be hashed by `algorithm` as it comes.
+    pub(crate) async fn begin(&self, id: UploadId, algorithm: Algorithm, at: Timestamp) -> Result<(), RegistryError> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let _beginning = inner.begin(&id);
-            let bytes = inner.bytes.upload_begin(id.as_str(), reach)?;
-            Ok(inner.keep(id, |offset| Writer::begun(bytes, algorithm, offset), at))
-        })
-        .await
-        .map_err(RegistryError::from_io)
+        let begun = blocking(move || inner.make(id, Reach::Named, algorithm, at));
+        begun.await.map(drop).map_err(RegistryError::from_io)
     }
 
     /// Finds an upload that was begun, by this process or another one.

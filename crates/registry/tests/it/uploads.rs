@@ -1,7 +1,12 @@
 //! Every way to push a blob.
 
-use http::Method;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::header::HOST;
+use http::{Method, Request};
 use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_testkit::until::until_true;
 
 use crate::client::{Client, digest_by, noise, pieces};
 use crate::common::TestRegistry;
@@ -273,6 +278,30 @@ async fn cancelled() {
         assert_eq!(client.ask(method, &upload, &[], "").await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
     }
     assert_eq!(registry.staged(), [""; 0]);
+}
+
+/// Nobody knows its name, so nobody could end it: over HTTP/2 a request that is given up is dropped where it stands.
+#[tokio::test]
+async fn a_blob_in_one_request_that_is_given_up_leaves_nothing() {
+    let registry = TestRegistry::start().await;
+    let digest = Digest::sha256_of(b"never to come");
+    // So much that some is written wherever bytes lie, and then nothing for ever.
+    let pieces = stream::iter((0..20).map(|_| Ok::<_, std::convert::Infallible>(Bytes::from(vec![7; 1 << 20]))));
+    let request = Request::post(format!("/v2/team/app/blobs/uploads/?digest={digest}")).header(HOST, "localhost");
+    let request = request.body(Body::from_stream(pieces.chain(stream::pending()))).unwrap();
+    let mut answering = Box::pin(registry.registry.answer(request));
+    let is_written = || {
+        let staged = registry.staged();
+        let uploads = registry.root().join("uploads");
+        let has_bytes = |name: &String| uploads.join(name).metadata().is_ok_and(|it| it.len() > 8 << 20);
+        staged.iter().any(|name| registry.elsewhere.is_some() || has_bytes(name))
+    };
+    tokio::select! {
+        _ = &mut answering => panic!("the body never ends"),
+        () = until_true("some of it is written", || async { is_written() }) => {}
+    }
+    drop(answering);
+    until_true("nothing is left of it", || async { registry.staged().is_empty() }).await;
 }
 
 #[tokio::test]
