@@ -29,6 +29,7 @@ mod run;
 mod stop;
 mod store_health;
 mod sweeping;
+mod taken;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text_time;

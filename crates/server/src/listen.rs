@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::Uri;
+use axum::http::{Uri, Version};
 use axum::response::Response;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -21,6 +21,7 @@ use crate::descriptors;
 use crate::first_bytes::FirstBytes;
 use crate::lanes::Lanes;
 use crate::stop::Stop;
+use crate::taken::{Bodies, TAKE_MAX, Taken};
 use crate::unread;
 
 /// How long a client may take to send the head of a request, and how long a connection may idle before its next one. Who
@@ -40,6 +41,14 @@ const CONNECTIONS_MAX: usize = 4096;
 /// without a pause that would be a loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How much of a client is put up with.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    head_max: Duration,
+    take_max: Duration,
+    connections_max: usize,
+}
+
 /// Answers requests; clones are the same.
 pub(crate) trait Answers: Clone + Send + Sync + 'static {
     /// Answers one.
@@ -48,17 +57,14 @@ pub(crate) trait Answers: Clone + Send + Sync + 'static {
 
 /// Serves requests until a stop is asked for and those that run have ended.
 pub(crate) async fn requests(listener: TcpListener, answers: impl Answers, stop: Stop) -> io::Result<()> {
-    bounded_requests(listener, answers, stop, HEAD_MAX, descriptors::connections(CONNECTIONS_MAX)).await
+    let limits =
+        Limits { head_max: HEAD_MAX, take_max: TAKE_MAX, connections_max: descriptors::connections(CONNECTIONS_MAX) };
+    bounded_requests(listener, answers, stop, limits).await
 }
 
-async fn bounded_requests(
-    listener: TcpListener,
-    answers: impl Answers,
-    stop: Stop,
-    head_max: Duration,
-    connections_max: usize,
-) -> io::Result<()> {
-    let room = Arc::new(Semaphore::new(connections_max));
+async fn bounded_requests(listener: TcpListener, answers: impl Answers, stop: Stop, limits: Limits) -> io::Result<()> {
+    let head_max = limits.head_max;
+    let room = Arc::new(Semaphore::new(limits.connections_max));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max).max_buf_size(HEAD_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max);
@@ -85,7 +91,7 @@ async fn bounded_requests(
         let Ok(stream) = stream.into_std() else { continue };
         let (builder, answers, watcher) = (builder.clone(), answers.clone(), running.watcher());
         lanes.next().spawn(async move {
-            if let Err(why) = connection(&builder, stream, peer, answers, watcher, head_max).await {
+            if let Err(why) = connection(&builder, stream, peer, answers, watcher, limits).await {
                 // A client that went away in the middle is its own affair.
                 tracing::debug!(error = %why, "a connection broke off");
             }
@@ -106,13 +112,15 @@ async fn connection(
     peer: SocketAddr,
     answers: impl Answers,
     watcher: Watcher,
-    head_max: Duration,
+    limits: Limits,
 ) -> Result<(), axum::BoxError> {
     let stream = TcpStream::from_std(stream)?;
     // Answers are small and complete; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(answers.clone(), request, peer));
-    let stream = TokioIo::new(FirstBytes::new(stream, head_max));
+    let bodies: Arc<Bodies> = Arc::default();
+    let stream = Taken::new(stream, limits.take_max, Arc::clone(&bodies));
+    let service = service_fn(move |request| answer(answers.clone(), request, peer, Arc::clone(&bodies)));
+    let stream = TokioIo::new(FirstBytes::new(stream, limits.head_max));
     watcher.watch(builder.serve_connection(stream, service)).await
 }
 
@@ -120,12 +128,18 @@ async fn answer(
     answers: impl Answers,
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
+    bodies: Arc<Bodies>,
 ) -> Result<Response, Infallible> {
+    let version = request.version();
     let (request, unread) = unread::lend(request);
     let mut request = without_trailing_slash(request);
     request.extensions_mut().insert(ConnectInfo(peer));
     let mut response = answers.answer(request).await;
     unread.settle(&mut response).await;
+    // Over HTTP/1 a body that is not asked is one whose bytes can't be written.
+    if version == Version::HTTP_2 && !response.body().is_end_stream() {
+        response = response.map(|body| bodies.counted(body));
+    }
     Ok(response)
 }
 
@@ -170,13 +184,36 @@ mod tests {
     }
 
     async fn listening(head_max: Duration, connections_max: usize) -> Listening {
+        listening_within(Limits { head_max, take_max: TAKE_MAX, connections_max }, Arc::default()).await
+    }
+
+    /// Notes that it was dropped.
+    struct Held(Arc<Semaphore>);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.add_permits(1);
+        }
+    }
+
+    /// A body without an end.
+    fn endless(ended: Arc<Semaphore>) -> Body {
+        let held = Held(ended);
+        Body::from_stream(futures_util::stream::repeat_with(move || {
+            let _ = &held;
+            Ok::<_, Infallible>(axum::body::Bytes::from_static(&[b'x'; 64 << 10]))
+        }))
+    }
+
+    async fn listening_within(limits: Limits, ended: Arc<Semaphore>) -> Listening {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let router = Router::new()
             .route("/", axum::routing::get(|| async { "here" }))
+            .route("/endless", axum::routing::get(move || async { endless(ended) }))
             .route("/refuse", axum::routing::post(|| async { axum::http::StatusCode::UNAUTHORIZED }));
         let stop = Stop::new(crate::stop::StopTimes::default());
-        let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), head_max, connections_max));
+        let server = tokio::spawn(bounded_requests(listener, router, stop.clone(), limits));
         Listening { address, stop, server }
     }
 
@@ -234,6 +271,32 @@ mod tests {
         assert!(early.is_err(), "there was no room for it");
         drop(holder);
         assert!(all_of(waiting).await.ends_with(b"here"));
+        server.ends().await;
+    }
+
+    /// What HTTP/2 calls a request for `/endless`: preface, no settings, and a head that ends the request.
+    const ENDLESS_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\
+        \x00\x00\x0c\x01\x05\x00\x00\x00\x01\x82\x86\x04\x08/endless";
+
+    #[tokio::test]
+    async fn who_never_takes_its_answer_is_let_go_of() {
+        let limits =
+            Limits { head_max: Duration::from_secs(60), take_max: Duration::from_millis(100), connections_max: 10 };
+        let ended = Arc::new(Semaphore::new(0));
+        let server = listening_within(limits, Arc::clone(&ended)).await;
+        let gone = async || {
+            let permit = tokio::time::timeout(Duration::from_secs(30), ended.acquire()).await;
+            permit.expect("the answer is still held").expect("never closed").forget();
+        };
+        // One that never reads.
+        let _client = server.sends(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        gone().await;
+        let _client = server.sends(ENDLESS_2).await;
+        gone().await;
+        // One that reads all that comes, and never says that more may.
+        let answer = all_of(server.sends(ENDLESS_2).await).await;
+        assert!(answer.len() > 60_000, "{}", answer.len());
+        gone().await;
         server.ends().await;
     }
 
