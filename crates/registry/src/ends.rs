@@ -24,7 +24,7 @@ use crate::manifest::checked::{self, Stored};
 use crate::manifest::document::{Document, Kind};
 use crate::manifest::resolve;
 use crate::registry::Registry;
-use crate::uploads::{Claim, Push, Then, UploadId, receive};
+use crate::uploads::{Claim, Push, Share, Then, UploadId, receive};
 
 /// Entries of one page.
 const PAGE: u32 = 500;
@@ -245,11 +245,12 @@ impl ImageEnd for LocalEnd {
             return Err(EndError::NoRepository);
         }
         let id = UploadId::new(parts.clock.random(), &self.name);
-        let begun = parts.uploads.begin_private(id, digest.algorithm(), parts.clock.now()).await;
+        let begun = parts.uploads.begin_private(id, digest.algorithm(), Share::nobodys(), parts.clock.now()).await;
         let upload = begun.map_err(end_error)?;
         let (sized, body) = Sized::body(content, size);
         let held = upload.hold().map_err(end_error)?;
-        let (held, received) = receive(held, body, Some(size), Some(size), Then::Finish, parts.config.body_idle).await;
+        let (held, received) =
+            receive(held, body, Some(size), Some(size), Then::Finish, parts.config.body_idle, None).await;
         if let Err(error) = received {
             upload.cancel(held).await;
             return Err(sized.judge(Ended::Broken, end_error(error)));

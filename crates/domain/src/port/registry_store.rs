@@ -132,6 +132,29 @@ impl Referrer {
     }
 }
 
+/// What an owner with a quota may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// How many bytes in all.
+    pub quota: u64,
+    /// How many it holds. More than it may, where the quota was lowered.
+    pub used: u64,
+}
+
+impl Room {
+    /// How many bytes it may still add.
+    #[must_use]
+    pub fn left(self) -> u64 {
+        self.quota.saturating_sub(self.used)
+    }
+
+    /// The most bytes that a blob of this owner can have: one that it holds already costs it nothing more.
+    #[must_use]
+    pub fn blob_max(self) -> u64 {
+        self.quota.max(self.used)
+    }
+}
+
 /// What else is written with a push, if that is not refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Along {
@@ -185,9 +208,9 @@ pub trait RegistryStore: Send + Sync {
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError>;
 
-    /// How many bytes the repository's owner may still add; `None` for one without a quota, or that isn't there. For an
+    /// How many bytes the repository's owner may hold and holds; `None` for one without a quota, or that isn't there. For an
     /// early refusal; what decides is the check in the write.
-    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError>;
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<Room>, RegistryStoreError>;
 
     /// Takes a repository away with its tags, manifests and blob links; answers the blobs that are now in no repository,
     /// whose sums, places and marks of damage go too. With `only_empty` a repository that holds manifests is left alone.

@@ -37,7 +37,7 @@ use crate::gate::{Admission, Gate, PullCredentialMinter};
 use crate::manifest::document::OCI_MANIFEST;
 use crate::path::Target;
 use crate::registry::{Registry, RegistryPorts};
-use crate::uploads::{Claim, Push, UploadId};
+use crate::uploads::{Claim, Push, Share, UploadId};
 
 /// The repositories that are there. Everybody may do everything in the first two, nobody anything in the last.
 const REPOSITORIES: [&str; 3] = ["team/app", "team/other", "secret/app"];
@@ -198,7 +198,7 @@ impl World {
         ] {
             let (repository, now) = (name(repository), parts.clock.now());
             let id = UploadId::new(parts.clock.random(), &repository);
-            let begun = parts.uploads.begin_private(id, Algorithm::Sha256, now).await;
+            let begun = parts.uploads.begin_private(id, Algorithm::Sha256, Share::nobodys(), now).await;
             let upload = begun.expect("an upload begins");
             let mut held = upload.hold().expect("nobody else writes");
             held.append(content).expect("the directory can be written to");

@@ -30,7 +30,7 @@ use crate::aligned::Aligned;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 use crate::registry::Registry;
-use crate::uploads::{Claim, Held, Push, UploadId, lost};
+use crate::uploads::{Claim, Held, Push, Share, UploadId, lost};
 
 /// How much is written at once.
 pub(super) const BATCH: usize = 256 << 10;
@@ -250,7 +250,7 @@ async fn run(
     let file = blocking(move || nameless(&directory.join(random))).await.map_err(RegistryError::from_io)?;
     let file = Arc::new(file);
     let id = UploadId::new(parts.clock.random(), name);
-    let upload = parts.uploads.begin_private(id, digest.algorithm(), parts.clock.now()).await?;
+    let upload = parts.uploads.begin_private(id, digest.algorithm(), Share::nobodys(), parts.clock.now()).await?;
     let mut held = upload.hold()?;
     // Nobody else has set it.
     drop(fill.spool.set(Spool { size, file: Arc::clone(&file) }));

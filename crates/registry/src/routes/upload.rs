@@ -12,14 +12,14 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Visibility;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::Settling;
-use layer0_domain::port::registry_store::Along;
+use layer0_domain::port::registry_store::{Along, Room};
 
 use super::{Ask, created, digest, empty, scope};
 use crate::error::RegistryError;
 use crate::gate::Admission;
 use crate::range;
 use crate::registry::Registry;
-use crate::uploads::{Claim, Held, Push, Then, Upload, UploadId, receive};
+use crate::uploads::{Claim, Held, Push, Relief, Share, Then, Upload, UploadId, receive};
 
 /// Older clients match requests to uploads by it.
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -31,7 +31,7 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
     let from = ask.param("from").and_then(|from| RepositoryName::parse(from).ok());
     let (name, caller) = registry.admit(ask, name, &PUSH, from.as_ref()).await?;
     let create = registry.to_make(&name).await?;
-    room(registry, ask, &name).await?;
+    let share = room(registry, ask, &name).await?;
     if let Some(mount) = ask.param("mount") {
         // What can't be mounted is uploaded: the specification wants a new upload as the answer, whatever the reason.
         if let Ok(digest) = Digest::parse(mount)
@@ -39,11 +39,11 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
         {
             return Ok(response);
         }
-        return open(registry, (&name, create), Algorithm::Sha256).await;
+        return open(registry, (&name, create), share, Algorithm::Sha256).await;
     }
     if let Some(wanted) = ask.param("digest") {
         let wanted = digest(wanted)?;
-        return whole(registry, ask, body, (&name, create), wanted).await;
+        return whole(registry, ask, body, (&name, create), share, wanted).await;
     }
     let algorithm = match ask.param("digest-algorithm") {
         None | Some("sha256") => Algorithm::Sha256,
@@ -54,12 +54,20 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
             )));
         }
     };
-    open(registry, (&name, create), algorithm).await
+    open(registry, (&name, create), share, algorithm).await
 }
 
-/// Refuses early what the owner's quota can't take; the write of the blob decides.
-async fn room(registry: &Registry, ask: &Ask, name: &RepositoryName) -> Result<(), RegistryError> {
-    has_room(ask, name, registry.parts().store.room(name).await?)
+/// Refuses early what the owner's quota can't take; the write of the blob decides. Answers what the upload's bytes count with.
+async fn room(registry: &Registry, ask: &Ask, name: &RepositoryName) -> Result<Share, RegistryError> {
+    let room = registry.parts().store.room(name).await?;
+    has_room(ask, name, room.map(Room::left))?;
+    Ok(registry.parts().uploads.share(name, room))
+}
+
+/// What makes room for a push that finds none.
+fn relief<'a>(registry: &'a Registry, name: &'a RepositoryName) -> Option<Relief<'a>> {
+    let parts = registry.parts();
+    Some(Relief { uploads: &parts.uploads, store: &*parts.store, repository: name })
 }
 
 /// Whether something may be begun where so much room is left.
@@ -79,11 +87,16 @@ pub(super) fn has_room(ask: &Ask, name: &RepositoryName, room: Option<u64>) -> R
 type To<'a> = (&'a RepositoryName, Option<Timestamp>);
 
 /// Answers with a new upload.
-async fn open(registry: &Registry, (name, create): To<'_>, algorithm: Algorithm) -> Result<Response, RegistryError> {
+async fn open(
+    registry: &Registry,
+    (name, create): To<'_>,
+    share: Share,
+    algorithm: Algorithm,
+) -> Result<Response, RegistryError> {
     registry.make(name, create).await?;
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
-    parts.uploads.begin(id.clone(), algorithm, parts.clock.now()).await?;
+    parts.uploads.begin(id.clone(), algorithm, share, parts.clock.now()).await?;
     Ok(status(StatusCode::ACCEPTED, name, &id, 0))
 }
 
@@ -93,13 +106,15 @@ async fn whole(
     ask: &Ask,
     body: Body,
     (name, create): To<'_>,
+    share: Share,
     wanted: Digest,
 ) -> Result<Response, RegistryError> {
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
-    let upload = parts.uploads.begin_private(id, wanted.algorithm(), parts.clock.now()).await?;
+    let upload = parts.uploads.begin_private(id, wanted.algorithm(), share, parts.clock.now()).await?;
     let expected = ask.content_length();
-    let receiving = receive(upload.hold()?, body, None, expected, Then::Finish, parts.config.body_idle);
+    let (idle, relief) = (parts.config.body_idle, relief(registry, name));
+    let receiving = receive(upload.hold()?, body, None, expected, Then::Finish, idle, relief);
     let (held, received) = match registry.while_allowed(ask, name, Action::Push, receiving).await {
         Ok(done) => done,
         Err(error) => {
@@ -175,7 +190,14 @@ pub(super) async fn serve(
     let (name, _) = registry.admit(ask, name, &PUSH, None).await?;
     let parts = registry.parts();
     let id = UploadId::parse(id, &name).ok_or(RegistryError::UploadUnknown)?;
-    let upload = parts.uploads.find(&id, parts.clock.now()).await?;
+    let now = parts.clock.now();
+    let upload = match parts.uploads.known(&id, now) {
+        Some(upload) => upload,
+        None => {
+            let share = parts.uploads.share(&name, parts.store.room(&name).await?);
+            parts.uploads.find(&id, share, now).await?
+        }
+    };
     match ask.method {
         Method::PATCH => {
             let (held, _) = append(registry, ask, body, &name, &id, &upload).await?;
@@ -255,7 +277,7 @@ async fn append(
         Method::PATCH => Then::Rest,
         _ => Then::Finish,
     };
-    let receiving = receive(held, body, announced, length, then, parts.config.body_idle);
+    let receiving = receive(held, body, announced, length, then, parts.config.body_idle, relief(registry, name));
     let (held, received) = registry.while_allowed(ask, name, Action::Push, receiving).await?;
     match received {
         Ok(count) => Ok((held, count)),

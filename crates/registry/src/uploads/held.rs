@@ -50,7 +50,7 @@ mod tests {
     use layer0_domain::model::time::Timestamp;
     use layer0_testkit::until::until_true;
 
-    use super::super::{Then, UploadId, Uploads, receive};
+    use super::super::{Share, Then, UploadId, Uploads, receive};
     use crate::disk::OsDisk;
     use crate::fs::FileBytes;
 
@@ -66,12 +66,13 @@ mod tests {
         let root = directory.path().canonicalize().expect("it is there");
         let uploads = Uploads::new(Arc::new(FileBytes::open(&root, Arc::new(OsDisk)).expect("a directory")));
         let id = UploadId::new([7; 32], &RepositoryName::parse("team/app").expect("a name"));
-        let upload = uploads.begin_private(id, Algorithm::Sha256, Timestamp(0)).await.expect("it begins");
+        let upload = uploads.begin_private(id, Algorithm::Sha256, Share::nobodys(), Timestamp(0)).await;
+        let upload = upload.expect("it begins");
         // More than one batch, and then nothing for ever.
         let first = Ok::<_, std::convert::Infallible>(Bytes::from(vec![1; 3 << 19]));
         let body = Body::from_stream(stream::iter([first]).chain(stream::pending()));
         let held = upload.hold().expect("nobody else writes");
-        let mut receiving = Box::pin(receive(held, body, None, None, Then::Rest, Duration::from_secs(600)));
+        let mut receiving = Box::pin(receive(held, body, None, None, Then::Rest, Duration::from_secs(600), None));
         tokio::select! {
             _ = &mut receiving => panic!("the body never ends"),
             () = until_true("a batch is written", || async { has_open(&root) }) => {}

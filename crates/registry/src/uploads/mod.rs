@@ -4,7 +4,7 @@
 //!            POST                    PUT ?digest (verified, synced)
 //!   (none) ────────▶ open ─────────────────────────────────────────▶ blob
 //!                    │  ▲ PATCH (append)         │ wrong digest, disk full or failing
-//!                    └──┘                        ▼
+//!                    └──┘                        ▼        or more than the owner may have
 //!                    └── DELETE, expiry ──────▶ gone
 //! ```
 //! Its bytes lie where blobs lie (port `BlobBytes`), the repository is in its name. So it survives a restart, `kill -9`
@@ -19,6 +19,7 @@ mod held;
 mod id;
 mod private;
 mod receive;
+mod staged;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
@@ -31,13 +32,15 @@ use layer0_domain::model::digest::Algorithm;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Naming, Reach, UploadBytes};
-use layer0_domain::port::registry_store::Along;
+use layer0_domain::port::registry_store::{Along, Room};
 
 pub(crate) use self::claim::Claim;
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
 pub(crate) use self::private::Private;
 pub(crate) use self::receive::{Then, receive};
+use self::staged::Staged;
+pub(crate) use self::staged::{Relief, Share};
 use self::writer::Writer;
 use crate::blobs::Blobs;
 use crate::blocking::{blocking, to_the_end};
@@ -46,9 +49,14 @@ use crate::error::RegistryError;
 /// An upload of so many bytes at most is brought to the disk under the digest's lock.
 const SMALL: u64 = batch::LARGE as u64;
 
+/// So many uploads of an owner are looked for at most when one finds no room: each costs a bucket some calls.
+const RECOUNTED_MAX: usize = 100;
+
 /// One upload.
 pub(crate) struct Upload {
     offset: Arc<AtomicU64>,
+    /// With what it counts.
+    staged: Option<Arc<Staged>>,
     /// When a request last named it, in milliseconds.
     touched: AtomicI64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
@@ -93,6 +101,8 @@ struct Inner {
     open: Mutex<HashMap<UploadId, Arc<Upload>>>,
     /// Those that are being made, and that are not open yet.
     beginning: Mutex<HashSet<UploadId>>,
+    /// What the uploads of each owner hold.
+    staged: Mutex<HashMap<String, Arc<Staged>>>,
 }
 
 /// One of [`Inner::beginning`], until this is dropped.
@@ -124,11 +134,24 @@ impl Inner {
         Beginning { inner: self, id: id.clone() }
     }
 
-    fn keep(&self, id: UploadId, make: impl FnOnce(Arc<AtomicU64>) -> Writer, at: Timestamp) -> Arc<Upload> {
+    fn staged(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Staged>>> {
+        // Whole at every moment, as the map.
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(
+        &self,
+        id: UploadId,
+        share: Share,
+        make: impl FnOnce(Arc<AtomicU64>, Share) -> Writer,
+        at: Timestamp,
+    ) -> Arc<Upload> {
         let offset = Arc::new(AtomicU64::new(0));
-        let writer = make(Arc::clone(&offset));
+        let staged = share.of().cloned();
+        let writer = make(Arc::clone(&offset), share);
         let upload = Arc::new(Upload {
             offset,
+            staged,
             touched: AtomicI64::new(at.0),
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
         });
@@ -137,22 +160,30 @@ impl Inner {
     }
 
     /// Begins an upload. Blocks.
-    fn make(&self, id: UploadId, reach: Reach, algorithm: Algorithm, at: Timestamp) -> io::Result<Arc<Upload>> {
+    fn make(
+        &self,
+        id: UploadId,
+        reach: Reach,
+        algorithm: Algorithm,
+        share: Share,
+        at: Timestamp,
+    ) -> io::Result<Arc<Upload>> {
         let _beginning = self.begin(&id);
         let bytes = self.bytes.upload_begin(id.as_str(), reach)?;
-        Ok(self.keep(id, |offset| Writer::begun(bytes, algorithm, offset), at))
+        Ok(self.keep(id, share, |offset, share| Writer::begun(bytes, algorithm, offset, share), at))
     }
 
     /// Keeps an upload that was found.
-    fn found(&self, id: UploadId, bytes: Box<dyn UploadBytes>, at: Timestamp) -> Arc<Upload> {
-        self.keep(id, |offset| Writer::found(bytes, self.bytes.naming(), offset), at)
+    fn found(&self, id: UploadId, bytes: Box<dyn UploadBytes>, share: Share, at: Timestamp) -> Arc<Upload> {
+        self.keep(id, share, |offset, share| Writer::found(bytes, self.bytes.naming(), offset, share), at)
     }
 }
 
 impl Uploads {
     /// Uploads whose bytes lie there.
     pub(crate) fn new(bytes: Arc<dyn BlobBytes>) -> Self {
-        Self { inner: Arc::new(Inner { bytes, open: Mutex::default(), beginning: Mutex::default() }) }
+        let (open, beginning, staged) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { bytes, open, beginning, staged }) }
     }
 
     /// Whether what has come must be settled for others to find it.
@@ -161,22 +192,73 @@ impl Uploads {
     }
 
     /// Begins an upload that goes on with further requests. Content will be hashed by `algorithm` as it comes.
-    pub(crate) async fn begin(&self, id: UploadId, algorithm: Algorithm, at: Timestamp) -> Result<(), RegistryError> {
+    pub(crate) async fn begin(
+        &self,
+        id: UploadId,
+        algorithm: Algorithm,
+        share: Share,
+        at: Timestamp,
+    ) -> Result<(), RegistryError> {
         let inner = Arc::clone(&self.inner);
-        let begun = blocking(move || inner.make(id, Reach::Named, algorithm, at));
+        let begun = blocking(move || inner.make(id, Reach::Named, algorithm, share, at));
         begun.await.map(drop).map_err(RegistryError::from_io)
     }
 
-    /// Finds an upload that was begun, by this process or another one.
-    pub(crate) async fn find(&self, id: &UploadId, at: Timestamp) -> Result<Arc<Upload>, RegistryError> {
-        if let Some(upload) = self.inner.open().get(id) {
-            upload.touched.store(at.0, Ordering::Release);
-            return Ok(Arc::clone(upload));
+    /// What a new upload into a repository counts with, whose owner has so much room as far as is known now.
+    pub(crate) fn share(&self, repository: &RepositoryName, room: Option<Room>) -> Share {
+        let mut staged = self.inner.staged();
+        let of = match staged.get(repository.owner()) {
+            Some(of) => Arc::clone(of),
+            None => {
+                let of = Arc::new(Staged::new(repository.owner_name()));
+                staged.insert(repository.owner().to_owned(), Arc::clone(&of));
+                of
+            }
+        };
+        of.bound(room);
+        Share::new(of)
+    }
+
+    /// Forgets uploads that another server has ended, which count with these still: the largest ones, which is enough to make room.
+    pub(crate) async fn recount(&self, staged: &Staged) -> Result<(), RegistryError> {
+        if !self.are_shared() {
+            return Ok(());
         }
+        let mut suspects: Vec<(UploadId, Arc<Upload>)> = Vec::new();
+        for (id, upload) in self.inner.open().iter() {
+            let counts = upload.offset() > 0 && upload.staged.as_ref().is_some_and(|of| std::ptr::eq(&**of, staged));
+            if counts {
+                suspects.push((id.clone(), Arc::clone(upload)));
+            }
+        }
+        suspects.sort_by_key(|(_, upload)| std::cmp::Reverse(upload.offset()));
+        suspects.truncate(RECOUNTED_MAX);
+        let inner = Arc::clone(&self.inner);
+        let recounted = blocking(move || {
+            for (id, _) in suspects {
+                if inner.bytes.upload_find(id.as_str())?.is_none() {
+                    inner.open().remove(&id);
+                }
+            }
+            Ok(())
+        });
+        recounted.await.map_err(RegistryError::from_io)
+    }
+
+    /// An upload that this process knows already.
+    pub(crate) fn known(&self, id: &UploadId, at: Timestamp) -> Option<Arc<Upload>> {
+        let open = self.inner.open();
+        let upload = open.get(id)?;
+        upload.touched.store(at.0, Ordering::Release);
+        Some(Arc::clone(upload))
+    }
+
+    /// Finds an upload that was begun by another process, or an earlier one.
+    pub(crate) async fn find(&self, id: &UploadId, share: Share, at: Timestamp) -> Result<Arc<Upload>, RegistryError> {
         let (inner, id) = (Arc::clone(&self.inner), id.clone());
         let found = blocking(move || {
             let bytes = inner.bytes.upload_find(id.as_str())?;
-            Ok(bytes.map(|bytes| inner.found(id, bytes, at)))
+            Ok(bytes.map(|bytes| inner.found(id, bytes, share, at)))
         });
         found.await.map_err(RegistryError::from_io)?.ok_or(RegistryError::UploadUnknown)
     }
@@ -272,7 +354,7 @@ impl Uploads {
                 let upload = match known {
                     Some(upload) => upload,
                     None => match inner.bytes.upload_find(id.as_str())? {
-                        Some(bytes) => inner.found(id.clone(), bytes, now),
+                        Some(bytes) => inner.found(id.clone(), bytes, Share::nobodys(), now),
                         None => continue,
                     },
                 };
@@ -282,6 +364,7 @@ impl Uploads {
                     swept += 1;
                 }
             }
+            inner.staged().retain(|_, of| Arc::strong_count(of) > 1);
             // Those that another server has finished, or ended.
             inner.open().retain(|_, upload| {
                 let touched = upload.touched.load(Ordering::Acquire);

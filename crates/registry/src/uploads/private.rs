@@ -7,7 +7,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::Reach;
 use tokio::runtime::Handle;
 
-use super::{Claim, Held, Push, Upload, UploadId, Uploads};
+use super::{Claim, Held, Push, Share, Upload, UploadId, Uploads};
 use crate::blobs::Blobs;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
@@ -81,12 +81,13 @@ impl Uploads {
         &self,
         id: UploadId,
         algorithm: Algorithm,
+        share: Share,
         at: Timestamp,
     ) -> Result<Private, RegistryError> {
         let uploads = self.clone();
         // Made there: who goes away before it has begun leaves nothing either.
         let begun = blocking(move || {
-            let upload = uploads.inner.make(id.clone(), Reach::Private, algorithm, at)?;
+            let upload = uploads.inner.make(id.clone(), Reach::Private, algorithm, share, at)?;
             Ok(Private { uploads, id, upload, ended: false })
         });
         begun.await.map_err(RegistryError::from_io)

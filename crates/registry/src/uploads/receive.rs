@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::batch::{self, Batch};
 use super::held::Held;
 use super::lost;
+use super::staged::Relief;
 use crate::blocking::blocking;
 use crate::error::RegistryError;
 
@@ -76,15 +77,23 @@ type Writing = JoinHandle<(Held, Batch, io::Result<()>)>;
 /// - the client goes away, or brings next to nothing for `idle`: what has come is kept, so that it can go on from there;
 /// - the body is longer or shorter than announced: everything of this request is taken back;
 /// - the disk is full or fails: the upload is discarded, since a full disk must not fill up with halves that nobody
-///   will finish. What could not be reached for the moment leaves it as it is.
+///   will finish. So it is when the owner may not have so much. What could not be reached for the moment leaves it as it is.
 pub(crate) async fn receive(
-    held: Held,
+    mut held: Held,
     mut body: Body,
     announced: Option<u64>,
     expected: Option<u64>,
     then: Then,
     idle: Duration,
+    relief: Option<Relief<'_>>,
 ) -> (Held, Result<u64, RegistryError>) {
+    if let Some(expected) = expected {
+        // Nobody need send what will be refused.
+        if let Err(error) = claim(&mut held, expected, relief).await {
+            return lose(held, error).await;
+        }
+        held.unclaim();
+    }
     let mark = held.mark();
     let mut spare = Some(Batch::default());
     let mut held = Some(held);
@@ -110,6 +119,11 @@ pub(crate) async fn receive(
         }
         if !batch.is_empty() {
             let mut writer = held.take().expect("the writer came back before the next batch");
+            let length = u64::try_from(batch.len()).expect("a length fits in 64 bits");
+            if let Err(error) = claim(&mut writer, length, relief).await {
+                held = Some(writer);
+                break End::Lost(error);
+            }
             if matches!((&end, then), (End::Done, Then::Finish)) {
                 writer.put_off(batch);
                 held = Some(writer);
@@ -175,6 +189,14 @@ pub(crate) async fn receive(
     }
 }
 
+/// Counts bytes that are about to be added, if their owner may have them, by what is known now or when it is looked at again.
+async fn claim(held: &mut Held, bytes: u64, relief: Option<Relief<'_>>) -> Result<(), RegistryError> {
+    let Err(refused) = held.claim(bytes) else { return Ok(()) };
+    let (Some(staged), Some(relief)) = (held.staged(), relief) else { return Err(refused) };
+    relief.come(&staged).await?;
+    held.claim(bytes)
+}
+
 /// Waits for a batch. A panic in the writer goes on here.
 async fn join(task: Writing) -> (Held, Batch, io::Result<()>) {
     match task.await {
@@ -230,7 +252,10 @@ async fn settle(mut held: Held, settling: Settling) -> (Held, Result<(), Registr
 /// Ends a request that went wrong, and the upload with it when nobody could go on.
 async fn lose(held: Held, error: RegistryError) -> (Held, Result<u64, RegistryError>) {
     match error {
-        RegistryError::Full | RegistryError::UploadUnknown | RegistryError::Failed { .. } => give_up(held, error).await,
+        RegistryError::Full
+        | RegistryError::Denied(_)
+        | RegistryError::UploadUnknown
+        | RegistryError::Failed { .. } => give_up(held, error).await,
         error => (held, Err(error)),
     }
 }

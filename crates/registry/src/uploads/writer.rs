@@ -9,7 +9,9 @@ use layer0_domain::model::registry::{BlobPlace, BlobSums};
 use layer0_domain::port::blob_bytes::{Naming, Settling, UploadBytes};
 
 use super::batch::Batch;
+use super::staged::{Share, Staged};
 use crate::content::{ContentHash, Survey};
+use crate::error::RegistryError;
 
 /// Where an upload stood at some moment, to go back to.
 pub(crate) struct Mark {
@@ -22,6 +24,8 @@ pub(crate) struct Writer {
     bytes: Box<dyn UploadBytes>,
     /// What the status route shows while somebody writes.
     shown: Arc<AtomicU64>,
+    /// What it counts with; nothing once it is gone.
+    share: Share,
     /// Over all that it has; `None` for one that was found, whose bytes are read again at the end.
     hash: Option<ContentHash>,
     /// What has come last, where it is written at the end.
@@ -32,16 +36,22 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Of an upload that has just begun.
-    pub(crate) fn begun(bytes: Box<dyn UploadBytes>, algorithm: Algorithm, shown: Arc<AtomicU64>) -> Self {
-        Self { bytes, shown, hash: Some(ContentHash::new(algorithm)), unwritten: Batch::default(), gone: false }
+    pub(crate) fn begun(
+        bytes: Box<dyn UploadBytes>,
+        algorithm: Algorithm,
+        shown: Arc<AtomicU64>,
+        share: Share,
+    ) -> Self {
+        let hash = Some(ContentHash::new(algorithm));
+        Self { bytes, shown, share, hash, unwritten: Batch::default(), gone: false }
     }
 
     /// Of an upload that another process has begun, or an earlier one. What is counted of one that is shared may not be all of it,
     /// so nothing is taken for known there.
-    pub(crate) fn found(bytes: Box<dyn UploadBytes>, naming: Naming, shown: Arc<AtomicU64>) -> Self {
+    pub(crate) fn found(bytes: Box<dyn UploadBytes>, naming: Naming, shown: Arc<AtomicU64>, share: Share) -> Self {
         let is_empty = naming == Naming::Digest && bytes.length() == 0;
         let hash = is_empty.then(|| ContentHash::new(Algorithm::Sha256));
-        let this = Self { bytes, shown, hash, unwritten: Batch::default(), gone: false };
+        let mut this = Self { bytes, shown, share, hash, unwritten: Batch::default(), gone: false };
         this.show();
         this
     }
@@ -66,9 +76,26 @@ impl Writer {
         Mark { offset: self.offset(), hash: self.hash.clone() }
     }
 
-    /// Shows how many bytes there are.
-    fn show(&self) {
-        self.shown.store(self.bytes.length(), Ordering::Release);
+    /// Shows and counts how many bytes there are.
+    fn show(&mut self) {
+        let length = self.bytes.length();
+        self.shown.store(length, Ordering::Release);
+        self.share.set(if self.gone { 0 } else { length });
+    }
+
+    /// Counts bytes that are about to be added. An error says that the owner may not have them.
+    pub(super) fn claim(&mut self, bytes: u64) -> Result<(), RegistryError> {
+        self.share.claim(bytes)
+    }
+
+    /// Counts what was claimed no more, where it was not added.
+    pub(super) fn unclaim(&mut self) {
+        self.show();
+    }
+
+    /// What it counts with; `None` for one that is not counted.
+    pub(super) fn staged(&self) -> Option<Arc<Staged>> {
+        self.share.of().cloned()
     }
 
     /// Adds bytes at the end.
@@ -170,15 +197,20 @@ impl Writer {
     /// Notes that the bytes are a blob's now.
     pub(crate) fn taken(&mut self) {
         self.bytes.rest();
-        self.gone = true;
+        self.over();
     }
 
     /// Takes the bytes away; the upload is over.
     pub(crate) fn discard(&mut self) {
-        self.gone = true;
         if let Err(error) = self.bytes.discard() {
             tracing::warn!(error = %error, "a staged upload could not be removed; the sweep tries again");
         }
+        self.over();
+    }
+
+    fn over(&mut self) {
+        self.gone = true;
+        self.share.set(0);
     }
 }
 
@@ -197,7 +229,7 @@ mod tests {
         let bytes = FileBytes::open(directory.path(), Arc::new(OsDisk)).unwrap();
         let shown = Arc::new(AtomicU64::new(0));
         let begun = bytes.upload_begin("staged", Reach::Named).unwrap();
-        let mut writer = Writer::begun(begun, Algorithm::Sha256, Arc::clone(&shown));
+        let mut writer = Writer::begun(begun, Algorithm::Sha256, Arc::clone(&shown), Share::nobodys());
         writer.append(b"hello ").unwrap();
         let mark = writer.mark();
         writer.append(b"nobody").unwrap();
@@ -205,7 +237,8 @@ mod tests {
         assert_eq!((writer.offset(), shown.load(Ordering::Acquire)), (6, 6));
         drop(writer);
 
-        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, shown);
+        let mut writer =
+            Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, shown, Share::nobodys());
         writer.append(b"world").unwrap();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let (digest, sums) = writer.digest(algorithm).unwrap();
@@ -219,7 +252,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let bytes = FileBytes::open(directory.path(), Arc::new(OsDisk)).unwrap();
         std::os::unix::fs::symlink("/dev/full", directory.path().join("registry/uploads/staged")).unwrap();
-        let mut writer = Writer::found(bytes.upload_find("staged").unwrap().unwrap(), Naming::Digest, Arc::default());
+        let mut writer = Writer::found(
+            bytes.upload_find("staged").unwrap().unwrap(),
+            Naming::Digest,
+            Arc::default(),
+            Share::nobodys(),
+        );
         assert_eq!(writer.append(b"some").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(writer.offset(), 0);
     }

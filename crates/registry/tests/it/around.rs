@@ -10,7 +10,7 @@ use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
-    Referrers, RegistryStore, RegistryStoreError,
+    Referrers, RegistryStore, RegistryStoreError, Room,
 };
 
 pub(crate) type Result<T> = std::result::Result<T, RegistryStoreError>;
@@ -56,7 +56,7 @@ impl<A: Around> RegistryStore for StoreAround<A> {
         self.around.change("repository_update", self.inner.repository_update(name, visibility)).await
     }
 
-    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>> {
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<Room>> {
         self.around.look("room", self.inner.room(repository)).await
     }
 

@@ -30,6 +30,7 @@ mod reads;
 mod repositories;
 mod source;
 mod staged;
+mod staging;
 mod sweep;
 mod uploads;
 mod verify;

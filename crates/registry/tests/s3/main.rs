@@ -24,6 +24,8 @@ mod names;
 #[path = "../it/repositories.rs"]
 mod repositories;
 mod servers;
+#[path = "../it/staging.rs"]
+mod staging;
 mod upkeep;
 #[path = "../it/uploads.rs"]
 mod uploads;

@@ -2,6 +2,8 @@
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::owner::OwnerName;
+use layer0_domain::port::access_store::{AccessStore as _, OwnerChange};
 use layer0_testkit::blob_bytes_suite::content;
 use layer0_testkit::s3::Fault;
 
@@ -22,6 +24,23 @@ async fn two() -> (TestRegistry, TestRegistry) {
 
 fn range(first: usize, end: usize) -> String {
     format!("{first}-{}", end - 1)
+}
+
+/// What one server has counted and another one has finished does not stand in the owner's way.
+#[tokio::test]
+async fn an_upload_that_another_server_has_finished_takes_no_room() {
+    let (one, two) = two().await;
+    let change = OwnerChange { quota_bytes: Some(Some(1_000_000)) };
+    one.store.owner_update(&OwnerName::parse("team").unwrap(), &change).await.unwrap();
+    let clients = [Client::of(&one), Client::of(&two)];
+    let content = content(600_000);
+    let digest = Digest::sha256_of(&content);
+    for _ in 0..3 {
+        let upload = clients[0].begin("team/app").await;
+        let headers = [("content-range", &*range(0, content.len()))];
+        clients[1].ask(Method::PATCH, &upload, &headers, content.clone()).await.expect(202);
+        clients[0].ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+    }
 }
 
 #[tokio::test]

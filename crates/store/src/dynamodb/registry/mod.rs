@@ -8,7 +8,7 @@ use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
-    Referrers, RegistryStore, RegistryStoreError,
+    Referrers, RegistryStore, RegistryStoreError, Room,
 };
 
 use super::DynamoStore;
@@ -67,7 +67,7 @@ impl RegistryStore for DynamoStore {
         self.table.unit(|| self.table.repository_update_step(name, visibility)).await
     }
 
-    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError> {
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<Room>, RegistryStoreError> {
         Ok(self.table.owner_room(repository).await?)
     }
 

@@ -3,7 +3,7 @@
 
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::{OwnerName, TagRule};
-use layer0_domain::port::registry_store::RegistryStoreError;
+use layer0_domain::port::registry_store::{RegistryStoreError, Room};
 
 use crate::dynamodb::action::Action;
 use crate::dynamodb::fault::Fault;
@@ -39,8 +39,8 @@ impl Owner {
         })
     }
 
-    fn room(&self) -> Option<u64> {
-        self.quota.map(|quota| quota.saturating_sub(self.used))
+    fn room(&self) -> Option<Room> {
+        self.quota.map(|quota| Room { quota, used: self.used })
     }
 
     /// The rule by which a tag stays as it is.
@@ -94,7 +94,7 @@ impl Table {
         Owner::read(owner, item.as_ref())
     }
 
-    pub(super) async fn owner_room(&self, name: &RepositoryName) -> Result<Option<u64>, Fault> {
+    pub(super) async fn owner_room(&self, name: &RepositoryName) -> Result<Option<Room>, Fault> {
         let owner = name.owner_name();
         match self.get(&owner_key(&owner)).await? {
             Some(item) => Ok(Owner::read(owner, Some(&item))?.room()),

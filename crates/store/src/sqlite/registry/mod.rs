@@ -10,7 +10,7 @@ use layer0_domain::model::retention::{Images, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{
     Along, BlobLeft, BlobLink, CollectedBlob, ContentUser, FreedBlob, HeldBlob, LinkedBlob, Page, ReferrerPage,
-    Referrers, RegistryStore, RegistryStoreError,
+    Referrers, RegistryStore, RegistryStoreError, Room,
 };
 use rusqlite::Connection;
 
@@ -91,7 +91,7 @@ impl RegistryStore for SqliteStore {
         self.write(move |db| repository::update_tx(db, &name, visibility)).await
     }
 
-    async fn room(&self, repository: &RepositoryName) -> Result<Option<u64>, RegistryStoreError> {
+    async fn room(&self, repository: &RepositoryName) -> Result<Option<Room>, RegistryStoreError> {
         self.read_near(|db| usage::room_tx(db, repository))
     }
 

@@ -6,7 +6,7 @@
 
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::OwnerName;
-use layer0_domain::port::registry_store::RegistryStoreError;
+use layer0_domain::port::registry_store::{RegistryStoreError, Room};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::sqlite::convert::{from_integer, to_integer};
@@ -21,26 +21,28 @@ pub(super) fn counts_already(db: &Connection, owner: &str, repository: i64, dige
     Ok(db.prepare_cached(ELSEWHERE)?.exists(params![digest, owner, repository])?)
 }
 
-/// How many bytes may still be added; `None` without a quota.
-fn left(db: &Connection, owner: &str) -> RegistryWork<Option<(u64, u64)>> {
+/// What an owner may hold and holds; `None` without a quota.
+fn room(db: &Connection, owner: &str) -> RegistryWork<Option<Room>> {
     let found: Option<(Option<i64>, i64)> = db
         .prepare_cached("SELECT quota, used FROM owner WHERE name = ?1")?
         .query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
-        Some((Some(quota), used)) => Some((from_integer("owner quota", quota)?, from_integer("owner usage", used)?)),
+        Some((Some(quota), used)) => {
+            Some(Room { quota: from_integer("owner quota", quota)?, used: from_integer("owner usage", used)? })
+        }
         _ => None,
     })
 }
 
 /// The port's `room`.
-pub(super) fn room_tx(db: &Connection, repository: &RepositoryName) -> RegistryWork<Option<u64>> {
-    Ok(left(db, repository.owner())?.map(|(quota, used)| quota.saturating_sub(used)))
+pub(super) fn room_tx(db: &Connection, repository: &RepositoryName) -> RegistryWork<Option<Room>> {
+    room(db, repository.owner())
 }
 
 /// Counts bytes that come in, if the quota allows them.
 pub(super) fn add(db: &Connection, owner: &OwnerName, bytes: u64) -> RegistryWork<()> {
-    if let Some((quota, used)) = left(db, owner.as_str())?
+    if let Some(Room { quota, used }) = room(db, owner.as_str())?
         && used.saturating_add(bytes) > quota
     {
         return Err(RegistryStoreError::QuotaExceeded { owner: owner.clone(), quota, used, bytes }.into());
