@@ -52,7 +52,7 @@
 //! | `map_rule`, `setting` | the image map; instance-wide values | |
 //! | `repository`, `blob_link` | which blob is in which repository | `(digest, repository)` for mounts |
 //! | `blob_sums`, `blob_damage` | checksums of blobs; those that are damaged | by digest; gone with the last link |
-//! | `manifest`, `manifest_blob`, `manifest_child` | manifests with their bytes and what they need | `(repository, subject, digest)` for referrers |
+//! | `manifest`, `manifest_blob`, `manifest_child` | manifests with their bytes and what they need | `(repository, subject, digest)` for referrers; `(repository, digest)` of children for what needs them |
 //! | `image_tag` | tags of images | by manifest, for deletes |
 //!
 //! The schema's number is `PRAGMA user_version`; `sqlite/migrations/NNNN_*.sql` lead from each number to the next.

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_blob_place.sql"),
     include_str!("migrations/0012_retention.sql"),
     include_str!("migrations/0013_person.sql"),
+    include_str!("migrations/0014_manifest_parents.sql"),
 ];
 
 /// The schema that this program works with.

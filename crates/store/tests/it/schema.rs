@@ -94,6 +94,8 @@ async fn what_the_oldest_schema_held_is_read() {
     assert_eq!(manifest, Some(registry::manifest_with("image", &["layer"])));
     let images = store.images(&app).await.expect("a read succeeds").expect("it is there");
     assert!(!images.tags.is_empty() && images.tags.iter().all(|tag| tag.pushed == registry::AT), "{images:?}");
+    let users = store.manifest_users(&app, &registry::digest("image")).await.expect("a read succeeds");
+    assert_eq!(users.expect("it is there").tags, ["index", "latest"], "the way up from a part is found");
     let repositories = store.repository_list(Some("team"), Page::default()).await.expect("a read succeeds");
     assert_eq!(repositories.len(), 1);
     store.close().await;

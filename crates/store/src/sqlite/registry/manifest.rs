@@ -83,7 +83,7 @@ fn write(db: &Connection, name: &RepositoryName, repository: i64, manifest: &Man
         ],
         |row| row.get(0),
     )?;
-    write_content(db, number, manifest)?;
+    write_content(db, repository, number, manifest)?;
     Ok(number)
 }
 
@@ -247,7 +247,7 @@ fn check_content(db: &Connection, repository: i64, manifest: &Manifest) -> Regis
     Err(RegistryStoreError::ContentMissing { missing }.into())
 }
 
-fn write_content(db: &Connection, number: i64, manifest: &Manifest) -> RegistryWork<()> {
+fn write_content(db: &Connection, repository: i64, number: i64, manifest: &Manifest) -> RegistryWork<()> {
     db.prepare_cached("DELETE FROM manifest_blob WHERE manifest = ?1")?.execute([number])?;
     db.prepare_cached("DELETE FROM manifest_child WHERE manifest = ?1")?.execute([number])?;
     let mut insert =
@@ -256,14 +256,15 @@ fn write_content(db: &Connection, number: i64, manifest: &Manifest) -> RegistryW
         let size = to_integer("blob size", *size)?;
         insert.execute(params![number, position, digest.to_string(), size])?;
     }
-    let mut insert =
-        db.prepare_cached("INSERT INTO manifest_child (manifest, position, digest, platform) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO manifest_child (manifest, position, digest, platform, repository) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for (position, child) in (0_i64..).zip(&manifest.children) {
         let platform = match &child.platform {
             Some(platform) => Some(to_json("platform", platform)?),
             None => None,
         };
-        insert.execute(params![number, position, child.digest.to_string(), platform])?;
+        insert.execute(params![number, position, child.digest.to_string(), platform, repository])?;
     }
     Ok(())
 }

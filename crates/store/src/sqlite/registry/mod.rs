@@ -32,7 +32,8 @@ mod users;
 pub(super) use {
     blob::HELD, blob::HOLDERS, blob::RECORD, blob::SIZE, manifest::BY_TAG, manifest::CONTENT_BY_DIGEST,
     manifest::CONTENT_BY_TAG, manifest::LIST as MANIFESTS, manifest::REFERRERS, repository::ALL, repository::OF_OWNER,
-    tag::LIST as TAG_PAGE, unneeded::AMONG, unneeded::LIST as UNNEEDED, users::HOLDING, users::PARTS, users::TAGS,
+    retention::PARENTS, retention::POINTING, retention::TAG, tag::LIST as TAG_PAGE, unneeded::AMONG,
+    unneeded::LIST as UNNEEDED, users::HOLDING, users::TAGS, users::WHOLES,
 };
 
 /// The longest page that is read where its caller runs, some hundred microseconds: a thousand, and the one that tells of more.

@@ -1,9 +1,9 @@
 //! Who needs a blob or a manifest: the way up from content to the tags that stop working without it.
 //!
-//! Nothing has an index for this way: it is gone when something was found damaged, and reads the manifests of the
-//! repositories that hold it.
+//! From a manifest to the indexes that name it there is an index. From a blob there is none, which every push would write: that step
+//! reads the manifests of the repositories that hold it, when something was found damaged, or is to go in spite of immutable tags.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
@@ -27,26 +27,23 @@ const NAMING: &str = "SELECT DISTINCT manifest.number FROM manifest \
      JOIN manifest_blob ON manifest_blob.manifest = manifest.number \
      WHERE manifest.repository = ?1 AND manifest_blob.digest = ?2";
 
-/// Each index of a repository with each of its parts.
-pub(in crate::sqlite) const PARTS: &str = "SELECT whole.number, part.number FROM manifest AS whole \
-     JOIN manifest_child ON manifest_child.manifest = whole.number \
-     JOIN manifest AS part ON part.repository = ?1 AND part.digest = manifest_child.digest \
-     WHERE whole.repository = ?1";
+/// The indexes that name a manifest.
+pub(in crate::sqlite) const WHOLES: &str = "SELECT whole.manifest FROM manifest AS part \
+     JOIN manifest_child AS whole ON whole.repository = part.repository AND whole.digest = part.digest \
+     WHERE part.number = ?1";
 
 pub(in crate::sqlite) const TAGS: &str = "SELECT name FROM image_tag WHERE manifest = ?1";
 
 pub(super) fn of_blob_tx(db: &Connection, blob: &Digest) -> RegistryWork<Vec<ContentUser>> {
     let mut holding = db.prepare_cached(HOLDING)?;
     let mut rows = holding.query([blob.to_string()])?;
-    let mut naming = db.prepare_cached(NAMING)?;
     let mut users = Vec::new();
     while let Some(row) = rows.next()? {
         let repository: i64 = row.get(0)?;
         let name = row.get_ref(1)?;
         let name = parsed("repository name", name.as_str())?;
-        let first = naming.query_map(params![repository, blob.to_string()], |row| row.get(0))?;
-        let first = first.collect::<Result<Vec<i64>, _>>()?;
-        users.push(above(db, parsed("repository name", RepositoryName::parse(name))?, repository, first)?);
+        let first = naming(db, repository, blob)?;
+        users.push(above(db, parsed("repository name", RepositoryName::parse(name))?, first)?);
     }
     Ok(users)
 }
@@ -60,28 +57,38 @@ pub(super) fn of_manifest_tx(
     let sql = "SELECT number FROM manifest WHERE repository = ?1 AND digest = ?2";
     let first: Option<i64> =
         db.prepare_cached(sql)?.query_row(params![repository, manifest.to_string()], |row| row.get(0)).optional()?;
-    first.map(|first| above(db, name.clone(), repository, vec![first])).transpose()
+    first.map(|first| above(db, name.clone(), vec![first])).transpose()
+}
+
+/// The manifests of a repository that name a blob.
+fn naming(db: &Connection, repository: i64, blob: &Digest) -> RegistryWork<Vec<i64>> {
+    let mut naming = db.prepare_cached(NAMING)?;
+    let found = naming.query_map(params![repository, blob.to_string()], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// These manifests and those that need them.
+fn upwards(db: &Connection, first: Vec<i64>) -> RegistryWork<BTreeSet<i64>> {
+    let mut found: BTreeSet<i64> = first.iter().copied().collect();
+    let mut todo = first;
+    let mut wholes = db.prepare_cached(WHOLES)?;
+    while let Some(part) = todo.pop() {
+        for whole in wholes.query_map([part], |row| row.get(0))? {
+            let whole: i64 = whole?;
+            if found.insert(whole) {
+                todo.push(whole);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// These manifests, those that need them, and the tags of all.
-fn above(db: &Connection, name: RepositoryName, repository: i64, first: Vec<i64>) -> RegistryWork<ContentUser> {
-    let mut found: BTreeSet<i64> = first.iter().copied().collect();
-    if !found.is_empty() {
-        let mut wholes: HashMap<i64, Vec<i64>> = HashMap::new();
-        let mut parts = db.prepare_cached(PARTS)?;
-        let mut rows = parts.query([repository])?;
-        while let Some(row) = rows.next()? {
-            wholes.entry(row.get(1)?).or_default().push(row.get(0)?);
-        }
-        let mut todo = first;
-        while let Some(part) = todo.pop() {
-            todo.extend(wholes.get(&part).into_iter().flatten().filter(|whole| found.insert(**whole)));
-        }
-    }
+fn above(db: &Connection, name: RepositoryName, first: Vec<i64>) -> RegistryWork<ContentUser> {
     let (mut manifests, mut tags) = (BTreeSet::new(), BTreeSet::new());
     let mut by_number = db.prepare_cached("SELECT digest FROM manifest WHERE number = ?1")?;
     let mut tagged = db.prepare_cached(TAGS)?;
-    for number in found {
+    for number in upwards(db, first)? {
         let mut rows = by_number.query([number])?;
         if let Some(row) = rows.next()? {
             manifests.insert(digest(row, 0)?);
