@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::retention::{Images, Retiring};
@@ -51,6 +52,31 @@ pub enum Haste {
     Now,
 }
 
+/// How a run divides its time between work and rest.
+#[derive(Debug)]
+pub struct Pace {
+    haste: Haste,
+    worked: Duration,
+}
+
+impl Pace {
+    /// At the beginning of a run.
+    #[must_use]
+    pub fn new(haste: Haste) -> Self {
+        Self { haste, worked: Duration::ZERO }
+    }
+
+    /// Leaves the machine to others for a while, after so much work. A run in haste does not rest.
+    pub async fn rest(&mut self, worked: Duration) {
+        self.worked += worked;
+        let rest = self.worked * REST;
+        if self.haste == Haste::Gentle && rest >= REST_LEAST {
+            self.worked = Duration::ZERO;
+            tokio::time::sleep(rest).await;
+        }
+    }
+}
+
 /// What went, or would go, out of one repository, or of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Collected {
@@ -91,14 +117,20 @@ impl Registry {
     }
 
     /// Lets those of these tags and manifests go that may still go, and answers them
-    /// ([`RegistryStore::images_retire`](layer0_domain::port::registry_store::RegistryStore::images_retire)). Their blobs go with the
-    /// next collection.
+    /// ([`RegistryStore::images_retire`](layer0_domain::port::registry_store::RegistryStore::images_retire), which says what `records`
+    /// are). Their blobs go with the next collection.
     ///
     /// # Errors
     /// `Failed`, `Full`.
-    pub async fn images_retire(&self, name: &RepositoryName, asked: &Retiring) -> Result<Retiring, RegistryStoreError> {
-        let (store, name, asked) = (Arc::clone(&self.parts().store), name.clone(), asked.clone());
-        to_the_end(async move { store.images_retire(&name, &asked).await })
+    pub async fn images_retire(
+        &self,
+        name: &RepositoryName,
+        asked: &Retiring,
+        records: &[AuditRecord],
+    ) -> Result<Retiring, RegistryStoreError> {
+        let (store, name) = (Arc::clone(&self.parts().store), name.clone());
+        let (asked, records) = (asked.clone(), records.to_vec());
+        to_the_end(async move { store.images_retire(&name, &asked, &records).await })
             .await
             .map_err(|source| RegistryStoreError::Failed { source: source.into() })?
     }
@@ -118,7 +150,7 @@ impl Registry {
         let parts = self.parts();
         let grace = i64::try_from(parts.config.blob_grace.as_millis()).unwrap_or(i64::MAX);
         let until = Timestamp(parts.clock.now().0.saturating_sub(grace));
-        let mut run = Run { registry: self, until, haste, worked: Duration::ZERO, going: HashMap::new() };
+        let mut run = Run { registry: self, until, pace: Pace::new(haste), going: HashMap::new() };
         let mut all = Collected::default();
         let mut page = Page { after: None, most: Some(PAGE) };
         loop {
@@ -156,8 +188,7 @@ impl Registry {
 struct Run<'a> {
     registry: &'a Registry,
     until: Timestamp,
-    haste: Haste,
-    worked: Duration,
+    pace: Pace,
     /// Out of how many repositories a blob would have gone, in a dry run, of those that several hold.
     going: HashMap<Digest, usize>,
 }
@@ -180,7 +211,7 @@ impl Run<'_> {
                     }
                 });
             }
-            self.rest(began.elapsed()).await;
+            self.pace.rest(began.elapsed()).await;
             if last.is_none() {
                 return Ok(collected);
             }
@@ -202,14 +233,25 @@ impl Run<'_> {
         }
         Ok(would)
     }
+}
 
-    /// Leaves the machine to others for a while.
-    async fn rest(&mut self, worked: Duration) {
-        self.worked += worked;
-        let rest = self.worked * REST;
-        if self.haste == Haste::Gentle && rest >= REST_LEAST {
-            self.worked = Duration::ZERO;
-            tokio::time::sleep(rest).await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gentle_run_rests_four_times_as_long_as_it_worked() {
+        for (haste, least_ms, most_ms) in [(Haste::Gentle, 4 * 32, 4 * 32 + 3), (Haste::Now, 0, 0)] {
+            let (mut pace, began) = (Pace::new(haste), Instant::now());
+            for worked in [30, 1] {
+                pace.rest(Duration::from_millis(worked)).await;
+            }
+            // Too short for a rest of its own: it is added up.
+            pace.rest(Duration::from_millis(1)).await;
+            pace.rest(Duration::ZERO).await;
+            // A timer counts whole milliseconds.
+            let rested = began.elapsed().as_millis();
+            assert!((least_ms..=most_ms).contains(&rested), "{haste:?}: {rested} ms");
         }
     }
 }

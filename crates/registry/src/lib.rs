@@ -82,7 +82,7 @@ mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption};
 pub use crate::blobs::BytesHold;
-pub use crate::collection::{Collected, Collection, Haste};
+pub use crate::collection::{Collected, Collection, Haste, Pace};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter, Standing};

@@ -56,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     /// Users, owners, tokens, the audit log.
     pub(crate) access: Arc<dyn AccessStore>,
+    /// Whether the audit log is where the registry remembers its images, and what goes can be written down in the same unit of work.
+    pub(crate) has_log_with_images: bool,
     /// Who somebody is.
     pub(crate) sign_in: Arc<SignIn>,
     /// Who somebody from elsewhere is.

@@ -24,7 +24,7 @@ pub(crate) async fn collect(
     collection: Collection,
     haste: Haste,
 ) -> Result<wire::GcReport, RegistryStoreError> {
-    let retention = retaining::retain(app, collection).await?;
+    let retention = retaining::retain(app, collection, haste).await?;
     let mut repositories = Vec::new();
     let all = app.registry.collect(collection, haste, |name, it| {
         repositories.push(wire::GcRepository {

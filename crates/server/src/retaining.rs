@@ -4,19 +4,23 @@
 //! afterwards has just seen its manifest, and may lose it only when it had no tag that is kept. The store compares once more in the unit
 //! of work that deletes, so that whatever is pushed meanwhile stays. A run that was cut off is begun again.
 
+use futures_util::future::join_all;
 use layer0_api::types as wire;
 use layer0_domain::model::audit::{AuditRecord, PART_MAX};
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::Owner;
 use layer0_domain::model::retention::{ImageTag, Retiring};
 use layer0_domain::ops::image::images_pinned;
 use layer0_domain::plan::retention::{Held, Plan, Wanted, plan};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
-use layer0_registry::Collection;
+use layer0_registry::{Collection, Haste, Pace};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::text_time::rfc3339;
 
-/// Tags and manifests that one unit of work compares and deletes: the store's writer is kept from pushes for a few milliseconds.
+/// Tags and manifests that one unit of work compares, deletes and writes down: the store's writer is kept from pushes for a few
+/// milliseconds.
 const BATCH: usize = 200;
 
 /// Who stands in the audit log for it.
@@ -30,13 +34,15 @@ pub(crate) struct Retained {
 }
 
 /// Goes through the repositories of all owners that have rules.
-pub(crate) async fn retain(app: &App, collection: Collection) -> Result<Retained, RegistryStoreError> {
+pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste) -> Result<Retained, RegistryStoreError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| RegistryStoreError::Failed { source };
     let owners = app.access.owner_list().await.map_err(|why| failed(why.into()))?;
     let mut retained = Retained::default();
+    let mut pace = Pace::new(haste);
     for owner in owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()) {
         for repository in app.registry.repository_list(Some(owner.name.as_str()), Page::default()).await? {
             let name = repository.name;
+            let mut began = Instant::now();
             let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
             let pinned = pinned.map_err(|why| failed(why.into()))?.remove(&name).unwrap_or_default();
             let Some(images) = app.registry.images(&name).await? else { continue };
@@ -49,20 +55,36 @@ pub(crate) async fn retain(app: &App, collection: Collection) -> Result<Retained
             match collection {
                 Collection::DryRun => retained.going.extend(going),
                 Collection::Take => {
-                    let asked = asked(&decided);
-                    for some in batches(&asked) {
-                        let went = app.registry.images_retire(&name, &some).await?;
-                        let went: Vec<_> = going.iter().filter(|line| has(&went, line)).cloned().collect();
-                        for line in &went {
-                            write_down(app, line).await;
-                        }
-                        retained.going.extend(went);
+                    for (some, lines) in batches(&asked(&decided), &going) {
+                        let went = take(app, &name, &some, lines).await?;
+                        retained.going.extend(some.of_what_went(&went, lines).into_iter().cloned());
+                        pace.rest(began.elapsed()).await;
+                        began = Instant::now();
                     }
                 }
             }
+            pace.rest(began.elapsed()).await;
         }
     }
     Ok(retained)
+}
+
+/// Lets a batch go, of which each has a line, and writes down what went.
+async fn take(
+    app: &App,
+    name: &RepositoryName,
+    asked: &Retiring,
+    lines: &[wire::RetiredImage],
+) -> Result<Retiring, RegistryStoreError> {
+    let records: Vec<AuditRecord> = lines.iter().map(|line| record(app, line)).collect();
+    if app.has_log_with_images {
+        return app.registry.images_retire(name, asked, &records).await;
+    }
+    let went = app.registry.images_retire(name, asked, &[]).await?;
+    // A kill between the two loses the lines, as for every change. They are handed over at once: the log writes many in one
+    // transaction.
+    join_all(asked.of_what_went(&went, &records).into_iter().map(|record| write_down(app, record))).await;
+    Ok(went)
 }
 
 fn asked(plan: &Plan) -> Retiring {
@@ -72,13 +94,15 @@ fn asked(plan: &Plan) -> Retiring {
     }
 }
 
-/// Tags first: what they point to may go only then.
-fn batches(asked: &Retiring) -> Vec<Retiring> {
+/// What goes into one unit of work each, with its lines. Tags first: what they point to may go only then.
+fn batches<'a>(asked: &Retiring, lines: &'a [wire::RetiredImage]) -> Vec<(Retiring, &'a [wire::RetiredImage])> {
+    let (of_tags, of_manifests) = lines.split_at(asked.tags.len());
     let tags = asked.tags.chunks(BATCH).map(|tags| Retiring { tags: tags.to_vec(), manifests: vec![] });
-    let manifests = asked.manifests.chunks(BATCH);
-    tags.chain(manifests.map(|some| Retiring { tags: vec![], manifests: some.to_vec() })).collect()
+    let manifests = asked.manifests.chunks(BATCH).map(|some| Retiring { tags: vec![], manifests: some.to_vec() });
+    tags.zip(of_tags.chunks(BATCH)).chain(manifests.zip(of_manifests.chunks(BATCH))).collect()
 }
 
+/// A line for each tag that goes, and then for each manifest.
 fn lines(repository: &str, plan: &Plan) -> Vec<wire::RetiredImage> {
     let owner = repository.split_once('/').map_or("", |(owner, _)| owner);
     let tags = plan.tags.iter().map(|(tag, rule)| wire::RetiredImage {
@@ -98,13 +122,6 @@ fn lines(repository: &str, plan: &Plan) -> Vec<wire::RetiredImage> {
     tags.chain(manifests).collect()
 }
 
-fn has(went: &Retiring, line: &wire::RetiredImage) -> bool {
-    match &line.tag {
-        Some(tag) => went.tags.iter().any(|it| it.name == *tag),
-        None => went.manifests.iter().any(|(digest, _)| digest.to_string() == line.digest),
-    }
-}
-
 fn held(repository: &str, tag: &ImageTag, why: &Held) -> wire::HeldImage {
     let because = match why {
         Held::RunBy(by) if by.len() == 1 => format!("{} runs it", by[0]),
@@ -119,14 +136,14 @@ fn held(repository: &str, tag: &ImageTag, why: &Held) -> wire::HeldImage {
     }
 }
 
-/// Writes down what has gone. A kill between the two loses the line, as for every change.
-async fn write_down(app: &App, line: &wire::RetiredImage) {
+/// What is written down of an image when it goes.
+fn record(app: &App, line: &wire::RetiredImage) -> AuditRecord {
     let wire::RetiredImage { repository, tag, digest, rule, .. } = line;
     let target = match tag {
         Some(tag) => format!("{repository}:{tag}@{digest} by the rule {rule}"),
         None => format!("{repository}@{digest} by the rule {rule}"),
     };
-    let record = AuditRecord {
+    AuditRecord {
         at: app.clock.now(),
         who: WHO.to_owned(),
         token: None,
@@ -135,8 +152,11 @@ async fn write_down(app: &App, line: &wire::RetiredImage) {
         target: target.chars().take(PART_MAX).collect(),
         environment: None,
         status: 200,
-    };
-    if let Err(why) = app.access.audit_append(&record).await {
+    }
+}
+
+async fn write_down(app: &App, record: &AuditRecord) {
+    if let Err(why) = app.access.audit_append(record).await {
         tracing::error!(
             error = %why, audit.who = record.who, audit.action = record.action, audit.target = record.target,
             "a change could not be written to the audit log"

@@ -237,12 +237,13 @@ pub(crate) async fn app_with(
         changes,
         trusted_proxy: config.trusted_proxy,
     });
+    let has_log_with_images = file.is_some();
     let gate = RegistryGate {
         sign_in: sign_in.clone(),
         repositories: images.clone(),
         public,
         whereabouts,
-        has_log_with_images: file.is_some(),
+        has_log_with_images,
     };
     let minter = SignedPulls { clock: clock.clone(), keys: keys.clone() };
     let mut registry_config = RegistryConfig::new(data_dir.path());
@@ -285,6 +286,7 @@ pub(crate) async fn app_with(
         engine,
         registry,
         access,
+        has_log_with_images,
         sign_in,
         exchange: Exchange::new(clock.clone(), config.aws.sts.clone()),
         provider: config.provider.clone(),

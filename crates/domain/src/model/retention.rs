@@ -1,5 +1,6 @@
 //! Rules for which images of an owner are kept, and what of a repository they decide about.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -183,6 +184,16 @@ impl Retiring {
     pub fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.manifests.is_empty()
     }
+
+    /// Of a list that has an entry for each of these tags, and then for each of these manifests, the entries of what `went`.
+    #[must_use]
+    pub fn of_what_went<'a, T>(&self, went: &Self, each: &'a [T]) -> Vec<&'a T> {
+        let (tags, manifests): (BTreeSet<_>, BTreeSet<_>) =
+            (went.tags.iter().collect(), went.manifests.iter().collect());
+        let of_tags = self.tags.iter().map(|tag| tags.contains(tag));
+        let gone = of_tags.chain(self.manifests.iter().map(|manifest| manifests.contains(manifest)));
+        gone.zip(each).filter_map(|(gone, entry)| gone.then_some(entry)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +222,21 @@ mod tests {
         ] {
             assert!(matches!(bad.check(), Err(RetentionRuleError::Range { .. })), "{bad}");
         }
+    }
+
+    #[test]
+    fn entries_are_those_of_what_went_in_order() {
+        let at = Timestamp(1);
+        let tag = |name: &str| ImageTag { name: name.to_owned(), digest: Digest::sha256_of(b"x"), pushed: at };
+        let [one, two] = ["one", "two"].map(|word| (Digest::sha256_of(word.as_bytes()), at));
+        let asked = Retiring { tags: vec![tag("a"), tag("b")], manifests: vec![one.clone(), two.clone()] };
+        let each = ["a", "b", "one", "two"];
+        assert_eq!(asked.of_what_went(&asked, &each), [&"a", &"b", &"one", &"two"]);
+        let went = Retiring { tags: vec![tag("b")], manifests: vec![two] };
+        assert_eq!(asked.of_what_went(&went, &each), [&"b", &"two"]);
+        let moved = Retiring { tags: vec![ImageTag { pushed: Timestamp(2), ..tag("a") }], manifests: vec![] };
+        assert!(asked.of_what_went(&moved, &each).is_empty());
+        assert!(asked.of_what_went(&asked, &[""; 0]).is_empty(), "no list, no entries");
     }
 
     #[test]

@@ -176,8 +176,8 @@ impl Along {
 /// under two algorithms are two things.
 #[async_trait]
 pub trait RegistryStore: Send + Sync {
-    /// Whether a record of the audit log can go along with a push, so that both are there or neither. Where it can't, whoever pushes
-    /// appends it afterwards.
+    /// Whether a record of the audit log can go along with a push, or with an image that goes by a rule, so that both are there or
+    /// neither. Where it can't, whoever asks for it appends it afterwards.
     fn records(&self) -> bool {
         false
     }
@@ -387,10 +387,14 @@ pub trait RegistryStore: Send + Sync {
     /// [`confirm`](crate::plan::retention::confirm) says of what is there in the same unit of work, under the owner's rules for
     /// immutable tags as they are then. So whatever is pushed at the same time stays. Several units may share the work, in the order
     /// given; what is left out is found by the next plan. Nothing for a repository that isn't there.
+    ///
+    /// `records` is empty, or has one for each tag that is asked for, and then for each manifest: those of what goes are appended to the
+    /// audit log in the same unit. Given only to a store that [`records`](RegistryStore::records).
     async fn images_retire(
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError>;
 
     /// Tags in byte order. `None` when the repository isn't there.

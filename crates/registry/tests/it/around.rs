@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
@@ -188,8 +189,13 @@ impl<A: Around> RegistryStore for StoreAround<A> {
         self.around.look("images", self.inner.images(repository)).await
     }
 
-    async fn images_retire(&self, repository: &RepositoryName, asked: &Retiring) -> Result<Retiring> {
-        self.around.change("images_retire", self.inner.images_retire(repository, asked)).await
+    async fn images_retire(
+        &self,
+        repository: &RepositoryName,
+        asked: &Retiring,
+        records: &[AuditRecord],
+    ) -> Result<Retiring> {
+        self.around.change("images_retire", self.inner.images_retire(repository, asked, records)).await
     }
 
     async fn tag_list(&self, repository: &RepositoryName, page: Page) -> Result<Option<Vec<String>>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use layer0_api::types::{RetentionRule, RetiredImage};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::registry_store::RegistryStore;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
 use serde_json::json;
@@ -76,6 +77,31 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert_eq!((later.retention, later.blobs), (vec![], 4), "two images of a configuration and a layer");
     client.retention_rule_remove("team", "*", "dev-*").await.expect("it is there");
     assert_eq!(client.owner_get("team").await.expect("it is there").retention, []);
+}
+
+#[tokio::test]
+async fn what_goes_is_written_down_in_the_same_few_units_of_work() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    for number in 0..60 {
+        raw.push("team/app", &format!("dev-{number:02}"), "amd64", &number.to_string()).await;
+    }
+    clock.advance_ms(2 * HOUR);
+    raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
+    let commits = || RegistryStore::version(app.store()).expect("nobody else writes");
+    let before = commits();
+    let went = client.admin_gc().await.expect("a report").retention;
+    assert_eq!((tags(&went).len(), went.len()), (59, 118));
+    // One batch of tags and one of manifests; what else goes on in a server needs some too.
+    let made = commits() - before;
+    assert!(made < 30, "{made} commits for 59 tags and as many manifests");
+    let log = raw.get("/admin/audit?who=retention&limit=1000").await.expect(200).json();
+    let log: Vec<_> = log.as_array().expect("a list").iter().filter_map(|it| it["target"].as_str()).collect();
+    let line = |it: &RetiredImage| {
+        let tag = it.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        format!("{}{tag}@{} by the rule {}", it.repository, it.digest, it.rule)
+    };
+    assert_eq!(log, went.iter().map(line).collect::<Vec<_>>(), "each once, in the order in which they went");
 }
 
 #[tokio::test]

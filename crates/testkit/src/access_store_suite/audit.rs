@@ -2,13 +2,14 @@
 
 use layer0_domain::model::audit::{AuditEntry, AuditFilter, AuditRecord};
 use layer0_domain::model::id::{EnvironmentId, TokenId};
+use layer0_domain::model::retention::Retiring;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::AccessStore;
 use layer0_domain::port::registry_store::{Along, RegistryStore};
 
 use super::sample::{token, user_made};
 use super::{AccessPorts, Ports};
-use crate::registry_store_suite::sample::{blob, manifest, manifest_with, name};
+use crate::registry_store_suite::sample::{blob, manifest, manifest_with, name, put, repository};
 
 fn record(at: i64, who: &str) -> AuditRecord {
     AuditRecord {
@@ -80,6 +81,40 @@ pub async fn a_record_goes_along_with_a_push_or_not_at_all(store: &dyn Ports) {
     store.blob_link(&app, &blob, Timestamp(4), &with(4, Some(4))).await.expect("the repository is made");
     store.manifest_put(&app, &lacking, &[], &with(5, None)).await.expect("its blob is there");
     assert_eq!(logged().await, [record(4, "alice"), record(5, "alice")]);
+}
+
+/// `images_retire`: the records of what goes are in the log, in order and in the same unit; those of what stays are not. A store that
+/// says that it can't promises nothing.
+pub async fn records_go_along_with_images_that_go(store: &dyn Ports) {
+    if !store.records() {
+        return;
+    }
+    let app = repository(store, "team/app").await;
+    for word in ["one", "two", "three"] {
+        put(store, &app, &manifest(word), &[word]).await;
+    }
+    let images = store.images(&app).await.expect("a read succeeds").expect("it is there");
+    let asked = Retiring {
+        tags: images.tags.iter().filter(|tag| tag.name != "two").cloned().collect(),
+        manifests: images.manifests.iter().map(|it| (it.digest.clone(), it.pushed)).collect(),
+    };
+    let records: Vec<_> = (1..=5).map(|at| record(at, "alice")).collect();
+    let before = RegistryStore::version(store);
+    let went = store.images_retire(&app, &asked, &records).await.expect("a write succeeds");
+    assert_eq!((went.tags.len(), went.manifests.len()), (2, 2), "what `two` points to stays");
+    if let (Some(before), Some(after)) = (before, RegistryStore::version(store)) {
+        assert_eq!(after, before + 1, "one unit of work");
+    }
+    let stays =
+        asked.manifests.iter().position(|(digest, _)| *digest == manifest("two").digest).expect("it was asked for");
+    let expected: Vec<_> =
+        records.iter().enumerate().filter(|(at, _)| *at != 2 + stays).map(|(_, it)| it.clone()).collect();
+    let filter = AuditFilter { most: 10, ..AuditFilter::default() };
+    let found = store.audit_list(&filter).await.expect("a read succeeds");
+    assert_eq!(found.into_iter().map(|entry| entry.record).collect::<Vec<_>>(), expected);
+    // Nothing goes again, and nothing is written of it.
+    assert!(store.images_retire(&app, &went, &records[..4]).await.expect("a write succeeds").is_empty());
+    assert_eq!(store.audit_list(&filter).await.expect("a read succeeds").len(), expected.len());
 }
 
 /// `version` of users and of images: another number after every write that was answered; of images whatever it was about.

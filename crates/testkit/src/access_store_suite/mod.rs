@@ -105,6 +105,7 @@ pub const WITH_REPOSITORIES: &[Behaviour<dyn Ports>] = behaviours![
     an_immutable_tag_is_neither_moved_nor_deleted,
     retention_rules_are_kept_and_stand_below_immutable_tags,
     a_record_goes_along_with_a_push_or_not_at_all,
+    records_go_along_with_images_that_go,
     each_version_changes_with_what_it_is_about,
 ];
 

@@ -59,7 +59,7 @@ pub async fn only_images_go_that_nothing_needs_any_more(store: &dyn RegistryStor
             tags: tags.iter().map(|(name, word)| tag(name, word, AT)).collect(),
             manifests: words.iter().map(|word| (digest(word), AT)).collect(),
         };
-        let went = store.images_retire(&app, &asked).await.expect("a write succeeds");
+        let went = store.images_retire(&app, &asked, &[]).await.expect("a write succeeds");
         let tags: Vec<_> = went.tags.into_iter().map(|tag| tag.name).collect();
         (tags, went.manifests.into_iter().map(|(digest, _)| digest).collect::<Vec<_>>())
     };
@@ -82,7 +82,7 @@ pub async fn only_images_go_that_nothing_needs_any_more(store: &dyn RegistryStor
         assert_eq!(found.is_some(), there, "{word}");
     }
     let unknown = Retiring { tags: vec![tag("one", "two", AT)], manifests: vec![] };
-    assert!(store.images_retire(&name("team/unknown"), &unknown).await.expect("a write succeeds").is_empty());
+    assert!(store.images_retire(&name("team/unknown"), &unknown, &[]).await.expect("a write succeeds").is_empty());
 }
 
 /// `images_retire`: more than fits into one unit of work goes all the same.
@@ -95,8 +95,8 @@ pub async fn many_images_go_at_once(store: &dyn RegistryStore) {
         asked.tags.push(tag(&format!("t{number:02}"), &word, AT));
         asked.manifests.push((digest(&word), AT));
     }
-    assert_eq!(store.images_retire(&app, &asked).await.expect("a write succeeds"), asked);
+    assert_eq!(store.images_retire(&app, &asked, &[]).await.expect("a write succeeds"), asked);
     let images = store.images(&app).await.expect("a read succeeds").expect("it is there");
     assert_eq!((images.tags.len(), images.manifests.len()), (0, 0));
-    assert!(store.images_retire(&app, &asked).await.expect("a write succeeds").is_empty());
+    assert!(store.images_retire(&app, &asked, &[]).await.expect("a write succeeds").is_empty());
 }

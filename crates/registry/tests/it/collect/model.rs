@@ -183,7 +183,7 @@ impl World {
             for _ in 0..self.draw.below(4) {
                 self.act().await;
             }
-            let went = self.registry.registry.images_retire(&name, &asked).await.unwrap();
+            let went = self.registry.registry.images_retire(&name, &asked, &[]).await.unwrap();
             for (digest, _) in &went.manifests {
                 assert!(
                     !self.fresh.contains(&(at, digest.clone())),

@@ -331,7 +331,7 @@ pub(crate) const RETIRE: Workflow = Workflow {
             manifests: images.manifests.into_iter().filter(|it| it.digest == gone).map(|it| (it.digest, it.pushed)).collect(),
         };
         run.begins(&changes);
-        run.registry.registry.images_retire(&name(APP), &asked).await.ok()?;
+        run.registry.registry.images_retire(&name(APP), &asked, &[]).await.ok()?;
         run.done(changes);
         Some(())
     }),

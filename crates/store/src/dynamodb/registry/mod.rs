@@ -1,6 +1,7 @@
 //! The port `RegistryStore`, for an instance whose servers share a table and have the bytes of images in a bucket.
 
 use async_trait::async_trait;
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobRecord, BlobSums, Manifest, ManifestRef, Repository, Visibility};
@@ -268,6 +269,8 @@ impl RegistryStore for DynamoStore {
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        // None are given to a store that can't write them along.
+        _records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError> {
         let (mut went, mut known) = (Retiring::default(), None);
         for some in retention::pieces(asked) {

@@ -1,6 +1,7 @@
 //! The port `RegistryStore`: each method is handed as one unit of work to the thread that does it.
 
 use async_trait::async_trait;
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{
@@ -279,9 +280,17 @@ impl RegistryStore for SqliteStore {
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError> {
-        let (repository, asked) = (repository.clone(), asked.clone());
-        self.write_content(move |db| retention::retire_tx(db, &repository, &asked)).await
+        let (repository, asked, records) = (repository.clone(), asked.clone(), records.to_vec());
+        self.write_content(move |db| {
+            let went = retention::retire_tx(db, &repository, &asked)?;
+            for record in asked.of_what_went(&went, &records) {
+                audit::append(db, record)?;
+            }
+            Ok(went)
+        })
+        .await
     }
 
     async fn tag_list(
