@@ -1,6 +1,6 @@
 //! The collection of what nothing needs in the registry: by itself, and when an admin asks for it.
 //!
-//! First go images, by the rules of their owners, and then the blobs that no manifest needs. Any server may do it, several at a time
+//! First go images, by the rules of their owners, and then, whatever became of that, the blobs that no manifest needs. Any server may do it, several at a time
 //! too: what goes is decided in the store. By itself one does it, the one that holds the lease. It keeps no place over a restart.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) async fn collect(
     collection: Collection,
     haste: Haste,
 ) -> Result<wire::GcReport, RegistryStoreError> {
-    let retention = retaining::retain(app, collection, haste).await?;
+    let retention = retaining::retain(app, collection, haste).await;
     let mut repositories = Vec::new();
     let all = app.registry.collect(collection, haste, |name, it| {
         repositories.push(wire::GcRepository {

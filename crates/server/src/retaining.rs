@@ -17,6 +17,7 @@ use layer0_registry::{Collection, Haste, Pace};
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::error::chain;
 use crate::text_time::rfc3339;
 
 /// Tags and manifests that one unit of work compares, deletes and writes down: the store's writer is kept from pushes for a few
@@ -33,40 +34,88 @@ pub(crate) struct Retained {
     pub(crate) held: Vec<wire::HeldImage>,
 }
 
-/// Goes through the repositories of all owners that have rules.
-pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste) -> Result<Retained, RegistryStoreError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| RegistryStoreError::Failed { source };
-    let owners = app.access.owner_list().await.map_err(|why| failed(why.into()))?;
-    let mut retained = Retained::default();
-    let mut pace = Pace::new(haste);
+/// Goes through the repositories of all owners that have rules. One that fails is passed over, with a line in the log and one in the
+/// answer: what can't be read keeps its images, and holds up neither the others nor the collection of blobs that comes after.
+pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste) -> Retained {
+    let mut run = Run { app, collection, pace: Pace::new(haste), retained: Retained::default() };
+    let owners = match app.access.owner_list().await {
+        Ok(owners) => owners,
+        Err(why) => {
+            run.passed_over("*", &why);
+            Vec::new()
+        }
+    };
     for owner in owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()) {
-        for repository in app.registry.repository_list(Some(owner.name.as_str()), Page::default()).await? {
-            let name = repository.name;
-            let mut began = Instant::now();
-            let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
-            let pinned = pinned.map_err(|why| failed(why.into()))?.remove(&name).unwrap_or_default();
-            let Some(images) = app.registry.images(&name).await? else { continue };
-            let Owner { retention, tag_rules, .. } = &owner;
-            let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
-            let decided = plan(wanted, &images, app.clock.now());
-            let text = name.to_string();
-            retained.held.extend(decided.held.iter().map(|(tag, why)| held(&text, tag, why)));
-            let going = lines(&text, &decided);
-            match collection {
-                Collection::DryRun => retained.going.extend(going),
-                Collection::Take => {
-                    for (some, lines) in batches(&asked(&decided), &going) {
-                        let went = take(app, &name, &some, lines).await?;
-                        retained.going.extend(some.of_what_went(&went, lines).into_iter().cloned());
-                        pace.rest(began.elapsed()).await;
-                        began = Instant::now();
-                    }
-                }
+        let repositories = match app.registry.repository_list(Some(owner.name.as_str()), Page::default()).await {
+            Ok(repositories) => repositories,
+            Err(why) => {
+                run.passed_over(&format!("{}/*", owner.name), &why);
+                continue;
             }
-            pace.rest(began.elapsed()).await;
+        };
+        for name in repositories.into_iter().map(|it| it.name) {
+            if !owner.retention.iter().any(|rule| rule.repositories.matches(name.name())) {
+                continue;
+            }
+            if let Err(why) = run.repository(&owner, &name).await {
+                run.passed_over(name.as_str(), &why);
+            }
         }
     }
-    Ok(retained)
+    run.retained
+}
+
+/// One run.
+struct Run<'a> {
+    app: &'a App,
+    collection: Collection,
+    pace: Pace,
+    retained: Retained,
+}
+
+impl Run<'_> {
+    /// Decides about a repository, and lets go what goes.
+    async fn repository(&mut self, owner: &Owner, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+        let app = self.app;
+        let mut began = Instant::now();
+        let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
+        let pinned = pinned.map_err(|why| RegistryStoreError::Failed { source: why.into() })?;
+        let pinned = pinned.get(name).cloned().unwrap_or_default();
+        let Some(images) = app.registry.images(name).await? else { return Ok(()) };
+        let Owner { retention, tag_rules, .. } = owner;
+        let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
+        let decided = plan(wanted, &images, app.clock.now());
+        self.retained.held.extend(decided.held.iter().map(|(tag, why)| held(name.as_str(), tag, why)));
+        let going = lines(name.as_str(), &decided);
+        match self.collection {
+            Collection::DryRun => self.retained.going.extend(going),
+            Collection::Take => {
+                for (some, lines) in batches(&asked(&decided), &going) {
+                    let went = take(app, name, &some, lines).await?;
+                    self.retained.going.extend(some.of_what_went(&went, lines).into_iter().cloned());
+                    self.pace.rest(began.elapsed()).await;
+                    began = Instant::now();
+                }
+            }
+        }
+        self.pace.rest(began.elapsed()).await;
+        Ok(())
+    }
+
+    /// Notes that nothing (more) goes of these repositories.
+    fn passed_over(&mut self, repositories: &str, why: &(dyn std::error::Error + 'static)) {
+        tracing::error!(
+            error = chain(why),
+            repository.name = repositories,
+            "retention rules could not be applied to {repositories}: its images stay until this is mended"
+        );
+        self.retained.held.push(wire::HeldImage {
+            repository: repositories.to_owned(),
+            tag: "*".to_owned(),
+            digest: String::new(),
+            because: "it could not be read or changed: the log of the server says why".to_owned(),
+        });
+    }
 }
 
 /// Lets a batch go, of which each has a line, and writes down what went.

@@ -30,7 +30,7 @@ pub struct GcReport {
     /// Tags and manifests that went, or would go, by their owners' rules. In a dry run their blobs are not among those above.
     #[serde(default)]
     pub retention: Vec<RetiredImage>,
-    /// Tags that no rule keeps and that stay all the same.
+    /// Tags that no rule keeps and that stay all the same, and repositories that could not be read.
     #[serde(default)]
     pub held: Vec<HeldImage>,
 }
@@ -51,14 +51,14 @@ pub struct RetiredImage {
     pub rule: String,
 }
 
-/// A tag that no retention rule keeps, and that stays.
+/// A tag that no retention rule keeps, and that stays; or a repository that could not be read, of which all stay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeldImage {
     /// `owner/name`.
     pub repository: String,
-    /// The tag.
+    /// The tag; `*` for all of a repository that could not be read.
     pub tag: String,
-    /// What it points to.
+    /// What it points to; empty for all of a repository.
     pub digest: String,
     /// Why it stays.
     pub because: String,

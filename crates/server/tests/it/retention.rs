@@ -6,6 +6,7 @@ use layer0_api::types::{RetentionRule, RetiredImage};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_server::testing::{TestApp, TestOptions};
+use layer0_store::SqliteStore;
 use layer0_testkit::clock::FixedClock;
 use serde_json::json;
 
@@ -102,6 +103,57 @@ async fn what_goes_is_written_down_in_the_same_few_units_of_work() {
         format!("{}{tag}@{} by the rule {}", it.repository, it.digest, it.rule)
     };
     assert_eq!(log, went.iter().map(line).collect::<Vec<_>>(), "each once, in the order in which they went");
+}
+
+/// Pushes an image to each of two repositories, `app` and `ci`, and lets a blob lie about in a third.
+async fn two_and_a_stray(raw: &Raw) {
+    for name in ["ci", "stray"] {
+        raw.post("/repository/team", &json!({"name": name})).await.expect(201);
+    }
+    for repository in ["team/app", "team/ci"] {
+        for tag in ["1", "2"] {
+            raw.push(repository, tag, "amd64", tag).await;
+        }
+    }
+    raw.push_blob("team/stray", "nobody needs it".to_owned()).await;
+}
+
+/// What a disk may do to a row: the first image of `app` is about something that is no digest.
+fn rot(app: &TestApp) {
+    let sql = "UPDATE manifest SET subject = 'rotten' WHERE number = (SELECT manifest FROM image_tag \
+               WHERE name = '1' AND repository = (SELECT number FROM repository WHERE name = 'team/app'))";
+    let database = rusqlite::Connection::open(app.data_dir().join(SqliteStore::FILE_NAME)).expect("it is there");
+    assert_eq!(database.execute(sql, []), Ok(1));
+}
+
+#[tokio::test]
+async fn a_repository_that_can_not_be_read_keeps_all_and_holds_nothing_else_up() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    two_and_a_stray(&raw).await;
+    rot(&app);
+    clock.advance_ms(25 * HOUR);
+    raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
+    for report in [client.admin_gc_plan().await.expect("a report"), client.admin_gc().await.expect("a report")] {
+        let held: Vec<_> = report.held.iter().map(|it| (it.repository.as_str(), it.tag.as_str())).collect();
+        assert_eq!(held, [("team/app", "*")]);
+        assert!(report.held[0].because.contains("could not be read"), "{:?}", report.held);
+        let going: Vec<_> = report.retention.iter().map(|it| (it.repository.as_str(), it.tag.as_deref())).collect();
+        assert_eq!(going, [("team/ci", Some("1")), ("team/ci", None)]);
+        assert!(report.repositories.iter().any(|it| it.repository == "team/stray"), "blobs are collected: {report:?}");
+    }
+    assert_eq!(listed(&raw).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn only_repositories_are_read_that_a_rule_is_about() {
+    let (app, clock, raw) = started().await;
+    two_and_a_stray(&raw).await;
+    rot(&app);
+    clock.advance_ms(2 * HOUR);
+    raw.post("/owner/team/retention", &json!({"repositories": "ci", "keep_last": 1})).await.expect(201);
+    let plan = app.client().admin_gc_plan().await.expect("a report");
+    assert_eq!((tags(&plan.retention), plan.held), (vec!["1"], vec![]));
 }
 
 #[tokio::test]
