@@ -105,7 +105,7 @@ pub fn rule_take<R: OwnerRule>(rules: &mut Vec<R>, repositories: &Glob, tags: &G
     Some(rules.remove(at))
 }
 
-/// Tags that, once pushed, stay as they are.
+/// Tags that, once pushed, stay as they are, with all that they lead to: the parts of an index, the blobs of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagRule {
     /// In which repositories of the owner: the name behind the owner.

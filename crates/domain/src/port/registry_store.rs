@@ -283,6 +283,9 @@ pub trait RegistryStore: Send + Sync {
 
     /// Takes a blob out of a repository. Answers `None` when it was not there, else whether any repository still holds it;
     /// when none does, its sums, its place and a mark of damage go too.
+    ///
+    /// # Errors
+    /// `TagImmutable` when a tag that may not be deleted leads to it: to a manifest that names it, or to an index over that.
     async fn blob_unlink(
         &self,
         repository: &RepositoryName,
@@ -370,7 +373,8 @@ pub trait RegistryStore: Send + Sync {
     /// Takes a manifest away, and all tags that point to it; answers whether it was there.
     ///
     /// # Errors
-    /// `TagImmutable` when one of the tags may not be deleted.
+    /// `TagImmutable` when one of the tags may not be deleted, or one that may not leads to it through an index: that it stays
+    /// where it is means that what it names stays whole.
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError>;
 
     /// Takes a tag away and leaves the manifest; answers whether it was there.

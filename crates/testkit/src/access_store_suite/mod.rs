@@ -16,6 +16,7 @@ use layer0_domain::port::store::Store;
 
 mod audit;
 mod grants;
+mod immutable;
 mod owners;
 mod people;
 pub mod sample;
@@ -25,6 +26,7 @@ mod users;
 
 pub use audit::*;
 pub use grants::*;
+pub use immutable::*;
 pub use owners::*;
 pub use people::*;
 pub use tokens::*;
@@ -103,6 +105,7 @@ pub const WITH_REPOSITORIES: &[Behaviour<dyn Ports>] = behaviours![
     an_owner_counts_each_blob_once,
     a_quota_is_kept_by_the_write,
     an_immutable_tag_is_neither_moved_nor_deleted,
+    what_an_immutable_tag_leads_to_stays,
     retention_rules_are_kept_and_stand_below_immutable_tags,
     a_record_goes_along_with_a_push_or_not_at_all,
     records_go_along_with_images_that_go,

@@ -13,6 +13,7 @@ use super::bulk::Bulk;
 use super::content::{self, Record, holder_key, place_key, sums_key, sums_write};
 use super::repository::{Seen, behind};
 use super::usage;
+use super::users::Content;
 use crate::dynamodb::action::{ABSENT, Action};
 use crate::dynamodb::fault::Fault;
 use crate::dynamodb::item::{Item, Key, parsed};
@@ -171,9 +172,12 @@ impl Table {
     ) -> Result<Step<Option<(BlobLeft, Option<Bulk>)>>, RegistryStoreError> {
         let Some(seen) = self.repository_seen(repository).await? else { return Ok(Step::Answer(None)) };
         let Some(out) = self.blob_unlinking(&seen, digest).await? else { return Ok(Step::Answer(None)) };
+        let owner = self.registry_owner(repository).await?;
+        self.may_lose(&seen, &owner, Content::Blob(digest)).await?;
         let mut actions = out.actions;
-        actions.push(seen.touched());
-        actions.push(usage::take(&repository.owner_name(), out.uncounted));
+        // Where rules are about the repository, a manifest or tag that came meanwhile has all of this looked at anew.
+        actions.push(if owner.has_rules_about(repository) { seen.changed() } else { seen.touched() });
+        actions.push(owner.count(0, out.uncounted)?);
         Ok(Step::Write(actions, Some((out.left, out.bulk))))
     }
 

@@ -13,6 +13,7 @@ use super::bulk::Bulk;
 use super::content::{self, READS, Record};
 use super::repository::{Seen, behind};
 use super::tag::{self, TAGS_AT_ONCE};
+use super::users::Content;
 use super::{blob, usage};
 use crate::dynamodb::action::{Action, PRESENT};
 use crate::dynamodb::fault::Fault;
@@ -200,6 +201,7 @@ impl Table {
         if let Some(kept) = tags.iter().find_map(|name| owner.keeps(repository, name)) {
             return Err(kept);
         }
+        self.may_lose(&seen, &owner, Content::Manifest(digest)).await?;
         let mut actions = vec![seen.changed()];
         for name in tags.iter().take(TAGS_AT_ONCE) {
             actions.extend(tag::delete(&seen, name, digest));

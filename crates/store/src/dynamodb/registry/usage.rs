@@ -43,6 +43,11 @@ impl Owner {
         self.quota.map(|quota| Room { quota, used: self.used })
     }
 
+    /// Whether any rule is about tags of this repository.
+    pub(super) fn has_rules_about(&self, repository: &RepositoryName) -> bool {
+        self.rules.iter().any(|rule| rule.repositories.matches(repository.name()))
+    }
+
     /// The rule by which a tag stays as it is.
     pub(super) fn keeps(&self, repository: &RepositoryName, tag: &str) -> Option<RegistryStoreError> {
         let rule = self.rules.iter().find(|rule| rule.holds(repository.name(), tag))?;

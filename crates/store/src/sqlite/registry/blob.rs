@@ -7,7 +7,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{BlobLeft, BlobLink, HeldBlob, LinkedBlob};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{content, place, repository, usage};
+use super::{content, place, repository, tag, usage, users};
 use crate::sqlite::convert::{from_integer, parsed, to_integer};
 use crate::sqlite::fault::RegistryWork;
 
@@ -138,11 +138,16 @@ pub(super) fn unlink_tx(
     repository: &RepositoryName,
     digest: &Digest,
 ) -> RegistryWork<Option<BlobLeft>> {
-    let digest = digest.to_string();
+    let text = digest.to_string();
     let Some(number) = repository::number(db, repository)? else { return Ok(None) };
+    let sql = "SELECT 1 FROM blob_link WHERE repository = ?1 AND digest = ?2";
+    if !db.prepare_cached(sql)?.exists(params![number, text])? {
+        return Ok(None);
+    }
+    tag::may_lose(db, repository, || users::naming(db, number, digest))?;
     let sql = "DELETE FROM blob_link WHERE digest = ?2 AND repository = ?1 RETURNING size";
-    let size: Option<i64> = db.prepare_cached(sql)?.query_row(params![number, digest], |row| row.get(0)).optional()?;
-    size.map(|size| unlinked(db, repository, number, &digest, size)).transpose()
+    let size: Option<i64> = db.prepare_cached(sql)?.query_row(params![number, text], |row| row.get(0)).optional()?;
+    size.map(|size| unlinked(db, repository, number, &text, size)).transpose()
 }
 
 /// What goes with the link of a blob that has just been taken out of a repository.

@@ -169,10 +169,16 @@ pub(super) fn list_tx(
 /// The tags that point to it go with it: they refer to it with ON DELETE CASCADE.
 pub(super) fn delete_tx(db: &Connection, repository: &RepositoryName, digest: &Digest) -> RegistryWork<bool> {
     let Some(number) = repository::number(db, repository)? else { return Ok(false) };
-    for tag in tag::pointing_to(db, number, digest)? {
-        tag::may_go(db, repository, &tag)?;
-    }
+    tag::may_lose(db, repository, || Ok(numbered(db, number, digest)?.into_iter().collect()))?;
     take(db, repository, number, digest)
+}
+
+/// The number of a manifest, whatever else its row says.
+pub(super) fn numbered(db: &Connection, repository: i64, digest: &Digest) -> RegistryWork<Option<i64>> {
+    let sql = "SELECT number FROM manifest WHERE repository = ?1 AND digest = ?2";
+    let found =
+        db.prepare_cached(sql)?.query_row(params![repository, digest.to_string()], |row| row.get(0)).optional()?;
+    Ok(found)
 }
 
 /// Takes a manifest away, with the tags that point to it, whatever they are.

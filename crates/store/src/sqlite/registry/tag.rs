@@ -7,7 +7,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::repository;
+use super::{repository, users};
 use crate::sqlite::fault::{RegistryWork, Stop};
 use crate::sqlite::owner;
 
@@ -21,15 +21,6 @@ pub(super) fn put(db: &Connection, repository: i64, tag: &str, manifest: i64, pu
                ON CONFLICT (repository, name) DO UPDATE SET manifest = excluded.manifest, pushed = excluded.pushed";
     db.prepare_cached(sql)?.execute(params![repository, tag, manifest, pushed.0])?;
     Ok(())
-}
-
-/// The tags that point to a manifest.
-pub(super) fn pointing_to(db: &Connection, repository: i64, digest: &Digest) -> RegistryWork<Vec<String>> {
-    let sql = "SELECT name FROM image_tag WHERE manifest = \
-               (SELECT number FROM manifest WHERE repository = ?1 AND digest = ?2)";
-    let mut select = db.prepare_cached(sql)?;
-    let tags = select.query_map(params![repository, digest.to_string()], |row| row.get(0))?;
-    Ok(tags.collect::<Result<_, _>>()?)
 }
 
 /// Refuses to point an immutable tag at another manifest than it points to.
@@ -57,6 +48,31 @@ pub(super) fn may_go(db: &Connection, name: &RepositoryName, tag: &str) -> Regis
         Some(rule) if is_there(db, name, tag)? => Err(immutable(name, tag, rule)),
         _ => Ok(()),
     }
+}
+
+/// Refuses to take something away that an immutable tag leads to. `users` finds the manifests that are it or name it; they are looked
+/// for only where a rule is about the repository.
+pub(super) fn may_lose(
+    db: &Connection,
+    name: &RepositoryName,
+    users: impl FnOnce() -> RegistryWork<Vec<i64>>,
+) -> RegistryWork<()> {
+    let mut rules = owner::rules(db, name.owner())?;
+    rules.retain(|rule| rule.repositories.matches(name.name()));
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let mut tags = db.prepare_cached(users::TAGS)?;
+    for manifest in users::upwards(db, users()?)? {
+        let mut rows = tags.query([manifest])?;
+        while let Some(row) = rows.next()? {
+            let tag: String = row.get(0)?;
+            if let Some(rule) = rules.iter().find(|rule| rule.holds(name.name(), &tag)) {
+                return Err(immutable(name, &tag, rule.clone()));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_there(db: &Connection, name: &RepositoryName, tag: &str) -> RegistryWork<bool> {

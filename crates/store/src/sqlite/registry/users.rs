@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::registry_store::ContentUser;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::manifest::digest;
+use super::manifest::{digest, numbered};
 use super::repository;
 use crate::sqlite::convert::parsed;
 use crate::sqlite::fault::RegistryWork;
@@ -54,21 +54,19 @@ pub(super) fn of_manifest_tx(
     manifest: &Digest,
 ) -> RegistryWork<Option<ContentUser>> {
     let Some(repository) = repository::number(db, name)? else { return Ok(None) };
-    let sql = "SELECT number FROM manifest WHERE repository = ?1 AND digest = ?2";
-    let first: Option<i64> =
-        db.prepare_cached(sql)?.query_row(params![repository, manifest.to_string()], |row| row.get(0)).optional()?;
+    let first = numbered(db, repository, manifest)?;
     first.map(|first| above(db, name.clone(), vec![first])).transpose()
 }
 
 /// The manifests of a repository that name a blob.
-fn naming(db: &Connection, repository: i64, blob: &Digest) -> RegistryWork<Vec<i64>> {
+pub(super) fn naming(db: &Connection, repository: i64, blob: &Digest) -> RegistryWork<Vec<i64>> {
     let mut naming = db.prepare_cached(NAMING)?;
     let found = naming.query_map(params![repository, blob.to_string()], |row| row.get(0))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// These manifests and those that need them.
-fn upwards(db: &Connection, first: Vec<i64>) -> RegistryWork<BTreeSet<i64>> {
+pub(super) fn upwards(db: &Connection, first: Vec<i64>) -> RegistryWork<BTreeSet<i64>> {
     let mut found: BTreeSet<i64> = first.iter().copied().collect();
     let mut todo = first;
     let mut wholes = db.prepare_cached(WHOLES)?;
