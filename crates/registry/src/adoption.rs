@@ -15,6 +15,16 @@ pub enum Adoption {
     Made,
 }
 
+/// How a repository came to be the instance's, or to lie where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made a moment ago: nobody has given it anything yet.
+    Made,
+    /// It was there before: it was adopted, or moved into, or a creation that was left half done is gone on with. What it was
+    /// given in its time there is with it still.
+    Found,
+}
+
 /// What came, or would come, of an adoption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adopted {

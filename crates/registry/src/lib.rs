@@ -80,7 +80,7 @@ mod uploads;
 mod verify;
 mod whereabouts;
 
-pub use crate::adoption::{Adopted, Adoption};
+pub use crate::adoption::{Adopted, Adoption, Origin};
 pub use crate::blobs::BytesHold;
 pub use crate::collection::{Collected, Collection, Haste, Pace};
 pub use crate::config::{Challenge, RegistryConfig};

@@ -13,6 +13,8 @@ use layer0_domain::port::home_store::HomeStore as _;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
 #[cfg(feature = "ecr")]
+use crate::adoption::Origin;
+#[cfg(feature = "ecr")]
 use crate::ecr::{Backings, Rules};
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
@@ -130,7 +132,7 @@ impl Registry {
     pub async fn repository_arrived(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
         #[cfg(feature = "ecr")]
         if let Some(ecr) = self.ecr_of(name).await? {
-            return ecr.repository_furnish(name).await;
+            return ecr.repository_furnish(name, Origin::Found).await;
         }
         let _ = name;
         Ok(())

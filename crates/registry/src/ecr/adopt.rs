@@ -8,7 +8,7 @@ use layer0_domain::port::registry_store::RegistryStoreError;
 use super::api::{ADOPTED, Marks};
 use super::repositories::{failed, repository};
 use super::{Backings, Ecr};
-use crate::adoption::{Adopted, Adoption};
+use crate::adoption::{Adopted, Adoption, Origin};
 
 impl Backings {
     /// Adopts a repository of one of the registries, when its friendly name leads there.
@@ -55,7 +55,7 @@ impl Ecr {
                 tracing::info!(repository.name = %name, "adopted {} of ECR as {name}", seen.name);
             }
             if let Some(furnish) = &parts.furnish {
-                let furnished = furnish.furnish(name, &seen.name).await;
+                let furnished = furnish.furnish(name, &seen.name, Origin::Found).await;
                 furnished.map_err(|source| RegistryStoreError::Failed { source })?;
             }
         }

@@ -61,6 +61,7 @@ use self::uploads::Uploads;
 use self::upstream::{Endpoint, Upstream};
 pub use self::usage::Quotas;
 use self::usage::Usage;
+use crate::adoption::Origin;
 
 /// Tries of one call of ECR's API.
 const TRIES: u32 = 4;
@@ -164,15 +165,15 @@ pub enum EcrError {
     Closed(#[source] BoxError),
 }
 
-/// What else a repository gets when it is made: its policy.
+/// What else a repository gets when it is made, adopted, or has moved into ECR: its policy.
 #[async_trait]
 pub trait Furnish: Send + Sync {
-    /// Gives the repository of this name in ECR what it needs. Called after each creation, and again when a creation is
-    /// repeated: a second call must change nothing.
+    /// Gives the repository of this name in ECR what it needs, and takes away what it must not have any more when it was there
+    /// before. Called after each creation, and again when a creation is repeated: a second call must change nothing.
     ///
     /// # Errors
     /// The creation fails with it, and can be repeated.
-    async fn furnish(&self, repository: &RepositoryName, ecr_name: &str) -> Result<(), BoxError>;
+    async fn furnish(&self, repository: &RepositoryName, ecr_name: &str, origin: Origin) -> Result<(), BoxError>;
 }
 
 /// ECR, as the backing of a registry. Clones are the same.

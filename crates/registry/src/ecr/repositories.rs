@@ -9,6 +9,7 @@ use layer0_domain::port::store::StoreError;
 
 use super::Ecr;
 use super::api::{ApiError, Seen};
+use crate::adoption::Origin;
 
 /// How long a repository that was just made may take until ECR finds it, and how often it is looked for.
 const SEEN_TRIES: u32 = 20;
@@ -38,8 +39,8 @@ impl Ecr {
         self.may_be(visibility)?;
         // What was public under this name before is so no more, from the first moment.
         self.show(&name, Visibility::Private).await?;
-        let made = self.repository_make(name).await?;
-        self.repository_furnish(&made.name).await?;
+        let (made, origin) = self.repository_make(name).await?;
+        self.repository_furnish(&made.name, origin).await?;
         if visibility == Visibility::Public {
             self.show(&made.name, visibility).await?;
         }
@@ -50,37 +51,52 @@ impl Ecr {
     ///
     /// # Errors
     /// `Failed`.
-    pub(crate) async fn repository_furnish(&self, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+    pub(crate) async fn repository_furnish(
+        &self,
+        name: &RepositoryName,
+        origin: Origin,
+    ) -> Result<(), RegistryStoreError> {
         let Some(furnish) = &self.parts.furnish else { return Ok(()) };
-        let furnished = furnish.furnish(name, &self.parts.place.path_of(name)).await;
+        let furnished = furnish.furnish(name, &self.parts.place.path_of(name), origin).await;
         furnished.map_err(|source| RegistryStoreError::Failed { source })
     }
 
     /// Makes a repository as the template has it, and nothing more: one that does not answer yet, because what it is for lies
-    /// elsewhere.
+    /// elsewhere. Answers too whether it was there.
     ///
     /// # Errors
     /// As [`repository_create`](Self::repository_create).
-    pub(crate) async fn repository_make(&self, name: RepositoryName) -> Result<Repository, RegistryStoreError> {
+    pub(crate) async fn repository_make(
+        &self,
+        name: RepositoryName,
+    ) -> Result<(Repository, Origin), RegistryStoreError> {
         let parts = &self.parts;
         let theirs = parts.place.path_of(&name);
-        let made = match parts.api.repository_create(&theirs, &parts.template, &parts.instance).await.map_err(failed)? {
+        let (made, origin) = match parts
+            .api
+            .repository_create(&theirs, &parts.template, &parts.instance)
+            .await
+            .map_err(failed)?
+        {
             Some(made) => {
                 tracing::info!(repository.name = %name, "made repository {theirs} in ECR for {name}");
-                made
+                (made, Origin::Made)
             }
-            None => self.own(&name).await?.ok_or_else(|| RegistryStoreError::Refused {
-                why: format!(
-                    "`{theirs}` is in ECR already, and was not made by this instance; it can be used as {name} as it is, and \
-                     be adopted: `l0 repository import {theirs}`"
-                ),
-            })?,
+            None => {
+                let why = || RegistryStoreError::Refused {
+                    why: format!(
+                        "`{theirs}` is in ECR already, and was not made by this instance; it can be used as {name} as it is, \
+                         and be adopted: `l0 repository import {theirs}`"
+                    ),
+                };
+                (self.own(&name).await?.ok_or_else(why)?, Origin::Found)
+            }
         };
         // Each step may be made again, and a creation that is repeated makes those that are missing.
         if let Some(lifecycle) = &parts.template.lifecycle {
             parts.api.lifecycle_ensure(&theirs, lifecycle).await.map_err(failed)?;
         }
-        Ok(repository(name, &made, Visibility::Private))
+        Ok((repository(name, &made, Visibility::Private), origin))
     }
 
     /// Waits until ECR finds a repository that was just made: that takes a moment (containers-roadmap, and every tool that

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-#[cfg(feature = "aws")]
-use layer0_domain::model::grant::{Duty, GrantPlace};
 use layer0_domain::model::grant::{GrantScope, GrantState, KeptGrant};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::plan::grants::{RegistryNames, Signature};
@@ -127,31 +125,6 @@ impl Keeper {
                 Err(LookError::List(why))
             }
         }
-    }
-
-    /// Gives a repository that was just made its policy.
-    ///
-    /// # Errors
-    /// Why it does not have it, in words: the grants can't be read, or ECR refuses.
-    #[cfg(feature = "aws")]
-    pub(crate) async fn repository_made(&self, name: &RepositoryName) -> Result<(), String> {
-        let all = self.access.grant_list().await.map_err(|why| why.to_string())?;
-        // A new one has no policy. Where nothing is granted ECR is not asked, and no right to it is needed.
-        if !all.iter().any(|kept| kept.is_wanted() && kept.grant.scope.covers(name)) {
-            return Ok(());
-        }
-        let strategy = || async { self.strategies.read().await.map_err(|why| crate::error::chain(&why)) };
-        let before = strategy().await?.strategy;
-        if before.duty(GrantPlace::Repositories) != Duty::Hold {
-            return Ok(());
-        }
-        Pass::new(self, Look::All(Mending::Mend), before, &all, Vec::new()).alone(name).await?;
-        // A change may have taken the others away meanwhile, and has not seen this one.
-        let now = strategy().await?.strategy;
-        if now.duty(GrantPlace::Repositories) == Duty::Hold {
-            return Ok(());
-        }
-        Pass::new(self, Look::All(Mending::Mend), now.clearing_others(), &all, Vec::new()).alone(name).await
     }
 
     /// Looks at each repository that a scope covers.

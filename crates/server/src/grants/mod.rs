@@ -12,6 +12,7 @@
 //! begins the look anew, which writes only what is not right yet. Many rows share one look. Where several servers share a
 //! store, the one that holds the lease does it.
 
+mod arrival;
 mod configured;
 mod document;
 mod keeper;
@@ -92,7 +93,7 @@ pub(crate) struct Grants {
     pub(crate) asked: Nudge,
 }
 
-/// The policy of what is made in ECR, as part of its making.
+/// The policy of what is made in ECR, or comes to lie there, as part of that.
 #[cfg(feature = "aws")]
 pub(crate) struct MadeWithPolicy(pub(crate) Arc<Keeper>);
 
@@ -103,9 +104,10 @@ impl layer0_registry::ecr::Furnish for MadeWithPolicy {
         &self,
         repository: &layer0_domain::model::image::RepositoryName,
         _ecr_name: &str,
+        origin: layer0_registry::Origin,
     ) -> Result<(), layer0_domain::port::BoxError> {
-        let made = self.0.repository_made(repository).await;
-        made.map_err(|why| {
+        let came = self.0.repository_came(repository, origin).await;
+        came.map_err(|why| {
             format!("the repository is there, and its policy is not what the account grants say: {why}").into()
         })
     }

@@ -19,13 +19,13 @@ use super::keeper::{Keeper, Look, Mending};
 use super::strategy::NamesMark;
 
 /// How often a document is begun anew in one look: once for each account that turns out to be unknown, and some more.
-const BEGINNINGS: u32 = 50;
+pub(super) const BEGINNINGS: u32 = 50;
 
 /// Why a registry's policy is not relied on.
 const NARROW: &str = "the registry's policy does not count for pulls in this account: its scope is V1; `aws ecr put-account-setting --name REGISTRY_POLICY_SCOPE --value V2` changes that, for all of its statements";
 
 /// Why a look at a document is given up that was begun too often.
-const CHANGING: &str = "what is wanted of it kept changing";
+pub(super) const CHANGING: &str = "what is wanted of it kept changing";
 
 /// One look that goes on.
 pub(super) struct Pass<'a> {
@@ -270,7 +270,7 @@ impl<'a> Pass<'a> {
     ///
     /// # Errors
     /// Why its policy does not say what it should, in words.
-    #[cfg(feature = "aws")]
+    #[cfg(any(feature = "aws", test))]
     pub(super) async fn alone(&self, name: &RepositoryName) -> Result<(), String> {
         match self.steps(Which::Repository(name)).await {
             End::Right { .. } | End::Gone => Ok(()),

@@ -74,7 +74,12 @@ impl Keeper {
         Ok(Preview { repositories, documents })
     }
 
-    async fn preview_document(&self, which: Which<'_>, strategy: &KeptStrategy, wanted: &Grants) -> PreviewDocument {
+    pub(super) async fn preview_document(
+        &self,
+        which: Which<'_>,
+        strategy: &KeptStrategy,
+        wanted: &Grants,
+    ) -> PreviewDocument {
         let (present, change) = match self.document_read(which).await {
             Ok(present) => {
                 let change = match self.document_due(which, strategy, wanted, present.as_deref()) {

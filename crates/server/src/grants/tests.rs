@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::{Keeper, Look, LookError, Looked, Mending, PolicyPlace, PolicyRates};
 use crate::reconcile::Nudge;
 
+mod arrival;
 mod strategy;
 
 const A: &str = "111111111111";

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
-use layer0_domain::model::grant::GrantScope;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::plan::adoption::adoptee;
@@ -79,21 +78,16 @@ async fn changes(app: &App, adopted: &Adopted) -> Result<Vec<String>, ApiError> 
     let mut changes: Vec<String> =
         adopted.tag.iter().map(|tag| format!("the repository gets the tag `{tag}`")).collect();
     if let Some(keeper) = &app.grants.keeper {
-        let scope = GrantScope::Repository(adopted.repository.name.clone());
-        let documents = keeper.preview(&scope, None, None, None).await?.documents;
-        for document in documents.into_iter().filter(|document| document.repository.is_some()) {
-            match document.change {
-                PreviewChange::Change(Change::Keep) => {}
-                PreviewChange::Change(Change::Write(_)) => {
-                    changes.push("its policy gets the statements of the account grants".to_owned());
-                }
-                PreviewChange::Change(Change::Delete) => {
-                    changes
-                        .push("its policy, which holds nothing but old statements of this instance, goes".to_owned());
-                }
-                PreviewChange::Refused(why) => changes.push(format!("its policy stays as it is: {why}")),
+        changes.extend(match keeper.preview_coming(&adopted.repository.name).await? {
+            PreviewChange::Change(Change::Keep) => None,
+            PreviewChange::Change(Change::Write(_)) => {
+                Some("its policy gets the statements of the account grants".to_owned())
             }
-        }
+            PreviewChange::Change(Change::Delete) => {
+                Some("its policy, which holds nothing but old statements of this instance, goes".to_owned())
+            }
+            PreviewChange::Refused(why) => Some(format!("its policy stays as it is: {why}")),
+        });
     }
     Ok(changes)
 }

@@ -1,15 +1,18 @@
 //! Repositories as the API makes, lists and deletes them, and what a deploy learns of their images.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
+use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Visibility};
+use layer0_domain::plan::adoption::Adoptee;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::image_source::{ImageSource, SourceAnswer};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
-use layer0_registry::ecr::{EcrSettings, Furnish};
+use layer0_registry::ecr::{EcrSettings, Furnish, ONLY};
+use layer0_registry::{Adoption, Origin};
 
 use super::fake::HOST_NAME;
 use super::stage::{Otherwise, Stage};
@@ -41,7 +44,7 @@ struct SecondTime(AtomicUsize);
 
 #[async_trait]
 impl Furnish for SecondTime {
-    async fn furnish(&self, _: &RepositoryName, _: &str) -> Result<(), BoxError> {
+    async fn furnish(&self, _: &RepositoryName, _: &str, _: Origin) -> Result<(), BoxError> {
         match self.0.fetch_add(1, Ordering::SeqCst) {
             0 => Err("no policy can be written".into()),
             _ => Ok(()),
@@ -59,6 +62,38 @@ async fn defect_06_a_create_that_failed_half_way_is_gone_on_with() {
     assert!(matches!(failed, RegistryStoreError::Failed { .. }), "{failed}");
     assert_eq!(create().await.unwrap().name, name("team/app"));
     assert_eq!(policy.0.load(Ordering::SeqCst), 2, "the policy is seen to again");
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Noting(Mutex<Vec<Origin>>);
+
+#[async_trait]
+impl Furnish for Noting {
+    async fn furnish(&self, _: &RepositoryName, _: &str, origin: Origin) -> Result<(), BoxError> {
+        self.0.lock().unwrap().push(origin);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn who_gives_a_repository_its_policy_hears_whether_it_may_have_one() {
+    let noting = Arc::new(Noting::default());
+    let stage = Stage::with(Otherwise { furnish: Some(noting.clone()), ..Otherwise::default() }).await;
+    let told = || std::mem::take(&mut *noting.0.lock().unwrap());
+    let create = || stage.registry.repository_create(name("team/app"), Visibility::Private);
+    create().await.unwrap();
+    assert_eq!(told(), [Origin::Made]);
+    // The same once more, as after a crash: nobody knows what the first has come to.
+    create().await.unwrap();
+    assert_eq!(told(), [Origin::Found]);
+    stage.registry.repository_arrived(&name("team/app")).await.unwrap();
+    assert_eq!(told(), [Origin::Found]);
+    let found = Adoptee { backing: BackingName::parse(ONLY).unwrap(), repository: name("team/app") };
+    for (adoption, wanted) in [(Adoption::Tried, &[][..]), (Adoption::Made, &[Origin::Found])] {
+        stage.registry.repository_adopt(found.clone(), adoption).await.unwrap();
+        assert_eq!(told(), wanted);
+    }
 }
 
 #[tokio::test]
