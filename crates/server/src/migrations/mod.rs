@@ -128,7 +128,7 @@ async fn rounds(app: &App) {
 async fn one(app: &App, row: Home) -> (RepositoryName, Went) {
     let name = row.repository.clone();
     let mover = Mover {
-        places: &app.registry,
+        places: app,
         homes: app.migrations.homes.as_ref(),
         clock: app.clock.as_ref(),
         nudge: &app.nudge,

@@ -11,20 +11,24 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use layer0_domain::model::access::Caller;
 use layer0_domain::model::home::{Home, Migration, Source, Stage, Target};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::Visibility;
+use layer0_domain::ops::OpsError;
 use layer0_domain::ops::copy::{Copier, CopyError, Counters};
+use layer0_domain::ops::image::image_holders_in;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::home_store::{HomeStore as _, HomeStoreError};
 use layer0_domain::port::image_end::{EndError, ImageEnd};
 use layer0_domain::port::registry_store::RegistryStoreError;
-use layer0_registry::{Homes, Registry, Writers};
+use layer0_registry::{Homes, Writers};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::MigrationTimes;
+use crate::app::App;
 use crate::reconcile::Nudge;
 
 /// Passes before a repository is closed though the last one found something: somebody keeps pushing.
@@ -32,6 +36,9 @@ const OPEN_PASSES: u32 = 5;
 
 /// How many strangers are named.
 const STRANGERS_NAMED: usize = 5;
+
+/// How many of those who run an image are named.
+const HOLDERS_NAMED: usize = 5;
 
 /// Where repositories lie and can lie.
 #[async_trait]
@@ -44,20 +51,31 @@ pub(crate) trait Places: Send + Sync {
 
     /// It has just come to lie where it does: gives it what else it needs there.
     async fn arrived(&self, repository: &RepositoryName) -> Result<(), RegistryStoreError>;
+
+    /// Who runs an image of it from a backing, in words: a copy that must be started again is pulled from there again.
+    async fn holders(&self, repository: &RepositoryName, backing: &BackingName) -> Result<Vec<String>, OpsError>;
 }
 
 #[async_trait]
-impl Places for Registry {
+impl Places for App {
     fn end(&self, backing: &BackingName, repository: &RepositoryName) -> Option<Arc<dyn ImageEnd>> {
-        Registry::end(self, backing, repository)
+        self.registry.end(backing, repository)
     }
 
     async fn visibility(&self, repository: &RepositoryName) -> Result<Option<Visibility>, RegistryStoreError> {
-        Ok(self.repository_get(repository).await?.map(|it| it.visibility))
+        Ok(self.registry.repository_get(repository).await?.map(|it| it.visibility))
     }
 
     async fn arrived(&self, repository: &RepositoryName) -> Result<(), RegistryStoreError> {
-        self.repository_arrived(repository).await
+        self.registry.repository_arrived(repository).await
+    }
+
+    async fn holders(&self, repository: &RepositoryName, backing: &BackingName) -> Result<Vec<String>, OpsError> {
+        let place = self.identity.registry.places.get(backing);
+        // It asks for itself, and what it hears is for admins.
+        let nobody = Caller::anonymous();
+        let holders = image_holders_in(&self.ctx(&nobody), repository, place).await?;
+        Ok(holders.iter().map(|it| format!("{} `{}`", it.entity.kind(), it.name)).collect())
     }
 }
 
@@ -286,7 +304,8 @@ impl Mover<'_> {
         self.put_home(next).await?;
         let name = &self.home.repository;
         info!(repository.name = %name, "moved {name} from {from} to {to}");
-        // The policies follow where it lies, so that can't be done before. What fails here is mended by the next look at them.
+        // The policies follow where it lies, so that can't be done before. What fails here is mended by the next look at what is
+        // granted; where nothing is, by an import (docs/migrate.md).
         if let Err(error) = self.places.arrived(name).await {
             warn!(repository.name = %name, error = crate::error::chain(&error), "{name} has moved, and its policy is still to come");
         }
@@ -298,6 +317,16 @@ impl Mover<'_> {
         let from = self.end(&self.home.migration.from)?;
         // Servers that are behind still send pulls there, and pulls that have begun come to their end.
         tokio::time::sleep(self.times.ending).await;
+        // Whoever was deployed while images were copied pulls from there; since the new backing answers nobody comes to it.
+        let Home { repository, migration: Migration { from: backing, .. }, .. } = &self.home;
+        let holders = self.places.holders(repository, backing).await.map_err(|error| away(&error))?;
+        if !holders.is_empty() {
+            let (named, more) = holders.split_at(holders.len().min(HOLDERS_NAMED));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            let named = named.join(", ");
+            let why = format!("in use by {named}{more}; deploy these anew, and ask for the deletion again");
+            return self.give_up(Stage::Moved, why).await;
+        }
         match from.remove().await {
             Ok(()) => self.enter(Stage::Cleared).await,
             Err(EndError::Refused { why } | EndError::Damaged { what: why }) => self.give_up(Stage::Moved, why).await,

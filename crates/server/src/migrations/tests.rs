@@ -1,7 +1,7 @@
 //! Movers on ends in memory: whatever fails and whoever is killed, in the end one backing answers, and has it all.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +31,8 @@ struct Yard {
     homes: Homes,
     clock: FixedClock,
     nudge: Nudge,
+    /// Who runs an image from `local`.
+    holders: Mutex<Vec<String>>,
 }
 
 #[async_trait]
@@ -47,6 +49,11 @@ impl Places for Yard {
         let row = self.homes.now(repository).await.expect("it is read").expect("it is there");
         assert_ne!(row.backing, row.migration.from, "it lies there by now");
         Err(RegistryStoreError::Failed { source: "policies can't be written now".into() })
+    }
+
+    async fn holders(&self, _: &RepositoryName, backing: &BackingName) -> Result<Vec<String>, OpsError> {
+        let here = self.holders.lock().expect("nobody panicked").clone();
+        Ok(if backing.is_local() { here } else { Vec::new() })
     }
 }
 
@@ -72,7 +79,7 @@ impl Yard {
         referrer(&over, "signed").push(&local, &[]).await;
         let homes = Homes::new(Arc::new(SqliteStore::in_memory()), Writers::Alone);
         let ends = BTreeMap::from([(backing("local"), local), (backing("ecr"), ecr)]);
-        Self { ends, homes, clock: FixedClock::default(), nudge: Nudge::new() }
+        Self { ends, homes, clock: FixedClock::default(), nudge: Nudge::new(), holders: Mutex::default() }
     }
 
     fn local(&self) -> &MemoryEnd {
@@ -142,6 +149,27 @@ async fn a_repository_moves_there_and_back() {
     let held = stage.local().held().expect("it is there");
     assert_eq!(held.tags.keys().collect::<Vec<_>>(), ["v1", "v3"]);
     assert_eq!(stage.ecr().held(), None);
+}
+
+/// A service that was deployed while images were copied runs one from there.
+#[tokio::test(start_paused = true)]
+async fn old_images_that_came_to_be_used_meanwhile_stay() {
+    let stage = Yard::new().await;
+    stage.ask("local", "ecr", Source::Delete).await.expect("it is taken");
+    let holders: Vec<String> = (1..8).map(|number| format!("service `web{number}`")).collect();
+    *stage.holders.lock().expect("nobody panicked") = holders;
+    assert_eq!(stage.go_on().await, Went::Ended);
+    let row = stage.row().await;
+    assert_eq!((row.backing.as_str(), row.migration.stage), ("ecr", Stage::Moved));
+    let said = row.migration.progress();
+    assert!(said.contains("the images in local stay: in use by service `web1`"), "{said}");
+    assert!(said.contains("service `web5` and 2 more"), "{said}");
+    stage.same();
+
+    stage.holders.lock().expect("nobody panicked").clear();
+    migration_delete_source(&stage.homes, &app()).await.expect("they may go");
+    assert_eq!(stage.go_on().await, Went::Ended);
+    assert_eq!((stage.stage().await, stage.local().held()), (Stage::Cleared, None));
 }
 
 /// Each call of each end fails once, and each time the mover is begun anew, as after a kill: the old one answers until the
