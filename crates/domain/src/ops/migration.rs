@@ -2,7 +2,7 @@
 //! business.
 
 use super::{CONFLICT_RETRIES, OpsError};
-use crate::model::home::{Home, Migration, Source, Stage};
+use crate::model::home::{Home, Migration, Source, Stage, Target};
 use crate::model::image::RepositoryName;
 use crate::model::placement::BackingName;
 use crate::model::time::{Generation, Timestamp};
@@ -21,10 +21,11 @@ pub struct WantedMove {
     pub source: Source,
 }
 
-/// Asks for a move. One to the same place that goes on stays as it is; one that failed is begun anew.
+/// Asks for a move. One to the same place that goes on stays as it is; one that failed is begun anew, and knows still that the
+/// repository there was made for it.
 ///
 /// # Errors
-/// `MigrationConflict` when it lies there already, or is on its way elsewhere; `Home`.
+/// `MigrationConflict` when it lies there already, is on its way elsewhere, or has left what was copied elsewhere; `Home`.
 pub async fn migration_ask(homes: &dyn HomeStore, wanted: &WantedMove, now: Timestamp) -> Result<Home, OpsError> {
     let WantedMove { repository, from, to, source } = wanted;
     for _ in 0..CONFLICT_RETRIES {
@@ -37,6 +38,12 @@ pub async fn migration_ask(homes: &dyn HomeStore, wanted: &WantedMove, now: Time
                     return Ok(known.clone());
                 }
                 return Err(busy(known));
+            }
+            if last.stage == Stage::Failed && last.target == Target::Made {
+                if last.to != *to {
+                    return Err(left_elsewhere(known));
+                }
+                migration.target = last.target;
             }
             migration.from = known.backing.clone();
             migration.kept = still_kept(last);
@@ -136,6 +143,17 @@ fn busy(known: &Home) -> OpsError {
     OpsError::MigrationConflict {
         message: format!("repository `{repository}` is on the move: {}", known.migration.progress()),
         hint: format!("wait for it, or call it off: `l0 repository migration cancel {repository}`"),
+    }
+}
+
+/// Nothing would remember that what was copied there is nobody's but the move's.
+fn left_elsewhere(known: &Home) -> OpsError {
+    let (repository, to) = (&known.repository, &known.migration.to);
+    OpsError::MigrationConflict {
+        message: format!(
+            "the move of repository `{repository}` to `{to}` failed, and what was copied is kept there for the next try"
+        ),
+        hint: format!("call it off first: `l0 repository migration cancel {repository}`"),
     }
 }
 

@@ -194,9 +194,8 @@ impl Mover<'_> {
             Err(why) => return self.give_up(Stage::Failed, why).await,
         };
         if !problems.is_empty() {
-            let home = self.home.clone();
-            let migration =
-                Migration { stage: Stage::Refused, trouble: None, ..home.migration.with_problems(problems) };
+            let (home, stage) = (self.home.clone(), self.refused());
+            let migration = Migration { stage, trouble: None, ..home.migration.with_problems(problems) };
             return self.put_home(Home { migration, ..home }).await;
         }
         if !self.make_room(to.as_ref(), &copier).await? {
@@ -245,10 +244,23 @@ impl Mover<'_> {
         match to.prepare(visibility.unwrap_or_default()).await {
             Ok(_) => Ok(true),
             Err(EndError::Refused { why }) => {
-                self.give_up(Stage::Refused, why).await?;
+                // It may have been made before it was refused, and may have been made by a try before this.
+                if let Err(EndError::NoRepository) = to.entries(None).await {
+                    self.put(|migration| migration.target = Target::Unknown).await?;
+                }
+                self.give_up(self.refused(), why).await?;
                 Ok(false)
             }
             Err(error) => Err(away(&error)),
+        }
+    }
+
+    /// How a move ends that can't begin: what an earlier try has copied is kept until the move is called off, so that the row
+    /// must not say that there is nothing.
+    fn refused(&self) -> Stage {
+        match self.home.migration.target {
+            Target::Made => Stage::Failed,
+            Target::Unknown | Target::Found => Stage::Refused,
         }
     }
 

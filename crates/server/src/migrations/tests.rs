@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use layer0_domain::model::home::{Home, Migration, Source, Stage};
+use layer0_domain::model::digest::{Algorithm, Digest};
+use layer0_domain::model::home::{Home, Migration, Source, Stage, Target};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::Visibility;
@@ -14,7 +15,7 @@ use layer0_domain::ops::OpsError;
 use layer0_domain::ops::migration::{WantedMove, migration_ask, migration_cancel, migration_delete_source};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::home_store::HomeStore;
-use layer0_domain::port::image_end::ImageEnd;
+use layer0_domain::port::image_end::{EndManifest, ImageEnd};
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_registry::{Homes, Writers};
 use layer0_store::SqliteStore;
@@ -213,14 +214,20 @@ async fn a_server_that_was_killed_while_it_was_closed_leaves_it_open() {
     stage.same();
 }
 
+/// An image with the tag `odd` by a digest that ECR does not take.
+async fn odd_image(end: &MemoryEnd) -> Digest {
+    let sample = image("odd");
+    sample.push(end, &[]).await;
+    let digest = Algorithm::Sha512.digest_of(&sample.manifest.bytes);
+    let odd = EndManifest { digest: digest.clone(), ..sample.manifest.clone() };
+    end.manifest_write(&odd, Some("odd")).await.expect("it is taken");
+    digest
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cant_be_there_is_refused_before_anything_is_copied() {
     let stage = Yard::new().await;
-    let sample = image("odd");
-    sample.push(stage.local(), &[]).await;
-    let digest = layer0_domain::model::digest::Algorithm::Sha512.digest_of(&sample.manifest.bytes);
-    let odd = layer0_domain::port::image_end::EndManifest { digest: digest.clone(), ..sample.manifest.clone() };
-    stage.local().manifest_write(&odd, Some("odd")).await.expect("it is taken");
+    let digest = odd_image(stage.local()).await;
     stage.ask("local", "ecr", Source::Delete).await.expect("it is taken");
     assert_eq!(stage.go_on().await, Went::Ended);
     let row = stage.row().await;
@@ -252,6 +259,39 @@ async fn what_the_new_backing_refuses_is_named_and_the_old_one_answers() {
     assert_eq!(stage.go_on().await, Went::Ended);
     assert_eq!(stage.stage().await, Stage::Cancelled);
     assert_eq!(stage.ecr().held(), None);
+}
+
+/// What a try has left is the move's own, whatever becomes of the tries after it: it goes when the move is called off, and until
+/// then nobody forgets it.
+#[tokio::test(start_paused = true)]
+async fn what_a_failed_move_has_copied_goes_though_it_was_tried_again() {
+    for then in ["again", "refused"] {
+        let stage = Yard::new().await;
+        let signature = referrer(&index(&[&image("one"), &image("two")]), "signed").digest();
+        stage.ecr().refuse(signature);
+        stage.ask("local", "ecr", Source::Delete).await.expect("it is taken");
+        assert_eq!(stage.go_on().await, Went::Ended);
+        assert_eq!((stage.stage().await, stage.row().await.migration.target), (Stage::Failed, Target::Made));
+        let elsewhere = stage.ask("local", "west", Source::Keep).await;
+        let Err(OpsError::MigrationConflict { message, hint }) = elsewhere else { panic!("{elsewhere:?}") };
+        assert!(message.contains("what was copied is kept there") && hint.contains("migration cancel"), "{message}");
+
+        if then == "refused" {
+            odd_image(stage.local()).await;
+        }
+        stage.ask("local", "ecr", Source::Delete).await.expect("it may be tried again");
+        assert_eq!(stage.go_on().await, Went::Ended);
+        let row = stage.row().await.migration;
+        assert_eq!((row.stage, row.target, row.problems.len()), (Stage::Failed, Target::Made, 1), "{then}");
+        assert!(stage.ecr().held().is_some());
+
+        migration_cancel(&stage.homes, &app()).await.expect("what was copied may go");
+        assert_eq!(stage.go_on().await, Went::Ended);
+        assert_eq!((stage.stage().await, stage.ecr().held()), (Stage::Cancelled, None), "{then}");
+        assert!(stage.local().held().is_some());
+        // Now it may go wherever it is to.
+        stage.ask("local", "west", Source::Keep).await.expect("nothing is left elsewhere");
+    }
 }
 
 #[tokio::test(start_paused = true)]
