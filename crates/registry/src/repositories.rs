@@ -296,7 +296,25 @@ impl Registry {
         self.tagged(name, tag, stored).await
     }
 
-    /// Takes a tag away (the manifest stays), or a manifest with all its tags. Answers whether it was there.
+    /// The image that goes when a tag is taken away: in ECR, that whose last tag it is. `None` where the image stays.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn image_of_last_tag(
+        &self,
+        name: &RepositoryName,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return ecr.image_of_last_tag(name, tag).await;
+        }
+        let _ = (name, tag);
+        Ok(None)
+    }
+
+    /// Takes a tag away (the manifest stays, but for the last tag in ECR), or a manifest with all its tags. Answers whether it was
+    /// there.
     ///
     /// # Errors
     /// `Failed`.

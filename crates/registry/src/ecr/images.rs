@@ -256,6 +256,20 @@ impl Ecr {
         self.tags(name, page).await.map_err(RegistryError::outside)
     }
 
+    /// The image that would go with a tag, because no other tag points to it; `None` for a tag that isn't there or is not alone.
+    pub(crate) async fn image_of_last_tag(
+        &self,
+        name: &RepositoryName,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryStoreError> {
+        let reference = ManifestRef::Tag(tag.to_owned());
+        let found = self.manifest_get(name, &reference).await.map_err(RegistryError::outside)?;
+        let Found::Manifest(Manifest { digest, .. }) = found else { return Ok(None) };
+        let theirs = self.place().path_of(name);
+        let tags = self.parts.api.image_tags(&theirs, &digest.to_string()).await.map_err(failed)?;
+        Ok(tags.iter().all(|it| it == tag).then_some(digest))
+    }
+
     /// One image by tag or digest; `None` when it, or the repository, isn't there.
     pub(crate) async fn image_get(
         &self,

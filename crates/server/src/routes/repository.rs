@@ -250,7 +250,8 @@ struct How {
 /// Delete a repository, a tag or an image
 ///
 /// `{name}` deletes a repository, one with images only with `force=true`, and answers the `Repository`;
-/// `{name}/image/{tag}` deletes the tag; `{name}/image/{digest}` the image with all its tags. Both answer a sentence.
+/// `{name}/image/{tag}` deletes the tag, and in ECR the image with its last tag; `{name}/image/{digest}` the image with all its
+/// tags. Both answer a sentence. What runs is refused.
 #[utoipa::path(delete, path = "/repository/{owner}/{*rest}", operation_id = "repository_delete", tag = "repository",
     params(("owner" = String, Path), ("rest" = String, Path), ("force" = Option<bool>, Query)),
     responses((status = 200, body = wire::Repository, description = "It is gone."), Errors))]
@@ -282,7 +283,12 @@ async fn delete(
             if !may {
                 return Err(who.forbidden(Action::Delete, (&name).into()));
             }
-            if let ManifestRef::Digest(digest) = &reference {
+            // What goes: where a tag takes its image along, that too.
+            let going = match &reference {
+                ManifestRef::Digest(digest) => Some(digest.clone()),
+                ManifestRef::Tag(tag) => app.registry.image_of_last_tag(&name, tag).await?,
+            };
+            if let Some(digest) = &going {
                 nobody_holds(&app, &who, &name, Some(digest)).await?;
             }
             if app.registry.image_delete(&name, &reference).await? {

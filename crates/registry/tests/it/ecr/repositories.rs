@@ -155,6 +155,20 @@ async fn an_image_is_described_by_where_it_lies() {
     assert!(stage.registry.credential(&image).await.unwrap().is_none(), "the role pulls, no credential is given away");
 }
 
+/// ECR lets an image go with its last tag, so whoever asks who runs an image has to ask about that one too.
+#[tokio::test]
+async fn the_image_that_goes_with_its_last_tag_is_known() {
+    let stage = Stage::start().await;
+    let (manifest, digest) = stage.client.push_image("team/app", "1", "layer").await;
+    let goes = async |tag: &str| stage.registry.image_of_last_tag(&name("team/app"), tag).await.unwrap();
+    assert_eq!(goes("1").await, Some(digest.clone()));
+    stage.client.put_manifest("team/app", "latest", &manifest).await.expect(201);
+    assert_eq!((goes("1").await, goes("latest").await), (None, None));
+    stage.registry.image_delete(&name("team/app"), &ManifestRef::Tag("1".to_owned())).await.unwrap();
+    assert_eq!((goes("1").await, goes("latest").await), (None, Some(digest)));
+    assert_eq!(stage.registry.image_of_last_tag(&name("team/none"), "1").await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn images_are_shown_by_tag() {
     let stage = Stage::start().await;
