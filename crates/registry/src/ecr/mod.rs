@@ -60,6 +60,7 @@ pub use self::token::{Fetched, TokenSource};
 use self::uploads::Uploads;
 use self::upstream::{Endpoint, Upstream};
 pub use self::usage::Quotas;
+pub(crate) use self::usage::Reserved;
 use self::usage::Usage;
 use crate::adoption::Origin;
 

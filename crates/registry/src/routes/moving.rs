@@ -201,7 +201,8 @@ pub(super) async fn manifest_follow(
     }
 }
 
-/// Writes a manifest to a backing, with those of its blobs that are in the old one only.
+/// Writes a manifest to a backing, with those of its blobs that are in the old one only. The owner's rules and quota hold for it as for
+/// any push: whoever waited for a switch is no exception.
 pub(super) async fn manifest_write(
     registry: &Registry,
     name: &RepositoryName,
@@ -213,6 +214,12 @@ pub(super) async fn manifest_write(
     let end = registry.end(there, name).ok_or_else(|| unknown(there))?;
     let Pushed { document, bytes, digest } = pushed;
     let manifest = end_manifest(digest.clone(), document.media_type.clone(), bytes.to_vec()).map_err(of_end)?;
+    // The embedded registry sees to them itself, in the unit of work that writes.
+    #[cfg(feature = "ecr")]
+    let reserved = match registry.backings().and_then(|all| all.get(there)) {
+        Some(ecr) => super::ecr::manifest::allowed(ecr, name, pushed, tags).await?,
+        None => None,
+    };
     if let Some(homes) = registry.homes()
         && let Some(home) = homes.of(name).await?
         && let Some(old) = home.old().filter(|old| *old != there).and_then(|old| registry.end(old, name))
@@ -225,6 +232,10 @@ pub(super) async fn manifest_write(
     }
     for tag in tags {
         end.manifest_write(&manifest, Some(tag)).await.map_err(of_end)?;
+    }
+    #[cfg(feature = "ecr")]
+    if let Some(reserved) = reserved {
+        reserved.used();
     }
     tracing::info!(repository.name = %name, manifest.digest = %digest, "manifest {digest} of {name} follows to {there}");
     Ok(())

@@ -15,7 +15,7 @@ use super::{ask_for_push, copy, not_here};
 use crate::ecr::images::{ACCEPTED, read, refusal};
 use crate::ecr::replay::Replay;
 use crate::ecr::upstream::Question;
-use crate::ecr::{Ecr, Taking};
+use crate::ecr::{Ecr, Reserved, Taking};
 use crate::error::RegistryError;
 use crate::manifest::document::MANIFEST_MAX;
 use crate::registry::Registry;
@@ -160,6 +160,22 @@ async fn put(
     Ok(empty(StatusCode::CREATED, headers))
 }
 
+/// Refuses what the owner's rules of immutable tags and quota do not allow, which ECR knows nothing of; answers the room that was
+/// taken for it.
+pub(in crate::routes) async fn allowed(
+    ecr: &Ecr,
+    name: &RepositoryName,
+    pushed: &Pushed,
+    tags: &[String],
+) -> Result<Option<Reserved>, RegistryError> {
+    let Pushed { document, bytes, digest } = pushed;
+    for tag in tags {
+        ecr.may_point(name, tag, digest).await?;
+    }
+    let needs = document.blobs.iter().map(|blob| blob.size).fold(bytes.len() as u64, u64::saturating_add);
+    Ok(ecr.reserve(name, digest, needs).await?)
+}
+
 /// Puts a manifest under its tags, or its digest where it has none; answers the subject that ECR has taken note of.
 async fn keep(
     registry: &Registry,
@@ -169,13 +185,9 @@ async fn keep(
     tags: &[String],
 ) -> Result<Option<String>, RegistryError> {
     let Pushed { document, bytes, digest } = pushed;
-    for tag in tags {
-        ecr.may_point(name, tag, digest).await?;
-    }
+    let reserved = allowed(ecr, name, pushed, tags).await?;
     // ECR points one tag at a time.
     let places = if tags.is_empty() { vec![digest.to_string()] } else { tags.to_vec() };
-    let needs = document.blobs.iter().map(|blob| blob.size).fold(bytes.len() as u64, u64::saturating_add);
-    let reserved = ecr.reserve(name, digest, needs).await?;
     let mut subject = None;
     for place in &places {
         subject = put_at(registry, ecr, name, place, &document.media_type, bytes).await?;

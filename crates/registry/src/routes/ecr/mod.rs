@@ -3,7 +3,7 @@
 
 mod blob;
 mod chunk;
-mod manifest;
+pub(super) mod manifest;
 mod referrers;
 mod upload;
 

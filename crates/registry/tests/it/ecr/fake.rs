@@ -434,8 +434,15 @@ async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value
             Ok(json!({ "imageIds": ids.collect::<Vec<_>>() }))
         }
         "DescribeImages" => {
-            let digest = input["imageIds"][0]["imageDigest"].as_str().unwrap();
             let all = registry.image_list(&parsed(name), Page::default()).await.unwrap().ok_or(MISSING)?;
+            let Some(digest) = input["imageIds"][0]["imageDigest"].as_str() else {
+                let details = all.iter().map(|image| json!({ "imageSizeInBytes": image.size }));
+                return Ok(json!({ "imageDetails": details.collect::<Vec<_>>() }));
+            };
+            let reference = ManifestRef::Digest(Digest::parse(digest).unwrap());
+            if registry.image_get(&parsed(name), &reference).await.unwrap().is_none() {
+                return Err("ImageNotFoundException");
+            }
             let tags: Vec<String> =
                 all.into_iter().filter(|image| image.digest.to_string() == digest).map(|image| image.tag).collect();
             Ok(json!({ "imageDetails": [{ "imagePushedAt": 1_704_067_201.0, "imageTags": tags }] }))

@@ -1,23 +1,26 @@
 //! A repository that moves between the embedded registry and ECR while it is pulled from and pushed to.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use http::{Method, StatusCode};
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::glob::Glob;
 use layer0_domain::model::home::{Home, Migration, Source, Stage as Move};
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::placement::{BackingName, Placement};
 use layer0_domain::model::registry::Visibility;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::ops::copy::{Copier, Counters};
+use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::home_store::HomeStore;
 use layer0_domain::port::image_end::ImageEnd;
 use layer0_domain::port::public_store::PublicStore as _;
 use layer0_domain::port::registry_store::RegistryStore;
-use layer0_registry::ecr::{Backings, Ecr, EcrSettings};
+use layer0_registry::ecr::{Backings, Ecr, EcrSettings, Quotas, TagRules};
 use layer0_registry::{Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
 use layer0_store::SqliteStore;
 use layer0_testkit::image_end_suite::sample::{Sample, image, index, referrer};
@@ -44,9 +47,29 @@ impl Drop for Server {
     }
 }
 
+/// What the owner of a repository says: nobody moves the tag `fixed`, and so much it may take at most.
+#[derive(Default)]
+struct Owner(Mutex<Option<u64>>);
+
+#[async_trait]
+impl TagRules for Owner {
+    async fn of_owner(&self, _: &RepositoryName) -> Result<Vec<TagRule>, BoxError> {
+        let glob = |text| Glob::parse(text).map_err(BoxError::from);
+        Ok(vec![TagRule { repositories: glob("*")?, tags: glob("fixed")?, except: vec![] }])
+    }
+}
+
+#[async_trait]
+impl Quotas for Owner {
+    async fn of_owner(&self, _: &RepositoryName) -> Result<Option<u64>, BoxError> {
+        Ok(*self.0.lock().unwrap())
+    }
+}
+
 struct Yard {
     ecr: FakeEcr,
     store: SqliteStore,
+    owner: Arc<Owner>,
     server: Server,
 }
 
@@ -56,9 +79,9 @@ fn ecr() -> BackingName {
 
 impl Yard {
     async fn start() -> Self {
-        let (ecr, store) = (FakeEcr::start().await, SqliteStore::in_memory());
-        let server = Server::start(&ecr, &store).await;
-        Self { ecr, store, server }
+        let (ecr, store, owner) = (FakeEcr::start().await, SqliteStore::in_memory(), Arc::new(Owner::default()));
+        let server = Server::start(&ecr, &store, &owner).await;
+        Self { ecr, store, owner, server }
     }
 
     fn end(&self, backing: &BackingName) -> Arc<dyn ImageEnd> {
@@ -107,7 +130,7 @@ impl Yard {
 }
 
 impl Server {
-    async fn start(ecr: &FakeEcr, store: &SqliteStore) -> Self {
+    async fn start(ecr: &FakeEcr, store: &SqliteStore, owner: &Arc<Owner>) -> Self {
         let clock = Arc::clone(&ecr.clock) as Arc<dyn Clock>;
         let settings = EcrSettings {
             endpoint: Some(format!("http://{}", ecr.address)),
@@ -115,7 +138,7 @@ impl Server {
             ..EcrSettings::default()
         };
         let behind = Ecr::connect(&sdk(ecr.address), settings, Arc::clone(&clock)).await.unwrap().of_instance(INSTANCE);
-        let behind = behind.open_to_all_of(Arc::new(store.clone()));
+        let behind = behind.open_to_all_of(Arc::new(store.clone())).ruled_by(owner.clone()).bounded_by(owner.clone());
         let homes = Arc::new(Homes::new(Arc::new(store.clone()), Writers::Several));
         let here = Arc::new(store.clone()) as Arc<dyn RegistryStore>;
         let whereabouts = Whereabouts::new(Arc::clone(&here), Placement::all_to(BackingName::local()));
@@ -262,6 +285,28 @@ async fn a_push_waits_and_follows() {
     assert_eq!(there.bytes, one.manifest.bytes);
     assert!(suite::entries(yard.end(&BackingName::local()).as_ref()).await.is_empty());
     assert_eq!(yard.server.pull("v1").await.status, StatusCode::OK);
+}
+
+/// Whoever waits for the switch is held to what the owner says, as any push to ECR is.
+#[tokio::test]
+async fn a_push_that_waited_keeps_to_immutable_tags_and_the_quota() {
+    for (tag, quota) in [("fixed", None), ("latest", Some(700))] {
+        let yard = Yard::moving().await;
+        let (one, two) = (image("one"), image("two"));
+        one.push(yard.end(&BackingName::local()).as_ref(), &["fixed"]).await;
+        *yard.owner.0.lock().unwrap() = quota;
+        yard.server.push_blobs(&two).await;
+        yard.closed_until(3600).await;
+        yard.known("the server knows that it is closed", |home| matches!(home.migration.stage, Move::Closing(_))).await;
+        let (pushed, ()) = tokio::join!(yard.server.push_manifest(&two, tag), yard.switch());
+        assert_eq!(pushed.error(), (403, "DENIED".to_owned()), "{tag}");
+        let there = suite::entries(yard.end(&ecr()).as_ref()).await;
+        let tagged: Vec<_> = there.into_iter().filter_map(|it| Some((it.tag?, it.digest))).collect();
+        assert_eq!(tagged, [("fixed".to_owned(), one.digest())], "{tag}");
+        // What is allowed is taken.
+        *yard.owner.0.lock().unwrap() = None;
+        assert_eq!(yard.server.push_manifest(&two, "latest").await.status, StatusCode::CREATED);
+    }
 }
 
 /// The same for a deletion.
