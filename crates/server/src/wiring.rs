@@ -98,7 +98,7 @@ pub(crate) async fn app(
     // Where a repository lies that was moved is asked here, before the rules.
     let whereabouts = Whereabouts::new(stores.images.clone(), config.registries.placement.clone());
     stores.whereabouts = Arc::new(whereabouts.but_for(stores.homes.clone()));
-    stores.policies = policies(config, &aws, &stores.whereabouts).await?;
+    stores.policies = policies(config, &aws, stores.entities.as_ref(), &stores.whereabouts).await?;
     stores.backings = aws.backings(config, &stores, &clock).await?;
     stores.bytes = match (bytes, directory) {
         (None, Some(directory)) => {
@@ -259,12 +259,12 @@ pub(crate) async fn app_with(
     let ports = RegistryPorts { store: images, clock: clock.clone(), gate: Arc::new(gate), minter: Arc::new(minter) };
     let nudge = Nudge::new();
     let grants = Grants {
+        strategy: config.grants.strategy.or_else(|| policies.as_ref()?.only),
         keeper: policies.map(|place| {
             let signature = Signature::new(&instance_id, &place.names.host().region);
             let stores = (entities.clone(), access.clone());
             Arc::new(Keeper::new(place, signature, stores, clock.clone(), nudge.clone()))
         }),
-        strategy: config.grants.strategy,
         to: config.grants.to.clone(),
         every: config.grants.every,
         mending: match config.grants.kept {

@@ -1,6 +1,8 @@
 //! The policies of several registries as those of one.
 //!
-//! A registry's own policy speaks for that registry alone, so that there is one only where there is one registry.
+//! A registry's own policy speaks for that registry alone, so that grants come to stand there only where there is one registry. Where
+//! another one came to it, what stands in the policy of the first is kept true until it is taken away: `registry_policy_of` says
+//! which that is.
 
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use crate::whereabouts::Whereabouts;
 /// The port `RepositoryPolicies` on several registries: each repository's policy is where the repository lies.
 pub struct EachPolicies {
     all: Vec<(BackingName, EcrPolicies)>,
+    /// The one in whose own policy grants may stand, where that was said.
+    registry: Option<BackingName>,
     whereabouts: Arc<Whereabouts>,
 }
 
@@ -26,7 +30,13 @@ impl EachPolicies {
     /// The policies of these registries.
     #[must_use]
     pub fn new(all: Vec<(BackingName, EcrPolicies)>, whereabouts: Arc<Whereabouts>) -> Self {
-        Self { all, whereabouts }
+        Self { all, registry: None, whereabouts }
+    }
+
+    /// The same, where grants may stand in the policy of this one of the registries.
+    #[must_use]
+    pub fn registry_policy_of(self, registry: BackingName) -> Self {
+        Self { registry: Some(registry), ..self }
     }
 
     /// Where a repository's policy is. What lies with the instance has none.
@@ -36,11 +46,13 @@ impl EachPolicies {
         found.map(|(_, policies)| policies).ok_or_else(|| PolicyError::NoRepository { repository: repository.clone() })
     }
 
-    /// The only registry; `None` where there are several.
-    fn only(&self) -> Option<&EcrPolicies> {
-        match &self.all[..] {
-            [(_, only)] => Some(only),
-            _ => None,
+    /// The registry in whose own policy grants may stand. Nobody is told that there is no policy where it is not known whose is meant.
+    fn own(&self) -> Result<&EcrPolicies, PolicyError> {
+        let named = |registry: &BackingName| self.all.iter().find(|(name, _)| name == registry);
+        match (&self.registry, &self.all[..]) {
+            (Some(registry), _) => named(registry).map(|(_, own)| own).ok_or_else(several),
+            (None, [(_, only)]) => Ok(only),
+            (None, _) => Err(several()),
         }
     }
 
@@ -99,21 +111,22 @@ fn several() -> PolicyError {
 #[deny(clippy::missing_trait_methods)]
 impl RegistryPolicy for EachPolicies {
     async fn registry_policy_scope(&self) -> Result<PolicyScope, PolicyError> {
-        self.only().ok_or_else(several)?.registry_policy_scope().await
-    }
-
-    async fn registry_policy_read(&self) -> Result<Option<String>, PolicyError> {
-        match self.only() {
-            Some(only) => only.registry_policy_read().await,
-            None => Ok(None),
+        // It is asked for before grants come to stand there.
+        match &self.all[..] {
+            [_] => self.own()?.registry_policy_scope().await,
+            _ => Err(several()),
         }
     }
 
+    async fn registry_policy_read(&self) -> Result<Option<String>, PolicyError> {
+        self.own()?.registry_policy_read().await
+    }
+
     async fn registry_policy_write(&self, text: &str) -> Result<(), PolicyError> {
-        self.only().ok_or_else(several)?.registry_policy_write(text).await
+        self.own()?.registry_policy_write(text).await
     }
 
     async fn registry_policy_delete(&self) -> Result<(), PolicyError> {
-        self.only().ok_or_else(several)?.registry_policy_delete().await
+        self.own()?.registry_policy_delete().await
     }
 }

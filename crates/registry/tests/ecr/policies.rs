@@ -114,6 +114,29 @@ async fn refusals_are_told_apart() {
     assert!(matches!(broken, PolicyError::Unavailable { .. }), "{broken:?}");
 }
 
+/// What stands in a registry's policy is kept true though another registry came to it; nothing new comes to stand there.
+#[tokio::test]
+async fn of_several_registries_the_policy_of_the_named_one_is_meant() {
+    let (new, first) = (FakeAws::start(FakeAwsConfig::default()).await, FakeAws::start(FakeAwsConfig::default()).await);
+    let backing = |text: &str| BackingName::parse(text).expect("a legal name");
+    let whereabouts = Whereabouts::new(Arc::new(SqliteStore::in_memory()), Placement::all_to(backing("new")));
+    let of = |aws: &FakeAws| EcrPolicies::new(client(aws.endpoint()), "").expect("no prefix");
+    let all = vec![(backing("new"), of(&new)), (backing("first"), of(&first))];
+    let policies = EachPolicies::new(all, Arc::new(whereabouts)).registry_policy_of(backing("first"));
+    let account = FakeAwsConfig::default().account;
+    let document = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"x","Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{account}:root"}},"Action":"ecr:BatchGetImage","Resource":"arn:aws:ecr:us-east-1:{account}:repository/*"}}]}}"#
+    );
+    of(&first).registry_policy_write(&document).await.expect("it is written");
+    assert_eq!(policies.registry_policy_read().await.expect("it is read").as_deref(), Some(document.as_str()));
+    policies.registry_policy_write(&document).await.expect("it is written");
+    policies.registry_policy_delete().await.expect("it goes");
+    assert_eq!(of(&first).registry_policy_read().await.expect("it is read"), None);
+    assert!(new.calls().iter().all(|call| !call.operation.contains("RegistryPolicy")), "{:?}", new.calls());
+    let scope = policies.registry_policy_scope().await;
+    assert!(matches!(&scope, Err(PolicyError::Refused { why }) if why.contains("several")), "{scope:?}");
+}
+
 #[tokio::test]
 async fn several_registries_are_listed_one_after_the_other_each_repository_where_it_lies() {
     let (main, eu) = (FakeAws::start(FakeAwsConfig::default()).await, FakeAws::start(FakeAwsConfig::default()).await);
@@ -150,6 +173,9 @@ async fn several_registries_are_listed_one_after_the_other_each_repository_where
         let written = |aws: &FakeAws| aws.calls().iter().filter(|call| call.operation == "SetRepositoryPolicy").count();
         assert_eq!([written(&main), written(&eu)], calls, "{repository}");
     }
+    // None of them is meant when it is not said which, and that is not "no policy".
+    let unsaid = policies.registry_policy_read().await;
+    assert!(matches!(&unsaid, Err(PolicyError::Refused { why }) if why.contains("`repositories`")), "{unsaid:?}");
     // What lies with the instance has none, and a mark that is none is said.
     let local = policies.policy_read(&name("dev/app")).await;
     assert!(matches!(local, Err(PolicyError::NoRepository { .. })), "{local:?}");

@@ -87,7 +87,7 @@ impl Keeper {
         clock: Arc<dyn Clock>,
         nudge: Nudge,
     ) -> Self {
-        let PolicyPlace { policies, registry_policy, names, rates } = place;
+        let PolicyPlace { policies, registry_policy, names, rates, only: _ } = place;
         let policies = Paced::new(policies, registry_policy, rates);
         let strategies = Strategies::new(store, names.host());
         Self { policies, names, strategies, access, clock, signature, nudge }

@@ -19,6 +19,8 @@ mod keeper;
 mod paced;
 mod pass;
 mod preview;
+#[cfg(any(feature = "aws", test))]
+mod registries;
 mod report;
 mod strategy;
 #[cfg(test)]
@@ -42,6 +44,8 @@ use crate::reconcile::{Nudge, Outcome, in_turns, until_stopped, with_lease};
 pub(crate) use keeper::{Keeper, Look, LookError, Looked, Mending};
 pub(crate) use paced::PolicyRates;
 pub(crate) use preview::{Preview, PreviewChange};
+#[cfg(feature = "aws")]
+pub(crate) use registries::with_registry_policy;
 pub(crate) use strategy::Changed;
 
 /// The lease of whoever writes policies.
@@ -53,17 +57,19 @@ const RETRY: Duration = Duration::from_secs(15);
 /// How long to wait before a change of strategy is gone on with that something keeps from it.
 const CHANGE_RETRY: Duration = Duration::from_secs(60);
 
-/// Where the policies are that grants are written into: one registry.
+/// Where the policies are that grants are written into.
 #[derive(Clone)]
 pub(crate) struct PolicyPlace {
     /// The policies of its repositories.
     pub(crate) policies: Arc<dyn RepositoryPolicies>,
-    /// Its own.
+    /// That of the registry itself; where there are several, of the one that `names` describes.
     pub(crate) registry_policy: Arc<dyn RegistryPolicy>,
     /// Whose it is, where, and what repositories are called in its policy.
     pub(crate) names: RegistryNames,
     /// How fast they are read and written.
     pub(crate) rates: PolicyRates,
+    /// The only strategy that there can be; `None` for any.
+    pub(crate) only: Option<GrantStrategy>,
 }
 
 impl PolicyPlace {
@@ -73,7 +79,7 @@ impl PolicyPlace {
         names: RegistryNames,
         rates: PolicyRates,
     ) -> Self {
-        Self { policies: policies.clone(), registry_policy: policies, names, rates }
+        Self { policies: policies.clone(), registry_policy: policies, names, rates, only: None }
     }
 }
 
@@ -81,7 +87,7 @@ impl PolicyPlace {
 pub(crate) struct Grants {
     /// What writes them down in ECR; `None` on an instance that has none.
     pub(crate) keeper: Option<Arc<Keeper>>,
-    /// The strategy that this server was started with; `None` for whichever holds.
+    /// The strategy that this server was started with, or the only one that there can be; `None` for whichever holds.
     pub(crate) strategy: Option<GrantStrategy>,
     /// Whom the configuration lets in; `None` where it says nothing of that.
     pub(crate) to: Option<BTreeSet<Grantee>>,

@@ -34,16 +34,12 @@ pub(super) struct Read {
 
 impl Strategies {
     pub(super) fn new(store: Arc<dyn Store>, registry: &EcrHost) -> Self {
-        Self { store, key: format!("account_grants.{}.{}", registry.account, registry.region) }
+        Self { store, key: key(registry) }
     }
 
     pub(super) async fn read(&self) -> Result<Read, StoreError> {
         let raw = self.store.setting_get(&self.key).await?;
-        let strategy = match &raw {
-            Some(raw) => serde_json::from_slice(raw).map_err(|why| StoreError::Failed { source: why.into() })?,
-            None => KeptStrategy::default(),
-        };
-        Ok(Read { strategy, raw })
+        Ok(Read { strategy: parsed(raw.as_deref())?, raw })
     }
 
     /// Writes over what was read; `None` when somebody else was quicker.
@@ -52,6 +48,22 @@ impl Strategies {
         let is_written = self.store.setting_replace(&self.key, read.raw.as_deref(), &raw).await?;
         Ok(is_written.then_some(Read { strategy, raw: Some(raw) }))
     }
+}
+
+/// The setting that has it.
+fn key(registry: &EcrHost) -> String {
+    format!("account_grants.{}.{}", registry.account, registry.region)
+}
+
+fn parsed(raw: Option<&[u8]>) -> Result<KeptStrategy, StoreError> {
+    let Some(raw) = raw else { return Ok(KeptStrategy::default()) };
+    serde_json::from_slice(raw).map_err(|why| StoreError::Failed { source: why.into() })
+}
+
+/// The strategy that is kept for a registry.
+#[cfg(any(feature = "aws", test))]
+pub(super) async fn strategy_of(store: &dyn Store, registry: &EcrHost) -> Result<KeptStrategy, StoreError> {
+    parsed(store.setting_get(&key(registry)).await?.as_deref())
 }
 
 /// What a step of a change came to.

@@ -21,6 +21,7 @@ use super::{Keeper, Look, LookError, Looked, Mending, PolicyPlace, PolicyRates};
 use crate::reconcile::Nudge;
 
 mod arrival;
+mod registries;
 mod strategy;
 
 const A: &str = "111111111111";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use layer0_domain::model::backing::{BackingPlace, Places};
 #[cfg(feature = "aws")]
-use layer0_domain::model::grant::GrantPlace;
+use layer0_domain::model::grant::{GrantPlace, GrantStrategy};
 #[cfg(feature = "aws")]
 use layer0_domain::model::id::id_text;
 #[cfg(feature = "aws")]
@@ -42,9 +42,9 @@ use crate::clock::SystemClock;
 #[cfg(feature = "aws")]
 use crate::config::EcrConfig;
 use crate::config::{Config, EngineKind, GrantsKept};
-#[cfg(feature = "aws")]
-use crate::grants::MadeWithPolicy;
 use crate::grants::{Keeper, PolicyPlace, PolicyRates};
+#[cfg(feature = "aws")]
+use crate::grants::{MadeWithPolicy, with_registry_policy};
 
 /// Where images can lie but in the data directory.
 #[cfg(feature = "aws")]
@@ -200,7 +200,12 @@ impl Aws {
     }
 
     /// The policies of the registries in ECR; of the account's own where the instance has none.
-    async fn policies(&self, config: &Config, whereabouts: &Arc<Whereabouts>) -> Result<PolicyPlace, WiringError> {
+    async fn policies(
+        &self,
+        config: &Config,
+        store: &dyn Store,
+        whereabouts: &Arc<Whereabouts>,
+    ) -> Result<PolicyPlace, WiringError> {
         let unkept = "the policies in ECR can't be kept";
         let names = async |there: &Connection, prefix: &str| {
             let account = there.account().await.map_err(cant(unkept))?;
@@ -208,28 +213,30 @@ impl Aws {
             RegistryNames::new(host, prefix).map_err(cant(unkept))
         };
         let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
-        let mut all = Vec::new();
-        let mut named = None;
+        let (mut all, mut named) = (Vec::new(), Vec::new());
         for (name, ecr) in &config.registries.ecr {
             let there = self.to_registry(config, ecr).await?;
             let policies = EcrPolicies::new(EcrClient::new(&there.sdk), &ecr.prefix);
             all.push((name.clone(), policies.map_err(cant(unkept))?));
-            if named.is_none() {
-                named = Some(names(&there, &ecr.prefix).await?);
-            }
+            named.push((name.clone(), names(&there, &ecr.prefix).await?));
         }
-        let Some(named) = named else {
+        if named.is_empty() {
             let connection = self.connection()?;
             let own = EcrPolicies::new(EcrClient::new(&connection.sdk), "").map_err(cant(unkept))?;
             return Ok(PolicyPlace::new(Arc::new(own), names(connection, "").await?, rates));
-        };
+        }
         let in_registry = config.grants.strategy.is_some_and(|strategy| strategy.place() == GrantPlace::Registry);
         if all.len() > 1 && in_registry {
             return Err(cant("account grants can't be kept in a registry's policy")(
                 "it speaks for one registry, and this instance has several: take `repositories`",
             ));
         }
-        Ok(PolicyPlace::new(Arc::new(EachPolicies::new(all, whereabouts.clone())), named, rates))
+        let at = with_registry_policy(store, &named).await.map_err(cant(unkept))?;
+        let (registry, names) = named.swap_remove(at);
+        let only = (all.len() > 1).then_some(GrantStrategy::Repositories);
+        let policies = EachPolicies::new(all, whereabouts.clone()).registry_policy_of(registry);
+        // What stands in a registry's policy says nothing of the other registries: that is changed, whether it was asked for or not.
+        Ok(PolicyPlace { only, ..PolicyPlace::new(Arc::new(policies), names, rates) })
     }
 }
 
@@ -268,7 +275,12 @@ impl Aws {
         }
     }
 
-    async fn policies(&self, _config: &Config, _whereabouts: &Arc<Whereabouts>) -> Result<PolicyPlace, WiringError> {
+    async fn policies(
+        &self,
+        _config: &Config,
+        _store: &dyn Store,
+        _whereabouts: &Arc<Whereabouts>,
+    ) -> Result<PolicyPlace, WiringError> {
         Err(cant("ECR is not built into this executable")("build it with `--features aws`"))
     }
 }
@@ -283,6 +295,7 @@ pub(crate) fn demo_names() -> RegistryNames {
 pub(super) async fn policies(
     config: &Config,
     aws: &Aws,
+    store: &dyn Store,
     whereabouts: &Arc<Whereabouts>,
 ) -> Result<Option<PolicyPlace>, WiringError> {
     match (config.grants.kept, config.engine) {
@@ -294,7 +307,7 @@ pub(super) async fn policies(
         (
             GrantsKept::On | GrantsKept::ReportOnly,
             EngineKind::Docker | EngineKind::Ecs | EngineKind::Fake | EngineKind::None,
-        ) => aws.policies(config, whereabouts).await.map(Some),
+        ) => aws.policies(config, store, whereabouts).await.map(Some),
     }
 }
 

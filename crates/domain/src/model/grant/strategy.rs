@@ -226,6 +226,12 @@ impl KeptStrategy {
         self.standing.iter().any(|one| one.place() != self.wish.place())
     }
 
+    /// Whether the registry's policy may have something of ours.
+    #[must_use]
+    pub fn stands_in_registry(&self) -> bool {
+        std::iter::once(&self.wish).chain(&self.standing).any(|one| one.place() == GrantPlace::Registry)
+    }
+
     /// What is to be done about the documents of a kind.
     #[must_use]
     pub fn duty(&self, place: GrantPlace) -> Duty {
@@ -310,6 +316,9 @@ mod tests {
         assert_eq!((clearing.phase, duties(&clearing)), (StrategyPhase::Clearing, [Duty::Clear, Duty::Hold]));
         let settled = clearing.is_clear_everywhere();
         assert_eq!((settled.phase, duties(&settled)), (StrategyPhase::Settled, [Duty::Leave, Duty::Hold]));
+        let back = settled.wished(Repositories, Timestamp(11));
+        assert!(spreading.stands_in_registry() && settled.stands_in_registry() && back.stands_in_registry());
+        assert!(!back.is_true_everywhere().is_clear_everywhere().stands_in_registry());
         // Within one document there is nothing to take away.
         let spreading = settled.wished(Organization, Timestamp(10));
         assert_eq!(duties(&spreading), [Duty::Leave, Duty::Hold]);
