@@ -291,6 +291,14 @@ impl Registry {
         self.parts.backings.as_ref()
     }
 
+    /// Whether repositories may lie elsewhere, where only all of them can be listed.
+    pub(crate) fn lists_elsewhere(&self) -> bool {
+        #[cfg(feature = "ecr")]
+        return self.backings().is_some();
+        #[cfg(not(feature = "ecr"))]
+        false
+    }
+
     /// All backings, the embedded registry first.
     #[must_use]
     pub fn backing_names(&self) -> Vec<BackingName> {

@@ -17,8 +17,8 @@ const PAGE_MAX: u32 = 10_000;
 /// The most tags in a list that was asked for whole (spec.md, "Listing Tags": a number asks for a part). Some clients do not
 /// follow links then. Tags have up to 128 characters, so that the answer has at most 13 MB.
 const WHOLE_MAX: u32 = 100_000;
-/// How many repositories are read at a time when the caller may not see all of them: a page of a thousand, and the one that tells
-/// whether there are more.
+/// How many repositories of the store are read at a time when the caller may not see all of them: a page of a thousand, and the one
+/// that tells whether there are more.
 const LOOK: u32 = 1_001;
 
 /// A page of a repository's tags, as it is sent.
@@ -80,10 +80,11 @@ pub(super) async fn catalog(registry: &Registry, ask: &Ask) -> Result<Response, 
     let size = page_size(ask, PAGE_MAX)?;
     let mut after = ask.param("last").map(str::to_owned);
     let mut names: Vec<String> = Vec::new();
+    // ECR gives all of it for whatever part is asked for: looked at in parts, a registry would be listed once for each of them.
+    let most = (!registry.lists_elsewhere()).then(|| size.saturating_add(1).clamp(100, LOOK));
     while names.len() <= size as usize {
-        let most = size.saturating_add(1).clamp(100, LOOK);
-        let found = registry.repository_list(None, Page { after, most: Some(most) }).await?;
-        let full = found.len() >= most as usize;
+        let found = registry.repository_list(None, Page { after, most }).await?;
+        let full = most.is_some_and(|most| found.len() >= most as usize);
         after = found.last().map(|repository| repository.name.to_string());
         names.extend(
             found

@@ -2,6 +2,7 @@
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
+use serde_json::json;
 
 use super::stage::{Otherwise, Stage};
 
@@ -41,6 +42,31 @@ async fn nothing_of_a_request_goes_to_ecr_before_its_caller_is_let_in() {
     }
     assert_eq!(stage.ecr.came().len(), came, "{:?}", stage.ecr.came());
     assert_eq!(stage.ecr.calls().len(), calls);
+}
+
+/// However many repositories a caller may not see, what he asks for costs one list of ECR's.
+#[tokio::test]
+async fn the_catalogue_of_who_sees_little_costs_one_list() {
+    let stage = Stage::with(Otherwise { is_guarded: true, ..Otherwise::default() }).await;
+    for number in 0..250 {
+        stage.ecr.repository(&format!("hidden/app-{number:03}")).await;
+    }
+    let catalog = async |query: &str| {
+        let before = stage.ecr.calls().len();
+        let answer = stage.client.ask(Method::GET, &format!("/v2/_catalog{query}"), &[GOOD], "").await.expect(200);
+        assert_eq!(stage.ecr.calls()[before..], ["DescribeRepositories"], "{query}");
+        (answer.json()["repositories"].clone(), answer.header("link").to_owned())
+    };
+    assert_eq!(catalog("?n=1").await, (json!([]), String::new()));
+    for seen in ["a/app", "team/app", "team/web"] {
+        stage.ecr.repository(seen).await;
+    }
+    let (names, link) = catalog("?n=2").await;
+    assert_eq!(
+        (names, link.as_str()),
+        (json!(["a/app", "team/app"]), "</v2/_catalog?n=2&last=team/app>; rel=\"next\"")
+    );
+    assert_eq!(catalog("?n=2&last=team/app").await, (json!(["team/web"]), String::new()));
 }
 
 /// What lies beside the prefix, or would be reached by a path that is none, can't be named.
