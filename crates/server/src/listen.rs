@@ -184,7 +184,7 @@ mod tests {
     }
 
     async fn listening(head_max: Duration, connections_max: usize) -> Listening {
-        listening_within(Limits { head_max, take_max: TAKE_MAX, connections_max }, Arc::default()).await
+        listening_within(Limits { head_max, take_max: TAKE_MAX, connections_max }, Arc::new(Semaphore::new(0))).await
     }
 
     /// Notes that it was dropped.

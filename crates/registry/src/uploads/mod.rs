@@ -37,7 +37,6 @@ use layer0_domain::port::registry_store::{Along, Room};
 pub(crate) use self::claim::Claim;
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
-pub(crate) use self::private::Private;
 pub(crate) use self::receive::{Then, receive};
 use self::staged::Staged;
 pub(crate) use self::staged::{Relief, Share};

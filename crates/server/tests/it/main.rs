@@ -15,11 +15,8 @@ mod going_back;
 mod grants;
 mod grants_strategy;
 mod happened;
-<<<<<<< HEAD
 mod hung_up;
-=======
 mod immutable;
->>>>>>> 3050214 (registry: an immutable tag keeps the parts and the blobs that it leads to)
 mod migration;
 mod operations;
 mod pull_check;
