@@ -203,11 +203,12 @@ async fn two_writers_on_one_upload() {
     let client = Client::of(&registry);
     let upload = client.begin("team/app").await;
     let (sender, body) = pieces();
-    let content = noise((1 << 20) + 10);
+    // Two whole batches of a stream, and ten bytes that wait for more.
+    let content = noise((256 << 10) + (1 << 20) + 10);
     let first = client.send(Method::PATCH, &upload, &[], body);
     let rest = async {
         sender.send(content.clone().into()).await.unwrap();
-        until_true("the first request writes", || async { client.get(&upload).await.header("range") == "0-1048575" })
+        until_true("the first request writes", || async { client.get(&upload).await.header("range") == "0-1310719" })
             .await;
         for method in [Method::PATCH, Method::DELETE] {
             assert_eq!(client.ask(method, &upload, &[], "more").await.error(), (409, "BLOB_UPLOAD_INVALID".to_owned()));

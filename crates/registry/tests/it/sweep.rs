@@ -20,11 +20,12 @@ async fn abandoned_uploads_are_swept() {
     let upload = client.begin("team/app").await;
     let busy = client.begin("team/app").await;
     let (sender, body) = pieces();
-    let content = noise(1 << 20);
+    // Two whole batches of a stream.
+    let content = noise((256 << 10) + (1 << 20));
     let writing = client.send(Method::PATCH, &busy, &[], body);
     let sweeping = async {
         sender.send(content.into()).await.unwrap();
-        until_true("the request writes", || async { client.get(&busy).await.header("range") == "0-1048575" }).await;
+        until_true("the request writes", || async { client.get(&busy).await.header("range") == "0-1310719" }).await;
         assert_eq!(registry.registry.sweep().await.unwrap().uploads, 1);
         drop(sender);
     };
