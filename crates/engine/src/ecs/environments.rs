@@ -3,14 +3,14 @@
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId};
-use layer0_domain::model::load_balancer::LoadBalancer;
+use layer0_domain::model::load_balancer::{LoadBalancer, Visibility};
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::{EngineError, EnvironmentSeen, LoadBalancerSeen, Removed};
 
 use super::aws::{AwsError, Stack, StackWanted};
 use super::names::{ENTITY, ENVIRONMENT, KIND};
 use super::stacks::{self, Going, Progress, StackState};
-use super::state::{BalancerState, EnvironmentState, Shared};
+use super::state::{BalancerState, EnvironmentState, Shared, State};
 use super::template::{self, ADDRESS, BALANCER, EnvironmentParts, LoadBalancerParts, MEMBERS, SECURITY_GROUP};
 
 impl Shared {
@@ -98,8 +98,11 @@ impl Shared {
 
     /// An environment as it is; `None` for one that isn't there.
     pub(super) async fn environment_seen(&self, id: &EnvironmentId) -> Result<Option<EnvironmentSeen>, EngineError> {
-        if let Some(told) = self.state().environments.get(id) {
-            return Ok(Some(environment_seen(told)));
+        {
+            let state = self.state();
+            if let Some(told) = state.environments.get(id) {
+                return Ok(Some(environment_seen(told, &state)));
+            }
         }
         let stack = self.aws.stack_describe(&self.names.environment(id)).await?;
         let stack = stack.filter(|stack| self.is_ours(stack) && is_kind(stack, ENVIRONMENT));
@@ -117,13 +120,21 @@ impl Shared {
         let id = load_balancer.id.clone();
         {
             let mut state = self.state();
-            let mut new = BalancerState { load_balancer, reachable_from, stack: StackState::default(), in_force: None };
+            let mut new = BalancerState {
+                load_balancer,
+                reachable_from,
+                unknown: Vec::new(),
+                stack: StackState::default(),
+                in_force: None,
+                open_to: Vec::new(),
+            };
             if let Some(known) = state.balancers.get(&id) {
                 if known.load_balancer.generation > new.load_balancer.generation {
                     return Err(EngineError::Outdated { entity });
                 }
                 new.stack = known.stack.clone();
                 new.in_force.clone_from(&known.in_force);
+                new.open_to.clone_from(&known.open_to);
                 if known.load_balancer.generation != new.load_balancer.generation {
                     new.stack.try_again();
                 }
@@ -143,8 +154,14 @@ impl Shared {
             return Ok(());
         };
         let mut groups = Vec::new();
-        for other in &told.reachable_from {
-            groups.extend(self.members_group(other).await?);
+        let mut unknown = Vec::new();
+        // A public one lets in everybody.
+        let private = told.load_balancer.visibility == Visibility::Private;
+        for other in told.reachable_from.iter().filter(|_| private) {
+            match self.members_group(other).await? {
+                Some(group) => groups.push(group),
+                None => unknown.push(other.clone()),
+            }
         }
         let wanted = template::load_balancer(&LoadBalancerParts {
             config: &self.config,
@@ -160,8 +177,10 @@ impl Shared {
         let before = here.in_force.clone();
         if stack.progress == Progress::Done {
             here.in_force = Some((here.load_balancer.generation, here.load_balancer.ports.clone()));
+            here.open_to = here.reachable_from.iter().filter(|it| !unknown.contains(it)).cloned().collect();
         }
         here.stack = stack;
+        here.unknown = unknown;
         if here.in_force != before {
             // Services behind it may have other target groups to be registered in.
             let behind = state.services.values_mut().filter(|service| service.is_behind(id));
@@ -188,8 +207,11 @@ impl Shared {
         &self,
         id: &LoadBalancerId,
     ) -> Result<Option<LoadBalancerSeen>, EngineError> {
-        if let Some(told) = self.state().balancers.get(id) {
-            return Ok(Some(load_balancer_seen(told)));
+        {
+            let state = self.state();
+            if let Some(told) = state.balancers.get(id) {
+                return Ok(Some(load_balancer_seen(told, &state)));
+            }
         }
         let stack = self.aws.stack_describe(&self.names.load_balancer(id)).await?;
         let stack = stack.filter(|stack| self.is_ours(stack) && !is_kind(stack, ENVIRONMENT));
@@ -215,10 +237,11 @@ impl Shared {
                 clusters.push(stack.name.clone());
                 let Ok(id) = EnvironmentId::parse(id) else { continue };
                 let told = state.environments.get(&id);
-                environments.push(told.map_or_else(|| stray_environment(id, stack), environment_seen));
+                environments.push(told.map_or_else(|| stray_environment(id, stack), |it| environment_seen(it, &state)));
             } else if let Ok(id) = LoadBalancerId::parse(id) {
                 let told = state.balancers.get(&id);
-                balancers.push(told.map_or_else(|| stray_load_balancer(id, stack), load_balancer_seen));
+                balancers
+                    .push(told.map_or_else(|| stray_load_balancer(id, stack), |it| load_balancer_seen(it, &state)));
             }
         }
         Ok((environments, balancers, clusters))
@@ -230,13 +253,16 @@ pub(super) fn is_kind(stack: &Stack, kind: &str) -> bool {
     stack.tags.get(KIND).is_some_and(|has| has == kind)
 }
 
-fn environment_seen(told: &EnvironmentState) -> EnvironmentSeen {
-    let waiting_for = match &told.stack.progress {
-        Progress::Done if told.unknown.is_empty() => None,
-        Progress::Done => Some(format!("environment `{}` to be ready", told.unknown[0])),
-        Progress::Unknown => Some("AWS to answer".to_owned()),
-        Progress::Going(what) => Some((*what).to_owned()),
-        Progress::Broken(_) => None,
+fn environment_seen(told: &EnvironmentState, state: &State) -> EnvironmentSeen {
+    let waiting_for = match (&told.stack.progress, told.unknown.first()) {
+        (Progress::Done, Some(other)) => Some(format!("environment `{other}` to be ready")),
+        // A link is good when it reaches what is private in the other environment.
+        (Progress::Done, None) => {
+            state.shut(&told.environment.id).map(|other| format!("load balancer `{other}` to let it in"))
+        }
+        (Progress::Unknown, _) => Some("AWS to answer".to_owned()),
+        (Progress::Going(what), _) => Some((*what).to_owned()),
+        (Progress::Broken(_), _) => None,
     };
     let problem = match &told.stack.progress {
         Progress::Broken(failure) => Some(failure.clone()),
@@ -259,7 +285,7 @@ fn stray_environment(id: EnvironmentId, stack: &Stack) -> EnvironmentSeen {
     EnvironmentSeen { id, engine_id, reachable_from: Vec::new(), waiting_for: None, problem: None }
 }
 
-fn load_balancer_seen(told: &BalancerState) -> LoadBalancerSeen {
+fn load_balancer_seen(told: &BalancerState, state: &State) -> LoadBalancerSeen {
     let problem = match &told.stack.progress {
         Progress::Broken(failure) => Some(failure.clone()),
         _ => None,
@@ -267,6 +293,8 @@ fn load_balancer_seen(told: &BalancerState) -> LoadBalancerSeen {
     let (generation, ports) = match (&told.in_force, &problem) {
         // What can't be made is in force as far as it ever will be.
         (Some((_, ports)), Some(_)) => (told.load_balancer.generation, ports.clone()),
+        // It serves, and refuses some whom it is to let in.
+        (Some((_, ports)), None) if state.opens_later(told) => (Generation(0), ports.clone()),
         (Some((generation, ports)), None) => (*generation, ports.clone()),
         (None, Some(_)) => (told.load_balancer.generation, vec![]),
         (None, None) => (Generation(0), vec![]),

@@ -114,7 +114,8 @@ impl Shared {
 
     fn balancers_busy(&self) -> Vec<LoadBalancerId> {
         let state = self.state();
-        state.balancers.iter().filter(|(_, it)| it.stack.is_busy()).map(|(id, _)| id.clone()).collect()
+        let busy = state.balancers.iter().filter(|(_, it)| it.stack.is_busy() || !it.unknown.is_empty());
+        busy.map(|(id, _)| id.clone()).collect()
     }
 
     async fn balancer_turn(&self, id: &LoadBalancerId) -> Result<(), AwsError> {

@@ -3,7 +3,7 @@
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::port::engine::Removed;
 
-use super::aws::{Aws, AwsError, Kind, Stack, StackWanted};
+use super::aws::{Aws, AwsError, FailureOf, Kind, Stack, StackWanted};
 use super::template::FINGERPRINT;
 
 /// What is known of a stack.
@@ -13,6 +13,8 @@ pub(super) struct StackState {
     pub(super) seen: Option<Stack>,
     /// What we last began to make of it.
     begun: Option<Begun>,
+    /// The wish for which what is left of another one is being taken away.
+    clearing: Option<String>,
     /// How far it is.
     pub(super) progress: Progress,
 }
@@ -55,6 +57,7 @@ impl StackState {
     pub(super) fn try_again(&mut self) {
         if matches!(self.progress, Progress::Broken(_)) {
             self.begun = None;
+            self.clearing = None;
         }
         self.progress = Progress::Unknown;
     }
@@ -77,12 +80,15 @@ enum Step {
     Done,
     /// It went back to what it was.
     Broken,
+    /// What is left of it can't be taken away.
+    Stuck,
     /// It belongs to somebody else.
     Foreign,
 }
 
-/// Decides the next step. Total: an unknown status is waited for.
-fn step(fingerprint: &str, seen: Option<&Stack>, is_ours: bool, begun: Option<&Begun>) -> Step {
+/// Decides the next step. Total: an unknown status is waited for. `clearing`: what was left of another one was being taken away
+/// for this wish.
+fn step(fingerprint: &str, seen: Option<&Stack>, is_ours: bool, begun: Option<&Begun>, clearing: bool) -> Step {
     let tried = begun.is_some_and(|begun| begun.fingerprint == fingerprint);
     let Some(stack) = seen else {
         return match begun {
@@ -99,6 +105,8 @@ fn step(fingerprint: &str, seen: Option<&Stack>, is_ours: bool, begun: Option<&B
         "UPDATE_ROLLBACK_COMPLETE" if tried => Step::Broken,
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_COMPLETE" => Step::Update,
         "UPDATE_ROLLBACK_FAILED" | "UPDATE_FAILED" => Step::Broken,
+        // Tried once for each wish: over and over it would hide what hinders it.
+        "DELETE_FAILED" if tried || clearing => Step::Stuck,
         "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "DELETE_FAILED" => Step::Clear,
         "CREATE_IN_PROGRESS" => Step::Wait("its parts to be made"),
         "DELETE_IN_PROGRESS" => Step::Wait("what was there before to be taken away"),
@@ -119,11 +127,13 @@ pub(super) async fn advance(
     let fingerprint = fingerprint(wanted);
     state.seen = aws.stack_describe(&wanted.name).await?;
     let ours = state.seen.as_ref().is_some_and(&is_ours);
-    let next = step(fingerprint, state.seen.as_ref(), ours, state.begun.as_ref());
+    let clearing = state.clearing.as_deref() == Some(fingerprint);
+    let next = step(fingerprint, state.seen.as_ref(), ours, state.begun.as_ref(), clearing);
     state.progress = match next {
         Step::Done => Progress::Done,
         Step::Wait(what) => Progress::Going(what),
         Step::Create => {
+            state.clearing = None;
             match aws.stack_create(wanted).await {
                 Ok(id) => state.begun = Some(Begun { fingerprint: fingerprint.to_owned(), id: Some(id) }),
                 // An answer was lost, or another server was faster: it is there, which is what is wanted.
@@ -143,14 +153,22 @@ pub(super) async fn advance(
         }
         Step::Clear => {
             aws.stack_delete(&wanted.name).await?;
+            state.clearing = Some(fingerprint.to_owned());
             Progress::Going("what could not be made to be taken away")
         }
         Step::LookById => by_id(aws, state).await?,
         Step::Broken => {
             let id = state.seen.as_ref().map(|stack| stack.id.clone()).unwrap_or_default();
             let words = state.seen.as_ref().map(|stack| stack.reason.clone()).unwrap_or_default();
-            Progress::Broken(failure(&aws.stack_failure(&id).await?.unwrap_or(words)))
+            Progress::Broken(failure(&aws.stack_failure(&id, FailureOf::LastChange).await?.unwrap_or(words)))
         }
+        Step::Stuck => match &state.seen {
+            Some(stack) => {
+                let tried = state.begun.as_ref().is_some_and(|begun| begun.fingerprint == fingerprint);
+                Progress::Broken(stuck(aws, stack, tried).await?)
+            }
+            None => Progress::Unknown,
+        },
         Step::Foreign => {
             let text = format!("there is a stack `{}` that this instance did not make", wanted.name);
             let mut failure = Failure::new(FailureClass::Other, text);
@@ -161,13 +179,26 @@ pub(super) async fn advance(
     Ok(())
 }
 
+/// Why what is left of a stack can't be taken away, and where we made it, why it could not be made.
+async fn stuck(aws: &Aws, stack: &Stack, tried: bool) -> Result<Failure, AwsError> {
+    let hindrance = hindrance(aws, stack).await?.unwrap_or_default();
+    let cause = if tried { aws.stack_failure(&stack.id, FailureOf::Creation).await? } else { None };
+    let text = match cause {
+        Some(why) => format!("AWS could not make it: {why}; and what was made can't be taken away: {hindrance}"),
+        None => format!("what was there before can't be taken away: {hindrance}"),
+    };
+    let mut failure = Failure::new(FailureClass::Other, text);
+    failure.hint = Some("remove what AWS names, correct what it refuses, and try again".to_owned());
+    Ok(failure)
+}
+
 /// A stack that we made and that its name does not lead to: it took itself away again, or is not visible yet.
 async fn by_id(aws: &Aws, state: &StackState) -> Result<Progress, AwsError> {
     let Some(id) = state.begun.as_ref().and_then(|begun| begun.id.clone()) else { return Ok(Progress::Unknown) };
     Ok(match aws.stack_describe(&id).await? {
         None => Progress::Going("its parts to be made"),
         Some(stack) if stack.status == "DELETE_COMPLETE" => {
-            Progress::Broken(failure(&aws.stack_failure(&id).await?.unwrap_or(stack.reason)))
+            Progress::Broken(failure(&aws.stack_failure(&id, FailureOf::Creation).await?.unwrap_or(stack.reason)))
         }
         Some(_) => Progress::Going("AWS to undo what could not be done"),
     })
@@ -241,7 +272,7 @@ pub(super) async fn hindrance(aws: &Aws, stack: &Stack) -> Result<Option<String>
     if stack.status != "DELETE_FAILED" {
         return Ok(None);
     }
-    let why = aws.stack_failure(&stack.id).await?.unwrap_or_else(|| stack.reason.clone());
+    let why = aws.stack_failure(&stack.id, FailureOf::LastChange).await?.unwrap_or_else(|| stack.reason.clone());
     Ok(Some(if why.is_empty() { "AWS gave no reason".to_owned() } else { why }))
 }
 
@@ -280,11 +311,13 @@ mod tests {
             (Some(stack("UPDATE_ROLLBACK_COMPLETE", "new")), Some(&new), Step::Done),
             (Some(stack("ROLLBACK_COMPLETE", "new")), Some(&new), Step::Clear),
             (Some(stack("DELETE_FAILED", "new")), None, Step::Clear),
+            (Some(stack("DELETE_FAILED", "new")), Some(&new), Step::Stuck),
             (Some(stack("CREATE_IN_PROGRESS", "new")), Some(&new), Step::Wait("its parts to be made")),
             (Some(stack("SOMETHING_NEW", "new")), None, Step::Wait("its parts to be changed")),
         ] {
-            assert_eq!(step("new", seen.as_ref(), true, begun), expected, "{seen:?} {begun:?}");
+            assert_eq!(step("new", seen.as_ref(), true, begun, false), expected, "{seen:?} {begun:?}");
         }
-        assert_eq!(step("new", Some(&stack("CREATE_COMPLETE", "new")), false, None), Step::Foreign);
+        assert_eq!(step("new", Some(&stack("CREATE_COMPLETE", "new")), false, None, false), Step::Foreign);
+        assert_eq!(step("new", Some(&stack("DELETE_FAILED", "new")), true, None, true), Step::Stuck);
     }
 }

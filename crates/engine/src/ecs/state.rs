@@ -8,6 +8,7 @@ use layer0_domain::model::environment::Environment;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
 use layer0_domain::model::load_balancer::{LoadBalancer, Port};
 use layer0_domain::model::time::Generation;
+use layer0_domain::port::engine::ServiceSpec;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 use super::aws::{Aws, Stack};
@@ -15,7 +16,7 @@ use super::config::EcsConfig;
 use super::evidence::KeptFacts;
 use super::names::Names;
 use super::services::{Machines, ServiceState};
-use super::stacks::StackState;
+use super::stacks::{Progress, StackState};
 use super::tasks::TaskState;
 use super::template::{MEMBERS, SECURITY_GROUP};
 
@@ -39,10 +40,22 @@ pub(super) struct BalancerState {
     pub(super) load_balancer: LoadBalancer,
     /// The environments, besides its own, that may reach it.
     pub(super) reachable_from: Vec<EnvironmentId>,
+    /// Those of them whose security group is not known yet.
+    pub(super) unknown: Vec<EnvironmentId>,
     /// Its stack.
     pub(super) stack: StackState,
     /// What was in force last: a change under way leaves it in force.
     pub(super) in_force: Option<(Generation, Vec<Port>)>,
+    /// Those whom it let in then.
+    pub(super) open_to: Vec<EnvironmentId>,
+}
+
+impl BalancerState {
+    /// Whether it serves, and is still to let an environment in.
+    fn is_shut(&self, to: &EnvironmentId) -> bool {
+        let works = self.in_force.is_some() && !matches!(self.stack.progress, Progress::Broken(_));
+        works && self.reachable_from.contains(to) && !self.open_to.contains(to)
+    }
 }
 
 /// All that the engine was told.
@@ -56,6 +69,28 @@ pub(super) struct State {
     pub(super) services: HashMap<ServiceId, ServiceState>,
     /// Tasks.
     pub(super) tasks: HashMap<TaskId, TaskState>,
+}
+
+impl State {
+    /// Whether a load balancer that is there does not let in yet all that may reach it. What can't be made is not waited for.
+    pub(super) fn opens_later(&self, balancer: &BalancerState) -> bool {
+        let can_come = |id: &EnvironmentId| {
+            let stack = self.environments.get(id).map(|it| &it.stack.progress);
+            !matches!(stack, Some(Progress::Broken(_)))
+        };
+        balancer.reachable_from.iter().any(|id| balancer.is_shut(id) && can_come(id))
+    }
+
+    /// A load balancer elsewhere that is still to let an environment in which is linked to its own.
+    pub(super) fn shut(&self, to: &EnvironmentId) -> Option<&LoadBalancerId> {
+        self.balancers.iter().filter(|(_, it)| it.is_shut(to)).map(|(id, _)| id).min()
+    }
+
+    /// The generation of the load balancer that a service is wanted behind.
+    pub(super) fn balancer_generation(&self, spec: &ServiceSpec) -> Option<Generation> {
+        let balancer = self.balancers.get(spec.load_balancer.as_ref()?)?;
+        Some(balancer.load_balancer.generation)
+    }
 }
 
 /// What all parts of the engine share.

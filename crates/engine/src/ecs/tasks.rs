@@ -3,8 +3,12 @@
 //! That copies were started is noted on the task definition after `RunTask` answered. A crash in between is met by the
 //! idempotency tokens; a server that comes back after ECS forgot a stopped task (it keeps them for an hour) knows by the note
 //! that the task must not run again.
+//!
+//! What was just started may not be listed yet. The copies that this server started are known from the answer of `RunTask`; of
+//! those that only the note tells of, none counts as forgotten before ECS had time to show it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
@@ -12,6 +16,7 @@ use layer0_domain::model::id::{CopyId, TaskId};
 use layer0_domain::plan::stop_reason;
 use layer0_domain::port::engine::{Capacity, CopySeen, CopyState, EngineError, Removed, TaskRun, TaskSeen, TaskSpec};
 use layer0_domain::port::pull::Launch;
+use tokio::time::Instant;
 
 use super::aws::{AwsError, EcsTask, Network, TaskFilter, TaskWanted};
 use super::cause;
@@ -31,6 +36,9 @@ const FARGATE_SPOT: &str = "FARGATE_SPOT";
 /// How often ECS may have no room for a copy before the task has failed: with a look every few seconds about a minute.
 const PLACEMENTS: u32 = 20;
 
+/// How long what was started may stay invisible: `RunTask` advises to look with pauses that grow up to five minutes.
+const VISIBLE_MAX: Duration = Duration::from_secs(300);
+
 /// A task that the engine was told of, or is taking away.
 #[derive(Debug, Default)]
 pub(super) struct TaskState {
@@ -42,6 +50,8 @@ pub(super) struct TaskState {
     pub(super) copies: BTreeMap<String, EcsTask>,
     /// How many copies were started; `None` while that is not known.
     started: Option<u32>,
+    /// When we learned last that copies were started: by an answer of `RunTask`, or by the note.
+    started_known: Option<Instant>,
     /// How often ECS had no room.
     no_room: u32,
     /// What it waits for.
@@ -56,7 +66,17 @@ impl TaskState {
         let Some(spec) = &self.spec else { return false };
         let all_ended = self.copies.values().all(EcsTask::is_stopped);
         let complete = self.copies.len() >= spec.copies as usize || self.failure.is_some() || spec.run == TaskRun::Stop;
-        !(all_ended && complete && self.started.is_some())
+        !(all_ended && complete && self.started.is_some()) || self.shows_late()
+    }
+
+    /// Whether copies were started so lately that ECS may not show them yet.
+    fn is_young(&self) -> bool {
+        self.started_known.is_some_and(|known| known.elapsed() < VISIBLE_MAX)
+    }
+
+    /// Whether the note tells of copies that ECS may show yet.
+    fn shows_late(&self) -> bool {
+        self.copies.len() < self.started.unwrap_or(0) as usize && self.is_young()
     }
 }
 
@@ -91,7 +111,8 @@ impl Shared {
             let note = found.and_then(|(_, tags)| tags.into_iter().find(|(key, _)| key == names::STARTED));
             let noted = note.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
             if let Some(task) = self.state().tasks.get_mut(id) {
-                task.started = Some(noted.max(u32::try_from(task.copies.len()).unwrap_or(u32::MAX)));
+                task.started = Some(noted.max(number(task.copies.len())));
+                task.started_known = (noted > 0).then(Instant::now);
             }
         }
         match spec.run {
@@ -175,9 +196,17 @@ impl Shared {
             // The same wish has the same token, so that a lost answer starts nothing twice.
             wanted.token = services::token(&[&format!("{wanted:?} {first}")]);
             let ran = self.aws.task_run(&wanted).await?;
-            if ran.started > 0 {
+            let new = number(ran.started.len());
+            if new > 0 {
                 // Some may have found room and others not.
-                first += ran.started;
+                first += new;
+                if let Some(task) = self.state().tasks.get_mut(&spec.id) {
+                    task.started_known = Some(Instant::now());
+                    for copy in ran.started {
+                        // A look may have seen it further on.
+                        task.copies.entry(copy.id.clone()).or_insert(copy);
+                    }
+                }
                 let note = [(names::STARTED.to_owned(), first.to_string())];
                 self.aws.definition_tag(&definition, &note).await?;
                 if let Some(task) = self.state().tasks.get_mut(&spec.id) {
@@ -191,7 +220,7 @@ impl Shared {
                     break;
                 }
                 // Asked once more with a token of which some were started before, ECS shows these alone.
-                None if ran.started == 0 => break,
+                None if new == 0 => break,
                 None => {}
             }
         }
@@ -268,10 +297,12 @@ impl Shared {
         let broken = task.copies.values().find(|copy| copy.is_stopped() && (!has_run(copy) || was_taken(copy)));
         let failure = match broken {
             Some(copy) => Some(cause::end(copy, Some(&spec.definition))),
-            None if task.started.unwrap_or(0) > 0 && task.copies.is_empty() => Some(Failure::new(
-                FailureClass::Other,
-                "it was started and has ended since, while nobody watched; ECS keeps no trace of that for longer than an hour",
-            )),
+            None if task.started.unwrap_or(0) > 0 && task.copies.is_empty() && !task.shows_late() => {
+                Some(Failure::new(
+                    FailureClass::Other,
+                    "it was started and has ended since, while nobody watched; ECS keeps no trace of that for longer than an hour",
+                ))
+            }
             None => None,
         };
         if let Some(failure) = failure {
@@ -293,19 +324,31 @@ impl Shared {
     }
 
     async fn task_remove_step(&self, id: &TaskId) -> Result<Removed, AwsError> {
-        let told = self.state().tasks.get(id).and_then(|it| it.spec.as_ref().map(|spec| spec.environment.clone()));
+        let (told, known, shows_late) = {
+            let state = self.state();
+            let task = state.tasks.get(id);
+            let told = task.and_then(|it| it.spec.as_ref()).map(|spec| spec.environment.clone());
+            let live = task.into_iter().flat_map(|it| it.copies.values()).filter(|copy| !copy.is_stopped());
+            let known: Vec<String> = live.map(|copy| copy.id.clone()).collect();
+            (told, known, task.is_some_and(TaskState::is_young))
+        };
         let clusters = match told {
             Some(environment) => vec![self.names.environment(&environment)],
             None => self.clusters().await?,
         };
         for cluster in clusters {
-            let wanted = self.aws.tasks_list(&cluster, TaskFilter::StartedBy(id.as_str()), true).await?;
-            for copy in &wanted {
+            let mut ids = self.aws.tasks_list(&cluster, TaskFilter::StartedBy(id.as_str()), true).await?;
+            ids.extend(known.iter().filter(|copy| !ids.contains(copy)).cloned().collect::<Vec<_>>());
+            for copy in &ids {
                 self.aws.task_stop(&cluster, copy, "taken away by its user").await?;
             }
-            let others = self.aws.tasks_list(&cluster, TaskFilter::StartedBy(id.as_str()), false).await?;
-            let left = self.aws.tasks_describe(&cluster, &[wanted, others].concat()).await?;
-            let left = left.iter().filter(|copy| !copy.is_stopped()).count();
+            ids.extend(self.aws.tasks_list(&cluster, TaskFilter::StartedBy(id.as_str()), false).await?);
+            ids.sort();
+            ids.dedup();
+            let seen = self.aws.tasks_describe(&cluster, &ids).await?;
+            // One that ECS does not show yet can't be stopped yet.
+            let unseen = known.iter().filter(|copy| shows_late && seen.iter().all(|it| it.id != **copy)).count();
+            let left = seen.iter().filter(|copy| !copy.is_stopped()).count() + unseen;
             if left > 0 {
                 let word = if left == 1 { "copy" } else { "copies" };
                 return Ok(Removed::Going { waiting_for: format!("{left} {word} to stop") });
@@ -317,6 +360,10 @@ impl Shared {
         self.aws.definition_family_delete(&self.names.task_family(id)).await?;
         Ok(Removed::Gone)
     }
+}
+
+fn number(copies: usize) -> u32 {
+    u32::try_from(copies).unwrap_or(u32::MAX)
 }
 
 /// Whether what a copy ran on was taken from it, so that its exit code says nothing about its work.
@@ -333,12 +380,13 @@ fn has_run(copy: &EcsTask) -> bool {
 pub(super) fn seen(id: &TaskId, task: &TaskState) -> TaskSeen {
     let mut copies: Vec<&EcsTask> = task.copies.values().collect();
     copies.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    let late = task.shows_late().then(|| "ECS to show its copies".to_owned());
     TaskSeen {
         id: id.clone(),
         generation: task.spec.as_ref().map(|spec| spec.generation),
         copies: copies.into_iter().filter_map(copy_seen).collect(),
         failure: task.failure.clone(),
-        waiting_for: task.waiting_for.clone(),
+        waiting_for: task.waiting_for.clone().or(late),
         warnings: Vec::new(),
     }
 }

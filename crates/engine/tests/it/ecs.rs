@@ -13,13 +13,17 @@ mod classic;
 mod faults;
 mod going_back;
 mod histories;
+mod links;
 mod machines;
 mod pull_check;
 mod role;
 mod rollouts;
+mod same_deployment;
 mod spot;
+mod stacks;
 mod stage;
 mod sweep;
+mod tasks;
 mod trail;
 
 use stage::engine;

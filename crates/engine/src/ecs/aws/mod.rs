@@ -39,7 +39,7 @@ pub(super) use self::logs::{LogEvent, Span, Stream};
 pub(super) use self::network::{EndpointSeen, Reached, RouteTable, SubnetSeen};
 pub use self::pace::{Rate, Rates};
 pub(super) use self::registry::{AskedBy, Lookup, Manifest};
-pub(super) use self::stacks::{Stack, StackWanted};
+pub(super) use self::stacks::{FailureOf, Stack, StackWanted};
 pub(super) use layer0_aws::{AwsError, Kind};
 
 /// The clients and their pace.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, Tag};
-use layer0_domain::model::time::Timestamp;
 
 use super::pace::Family;
-use super::{Aws, AwsError, Kind, moment};
+use super::{Aws, AwsError, Kind};
 
 /// A stack as CloudFormation has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,32 +126,63 @@ impl Aws {
         Ok(found.find(|it| it.logical_resource_id.as_deref() == Some(part)).and_then(|it| it.physical_resource_id))
     }
 
-    /// The first failure in what a stack last did: which resource, and why. What was cancelled because of it is left out.
-    pub(in crate::ecs) async fn stack_failure(&self, id: &str) -> Result<Option<String>, AwsError> {
-        let call = self.stacks.describe_stack_events().stack_name(id);
-        let answer = self.send("cloudformation:DescribeStackEvents", Family::StacksRead, call.send());
-        let answer = answer.await.map_err(gone);
-        let events = match answer {
-            Ok(answer) => answer.stack_events.unwrap_or_default(),
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        // The newest first. The last thing it did began with an event of the stack itself.
-        let mut first: Option<(Option<Timestamp>, String)> = None;
-        for event in events {
-            let status = event.resource_status.as_ref().map(|it| it.as_str()).unwrap_or_default().to_owned();
-            let reason = event.resource_status_reason.unwrap_or_default();
-            let of_stack = event.physical_resource_id.as_deref() == event.stack_id.as_deref();
-            if of_stack && matches!(status.as_str(), "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS")
-            {
-                break;
+    /// The first failure in what a stack last did, or in its creation: which resource, and why. What was cancelled because of it
+    /// is left out.
+    pub(in crate::ecs) async fn stack_failure(&self, id: &str, of: FailureOf) -> Result<Option<String>, AwsError> {
+        let mut first = None;
+        let mut token = None;
+        // The newest first.
+        loop {
+            let call = self.stacks.describe_stack_events().stack_name(id).set_next_token(token);
+            let answer = self.send("cloudformation:DescribeStackEvents", Family::StacksRead, call.send());
+            let answer = match answer.await.map_err(gone) {
+                Ok(answer) => answer,
+                Err(error) if error.is_missing() => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            for event in answer.stack_events.unwrap_or_default() {
+                let status = event.resource_status.as_ref().map(|it| it.as_str()).unwrap_or_default();
+                let of_stack = event.physical_resource_id.as_deref() == event.stack_id.as_deref();
+                if of_stack && of.begins_with(status) {
+                    return Ok(first);
+                }
+                let reason = event.resource_status_reason.as_deref().unwrap_or_default();
+                if of.counts(status) && !of_stack && !reason.contains("cancelled") {
+                    first = Some(format!("{}: {reason}", event.resource_type.as_deref().unwrap_or_default()));
+                }
             }
-            if status.ends_with("_FAILED") && !of_stack && !reason.contains("cancelled") {
-                let resource = event.resource_type.unwrap_or_default();
-                first = Some((moment(event.timestamp), format!("{resource}: {reason}")));
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(first);
             }
         }
-        Ok(first.map(|(_, text)| text))
+    }
+}
+
+/// Of what the failure is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ecs) enum FailureOf {
+    /// Of what it did last.
+    LastChange,
+    /// Of its creation, whatever was done since: one that fails is taken away again, which is a change of its own.
+    Creation,
+}
+
+impl FailureOf {
+    /// Whether it began with an event of the stack itself with this status.
+    fn begins_with(self, status: &str) -> bool {
+        match self {
+            Self::LastChange => matches!(status, "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS"),
+            Self::Creation => status == "CREATE_IN_PROGRESS",
+        }
+    }
+
+    /// Whether a resource with this status is a failure of it.
+    fn counts(self, status: &str) -> bool {
+        match self {
+            Self::LastChange => status.ends_with("_FAILED"),
+            Self::Creation => status == "CREATE_FAILED",
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
 use self::plan::{Ended, Known, Place, Step};
-use self::rollout::RolloutKnown;
+use self::rollout::{RolloutKnown, WentBack};
 pub(super) use self::seen::containers;
 pub(super) use self::targets::Machines;
 use self::targets::Targets;
@@ -67,6 +67,10 @@ pub(super) struct ServiceState {
     was_primary: Option<DeploymentId>,
     /// ECS's record of the roll-out.
     rollout: Option<RolloutKnown>,
+    /// That ECS went back within the wanted deployment.
+    went_back: Option<WentBack>,
+    /// What it is not registered in, and why, in words.
+    unregistered: Option<String>,
     /// The service deployment that was ended last, when, and what came of it.
     ended: Option<(String, Instant, Ended)>,
     /// Families whose containers have a health check: a task of theirs is healthy when it has passed, not before.
@@ -152,6 +156,9 @@ impl Shared {
             self.service_seen_now(&spec.id, seen);
             if is_first {
                 self.rollout_recall(&spec).await?;
+            } else {
+                // Its roll-out is to be known as well as it is itself, or one that has just failed would be begun anew.
+                self.rollouts_take_in(&[&spec.id]).await?;
             }
             self.service_advance(&spec.id).await
         };
@@ -201,11 +208,14 @@ impl Shared {
     fn service_step(&self, id: &ServiceId) -> Option<(ServiceSpec, Step)> {
         let spec = self.state().services.get(id)?.spec.clone()?;
         let place = self.place_of(&spec);
-        let state = self.state();
-        let service = state.services.get(id)?;
+        let mut state = self.state();
+        let balancer = state.balancer_generation(&spec);
+        let service = state.services.get_mut(id)?;
         if service.removing || service.problem.is_some() {
             return None;
         }
+        service.went_back_note(&self.names, balancer);
+        service.unregistered = service.unregistered(&place, balancer);
         let healthy = service.tasks.iter().filter(|task| service.is_healthy(task, self.config.settle)).count();
         let healthy = u32::try_from(healthy).unwrap_or(u32::MAX);
         let ended = service.ended.as_ref().map(|(rollout, at, ended)| {
@@ -214,7 +224,8 @@ impl Shared {
             (rollout.as_str(), if late { Ended::Refused } else { *ended })
         });
         let rollout = service.rollout_wanted();
-        let known = Known { was_primary: service.was_primary.as_ref(), healthy, rollout, ended };
+        let stays_registered = service.stays_registered(balancer).is_some();
+        let known = Known { was_primary: service.was_primary.as_ref(), healthy, rollout, ended, stays_registered };
         let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), known);
         Some((spec, step))
     }
@@ -246,6 +257,9 @@ impl Shared {
             return false;
         };
         let (Some(spec), Some(seen)) = (&service.spec, &service.seen) else { return false };
+        if service.stays_registered(state.balancer_generation(spec)).is_some() {
+            return false;
+        }
         let wanted = self.targets_of(state, spec);
         spec.mode == ServiceMode::Run && wanted.is_ok_and(|wanted| wanted != plan::sorted(&seen.targets))
     }

@@ -60,6 +60,8 @@ pub(super) struct Known<'a> {
     pub(super) rollout: Option<&'a EcsRollout>,
     /// The service deployment that was ended, or could not be, and which of the two.
     pub(super) ended: Option<(&'a str, Ended)>,
+    /// Whether it stays registered where it is: ECS gave up what is wanted of that.
+    pub(super) stays_registered: bool,
 }
 
 /// What came of ending a service deployment.
@@ -107,7 +109,8 @@ pub(super) fn step(
     if let Some(failures) = known.rollout.and_then(|rollout| given_up(spec, rollout, stands)) {
         return Step::RolledBack(failures);
     }
-    if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed) {
+    // While it stands, what failed of it was another roll-out of the same.
+    if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed && !stands) {
         return Step::RolledBack(given_up_as_shown(spec, seen, failed.failed, &failed.reason));
     }
     if !is_primary && known.was_primary == Some(&spec.revision.deployment) {
@@ -122,7 +125,9 @@ pub(super) fn step(
         targets: None,
     };
     match place {
-        Ok(place) if place.targets != sorted(&seen.targets) => change.targets = Some(place.targets),
+        Ok(place) if !known.stays_registered && place.targets != sorted(&seen.targets) => {
+            change.targets = Some(place.targets);
+        }
         // A roll-out to target groups that are not there yet would fail.
         Err(what) if change.definition => return Step::Wait(what),
         Ok(_) | Err(_) => {}

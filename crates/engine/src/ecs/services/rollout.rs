@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{DeploymentId, ServiceId};
+use layer0_domain::model::time::Generation;
 use layer0_domain::plan::service::START_FAILURES;
 use layer0_domain::port::engine::{ServiceSpec, StartFailures};
 use tokio::time::Instant;
 
 use super::ServiceState;
-use crate::ecs::aws::{AwsError, EcsRollout, EcsService, RolloutStatus};
+use crate::ecs::aws::{AwsError, EcsDeployment, EcsRollout, EcsService, RolloutStatus};
 use crate::ecs::names::Names;
 use crate::ecs::state::Shared;
 
@@ -26,9 +27,70 @@ pub(super) struct RolloutKnown {
     pub(super) seen: EcsRollout,
     /// The deployment that it rolls out, where that is known.
     pub(super) of: Option<DeploymentId>,
+    /// ECS's id of the deployment that it rolls out, where that is known.
+    pub(super) by: Option<String>,
+}
+
+/// ECS went back *within* the wanted deployment: somebody had it rolled out anew, or it was to be registered elsewhere, and the
+/// new copies did not come up. The copies before are of the wanted deployment too, so it stands; only what was to be changed
+/// about it is given up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WentBack {
+    /// By what this is told from the next time: the service deployment, or ECS's deployment where only that is shown.
+    mark: String,
+    /// What was wanted: the deployment, and its load balancer as it was.
+    deployment: DeploymentId,
+    balancer: Option<Generation>,
+    /// Why, in ECS's words.
+    why: String,
+    /// Whether ECS is back. Copies of what it gave up may fail until then.
+    is_over: bool,
 }
 
 impl ServiceState {
+    /// Notes that ECS goes back, or went back, within the wanted deployment. Its failed starts are those of what was given up:
+    /// they say nothing about the copies that run, or about more of them.
+    pub(super) fn went_back_note(&mut self, names: &Names, balancer: Option<Generation>) {
+        let (Some(spec), Some(seen)) = (&self.spec, &self.seen) else { return };
+        let deployment = spec.revision.deployment.clone();
+        let family = names.deployment_family(&spec.id, &deployment);
+        let stands = |it: &&EcsDeployment| it.is_primary && it.family == family && !it.has_failed;
+        let Some(primary) = seen.deployments.iter().find(stands) else { return };
+        let shown = seen.deployments.iter().find(|it| it.family == family && it.has_failed);
+        let (mark, why, is_over) = match (self.rollout_wanted(), shown) {
+            // What is rolled out is still shown as the primary one: where ECS goes back to is not known yet.
+            (Some(_), _)
+                if self.rollout.as_ref().is_none_or(|it| it.by.as_ref().is_none_or(|by| *by == primary.id)) =>
+            {
+                return;
+            }
+            (Some(it), _) if it.status.is_back() => (&it.arn, words(it), it.status.is_at_end()),
+            (None, Some(it)) => (&it.id, it.reason.as_str(), false),
+            (Some(_), _) | (None, None) => return,
+        };
+        let known = self.went_back.as_ref().filter(|known| known.mark == *mark);
+        if known.is_some_and(|known| known.is_over) {
+            return;
+        }
+        self.went_back = Some(WentBack {
+            mark: mark.clone(),
+            deployment: deployment.clone(),
+            // What was tried is what was wanted when it began to go back.
+            balancer: known.map_or(balancer, |known| known.balancer),
+            why: why.to_owned(),
+            is_over,
+        });
+        self.failures.retain(|known| known.deployment != deployment);
+    }
+
+    /// Why it stays registered where it is: ECS gave another registration up, and neither the deployment nor the load balancer
+    /// changed since. A change of its number of copies alone is no reason to fail once more.
+    pub(super) fn stays_registered(&self, balancer: Option<Generation>) -> Option<&str> {
+        let wanted = &self.spec.as_ref()?.revision.deployment;
+        let known = self.went_back.as_ref().filter(|it| it.deployment == *wanted && it.balancer == balancer)?;
+        Some(&known.why)
+    }
+
     /// Which service deployment is to be read: the one under way, or the one that was and whose end is not known yet.
     fn rollout_due(&self) -> Option<String> {
         let known = self.rollout.as_ref().map(|known| &known.seen);
@@ -41,11 +103,15 @@ impl ServiceState {
 
     /// Takes in a service deployment. What it rolls out is ECS's primary deployment, as long as ECS does not go back.
     fn rollout_put(&mut self, names: &Names, rollout: EcsRollout) {
-        let before = self.rollout.take().filter(|known| known.seen.arn == rollout.arn).and_then(|known| known.of);
+        let (of, by) = match self.rollout.take().filter(|known| known.seen.arn == rollout.arn) {
+            Some(known) => (known.of, known.by),
+            None => (None, None),
+        };
         let primary = self.seen.iter().flat_map(|seen| &seen.deployments).find(|it| it.is_primary);
         let primary = primary.filter(|_| rollout.status == RolloutStatus::Going);
-        let of = before.or_else(|| names.deployment_of(&primary?.family).map(|(_, deployment)| deployment));
-        self.rollout = Some(RolloutKnown { seen: rollout, of });
+        let of = of.or_else(|| names.deployment_of(&primary?.family).map(|(_, deployment)| deployment));
+        let by = by.or_else(|| primary.map(|it| it.id.clone()));
+        self.rollout = Some(RolloutKnown { seen: rollout, of, by });
     }
 
     /// The service deployment of the wanted deployment.
@@ -99,8 +165,7 @@ impl Shared {
         let newest = async {
             let Some(arn) = self.aws.rollout_newest(&cluster, &name).await? else { return Ok(None) };
             let Some(rollout) = self.aws.rollouts_describe(&[arn]).await?.into_iter().next() else { return Ok(None) };
-            let gave_up = matches!(rollout.status, RolloutStatus::GoingBack | RolloutStatus::WentBack);
-            if !gave_up || rollout.target.is_empty() {
+            if !rollout.status.is_back() || rollout.target.is_empty() {
                 return Ok(None);
             }
             let of = self.aws.revision_family(&rollout.target).await?;
@@ -109,7 +174,8 @@ impl Shared {
         if let Some(Some(rollout)) = self.asked(|| newest).await?
             && let Some(service) = self.state().services.get_mut(&spec.id)
         {
-            service.rollout = Some(RolloutKnown { seen: rollout, of: Some(spec.revision.deployment.clone()) });
+            service.rollout =
+                Some(RolloutKnown { seen: rollout, of: Some(spec.revision.deployment.clone()), by: None });
         }
         Ok(())
     }
@@ -135,16 +201,21 @@ impl Shared {
     }
 }
 
+/// Why a roll-out came to nothing, in ECS's words.
+fn words(rollout: &EcsRollout) -> &str {
+    if rollout.rollback.is_empty() { &rollout.reason } else { &rollout.rollback }
+}
+
 /// What ECS says of having given a roll-out up; `None` when it has not. `stands`: whether ECS still works towards it.
 pub(super) fn given_up(spec: &ServiceSpec, rollout: &EcsRollout, stands: bool) -> Option<StartFailures> {
     let went_back = match rollout.status {
         RolloutStatus::Going | RolloutStatus::Done => return None,
-        // A newer service deployment of the same revision takes the place of one.
-        RolloutStatus::Stopped if stands => return None,
+        // A newer service deployment of the same revision takes the place of one, or ECS goes back to copies of the same.
+        RolloutStatus::Stopped | RolloutStatus::GoingBack | RolloutStatus::WentBack if stands => return None,
         RolloutStatus::Stopped | RolloutStatus::GoingBack | RolloutStatus::WentBack => "",
         RolloutStatus::Stuck => ", and ECS could not go back",
     };
-    let words = if rollout.rollback.is_empty() { &rollout.reason } else { &rollout.rollback };
+    let words = words(rollout);
     let words = if words.is_empty() { String::new() } else { format!(" (ECS: {words})") };
     let last = if !rollout.alarms.is_empty() {
         let alarms: Vec<String> = rollout.alarms.iter().map(|alarm| format!("`{alarm}`")).collect();

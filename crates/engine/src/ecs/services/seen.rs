@@ -239,7 +239,7 @@ impl ServiceState {
             copies: copies.collect(),
             failures: self.failures.clone(),
             waiting_for,
-            warnings: self.unasked(settle).into_iter().collect(),
+            warnings: self.unregistered.clone().into_iter().chain(self.unasked(settle)).collect(),
             problem: self.problem.clone(),
         }
     }

@@ -8,10 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use layer0_domain::model::id::ServiceId;
+use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::CopyState;
 use tokio::time::Instant;
 
 use super::ServiceState;
+use super::plan::{self, Place};
 use crate::ecs::aws::{AwsError, EcsTask, Finding, Kind, TargetHealth, TargetOf};
 use crate::ecs::state::Shared;
 
@@ -104,6 +106,19 @@ impl ServiceState {
     pub(super) fn unasked(&self, settle: Duration) -> Option<String> {
         let what = self.targets.unasked()?;
         Some(format!("{what}: a copy without a check of its own counts as healthy when it has run for {settle:?}"))
+    }
+
+    /// What the user should know when ECS gave up registering it where its load balancer wants it to be.
+    pub(super) fn unregistered(&self, place: &Result<Place, String>, balancer: Option<Generation>) -> Option<String> {
+        let why = self.stays_registered(balancer)?;
+        let (seen, place) = (self.seen.as_ref()?, place.as_ref().ok()?);
+        let why = if why.is_empty() { String::new() } else { format!(" (ECS: {why})") };
+        (place.targets != plan::sorted(&seen.targets)).then(|| {
+            format!(
+                "it is not registered for all ports of its load balancer: copies that were did not come up, and ECS went \
+                 back{why}; another deploy, or a change of the load balancer, has it tried again"
+            )
+        })
     }
 
     /// What is waited for then, while copies come up.

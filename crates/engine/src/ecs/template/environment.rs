@@ -132,6 +132,9 @@ fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
             },
         }),
     );
+    // Their start script has the cluster's name as text, which CloudFormation does not see. A cluster with machines in it can't be
+    // deleted (`ClusterContainsContainerInstancesException`).
+    template.after("Machines", "Cluster");
     template.resource(
         CAPACITY_PROVIDER,
         "AWS::ECS::CapacityProvider",

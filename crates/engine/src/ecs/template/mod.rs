@@ -48,6 +48,13 @@ impl Template {
         self.resources.insert(name.into(), json!({ "Type": kind, "Properties": properties }));
     }
 
+    /// Has a part made after another one that it does not name, and taken away before it.
+    fn after(&mut self, name: &str, other: &str) {
+        if let Some(part) = self.resources.get_mut(name) {
+            part["DependsOn"] = json!(other);
+        }
+    }
+
     fn output(&mut self, name: impl Into<String>, value: Value) {
         self.outputs.insert(name.into(), json!({ "Value": value }));
     }

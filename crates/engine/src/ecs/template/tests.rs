@@ -86,7 +86,9 @@ fn machines_are_there_only_where_they_are_asked_for_and_get_no_docker_credential
     assert!(!kinds(&of_environment(&an_environment(0), &[])).iter().any(|kind| kind.contains("AutoScaling")));
     let with = of_environment(&an_environment(2), &[]);
     assert!(kinds(&with).iter().any(|kind| kind == "AWS::ECS::CapacityProvider"));
-    let machines = &body(&with)["Resources"]["Machines"]["Properties"];
+    let machines = &body(&with)["Resources"]["Machines"];
+    assert_eq!(machines["DependsOn"], "Cluster", "so that they go first");
+    let machines = &machines["Properties"];
     assert_eq!((&machines["MinSize"], &machines["MaxSize"]), (&Value::from("2"), &Value::from("4")));
     assert!(!with.template.contains("ECS_ENGINE_AUTH"), "no credential is put on machines");
 }

@@ -74,7 +74,8 @@ async fn told(engine: &dyn Engine, spec: &ServiceSpec) {
 
 /// Makes an application behind a classic load balancer, rolls another version out, and takes all of it away again.
 pub(super) async fn workflow(engine: &dyn Engine) -> Result<(), Box<Failure>> {
-    stage::workflow_of(engine, environment(), load_balancer(), [service("app:1", 1), service("app:2", 2)]).await
+    let versions = [service("app:1", 1), service("app:2", 2)];
+    stage::workflow_of(engine, environment(), load_balancer(), None, versions).await
 }
 
 /// The tasks that run.

@@ -5,7 +5,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, StreamExt};
 use layer0_domain::model::failure::Failure;
 use layer0_domain::port::engine::Engine;
-use layer0_testkit::aws::{Effect, FakeAws, FakeAwsConfig, Fault};
+use layer0_testkit::aws::{Behaviour, Effect, FakeAws, FakeAwsConfig, Fault};
 
 use super::{classic, stage};
 
@@ -13,7 +13,9 @@ use super::{classic, stage};
 const AT_ONCE: usize = 6;
 
 async fn world() -> FakeAws {
-    FakeAws::start(FakeAwsConfig { task_start_ms: 10, task_stop_ms: 5, ..FakeAwsConfig::default() }).await
+    let aws = FakeAws::start(FakeAwsConfig { task_start_ms: 10, task_stop_ms: 5, ..FakeAwsConfig::default() }).await;
+    aws.behave("job", Behaviour::Exits { code: 0, after_ms: 20 });
+    aws
 }
 
 /// What is done while calls go wrong.

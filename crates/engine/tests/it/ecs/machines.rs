@@ -2,9 +2,10 @@
 
 use layer0_domain::model::load_balancer::{LoadBalancerKind, Port, Protocol};
 use layer0_domain::model::time::Generation;
-use layer0_domain::port::engine::{Engine, Want};
+use layer0_domain::port::engine::{Engine, Removed, Want};
 use layer0_domain::port::pull::Launch;
 use layer0_testkit::aws::{FakeAws, FakeAwsConfig};
+use layer0_testkit::until::until;
 
 use super::stage;
 
@@ -39,6 +40,23 @@ async fn a_stateful_service_runs_on_the_machines_of_its_environment() {
     for want in [Want::Service(spec), stage::environment()] {
         stage::remove(engine.as_ref(), &want.entity()).await.expect("it can be taken away");
     }
+    assert_eq!(stage::left(&aws), Vec::<String>::new());
+}
+
+/// The machines go before the cluster that they are registered in: a cluster with machines can't be deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_with_machines_goes_at_the_first_try() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let engine = stage::engine(&aws).await;
+    made(engine.as_ref(), &with_machines(2, 1)).await;
+    until("it to be gone", || async {
+        match engine.remove(&stage::environment().entity()).await.expect("AWS answers") {
+            Removed::Gone => Ok(()),
+            Removed::Going { waiting_for } => Err(waiting_for),
+            Removed::Hindered { why, .. } => panic!("{why}"),
+        }
+    })
+    .await;
     assert_eq!(stage::left(&aws), Vec::<String>::new());
 }
 

@@ -58,11 +58,17 @@ pub(crate) fn config() -> EcsConfig {
 
 /// A definition of one container that listens on port 80 and has a check.
 pub(crate) fn definition(image: &str) -> TaskDefinition {
+    definition_with_ports(image, &[80])
+}
+
+/// The same with these ports.
+pub(crate) fn definition_with_ports(image: &str, ports: &[u16]) -> TaskDefinition {
+    let mappings: Vec<_> = ports.iter().map(|port| serde_json::json!({ "containerPort": port })).collect();
     let document = serde_json::json!({ "containerDefinitions": [{
         "name": "web",
         "image": format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/{image}"),
         "memory": 64,
-        "portMappings": [{ "containerPort": 80 }],
+        "portMappings": mappings,
         "healthCheck": { "command": ["CMD", "check"], "interval": 5, "retries": 1 },
     }] });
     Document::from_canonical(document).expect("a legal document").definition_with_document()
@@ -156,7 +162,13 @@ pub(crate) async fn settled(engine: &dyn Engine, want: &Want) -> Result<(), Box<
                         copy.state == CopyState::Healthy && copy.deployment.as_ref() == Some(&spec.revision.deployment)
                     })
             }),
-            Want::Task(_) => true,
+            Want::Task(spec) => {
+                let Some(task) = seen.tasks.first() else { return Err("no task".to_owned()) };
+                if let Some(failure) = &task.failure {
+                    return Ok(Err(Box::new(failure.clone())));
+                }
+                task.copies.len() == spec.copies as usize
+            }
         };
         if done { Ok(Ok(())) } else { Err(format!("{seen:#?}")) }
     })
@@ -178,21 +190,47 @@ pub(crate) async fn remove(engine: &dyn Engine, of: &EntityRef) -> Result<(), Bo
     .await
 }
 
-/// Makes an application, rolls another version out, and takes all of it away again.
-pub(crate) async fn workflow(engine: &dyn Engine) -> Result<(), Box<Failure>> {
-    let versions = [service(1, "app:1", 1, true), service(1, "app:2", 2, true)];
-    workflow_of(engine, environment(), load_balancer(), versions).await
+/// Waits until all copies of a task have ended; its failure when it failed.
+pub(crate) async fn ended(engine: &dyn Engine, spec: &TaskSpec) -> Result<(), Box<Failure>> {
+    let of = EntityRef::Task(spec.id.clone());
+    until(format!("{of} to end"), || async {
+        let seen = observe(engine, &of).await?.tasks.into_iter().next().ok_or("no task")?;
+        if let Some(failure) = seen.failure {
+            return Ok(Err(Box::new(failure)));
+        }
+        let ended = seen.copies.iter().filter(|copy| copy.state == CopyState::Stopped).count();
+        if ended == spec.copies as usize { Ok(Ok(())) } else { Err(format!("{seen:#?}")) }
+    })
+    .await
 }
 
-/// The same of an application that looks so: an environment, a load balancer in it, two versions of a service.
+/// Makes an application, runs a task beside it, rolls another version out, and takes all of it away again.
+pub(crate) async fn workflow(engine: &dyn Engine) -> Result<(), Box<Failure>> {
+    let versions = [service(1, "app:1", 1, true), service(1, "app:2", 2, true)];
+    workflow_of(engine, environment(), load_balancer(), Some(task()), versions).await
+}
+
+/// The same of an application that looks so: an environment, a load balancer in it, a task that ends by itself, two versions of
+/// a service.
 pub(crate) async fn workflow_of(
     engine: &dyn Engine,
     environment: Want,
     load_balancer: Want,
+    task: Option<TaskSpec>,
     versions: [ServiceSpec; 2],
 ) -> Result<(), Box<Failure>> {
     let [first, second] = versions.map(Want::Service);
-    for want in [&environment, &load_balancer, &first, &second] {
+    for want in [&environment, &load_balancer] {
+        ensure(engine, want).await?;
+        settled(engine, want).await?;
+    }
+    if let Some(task) = task {
+        let want = Want::Task(task.clone());
+        ensure(engine, &want).await?;
+        ended(engine, &task).await?;
+        remove(engine, &want.entity()).await?;
+    }
+    for want in [&first, &second] {
         ensure(engine, want).await?;
         settled(engine, want).await?;
     }

@@ -1,6 +1,6 @@
 //! Clusters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,8 @@ pub(crate) struct Cluster {
     pub(crate) default_strategy: Value,
     /// Its container instances, for the launch type EC2.
     pub(crate) machines: Vec<Machine>,
+    /// The auto scaling groups that they are of, whose machines stay registered when the capacity provider has gone.
+    pub(crate) groups: BTreeSet<String>,
     pub(crate) visible_ms: i64,
     /// By name, the ARNs of its services, also of those that are INACTIVE.
     pub(crate) services: BTreeMap<String, Id>,
@@ -42,6 +44,7 @@ impl Cluster {
             providers: Vec::new(),
             default_strategy: json!([]),
             machines: Vec::new(),
+            groups: BTreeSet::new(),
             visible_ms: world.visible_ms(),
             services: BTreeMap::new(),
             running: Ids::new(),

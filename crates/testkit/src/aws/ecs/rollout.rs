@@ -14,9 +14,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::wire::Input;
 use super::super::world::{Id, World};
 use super::Definition;
 use super::service::{Deployment, RolloutState};
+use super::services::DEPLOYED;
 
 /// A service deployment.
 #[derive(Debug, Clone)]
@@ -269,5 +271,14 @@ pub(super) fn back(world: &mut World, arn: &Id, who: &str, cause: &str) {
         failed.reason = format!("ECS deployment {who}: the deployment was stopped.");
     }
     service.steady = false;
+    // It goes back to a service revision, which holds these settings as well as the task definition.
+    if let Some(settings) = service.settings.as_object_mut() {
+        for key in DEPLOYED {
+            match deployment.settings.member(key) {
+                Some(value) => settings.insert(key.to_owned(), value.clone()),
+                None => settings.remove(key),
+            };
+        }
+    }
     service.deployments.insert(0, deployment);
 }

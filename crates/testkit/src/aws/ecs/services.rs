@@ -37,8 +37,8 @@ const SETTINGS: [&str; 17] = [
     "availabilityZoneRebalancing",
 ];
 
-/// Those of them whose change begins a new deployment (API reference, UpdateService).
-const DEPLOYED: [&str; 7] = [
+/// Those of them whose change begins a new deployment (API reference, UpdateService), and that a rollback takes back.
+pub(super) const DEPLOYED: [&str; 7] = [
     "loadBalancers",
     "serviceRegistries",
     "capacityProviderStrategy",

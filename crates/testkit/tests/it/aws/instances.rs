@@ -22,7 +22,7 @@ fn environment(size: u64) -> Value {
                 "SecurityGroupIds": [{"Ref": "Group"}],
                 "UserData": {"Fn::Base64": {"Fn::Sub": "echo ECS_CLUSTER=${AWS::StackName}"}},
             }}},
-            "Instances": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {
+            "Instances": {"Type": "AWS::AutoScaling::AutoScalingGroup", "DependsOn": "Cluster", "Properties": {
                 "MinSize": "0", "MaxSize": "3", "DesiredCapacity": size.to_string(),
                 "LaunchTemplate": {
                     "LaunchTemplateId": {"Ref": "Template"}, "Version": {"Fn::GetAtt": ["Template", "LatestVersionNumber"]},
@@ -85,6 +85,27 @@ async fn a_stack_brings_its_instances() {
     .await;
     assert!(client.aws.world().clusters().is_empty());
     assert_eq!(client.aws.world().security_groups(), ["sg-default"]);
+}
+
+/// A cluster is not deleted while instances are registered in it: a stack that does not say that they go first fails, and goes
+/// when it is deleted once more.
+#[tokio::test]
+async fn a_cluster_stays_as_long_as_its_instances() {
+    let client = Client::start(FakeAwsConfig::default()).await;
+    let mut template = environment(1);
+    template["Resources"]["Instances"].as_object_mut().expect("a resource").remove("DependsOn");
+    send(&client, "CreateStack", &template).await;
+    client.stack_until("s", "CREATE_COMPLETE").await;
+    client.cloudformation("DeleteStack", &[("StackName", "s")]).await.expect("it is there");
+    client.stack_until("s", "DELETE_FAILED").await;
+    let xml = client.cloudformation("DescribeStackEvents", &[("StackName", "s")]).await.expect("it is there");
+    assert!(xml.contains("ClusterContainsContainerInstancesException"), "{xml}");
+    client.cloudformation("DeleteStack", &[("StackName", "s")]).await.expect("it is there");
+    until("nothing to be left", || async {
+        let left = client.aws.world().clusters();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:#?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

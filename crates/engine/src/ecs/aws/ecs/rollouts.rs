@@ -59,6 +59,14 @@ impl RolloutStatus {
         }
     }
 
+    /// Whether ECS goes back, or went back.
+    pub(in crate::ecs) fn is_back(self) -> bool {
+        match self {
+            Self::GoingBack | Self::WentBack => true,
+            Self::Going | Self::Stopped | Self::Stuck | Self::Done => false,
+        }
+    }
+
     /// Whether it changes no more.
     pub(in crate::ecs) fn is_at_end(self) -> bool {
         match self {

@@ -102,8 +102,9 @@ pub(in crate::ecs) struct TaskWanted {
 /// What came of a call of `RunTask`. Of the copies that were asked for some may be started and others not.
 #[derive(Debug, Clone)]
 pub(in crate::ecs) struct Ran {
-    /// How many were started, by this call or by an earlier one with the same token.
-    pub(in crate::ecs) started: u32,
+    /// Those that were started, by this call or by an earlier one with the same token. `ListTasks` and `DescribeTasks` may
+    /// not know them yet ("eventual consistency", `RunTask`).
+    pub(in crate::ecs) started: Vec<EcsTask>,
     /// Why another one could not be placed: ECS's reason (`RESOURCE:MEMORY`), and more where it says more.
     pub(in crate::ecs) refused: Option<(String, Option<String>)>,
 }
@@ -135,7 +136,7 @@ impl Aws {
             Err(error) if error.lacks_definition() => return Err(error.with_kind(Kind::Missing)),
             Err(error) => return Err(error),
         };
-        let started = u32::try_from(answer.tasks.unwrap_or_default().len()).unwrap_or(u32::MAX);
+        let started = answer.tasks.unwrap_or_default().into_iter().filter_map(task).collect();
         let refused = answer.failures.unwrap_or_default().into_iter().next();
         let refused = refused.map(|it| (it.reason.unwrap_or_else(|| "no reason was given".to_owned()), it.detail));
         Ok(Ran { started, refused })

@@ -59,6 +59,9 @@ pub(super) fn delete(world: &mut World, name: &str) -> Result<(), String> {
     if cluster.running.union(&cluster.stopped).any(|id| alive(&id)) {
         return refused("Tasks", "ClusterContainsTasksException");
     }
+    if !cluster.machines.is_empty() {
+        return refused("Container Instances", "ClusterContainsContainerInstancesException");
+    }
     if let Some(cluster) = world.ecs.clusters.remove(name) {
         for arn in cluster.services.values() {
             world.ecs.services.remove(arn);
@@ -101,14 +104,22 @@ pub(super) fn dissociate(world: &mut World, name: &str) {
 /// that ECS scales counts one at least, since it grows when a task waits.
 pub(super) fn instances_count(world: &mut World) {
     let mut counts = Vec::new();
-    for (name, cluster) in &world.ecs.clusters {
+    for (name, cluster) in &mut world.ecs.clusters {
         let own: Vec<_> = cluster.providers.iter().filter_map(|provider| world.ec2.providers.get(provider)).collect();
         if own.is_empty() {
+            // Its machines go with their groups.
+            if !cluster.groups.is_empty() && !cluster.groups.iter().any(|it| world.ec2.scaling_groups.contains_key(it))
+            {
+                cluster.groups.clear();
+                counts.push((name.clone(), 0));
+            }
             continue;
         }
-        let count = |(group, managed): &(String, bool)| {
-            let desired = world.ec2.scaling_groups.get(group).copied().unwrap_or(0);
-            if *managed { desired.max(1) } else { desired }
+        cluster.groups = own.iter().map(|(group, _)| group.clone()).collect();
+        let count = |(group, managed): &(String, bool)| match world.ec2.scaling_groups.get(group) {
+            Some(desired) if *managed => (*desired).max(1),
+            Some(desired) => *desired,
+            None => 0,
         };
         counts.push((name.clone(), own.into_iter().map(count).sum()));
     }
