@@ -30,7 +30,7 @@ impl Table {
         let mut users = Vec::new();
         for (seen, _) in self.blob_holders_named(blob).await? {
             let found = self.needing(&seen, Content::Blob(blob)).await?;
-            users.push(self.user(&seen, found).await?);
+            users.push(self.content_user(&seen, found).await?);
         }
         Ok(users)
     }
@@ -45,7 +45,7 @@ impl Table {
             return Ok(None);
         }
         let found = self.needing(&seen, Content::Manifest(digest)).await?;
-        self.user(&seen, found).await.map(Some)
+        self.content_user(&seen, found).await.map(Some)
     }
 
     /// Refuses to take something away that an immutable tag leads to. Holds as long as the repository and its owner's rules are as they
@@ -97,7 +97,7 @@ impl Table {
     }
 
     /// These manifests with the tags of all.
-    async fn user(&self, seen: &Seen, found: BTreeSet<Digest>) -> Result<ContentUser, Fault> {
+    async fn content_user(&self, seen: &Seen, found: BTreeSet<Digest>) -> Result<ContentUser, Fault> {
         let mut tags = BTreeSet::new();
         for digest in &found {
             tags.extend(self.tags_at(seen, digest).await?);
