@@ -192,7 +192,7 @@ impl Aws {
                 },
             };
             let connected = Ecr::connect(&connection.sdk, settings, clock.clone()).await;
-            let connected = connected.map_err(|source| NotThere { name: name.clone(), source });
+            let connected = connected.map_err(|source| NotThere { name: name.clone(), source: source.into() });
             let connected = connected.map_err(cant("a registry in ECR can't be used"))?;
             all.push((name.clone(), connected.open_to_all_of(stores.public.clone())));
         }
@@ -207,10 +207,9 @@ impl Aws {
         whereabouts: &Arc<Whereabouts>,
     ) -> Result<PolicyPlace, WiringError> {
         let unkept = "the policies in ECR can't be kept";
-        let names = async |there: &Connection, prefix: &str| {
-            let account = there.account().await.map_err(cant(unkept))?;
-            let host = EcrHost { account, region: there.region.clone() };
-            RegistryNames::new(host, prefix).map_err(cant(unkept))
+        let names = async |there: &Connection, prefix: &str| -> Result<RegistryNames, BoxError> {
+            let host = EcrHost { account: there.account().await?, region: there.region.clone() };
+            Ok(RegistryNames::new(host, prefix)?)
         };
         let rates = PolicyRates::default().times(config.aws.rate.unwrap_or(1.0));
         let (mut all, mut named) = (Vec::new(), Vec::new());
@@ -218,12 +217,14 @@ impl Aws {
             let there = self.to_registry(config, ecr).await?;
             let policies = EcrPolicies::new(EcrClient::new(&there.sdk), &ecr.prefix);
             all.push((name.clone(), policies.map_err(cant(unkept))?));
-            named.push((name.clone(), names(&there, &ecr.prefix).await?));
+            let of_this = names(&there, &ecr.prefix).await;
+            let of_this = of_this.map_err(|source| cant(unkept)(NotThere { name: name.clone(), source }))?;
+            named.push((name.clone(), of_this));
         }
         if named.is_empty() {
             let connection = self.connection()?;
             let own = EcrPolicies::new(EcrClient::new(&connection.sdk), "").map_err(cant(unkept))?;
-            return Ok(PolicyPlace::new(Arc::new(own), names(connection, "").await?, rates));
+            return Ok(PolicyPlace::new(Arc::new(own), names(connection, "").await.map_err(cant(unkept))?, rates));
         }
         let in_registry = config.grants.strategy.is_some_and(|strategy| strategy.place() == GrantPlace::Registry);
         if all.len() > 1 && in_registry {
@@ -247,7 +248,7 @@ impl Aws {
 struct NotThere {
     name: BackingName,
     #[source]
-    source: layer0_registry::ecr::EcrError,
+    source: BoxError,
 }
 
 #[cfg(not(feature = "aws"))]
