@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::error::chain;
-use crate::reconcile::{in_turns, until_stopped, with_lease};
+use crate::reconcile::{in_turns, unless_stopped, with_lease};
 use crate::retaining;
 
 /// The lease of whoever collects by itself.
@@ -62,7 +62,7 @@ pub(crate) async fn now(app: &App) -> Result<wire::GcReport, RegistryStoreError>
 /// one does it.
 pub(crate) async fn by_itself(app: App) {
     let Some(every) = app.gc_every else { return };
-    in_turns(&app, || with_lease(&app, LEASE, until_stopped(&app, rounds(&app, every)))).await;
+    in_turns(&app, || with_lease(&app, LEASE, unless_stopped(&app, rounds(&app, every)))).await;
 }
 
 /// For ever.

@@ -39,7 +39,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::app::App;
-use crate::reconcile::{Nudge, Outcome, in_turns, until_stopped, with_lease};
+use crate::reconcile::{Nudge, Outcome, in_turns, unless_stopped, with_lease};
 
 pub(crate) use keeper::{Keeper, Look, LookError, Looked, Mending};
 pub(crate) use paced::PolicyRates;
@@ -126,13 +126,13 @@ pub(crate) async fn run(app: App) {
     in_turns(&app, || wished(&app, keeper)).await;
     in_turns(&app, || asked(&app)).await;
     // Where it stands when it stops: each step may be repeated, and the rows say what is left.
-    in_turns(&app, || with_lease(&app, LEASE, until_stopped(&app, rounds(&app, keeper)))).await;
+    in_turns(&app, || with_lease(&app, LEASE, unless_stopped(&app, rounds(&app, keeper)))).await;
 }
 
 /// Notes the strategy that this server was started with.
 async fn wished(app: &App, keeper: &Keeper) -> Outcome<()> {
     let Some(strategy) = app.grants.strategy else { return Outcome::Done(()) };
-    match until_stopped(app, keeper.wish(strategy)).await {
+    match unless_stopped(app, keeper.wish(strategy)).await {
         Some(Ok(())) | None => Outcome::Done(()),
         Some(Err(why)) => {
             warn!(error = crate::error::chain(&why), "the strategy of account grants can't be kept; trying on");
@@ -144,7 +144,7 @@ async fn wished(app: &App, keeper: &Keeper) -> Outcome<()> {
 /// Asks for the grants of the configuration.
 async fn asked(app: &App) -> Outcome<()> {
     let Some(to) = &app.grants.to else { return Outcome::Done(()) };
-    match until_stopped(app, configured::ask(app, to)).await {
+    match unless_stopped(app, configured::ask(app, to)).await {
         Some(Ok(())) | None => Outcome::Done(()),
         Some(Err(why)) => {
             warn!(

@@ -29,7 +29,7 @@ use tracing::warn;
 pub(crate) use mover::{Mover, Went};
 
 use crate::app::App;
-use crate::reconcile::{Nudge, in_turns, until_stopped, with_lease};
+use crate::reconcile::{Nudge, in_turns, unless_stopped, with_lease};
 
 /// The lease of whoever moves repositories.
 const LEASE: &str = "repository-migrations";
@@ -80,7 +80,7 @@ pub(crate) struct Migrations {
 /// Runs until the app stops.
 pub(crate) async fn run(app: App) {
     // Where it stands: each step may be repeated, and the rows say what is left.
-    in_turns(&app, || with_lease(&app, LEASE, until_stopped(&app, rounds(&app)))).await;
+    in_turns(&app, || with_lease(&app, LEASE, unless_stopped(&app, rounds(&app)))).await;
 }
 
 type Going<'a> = FuturesUnordered<BoxFuture<'a, (RepositoryName, Went)>>;

@@ -74,7 +74,7 @@ pub(crate) async fn with_lease<T>(app: &App, name: &str, work: impl Future<Outpu
 }
 
 /// Does what may be dropped in the middle; `None` when the app stops before it is done.
-pub(crate) async fn until_stopped<T>(app: &App, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn unless_stopped<T>(app: &App, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         done = work => Some(done),
         () = app.stop.wait() => None,
@@ -83,7 +83,7 @@ pub(crate) async fn until_stopped<T>(app: &App, work: impl Future<Output = T>) -
 
 /// Lets this server do what one server at a time does without end: takes turns until one is done, or the app stops. A turn that another
 /// server has is asked for again. A turn is never dropped, so that what it holds is given back: when the app stops it ends by itself,
-/// as [`until_stopped`] does.
+/// as [`unless_stopped`] does.
 pub(crate) async fn in_turns<T, F: Future<Output = Outcome<T>>>(app: &App, mut turn: impl FnMut() -> F) {
     while !app.stop.asked() {
         let pause = match turn().await {

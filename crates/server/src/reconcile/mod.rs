@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::app::{App, Serves};
-pub(crate) use lease::{LeaseTimes, Leases, Outcome, in_turns, until_stopped, with_lease};
+pub(crate) use lease::{LeaseTimes, Leases, Outcome, in_turns, unless_stopped, with_lease};
 use sweep::Logged;
 use tell::Told;
 

@@ -5,33 +5,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::registry::{ChildManifest, Manifest, Repository, Visibility};
+use layer0_testkit::registry_store_suite::sample::{self, AT};
 
 use super::*;
 use crate::sqlite::{prepare, schema};
 
 const APP: &str = "team/app";
-const AT: Timestamp = Timestamp(1_700_000_000_000);
 
 fn name() -> RepositoryName {
     RepositoryName::parse(APP).expect("a name")
 }
 
 fn digest(number: u64) -> Digest {
-    Digest::sha256_of(&number.to_be_bytes())
+    sample::digest(&number.to_string())
 }
 
 fn image(number: u64) -> Manifest {
-    Manifest {
-        digest: digest(number),
-        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-        bytes: number.to_be_bytes().to_vec(),
-        blobs: Vec::new(),
-        children: Vec::new(),
-        subject: None,
-        artifact_type: None,
-        annotations: BTreeMap::new(),
-        pushed: AT,
-    }
+    sample::manifest(&number.to_string())
 }
 
 fn index(number: u64, parts: &[u64]) -> Manifest {
