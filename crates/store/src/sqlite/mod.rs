@@ -48,7 +48,7 @@ use fault::{Fault, Stop};
 use near::{Near, Opener};
 use queue::Queue;
 use schema::SchemaError;
-use writer::{Commits, Scope};
+use writer::{Commits, Once, Repeated, Scope, Work};
 
 /// Threads that read what may take long: lists of everything, audit logs.
 const READERS: usize = 2;
@@ -272,26 +272,23 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(Scope::Any, work).await
+        self.write_in(Scope::Any, Once(Some(work))).await
     }
 
-    /// As [`Self::write`], of what repositories hold and of the audit log: who somebody is was and stays remembered.
+    /// As [`Self::write`], of what repositories hold and of the audit log: who somebody is was and stays remembered. `work` may run
+    /// more than once, after what it did was undone.
     async fn write_content<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, Stop<E>> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(Scope::Content, work).await
+        self.write_in(Scope::Content, Repeated(work)).await
     }
 
-    async fn write_in<T, E>(
-        &self,
-        scope: Scope,
-        work: impl FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
-    ) -> Result<T, E>
+    async fn write_in<T, E>(&self, scope: Scope, work: impl Work<T, E> + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,

@@ -68,76 +68,106 @@ pub(super) trait Job: Send {
     /// What it may change.
     fn scope(&self) -> Scope;
 
-    /// Runs it inside a transaction that is not committed yet.
-    fn run(self: Box<Self>, connection: &Connection) -> Finished;
+    /// Whether it can run once more, after all that it wrote was undone.
+    fn repeats(&self) -> bool;
 
-    /// Answers without having run it.
-    fn refuse(self: Box<Self>, fault: Fault);
+    /// Runs it inside a transaction that is not committed yet, and keeps what came of it for its caller.
+    fn run(&mut self, connection: &Connection) -> Ran;
+
+    /// Tells its caller what came of it, or the fault for which its transaction was not committed.
+    fn answer(self: Box<Self>, committed: Result<(), Fault>);
 }
 
-/// A unit of work that has run inside a transaction that is not committed yet.
-pub(super) struct Finished {
-    changes: Changes,
-    /// The failure underneath, when it stopped for one.
-    fault: Option<Fault>,
-    answer: Answer,
-}
-
-/// Tells the caller, once it is known what became of the transaction.
-type Answer = Box<dyn FnOnce(Result<(), Fault>)>;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Changes {
+/// What becomes of a job's changes.
+#[derive(Debug)]
+pub(super) enum Ran {
+    /// They are part of the transaction.
     Keep,
-    Undo,
+    /// There must be none: it refused, or stopped for a failure underneath.
+    Undo(Option<Fault>),
+}
+
+/// What a job runs: once, or as often as it takes.
+pub(super) trait Work<T, E>: Send {
+    /// Whether it can run more than once.
+    const REPEATS: bool;
+
+    fn run(&mut self, connection: &Connection) -> Result<T, Stop<E>>;
+}
+
+/// Work that is used up by running.
+pub(super) struct Once<W>(pub(super) Option<W>);
+
+/// Work that only reads what it was made with.
+pub(super) struct Repeated<W>(pub(super) W);
+
+impl<T, E, W: FnOnce(&Connection) -> Result<T, Stop<E>> + Send> Work<T, E> for Once<W> {
+    const REPEATS: bool = false;
+
+    fn run(&mut self, connection: &Connection) -> Result<T, Stop<E>> {
+        let work = self.0.take().ok_or(Stop::Fault(Fault::Closed))?;
+        work(connection)
+    }
+}
+
+impl<T, E, W: Fn(&Connection) -> Result<T, Stop<E>> + Send> Work<T, E> for Repeated<W> {
+    const REPEATS: bool = true;
+
+    fn run(&mut self, connection: &Connection) -> Result<T, Stop<E>> {
+        (self.0)(connection)
+    }
 }
 
 struct Write<W, T, E> {
     scope: Scope,
     work: W,
+    /// What came of it; `None` before it ran, and after a panic.
+    outcome: Option<Result<T, Stop<E>>>,
     caller: oneshot::Sender<Result<T, E>>,
 }
 
 /// A job that runs `work`, keeps its changes when that answers `Ok`, and tells `caller` after the commit.
 pub(super) fn job<W, T, E>(scope: Scope, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
 where
-    W: FnOnce(&Connection) -> Result<T, Stop<E>> + Send + 'static,
+    W: Work<T, E> + 'static,
     T: Send + 'static,
     E: From<Fault> + Send + 'static,
 {
-    Box::new(Write { scope, work, caller })
+    Box::new(Write { scope, work, outcome: None, caller })
 }
 
 impl<W, T, E> Job for Write<W, T, E>
 where
-    W: FnOnce(&Connection) -> Result<T, Stop<E>> + Send,
-    T: Send + 'static,
-    E: From<Fault> + Send + 'static,
+    W: Work<T, E>,
+    T: Send,
+    E: From<Fault> + Send,
 {
     fn scope(&self) -> Scope {
         self.scope
     }
 
-    fn run(self: Box<Self>, connection: &Connection) -> Finished {
-        let Write { work, caller, .. } = *self;
-        let outcome = work(connection);
-        let (changes, fault) = match &outcome {
-            Ok(_) => (Changes::Keep, None),
-            Err(Stop::Refused(_)) => (Changes::Undo, None),
-            Err(Stop::Fault(fault)) => (Changes::Undo, Some(fault.clone())),
-        };
-        let answer = Box::new(move |committed: Result<(), Fault>| {
-            // A caller that has stopped waiting is no failure.
-            let _ = caller.send(match committed {
-                Ok(()) => outcome.map_err(Stop::into_error),
-                Err(fault) => Err(E::from(fault)),
-            });
-        });
-        Finished { changes, fault, answer }
+    fn repeats(&self) -> bool {
+        W::REPEATS
     }
 
-    fn refuse(self: Box<Self>, fault: Fault) {
-        let _ = self.caller.send(Err(E::from(fault)));
+    fn run(&mut self, connection: &Connection) -> Ran {
+        self.outcome = None;
+        match self.outcome.insert(self.work.run(connection)) {
+            Ok(_) => Ran::Keep,
+            Err(Stop::Refused(_)) => Ran::Undo(None),
+            Err(Stop::Fault(fault)) => Ran::Undo(Some(fault.clone())),
+        }
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Fault>) {
+        let Self { outcome, caller, .. } = *self;
+        let answer = match (committed, outcome) {
+            (Err(fault), _) => Err(E::from(fault)),
+            (Ok(()), Some(outcome)) => outcome.map_err(Stop::into_error),
+            (Ok(()), None) => Err(E::from(Fault::Closed)),
+        };
+        // A caller that has stopped waiting is no failure.
+        let _ = caller.send(answer);
     }
 }
 
@@ -154,7 +184,7 @@ pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &Co
         // Nobody waits for the lock but readers of a database in memory, which has no other connection.
         let guard = near::lock(connection);
         let Some(connection) = guard.as_ref() else {
-            jobs.for_each(|job| job.refuse(Fault::Closed));
+            jobs.for_each(|job| job.answer(Err(Fault::Closed)));
             continue;
         };
         while jobs.len() > 0 {
@@ -179,19 +209,38 @@ fn write_back(connection: &Connection, views: &Near) {
 }
 
 /// Takes jobs into one transaction until there are no more or the transaction is lost, and answers those it took.
+///
+/// A job that goes wrong undoes nothing but itself. A savepoint for each would see to that, but before a page is changed SQLite copies
+/// it for each of them. So as long as all jobs can run again there is none: most that refuse have written nothing yet, and for the
+/// rest all are undone and run once more, each in a savepoint of its own.
 fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>, commits: &Commits) {
     if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
-        jobs.for_each(|job| job.refuse(fault.clone()));
+        jobs.for_each(|job| job.answer(Err(fault.clone())));
         return;
     }
-    let mut answers = Vec::with_capacity(jobs.len());
+    let mut taken: Vec<Box<dyn Job>> = Vec::with_capacity(jobs.len());
     let mut outcome = Ok(());
     let mut scope = Scope::Content;
-    for job in jobs {
+    let mut all_repeat = true;
+    for mut job in jobs {
         if job.scope() == Scope::Any {
             scope = Scope::Any;
         }
-        outcome = inside_savepoint(connection, job, &mut answers);
+        all_repeat &= job.repeats();
+        let ran = if all_repeat {
+            in_the_open(connection, &mut *job)
+        } else {
+            inside_savepoint(connection, &mut *job).map(|()| Left::Whole)
+        };
+        taken.push(job);
+        outcome = match ran {
+            Ok(Left::Whole) => Ok(()),
+            Ok(Left::Dirty) => {
+                all_repeat = false;
+                again(connection, &mut taken)
+            }
+            Err(fault) => Err(fault),
+        };
         if outcome.is_err() {
             break;
         }
@@ -202,39 +251,65 @@ fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Jo
         let _ = statement(connection, "ROLLBACK");
     }
     commits.count(scope);
-    for answer in answers {
-        answer(outcome.clone());
+    for job in taken {
+        job.answer(outcome.clone());
     }
 }
 
+/// How a job has left the transaction that it ran in.
+enum Left {
+    /// With its changes, or without any because it went wrong.
+    Whole,
+    /// It went wrong, and changes of it are there.
+    Dirty,
+}
+
+/// Runs one job that can run again. An error means that the whole transaction is lost.
+fn in_the_open(connection: &Connection, job: &mut dyn Job) -> Result<Left, Fault> {
+    let before = connection.total_changes();
+    let ran = caught(connection, job)?;
+    match ran {
+        Some(Ran::Keep) => Ok(Left::Whole),
+        // Whether a panic left anything half done is not looked at: it ends in a savepoint.
+        Some(Ran::Undo(_)) if connection.total_changes() == before => Ok(Left::Whole),
+        Some(Ran::Undo(_)) | None => Ok(Left::Dirty),
+    }
+}
+
+/// Undoes all that these jobs have changed and runs them again. An error means that the whole transaction is lost.
+fn again(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    statement(connection, "ROLLBACK")?;
+    statement(connection, "BEGIN IMMEDIATE")?;
+    jobs.iter_mut().try_for_each(|job| inside_savepoint(connection, &mut **job))
+}
+
 /// Runs one job so that its failure undoes nothing but itself. An error means that the whole transaction is lost.
-fn inside_savepoint(connection: &Connection, job: Box<dyn Job>, answers: &mut Vec<Answer>) -> Result<(), Fault> {
-    if let Err(fault) = statement(connection, "SAVEPOINT job") {
-        job.refuse(fault.clone());
-        return Err(fault);
-    }
+fn inside_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Fault> {
+    statement(connection, "SAVEPOINT job")?;
     // The job's own state is gone after a panic, and the savepoint takes back what it wrote: nothing broken stays.
-    let finished = catch_unwind(AssertUnwindSafe(|| job.run(connection)));
-    let (changes, fault) = match finished {
-        Ok(finished) => {
-            answers.push(finished.answer);
-            (finished.changes, finished.fault)
-        }
-        Err(_) => {
-            tracing::error!(
-                "a unit of work panicked in the store; its changes are taken back and its caller is told that it failed"
-            );
-            (Changes::Undo, None)
-        }
-    };
-    // Some failures (a full disk, an I/O error) make SQLite roll the whole transaction back by itself.
-    if connection.is_autocommit() {
-        return Err(fault.unwrap_or(Fault::Full));
+    let ran = caught(connection, job)?;
+    if ran.is_none() {
+        tracing::error!(
+            "a unit of work panicked in the store; its changes are taken back and its caller is told that it failed"
+        );
     }
-    if changes == Changes::Undo {
+    if !matches!(ran, Some(Ran::Keep)) {
         statement(connection, "ROLLBACK TO job")?;
     }
     statement(connection, "RELEASE job")
+}
+
+/// Runs a job; `None` when it panicked. An error means that the whole transaction is lost.
+fn caught(connection: &Connection, job: &mut dyn Job) -> Result<Option<Ran>, Fault> {
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(connection))).ok();
+    // Some failures (a full disk, an I/O error) make SQLite roll the whole transaction back by itself.
+    if connection.is_autocommit() {
+        return Err(match ran {
+            Some(Ran::Undo(Some(fault))) => fault,
+            _ => Fault::Full,
+        });
+    }
+    Ok(ran)
 }
 
 fn statement(connection: &Connection, sql: &str) -> Result<(), Fault> {

@@ -44,13 +44,19 @@ fn is_short(page: &Page) -> bool {
     page.most.is_some_and(|most| most <= PAGE_NEAR)
 }
 
-/// Writes what goes along with a push to a repository.
-fn along_tx(db: &Connection, name: &RepositoryName, along: &Along) -> RegistryWork<()> {
+/// Writes a push to a repository with what goes along. The record comes last: most pushes that are refused have written nothing then.
+fn push_tx(
+    db: &Connection,
+    name: &RepositoryName,
+    along: &Along,
+    push: impl FnOnce() -> RegistryWork<()>,
+) -> RegistryWork<()> {
     if let Some(created) = along.create
         && repository::number(db, name)?.is_none()
     {
         repository::create_tx(db, &Repository { name: name.clone(), created, visibility: Visibility::Private })?;
     }
+    push()?;
     if let Some(record) = &along.record {
         audit::append(db, record)?;
     }
@@ -119,11 +125,8 @@ impl RegistryStore for SqliteStore {
         along: &Along,
     ) -> Result<(), RegistryStoreError> {
         let (repository, blob, along) = (repository.clone(), blob.clone(), along.clone());
-        self.write_content(move |db| {
-            along_tx(db, &repository, &along)?;
-            blob::link_tx(db, &repository, &blob, at)
-        })
-        .await
+        self.write_content(move |db| push_tx(db, &repository, &along, || blob::link_tx(db, &repository, &blob, at)))
+            .await
     }
 
     async fn blob_size(
@@ -220,8 +223,7 @@ impl RegistryStore for SqliteStore {
     ) -> Result<(), RegistryStoreError> {
         let (repository, manifest, tags, along) = (repository.clone(), manifest.clone(), tags.to_vec(), along.clone());
         self.write_content(move |db| {
-            along_tx(db, &repository, &along)?;
-            manifest::put_tx(db, &repository, &manifest, &tags)
+            push_tx(db, &repository, &along, || manifest::put_tx(db, &repository, &manifest, &tags))
         })
         .await
     }

@@ -1,8 +1,10 @@
 //! What becomes of a batch when one of its jobs goes wrong in a way that no caller can bring about.
 
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
+use layer0_domain::model::owner::OwnerName;
 use layer0_domain::port::store::{Store, StoreError};
 use rusqlite::Connection;
 
@@ -47,6 +49,29 @@ fn bad(
     }
 }
 
+/// One that can run again, and counts how often it has run.
+fn repeated(
+    store: &SqliteStore,
+    key: &'static str,
+    ran: &Arc<AtomicUsize>,
+    end: impl Fn() -> Result<(), Stop<StoreError>> + Send + 'static,
+) -> impl Future<Output = Result<(), StoreError>> {
+    let (store, ran) = (store.clone(), Arc::clone(ran));
+    async move {
+        store
+            .write_content(move |db| {
+                ran.fetch_add(1, Ordering::Relaxed);
+                setting::get_or_put_tx(db, key, b"value")?;
+                end()
+            })
+            .await
+    }
+}
+
+fn refuses() -> Result<(), Stop<StoreError>> {
+    Err(Stop::Refused(StoreError::OwnerMissing { owner: OwnerName::parse("nobody").expect("a name") }))
+}
+
 async fn there(store: &SqliteStore, key: &str) -> bool {
     store.setting_get(key).await.expect("a read succeeds").is_some()
 }
@@ -64,6 +89,62 @@ async fn a_job_that_panics_takes_back_only_what_it_wrote() {
     for (key, expected) in [("first", true), ("by the bad one", false), ("second", true)] {
         assert_eq!(there(&store, key).await, expected, "{key}");
     }
+}
+
+#[tokio::test]
+async fn of_jobs_that_can_run_again_one_that_goes_wrong_takes_back_only_what_it_wrote() {
+    for end in [refuses, || panic!("on purpose")] {
+        let store = SqliteStore::in_memory();
+        let ran: [Arc<AtomicUsize>; 3] = Default::default();
+        let release = hold(&store).await;
+        let (first, broken, second, ()) = tokio::join!(
+            repeated(&store, "first", &ran[0], || Ok(())),
+            repeated(&store, "by the bad one", &ran[1], end),
+            repeated(&store, "second", &ran[2], || Ok(())),
+            async { release() }
+        );
+        assert!(first.is_ok() && second.is_ok());
+        assert!(broken.is_err(), "{broken:?}");
+        for (key, expected) in [("first", true), ("by the bad one", false), ("second", true)] {
+            assert_eq!(there(&store, key).await, expected, "{key}");
+        }
+        assert_eq!(ran.map(|ran| ran.load(Ordering::Relaxed)), [2, 2, 1], "what comes after it runs once");
+    }
+}
+
+#[tokio::test]
+async fn one_that_refuses_before_it_has_written_anything_costs_the_others_nothing() {
+    let store = SqliteStore::in_memory();
+    let ran: [Arc<AtomicUsize>; 2] = Default::default();
+    let refused = store.clone();
+    let release = hold(&store).await;
+    let (first, refused, second, ()) = tokio::join!(
+        repeated(&store, "first", &ran[0], || Ok(())),
+        async move { refused.write_content(|_| refuses()).await },
+        repeated(&store, "second", &ran[1], || Ok(())),
+        async { release() }
+    );
+    assert!(first.is_ok() && second.is_ok());
+    assert!(matches!(refused, Err(StoreError::OwnerMissing { .. })), "{refused:?}");
+    assert_eq!(ran.map(|ran| ran.load(Ordering::Relaxed)), [1, 1]);
+}
+
+#[tokio::test]
+async fn jobs_that_can_run_again_are_undone_alone_beside_one_that_cannot() {
+    let store = SqliteStore::in_memory();
+    let ran: [Arc<AtomicUsize>; 2] = Default::default();
+    let release = hold(&store).await;
+    let (first, once, broken, ()) = tokio::join!(
+        repeated(&store, "first", &ran[0], || Ok(())),
+        put(&store, "once"),
+        repeated(&store, "by the bad one", &ran[1], refuses),
+        async { release() }
+    );
+    assert!(first.is_ok() && once.is_ok() && broken.is_err());
+    for (key, expected) in [("first", true), ("once", true), ("by the bad one", false)] {
+        assert_eq!(there(&store, key).await, expected, "{key}");
+    }
+    assert_eq!(ran.map(|ran| ran.load(Ordering::Relaxed)), [1, 1]);
 }
 
 #[tokio::test]
