@@ -105,6 +105,10 @@ impl ImageSource for Registry {
         }
     }
 
+    async fn visibility_of(&self, repository: &RepositoryName) -> Result<Visibility, ImageSourceError> {
+        self.visibility(repository).await
+    }
+
     async fn place_of(&self, repository: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
         self.repository_place(repository).await.map_err(failed)
     }

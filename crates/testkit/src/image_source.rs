@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
+use layer0_domain::model::registry::Visibility;
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 
 /// Knows no image, and gives no credential.
@@ -13,6 +14,10 @@ pub struct NoSource;
 impl ImageSource for NoSource {
     async fn describe(&self, _image: &ImageRef) -> Result<SourceAnswer, ImageSourceError> {
         Ok(SourceAnswer::NotOurs)
+    }
+
+    async fn visibility_of(&self, _repository: &RepositoryName) -> Result<Visibility, ImageSourceError> {
+        Ok(Visibility::Private)
     }
 
     async fn place_of(&self, _repository: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {

@@ -126,6 +126,13 @@ async fn check_before_start(ctx: &Ctx<'_>, mapped: &Mapped, question: PullQuesti
 /// What the registry of ours says to the caller: whoever may not pull an image may not run it either, and learns nothing
 /// about it.
 async fn describe(ctx: &Ctx<'_>, image: &ImageRef) -> Result<SourceAnswer, OpsError> {
+    // Before the source is asked, which may have to ask an upstream where each question counts.
+    if let Some(repository) = ctx.registry.repository_of(image)
+        && !ctx.caller.rights.may_pull(&repository, Visibility::Private)
+        && !ctx.caller.rights.may_pull(&repository, ctx.images.visibility_of(&repository).await?)
+    {
+        return Ok(SourceAnswer::Denied);
+    }
     let source = ctx.images.describe(image).await?;
     Ok(if may_see(ctx, image, &source) { source } else { SourceAnswer::Denied })
 }

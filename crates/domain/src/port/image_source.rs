@@ -67,8 +67,12 @@ pub struct ImageSourceError {
 /// The registries that Layer0 itself answers for.
 #[async_trait]
 pub trait ImageSource: Send + Sync {
-    /// What is known about a backing reference. Never pulls, never changes anything.
+    /// What is known about a backing reference. Pulls no layer. Of a repository that mirrors another registry it is what that one says,
+    /// which is kept here: so only for whoever may pull.
     async fn describe(&self, image: &ImageRef) -> Result<SourceAnswer, ImageSourceError>;
+
+    /// Who may pull from a repository of ours; `Private` for one that is not there. Asks nobody but the store.
+    async fn visibility_of(&self, repository: &RepositoryName) -> Result<Visibility, ImageSourceError>;
 
     /// Where a repository of ours lies, or would lie if it was made now; `None` for with the registry itself. Changes nothing.
     async fn place_of(&self, repository: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError>;

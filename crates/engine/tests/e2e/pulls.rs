@@ -37,6 +37,10 @@ impl ImageSource for Source {
         Ok(SourceAnswer::NotOurs)
     }
 
+    async fn visibility_of(&self, _: &RepositoryName) -> Result<Visibility, ImageSourceError> {
+        Ok(Visibility::Private)
+    }
+
     async fn place_of(&self, _: &RepositoryName) -> Result<Option<BackingPlace>, ImageSourceError> {
         Ok(None)
     }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -31,6 +32,8 @@ const EARLY_MS: i64 = 10_000;
 const ANSWER_MAX: usize = 256 << 10;
 /// At most so many tokens are remembered.
 const HELD_MAX: usize = 10_000;
+/// So many tokens of different repositories may be asked for at once.
+const TURNS: usize = 64;
 
 /// What is shown for a repository.
 #[derive(Clone)]
@@ -52,8 +55,16 @@ pub(super) struct Auth {
     login: Login,
     clock: Arc<dyn Clock>,
     held: Mutex<HashMap<String, Held>>,
-    /// One asks for a token at a time; the others find what it got.
-    turn: tokio::sync::Mutex<()>,
+    /// One asks for a repository's token at a time; the others find what it got, or why it got none.
+    turns: [tokio::sync::Mutex<Option<Failure>>; TURNS],
+}
+
+/// Why there was no token.
+struct Failure {
+    repository: String,
+    /// When that was known.
+    at: Instant,
+    refusal: Refusal,
 }
 
 /// What a token server answers.
@@ -75,7 +86,14 @@ impl Auth {
             #[cfg(feature = "ecr")]
             MirrorLogin::Ecr(source) => Login::Ecr(Tokens::new(source, Arc::clone(&clock))),
         };
-        Self { login, clock, held: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self { login, clock, held: Mutex::default(), turns: std::array::from_fn(|_| tokio::sync::Mutex::default()) }
+    }
+
+    /// The turn of a repository; some share one.
+    fn turn(&self, repository: &str) -> &tokio::sync::Mutex<Option<Failure>> {
+        let sum: usize =
+            repository.bytes().map(usize::from).fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        &self.turns[sum % TURNS]
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -121,10 +139,15 @@ impl Auth {
             Login::Anonymous => None,
             Login::Basic(header) => Some(header),
         };
-        let _turn = self.turn.lock().await;
+        let came = Instant::now();
+        let mut turn = self.turn(repository).lock().await;
         // Somebody else has just got one.
         if let Some(header) = self.known(wire, repository).await?.filter(|header| Some(header) != shown) {
             return Ok(Some(header));
+        }
+        // Or has waited in vain, and with him all who came meanwhile.
+        if let Some(failure) = turn.as_ref().filter(|it| it.repository == repository && it.at >= came) {
+            return Err(failure.refusal.clone());
         }
         self.held().remove(repository);
         let asked: Vec<Challenge> = headers
@@ -133,7 +156,14 @@ impl Auth {
             .filter_map(|value| Challenge::parse(value.to_str().ok()?))
             .collect();
         let held = if let Some(bearer) = asked.iter().find(|it| it.scheme == "bearer") {
-            self.token(wire, repository, bearer, basic).await?
+            match self.token(wire, repository, bearer, basic).await {
+                Ok(held) => held,
+                Err(refusal) => {
+                    let repository = repository.to_owned();
+                    *turn = Some(Failure { repository, at: Instant::now(), refusal: refusal.clone() });
+                    return Err(refusal);
+                }
+            }
         } else if asked.iter().any(|it| it.scheme == "basic")
             && let Some(header) = basic.filter(|header| Some(*header) != shown)
         {
@@ -179,8 +209,8 @@ impl Auth {
             headers.insert(AUTHORIZATION, basic.clone());
         }
         let now = self.clock.now();
-        let answer = wire.follow(&Method::GET, address, &headers).await?;
-        let answer = wire.good(answer).await?;
+        let followed = wire.follow(&Method::GET, address, &headers).await?;
+        let answer = wire.good(followed.answer).await?;
         let body = wire.collect(answer.into_body(), ANSWER_MAX).await?;
         let nonsense = || Refusal::nonsense(host, "has a token server that gives no token");
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| nonsense())?;

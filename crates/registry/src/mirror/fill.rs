@@ -23,7 +23,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::port::registry_store::Along;
 use tokio::sync::{Semaphore, watch};
 
-use super::refusal::{Kind, Refusal};
+use super::refusal::Refusal;
 use super::source::Source;
 use super::{Mirror, Mirrors, upstream_size};
 use crate::aligned::Aligned;
@@ -36,8 +36,12 @@ use crate::uploads::{Claim, Held, Push, Share, UploadId, lost};
 pub(super) const BATCH: usize = 256 << 10;
 /// How much of what came last stays in memory for those who keep up.
 const RECENT: usize = 2 << 20;
-/// At most so many blobs come at once: with [`RECENT`], that bounds the memory. The others wait.
+/// At most so many blobs come at once, from all upstreams: with [`RECENT`], that bounds the memory. The others wait.
 const AT_ONCE: usize = 64;
+/// But each upstream may send so many, however many there are.
+const AT_ONCE_EACH: usize = 8;
+/// So many times as long as an upstream may be silent, a blob waits until it may come.
+const TURN_WAITS: u32 = 4;
 
 /// How far a fill is.
 #[derive(Debug, Clone)]
@@ -149,15 +153,14 @@ impl Fill {
 type Key = (RepositoryName, Digest);
 
 /// All that is on its way.
+#[derive(Default)]
 pub(crate) struct Fills {
     under_way: Mutex<HashMap<Key, Arc<Fill>>>,
-    turns: Semaphore,
 }
 
-impl Default for Fills {
-    fn default() -> Self {
-        Self { under_way: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
-    }
+/// The turns of one of so many upstreams: one that hangs holds up its own blobs.
+pub(super) fn turns(upstreams: usize) -> Semaphore {
+    Semaphore::new((AT_ONCE / upstreams.max(1)).max(AT_ONCE_EACH))
 }
 
 impl Fills {
@@ -188,6 +191,8 @@ impl Drop for Ending {
             }
             is_cut
         });
+        // Slow clients may read on for long: from the file.
+        self.fill.recent().clear();
         if let Some(mirrors) = self.registry.mirrors() {
             mirrors.fills.under_way().remove(&self.key);
         }
@@ -241,7 +246,11 @@ async fn run(
         fill.stage(Stage::Here);
         return Ok(());
     }
-    let _turn = mirrors.fills.turns.acquire().await.map_err(|_| Refusal::stopping())?;
+    let upstream = &mirror.upstream;
+    let waits = upstream.patience().answer * TURN_WAITS;
+    let turn = tokio::time::timeout(waits, mirror.turns.acquire()).await;
+    let turn = turn.map_err(|_| Refusal::crowded(upstream.host(), waits))?;
+    let _turn = turn.map_err(|_| Refusal::stopping())?;
     let mut source = Source::open(mirror, name, digest).await?;
     let size = source.size;
     registry.mirrored(name).await.map_err(RegistryError::from)?;
@@ -328,7 +337,8 @@ async fn mounted(
     match upstream_size(mirror, name, digest).await {
         Ok(said) if said == size => {}
         Ok(_) => return Ok(false),
-        Err(refusal) if refusal.kind == Kind::Failed => return Ok(false),
+        // Its blob may be had all the same.
+        Err(refusal) if refusal.is_of_head() => return Ok(false),
         Err(refusal) => return Err(refusal),
     }
     registry.mirrored(name).await.map_err(RegistryError::from)?;

@@ -1,7 +1,7 @@
 //! Lists that only the upstream can give: which tags there are, what refers to a manifest. They are passed on, a page at a time.
 
 use axum::body::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, LINK};
+use http::header::{ACCEPT, LINK};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use layer0_domain::model::image::RepositoryName;
 
@@ -35,12 +35,8 @@ impl Mirror {
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.oci.image.index.v1+json, application/json"));
         let answer = self.upstream.ask(Method::GET, &theirs, &path, headers).await?;
         let (head, body) = answer.into_parts();
-        let mut headers = HeaderMap::new();
-        for kept in [CONTENT_TYPE, FILTERS_APPLIED] {
-            if let Some(value) = head.headers.get(&kept) {
-                headers.insert(kept, value.clone());
-            }
-        }
+        let applied = head.headers.get(FILTERS_APPLIED).cloned();
+        let headers = HeaderMap::from_iter(applied.map(|value| (FILTERS_APPLIED, value)));
         let next = head.headers.get_all(LINK).iter().filter_map(|link| next(link.to_str().ok()?)).next();
         Ok(Listing { body: self.upstream.collect(body, LIST_MAX).await?, headers, next })
     }

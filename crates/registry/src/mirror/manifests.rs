@@ -23,7 +23,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Along, RegistryStoreError};
 
 use super::flights::Flights;
-use super::refusal::{Kind, Refusal};
+use super::refusal::Refusal;
 use super::{Mirror, Mirrors};
 use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
@@ -34,6 +34,10 @@ use crate::routes::CONTENT_DIGEST;
 
 /// How long an upstream that has failed is left alone about a tag.
 const STALE_MS: u64 = 30_000;
+/// So long what a manifest lacks is not looked at anew when it is pulled.
+const LOOK_AGAIN_MS: u64 = 10 * 60_000;
+/// Among so many manifests of a repository is looked for what names content that another server's manifest may lack.
+const NAMING_MAX: u32 = 200;
 /// At most so many tags, and so many incomplete manifests, are remembered.
 const KNOWN_MAX: usize = 10_000;
 
@@ -54,12 +58,18 @@ impl Belief {
 
 type Tag = (RepositoryName, String);
 
+/// What a manifest lacks, as it was seen then.
+struct Lack {
+    content: BTreeSet<Digest>,
+    seen: Timestamp,
+}
+
 /// What all mirrors remember of manifests.
 #[derive(Default)]
 pub(crate) struct Manifests {
     tags: Mutex<HashMap<Tag, Belief>>,
     /// Of manifests that are kept without all that they name: what they lack.
-    lacking: Mutex<HashMap<(RepositoryName, Digest), BTreeSet<Digest>>>,
+    lacking: Mutex<HashMap<(RepositoryName, Digest), Lack>>,
     asked: Arc<Flights<Tag, Arc<Manifest>>>,
     /// One manifest is put at a time: of two that see different blobs the later one must have seen more.
     turn: tokio::sync::Mutex<()>,
@@ -78,7 +88,7 @@ impl Manifests {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lacking(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), BTreeSet<Digest>>> {
+    fn lacking(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), Lack>> {
         self.lacking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +109,7 @@ impl Manifests {
     }
 
     /// Notes what a manifest is kept without.
-    fn note(&self, name: &RepositoryName, digest: &Digest, lacks: Vec<Digest>) {
+    fn note(&self, name: &RepositoryName, digest: &Digest, lacks: Vec<Digest>, seen: Timestamp) {
         let key = (name.clone(), digest.clone());
         let mut lacking = self.lacking();
         if lacks.is_empty() {
@@ -110,7 +120,7 @@ impl Manifests {
             // They are noted again when they are asked for.
             lacking.clear();
         }
-        lacking.insert(key, lacks.into_iter().collect());
+        lacking.insert(key, Lack { content: lacks.into_iter().collect(), seen });
     }
 }
 
@@ -168,45 +178,65 @@ impl Mirrors {
 
     /// Notes what a manifest that is here was kept without, when nobody in this process knows it yet.
     async fn complete(&self, registry: &Registry, name: &RepositoryName, manifest: &Manifest) {
-        if self.manifests.lacking().contains_key(&(name.clone(), manifest.digest.clone())) {
+        let (now, key) = (registry.parts().clock.now(), (name.clone(), manifest.digest.clone()));
+        // Another server may have got something of it since.
+        if self.manifests.lacking().get(&key).is_some_and(|lack| now.is_within(LOOK_AGAIN_MS, lack.seen)) {
             return;
         }
         let Ok(document) = Document::parse(&manifest.bytes, Some(&manifest.media_type)) else { return };
         let needed = document.blobs.iter().filter(|it| !it.is_foreign()).count() + document.children.len();
         if manifest.blobs.len() + manifest.children.len() < needed {
+            let _turn = self.manifests.turn.lock().await;
             self.mend(registry, name, &manifest.digest).await;
         }
     }
 
     /// Puts those manifests again that were kept without this content, which is here now.
     pub(crate) async fn arrived(&self, registry: &Registry, name: &RepositoryName, content: &Digest) {
-        let waiting: Vec<Digest> = {
+        // Whoever looks what is here, and notes what is not, has it from the one to the other.
+        let _turn = self.manifests.turn.lock().await;
+        let mut waiting: Vec<Digest> = {
             let lacking = self.manifests.lacking();
-            let of_it = lacking.iter().filter(|((repository, _), lacks)| repository == name && lacks.contains(content));
+            let of_it = lacking.iter().filter(|((of, _), lack)| of == name && lack.content.contains(content));
             of_it.map(|((_, digest), _)| digest.clone()).collect()
         };
+        // Another server may have kept what names it.
+        if waiting.is_empty() && registry.parts().uploads.are_shared() {
+            waiting = match naming(registry, name, content).await {
+                Ok(naming) => naming,
+                Err(error) => {
+                    tracing::warn!(
+                        repository.name = %name, error = %error,
+                        "what names {content} in {name} could not be looked for: {error}"
+                    );
+                    return;
+                }
+            };
+        }
         for digest in waiting {
             self.mend(registry, name, &digest).await;
         }
     }
 
-    /// Puts a manifest that is here again, with all that is here of what it names. A failure costs no more than that what it names
-    /// may be collected, and fetched again.
+    /// Puts a manifest that is here again, with all that is here of what it names. The caller has the turn. A failure costs no more
+    /// than that what it names may be collected, and fetched again.
     async fn mend(&self, registry: &Registry, name: &RepositoryName, digest: &Digest) {
         let parts = registry.parts();
-        let _turn = self.manifests.turn.lock().await;
         let mended = async {
             let reference = ManifestRef::Digest(digest.clone());
             let Stored::Whole(kept) = checked::read(parts.store.as_ref(), name, &reference).await? else {
-                self.manifests.note(name, digest, Vec::new());
+                self.manifests.note(name, digest, Vec::new(), parts.clock.now());
                 return Ok(());
             };
             let document = Document::parse(&kept.bytes, Some(&kept.media_type))?;
             let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
             let Sighted { found, missing } = seen;
+            let before = (kept.blobs.len(), kept.children.len());
             let manifest = found.record(kept.bytes, kept.digest, kept.pushed);
-            parts.store.manifest_put(name, &manifest, &[], &Along::NOTHING).await?;
-            self.manifests.note(name, digest, missing);
+            if (manifest.blobs.len(), manifest.children.len()) != before {
+                parts.store.manifest_put(name, &manifest, &[], &Along::NOTHING).await?;
+            }
+            self.manifests.note(name, digest, missing, parts.clock.now());
             Ok::<_, RegistryError>(())
         };
         if let Err(error) = mended.await {
@@ -242,8 +272,7 @@ async fn asked(
         // A look costs nothing where pulls are counted.
         let seen = match upstream.ask(Method::HEAD, &theirs, &path, headers.clone()).await {
             Ok(answer) => said_digest(answer.headers()),
-            // Not every registry has it.
-            Err(refusal) if refusal.kind == Kind::Failed => None,
+            Err(refusal) if refusal.is_of_head() => None,
             Err(refusal) => return Err(refusal),
         };
         if seen.as_ref() == Some(&stored.digest) {
@@ -296,7 +325,7 @@ async fn keep(
     let Sighted { found, missing } = seen;
     let manifest = Arc::new(found.record(bytes.into(), digest, parts.clock.now()));
     match parts.store.manifest_put(name, &manifest, tags, &Along::NOTHING).await {
-        Ok(()) => mirrors.manifests.note(name, &manifest.digest, missing),
+        Ok(()) => mirrors.manifests.note(name, &manifest.digest, missing, parts.clock.now()),
         Err(error @ RegistryStoreError::TagImmutable { .. }) if stored.is_some() => {
             tracing::warn!(
                 repository.name = %name, error = %error,
@@ -313,6 +342,24 @@ async fn keep(
         }
     }
     Ok((manifest, true))
+}
+
+/// The manifests of a repository, among the first ones, that name this content and were kept without it.
+async fn naming(registry: &Registry, name: &RepositoryName, content: &Digest) -> Result<Vec<Digest>, RegistryError> {
+    let store = &registry.parts().store;
+    let mut naming = Vec::new();
+    for digest in store.manifest_list(name, None, NAMING_MAX).await? {
+        let Some(manifest) = store.manifest_get(name, &ManifestRef::Digest(digest.clone())).await? else { continue };
+        let has = manifest.blobs.iter().any(|(blob, _)| blob == content)
+            || manifest.children.iter().any(|child| child.digest == *content);
+        let Ok(document) = Document::parse(&manifest.bytes, Some(&manifest.media_type)) else { continue };
+        let names = document.blobs.iter().any(|blob| blob.digest == *content)
+            || document.children.iter().any(|child| child.digest == *content);
+        if names && !has {
+            naming.push(digest);
+        }
+    }
+    Ok(naming)
 }
 
 fn said_digest(headers: &HeaderMap) -> Option<Digest> {

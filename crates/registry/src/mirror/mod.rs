@@ -30,14 +30,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::registry_store::RegistryStoreError;
+use tokio::sync::Semaphore;
 
 use self::fill::Fills;
 use self::flights::Flights;
@@ -74,6 +75,8 @@ pub enum MirrorError {
 pub(crate) struct Mirror {
     pub(crate) settings: MirrorSettings,
     pub(crate) upstream: Upstream,
+    /// Whose blobs come.
+    turns: Semaphore,
 }
 
 impl Mirror {
@@ -107,6 +110,7 @@ impl Mirrors {
         let http = Outgoing::new(needs_tls).map_err(MirrorError::Wire)?;
         let id: String = parts.clock.random().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let via = HeaderValue::from_str(&format!("1.1 layer0-{id}")).expect("hex digits are legal in a header");
+        let upstreams = settings.len();
         for one in settings {
             let prefix = one.prefix.to_string();
             let overlap = |other: &str| {
@@ -122,7 +126,7 @@ impl Mirrors {
             let (url, login) = (one.upstream.clone(), one.login.clone());
             let clock = Arc::clone(&parts.clock);
             let upstream = Upstream::new(http.clone(), url, login, one.patience, via.clone(), clock);
-            all.push(Arc::new(Mirror { settings: one, upstream }));
+            all.push(Arc::new(Mirror { settings: one, upstream, turns: fill::turns(upstreams) }));
         }
         let spool = parts.config.data_dir.join("registry").join("spool");
         empty_directory(&spool).map_err(MirrorError::Spool)?;
@@ -158,9 +162,23 @@ impl Mirrors {
 
 /// Asks an upstream how large a blob is.
 async fn upstream_size(mirror: &Mirror, name: &RepositoryName, digest: &Digest) -> Result<u64, Refusal> {
-    let theirs = mirror.theirs(name)?;
-    let answer = mirror.upstream.ask(Method::HEAD, &theirs, &format!("blobs/{digest}"), HeaderMap::new()).await?;
-    length(&answer).ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))
+    let (theirs, path) = (mirror.theirs(name)?, format!("blobs/{digest}"));
+    let size = match mirror.upstream.ask(Method::HEAD, &theirs, &path, HeaderMap::new()).await {
+        Ok(answer) => length(&answer),
+        // The first byte says as much.
+        Err(refusal) if refusal.is_of_head() => {
+            let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
+            let answer = mirror.upstream.ask(Method::GET, &theirs, &path, headers).await?;
+            if answer.status() == StatusCode::PARTIAL_CONTENT { whole(&answer) } else { length(&answer) }
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    size.ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))
+}
+
+/// The length of what a part of was answered (RFC 9110, section 14.4).
+fn whole<B>(answer: &http::Response<B>) -> Option<u64> {
+    answer.headers().get(CONTENT_RANGE)?.to_str().ok()?.rsplit_once('/')?.1.parse().ok()
 }
 
 /// The length that an answer announces.

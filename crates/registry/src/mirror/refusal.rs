@@ -87,6 +87,15 @@ impl Refusal {
         Self { kind: Kind::Late, words: words.into() }
     }
 
+    /// Other blobs have been on their way from it for so long.
+    pub(super) fn crowded(upstream: &str, waited: Duration) -> Self {
+        let words = format!(
+            "upstream {upstream} is slow: other blobs were on their way from there for {} s, and this one waited for them",
+            waited.as_secs_f32()
+        );
+        Self { kind: Kind::Late, words: words.into() }
+    }
+
     /// What came has another digest.
     pub(super) fn lies(upstream: &str, wanted: &impl std::fmt::Display, found: &impl std::fmt::Display) -> Self {
         let words = format!("upstream {upstream} sent content with the digest {found} for {wanted}");
@@ -112,6 +121,12 @@ impl Refusal {
             Kind::Busy { .. } | Kind::Failed | Kind::Away | Kind::Late | Kind::Lies => true,
             Kind::Unknown | Kind::Denied | Kind::Ourselves | Kind::Here { .. } => false,
         }
+    }
+
+    /// Whether it may be about how something was asked for: there are registries, and places that they redirect to, which refuse every
+    /// HEAD.
+    pub(super) fn is_of_head(&self) -> bool {
+        matches!(self.kind, Kind::Denied | Kind::Failed)
     }
 
     /// What the client is told. `unknown` is the code for what the upstream does not have.

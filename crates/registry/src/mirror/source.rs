@@ -8,11 +8,15 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use tokio::time::Instant;
 
 use super::fill::BATCH;
 use super::refusal::Refusal;
 use super::{Mirror, length};
 
+/// What an upstream must send in the time that it may be silent for, unless it ends first: one that sends a byte now and then would
+/// hold its turn for ever.
+const LEAST: usize = 64 << 10;
 /// How often a connection that broke is taken up again.
 const RESUMES: u32 = 2;
 
@@ -24,6 +28,9 @@ pub(super) struct Source<'a> {
     pub(super) size: u64,
     body: Incoming,
     resumes: u32,
+    /// When it must have sent [`LEAST`], and how much of that came.
+    until: Instant,
+    came: usize,
 }
 
 impl<'a> Source<'a> {
@@ -32,7 +39,16 @@ impl<'a> Source<'a> {
         let answer = mirror.upstream.ask(Method::GET, &theirs, &path, HeaderMap::new()).await?;
         let size = length(&answer);
         let size = size.ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))?;
-        Ok(Self { mirror, theirs, path, size, body: answer.into_body(), resumes: 0 })
+        Ok(Self {
+            mirror,
+            theirs,
+            path,
+            size,
+            body: answer.into_body(),
+            resumes: 0,
+            until: Instant::now() + mirror.upstream.patience().idle,
+            came: 0,
+        })
     }
 
     /// The next bytes, which are not at their end at `at`.
@@ -65,10 +81,16 @@ impl<'a> Source<'a> {
             return Err(Refusal::nonsense(upstream.host(), "does not send the rest of a blob"));
         }
         self.body = answer.into_body();
+        self.begin();
         Ok(())
     }
 
-    /// What has come, up to a batch; waits for the first of it only.
+    /// Begins to wait anew.
+    fn begin(&mut self) {
+        (self.until, self.came) = (Instant::now() + self.mirror.upstream.patience().idle, 0);
+    }
+
+    /// What has come, up to a batch; waits for the first of it only, but not for longer than for [`LEAST`] of it or the end.
     async fn read(&mut self, at: u64) -> Result<Bytes, Refusal> {
         let upstream = &self.mirror.upstream;
         let idle = upstream.patience().idle;
@@ -76,7 +98,8 @@ impl<'a> Source<'a> {
         let mut batch: Vec<u8> = Vec::new();
         loop {
             let frame = if batch.is_empty() {
-                tokio::time::timeout(idle, self.body.frame()).await.map_err(|_| Refusal::late(upstream.host(), idle))?
+                let frame = tokio::time::timeout_at(self.until, self.body.frame()).await;
+                frame.map_err(|_| Refusal::late(upstream.host(), idle))?
             } else {
                 match self.body.frame().now_or_never() {
                     Some(frame) => frame,
@@ -90,6 +113,10 @@ impl<'a> Source<'a> {
                 Some(Err(error)) => return Err(Refusal::away(upstream.host(), &error)),
                 None => return Err(Refusal::nonsense(upstream.host(), "broke off in the middle of a blob")),
             };
+            self.came += data.len();
+            if self.came >= LEAST {
+                self.begin();
+            }
             if data.len() > rest - batch.len() {
                 return Err(Refusal::nonsense(upstream.host(), "sends more of a blob than it has"));
             }

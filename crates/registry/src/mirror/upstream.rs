@@ -29,6 +29,13 @@ pub(super) struct Wire {
     via: HeaderValue,
 }
 
+/// An answer, at the end of redirects.
+pub(super) struct Followed {
+    pub(super) answer: Response<Incoming>,
+    /// It comes from where the request went at first, and from nowhere else on the way.
+    is_upstreams: bool,
+}
+
 /// One upstream.
 pub(crate) struct Upstream {
     wire: Wire,
@@ -75,10 +82,11 @@ impl Upstream {
                 Some(shown) => drop(headers.insert(AUTHORIZATION, shown.clone())),
                 None => drop(headers.remove(AUTHORIZATION)),
             }
-            let answer = self.wire.follow(&method, address.clone(), &headers).await?;
+            let Followed { answer, is_upstreams } = self.wire.follow(&method, address.clone(), &headers).await?;
             // ECR says of a token that has ended that it is denied.
             let is_refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            if is_refused && !is_renewed {
+            // Where a redirect has led to, nobody may ask for what is the upstream's.
+            if is_refused && is_upstreams && !is_renewed {
                 is_renewed = true;
                 let other = self.auth.instead(&self.wire, repository, shown.as_ref(), answer.headers()).await?;
                 if other.is_some() {
@@ -106,17 +114,12 @@ impl Wire {
     }
 
     /// Sends a request and follows redirects. What shows who we are goes to no other host, and nothing leaves TLS.
-    pub(super) async fn follow(
-        &self,
-        method: &Method,
-        address: Uri,
-        headers: &HeaderMap,
-    ) -> Result<Response<Incoming>, Refusal> {
-        let (mut address, mut headers) = (address, headers.clone());
+    pub(super) async fn follow(&self, method: &Method, address: Uri, headers: &HeaderMap) -> Result<Followed, Refusal> {
+        let (mut address, mut headers, mut is_upstreams) = (address, headers.clone(), true);
         for _ in 0..=REDIRECTS_MAX {
             let answer = self.once(method, &address, headers.clone()).await?;
             if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(answer);
+                return Ok(Followed { answer, is_upstreams });
             }
             let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let to = to.and_then(|to| resolved(&address, to));
@@ -126,6 +129,7 @@ impl Wire {
             }
             if (to.scheme(), to.authority()) != (address.scheme(), address.authority()) {
                 headers.remove(AUTHORIZATION);
+                is_upstreams = false;
             }
             address = to;
         }

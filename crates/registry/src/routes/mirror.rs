@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{HeaderValue, LINK, WARNING};
+use http::header::{CONTENT_TYPE, HeaderValue, LINK, WARNING};
 use http::{Method, StatusCode};
 use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::Manifest;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{Ask, blob, digest, json as answer, manifest, not_modified, tags};
 use crate::error::RegistryError;
+use crate::manifest::document::OCI_INDEX;
 use crate::mirror::stream::Opened;
 use crate::mirror::{Mirror, Mirrors};
 use crate::path::Target;
@@ -31,8 +32,8 @@ pub(super) async fn serve(
     target: Target,
 ) -> Result<Response, RegistryError> {
     let is_read = ask.method == Method::GET || ask.method == Method::HEAD;
+    // Whoever this is: a server that asks itself shows its upstream's credentials, if any, which are good for nothing here.
     if is_read && mirrors.is_own(&ask.headers) {
-        registry.admit_anyone(ask).await?;
         return Err(RegistryError::Upstream {
             status: StatusCode::LOOP_DETECTED,
             code: "UNSUPPORTED",
@@ -108,16 +109,29 @@ async fn tag_list(registry: &Registry, mirror: &Mirror, ask: &Ask, text: &str) -
         }
         Err(refusal) => return Err(refusal.into_error("NAME_UNKNOWN")),
     };
-    let read: Tags = serde_json::from_slice(&listing.body).map_err(|why| RegistryError::Upstream {
-        status: StatusCode::BAD_GATEWAY,
-        code: "UNAVAILABLE",
-        message: format!("upstream {} sent no list of tags: {why}", mirror.settings.upstream.host()),
-        retry_after: None,
-    })?;
+    let read: Tags = serde_json::from_slice(&listing.body).map_err(|why| no_list(mirror, "tags", &why))?;
     let body = json!({ "name": name.as_str(), "tags": read.tags.unwrap_or_default() }).to_string();
     let mut response = answer(StatusCode::OK, body);
     link(&mut response, &format!("/v2/{name}/{path}"), listing.next.as_deref());
     Ok(response)
+}
+
+/// An upstream sent something else than a list.
+fn no_list(mirror: &Mirror, of: &str, why: &serde_json::Error) -> RegistryError {
+    RegistryError::Upstream {
+        status: StatusCode::BAD_GATEWAY,
+        code: "UNAVAILABLE",
+        message: format!("upstream {} sent no list of {of}: {why}", mirror.settings.upstream.host()),
+        retry_after: None,
+    }
+}
+
+/// An image index (image-spec, "OCI Image Index Specification"), with all that stands in it.
+#[derive(Serialize, Deserialize)]
+struct Index {
+    manifests: Vec<serde_json::Map<String, Value>>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
 }
 
 /// What the upstream knows of a manifest. Not what is here: an empty list would say that nobody has signed the image.
@@ -132,8 +146,11 @@ async fn referrer_list(
     let path = format!("referrers/{}", digest(subject)?);
     let listing = mirror.listing(&name, &path, ask.uri.query()).await;
     let listing = listing.map_err(|refusal| refusal.into_error("MANIFEST_UNKNOWN"))?;
-    let mut response = Response::new(Body::from(listing.body));
-    *response.headers_mut() = listing.headers;
+    // Passed on as what it is, or not at all: whatever else an upstream may send would come from this host then.
+    let read: Index = serde_json::from_slice(&listing.body).map_err(|why| no_list(mirror, "referrers", &why))?;
+    let mut response = answer(StatusCode::OK, json!(read).to_string());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OCI_INDEX));
+    response.headers_mut().extend(listing.headers);
     link(&mut response, &format!("/v2/{name}/{path}"), listing.next.as_deref());
     Ok(response)
 }

@@ -87,8 +87,8 @@ async fn ask(
             return Err(ApiError::new(ErrorCode::Forbidden, "the sign-in was refused at the provider"));
         }
         Ok(Standing::Expired) => {
-            return Err(ApiError::new(ErrorCode::Unauthorized, "the code has expired: nobody agreed in time")
-                .hint("begin again: `l0 login --sso`"));
+            let message = "the code has expired: nobody agreed in time, or it was used already";
+            return Err(ApiError::new(ErrorCode::Unauthorized, message).hint("begin again: `l0 login --sso`"));
         }
         Ok(Standing::Shown(person)) => person,
         Err(why) => {

@@ -62,6 +62,14 @@ async fn put(
     };
     let member = Member { owner, user, role, tags, since: app.clock.now(), by_group: false };
     may_give(&who, &member)?;
+    if who.user() == Some(&member.user) {
+        let all = app.access.member_list(&member.owner).await?;
+        // It would outlast the group.
+        if all.iter().any(|it| it.user == member.user && it.by_group) {
+            let message = "whoever has a place by a group at the provider can't make it last; another maintainer can";
+            return Err(ApiError::new(ErrorCode::Forbidden, message));
+        }
+    }
     app.access.member_put(&member).await?;
     let all = app.access.member_list(&member.owner).await?;
     let now = all.into_iter().find(|it| it.user == member.user).unwrap_or(member);

@@ -133,6 +133,13 @@ async fn update(
         let message = "whoever signs in at the provider has a password only from an admin";
         return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
+    // It would outlast the group.
+    let is_own = who.user() == Some(&found.user.name);
+    let is_lent = found.user.person.as_ref().is_some_and(|it| it.admin_by_group);
+    if is_own && is_lent && (request.password.is_some() || request.admin == Some(true)) {
+        let message = "whoever is an admin by a group at the provider can't make that last; another admin can";
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
+    }
     let change = UserChange {
         admin: request.admin,
         admin_by_group: request.admin.map(|_| false),

@@ -196,6 +196,21 @@ async fn a_group_makes_an_admin_only_as_long_as_one_is_in_it() {
 }
 
 #[tokio::test]
+async fn nobody_makes_last_what_a_group_gives() {
+    let place = Place::new().await;
+    let (_, alice) = place.signed_in(json!({"groups": ["ops", "leads"]})).await;
+    let change = async |body: Value| alice.send(Method::PATCH, "/user/alice", &[], body.to_string()).await;
+    change(json!({"password": "correct horse"})).await.error(403);
+    change(json!({"admin": true})).await.error(403);
+    alice.put("/owner/team/member/alice", &json!({"role": "maintainer"})).await.error(403);
+    // A place that no group has given is one by hand.
+    alice.put("/owner/other/member/alice", &json!({"role": "reader"})).await.expect(200);
+    place.signed_in(json!({"groups": []})).await;
+    assert_eq!(place.places("alice").await, ["other reader"]);
+    assert_eq!(place.raw.get("/user/alice").await.expect(200).json()["admin"], false);
+}
+
+#[tokio::test]
 async fn a_name_is_never_taken_over() {
     let place = Place::new().await;
     place.raw.post("/user", &json!({"user_name": "bob", "password": "correct horse"})).await.expect(201);

@@ -1,6 +1,7 @@
 //! Blobs on their way: once for all, and right.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
@@ -129,4 +130,46 @@ async fn a_blob_of_another_repository_of_the_mirror_is_not_fetched_again() {
     upstream.came();
     stage.client.get(&path).await.expect(200);
     assert_eq!(upstream.lines(), [format!("HEAD /v2/team/app/blobs/{digest}")]);
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_every_head_gives_blobs_all_the_same() {
+    for status in [401, 403, 405] {
+        let upstream = FakeUpstream::start().await;
+        upstream.refuse_heads(status);
+        let stage = Stage::of(&upstream).await;
+        let content = noise(70_000);
+        let digest = upstream.blob("team/base", content.clone());
+        upstream.blob("team/app", content.clone());
+        let (base, app) = (format!("/v2/hub/team/base/blobs/{digest}"), format!("/v2/hub/team/app/blobs/{digest}"));
+        assert_eq!(stage.client.head(&base).await.expect(200).header("content-length"), "70000");
+        assert_eq!(stage.client.get(&base).await.expect(200).body, content);
+        until_true("it is kept", || async { !stage.registry.blob_files().is_empty() }).await;
+        let sent = upstream.sent();
+        // One that another repository has already is not sent again.
+        assert_eq!(stage.client.get(&app).await.expect(200).body, content);
+        assert_eq!(upstream.sent(), sent, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_does_not_hold_up_the_blobs_of_another_one() {
+    let (slow, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    slow.gate(false);
+    let stage = Stage::with(vec![slow.mirror("slow"), other.mirror("other")]).await;
+    let mut asked = Vec::new();
+    for number in 0..70 {
+        let digest = slow.blob("team/base", [noise(200_000), vec![number]].concat());
+        let client = Client::of(&stage.registry);
+        asked.push(tokio::spawn(async move { client.get(&format!("/v2/slow/team/base/blobs/{digest}")).await }));
+    }
+    until_true("all that may come at once are on their way", || async { slow.sent() >= 32 << 16 }).await;
+    let digest = other.blob("team/base", "of the other one");
+    let path = format!("/v2/other/team/base/blobs/{digest}");
+    let answer = tokio::time::timeout(Duration::from_secs(20), stage.client.get(&path)).await;
+    assert_eq!(answer.expect("it does not wait for the other one's").expect(200).body, "of the other one");
+    slow.gate(true);
+    for asked in asked {
+        asked.await.unwrap().expect(200);
+    }
 }

@@ -102,3 +102,16 @@ async fn a_tag_that_may_not_move_stays_when_the_upstream_moves_it() {
         assert_eq!(upstream.lines().len(), asked);
     }
 }
+
+/// A server that asks itself has no credential of its own: it is told so before it is asked who it is.
+#[tokio::test]
+async fn a_server_that_asks_itself_through_a_closed_door_notices() {
+    let upstream = FakeUpstream::start().await;
+    let mut ground = Ground::new(Arc::new(RunningClock::default()));
+    ground.mirrors = vec![upstream.mirror("team")];
+    let registry = TestRegistry::launch(Doors::Basic, |_| {}, ground, |store| store).await;
+    upstream.pass_on(&format!("http://{}/v2/team", registry.address));
+    let me = [("authorization", "Basic Y2k6Y29ycmVjdC1ob3JzZQ==")];
+    let answer = Client::of(&registry).ask(http::Method::GET, "/v2/team/team/base/manifests/1", &me, "").await;
+    assert_eq!(answer.error(), (508, "UNSUPPORTED".to_owned()));
+}

@@ -1,10 +1,12 @@
 //! How a mirror signs in, and what of that goes where.
 
 use layer0_domain::model::access::Secret;
-use layer0_registry::{MirrorLogin, MirrorSettings};
+use layer0_registry::{MirrorLogin, MirrorSettings, Patience};
+use layer0_testkit::until::until_true;
 
-use super::Stage;
 use super::upstream::{Door, FakeUpstream};
+use super::{SOON, Stage};
+use crate::client::Client;
 
 fn with_password(upstream: &FakeUpstream, password: &str) -> MirrorSettings {
     let login = MirrorLogin::Password { user: "me".to_owned(), password: Secret::new(password) };
@@ -87,6 +89,70 @@ async fn a_redirect_to_another_host_gets_no_credential() {
     stage.client.ask(http::Method::GET, tag, &headers, "").await.expect(200);
     let shown = upstream.came().into_iter().filter_map(|came| came.authorization);
     assert!(shown.into_iter().all(|it| it == "Basic bWU6c2VjcmV0"));
+}
+
+#[tokio::test]
+async fn another_host_can_not_ask_for_the_upstreams_password() {
+    let (upstream, cdn) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    upstream.door(Door::Basic);
+    let [_, _, layer] = upstream.image("team/base", "1", b"layer");
+    upstream.send_elsewhere(&format!("http://{}", cdn.address));
+    let stage = Stage::with(vec![with_password(&upstream, "secret")]).await;
+    // The upstream has been shown what it wants: whoever asks now is another one.
+    stage.client.get("/v2/hub/team/base/manifests/1").await.expect(200);
+    for door in [Door::Bearer, Door::Basic] {
+        cdn.door(door);
+        let answer = stage.client.get(&format!("/v2/hub/team/base/blobs/{layer}")).await;
+        assert_eq!(answer.error(), (403, "DENIED".to_owned()));
+        let came = cdn.came();
+        assert!(came.iter().all(|came| came.authorization.is_none()), "{came:?}");
+        assert!(came.iter().all(|came| !came.line.contains("/token")), "{came:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_says_nothing_is_waited_for_once_for_a_repository() {
+    let upstream = FakeUpstream::start().await;
+    upstream.door(Door::Bearer);
+    upstream.silent_tokens(true);
+    let mirror =
+        MirrorSettings { patience: Patience { answer: SOON, idle: SOON }, ..with_password(&upstream, "secret") };
+    let stage = Stage::with(vec![mirror]).await;
+    let paths = (0..8).map(|number| {
+        let digest = upstream.blob("team/base", format!("layer {number}"));
+        format!("/v2/hub/team/base/blobs/{digest}")
+    });
+    let answers = paths.map(|path| {
+        let client = Client::of(&stage.registry);
+        tokio::spawn(async move { client.get(&path).await })
+    });
+    for answer in answers.collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap().status, 504);
+    }
+    let asked = upstream.lines().into_iter().filter(|line| line.contains("/token")).count();
+    assert!((1..=2).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn tokens_of_several_repositories_are_asked_for_at_once() {
+    let upstream = FakeUpstream::start().await;
+    upstream.door(Door::Bearer);
+    upstream.silent_tokens(true);
+    let stage = Stage::with(vec![with_password(&upstream, "secret")]).await;
+    let asked: Vec<_> = ["a", "b", "c"]
+        .map(|name| {
+            let (client, path) = (Client::of(&stage.registry), format!("/v2/hub/team/{name}/manifests/1"));
+            tokio::spawn(async move { client.get(&path).await })
+        })
+        .into();
+    let mut lines = Vec::new();
+    until_true("each has asked", || {
+        lines.extend(upstream.lines());
+        let tokens = lines.iter().filter(|line| line.contains("/token")).count();
+        async move { tokens == 3 }
+    })
+    .await;
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]

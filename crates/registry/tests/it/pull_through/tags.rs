@@ -161,3 +161,37 @@ async fn lists_are_the_upstreams() {
     assert!(answer.header("warning").starts_with("110 "));
     assert_eq!(stage.client.get(&ours).await.error(), (502, "UNAVAILABLE".to_owned()));
 }
+
+#[tokio::test]
+async fn a_tag_is_asked_for_by_get_where_every_head_is_refused() {
+    let upstream = FakeUpstream::start().await;
+    let stage = Stage::of(&upstream).await;
+    upstream.refuse_heads(403);
+    upstream.image("team/base", "1", b"layer");
+    let tag = "/v2/hub/team/base/manifests/1";
+    stage.client.get(tag).await.expect(200);
+    let [moved, ..] = upstream.image("team/base", "1", b"another layer");
+    stage.clock.advance_ms(16 * 60_000);
+    let answer = stage.client.get(tag).await.expect(200);
+    assert_eq!(answer.header("docker-content-digest"), moved.to_string());
+}
+
+#[tokio::test]
+async fn what_refers_to_a_manifest_is_passed_on_as_a_list_or_not_at_all() {
+    let upstream = FakeUpstream::start().await;
+    let stage = Stage::of(&upstream).await;
+    let [manifest, ..] = upstream.image("team/base", "1", b"layer");
+    let path = format!("/v2/team/base/referrers/{manifest}");
+    for other in [json!("<script>"), json!({ "errors": [] }), json!([{ "Token": "secret" }])] {
+        upstream.list(&path, "", &other);
+        let answer = stage.client.get(&format!("/v2/hub/team/base/referrers/{manifest}")).await;
+        assert_eq!(answer.error(), (502, "UNAVAILABLE".to_owned()));
+        assert!(answer.message().contains("sent no list of referrers"), "{}", answer.message());
+    }
+    let list =
+        json!({ "schemaVersion": 2, "manifests": [{ "digest": "sha256:1", "annotations": { "a": "b" } }], "x": 1 });
+    upstream.list(&path, "", &list);
+    let answer = stage.client.get(&format!("/v2/hub/team/base/referrers/{manifest}")).await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/vnd.oci.image.index.v1+json");
+    assert_eq!(answer.json(), list);
+}

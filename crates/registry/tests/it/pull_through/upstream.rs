@@ -74,6 +74,10 @@ struct Inside {
     bad: Option<usize>,
     /// Whether nothing is answered at all.
     is_silent: bool,
+    /// Whether no token is given, and none refused.
+    are_tokens_silent: bool,
+    /// What every HEAD is answered with.
+    head: Option<StatusCode>,
     door: Door,
     tokens: usize,
     good_from: usize,
@@ -184,6 +188,15 @@ impl FakeUpstream {
         self.inside().is_silent = is_silent;
     }
 
+    pub(super) fn silent_tokens(&self, are_silent: bool) {
+        self.inside().are_tokens_silent = are_silent;
+    }
+
+    /// Answers every HEAD so, whatever is asked for.
+    pub(super) fn refuse_heads(&self, status: u16) {
+        self.inside().head = Some(StatusCode::from_u16(status).unwrap());
+    }
+
     pub(super) fn door(&self, door: Door) {
         self.inside().door = door;
     }
@@ -260,7 +273,17 @@ async fn serve(State(shared): State<Shared>, request: Request) -> Response {
         let to = format!("{base}{}", path.trim_start_matches("/v2"));
         return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response();
     }
+    let (head, are_tokens_silent) = {
+        let inside = locked(&shared.inside);
+        (inside.head, inside.are_tokens_silent)
+    };
+    if let (Some(status), true) = (head, request.method == Method::HEAD) {
+        return status.into_response();
+    }
     if path == "/token" {
+        if are_tokens_silent {
+            std::future::pending::<()>().await;
+        }
         return token(&shared, authorization.as_deref(), &query);
     }
     if let Some(refused) = refused(&shared, authorization.as_deref(), &path) {
@@ -337,7 +360,12 @@ fn refused(shared: &Shared, authorization: Option<&str>, path: &str) -> Option<R
 }
 
 fn blob(shared: &Shared, bytes: &Bytes, range: Option<&str>) -> Response {
-    let first: usize = range.map_or(0, |it| it.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap());
+    let asked = range.map(|it| it.strip_prefix("bytes=").unwrap().split_once('-').unwrap());
+    let first: usize = asked.map_or(0, |(first, _)| first.parse().unwrap());
+    if let Some(last) = asked.and_then(|(_, last)| last.parse::<usize>().ok()) {
+        let range = [(CONTENT_RANGE, format!("bytes {first}-{last}/{}", bytes.len()))];
+        return (StatusCode::PARTIAL_CONTENT, range, bytes.slice(first..=last)).into_response();
+    }
     let bodies = {
         let mut inside = locked(&shared.inside);
         match &mut inside.bad {
