@@ -18,12 +18,13 @@ use layer0_domain::model::grant::{GrantStrategy, Grantee};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::operation::Operation;
+use layer0_domain::model::placement::RepositoryPrefix;
 use layer0_domain::ops::token::{Expiry, NewToken, token_create};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::engine::Engine;
 use layer0_domain::port::store::Store;
 use layer0_engine::fake::{FakeEngine, FakePolicies, Pace};
-use layer0_registry::{PullCredentialMinter, Registry};
+use layer0_registry::{MirrorLogin, MirrorSettings, PullCredentialMinter, Registry, UpstreamUrl};
 use layer0_store::SqliteStore;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -33,7 +34,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::auth::SignedPulls;
 use crate::clock::SystemClock;
-use crate::config::{ChallengeKind, Config, EngineKind, GrantsConfig, GrantsKept, LogFormat};
+use crate::config::{ChallengeKind, Config, EngineKind, GrantsConfig, GrantsKept, LogFormat, MirrorAs, MirrorConfig};
 use crate::data_dir::DataDir;
 use crate::grants::{PolicyPlace, PolicyRates};
 use crate::no_engine::NoEngine;
@@ -78,6 +79,8 @@ pub struct TestOptions {
     pub grants_to: Option<&'static str>,
     /// How long requests that run may go on after a stop was asked for.
     pub stop_grace: Duration,
+    /// A prefix of repositories, and the address of the registry that it mirrors.
+    pub mirror: Option<(&'static str, String)>,
     /// Whether images are remembered in a store of their own, in memory, as beside a table on AWS.
     pub images_apart: bool,
 }
@@ -124,9 +127,16 @@ impl Default for TestOptions {
             strategy: None,
             grants_to: None,
             stop_grace: StopTimes::default().grace,
+            mirror: None,
             images_apart: false,
         }
     }
+}
+
+fn mirror((prefix, upstream): &(&'static str, String)) -> MirrorConfig {
+    let prefix = RepositoryPrefix::parse(prefix).expect("the test names a prefix");
+    let upstream = UpstreamUrl::parse(upstream).expect("the test names a registry");
+    MirrorConfig { settings: MirrorSettings::new(prefix, upstream), login: MirrorAs::Login(MirrorLogin::Anonymous) }
 }
 
 fn grantees(text: &str) -> BTreeSet<Grantee> {
@@ -208,7 +218,7 @@ impl TestApp {
             public_address: None,
             aws: crate::config::AwsConfig { sts: options.sts, ..Default::default() },
             registries: crate::config::RegistriesConfig::default(),
-            mirrors: Vec::new(),
+            mirrors: options.mirror.iter().map(mirror).collect(),
             grants: GrantsConfig {
                 strategy: options.strategy,
                 to: options.grants_to.map(grantees),
