@@ -64,8 +64,13 @@ pub fn judge(service: &Service, seen: Option<&ServiceSeen>, since: Timestamp, no
 /// A roll-out that failed goes back where there is something to go back to, whichever operation watches it: a scale may have
 /// taken over from the update that began it.
 fn ended(service: &Service, cause: Failure) -> Verdict {
-    let rolls_out = service.wanted().state == DeploymentState::InProgress;
-    if rolls_out && service.fallback().is_some() { Verdict::RollBack(cause) } else { Verdict::Failed(cause) }
+    if goes_back(service) { Verdict::RollBack(cause) } else { Verdict::Failed(cause) }
+}
+
+/// Whether a roll-out is under way that goes back when it fails, whatever it fails for.
+#[must_use]
+pub fn goes_back(service: &Service) -> bool {
+    service.wanted().state == DeploymentState::InProgress && service.fallback().is_some()
 }
 
 fn waiting(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::operation::{Operation, OperationState};
+use layer0_domain::model::service::Service;
 use layer0_domain::model::task::{Task, TaskOutcome};
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::plan::verdict::Verdict;
@@ -231,18 +232,24 @@ impl Follower<'_> {
             },
             Verdict::RollBack(cause) => {
                 let Entity::Service(it) = entity else { return Ok(Step::Again) };
-                let back = service::rolled_back(it, cause.clone(), now);
-                let text = format!("{}; rolled back to {}", cause.message, back.wanted().label());
-                let alongside = Alongside::Update(Entity::Service(back));
-                self.end(OperationState::RolledBack, Some(cause), &text, alongside).await
+                self.rolled_back(it, cause).await
             }
         }
+    }
+
+    async fn rolled_back(self, it: Service, cause: Failure) -> Result<Step, StoreError> {
+        let back = service::rolled_back(it, cause.clone(), self.app.clock.now());
+        let text = format!("{}; rolled back to {}", cause.message, back.wanted().label());
+        let alongside = Alongside::Update(Entity::Service(back));
+        self.end(OperationState::RolledBack, Some(cause), &text, alongside).await
     }
 
     async fn failed(self, entity: Entity, cause: Failure) -> Result<Step, StoreError> {
         let text = cause.message.clone();
         let now = self.app.clock.now();
         let alongside = match entity {
+            // What the engine refuses may be something else than the new deployment: the old one goes on.
+            Entity::Service(it) if service::goes_back(&it) => return self.rolled_back(it, cause).await,
             // Whichever operation watches: a roll-out that is under way has failed, one that was healthy stays so.
             Entity::Service(it) => Alongside::Update(Entity::Service(service::failed(it, cause.clone(), now))),
             Entity::Task(it) => {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use layer0_api::client::Client;
 use layer0_api::types as wire;
+use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::port::engine::{CopyState, Engine, Scope};
+use layer0_engine::fake::{Fault, Op};
 use layer0_server::testing::TestApp;
 use layer0_testkit::until::{ends, until};
 use serde_json::json;
@@ -131,6 +133,28 @@ async fn a_newer_operation_supersedes_the_older() {
     assert_eq!(end_of(&client, &again).await.state, "succeeded");
     assert!(["succeeded", "superseded"].contains(&end_of(&client, &gone).await.state.as_str()));
     done(&client, client.environment_delete(&env).await).await;
+}
+
+/// What an engine refuses may be something else than the new version: the one before goes on as if nothing had been asked for.
+#[tokio::test]
+async fn a_version_that_the_engine_refuses_is_rolled_back() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let env = environment(&client, "dev").await;
+    let one = deploy(&client, "web", &[]).await;
+    let web = service(&client, "web", &env, &one, 2).await;
+    let two = deploy(&client, "web", &[]).await;
+    app.fake().fail_next(Op::Ensure, Fault::Refused(Failure::new(FailureClass::Other, "port 8443 is held by nginx")));
+    let accepted = client.service_update(&web, &to_deploy(&two)).await.expect("accepted");
+    let (events, end) = followed(&client, accepted.operation_id.as_deref().expect("an operation")).await;
+    assert_eq!(end.state, "rolled_back", "{end:?}");
+    assert_eq!(end.cause.expect("it has a cause").message, "port 8443 is held by nginx");
+    assert!(events.last().expect("events").message.ends_with("; rolled back to web:1"), "{events:?}");
+    let after = client.service_get(&web).await.expect("it is there");
+    assert_eq!((after.deployments[0].deploy_id.as_str(), after.running_count), (one.as_str(), 2));
+    // A copy that ends is replaced as ever, and what is deployed next rolls out.
+    let three = deploy(&client, "web", &[]).await;
+    done(&client, client.service_update(&web, &to_deploy(&three)).await).await;
 }
 
 /// A version that does not come up is rolled back: the version before was never touched, and the cause is kept in words
