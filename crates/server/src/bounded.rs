@@ -106,6 +106,10 @@ impl Engine for Bounded {
         }
     }
 
+    fn host_reach(&self, definition: &TaskDefinition) -> Vec<&'static str> {
+        self.inner.host_reach(definition)
+    }
+
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
         self.inner.warnings(definition)
     }

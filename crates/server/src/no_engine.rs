@@ -60,6 +60,10 @@ impl Engine for NoEngine {
         none()
     }
 
+    fn host_reach(&self, _: &TaskDefinition) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     fn warnings(&self, _: &TaskDefinition) -> Vec<String> {
         vec![]
     }

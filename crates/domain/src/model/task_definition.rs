@@ -99,6 +99,28 @@ impl TaskDefinition {
         self.volumes.iter().find(|v| v.name == name)
     }
 
+    /// The fields by which its containers reach the machine that runs them, and with it all else that runs or lies there: its files and
+    /// devices, its processes, volumes of others.
+    #[must_use]
+    pub fn host_reach(&self) -> Vec<&'static str> {
+        let any = |has: fn(&ContainerDefinition) -> bool| self.containers.iter().any(has);
+        let docker = |has: fn(&DockerVolume) -> bool| self.volumes.iter().filter_map(|it| it.docker.as_ref()).any(has);
+        let is_host = |mode: &Option<String>| mode.as_deref() == Some("host");
+        let fields = [
+            ("privileged", any(|it| it.privileged)),
+            ("linuxParameters.capabilities.add", any(|it| !it.capabilities_add.is_empty())),
+            ("linuxParameters.devices", any(|it| !it.devices.is_empty())),
+            ("dockerSecurityOptions", any(|it| !it.docker_security_options.is_empty())),
+            ("pidMode", is_host(&self.pid_mode)),
+            ("ipcMode", is_host(&self.ipc_mode)),
+            ("volumes.host.sourcePath", self.volumes.iter().any(|it| it.host_path.is_some())),
+            ("dockerVolumeConfiguration.scope", docker(|it| it.scope == VolumeScope::Shared)),
+            ("dockerVolumeConfiguration.driver", docker(|it| it.driver.is_some())),
+            ("dockerVolumeConfiguration.driverOpts", docker(|it| !it.driver_opts.is_empty())),
+        ];
+        fields.into_iter().filter_map(|(field, is_used)| is_used.then_some(field)).collect()
+    }
+
     /// The containers in an order in which each comes after those that it depends on (`dependsOn`, `links`, `volumesFrom`);
     /// containers that do not depend on each other keep the document's order.
     #[must_use]

@@ -15,7 +15,8 @@ use crate::port::store::NewDeploy;
 /// Answers the deploy and what the user should know: keys that nobody knows, fields that this engine can't honour.
 ///
 /// # Errors
-/// `Document`; `Mapping` when a result is no legal image; `Store(NameTaken)` when the name belongs to another owner.
+/// `Document`; `Mapping` when a result is no legal image; `Store(NameTaken)` when the name belongs to another owner; `Denied` when its
+/// containers would reach the machine of this instance, and the caller is no admin of it.
 pub async fn deploy_create(
     ctx: &Ctx<'_>,
     name: Name,
@@ -23,6 +24,17 @@ pub async fn deploy_create(
     document: &[u8],
 ) -> Result<(Deploy, Vec<String>), OpsError> {
     let document = Document::parse(document).map_err(OpsError::Document)?;
+    let reach = ctx.engine.host_reach(document.definition());
+    if !reach.is_empty() && !ctx.caller.rights.are_everything() {
+        return Err(OpsError::Denied {
+            message: format!(
+                "{} may not make a deploy with {}: its containers would reach the machine that this instance runs on, and all that is \
+                 kept there; an admin of the instance can make it, and others may run it",
+                ctx.caller.who,
+                reach.join(", ")
+            ),
+        });
+    }
     let map = ctx.image_map().await?;
     let mut images = Vec::new();
     for container in &document.definition().containers {

@@ -464,6 +464,10 @@ pub trait Engine: Send + Sync {
     /// Which fields of a definition this engine can't honour, one sentence each. Pure.
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String>;
 
+    /// The fields by which a definition reaches the machine that this server runs on, where the engine runs containers there: whoever
+    /// may write them has all that the server keeps. Pure.
+    fn host_reach(&self, definition: &TaskDefinition) -> Vec<&'static str>;
+
     /// Returns when something that `observe` shows may have changed since the call before, at the latest after 30
     /// seconds. May return for no reason.
     async fn changed(&self);

@@ -158,6 +158,10 @@ impl Engine for DockerEngine {
         Ok(PullEvidence { platform, local, remote, aws: None })
     }
 
+    fn host_reach(&self, definition: &TaskDefinition) -> Vec<&'static str> {
+        definition.host_reach()
+    }
+
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
         warnings(definition)
     }

@@ -133,6 +133,11 @@ impl Engine for EcsEngine {
         super::evidence::gather(&self.shared, question).await
     }
 
+    fn host_reach(&self, _: &TaskDefinition) -> Vec<&'static str> {
+        // A machine of an environment is not the one that this server runs on.
+        Vec::new()
+    }
+
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
         // What asks for machines alone is not for Fargate.
         let asked = &definition.requires_compatibilities;

@@ -173,6 +173,10 @@ impl Engine for FakeEngine {
         .await
     }
 
+    fn host_reach(&self, definition: &TaskDefinition) -> Vec<&'static str> {
+        definition.host_reach()
+    }
+
     fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
         behaviour::warnings(definition)
     }

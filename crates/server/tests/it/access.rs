@@ -332,6 +332,45 @@ async fn nobody_runs_an_image_that_they_may_not_pull() {
     crate::support::done(&client, client.service_create(&service).await).await;
 }
 
+/// Whoever reaches the machine reads the admin's token there.
+#[tokio::test]
+async fn only_admins_make_deploys_that_reach_the_machine() {
+    let teams = Teams::full().await;
+    let deploy = |name: &str, definition: &Value| crate::support::new_deploy(name, definition.to_string());
+    let writer = teams.app.client_as(Some(&teams.auth("writer")["Basic ".len()..]));
+    let plain = definition("registry.layer0.test/team/app:1", &[]);
+    let container = |field: &str, value: Value| {
+        let mut changed = plain.clone();
+        changed["containerDefinitions"][0][field] = value;
+        changed
+    };
+    let task = |field: &str, value: Value| {
+        let mut changed = plain.clone();
+        changed[field] = value;
+        changed
+    };
+    let volume =
+        |configuration: Value| task("volumes", json!([{"name": "v", "dockerVolumeConfiguration": configuration}]));
+    for (field, reaching) in [
+        ("privileged", container("privileged", json!(true))),
+        ("capabilities.add", container("linuxParameters", json!({"capabilities": {"add": ["SYS_ADMIN"]}}))),
+        ("devices", container("linuxParameters", json!({"devices": [{"hostPath": "/dev/sda"}]}))),
+        ("dockerSecurityOptions", container("dockerSecurityOptions", json!(["apparmor:unconfined"]))),
+        ("pidMode", task("pidMode", json!("host"))),
+        ("ipcMode", task("ipcMode", json!("host"))),
+        ("sourcePath", task("volumes", json!([{"name": "v", "host": {"sourcePath": "/"}}]))),
+        ("scope", volume(json!({"scope": "shared"}))),
+        ("driverOpts", volume(json!({"driverOpts": {"type": "none", "o": "bind", "device": "/"}}))),
+        ("driver", volume(json!({"driver": "other"}))),
+    ] {
+        let (status, error) = refused(writer.deploy_create(&deploy("reach", &reaching)).await);
+        assert_eq!((status, error.error_code.as_str()), (403, "Forbidden"), "{field}");
+        assert!(error.message.contains(field), "{field}: {}", error.message);
+        teams.app.client().deploy_create(&deploy("root", &reaching)).await.expect(field);
+    }
+    writer.deploy_create(&deploy("plain", &plain)).await.expect("a plain one");
+}
+
 /// What a mirror's upstream is asked counts there, and what it says is kept here: so only for those who may pull.
 #[tokio::test]
 async fn nobody_has_an_upstream_asked_about_an_image_that_they_may_not_pull() {
