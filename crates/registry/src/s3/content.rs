@@ -12,7 +12,7 @@ use super::bucket::Bucket;
 
 /// How long S3 may be silent in the middle of an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
-/// How often an answer that breaks is gone on with.
+/// How often what breaks inside of an answer is asked for. What S3 does not answer at all is repeated by the client alone.
 const TRIES: u32 = 4;
 /// The pause before the second try; it doubles.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -50,6 +50,7 @@ impl S3Content {
         Self { bucket, place: place.to_owned(), open: Mutex::default() }
     }
 
+    /// Asks for the bytes from an offset on. What S3 did not answer, the client has asked for as often as is worth it.
     async fn opened(&self, offset: u64, until: u64) -> io::Result<Option<Open>> {
         let Some(answer) = self.bucket.get(&self.place, offset, until).await? else { return Ok(None) };
         let came = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or_default();
@@ -58,14 +59,7 @@ impl S3Content {
             // All of it, though a part was asked for.
             None => (0, came),
         };
-        let mut open = Open { stream: answer.body, rest: Bytes::new(), offset: begin, end: begin + came, length };
-        while open.offset < offset {
-            let skipped = usize::try_from(offset - open.offset).unwrap_or(usize::MAX);
-            if open.take(&mut Vec::new(), skipped).await? == 0 {
-                return Ok(None);
-            }
-        }
-        Ok(Some(open))
+        Ok(Some(Open { stream: answer.body, rest: Bytes::new(), offset: begin, end: begin + came, length }))
     }
 
     async fn read_on(&self, into: &mut Vec<u8>, most: usize, offset: u64, until: u64) -> io::Result<usize> {
@@ -74,25 +68,25 @@ impl S3Content {
         let mut tries = 0;
         while into.len() - before < most {
             let at = offset + (into.len() - before) as u64;
-            let step = async {
-                let mut now = match open.take().filter(|open| open.offset == at) {
-                    Some(now) if at < now.end => now,
-                    Some(now) if at >= now.length => return Ok((Some(now), 0)),
-                    _ => match self.opened(at, until.max(at + 1)).await? {
-                        Some(now) => now,
-                        None => return Ok((None, 0)),
-                    },
-                };
-                let count = now.take(into, most - (into.len() - before)).await?;
-                Ok::<_, io::Error>((Some(now), count))
-            };
-            match step.await {
-                Ok((now, 0)) => {
-                    open = now;
+            let mut now = match open.take().filter(|open| open.offset == at) {
+                Some(now) if at < now.end => now,
+                Some(now) if at >= now.length => {
+                    open = Some(now);
                     break;
                 }
-                Ok((now, _)) => (open, tries) = (now, 0),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && tries + 1 < TRIES => {
+                _ => match self.opened(at, until.max(at + 1)).await? {
+                    Some(now) => now,
+                    None => break,
+                },
+            };
+            // Only what breaks inside of an answer is repeated here: all before it the client has repeated already.
+            match now.take_from(at, into, most - (into.len() - before)).await {
+                Ok(0) => {
+                    open = Some(now);
+                    break;
+                }
+                Ok(_) => (open, tries) = (Some(now), 0),
+                Err(_) if tries + 1 < TRIES => {
                     tries += 1;
                     tokio::time::sleep(PAUSE * 2_u32.pow(tries)).await;
                 }
@@ -105,6 +99,17 @@ impl S3Content {
 }
 
 impl Open {
+    /// As [`Open::take`], from an offset on that is here or later; none when the object ends before it, too.
+    async fn take_from(&mut self, offset: u64, into: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        while self.offset < offset {
+            let skipped = usize::try_from(offset - self.offset).unwrap_or(usize::MAX);
+            if self.take(&mut Vec::new(), skipped).await? == 0 {
+                return Ok(0);
+            }
+        }
+        self.take(into, most).await
+    }
+
     /// Takes up to `most` bytes of what has come, or comes next; none at the object's end only.
     async fn take(&mut self, into: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         while self.rest.is_empty() && self.offset < self.end {

@@ -1,6 +1,8 @@
 //! A fault at every call of S3 in turn. What a client was told is stored is stored; what it was not told is there as a whole or
 //! not at all; doing the same again comes to the same end; and nothing stays that a sweep does not take.
 
+use std::sync::Arc;
+
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_registry::s3::Claim;
@@ -72,13 +74,17 @@ fn is_told(status: u16) -> bool {
     status == 201
 }
 
+/// A registry whose client of S3 tries so often.
+async fn trying(tries: Tries) -> (TestRegistry, Arc<FakeS3>) {
+    let mut registry = TestRegistry::start().await;
+    let s3 = Arc::clone(&registry.elsewhere.as_ref().unwrap().s3);
+    registry.elsewhere = Some(Elsewhere { bytes: Arc::new(bytes(&s3, tries)), s3: Arc::clone(&s3) });
+    (registry.restart().await, s3)
+}
+
 /// Goes through the life of a blob with a fault; answers whether all calls that there are have been gone through.
 async fn life(tries: Tries, way: Way, content: &[u8], at: usize, fault: Fault) -> bool {
-    let mut registry = TestRegistry::start().await;
-    let s3 = std::sync::Arc::clone(&registry.elsewhere.as_ref().unwrap().s3);
-    let here = Elsewhere { bytes: std::sync::Arc::new(bytes(&s3, tries)), s3: std::sync::Arc::clone(&s3) };
-    registry.elsewhere = Some(here);
-    let registry = registry.restart().await;
+    let (registry, s3) = trying(tries).await;
     let what = format!("{way:?} of {} bytes, {fault:?} at call {at}, tries {tries:?}", content.len());
     let path = format!("/v2/team/app/blobs/{}", Digest::sha256_of(content));
     drop(s3.calls());
@@ -137,21 +143,23 @@ async fn a_fault_at_every_call_that_is_repeated() {
 
 #[tokio::test]
 async fn a_read_that_breaks_off_goes_on_where_it_was() {
-    let registry = TestRegistry::start().await;
-    let (client, s3) = (Client::of(&registry), &registry.elsewhere.as_ref().unwrap().s3);
+    let (registry, s3) = trying(Tries::Four).await;
+    let client = Client::of(&registry);
     let content = content(3 << 20);
     let digest = client.push("team/app", content.clone()).await;
     let path = format!("/v2/team/app/blobs/{digest}");
     for fault in [Fault::Truncated, Fault::Closed, Fault::SlowDown, Fault::Internal] {
+        drop(s3.calls());
         s3.fail_at(1, fault);
         let got = client.get(&path).await.expect(200);
         assert!(got.body == content, "{fault:?}");
+        assert_eq!(s3.calls(), ["GetObject"; 2], "{fault:?}");
     }
-    // What lasts is told as what it is, and mends itself.
+    // What lasts is told as what it is after four calls, and mends itself.
     s3.fail_from(1, Fault::SlowDown);
     let (status, code) = client.get(&path).await.error();
     assert_eq!((status, code.as_str()), (503, "UNAVAILABLE"));
-    s3.mend();
+    assert_eq!(s3.calls(), ["GetObject"; 4], "each try is one of the client's");
     client.get(&path).await.expect(200);
 }
 
