@@ -199,13 +199,20 @@ impl S3Upload {
         Ok(())
     }
 
+    /// Lends what is in memory to a call. A copy would be a second part of memory for the upload.
+    fn lend<T>(&mut self, call: impl FnOnce(&Self, Bytes) -> T) -> T {
+        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
+        let answer = call(self, bytes.clone());
+        // The call has let go of them, so these are the same bytes and no copy.
+        self.buffer = bytes.into();
+        answer
+    }
+
     /// Makes what is in memory a part.
     fn send(&mut self) -> io::Result<Part> {
         let multipart = self.multipart()?;
-        let bytes = Bytes::from(std::mem::take(&mut self.buffer));
-        let sent = self.bucket.part(&multipart.place, &multipart.id, number(self.parts.len()), bytes.clone());
-        self.buffer = bytes.into();
-        sent
+        let number = number(self.parts.len());
+        self.lend(|this, bytes| this.bucket.part(&multipart.place, &multipart.id, number, bytes))
     }
 
     /// Makes what is in memory, which is a part's size, one of the whole parts.
@@ -365,7 +372,7 @@ impl UploadBytes for S3Upload {
             // Where much waits already it must be possible to let go of it, and to read it again.
             Settling::Whole | Settling::Chunk => {
                 let tail = self.tail();
-                self.bucket.put(&tail, Bytes::copy_from_slice(&self.buffer))?;
+                self.lend(|this, bytes| this.bucket.put(&tail, bytes))?;
                 if !self.tails.contains(&tail) {
                     self.tails.push(tail);
                 }
