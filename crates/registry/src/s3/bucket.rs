@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Config;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -20,6 +21,10 @@ use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{PlacePage, Seen};
 use tokio::runtime::Handle;
+
+/// How long one try of `CompleteMultipartUpload` may take: "several minutes", says the S3 API reference of it. What takes the limit
+/// of other calls would be given up while S3 is still at work.
+const COMPLETE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// A bucket, and the way to it.
 #[derive(Clone)]
@@ -192,7 +197,8 @@ impl Bucket {
     }
 
     /// Makes an object of an upload. The SDK does not repeat it: whoever tries again must know whether an answer was lost before, since
-    /// then it may be his own completion that he finds.
+    /// then it may be his own completion that he finds. Nor does it end it as soon as others: S3 may take minutes to put parts together,
+    /// and sends white space meanwhile.
     pub(super) fn complete(&self, place: &str, id: &str, parts: &[&Part]) -> io::Result<()> {
         let completed = parts.iter().map(|part| {
             let completed = CompletedPart::builder().part_number(part.number).e_tag(&part.tag);
@@ -200,7 +206,8 @@ impl Bucket {
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build();
         let call = self.client.complete_multipart_upload().bucket(&self.name).key(self.key(place)).upload_id(id);
-        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let patient = TimeoutConfig::builder().operation_attempt_timeout(COMPLETE_MAX).operation_timeout(COMPLETE_MAX);
+        let once = Config::builder().retry_config(RetryConfig::disabled()).timeout_config(patient.build());
         self.wait(call.multipart_upload(parts).customize().config_override(once).send())
             .map(drop)
             .map_err(|error| fault("CompleteMultipartUpload", error))

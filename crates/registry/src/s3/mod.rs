@@ -42,7 +42,7 @@ use self::bucket::Bucket;
 use self::content::S3Content;
 use self::upload::{S3Upload, Waiting};
 
-/// How long one try of a call may take: 8 MiB at 280 KB/s.
+/// How long one try of a call may take, but for the one that completes an upload: 8 MiB at 280 KB/s.
 const TRY_MAX: Duration = Duration::from_secs(30);
 /// How long a call may take with all its tries.
 const CALL_MAX: Duration = Duration::from_secs(90);

@@ -2,12 +2,16 @@
 //! not at all; doing the same again comes to the same end; and nothing stays that a sweep does not take.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use http::Method;
 use layer0_domain::model::digest::Digest;
-use layer0_registry::s3::Claim;
+use layer0_domain::port::blob_bytes::{BlobBytes as _, Reach};
+use layer0_registry::s3::{Claim, S3Bytes, S3Client};
 use layer0_testkit::blob_bytes_suite::content;
 use layer0_testkit::s3::{FakeS3, Fault};
+use tokio::runtime::Handle;
 
 use crate::client::Client;
 use crate::common::{Elsewhere, TestRegistry};
@@ -225,4 +229,24 @@ async fn a_bucket_belongs_to_one_store() {
     assert_eq!(claim("one").await, Claim::Ours);
     assert_eq!(claim("two").await, Claim::Others);
     assert_eq!(s3.keys(), ["l0/owner"]);
+}
+
+#[tokio::test]
+async fn a_completion_may_take_longer_than_other_calls() {
+    let s3 = FakeS3::start().await;
+    let limits = TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(2))
+        .build();
+    let config = crate::client(&s3.endpoint(), Tries::Once).config().to_builder().timeout_config(limits).build();
+    let bytes = S3Bytes::new(S3Client::from_conf(config), FakeS3::BUCKET, "l0", Handle::current());
+    s3.answer_slowly("CompleteMultipartUpload", Duration::from_secs(4));
+    let completed = tokio::task::spawn_blocking(move || {
+        let mut upload = bytes.upload_begin("00-aa", Reach::Named)?;
+        upload.append(b"some")?;
+        upload.complete()?;
+        Ok::<_, std::io::Error>(upload.is_inferred())
+    });
+    assert!(!completed.await.unwrap().unwrap(), "its own answer came");
+    assert_eq!(s3.calls(), ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]);
 }

@@ -1,5 +1,7 @@
 //! What goes back to the client.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -9,6 +11,9 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 
 use super::Closed;
+
+/// What every answer in XML begins with.
+const PROLOGUE: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// The body of an answer.
 pub(super) type Body = UnsyncBoxBody<Bytes, Closed>;
@@ -26,7 +31,7 @@ impl Answer {
     }
 
     pub(super) fn xml(root: &str, inner: &str) -> Self {
-        let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root}>{inner}</{root}>");
+        let body = format!("{PROLOGUE}<{root}>{inner}</{root}>");
         Self { status: 200, headers: vec![("content-type", "application/xml".to_owned())], body: body.into() }
     }
 
@@ -66,6 +71,18 @@ impl Answer {
             .boxed();
         head.body(StreamBody::new(pieces).boxed_unsync()).expect("the answer is one")
     }
+}
+
+/// 200 and white space at once, and what was done about it when it was done.
+pub(super) fn slow(after: Duration, act: impl FnOnce() -> Answer + Send + 'static) -> Response<Body> {
+    let begun = Bytes::from(format!("{PROLOGUE} \n"));
+    let pieces: BoxStream<'static, Result<Frame<Bytes>, Closed>> = stream::iter([Ok(Frame::data(begun))])
+        .chain(stream::once(async move {
+            tokio::time::sleep(after).await;
+            Ok(Frame::data(act().body.slice(PROLOGUE.len()..)))
+        }))
+        .boxed();
+    Response::new(StreamBody::new(pieces).boxed_unsync())
 }
 
 /// An error as S3 writes it.

@@ -14,6 +14,7 @@ mod objects;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -55,6 +56,8 @@ struct World {
     calls: Vec<&'static str>,
     /// Which call, counted from 1 over all, goes wrong, and how; and all after it.
     fault: Option<(usize, Fault, Lasting)>,
+    /// Which calls take their time, and how much.
+    slow: Option<(&'static str, Duration)>,
 }
 
 /// How long a fault lasts.
@@ -114,6 +117,11 @@ impl FakeS3 {
     pub fn fail_from(&self, call: usize, fault: Fault) {
         let mut world = lock(&self.world);
         world.fault = Some((world.calls.len() + call, fault, Lasting::UntilMended));
+    }
+
+    /// Lets each call of this operation begin its answer at once, with white space, and end it so much later: as S3 completes uploads.
+    pub fn answer_slowly(&self, op: &'static str, after: Duration) {
+        lock(&self.world).slow = Some((op, after));
     }
 
     /// Lets no call go wrong.
@@ -204,11 +212,11 @@ impl std::fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-async fn respond(world: &Mutex<World>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+async fn respond(world: &Arc<Mutex<World>>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return Err(Closed) };
     let body = body.to_bytes();
-    let (op, fault) = {
+    let (op, fault, slow) = {
         let mut world = lock(world);
         let op = objects::operation(&head);
         world.calls.push(op);
@@ -217,8 +225,12 @@ async fn respond(world: &Mutex<World>, request: Request<Incoming>) -> Result<Res
             Lasting::Once => *at == number,
             Lasting::UntilMended => *at <= number,
         });
-        (op, fault.map(|(_, fault, _)| fault))
+        (op, fault.map(|(_, fault, _)| fault), world.slow.filter(|(slow, _)| *slow == op))
     };
+    if let (None, Some((_, after))) = (fault, slow) {
+        let world = Arc::clone(world);
+        return Ok(answer::slow(after, move || lock(&world).objects.act(op, &head, &body)));
+    }
     let act = || lock(world).objects.act(op, &head, &body);
     let answer = match fault {
         None => act(),
