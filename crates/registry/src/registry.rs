@@ -255,12 +255,11 @@ impl Registry {
         // Two sweeps at once would do nothing wrong, only everything twice.
         let mut last = parts.strays_swept.lock().await;
         if !last.is_some_and(|last| now.is_within(STRAYS_EVERY_MS, last)) {
-            let age = match parts.bytes.naming() {
+            let age_ms = match parts.bytes.naming() {
                 Naming::Digest => i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
                 Naming::Store => STRAY_AGE_MS,
             };
-            let old = Removal::Before(Timestamp(now.0.saturating_sub(age)));
-            let strays = parts.blobs.strays(old).await.map_err(RegistryError::outside)?;
+            let strays = parts.blobs.strays(Removal::Aged { age_ms, now }).await.map_err(RegistryError::outside)?;
             if strays.files > 0 {
                 tracing::info!(
                     blob.count = strays.files,

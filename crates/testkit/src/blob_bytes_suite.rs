@@ -283,7 +283,7 @@ pub fn a_discarded_upload_is_gone(bytes: &dyn BlobBytes) {
             upload.discard().expect("it goes");
         }
         assert!(bytes.upload_find(&name).expect("a look").is_none(), "after {step} steps");
-        assert!(bytes.upload_list().expect("a list").is_empty(), "after {step} steps");
+        assert!(bytes.upload_list().expect("a list").uploads.is_empty(), "after {step} steps");
         assert!(places(bytes).is_empty(), "after {step} steps: {:?}", places(bytes));
     }
 }
@@ -308,7 +308,7 @@ pub fn uploads_are_listed(bytes: &dyn BlobBytes) {
         upload.settle(Settling::Chunk).expect("it is settled");
     }
     bytes.upload_find("00-bb").expect("a look").expect("it is there").discard().expect("it goes");
-    let listed = bytes.upload_list().expect("a list");
+    let listed = bytes.upload_list().expect("a list").uploads;
     let found: BTreeSet<&str> = listed.iter().map(|seen| seen.upload.as_str()).collect();
     assert_eq!(found, BTreeSet::from(["00-aa", "00-cc"]));
     for seen in &listed {
@@ -343,7 +343,7 @@ pub fn nothing_is_where_nothing_was_kept(bytes: &dyn BlobBytes) {
     bytes.remove(&place).expect("it goes");
     assert!(is_gone(bytes, &place));
     assert!(bytes.upload_find("00-unknown").expect("a look").is_none());
-    assert!(bytes.upload_list().expect("a list").is_empty());
+    assert!(bytes.upload_list().expect("a list").uploads.is_empty());
 }
 
 /// `naming`, `place_of`, `keep`.

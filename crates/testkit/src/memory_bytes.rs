@@ -11,7 +11,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{
-    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Settling, Source, UploadBytes, UploadSeen,
+    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Settling, Source, UploadBytes, UploadList, UploadSeen,
 };
 
 /// Places in one page of a list.
@@ -91,10 +91,11 @@ impl BlobBytes for MemoryBytes {
         Ok(Some(Box::new(MemoryUpload { all, upload: upload.to_owned(), bytes, state: State::Open })))
     }
 
-    fn upload_list(&self) -> io::Result<Vec<UploadSeen>> {
+    fn upload_list(&self) -> io::Result<UploadList> {
         let kept = self.kept();
         let seen = kept.uploads.iter();
-        Ok(seen.map(|(upload, piece)| UploadSeen { upload: upload.clone(), written: Some(piece.written) }).collect())
+        let seen = seen.map(|(upload, piece)| UploadSeen { upload: upload.clone(), written: Some(piece.written) });
+        Ok(UploadList { uploads: seen.collect(), now: None })
     }
 
     fn open(&self, place: &BlobPlace, _source: Source) -> io::Result<Option<Box<dyn BlobContent>>> {
@@ -122,7 +123,7 @@ impl BlobBytes for MemoryBytes {
         let mut places: Vec<BlobPlace> =
             kept.places.range(from..).take(PAGE + 1).map(|(at, _)| BlobPlace::new(at)).collect();
         let next = (places.len() > PAGE).then(|| places.pop()).flatten();
-        Ok(PlacePage { places, next: next.map(|place| place.as_str().to_owned()) })
+        Ok(PlacePage { places, next: next.map(|place| place.as_str().to_owned()), now: None })
     }
 
     fn address(&self, _place: &BlobPlace, _valid: Duration) -> io::Result<Option<String>> {

@@ -90,6 +90,16 @@ pub struct UploadSeen {
     pub written: Option<Timestamp>,
 }
 
+/// The uploads that were begun and are not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UploadList {
+    /// The uploads.
+    pub uploads: Vec<UploadSeen>,
+    /// The time when they were listed, by the clock that dates them; `None` where that is this machine's. Ages are reckoned by the
+    /// earlier one of both: a clock that is wrong makes nothing old that is young.
+    pub now: Option<Timestamp>,
+}
+
 /// Some of the places that have bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlacePage {
@@ -97,6 +107,8 @@ pub struct PlacePage {
     pub places: Vec<BlobPlace>,
     /// What to ask for the next ones with; `None` when these are the last.
     pub next: Option<String>,
+    /// As [`UploadList::now`].
+    pub now: Option<Timestamp>,
 }
 
 /// Where bytes lie.
@@ -125,7 +137,7 @@ pub trait BlobBytes: Send + Sync {
     ///
     /// # Errors
     /// As all of them.
-    fn upload_list(&self) -> io::Result<Vec<UploadSeen>>;
+    fn upload_list(&self) -> io::Result<UploadList>;
 
     /// Opens a blob's bytes; `None` when there are none. Where asking costs a call, the first read tells instead (`NotFound`).
     /// They stay readable when the blob is removed, as far as they can.

@@ -72,7 +72,8 @@ impl Inner {
         for place in places {
             let inner = Arc::clone(&self);
             let name = place.clone();
-            let removed = to_the_end(async move { inner.stray(&name, Removal::Before(Timestamp(i64::MAX))).await });
+            let removal = Removal::Aged { age_ms: 0, now: Timestamp(i64::MAX) };
+            let removed = to_the_end(async move { inner.stray(&name, removal).await });
             if let Err(error) = removed.await.map_err(RegistryError::from_io).and_then(|it| it) {
                 tracing::warn!(error = %error, "the bytes at {place} could not be removed; the sweep tries again");
             }

@@ -24,8 +24,19 @@ pub(crate) struct Strays {
 pub(crate) enum Removal {
     /// It stays.
     None,
-    /// It goes, if it was last written to then or before.
-    Before(Timestamp),
+    /// It goes, if it was last written to `age_ms` before `now` or earlier.
+    Aged { age_ms: i64, now: Timestamp },
+}
+
+impl Removal {
+    /// With the time by the clock that dates what is there, where that is another one and earlier: else a machine whose clock is ahead
+    /// would take what is being pushed at this moment for old.
+    fn not_after(self, dated: Option<Timestamp>) -> Self {
+        match (self, dated) {
+            (Self::Aged { age_ms, now }, Some(dated)) => Self::Aged { age_ms, now: now.min(dated) },
+            (removal, _) => removal,
+        }
+    }
 }
 
 impl Inner {
@@ -51,8 +62,8 @@ impl Inner {
             return Ok(None);
         }
         let Seen::There { length, written } = self.look(place, Look::Closely).await? else { return Ok(None) };
-        if let Removal::Before(before) = removal {
-            if written.is_none_or(|written| written > before) {
+        if let Removal::Aged { age_ms, now } = removal {
+            if written.is_none_or(|written| written.0 > now.0.saturating_sub(age_ms)) {
                 return Ok(None);
             }
             self.remove(place.clone()).await?;
@@ -79,6 +90,7 @@ impl Blobs {
         loop {
             let bytes = Arc::clone(&self.inner.bytes);
             let page = blocking(move || bytes.list(next.as_deref())).await.map_err(RegistryError::from_io)?;
+            let removal = removal.not_after(page.now);
             if !page.places.is_empty() {
                 for place in self.inner.unheld(&page.places).await? {
                     let inner = Arc::clone(&self.inner);

@@ -24,7 +24,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{
-    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Source, UploadBytes, UploadSeen,
+    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Source, UploadBytes, UploadList, UploadSeen,
 };
 
 use self::blobs::BlobFiles;
@@ -109,7 +109,7 @@ impl BlobBytes for FileBytes {
         Ok(metadata.map(|metadata| self.upload(upload, metadata.len())))
     }
 
-    fn upload_list(&self) -> io::Result<Vec<UploadSeen>> {
+    fn upload_list(&self) -> io::Result<UploadList> {
         let mut seen = Vec::new();
         for entry in fs::read_dir(&self.uploads)? {
             let entry = entry?;
@@ -117,7 +117,7 @@ impl BlobBytes for FileBytes {
             let written = fs::metadata(entry.path()).and_then(|metadata| modified(&metadata)).ok();
             seen.push(UploadSeen { upload, written });
         }
-        Ok(seen)
+        Ok(UploadList { uploads: seen, now: None })
     }
 
     fn open(&self, place: &BlobPlace, source: Source) -> io::Result<Option<Box<dyn BlobContent>>> {
@@ -157,7 +157,7 @@ impl BlobBytes for FileBytes {
         let algorithm = if half == 0 { Algorithm::Sha256 } else { Algorithm::Sha512 };
         let places = self.blobs.list(algorithm, fan)?.iter().map(|it| BlobPlace::new(it.to_string())).collect();
         let last = u16::from_be_bytes([1, u8::MAX]);
-        Ok(PlacePage { places, next: (page < last).then(|| (page + 1).to_string()) })
+        Ok(PlacePage { places, next: (page < last).then(|| (page + 1).to_string()), now: None })
     }
 
     fn address(&self, _place: &BlobPlace, _valid: Duration) -> io::Result<Option<String>> {

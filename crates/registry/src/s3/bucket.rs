@@ -2,16 +2,20 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::Config;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Config, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::base64;
@@ -64,6 +68,39 @@ pub(super) fn now() -> Timestamp {
 
 fn time(at: Option<&DateTime>) -> Timestamp {
     at.and_then(|at| at.to_millis().ok()).map_or(Timestamp(0), Timestamp)
+}
+
+/// When a call was answered, by the clock of S3: the `Date` of its answer, which the SDK does not hand out. Of several answers the
+/// first one's.
+#[derive(Debug, Clone, Default)]
+struct AnswerDate(Arc<OnceLock<Timestamp>>);
+
+impl AnswerDate {
+    /// `None` when there was no such header, or none that can be read.
+    fn get(&self) -> Option<Timestamp> {
+        self.0.get().copied()
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for AnswerDate {
+    fn name(&self) -> &'static str {
+        "AnswerDate"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let date = date.and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?.to_millis().ok());
+        if let Some(date) = date {
+            self.0.get_or_init(|| Timestamp(date));
+        }
+        Ok(())
+    }
 }
 
 /// CRC-32C as S3 writes it: base64 of its bytes, the highest first.
@@ -254,12 +291,13 @@ impl Bucket {
         found(self.wait(call).map_err(|error| fault("DeleteObject", error))).map(drop)
     }
 
-    /// The uploads at places that begin so.
-    pub(super) fn uploads(&self, place: &str) -> io::Result<Vec<Multipart>> {
+    /// The uploads at places that begin so, and the time by S3's clock before they were listed.
+    pub(super) fn uploads(&self, place: &str) -> io::Result<(Vec<Multipart>, Option<Timestamp>)> {
         let (mut all, mut key, mut id) = (Vec::new(), None, None);
+        let date = AnswerDate::default();
         loop {
             let call = self.client.list_multipart_uploads().bucket(&self.name).prefix(self.key(place));
-            let call = call.set_key_marker(key).set_upload_id_marker(id).send();
+            let call = call.set_key_marker(key).set_upload_id_marker(id).customize().interceptor(date.clone()).send();
             let answer = self.wait(call).map_err(|error| fault("ListMultipartUploads", error))?;
             for upload in answer.uploads.unwrap_or_default() {
                 let (Some(key), Some(id)) = (upload.key, upload.upload_id) else { continue };
@@ -268,7 +306,7 @@ impl Bucket {
             }
             (key, id) = (answer.next_key_marker, answer.next_upload_id_marker);
             if answer.is_truncated != Some(true) || key.is_none() {
-                return Ok(all);
+                return Ok((all, date.get()));
             }
         }
     }
@@ -297,12 +335,13 @@ impl Bucket {
 
     pub(super) fn list(&self, next: Option<&str>) -> io::Result<PlacePage> {
         let call = self.client.list_objects_v2().bucket(&self.name).prefix(&self.root);
-        let call = call.set_continuation_token(next.map(str::to_owned)).send();
+        let date = AnswerDate::default();
+        let call = call.set_continuation_token(next.map(str::to_owned)).customize().interceptor(date.clone()).send();
         let answer = self.wait(call).map_err(|error| fault("ListObjectsV2", error))?;
         let keys = answer.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
         let places = keys.filter_map(|key| key.strip_prefix(&self.root).map(BlobPlace::new)).collect();
         let next = answer.next_continuation_token.filter(|_| answer.is_truncated == Some(true));
-        Ok(PlacePage { places, next })
+        Ok(PlacePage { places, next, now: date.get() })
     }
 
     pub(super) fn address(&self, place: &str, valid: Duration) -> io::Result<String> {

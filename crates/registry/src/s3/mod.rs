@@ -16,6 +16,7 @@
 //! - An upload is what S3 has of it: its parts are listed where it is found again. What a server has in memory is the beginning of
 //!   the next part, which S3 takes only when it is a part's size or the last one.
 //! - S3 compares a CRC-32C of each part and object with what came; what it hands out is compared here, as from a disk.
+//! - Ages are reckoned by the clock of S3, which dates what is there: a machine whose clock is wrong takes nothing young for a stray.
 //! - Every call may be repeated, and none of them decides what is stored: the store's unit of work does, when all is there.
 
 mod bucket;
@@ -34,7 +35,7 @@ use aws_types::SdkConfig;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::port::blob_bytes::{
-    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Source, UploadBytes, UploadSeen,
+    BlobBytes, BlobContent, Look, Naming, PlacePage, Reach, Seen, Source, UploadBytes, UploadList, UploadSeen,
 };
 use tokio::runtime::Handle;
 
@@ -145,11 +146,13 @@ impl BlobBytes for S3Bytes {
         Ok(found.map(|found| -> Box<dyn UploadBytes> { Box::new(found) }))
     }
 
-    fn upload_list(&self) -> io::Result<Vec<UploadSeen>> {
+    fn upload_list(&self) -> io::Result<UploadList> {
+        let (all, date) = self.bucket.uploads("")?;
+        let now = date.unwrap_or_else(bucket::now);
         let mut seen = Vec::new();
-        for multipart in self.bucket.uploads("")? {
+        for multipart in all {
             let Some((upload, _)) = multipart.place.split_once('/') else { continue };
-            let young = bucket::now().0.saturating_sub(multipart.begun.0) < YOUNG.as_millis() as i64;
+            let young = now.0.saturating_sub(multipart.begun.0) < YOUNG.as_millis() as i64;
             let written = match young {
                 true => Some(multipart.begun),
                 false => match self.bucket.parts(&multipart.place, &multipart.id) {
@@ -160,7 +163,7 @@ impl BlobBytes for S3Bytes {
             };
             seen.push(UploadSeen { upload: upload.to_owned(), written });
         }
-        Ok(seen)
+        Ok(UploadList { uploads: seen, now: date })
     }
 
     fn open(&self, place: &BlobPlace, _source: Source) -> io::Result<Option<Box<dyn BlobContent>>> {

@@ -117,7 +117,7 @@ impl S3Upload {
 
     pub(super) fn find(bucket: Bucket, waiting: Arc<Waiting>, upload: &str) -> io::Result<Option<Self>> {
         // Of several, all but the last are such whose begin was answered to nobody.
-        let all = bucket.uploads(&format!("{upload}/"))?;
+        let (all, _) = bucket.uploads(&format!("{upload}/"))?;
         let Some(multipart) = all.into_iter().max_by_key(|multipart| multipart.begun.0) else { return Ok(None) };
         let mut this = Self::new(bucket, waiting, upload, Some(multipart));
         match found(this.load())? {

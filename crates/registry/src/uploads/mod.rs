@@ -332,7 +332,10 @@ impl Uploads {
         let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
         blocking(move || {
             let mut swept = 0;
-            for seen in inner.bytes.upload_list()? {
+            let list = inner.bytes.upload_list()?;
+            // Where another clock dates them, one that is ahead here must not end what another server is writing to.
+            let now = list.now.map_or(now, |dated| now.min(dated));
+            for seen in list.uploads {
                 let Some(id) = UploadId::parse_any(&seen.upload) else { continue };
                 // In this order: whoever is not beginning any more is open. By its bytes alone one that begins now may look old,
                 // when the clock was set.

@@ -1,13 +1,16 @@
 //! Damage, strays, uploads that nobody finishes, and `verify`.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use http::Method;
 use layer0_domain::model::digest::Digest;
+use layer0_domain::port::blob_bytes::Reach;
 use layer0_registry::{Fault, Rate, VerifyEvent};
+use layer0_testkit::clock::FixedClock;
 
 use crate::client::Client;
-use crate::common::TestRegistry;
+use crate::common::{Doors, TestRegistry};
 
 async fn findings(registry: &TestRegistry) -> (Vec<(Digest, Fault)>, u64) {
     let mut found = Vec::new();
@@ -100,4 +103,36 @@ async fn an_upload_that_is_too_old_is_over_before_the_sweep_can_take_what_it_mad
     let client = Client::of(&registry);
     let digest = Digest::sha256_of(b"late");
     client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "late").await.expect(404);
+}
+
+/// A machine whose clock is ahead by more than any age looks at what others do at this moment.
+#[tokio::test]
+async fn a_clock_that_is_ahead_makes_nothing_old() {
+    let one = TestRegistry::start().await;
+    let client = Client::of(&one);
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[("content-range", "0-3")], "some").await.expect(202);
+    // All bytes of it are there, and the link is not: a push between its last two steps.
+    let bytes = Arc::clone(&one.elsewhere.as_ref().unwrap().bytes);
+    let unlinked = tokio::task::spawn_blocking(move || {
+        let mut upload = bytes.upload_begin("00-aa", Reach::Named)?;
+        upload.append(b"unlinked")?;
+        upload.complete()?;
+        upload.keep(&Digest::sha256_of(b"unlinked"))
+    });
+    let unlinked = unlinked.await.unwrap().unwrap();
+
+    let mut ground = one.ground();
+    let clock = Arc::new(FixedClock::at(one.clock.now()));
+    clock.advance_ms(30 * 24 * 60 * 60 * 1000);
+    ground.clock = clock;
+    let ahead = TestRegistry::launch(Doors::Open, |_| {}, ground, |store| store).await;
+    let swept = ahead.registry.sweep().await.unwrap();
+    assert_eq!((swept.uploads, swept.strays), (0, 0), "all of it is young");
+    let s3 = &one.elsewhere.as_ref().unwrap().s3;
+    assert!(s3.keys().contains(&format!("l0/blobs/{unlinked}")), "{:?}", s3.keys());
+    assert_eq!(s3.uploads().len(), 1);
+    let digest = Digest::sha256_of(b"some");
+    client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+    assert_eq!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body, "some");
 }
