@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::app::App;
+use crate::wiring::IMAGE_INDEX;
 
 /// How long a backup goes on that nothing is asked of.
 const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -32,12 +33,27 @@ const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 /// How many may go on at once: each has a copy of the state on the disk. One that was killed and begun anew needs two.
 const AT_ONCE: usize = 4;
 
+/// What of the state is not in a copy. A bucket belongs to the instance whose state has its name; a copy with it could be started while
+/// the original runs, and would remove what the old state does not name.
+const NOT_COPIED: &[&str] = &[IMAGE_INDEX];
+
+/// Where the bytes of images lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImagesLie {
+    /// In the data directory.
+    OnDisk,
+    /// In S3.
+    InBucket,
+}
+
 /// What backups are made of; those that go on.
 pub(crate) struct Backups {
     /// The file that all state is in, and where copies of it are made; `None` where the state is elsewhere.
     state: Option<(SqliteStore, PathBuf)>,
     /// The instance's id.
     pub(crate) instance_id: String,
+    /// Where the bytes come from.
+    pub(crate) images_lie: ImagesLie,
     /// Where `layer0.toml` is, if it is there.
     settings: PathBuf,
     /// How many more may begin.
@@ -114,7 +130,7 @@ pub(crate) enum BackupError {
 
 impl Backups {
     /// Those of an instance whose state is all in `file`, if any. Removes what an earlier life left of copies.
-    pub(crate) fn new(file: Option<SqliteStore>, data_dir: &Path, instance_id: String) -> Self {
+    pub(crate) fn new(file: Option<SqliteStore>, data_dir: &Path, instance_id: String, images_lie: ImagesLie) -> Self {
         let copies = data_dir.join("copies");
         match std::fs::remove_dir_all(&copies) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => {
@@ -126,6 +142,7 @@ impl Backups {
         Self {
             state,
             instance_id,
+            images_lie,
             settings: data_dir.join("layer0.toml"),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             running: Arc::default(),
@@ -168,7 +185,7 @@ pub(crate) async fn begin(app: &App) -> Result<Arc<Running>, BackupError> {
     let begun = app.clock.now();
     DirBuilder::new().recursive(true).mode(0o700).create(copies)?;
     let path = Scratch(copies.join(format!("{id}.db")));
-    let blobs = file.copy_to(path.0.clone()).await?;
+    let blobs = file.copy_to(path.0.clone(), NOT_COPIED).await?;
     let copy = File::open(&path.0)?;
     let copy_bytes = copy.metadata()?.len();
     drop(path);
@@ -227,7 +244,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_nothing_is_asked_of_ends_and_one_that_is_read_goes_on() {
         let dir = tempfile::tempdir().expect("a directory");
-        let backups = Backups::new(None, dir.path(), "x".to_owned());
+        let backups = Backups::new(None, dir.path(), "x".to_owned(), ImagesLie::OnDisk);
         let kept = Arc::new(());
         let running = Arc::new(Running {
             id: "b".to_owned(),

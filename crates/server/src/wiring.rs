@@ -25,7 +25,7 @@ use layer0_store::SqliteStore;
 
 use crate::app::{App, Identity, Network, Parts, Serves};
 use crate::auth::{Announcing, Changes, Keys, Passwords, RegistryGate, Remembered, SignIn, SignedPulls, Throttle};
-use crate::backups::Backups;
+use crate::backups::{Backups, ImagesLie};
 use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
@@ -76,9 +76,9 @@ const SIGNING_KEY: &str = "signing_key";
 /// The setting that holds the instance's id, with which the engine labels everything.
 const INSTANCE_ID: &str = "instance_id";
 
-/// The setting, in the store that holds the links of images in a bucket, by which that store is told from all others.
-#[cfg(feature = "aws")]
-const IMAGE_INDEX: &str = "image_index";
+/// The setting, in the store that holds the links of images in a bucket, by which that store is told from all others. Whoever has it
+/// owns the bucket, so no copy of the store has it: also not one that an executable without S3 makes.
+pub(crate) const IMAGE_INDEX: &str = "image_index";
 
 /// Makes the engine of an instance: from the instance's id, by which it labels everything, and the registry that it pulls
 /// from.
@@ -278,7 +278,8 @@ pub(crate) async fn app_with(
     let registry = registry.with_homes(homes.clone());
     let registry = registry.with_mirrors(mirrors).map_err(cant("the mirrors of the registry can't be had"))?;
 
-    let backups = Backups::new(file, data_dir.path(), instance_id.clone());
+    let lie = if config.registries.s3.is_some() { ImagesLie::InBucket } else { ImagesLie::OnDisk };
+    let backups = Backups::new(file, data_dir.path(), instance_id.clone(), lie);
     let engine: Arc<dyn Engine> = Arc::new(Bounded::new(engine(instance_id, &registry)?));
     Ok(App::new(Parts {
         serves: if config.engine == EngineKind::None { Serves::RegistryOnly } else { Serves::Everything },

@@ -26,6 +26,9 @@ pub struct Backup {
     pub settings: Option<String>,
     /// Registries whose images are not in it: they lie in ECR.
     pub not_copied: Vec<String>,
+    /// Whether its images lie in a bucket; they are copied like those on a disk.
+    #[serde(default)]
+    pub in_bucket: bool,
 }
 
 /// A blob that the state names.

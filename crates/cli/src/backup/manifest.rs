@@ -23,6 +23,9 @@ pub(crate) struct Manifest {
     pub(crate) settings: Option<String>,
     /// Registries in ECR, whose images are not in it.
     pub(crate) not_copied: Vec<String>,
+    /// Whether the instance's images lay in a bucket. Older ones don't say.
+    #[serde(default)]
+    pub(crate) in_bucket: bool,
     /// The blobs that the state names and that are there.
     pub(crate) blobs: Vec<Blob>,
     /// The blobs that the state names and that could not be had.
@@ -73,5 +76,19 @@ impl Manifest {
     /// All bytes of its blobs.
     pub(crate) fn blob_bytes(&self) -> u64 {
         self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_one_is_read() {
+        let text = r#"{"layout": 1, "instance": "demo", "instance_id": "demo-1", "version": "0.1.0",
+            "begun": "2026-01-01T00:00:00.000Z", "state_bytes": 9, "settings": null, "not_copied": [], "blobs": [],
+            "lost": [], "copied": 0, "copied_bytes": 0}"#;
+        let manifest: Manifest = serde_json::from_str(text).expect("it is read");
+        assert!(!manifest.in_bucket);
     }
 }

@@ -40,7 +40,7 @@ pub(crate) use keep::{Dropped, keep};
 pub(crate) use pace::Pace;
 pub(crate) use place::Place;
 pub(crate) use plan::ahead;
-pub(crate) use restore::{OnDamage, restore};
+pub(crate) use restore::{OnDamage, Restored, restore};
 pub(crate) use take::{Fetched, Progress, Source, take};
 
 use crate::error::{CliError, Exit};

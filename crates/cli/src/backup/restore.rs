@@ -49,6 +49,8 @@ pub(crate) struct Restored {
     /// Blobs that are damaged in the backup.
     pub(crate) damaged: Vec<String>,
     pub(crate) not_copied: Vec<String>,
+    /// Whether the images lay in a bucket, and lie in the data directory now.
+    pub(crate) in_bucket: bool,
 }
 
 /// Restores a snapshot, the newest where none is named, into a data directory that is empty or isn't there.
@@ -78,6 +80,7 @@ pub(crate) fn restore(
             lost: manifest.lost.clone(),
             damaged,
             not_copied: manifest.not_copied.clone(),
+            in_bucket: manifest.in_bucket,
         }),
         Err(why) => {
             target.clear();

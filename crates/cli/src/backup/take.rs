@@ -76,6 +76,7 @@ pub(crate) async fn take(
         state_bytes: backup.state_bytes,
         settings: backup.settings.clone(),
         not_copied: backup.not_copied.clone(),
+        in_bucket: backup.in_bucket,
         blobs,
         lost,
         copied: run.progress.copied,

@@ -146,6 +146,7 @@ impl Instance {
             blob_bytes: 0,
             settings: Some("instance = \"demo\"\n".to_owned()),
             not_copied: vec![],
+            in_bucket: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::args::admin::{Backups, Restore, TakeBackup};
 use crate::backup::disk::OsDisk;
 use crate::backup::manifest::{Lost, Manifest};
-use crate::backup::{self, Dropped, Fetched, OnDamage, Pace, Place, Progress, Source};
+use crate::backup::{self, Dropped, Fetched, OnDamage, Pace, Place, Progress, Restored, Source};
 use crate::error::{CliError, Exit};
 use crate::printer::Printer;
 use crate::printer::rows::moment;
@@ -268,17 +268,7 @@ pub(crate) fn restore(printer: &Printer, args: &Restore) -> Result<(), CliError>
     let on_damage = if args.without_damaged { OnDamage::LeaveOut } else { OnDamage::Stop };
     let place = Place::read(&args.directory, &OsDisk)?;
     let restored = backup::restore(&place, args.snapshot.as_deref(), &args.data_dir, on_damage)?;
-    printer.result(&restored, |it| {
-        format!(
-            "Restored instance `{}` as it was at {} UTC: {} ({}).\nIt was written by version {}; start it: l0 server --data-dir {}\n",
-            it.instance,
-            moment(&it.begun),
-            blobs(it.blobs),
-            size(it.bytes),
-            it.version,
-            args.data_dir.display(),
-        )
-    })?;
+    printer.result(&restored, |it| restored_said(it, &args.data_dir))?;
     for lost in &restored.lost {
         printer.warn(&format!(
             "{} was {} when the backup was taken; push the images that need it again",
@@ -293,4 +283,43 @@ pub(crate) fn restore(printer: &Printer, args: &Restore) -> Result<(), CliError>
         printer.warn(&format!("what lies in ECR ({}) is as it is there now", restored.not_copied.join(", ")));
     }
     Ok(())
+}
+
+fn restored_said(it: &Restored, data_dir: &Path) -> String {
+    // `layer0.toml` comes along, and may name the bucket: that one is not the restored instance's own.
+    let backing = if it.in_bucket { " --registry-backing disk" } else { "" };
+    format!(
+        "Restored instance `{}` as it was at {} UTC: {} ({}).\nIt was written by version {}; start it: l0 server --data-dir {}{backing}\n",
+        it.instance,
+        moment(&it.begun),
+        blobs(it.blobs),
+        size(it.bytes),
+        it.version,
+        data_dir.display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lay_in_a_bucket_is_started_on_the_disk() {
+        let mut restored = Restored {
+            snapshot: "20260101T000000.000Z".to_owned(),
+            instance: "demo".to_owned(),
+            version: "0.1.0".to_owned(),
+            begun: "2026-01-01T00:00:00.000Z".to_owned(),
+            blobs: 1,
+            bytes: 5,
+            lost: vec![],
+            damaged: vec![],
+            not_copied: vec![],
+            in_bucket: true,
+        };
+        let said = |it: &Restored| restored_said(it, Path::new("./data"));
+        assert!(said(&restored).ends_with("l0 server --data-dir ./data --registry-backing disk\n"));
+        restored.in_bucket = false;
+        assert!(said(&restored).ends_with("l0 server --data-dir ./data\n"));
+    }
 }

@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use super::{Errors, created};
 use crate::app::App;
 use crate::auth::{OwnedPlace, SignedIn};
-use crate::backups::{self, BackupError, Reading, Running};
+use crate::backups::{self, BackupError, ImagesLie, Reading, Running};
 use crate::error::{ApiError, chain};
 use crate::extract::{ApiPath, ApiQuery};
 use crate::text_time::rfc3339;
@@ -72,6 +72,7 @@ async fn begin(who: SignedIn, State(app): State<App>) -> Result<Response, ApiErr
         blob_bytes: running.blobs.iter().fold(0, |sum, it| sum.saturating_add(it.held.size)),
         settings,
         not_copied,
+        in_bucket: app.backups.images_lie == ImagesLie::InBucket,
     }))
 }
 

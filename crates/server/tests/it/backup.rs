@@ -116,3 +116,24 @@ async fn backups_end_with_the_server_and_have_a_number() {
     assert_eq!(gone.code(), Some("BackupDoesNotExist"));
     client.admin_backup().await.expect("it begins");
 }
+
+#[tokio::test]
+async fn a_copy_does_not_own_the_bucket_of_the_original() {
+    const NAME: &str = "SELECT count(*) FROM setting WHERE key = 'image_index'";
+    let app = TestApp::start().await;
+    let client = app.client();
+    // As a server whose images lie in a bucket writes it, before it claims the bucket by that name.
+    let live = rusqlite::Connection::open(app.data_dir().join(layer0_store::SqliteStore::FILE_NAME)).expect("there");
+    live.execute("INSERT INTO setting (key, value) VALUES ('image_index', x'6162')", []).expect("written");
+    let begun = client.admin_backup().await.expect("it begins");
+    let state = all(client.admin_backup_state(&begun.backup_id).await.expect("there")).await;
+    assert_eq!(u64::try_from(state.len()), Ok(begun.state_bytes));
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("copy.db");
+    std::fs::write(&path, state).expect("written");
+    let copy = rusqlite::Connection::open(path).expect("a database");
+    let count = |of: &rusqlite::Connection| of.query_row(NAME, [], |row| row.get::<_, i64>(0)).expect("counted");
+    assert_eq!((count(&live), count(&copy)), (1, 0));
+    let said: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("checked");
+    assert_eq!(said, "ok");
+}

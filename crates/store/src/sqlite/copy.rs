@@ -29,18 +29,23 @@ const BLOBS: &str = "SELECT digest, max(size), \
      FROM blob_link GROUP BY digest ORDER BY digest";
 
 impl SqliteStore {
-    /// Copies the database, as it is at one moment, into the file `path`, and answers the blobs that the copy names. The file is not
-    /// there, or empty; its directory is the caller's own. The copy is an ordinary database without a WAL, read once more to see that
+    /// Copies the database, as it is at one moment, into the file `path`, and answers the blobs that the copy names. The settings
+    /// `without` are not in the copy: what makes this one the owner of something must not come along. The file is not there, or
+    /// empty; its directory is the caller's own. The copy is an ordinary database without a WAL, read once more to see that
     /// it is whole, and is not synced. Others read and write meanwhile: it is one read transaction on a connection of its own, so the
     /// WAL grows by what is written in that time.
     ///
     /// # Errors
     /// `Full`; `Failed`, also for a store in memory, which has nothing to copy from. What was written of the file stays.
-    pub async fn copy_to(&self, path: PathBuf) -> Result<Vec<CopiedBlob>, StoreError> {
+    pub async fn copy_to(
+        &self,
+        path: PathBuf,
+        without: &'static [&'static str],
+    ) -> Result<Vec<CopiedBlob>, StoreError> {
         let Some(source) = self.shared.path.clone() else {
             return Err(StoreError::Failed { source: "a store in memory can't be copied".into() });
         };
-        let copied = tokio::task::spawn_blocking(move || copy(&source, &path));
+        let copied = tokio::task::spawn_blocking(move || copy(&source, &path, without));
         match copied.await {
             Ok(copied) => copied.map_err(Stop::into_error),
             Err(broken) => Err(StoreError::Failed { source: broken.into() }),
@@ -48,7 +53,7 @@ impl SqliteStore {
     }
 }
 
-fn copy(source: &Path, path: &Path) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
+fn copy(source: &Path, path: &Path, without: &[&str]) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
     let unmade = |why: std::io::Error| match why.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Stop::Refused(StoreError::Full),
         _ => Stop::Refused(StoreError::Failed { source: why.into() }),
@@ -65,7 +70,13 @@ fn copy(source: &Path, path: &Path) -> Result<Vec<CopiedBlob>, Stop<StoreError>>
     // One transaction, whatever is committed meanwhile. (The backup API begins anew at every commit of another connection.)
     live.execute("VACUUM INTO ?1", [target])?;
     drop(live);
-    let copy = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let copy = Connection::open_with_flags(path, flags)?;
+    // The copy is this function's alone, and worthless when it fails: no file for a journal beside it.
+    copy.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+    copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA secure_delete = ON")?;
+    for key in without {
+        copy.execute("DELETE FROM setting WHERE key = ?1", [key])?;
+    }
     let said: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if said != "ok" {
         return Err(Fault::Unreadable { what: "database" }.into());
@@ -120,14 +131,17 @@ mod tests {
                 }
             })
         };
+        store.setting_get_or_put("owner.of", b"a bucket").await.expect("written");
         let path = dir.path().join("copy.db");
-        let mut blobs = store.copy_to(path.clone()).await.expect("copied");
+        let mut blobs = store.copy_to(path.clone(), &["owner.of", "never.set"]).await.expect("copied");
         writing.await.expect("written");
         blobs.sort_by_key(|it| it.held.size);
         let seen: Vec<_> =
             blobs.iter().map(|it| (it.held.size, it.held.damaged, it.place.as_ref().map(BlobPlace::as_str))).collect();
         assert_eq!(seen, [(3, true, None), (4, false, Some("k/2"))]);
+        let owner = async |of: &SqliteStore| of.setting_get("owner.of").await.expect("read").is_some();
         let copy = SqliteStore::open(&path).expect("it has our mark and our schema");
+        assert!(owner(&store).await && !owner(&copy).await, "what was to stay behind is in the original alone");
         assert_eq!(copy.repository_get(&name).await.expect("read"), Some(repository));
         let mut ended = false;
         for at in 0..200_u32 {
@@ -135,6 +149,6 @@ mod tests {
             assert!(!(ended && there), "key {at} was written after one that is missing");
             ended |= !there;
         }
-        assert!(matches!(SqliteStore::in_memory().copy_to(path).await, Err(StoreError::Failed { .. })));
+        assert!(matches!(SqliteStore::in_memory().copy_to(path, &[]).await, Err(StoreError::Failed { .. })));
     }
 }
