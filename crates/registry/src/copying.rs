@@ -29,7 +29,7 @@ impl Registry {
     /// `None` when there are none. `place` is what the state says of where they lie. The answer breaks off when they can't be read.
     ///
     /// # Errors
-    /// What the disk or the bucket says.
+    /// What the disk or the bucket says; [`is_passing`](crate::is_passing) tells what may be tried again.
     pub async fn blob_raw(&self, digest: &Digest, place: Option<BlobPlace>) -> io::Result<Option<Body>> {
         let Some(content) = self.parts().blobs.open_raw(digest, place).await? else { return Ok(None) };
         // Where opening asks nobody, the first read tells whether there is anything.

@@ -127,6 +127,21 @@ fn is_short_of_files(error: &std::io::Error) -> bool {
     matches!(known, Some(Errno::MFILE | Errno::NFILE))
 }
 
+/// Whether what was said of bytes that could not be read passes: there was no answer, no right, or nothing left to open them with. It
+/// says nothing about the bytes, which may be read when the same is tried later.
+#[must_use]
+pub fn is_passing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    let kinds = [
+        ErrorKind::TimedOut,
+        ErrorKind::WouldBlock,
+        ErrorKind::ConnectionReset,
+        ErrorKind::PermissionDenied,
+        ErrorKind::OutOfMemory,
+    ];
+    kinds.contains(&error.kind()) || is_short_of_files(error)
+}
+
 impl RegistryError {
     /// A failure of where bytes lie; a full disk and what could not be reached told apart.
     pub(crate) fn from_io(error: std::io::Error) -> Self {
@@ -318,6 +333,16 @@ mod tests {
             assert!(matches!(error, RegistryError::Away { .. }), "{error:?}");
         }
         assert!(matches!(RegistryError::from_io(Errno::IO.into()), RegistryError::Failed { .. }));
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_was_lost() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::TIMEDOUT, Errno::AGAIN, Errno::CONNRESET, Errno::ACCESS] {
+            assert!(is_passing(&errno.into()), "{errno:?}");
+        }
+        for errno in [Errno::IO, Errno::BADMSG, Errno::NOENT] {
+            assert!(!is_passing(&errno.into()), "{errno:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub use crate::adoption::{Adopted, Adoption, Origin};
 pub use crate::blobs::BytesHold;
 pub use crate::collection::{Collected, Collection, Haste, Pace};
 pub use crate::config::{Challenge, RegistryConfig};
+pub use crate::error::is_passing;
 pub use crate::fs::FileBytes;
 pub use crate::gate::{Admission, Audited, Gate, PullCredentialMinter, Standing};
 pub use crate::homes::{BEHIND_MAX, Homes, Writers};

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use layer0_domain::model::digest::Digest;
 use layer0_domain::model::id::id_text;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::store::StoreError;
@@ -84,6 +85,8 @@ pub(crate) struct Running {
     pub(crate) copy_bytes: u64,
     /// The blobs that it names, in byte order.
     pub(crate) blobs: Vec<CopiedBlob>,
+    /// Blobs whose bytes were lost in the middle of an answer, and how often.
+    unreadable: Mutex<HashMap<Digest, u32>>,
     /// When it was last asked for something.
     used: Mutex<Instant>,
     /// What it keeps from others until it ends: bytes, and its place.
@@ -108,6 +111,20 @@ impl Drop for Reading {
 impl Running {
     fn used(&self) -> MutexGuard<'_, Instant> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unreadable(&self) -> MutexGuard<'_, HashMap<Digest, u32>> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a blob could not be read to its end, for a reason that does not pass.
+    pub(crate) fn unreadable_note(&self, digest: &Digest) {
+        *self.unreadable().entry(digest.clone()).or_default() += 1;
+    }
+
+    /// Whether it can't be read to its end. Once may have been the way to the disk.
+    pub(crate) fn is_unreadable(&self, digest: &Digest) -> bool {
+        self.unreadable().get(digest).is_some_and(|times| *times >= 2)
     }
 }
 
@@ -190,7 +207,8 @@ pub(crate) async fn begin(app: &App) -> Result<Arc<Running>, BackupError> {
     let copy_bytes = copy.metadata()?.len();
     drop(path);
     let (used, kept) = (Mutex::new(Instant::now()), Box::new((hold, place)));
-    let running = Running { id: id.clone(), begun, copy: Arc::new(copy), copy_bytes, blobs, used, _kept: kept };
+    let (copy, unreadable) = (Arc::new(copy), Mutex::default());
+    let running = Running { id: id.clone(), begun, copy, copy_bytes, blobs, unreadable, used, _kept: kept };
     let running = Arc::new(running);
     info!(
         backup.id = %id, backup.blobs = running.blobs.len(), backup.state_bytes = copy_bytes,
@@ -252,9 +270,15 @@ mod tests {
             copy: Arc::new(File::open(dir.path()).expect("opened")),
             copy_bytes: 0,
             blobs: vec![],
+            unreadable: Mutex::default(),
             used: Mutex::new(Instant::now()),
             _kept: Box::new(Kept { _until: Arc::clone(&kept) }),
         });
+        let lost = Digest::sha256_of(b"lost");
+        running.unreadable_note(&lost);
+        assert!(!running.is_unreadable(&lost), "it may have been the way to the disk");
+        running.unreadable_note(&lost);
+        assert!(running.is_unreadable(&lost) && !running.is_unreadable(&Digest::sha256_of(b"other")));
         backups.running.all().insert("b".to_owned(), Arc::clone(&running));
         let idle = tokio::spawn(end_when_idle(Arc::downgrade(&backups.running), Arc::downgrade(&running)));
         // Somebody reads for an hour.

@@ -16,9 +16,13 @@ pub(crate) struct Dropped {
     pub(crate) bytes: u64,
 }
 
-/// Drops all snapshots but `keep`, the one that was just taken among them, and then the blobs that no snapshot names. When a
-/// snapshot that stays can't be read, no blob goes. Killed at any moment, the next run does the rest.
-pub(crate) fn keep(place: &Place<'_>, keep: usize, taken: &str) -> Result<Dropped, CliError> {
+/// Drops all snapshots but `keep`, the one that was just taken among them, and then the blobs that no snapshot names. `None`, and nothing
+/// is dropped, when the one that was taken lacks a blob: one that goes might be the last that has it. When a snapshot that stays can't
+/// be read, no blob goes. Killed at any moment, the next run does the rest.
+pub(crate) fn keep(place: &Place<'_>, keep: usize, taken: &str) -> Result<Option<Dropped>, CliError> {
+    if !place.manifest(taken)?.lost.is_empty() {
+        return Ok(None);
+    }
     let all = place.snapshots()?;
     let mut dropped = Dropped { snapshots: plan::too_old(&all, keep, taken), ..Dropped::default() };
     let above = place.snapshot("");
@@ -44,5 +48,5 @@ pub(crate) fn keep(place: &Place<'_>, keep: usize, taken: &str) -> Result<Droppe
         dropped.blobs += 1;
         dropped.bytes += bytes;
     }
-    Ok(dropped)
+    Ok(Some(dropped))
 }

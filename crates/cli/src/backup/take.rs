@@ -13,8 +13,13 @@ use super::name::{BlobName, Hasher};
 use super::{Pace, Place, cant, plan};
 use crate::error::{CliError, Exit};
 
-/// How often a blob is asked for whose bytes break off or are not what its digest says.
+/// How often a blob is asked for that the server can't read, or whose bytes are not what its digest says.
 const TRIES: u32 = 2;
+
+/// How long to wait before a blob is asked for again that can't be had for a reason that passes. A bucket that is throttled, or a server
+/// short of file descriptors, is itself again within this minute; what takes longer has to be seen to by somebody, and the server ends
+/// a backup that nothing is asked of for five.
+const WAITS: [Duration; 5] = [1, 2, 5, 15, 30].map(Duration::from_secs);
 
 /// How long the server may be silent in the middle of an answer: a bucket may be slow, and a server that stopped dead is told from it.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
@@ -37,8 +42,10 @@ pub(crate) enum Fetched {
     Bytes(ByteStream),
     /// None.
     Gone,
-    /// It can't be read.
+    /// It can't be read, and that does not pass.
     Unreadable,
+    /// It can't be read now, which says nothing about it.
+    NotNow(CliError),
 }
 
 /// How far it is.
@@ -102,9 +109,18 @@ fn of_the_same(place: &Place<'_>, backup: &Backup) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What is to be done when the way to the server, or the server's to its bytes, is broken.
+const AGAIN: &str = "run the same command again: what it has copied stays";
+
 fn silent() -> CliError {
     CliError::new(Exit::Connection, format!("the server says nothing for {} seconds", SILENCE_MAX.as_secs()))
-        .hint("run the same command again: what it has copied stays")
+        .hint(AGAIN)
+}
+
+/// A blob could not be had, and not because it is lost. A snapshot without it would say that it is.
+fn unfetched(digest: &str, why: CliError) -> CliError {
+    let message = format!("{digest} can't be read now, though it was asked for again and again: {}", why.message);
+    CliError { message, ..why }.hint(AGAIN)
 }
 
 struct Run<'a, S, F> {
@@ -118,6 +134,14 @@ struct Run<'a, S, F> {
 
 /// What came of one try to copy a blob.
 enum Copied {
+    Whole,
+    Not(Why),
+    /// The bytes broke off.
+    Broke(CliError),
+}
+
+/// What came of all tries.
+enum Had {
     Whole,
     Not(Why),
 }
@@ -153,8 +177,8 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
             after = Some(last.digest.clone());
             for BackupBlob { digest, size, damaged } in page {
                 match self.blob(&digest, size, damaged).await? {
-                    Copied::Whole => blobs.push(Blob { digest, size }),
-                    Copied::Not(why) => lost.push(Lost { digest, size, why }),
+                    Had::Whole => blobs.push(Blob { digest, size }),
+                    Had::Not(why) => lost.push(Lost { digest, size, why }),
                 }
                 self.progress.blobs += 1;
                 self.progress.bytes = self.progress.bytes.saturating_add(size);
@@ -163,29 +187,43 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         }
     }
 
-    async fn blob(&mut self, digest: &str, size: u64, damaged: bool) -> Result<Copied, CliError> {
+    async fn blob(&mut self, digest: &str, size: u64, damaged: bool) -> Result<Had, CliError> {
         let name = BlobName::parse(digest).ok_or_else(|| {
             CliError::new(Exit::Connection, format!("the server names `{digest}`, which is no digest"))
         })?;
         // One that was copied before the server's own was damaged is the better one.
         if self.place.has(&name, size) {
-            return Ok(Copied::Whole);
+            return Ok(Had::Whole);
         }
         if damaged {
-            return Ok(Copied::Not(Why::Damaged));
+            return Ok(Had::Not(Why::Damaged));
         }
-        let mut last = Why::Unreadable;
-        for _ in 0..TRIES {
-            match self.source.blob(digest).await? {
-                Fetched::Gone => return Ok(Copied::Not(Why::Missing)),
-                Fetched::Unreadable => last = Why::Unreadable,
+        let (mut bad, mut waits) = (0, WAITS.into_iter());
+        loop {
+            // What is wrong with the bytes is wrong when it is seen twice; what is wrong with the way to them is waited for.
+            let why = match self.source.blob(digest).await? {
+                Fetched::Gone => return Ok(Had::Not(Why::Missing)),
+                Fetched::Unreadable => Ok(Why::Unreadable),
+                Fetched::NotNow(why) => Err(why),
                 Fetched::Bytes(pieces) => match self.copy(&name, size, pieces).await? {
-                    Copied::Whole => return Ok(Copied::Whole),
-                    Copied::Not(why) => last = why,
+                    Copied::Whole => return Ok(Had::Whole),
+                    Copied::Not(why) => Ok(why),
+                    Copied::Broke(why) => Err(why),
+                },
+            };
+            match why {
+                Ok(why) => {
+                    bad += 1;
+                    if bad == TRIES {
+                        return Ok(Had::Not(why));
+                    }
+                }
+                Err(why) => match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(unfetched(digest, why)),
                 },
             }
         }
-        Ok(Copied::Not(last))
     }
 
     async fn copy(&mut self, name: &BlobName, size: u64, mut pieces: ByteStream) -> Result<Copied, CliError> {
@@ -193,7 +231,10 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         let (mut hasher, mut length) = (name.hasher(), 0_u64);
         while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
             // Whether the server can't read on or is gone, the next question tells.
-            let Ok(piece) = piece else { return Ok(Copied::Not(Why::Unreadable)) };
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(why) => return Ok(Copied::Broke(CliError::client(why, true))),
+            };
             file.write(&piece).map_err(|why| cant("write", &path, &why))?;
             hasher.update(&piece);
             length += u64::try_from(piece.len()).unwrap_or(u64::MAX);

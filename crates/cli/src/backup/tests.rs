@@ -126,12 +126,27 @@ struct Instance {
     state: Vec<u8>,
     blobs: BTreeMap<String, (u64, Option<Vec<u8>>)>,
     asked: Cell<usize>,
+    /// How often a blob can't be had before it can, and what is said then.
+    away: Cell<usize>,
+    says: Says,
+}
+
+/// What is said of a blob that can't be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Says {
+    /// Not now.
+    #[default]
+    NotNow,
+    /// Half of it, and then no more.
+    Half,
+    /// That it can't be read.
+    Unreadable,
 }
 
 impl Instance {
     fn of(state: &str, blobs: &[&str]) -> Self {
         let all = blobs.iter().map(|text| (digest(text), (text.len() as u64, Some(text.as_bytes().to_vec()))));
-        Self { state: state.as_bytes().to_vec(), blobs: all.collect(), asked: Cell::new(0) }
+        Self { state: state.as_bytes().to_vec(), blobs: all.collect(), ..Self::default() }
     }
 
     fn begun(&self, at: &str) -> Backup {
@@ -177,6 +192,17 @@ impl Source for Instance {
 
     async fn blob(&self, digest: &str) -> Result<Fetched, CliError> {
         self.asked.set(self.asked.get() + 1);
+        if self.away.get() > 0 {
+            self.away.set(self.away.get() - 1);
+            return Ok(match self.says {
+                Says::NotNow => Fetched::NotNow(CliError::new(Exit::Other, "busy")),
+                Says::Half => {
+                    let broken = ClientError::Timeout { endpoint: "http://demo".to_owned() };
+                    Fetched::Bytes(stream::iter([Ok(b"hal".to_vec().into()), Err(broken)]).boxed())
+                }
+                Says::Unreadable => Fetched::Unreadable,
+            });
+        }
         Ok(self.blobs[digest].1.as_ref().map_or(Fetched::Gone, |bytes| Fetched::Bytes(pieces(bytes))))
     }
 }
@@ -187,7 +213,9 @@ fn taken(
     instance: &Instance,
     at: &str,
 ) -> Result<(String, manifest::Manifest), CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Waiting takes no time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
     let place = Place::open(root, disk)?;
     runtime.block_on(take(&place, instance, &instance.begun(at), Pace::new(None), |_| {}))
 }
@@ -362,6 +390,45 @@ fn what_can_not_be_had_is_named_and_the_rest_is_copied() {
     instance.asked.set(0);
     let (_, manifest) = taken(&root, &OsDisk, &instance, THIRD).expect("taken");
     assert_eq!((manifest.copied, manifest.lost.len(), instance.asked.get()), (0, 0, 0));
+}
+
+#[test]
+fn what_can_not_be_had_for_a_while_is_waited_for_and_never_written_down_as_lost() {
+    for says in [Says::NotNow, Says::Half] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let instance = Instance { away: Cell::new(5), says, ..second() };
+        let (_, manifest) = taken(dir.path(), &OsDisk, &instance, FIRST).expect("taken");
+        assert_eq!((manifest.blobs.len(), manifest.lost.len()), (3, 0), "{says:?}");
+
+        // Where it does not pass there is no snapshot, and what was copied stays for the next run.
+        let dir = tempfile::tempdir().expect("a directory");
+        taken(dir.path(), &OsDisk, &first(), FIRST).expect("taken");
+        let instance = Instance { away: Cell::new(usize::MAX), says, ..second() };
+        let why = taken(dir.path(), &OsDisk, &instance, SECOND).expect_err("it never comes");
+        assert!(why.text().contains("can't be read now") && why.text().contains("what it has copied stays"));
+        assert_eq!((instance.asked.get(), all_whole(dir.path())), (6, 1), "{says:?}");
+        let (_, manifest) = taken(dir.path(), &OsDisk, &second(), THIRD).expect("taken");
+        assert_eq!((manifest.copied, manifest.lost.len()), (2, 0), "{says:?}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let instance = Instance { away: Cell::new(2), says: Says::Unreadable, ..second() };
+    let (_, manifest) = taken(dir.path(), &OsDisk, &instance, FIRST).expect("taken");
+    assert_eq!(manifest.lost.iter().map(|it| it.why).collect::<Vec<_>>(), [Why::Unreadable], "said twice");
+}
+
+#[test]
+fn nothing_is_dropped_for_a_snapshot_that_is_not_whole() {
+    let dir = tempfile::tempdir().expect("a directory");
+    taken(dir.path(), &OsDisk, &first(), FIRST).expect("taken");
+    let mut instance = second();
+    instance.blobs.get_mut(&digest("another new one")).expect("there").1 = None;
+    let (newest, manifest) = taken(dir.path(), &OsDisk, &instance, SECOND).expect("taken");
+    assert_eq!(manifest.lost.len(), 1);
+    let kept = |newest: &str| keep(&Place::open(dir.path(), &OsDisk).expect("opened"), 1, newest).expect("read");
+    assert_eq!((kept(&newest), all_whole(dir.path())), (None, 2));
+    let (newest, _) = taken(dir.path(), &OsDisk, &second(), THIRD).expect("taken");
+    let dropped = kept(&newest).expect("it is whole");
+    assert_eq!((dropped.snapshots.len(), all_whole(dir.path())), (2, 1));
 }
 
 #[test]

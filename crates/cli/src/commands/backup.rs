@@ -45,6 +45,10 @@ impl Source for Server<'_> {
             Ok(bytes) => Ok(Fetched::Bytes(bytes)),
             Err(why) if why.code() == Some("BlobDoesNotExist") => Ok(Fetched::Gone),
             Err(ClientError::Refused { status: 500, .. }) => Ok(Fetched::Unreadable),
+            // The server's own, and what stands before it: neither says anything about the bytes.
+            Err(
+                why @ (ClientError::Refused { status: 429 | 503, .. } | ClientError::Foreign { status: 502..=504, .. }),
+            ) => Ok(Fetched::NotNow(self.app.error(why))),
             Err(why) => Err(self.app.error(why)),
         }
     }
@@ -87,8 +91,11 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
         app.printer.debug(|| why.to_string());
     }
     let (snapshot, manifest) = taken?;
-    // Old ones go when the new one is there, and only then.
-    let dropped = args.keep.map(|keep| backup::keep(&place, keep, &snapshot)).transpose()?;
+    // Old ones go when the new one is there and whole, and only then.
+    let dropped = args.keep.map(|keep| backup::keep(&place, keep, &snapshot)).transpose()?.flatten();
+    if args.keep.is_some() && dropped.is_none() {
+        app.printer.warn("no old backup was dropped: this one is not whole, and an older one may have what it lacks");
+    }
     if let Some(last) = backup::ahead(&place.snapshots()?, &snapshot).pop() {
         app.printer.warn(&format!(
             "backup `{last}` says that it is later than this one: the server's clock was ahead then, and a restore that names none takes it"

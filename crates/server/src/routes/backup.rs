@@ -1,5 +1,6 @@
 //! `/admin/backup`: what a backup of the running instance is made of.
 
+use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -10,12 +11,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::placement::BackingName;
+use layer0_registry::is_passing;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -139,7 +141,8 @@ async fn blobs(
 
 /// The bytes of a blob that the state names
 ///
-/// As they lie there, compared with nothing: compare the digest. The answer breaks off when they can't be read. Admins only.
+/// As they lie there, compared with nothing: compare the digest. The answer breaks off when they can't be read; what it was is told when
+/// they are asked for again: 503 and the like pass, 500 does not. Admins only.
 #[utoipa::path(get, path = "/admin/backup/{id}/blob/{digest}", operation_id = "admin_backup_blob", tag = "admin",
     params(("id" = String, Path), ("digest" = String, Path)),
     responses((status = 200, content_type = "application/octet-stream", body = String, description = "The bytes."), Errors))]
@@ -153,11 +156,40 @@ async fn blob(
     let gone = || ApiError::new(ErrorCode::BlobDoesNotExist, format!("the bytes of {name} are not there"));
     let named = running.blobs.binary_search_by(|it| it.held.digest.cmp(&name)).map_err(|_| gone())?;
     let place = running.blobs[named].place.clone();
-    let body = app.registry.blob_raw(&name, place).await.map_err(|why| {
-        tracing::error!(blob.digest = %name, error = chain(&why), "blob {name} can't be read for a backup: {why}");
-        ApiError::new(ErrorCode::UnexpectedError, format!("the bytes of {name} can't be read"))
-    })?;
-    Ok(streamed(&app, &who, running, body.ok_or_else(gone)?, None))
+    if running.is_unreadable(&name) {
+        return Err(unreadable(&name));
+    }
+    let body = app.registry.blob_raw(&name, place).await.map_err(|why| unread(&name, &why))?.ok_or_else(gone)?;
+    // An answer that has begun can only break off, which does not say why: the next question has to.
+    let noted = Arc::clone(&running);
+    let pieces = body.into_data_stream().inspect_err(move |why| match io_error(why) {
+        Some(why) if !is_passing(why) => {
+            tracing::error!(blob.digest = %name, error = chain(why), "blob {name} can't be read to its end for a backup: {why}");
+            noted.unreadable_note(&name);
+        }
+        _ => {}
+    });
+    Ok(streamed(&app, &who, running, Body::from_stream(pieces), None))
+}
+
+/// What is answered for bytes that can't be read, or not now: whoever makes a backup has to know which, since he writes down what is lost.
+fn unread(name: &Digest, why: &io::Error) -> ApiError {
+    if is_passing(why) {
+        tracing::warn!(blob.digest = %name, error = chain(why), "blob {name} can't be read for a backup now: {why}");
+        return ApiError::new(ErrorCode::StoreUnavailable, format!("the bytes of {name} can't be read now"))
+            .hint("the server's log says why");
+    }
+    tracing::error!(blob.digest = %name, error = chain(why), "blob {name} can't be read for a backup: {why}");
+    unreadable(name)
+}
+
+fn unreadable(name: &Digest) -> ApiError {
+    ApiError::new(ErrorCode::UnexpectedError, format!("the bytes of {name} can't be read"))
+}
+
+/// What the system said, below all that was said of it.
+fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 fn digest(text: &str) -> Result<Digest, ApiError> {
@@ -183,4 +215,28 @@ fn streamed(app: &App, who: &SignedIn, running: Arc<Running>, body: Body, length
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_no_loss() {
+        let name = Digest::sha256_of(b"x");
+        let status = |why: io::Error| unread(&name, &why).into_response().status().as_u16();
+        assert_eq!(status(io::ErrorKind::TimedOut.into()), 503);
+        assert_eq!(status(io::ErrorKind::PermissionDenied.into()), 503);
+        assert_eq!(status(rustix::io::Errno::MFILE.into()), 503);
+        assert_eq!(status(rustix::io::Errno::IO.into()), 500);
+    }
+
+    #[tokio::test]
+    async fn what_the_system_said_is_found_below_a_body() {
+        let broken = stream::iter([Err::<Bytes, io::Error>(rustix::io::Errno::IO.into())]);
+        // As it comes out of a body that was made of another one's pieces.
+        let mut pieces = Body::from_stream(Body::from_stream(broken).into_data_stream()).into_data_stream();
+        let why = pieces.next().await.expect("a piece").expect_err("it is broken");
+        assert_eq!(io_error(&why).and_then(io::Error::raw_os_error), Some(rustix::io::Errno::IO.raw_os_error()));
+    }
 }
