@@ -52,11 +52,15 @@ impl<'a> Place<'a> {
         Ok(this)
     }
 
+    /// Opens the directory to write into it, and makes none where none is.
+    pub(crate) fn open_made(root: &Path, disk: &'a dyn Disk) -> Result<Self, CliError> {
+        must_be(root)?;
+        Self::open(root, disk)
+    }
+
     /// Opens the directory to read from it; changes nothing, so that it may lie on what can't be written to.
     pub(crate) fn read(root: &Path, disk: &'a dyn Disk) -> Result<Self, CliError> {
-        if !root.join("snapshots").is_dir() {
-            return Err(CliError::new(Exit::NotFound, format!("{} is no directory of backups", root.display())));
-        }
+        must_be(root)?;
         let lock = File::open(root.join("lock")).ok();
         match lock.as_ref().map(File::try_lock_shared) {
             Some(Err(TryLockError::WouldBlock)) => Err(busy(root)),
@@ -215,6 +219,14 @@ pub(super) fn lock(root: &Path) -> Result<Option<File>, CliError> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(why)) => Err(cant("lock", &path, &why)),
     }
+}
+
+/// Refuses what is no directory of backups.
+fn must_be(root: &Path) -> Result<(), CliError> {
+    if root.join("snapshots").is_dir() {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::NotFound, format!("{} is no directory of backups", root.display())))
 }
 
 fn busy(root: &Path) -> CliError {

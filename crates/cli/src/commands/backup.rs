@@ -256,7 +256,12 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
-    let checked = backup::check(&Place::open(directory, &OsDisk)?)?;
+    let place = Place::open_made(directory, &OsDisk)?;
+    // That nothing is damaged says nothing where nothing is: a path that is mistyped, a disk that is not mounted.
+    if place.snapshots()?.is_empty() {
+        return Err(CliError::new(Exit::NotFound, format!("there is no backup in {}", directory.display())));
+    }
+    let checked = backup::check(&place)?;
     printer.result(&checked, |it| {
         let snapshots = if it.snapshots == 1 { "1 snapshot".to_owned() } else { format!("{} snapshots", it.snapshots) };
         format!("Read {snapshots} and {} ({}).\n", blobs(it.blobs), size(it.bytes))
@@ -309,6 +314,18 @@ fn restored_said(it: &Restored, data_dir: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_of_nothing_does_not_say_that_all_is_well() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let printer = Printer::new(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let root = dir.path().join("b");
+        let refused = |printer: &Printer| check(printer, &root).expect_err("there is nothing").message;
+        assert!(refused(&printer).contains("no directory of backups"));
+        assert!(!root.exists(), "none is made");
+        drop(Place::open(&root, &OsDisk).expect("made"));
+        assert!(refused(&printer).contains("there is no backup in"));
+    }
 
     #[test]
     fn what_lay_in_a_bucket_is_started_on_the_disk() {

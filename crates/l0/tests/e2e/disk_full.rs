@@ -269,7 +269,7 @@ fn a_backup_that_does_not_fit_says_so_and_harms_nobody() {
 
     // The place of the backups is full: named, nothing is listed, and the server has nothing to do with it.
     instance.l0(&["admin", "backup", small]).exits(1).says("No space left").says("free some space there");
-    instance.l0(&["admin", "backups", small, "--check"]).ok().says("Read 0 snapshots");
+    instance.l0(&["admin", "backups", small, "--check"]).exits(3).says("there is no backup");
     assert_eq!(upload(&instance, &noise(1000, 3)).0, 201);
 
     // The server's disk is full: its copy of the state does not fit, which is told, and nothing of it stays.
