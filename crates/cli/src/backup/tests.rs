@@ -432,6 +432,39 @@ fn nothing_is_dropped_for_a_snapshot_that_is_not_whole() {
 }
 
 #[test]
+fn a_blob_that_the_disk_has_lost_is_copied_again_and_one_that_may_not_be_read_stays() {
+    let dir = tempfile::tempdir().expect("a directory");
+    taken(dir.path(), &OsDisk, &second(), FIRST).expect("taken");
+    let place = Place::open(dir.path(), &OsDisk).expect("opened");
+    let blob = |text: &str| place.blob(&name::BlobName::parse(&digest(text)).expect("a digest"));
+    let (lost, denied) = (blob("new in the second"), blob("another new one"));
+    let checked = |errno: i32, of: &Path, times: usize| {
+        let left = Cell::new(times);
+        let read = |path: &Path, hasher: Hasher| {
+            if path == of && left.get() > 0 {
+                left.set(left.get() - 1);
+                return Err(io::Error::from_raw_os_error(errno));
+            }
+            check::digest(path, hasher)
+        };
+        check::check_with(&place, &read).expect("read")
+    };
+    let (eio, eacces) = (5, 13);
+    assert!(checked(eio, &lost, 1).findings.is_empty(), "once may have been the way to the disk");
+    let found = checked(eacces, &denied, 9);
+    assert_eq!(found.kinds, [check::Kind::Unread].into());
+    let found = checked(eio, &place.snapshot("20260101T000000.000Z").join("state.db"), 9);
+    assert_eq!((found.kinds.clone(), found.hints().count()), ([check::Kind::Snapshot].into(), 1));
+    assert!(lost.is_file() && denied.is_file());
+    let found = checked(eio, &lost, 9);
+    assert_eq!((found.kinds.clone(), found.findings.len()), ([check::Kind::Blob].into(), 1));
+    assert!(found.findings[0].contains("removed") && !lost.exists());
+    drop(place);
+    let (_, manifest) = taken(dir.path(), &OsDisk, &second(), SECOND).expect("taken");
+    assert_eq!(manifest.copied, 1);
+}
+
+#[test]
 fn no_blob_goes_while_a_snapshot_can_not_be_read() {
     let dir = tempfile::tempdir().expect("a directory");
     taken(dir.path(), &OsDisk, &first(), FIRST).expect("taken");

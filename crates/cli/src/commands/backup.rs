@@ -272,7 +272,7 @@ fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
     let mut error =
         CliError::new(Exit::Failed, format!("{} of the backups are not as they should be", checked.findings.len()));
     error.details = listed(checked.findings.iter().map(|finding| format!("  {finding}")));
-    Err(error.hint("the next backup copies again what is damaged or missing, as long as the instance has it"))
+    Err(checked.hints().fold(error, CliError::hint))
 }
 
 /// Restores a snapshot into a data directory.
