@@ -30,6 +30,9 @@ pub(crate) struct Manifest {
     pub(crate) blobs: Vec<Blob>,
     /// The blobs that the state names and that could not be had.
     pub(crate) lost: Vec<Lost>,
+    /// Those of `blobs` that the instance counted as damaged, and whose copies of before are whole. The state says that they are damaged.
+    #[serde(default)]
+    pub(crate) damaged_there: Vec<String>,
     /// How many of `blobs` were copied by this backup, and their bytes; the others were there.
     pub(crate) copied: u64,
     pub(crate) copied_bytes: u64,
@@ -89,6 +92,6 @@ mod tests {
             "begun": "2026-01-01T00:00:00.000Z", "state_bytes": 9, "settings": null, "not_copied": [], "blobs": [],
             "lost": [], "copied": 0, "copied_bytes": 0}"#;
         let manifest: Manifest = serde_json::from_str(text).expect("it is read");
-        assert!(!manifest.in_bucket);
+        assert!(!manifest.in_bucket && manifest.damaged_there.is_empty());
     }
 }

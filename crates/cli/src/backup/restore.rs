@@ -48,6 +48,8 @@ pub(crate) struct Restored {
     pub(crate) lost: Vec<Lost>,
     /// Blobs that are damaged in the backup.
     pub(crate) damaged: Vec<String>,
+    /// Blobs that were restored whole, though the state says that they are damaged.
+    pub(crate) whole_again: Vec<String>,
     pub(crate) not_copied: Vec<String>,
     /// Whether the images lay in a bucket, and lie in the data directory now.
     pub(crate) in_bucket: bool,
@@ -78,6 +80,7 @@ pub(crate) fn restore(
             blobs: u64::try_from(manifest.blobs.len() - damaged.len()).unwrap_or(u64::MAX),
             bytes: whole_bytes(&manifest, &damaged),
             lost: manifest.lost.clone(),
+            whole_again: manifest.damaged_there.iter().filter(|it| !damaged.contains(it)).cloned().collect(),
             damaged,
             not_copied: manifest.not_copied.clone(),
             in_bucket: manifest.in_bucket,

@@ -70,7 +70,8 @@ pub(crate) async fn take(
     let name = plan::snapshot_name(&backup.begun)
         .ok_or_else(|| CliError::new(Exit::Connection, format!("the server names no time, but `{}`", backup.begun)))?;
     of_the_same(place, backup)?;
-    let mut run = Run { place, source, pace, began: Instant::now(), progress: Progress::default(), tell };
+    let (progress, damaged_there) = (Progress::default(), Vec::new());
+    let mut run = Run { place, source, pace, began: Instant::now(), progress, damaged_there, tell };
     let (draft, file) = place.snapshot_begin(&name)?;
     let state = run.state(&draft, file, backup.state_bytes).await?;
     let (blobs, lost) = run.blobs().await?;
@@ -86,6 +87,7 @@ pub(crate) async fn take(
         in_bucket: backup.in_bucket,
         blobs,
         lost,
+        damaged_there: run.damaged_there,
         copied: run.progress.copied,
         copied_bytes: run.progress.copied_bytes,
     };
@@ -129,6 +131,8 @@ struct Run<'a, S, F> {
     pace: Pace,
     began: Instant,
     progress: Progress,
+    /// What is whole here and counts as damaged there.
+    damaged_there: Vec<String>,
     tell: F,
 }
 
@@ -193,6 +197,9 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         })?;
         // One that was copied before the server's own was damaged is the better one.
         if self.place.has(&name, size) {
+            if damaged {
+                self.damaged_there.push(digest.to_owned());
+            }
             return Ok(Had::Whole);
         }
         if damaged {

@@ -129,6 +129,8 @@ struct Instance {
     /// How often a blob can't be had before it can, and what is said then.
     away: Cell<usize>,
     says: Says,
+    /// Which blob it counts as damaged.
+    damaged: Option<String>,
 }
 
 /// What is said of a blob that can't be had.
@@ -185,7 +187,7 @@ impl Source for Instance {
         let blob = |(digest, (size, _)): (&String, &(u64, _))| BackupBlob {
             digest: digest.clone(),
             size: *size,
-            damaged: false,
+            damaged: self.damaged.as_ref() == Some(digest),
         };
         Ok(rest.take(2).map(blob).collect())
     }
@@ -462,6 +464,25 @@ fn a_blob_that_the_disk_has_lost_is_copied_again_and_one_that_may_not_be_read_st
     drop(place);
     let (_, manifest) = taken(dir.path(), &OsDisk, &second(), SECOND).expect("taken");
     assert_eq!(manifest.copied, 1);
+}
+
+#[test]
+fn a_blob_that_is_damaged_in_the_instance_and_whole_here_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (root, damaged) = (dir.path().join("b"), digest("another new one"));
+    let instance = Instance { damaged: Some(damaged.clone()), ..second() };
+    let (_, manifest) = taken(&root, &OsDisk, &instance, FIRST).expect("taken");
+    assert_eq!((manifest.lost.len(), manifest.damaged_there.len()), (1, 0), "there is no copy of before");
+    taken(&root, &OsDisk, &second(), SECOND).expect("taken");
+    let (_, manifest) = taken(&root, &OsDisk, &instance, THIRD).expect("taken");
+    assert_eq!((manifest.lost, manifest.damaged_there), (vec![], vec![damaged.clone()]));
+    let place = Place::read(&root, &OsDisk).expect("read");
+    let restored = restore(&place, None, &dir.path().join("data"), OnDamage::Stop).expect("restored");
+    assert_eq!(restored.whole_again, [damaged.clone()]);
+    // One that is damaged here too is named as that alone.
+    fs::remove_file(place.blob(&name::BlobName::parse(&damaged).expect("a digest"))).expect("there");
+    let restored = restore(&place, None, &dir.path().join("more"), OnDamage::LeaveOut).expect("restored");
+    assert_eq!((restored.whole_again, restored.damaged), (vec![], vec![damaged]));
 }
 
 #[test]

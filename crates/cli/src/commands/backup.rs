@@ -291,10 +291,25 @@ pub(crate) fn restore(printer: &Printer, args: &Restore) -> Result<(), CliError>
     for digest in &restored.damaged {
         printer.warn(&format!("{digest} is damaged in the backup; push the images that need it again"));
     }
+    if let Some(said) = whole_again_said(&restored) {
+        printer.warn(&said);
+    }
     if !restored.not_copied.is_empty() {
         printer.warn(&format!("what lies in ECR ({}) is as it is there now", restored.not_copied.join(", ")));
     }
     Ok(())
+}
+
+/// What the state says of blobs that were restored whole has to be put right by the instance: it counts them as missing until then.
+fn whole_again_said(it: &Restored) -> Option<String> {
+    let count = u64::try_from(it.whole_again.len()).unwrap_or(u64::MAX);
+    let (verb, they) = if count == 1 { ("is", "it counts") } else { ("are", "they count") };
+    (count > 0).then(|| {
+        format!(
+            "{} counted as damaged in the instance and {verb} whole here: run `l0 admin verify` on the restored one; {they} as missing until then",
+            blobs(count)
+        )
+    })
 }
 
 fn restored_said(it: &Restored, data_dir: &Path) -> String {
@@ -328,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lay_in_a_bucket_is_started_on_the_disk() {
+    fn what_is_still_to_be_done_after_a_restore_is_said() {
         let mut restored = Restored {
             snapshot: "20260101T000000.000Z".to_owned(),
             instance: "demo".to_owned(),
@@ -338,11 +353,15 @@ mod tests {
             bytes: 5,
             lost: vec![],
             damaged: vec![],
+            whole_again: vec!["sha256:1".to_owned(), "sha256:2".to_owned()],
             not_copied: vec![],
             in_bucket: true,
         };
         let said = |it: &Restored| restored_said(it, Path::new("./data"));
         assert!(said(&restored).ends_with("l0 server --data-dir ./data --registry-backing disk\n"));
+        assert!(whole_again_said(&restored).is_some_and(|it| it.starts_with("2 blobs counted as damaged")));
+        restored.whole_again.clear();
+        assert_eq!(whole_again_said(&restored), None);
         restored.in_bucket = false;
         assert!(said(&restored).ends_with("l0 server --data-dir ./data\n"));
     }
