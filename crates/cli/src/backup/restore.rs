@@ -4,15 +4,16 @@
 //! database last, which is what makes a data directory one. Until then no server takes the directory, and the same command begins anew.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::check::digest;
 use super::disk::Disk;
-use super::manifest::{Lost, Manifest};
-use super::name::BlobName;
+use super::manifest::{Blob, Lost, Manifest};
+use super::name::{BlobName, Hasher};
 use super::place::{lock, names};
 use super::{Place, STEP, cant, directory_make};
 use crate::error::{CliError, Exit};
@@ -70,7 +71,7 @@ pub(crate) fn restore(
     let manifest = place.manifest(name)?;
     let target = Target::open(data_dir, place.disk)?;
     let run = Run { place, target: &target, name, manifest: &manifest };
-    let done = if target.is_done { Ok(Vec::new()) } else { run.all(on_damage) };
+    let done = if target.is_done { run.done_before(&all) } else { run.all(on_damage) };
     match done.and_then(|damaged| target.finish().map(|()| damaged)) {
         Ok(damaged) => Ok(Restored {
             snapshot: name.clone(),
@@ -190,6 +191,31 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// An earlier run has come to its end, all but a name to remove. Refuses when that was of another snapshot, which the database tells:
+    /// it is the snapshot's, to the byte, until a server starts on it. Answers the blobs that were left out.
+    fn done_before(&self, all: &BTreeSet<String>) -> Result<Vec<String>, CliError> {
+        let root = &self.target.root;
+        let database = root.join(DATABASE);
+        let (found, _) = digest(&database, Hasher::sha256()).map_err(|why| cant("read", &database, &why))?;
+        let is_of = |name: &str| self.place.state(name).is_ok_and(|(_, sum)| sum == found);
+        if !is_of(self.name) {
+            let said = format!("{} was restored already, and not from snapshot `{}`", root.display(), self.name);
+            let error = CliError::new(Exit::Refused, said);
+            return Err(match all.iter().find(|name| is_of(name)) {
+                Some(other) => error.hint(format!(
+                    "it was restored from `{other}`, which `--snapshot {other}` ends; name another data directory for this one"
+                )),
+                None => error.hint("a server may have been started on it since; name another data directory"),
+            });
+        }
+        let blobs = root.join(REGISTRY).join("blobs");
+        let is_there = |blob: &Blob| {
+            let name = BlobName::parse(&blob.digest);
+            name.is_some_and(|it| fs::metadata(blobs.join(it.path())).is_ok_and(|it| it.len() == blob.size))
+        };
+        Ok(self.manifest.blobs.iter().filter(|blob| !is_there(blob)).map(|blob| blob.digest.clone()).collect())
+    }
+
     /// Makes all below the draft; answers the blobs that are damaged in the backup.
     fn all(&self, on_damage: OnDamage) -> Result<Vec<String>, CliError> {
         let (disk, draft) = (self.target.disk, self.target.draft());

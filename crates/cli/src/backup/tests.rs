@@ -486,6 +486,28 @@ fn a_blob_that_is_damaged_in_the_instance_and_whole_here_is_named() {
 }
 
 #[test]
+fn a_restore_that_was_killed_at_its_end_is_told_from_one_of_another_snapshot() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (root, data) = (dir.path().join("b"), dir.path().join("data"));
+    let (old, _) = taken(&root, &OsDisk, &first(), FIRST).expect("taken");
+    let place = Place::read(&root, &OsDisk).expect("read");
+    let gone = digest("only in the first");
+    fs::remove_file(place.blob(&name::BlobName::parse(&gone).expect("a digest"))).expect("there");
+    restore(&place, Some(&old), &data, OnDamage::LeaveOut).expect("restored");
+    // As a run leaves it that is killed before its last step.
+    fs::create_dir(data.join("restoring")).expect("made");
+    drop(place);
+    taken(&root, &OsDisk, &second(), SECOND).expect("taken");
+    let place = Place::read(&root, &OsDisk).expect("read");
+    let why = restore(&place, None, &data, OnDamage::Stop).expect_err("it is of another one");
+    assert!(why.exit == Exit::Refused && why.text().contains(&format!("--snapshot {old}")), "{}", why.text());
+    assert_eq!(fs::read_to_string(data.join("layer0.db")).expect("there"), "state one");
+    let restored = restore(&place, Some(&old), &data, OnDamage::LeaveOut).expect("ended");
+    assert_eq!((restored.snapshot, restored.blobs, restored.damaged), (old, 1, vec![gone]));
+    assert!(!data.join("restoring").exists());
+}
+
+#[test]
 fn no_blob_goes_while_a_snapshot_can_not_be_read() {
     let dir = tempfile::tempdir().expect("a directory");
     taken(dir.path(), &OsDisk, &first(), FIRST).expect("taken");
