@@ -23,7 +23,8 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|_| ClientError::Foreign { endpoint: self.endpoint.clone(), status })
     }
 
-    /// The copy of the state.
+    /// The copy of the state. How long it may take to begin is for the caller to say, as it is for
+    /// [`admin_backup_blob`](Self::admin_backup_blob).
     ///
     /// # Errors
     /// When the server refuses or can't be reached.

@@ -24,6 +24,10 @@ const WAITS: [Duration; 5] = [1, 2, 5, 15, 30].map(Duration::from_secs);
 /// How long the server may be silent in the middle of an answer: a bucket may be slow, and a server that stopped dead is told from it.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
+/// How long an answer may take to begin. Before a blob's first byte the server asks its bucket or its disk, and may wait for either; a
+/// connection that is dead without a word would be waited for without end. The longest that the server itself waits is two minutes.
+const BEGIN_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// A backup that a server makes ready: the state of a moment, and the bytes that it names.
 pub(crate) trait Source {
     /// The copy of the state.
@@ -114,9 +118,13 @@ fn of_the_same(place: &Place<'_>, backup: &Backup) -> Result<(), CliError> {
 /// What is to be done when the way to the server, or the server's to its bytes, is broken.
 const AGAIN: &str = "run the same command again: what it has copied stays";
 
-fn silent() -> CliError {
-    CliError::new(Exit::Connection, format!("the server says nothing for {} seconds", SILENCE_MAX.as_secs()))
-        .hint(AGAIN)
+fn silent(limit: Duration) -> CliError {
+    CliError::new(Exit::Connection, format!("the server says nothing for {} seconds", limit.as_secs())).hint(AGAIN)
+}
+
+/// An answer that begins in time.
+async fn begun<T>(answer: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    tokio::time::timeout(BEGIN_MAX, answer).await.map_err(|_| silent(BEGIN_MAX))?
 }
 
 /// A blob could not be had, and not because it is lost. A snapshot without it would say that it is.
@@ -153,9 +161,11 @@ enum Had {
 impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
     async fn state(&mut self, draft: &Path, mut file: Box<dyn Output>, length: u64) -> Result<BlobName, CliError> {
         let path = draft.join("state.db");
-        let mut pieces = self.source.state().await?;
+        let mut pieces = begun(self.source.state()).await?;
         let (mut hasher, mut written) = (Hasher::sha256(), 0_u64);
-        while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
+        while let Some(piece) =
+            tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent(SILENCE_MAX))?
+        {
             let piece = piece.map_err(|why| CliError::client(why, true))?;
             file.write(&piece).map_err(|why| cant("write", &path, &why))?;
             hasher.update(&piece);
@@ -208,7 +218,7 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         let (mut bad, mut waits) = (0, WAITS.into_iter());
         loop {
             // What is wrong with the bytes is wrong when it is seen twice; what is wrong with the way to them is waited for.
-            let why = match self.source.blob(digest).await? {
+            let why = match begun(self.source.blob(digest)).await? {
                 Fetched::Gone => return Ok(Had::Not(Why::Missing)),
                 Fetched::Unreadable => Ok(Why::Unreadable),
                 Fetched::NotNow(why) => Err(why),
@@ -236,7 +246,9 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
     async fn copy(&mut self, name: &BlobName, size: u64, mut pieces: ByteStream) -> Result<Copied, CliError> {
         let (path, mut file) = self.place.blob_begin(name)?;
         let (mut hasher, mut length) = (name.hasher(), 0_u64);
-        while let Some(piece) = tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent())? {
+        while let Some(piece) =
+            tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent(SILENCE_MAX))?
+        {
             // Whether the server can't read on or is gone, the next question tells.
             let piece = match piece {
                 Ok(piece) => piece,

@@ -143,6 +143,8 @@ enum Says {
     Half,
     /// That it can't be read.
     Unreadable,
+    /// Nothing at all.
+    Nothing,
 }
 
 impl Instance {
@@ -203,6 +205,7 @@ impl Source for Instance {
                     Fetched::Bytes(stream::iter([Ok(b"hal".to_vec().into()), Err(broken)]).boxed())
                 }
                 Says::Unreadable => Fetched::Unreadable,
+                Says::Nothing => std::future::pending().await,
             });
         }
         Ok(self.blobs[digest].1.as_ref().map_or(Fetched::Gone, |bytes| Fetched::Bytes(pieces(bytes))))
@@ -416,6 +419,15 @@ fn what_can_not_be_had_for_a_while_is_waited_for_and_never_written_down_as_lost(
     let instance = Instance { away: Cell::new(2), says: Says::Unreadable, ..second() };
     let (_, manifest) = taken(dir.path(), &OsDisk, &instance, FIRST).expect("taken");
     assert_eq!(manifest.lost.iter().map(|it| it.why).collect::<Vec<_>>(), [Why::Unreadable], "said twice");
+}
+
+#[test]
+fn an_answer_that_never_begins_ends_the_backup() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let instance = Instance { away: Cell::new(1), says: Says::Nothing, ..first() };
+    let why = taken(dir.path(), &OsDisk, &instance, FIRST).expect_err("it never begins");
+    assert_eq!((why.exit, why.message.as_str()), (Exit::Connection, "the server says nothing for 600 seconds"));
+    assert_eq!(all_whole(dir.path()), 0);
 }
 
 #[test]
