@@ -199,10 +199,14 @@ fn run(
     let desired = count(want.desired);
     let (new, old): (Vec<&Copy>, Vec<&Copy>) = live.iter().copied().partition(|copy| copy.is_wanted);
 
-    // 1. New copies whose patience is over.
+    // 1. New copies whose patience is over. They keep their places in this plan: only when they are told to go do they
+    //    leave vacancies, which say when others may take the places. The next plan, which is due at once, knows them.
+    let taken = new.len();
     let given_up = give_up(&new, copies, now, plan);
+    if !given_up.is_empty() {
+        plan.wake_at(now);
+    }
     let new: Vec<&Copy> = new.into_iter().filter(|copy| !given_up.contains(&copy.number)).collect();
-    let new_count = new.len();
 
     // 2. Too many new ones.
     let healthy_new = new.iter().filter(|copy| copy.state == State::Healthy).count();
@@ -215,7 +219,7 @@ fn run(
     drain_oldest(plan, served, keep);
 
     // 4. Too few new ones.
-    let missing = desired.saturating_sub(new_count);
+    let missing = desired.saturating_sub(taken);
     let running = copies.iter().filter(|copy| copy.state.lives() || copy.state == State::Leaving).count();
     let room = desired.saturating_mul(2).saturating_sub(running);
     start(plan, missing, room, vacancies, next, now);

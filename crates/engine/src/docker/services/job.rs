@@ -48,13 +48,15 @@ pub(super) fn prepare(
         Step::GiveUp { number } => {
             let patience_ms = service.patience_ms(shared);
             let known = service.copies.get(&number)?;
-            let deployment = known.deployment.clone();
+            let (deployment, crashes, now) = (known.deployment.clone(), known.memory.crashes, shared.ticker.now());
             if known.memory.ever_healthy {
-                let vacancy = Vacancy::after_crash(shared.ticker.now(), 0, known.memory.crashes);
-                service.vacancies.push(vacancy);
+                service.vacancies.push(Vacancy::after_crash(now, 0, crashes));
                 return prepare_leave(service, number, None, world);
             }
             let failed = deployment.map(|deployment| (deployment, unhealthy_words(known, patience_ms)));
+            if let Some((deployment, _)) = &failed {
+                service.vacancy_leave(deployment, crashes, now);
+            }
             prepare_leave(service, number, failed, world)
         }
     }
@@ -155,7 +157,8 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
             failure.log_tail = last_words(shared, &containers, None).await;
             warn!(service.id = %id, "copy {number} of {id} did not start: {}", failure.message);
             done(shared, id, number, JobKind::Start, |service, known| {
-                service.start_failed(&deployment, failure, known.memory.crashes, shared.ticker.now());
+                service.vacancy_leave(&deployment, known.memory.crashes, shared.ticker.now());
+                service.failure_count(&deployment, failure);
             });
         }
     }
@@ -190,10 +193,7 @@ async fn leave(
         let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
         failure.log_tail = last_words(shared, &containers, None).await;
         warn!(service.id = %id, "gave up copy {number} of {id}: {}", failure.message);
-        shared.service_note(id, |service| {
-            let crashes = service.copies.get(&number).map_or(0, |known| known.memory.crashes);
-            service.start_failed(&deployment, failure, crashes, shared.ticker.now());
-        });
+        shared.service_note(id, |service| service.failure_count(&deployment, failure));
     }
     if let (Some(balancer), Some(target)) = (&drain.balancer, &drain.target) {
         shared.balancers.drained(balancer, target, shared.drain_timeout).await;
@@ -239,6 +239,8 @@ pub(super) fn bury(
         let healthy_ms =
             known.memory.healthy_since.or(known.memory.running_since).map_or(0, |since| now.ms_since(since));
         service.vacancies.push(Vacancy::after_crash(now, healthy_ms, crashes));
+    } else if let Some(deployment) = deployment.as_ref().filter(|_| !served) {
+        service.vacancy_leave(deployment, crashes, now);
     }
     let (class, words) = culprit(containers)
         .map_or_else(|| (layer0_domain::model::failure::FailureClass::Exited, "the copy ended".to_owned()), end_words);
@@ -259,7 +261,7 @@ pub(super) fn bury(
         };
         shared.service_note(&id, |service| {
             if let Some((deployment, failure)) = failed {
-                service.start_failed(&deployment, failure, crashes, shared.ticker.now());
+                service.failure_count(&deployment, failure);
             }
         });
         rest_stop(&shared, &id, number).await;

@@ -88,7 +88,7 @@ pub(super) enum JobKind {
     Bury,
 }
 
-/// How often starts of a deployment failed since a copy of it was last healthy.
+/// How often starts of a deployment failed since a copy of it last became healthy.
 #[derive(Debug, Clone)]
 struct FailedStarts {
     /// With the class of the last one, in a row.
@@ -136,8 +136,21 @@ impl Service {
         &self.definition
     }
 
-    /// Counts a failed start, and leaves a vacancy for the next try.
-    fn start_failed(&mut self, deployment: &DeploymentId, failure: Failure, crashes: u32, now: Timestamp) {
+    /// Leaves a vacancy for the next try after a start that failed and that is not [counted](Self::failure_count) yet.
+    ///
+    /// That is done at once, while the copy's last words may take a while to be read: a pass that comes in between
+    /// must not fill its place without any wait.
+    fn vacancy_leave(&mut self, deployment: &DeploymentId, crashes: u32, now: Timestamp) {
+        if self.spec.as_ref().is_none_or(|spec| spec.revision.deployment != *deployment) {
+            // It does not run what is wanted: what comes next is something else and need not wait.
+            return;
+        }
+        let before = self.failures.iter().find(|(of, _)| of == deployment).map_or(0, |(_, failed)| failed.all);
+        self.vacancies.push(Vacancy::after_failed_start(now, before + 1, crashes));
+    }
+
+    /// Counts a failed start.
+    fn failure_count(&mut self, deployment: &DeploymentId, failure: Failure) {
         let at = self.failures.iter().position(|(of, _)| of == deployment);
         let before = at.map(|at| self.failures.remove(at).1);
         let (same, all) = before.map_or((0, 0), |before| {
@@ -145,12 +158,13 @@ impl Service {
             (same, before.all)
         });
         let failed = FailedStarts { same: same + 1, all: all + 1, last: failure };
-        self.vacancies.push(Vacancy::after_failed_start(now, failed.all, crashes));
         self.failures.push((deployment.clone(), failed));
     }
 
-    fn was_healthy(&mut self, deployment: Option<&DeploymentId>) {
-        self.failures.retain(|(of, _)| Some(of) != deployment);
+    /// A copy of this deployment is healthy that was not before: its starts do succeed.
+    fn became_healthy(&mut self, deployment: &DeploymentId) {
+        self.failures.retain(|(of, _)| of != deployment);
+        self.waits_for = None;
     }
 
     /// How long a copy's health checks may fail.
@@ -388,13 +402,15 @@ fn look(
             (Some(_), None) => Traffic::Unknown(None),
         };
         let being_started = job == Some(JobKind::Start);
+        let was_healthy = known.memory.ever_healthy;
         let Verdict { mut state, mut shown, give_up_at, look_at, reason } =
             judge(&mut known.memory, &Evidence { containers, being_started, traffic, patience_ms, now });
         if job == Some(JobKind::Leave) {
             (state, shown) = (State::Leaving, CopyState::Draining);
         }
         match state {
-            State::Healthy => healthy.extend(known.deployment.clone()),
+            // Only the first time: beside a copy that stays healthy, failed starts of others are to be counted.
+            State::Healthy if !was_healthy => healthy.extend(known.deployment.clone()),
             State::Ended if !known.buried => ended.push(*number),
             _ => {}
         }
@@ -409,8 +425,7 @@ fn look(
         views.push(schedule::Copy { number: *number, is_wanted, state, give_up_at });
     }
     for deployment in healthy {
-        service.was_healthy(Some(&deployment));
-        service.waits_for = None;
+        service.became_healthy(&deployment);
     }
     if service.spec.is_some() && !service.removing {
         for number in ended {
@@ -471,5 +486,26 @@ mod tests {
         meet(&mut service, &world);
         let buried: Vec<bool> = service.copies.values().map(|known| known.buried).collect();
         assert_eq!(buried, [true, false, false, false]);
+    }
+
+    #[tokio::test]
+    async fn failed_starts_are_counted_beside_a_copy_that_stays_healthy() {
+        let engine = crate::docker::without_docker();
+        let now = Timestamp(100_000);
+        let deployment = DeploymentId::parse("web-1").expect("an id");
+        let mut service = Service::new(ServiceId::parse("web").expect("an id"));
+        let known = Known { deployment: Some(deployment.clone()), ..Known::default() };
+        service.copies.insert(1, known);
+        let world = BTreeMap::from([(1, vec![Arc::new(sample())])]);
+        let mut fail_and_look = |service: &mut Service, at: Timestamp| {
+            service.failure_count(&deployment, Failure::new(FailureClass::Exited, "it ended"));
+            let (views, _) = look(&engine.shared, service, &world, at);
+            (views[0].state, service.failures.first().map(|(_, failed)| failed.all))
+        };
+        assert_eq!(fail_and_look(&mut service, now), (State::Starting, Some(1)));
+        let healthy = now.plus_ms(judge::SETTLED_MS);
+        assert_eq!(fail_and_look(&mut service, healthy), (State::Healthy, None), "it became healthy");
+        assert_eq!(fail_and_look(&mut service, healthy.plus_ms(1)), (State::Healthy, Some(1)));
+        assert_eq!(fail_and_look(&mut service, healthy.plus_ms(2)), (State::Healthy, Some(2)));
     }
 }
