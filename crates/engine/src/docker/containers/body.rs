@@ -139,7 +139,7 @@ pub(super) fn app(
         entrypoint: some(container.entry_point.iter().cloned()),
         user: container.user.clone(),
         working_dir: container.working_directory.clone(),
-        healthcheck: container.health_check.as_ref().map(health),
+        healthcheck: Some(container.health_check.as_ref().map_or_else(no_health, health)),
         stop_timeout: Some(i64::from(container.stop_timeout_s)),
         tty: container.pseudo_terminal.then_some(true),
         open_stdin: container.interactive.then_some(true),
@@ -281,6 +281,12 @@ fn health(check: &ContainerHealthCheck) -> HealthConfig {
     }
 }
 
+/// No check at all, also where the image brings one of its own: as on ECS, which does not look at those. Docker would run
+/// it, by default for the first time after 30 s, and whoever waits for its verdict would have lost patience by then.
+fn no_health() -> HealthConfig {
+    HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }
+}
+
 /// Whether Docker keeps the log of this driver itself, with options as written.
 pub(super) fn is_local_driver(driver: &str) -> bool {
     matches!(driver, "json-file" | "local")
@@ -382,6 +388,20 @@ mod tests {
         assert_eq!(labels[labels::INSTANCE], "instance");
         assert_eq!(labels["team"], "x");
         assert_eq!(labels[labels::COPY], "web-3");
+    }
+
+    #[test]
+    fn a_check_of_the_image_s_own_does_not_run() {
+        let spec = spec(json!({ "containerDefinitions": [
+            { "name": "a", "image": "app:1", "memory": 32 },
+            { "name": "b", "image": "app:1", "memory": 32, "healthCheck": { "command": ["CMD", "/up"] } },
+        ]}));
+        let tests = spec.definition.containers.iter().map(|container| {
+            let body = app("i", &spec, container, &NetworkOf::Shared("pause"));
+            body.healthcheck.expect("a word on checks, or Docker takes the image's").test
+        });
+        let tests: Vec<_> = tests.collect();
+        assert_eq!(tests, [Some(vec!["NONE".to_owned()]), Some(vec!["CMD".to_owned(), "/up".to_owned()])]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(in crate::docker) enum Stage {
     Running {
         /// When the last of them was started.
         since: Timestamp,
-        /// What the containers' own health checks say together.
+        /// What the own health checks of the essential containers say together; as on ECS, no others count.
         health: Health,
     },
     /// It is over: something essential has ended, or all of it.
@@ -47,7 +47,7 @@ pub(in crate::docker) fn stage(containers: &[Arc<Container>]) -> Stage {
         return Stage::Making;
     }
     let since = apps.iter().filter_map(|app| app.started).max().unwrap_or_default();
-    let checked = apps.iter().filter(|app| app.run == Run::Running).map(|app| app.health);
+    let checked = apps.iter().filter(|app| app.essential && app.run == Run::Running).map(|app| app.health);
     let health = checked.fold(Health::None, |so_far, health| match (so_far, health) {
         (Health::Unhealthy, _) | (_, Health::Unhealthy) => Health::Unhealthy,
         (Health::Starting, _) | (_, Health::Starting) => Health::Starting,
@@ -190,6 +190,17 @@ mod tests {
         assert!(is_running(&[of_three("init", Run::Ended), Arc::clone(&app), Arc::clone(&other)]));
         assert!(is_running(&[Arc::clone(&app), Arc::clone(&other)]));
         assert!(lacks_any(&[app, other]));
+    }
+
+    #[test]
+    fn only_the_health_of_essential_containers_counts() {
+        let beside = Container { container: "init".into(), essential: false, size: 2, ..sample() };
+        let app = Container { size: 2, health: Health::Healthy, ..sample() };
+        for health in [Health::Starting, Health::Unhealthy] {
+            let copy = [Arc::new(Container { health, ..beside.clone() }), Arc::new(app.clone())];
+            let stage = stage(&copy);
+            assert!(matches!(stage, Stage::Running { health: Health::Healthy, .. }), "{stage:?}");
+        }
     }
 
     #[test]
