@@ -12,7 +12,9 @@ use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::image::ImageRef;
-use layer0_domain::model::task_definition::{ContainerDefinition, DependencyCondition, DependsOn, VolumeScope};
+use layer0_domain::model::task_definition::{
+    ContainerDefinition, DependencyCondition, DependsOn, TaskDefinition, VolumeScope,
+};
 
 use super::body::{self, NetworkOf};
 use super::{CopySpec, StartError, whole};
@@ -23,7 +25,7 @@ use crate::docker::labels;
 use crate::docker::watch::look;
 use crate::docker::world::{Container, Health, NetworkUse, Run};
 
-/// How long a dependency may take when the dependent has no `startTimeout`: ECS's default for containers on EC2.
+/// How long a dependency may take that has no `startTimeout`: ECS's default for containers on EC2.
 const DEPENDENCY_LIMIT: Duration = Duration::from_secs(180);
 
 /// Makes a copy and starts it; returns when all its containers were started.
@@ -232,7 +234,8 @@ async fn containers_start(
             continue;
         }
         for dependency in &container.depends_on {
-            depend(shared, container, dependency, made, progress).await?;
+            let limit = depend_limit(&spec.definition, dependency);
+            depend(shared, container, dependency, limit, made, progress).await?;
         }
         let _turn = shared.starts.acquire().await;
         let started = start(shared, spec, &found.id).await;
@@ -265,12 +268,11 @@ async fn depend(
     shared: &Shared,
     container: &ContainerDefinition,
     dependency: &DependsOn,
+    limit: Duration,
     made: &HashMap<String, Container>,
     progress: &(dyn Fn(Option<String>) + Sync),
 ) -> Result<(), StartError> {
     let Some(other) = made.get(&dependency.container_name) else { return Ok(()) };
-    // The time limit is the dependency's own (`startTimeout` of the container that is waited for).
-    let limit = shared_limit(container);
     let words = match dependency.condition {
         DependencyCondition::Start => "to start",
         DependencyCondition::Complete => "to end",
@@ -303,8 +305,11 @@ async fn depend(
     }
 }
 
-fn shared_limit(container: &ContainerDefinition) -> Duration {
-    container.start_timeout_s.map_or(DEPENDENCY_LIMIT, |seconds| Duration::from_secs(u64::from(seconds)))
+/// How long a dependency may take: `startTimeout` of the container that is waited for, not of the one that waits.
+fn depend_limit(definition: &TaskDefinition, dependency: &DependsOn) -> Duration {
+    let awaited = definition.containers.iter().find(|container| container.name == dependency.container_name);
+    let seconds = awaited.and_then(|awaited| awaited.start_timeout_s);
+    seconds.map_or(DEPENDENCY_LIMIT, |seconds| Duration::from_secs(u64::from(seconds)))
 }
 
 enum Verdict {
@@ -333,5 +338,28 @@ fn verdict(container: Option<Arc<Container>>, condition: DependencyCondition) ->
         (DependencyCondition::Complete | DependencyCondition::Success | DependencyCondition::Healthy, _) => {
             Verdict::NotYet
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use layer0_domain::model::task_definition::Document;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_dependency_has_the_time_that_it_asks_for_itself() {
+        let document = json!({ "containerDefinitions": [
+            { "name": "slow", "image": "app:1", "memory": 32, "essential": false, "startTimeout": 7 },
+            { "name": "plain", "image": "app:1", "memory": 32, "essential": false },
+            { "name": "app", "image": "app:1", "memory": 32, "startTimeout": 2, "dependsOn": [
+                { "containerName": "slow", "condition": "COMPLETE" },
+                { "containerName": "plain", "condition": "COMPLETE" },
+            ]},
+        ]});
+        let definition = Document::from_canonical(document).expect("a legal document").definition().clone();
+        let limits = definition.containers[2].depends_on.iter().map(|awaited| depend_limit(&definition, awaited));
+        assert_eq!(limits.collect::<Vec<_>>(), [Duration::from_secs(7), DEPENDENCY_LIMIT]);
     }
 }
