@@ -142,7 +142,7 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
     match result {
         Ok(()) => {
             debug!(service.id = %id, copy = number, "started copy {number} of {id} in {:?}", began.elapsed());
-            done(shared, id, number, JobKind::Start, |_, _| {});
+            done(shared, id, number, JobKind::Start, |service, _| service.waits_for = None);
         }
         Err(StartError::Waiting(what)) => {
             done(shared, id, number, JobKind::Start, |service, known| {
@@ -159,6 +159,7 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
             done(shared, id, number, JobKind::Start, |service, known| {
                 service.vacancy_leave(&deployment, known.memory.crashes, shared.ticker.now());
                 service.failure_count(&deployment, failure);
+                service.waits_for = None;
             });
         }
     }

@@ -42,7 +42,7 @@ pub(super) struct Service {
     failures: Vec<(DeploymentId, FailedStarts)>,
     next_number: u32,
     pub(super) removing: bool,
-    /// What the last start had to wait for.
+    /// What the last start that ended had to wait for; `None` when it had not to.
     waits_for: Option<String>,
     warnings: Vec<String>,
 }
@@ -121,6 +121,10 @@ impl Service {
             // Whoever changes what runs wants it tried now.
             self.vacancies.clear();
         }
+        if self.spec.as_ref() != Some(&spec) {
+            // What an earlier wish waited for says nothing about this one.
+            self.waits_for = None;
+        }
         let kept = self.failures.len().saturating_sub(FAILURES_KEPT);
         let mut at = 0;
         self.failures.retain(|(deployment, _)| {
@@ -164,7 +168,6 @@ impl Service {
     /// A copy of this deployment is healthy that was not before: its starts do succeed.
     fn became_healthy(&mut self, deployment: &DeploymentId) {
         self.failures.retain(|(of, _)| of != deployment);
-        self.waits_for = None;
     }
 
     /// How long a copy's health checks may fail.
@@ -468,8 +471,43 @@ fn unhealthy_words(known: &Known, patience_ms: i64) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use layer0_domain::model::id::EnvironmentId;
+    use layer0_domain::model::name::Name;
+    use layer0_domain::model::time::Generation;
+    use layer0_domain::port::engine::{Revision, ServiceMode};
+    use layer0_domain::port::pull::Launch;
+
     use super::*;
     use crate::docker::world::sample;
+
+    fn wish(desired_count: u32, deployment: &str) -> ServiceSpec {
+        ServiceSpec {
+            id: ServiceId::parse("web").expect("an id"),
+            name: Name::parse("web").expect("a name"),
+            environment: EnvironmentId::parse("env").expect("an id"),
+            desired_count,
+            revision: Revision {
+                deployment: DeploymentId::parse(deployment).expect("an id"),
+                label: "app:1".to_owned(),
+                definition: no_definition(),
+            },
+            mode: ServiceMode::Run,
+            load_balancer: None,
+            launch: Launch::Fargate,
+            generation: Generation(1),
+        }
+    }
+
+    #[test]
+    fn a_new_wish_does_not_show_what_an_earlier_one_waited_for() {
+        let mut service = Service::new(ServiceId::parse("web").expect("an id"));
+        service.wish(wish(1, "web-1"));
+        service.waits_for = Some("a credential".to_owned());
+        service.wish(wish(1, "web-1"));
+        assert!(service.waits_for.is_some(), "it is the same wish");
+        service.wish(wish(0, "web-1"));
+        assert_eq!(service.waits_for, None);
+    }
 
     #[test]
     fn a_copy_that_is_found_ended_is_seen_to_while_something_of_it_still_runs() {
