@@ -117,4 +117,8 @@ impl Engine for Bounded {
     async fn changed(&self) {
         self.inner.changed().await;
     }
+
+    async fn stop(&self, limit: Duration) {
+        self.inner.stop(limit).await;
+    }
 }

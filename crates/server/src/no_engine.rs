@@ -4,6 +4,8 @@
 //! answered: an engine that said "nothing runs" would say something of containers that another start of the same instance
 //! left running.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::task_definition::TaskDefinition;
@@ -70,6 +72,8 @@ impl Engine for NoEngine {
 
     /// Nothing ever changes; the port allows half a minute.
     async fn changed(&self) {
-        tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
     }
+
+    async fn stop(&self, _: Duration) {}
 }

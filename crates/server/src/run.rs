@@ -141,18 +141,28 @@ async fn serve(config: &Config) -> Result<(), Failed> {
     }
 }
 
-/// Answers requests and carries operations out until the app's stop is asked for and what runs has ended; what has not
-/// ended after the stop's grace is cut off.
+/// Answers requests and carries operations out until the app's stop is asked for and what runs has ended, through load
+/// balancers of the engine too; what has not ended after the stop's grace is cut off.
 pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
     let grace = app.stop.times.grace;
     let reconciler = tokio::spawn(reconcile::run(app.clone()));
     let requests = listen::requests(listener, routes::Routes::new(app.clone()), app.stop.clone());
-    tokio::select! {
-        result = requests => result?,
-        () = async { app.stop.wait().await; tokio::time::sleep(grace).await } => {
-            info!("requests still run after {} seconds and are cut off", grace.as_secs());
+    let requests = async {
+        tokio::select! {
+            result = requests => result,
+            () = async { app.stop.wait().await; tokio::time::sleep(grace).await } => {
+                info!("requests still run after {} seconds and are cut off", grace.as_secs());
+                Ok(())
+            }
         }
-    }
+    };
+    let traffic = async {
+        app.stop.wait().await;
+        app.engine.stop(grace).await;
+        Ok(())
+    };
+    // Side by side: both have the whole grace. A server that can't answer any more does not wait for its stop.
+    tokio::try_join!(requests, traffic)?;
     if tokio::time::timeout(STEP_MAX, reconciler).await.is_err() {
         info!("the reconciler is still in the middle of a step; the next start goes on from the store");
     }

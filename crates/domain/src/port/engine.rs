@@ -471,4 +471,9 @@ pub trait Engine: Send + Sync {
     /// Returns when something that `observe` shows may have changed since the call before, at the latest after 30
     /// seconds. May return for no reason.
     async fn changed(&self);
+
+    /// The orderly end of what this process itself carries for the entities, as the traffic of load balancers: nothing new is
+    /// taken, what runs may end, for `limit` at most. Containers run on, but wishes are not pursued any more, so this is
+    /// for the end of the process. Returns at once where nothing is carried, and when it was called before.
+    async fn stop(&self, limit: Duration);
 }

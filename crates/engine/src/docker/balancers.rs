@@ -214,6 +214,11 @@ impl Balancers {
         lock(&self.known).remove(id);
     }
 
+    /// Closes all ports for good; returns when nothing runs through them any more.
+    pub(super) async fn stop(&self) {
+        self.proxy.shutdown().await;
+    }
+
     /// All of them as they are.
     pub(super) fn seen(&self) -> Vec<LoadBalancerSeen> {
         lock(&self.known).values().map(|known| self.seen_of(known)).collect()
@@ -373,7 +378,79 @@ fn primary_address() -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
+    use layer0_domain::port::engine::Engine as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// Sends a request through a load balancer of this proxy; gives the client's end and the target's, which has it.
+    async fn request_underway(proxy: &Proxy) -> (TcpStream, TcpStream) {
+        let backend = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let target_port = backend.local_addr().expect("bound").port();
+        let config = LoadBalancerConfig {
+            id: "lb".to_owned(),
+            listeners: vec![Listener {
+                bind: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+                serves: Serves::http(target_port),
+            }],
+            health_check: HealthCheck {
+                kind: HealthCheckKind::Tcp,
+                port: None,
+                interval: Duration::from_secs(60),
+                timeout: Duration::from_secs(5),
+                healthy_threshold: 1,
+                unhealthy_threshold: 2,
+            },
+            idle_timeout: Duration::from_secs(60),
+            access: Access::Anyone,
+        };
+        let mut changes = proxy.changes();
+        proxy.ensure(config).await.expect("a load balancer");
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let target = Target { id: "copy".to_owned(), ip, draining: false, ports: Vec::new() };
+        proxy.targets_set("lb", &[target]).expect("it is there");
+        while proxy.status("lb").expect("it is there")[0].health != TargetHealth::Healthy {
+            changes.changed().await.expect("the proxy runs");
+        }
+        let mut client = TcpStream::connect(proxy.listening("lb")[0].local).await.expect("it listens");
+        client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("sent");
+        loop {
+            // Probes say nothing.
+            let (mut stream, _) = backend.accept().await.expect("a connection");
+            let mut head = [0; 1024];
+            if stream.read(&mut head).await.is_ok_and(|count| count > 0) {
+                return (client, stream);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_runs_when_the_engine_stops_gets_its_answer() {
+        let engine = crate::docker::without_docker();
+        let (mut client, mut target) = request_underway(&engine.shared.balancers.proxy).await;
+        let answer = async {
+            // The port is closed once the stop has begun.
+            while !engine.shared.balancers.proxy.ids().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            target.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await.expect("taken");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.expect("an answer");
+            answer
+        };
+        let ((), answer) = tokio::join!(engine.stop(Duration::from_secs(60)), answer);
+        assert!(answer.ends_with("done"), "{answer}");
+        assert!(*engine.shared.stop.borrow(), "copies are judged without the verdicts of load balancers");
+    }
+
+    #[tokio::test]
+    async fn a_stop_of_the_engine_waits_for_no_longer_than_it_may() {
+        let engine = crate::docker::without_docker();
+        let _underway = request_underway(&engine.shared.balancers.proxy).await;
+        let stop = engine.stop(Duration::from_millis(50));
+        tokio::time::timeout(Duration::from_secs(10), stop).await.expect("it waits for a request that does not end");
+    }
 
     #[test]
     fn the_host_s_own_addresses_are_read() {

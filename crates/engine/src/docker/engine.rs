@@ -17,6 +17,7 @@ use layer0_domain::port::engine::{
 use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
 use layer0_domain::port::trail::{Trail, TrailQuery};
+use tracing::info;
 
 use super::client::DockerError;
 use super::containers::end::volumes_remove;
@@ -47,7 +48,12 @@ impl Engine for DockerEngine {
             }
             Want::LoadBalancer { load_balancer, reachable_from } => {
                 shared.known_or_down()?;
-                shared.balancers.ensure(load_balancer, reachable_from).await?;
+                let ensured = shared.balancers.ensure(load_balancer, reachable_from).await;
+                if ensured.is_err() && *shared.stop.borrow() {
+                    // Nothing is wrong with the wish: the next process carries it out.
+                    return Err(shared.stopping());
+                }
+                ensured?;
             }
             Want::Service(spec) => shared.service_ensure(spec)?,
             Want::Task(spec) => shared.task_ensure(spec)?,
@@ -174,6 +180,14 @@ impl Engine for DockerEngine {
         // That time is up is an answer too.
         let _ = tokio::time::timeout(CHANGED_LIMIT, change).await;
     }
+
+    async fn stop(&self, limit: Duration) {
+        // Passes first: without the load balancers' verdicts they would take every copy for a sick one.
+        self.shared.stop.send_replace(true);
+        if tokio::time::timeout(limit, self.shared.balancers.stop()).await.is_err() {
+            info!("requests still run through load balancers after {} seconds and are cut off", limit.as_secs());
+        }
+    }
 }
 
 impl Shared {
@@ -184,6 +198,10 @@ impl Shared {
         }
         let why = self.client.down().unwrap_or_else(|| "what it has is being listed".to_owned());
         Err(self.error("", DockerError::Down(why)))
+    }
+
+    fn stopping(&self) -> EngineError {
+        EngineError::Unavailable { engine: self.client.words(), source: "its load balancers are being stopped".into() }
     }
 
     fn error(&self, op: &'static str, error: DockerError) -> EngineError {

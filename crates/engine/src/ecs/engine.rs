@@ -155,6 +155,9 @@ impl Engine for EcsEngine {
         // That time is up is an answer too.
         let _ = tokio::time::timeout(CHANGED_LIMIT, change).await;
     }
+
+    /// AWS carries all traffic.
+    async fn stop(&self, _limit: Duration) {}
 }
 
 impl Shared {

@@ -199,6 +199,11 @@ impl Engine for FakeEngine {
             let _ = timeout(look_again_in(next_event_ms).unwrap_or(left).min(left), version.changed()).await;
         }
     }
+
+    /// It carries nothing; that it was asked is noted.
+    async fn stop(&self, _limit: Duration) {
+        self.world.stops.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// When to look at the clock again; `None` when nothing is due ever.

@@ -59,6 +59,8 @@ struct World {
     /// The version of the state, for those who wait for a change.
     version: watch::Sender<u64>,
     frozen: watch::Sender<bool>,
+    /// How often a server told it to stop.
+    stops: AtomicU64,
 }
 
 impl World {
@@ -96,7 +98,13 @@ impl FakeEngine {
     #[must_use]
     pub fn with_pace(clock: Arc<dyn Clock>, pace: Pace) -> Self {
         let state = Mutex::new(State::new(clock.now(), pace));
-        let world = World { state, clock, version: watch::Sender::new(0), frozen: watch::Sender::new(false) };
+        let world = World {
+            state,
+            clock,
+            version: watch::Sender::new(0),
+            frozen: watch::Sender::new(false),
+            stops: AtomicU64::new(0),
+        };
         Self { world: Arc::new(world), view: 0, told: Arc::default() }
     }
 
@@ -178,6 +186,12 @@ impl FakeEngine {
     /// From now on all calls hang, until [`unfreeze`](Self::unfreeze).
     pub fn freeze(&self) {
         self.world.frozen.send_replace(true);
+    }
+
+    /// How often a server that was about to end told it to stop.
+    #[must_use]
+    pub fn stops(&self) -> u64 {
+        self.world.stops.load(Ordering::Relaxed)
     }
 
     /// Lets the calls that hang since [`freeze`](Self::freeze) go on.

@@ -45,6 +45,7 @@ async fn a_graceful_stop_ends_open_streams_and_parks_operations() {
     app.stop().await;
     let took = began.elapsed();
     assert!(took < Duration::from_secs(5), "the stop took {took:?}");
+    assert_eq!(app.fake().stops(), 1, "what runs through load balancers is cut");
     // The streams come to an end without an end of what they followed: the client knows to call again.
     while let Some(next) = waiting.next().await {
         assert!(!matches!(next, Ok(layer0_api::client::Followed::End(_))), "it has not ended: {next:?}");
