@@ -535,7 +535,7 @@ mod tests {
         let known = Known { deployment: Some(deployment.clone()), ..Known::default() };
         service.copies.insert(1, known);
         let world = BTreeMap::from([(1, vec![Arc::new(sample())])]);
-        let mut fail_and_look = |service: &mut Service, at: Timestamp| {
+        let fail_and_look = |service: &mut Service, at: Timestamp| {
             service.failure_count(&deployment, Failure::new(FailureClass::Exited, "it ended"));
             let (views, _) = look(&engine.shared, service, &world, at);
             (views[0].state, service.failures.first().map(|(_, failed)| failed.all))
