@@ -8,7 +8,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What one connection needs at a time: its own, and that of a blob's file.
 const EACH: u64 = 2;
 
-/// What the process needs besides: the store, the engine, load balancers, and files that are looked at while nobody asks.
+/// What one connection of a load balancer needs at a time: the client's, its target's, and one to a target that waits for a next
+/// request.
+const EACH_BALANCED: u64 = 3;
+
+/// What the process needs besides: the store, the engine, load balancers' ports, and files that are looked at while nobody asks.
 const BESIDES: u64 = 256;
 
 /// As few connections as are allowed in any case: an instance that refuses everybody is of no use.
@@ -25,24 +29,50 @@ pub(crate) fn raise() {
     }
 }
 
-/// How many connections there is room for, `most` at most.
-pub(crate) fn connections(most: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile).current;
-    let room = room(limit, most);
+/// The most connections at a time, where there are descriptors for so many; who comes then waits until another one ends. Each costs
+/// some tens of KiB; a thousand clients at once are far more than an instance on one machine is asked by.
+const CONNECTIONS_MAX: usize = 4096;
+
+/// What this process has connections for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// The API and the registry.
+    Requests,
+    /// The traffic of load balancers too, for as many connections: whatever these do, the API and the registry have theirs.
+    TrafficToo,
+}
+
+/// How many connections load balancers may have at a time.
+pub(crate) fn balanced() -> usize {
+    room(getrlimit(Resource::Nofile).current, CONNECTIONS_MAX, Carries::TrafficToo)
+}
+
+/// How many connections there is room for.
+pub(crate) fn connections(carries: Carries) -> usize {
+    let (limit, most) = (getrlimit(Resource::Nofile).current, CONNECTIONS_MAX);
+    let room = room(limit, most, carries);
     if room < most {
         tracing::warn!(
             "this process may have {} open files, which is room for {room} connections at a time: others wait (raise the hard limit, \
              `ulimit -Hn` or LimitNOFILE=, to {})",
             limit.unwrap_or_default(),
-            most as u64 * EACH + BESIDES
+            most as u64 * each(carries) + BESIDES
         );
     }
     room
 }
 
+/// For one connection, with its twin of a load balancer where there are such.
+fn each(carries: Carries) -> u64 {
+    match carries {
+        Carries::Requests => EACH,
+        Carries::TrafficToo => EACH + EACH_BALANCED,
+    }
+}
+
 /// `None` for no limit.
-fn room(limit: Option<u64>, most: usize) -> usize {
-    let room = limit.map_or(u64::MAX, |limit| (limit.saturating_sub(BESIDES) / EACH).max(LEAST));
+fn room(limit: Option<u64>, most: usize, carries: Carries) -> usize {
+    let room = limit.map_or(u64::MAX, |limit| (limit.saturating_sub(BESIDES) / each(carries)).max(LEAST));
     usize::try_from(room).unwrap_or(usize::MAX).min(most)
 }
 
@@ -52,10 +82,20 @@ mod tests {
 
     #[test]
     fn there_is_a_file_for_each_connection() {
-        assert_eq!(room(None, 4096), 4096);
-        assert_eq!(room(Some(1 << 20), 4096), 4096);
-        assert_eq!(room(Some(4096 * 2 + 256), 4096), 4096);
-        assert_eq!(room(Some(1024), 4096), 384);
-        assert_eq!(room(Some(64), 4096), 16, "few, but some");
+        let room = |limit| room(limit, 4096, Carries::Requests);
+        assert_eq!(room(None), 4096);
+        assert_eq!(room(Some(1 << 20)), 4096);
+        assert_eq!(room(Some(4096 * 2 + 256)), 4096);
+        assert_eq!(room(Some(1024)), 384);
+        assert_eq!(room(Some(64)), 16, "few, but some");
+    }
+
+    #[test]
+    fn load_balancers_leave_the_others_their_files() {
+        for limit in [1024, 4096, 1 << 20] {
+            let each = room(Some(limit), 4096, Carries::TrafficToo) as u64;
+            assert!(each * EACH + each * EACH_BALANCED + BESIDES <= limit, "{each} of {limit}");
+        }
+        assert_eq!(room(Some(1024), 4096, Carries::TrafficToo), 153);
     }
 }

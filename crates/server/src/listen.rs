@@ -17,7 +17,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::descriptors;
+use crate::descriptors::{self, Carries};
 use crate::first_bytes::FirstBytes;
 use crate::lanes::Lanes;
 use crate::stop::Stop;
@@ -32,10 +32,6 @@ const HEAD_MAX: Duration = Duration::from_secs(60);
 /// token for sixteen repositories: some 8 KiB. What is larger is answered 431. The library's own limit is 400 KiB, which all
 /// connections together could make more than a gigabyte of before anybody has signed in.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// The most connections at a time, where there are descriptors for so many; who comes then waits until another one ends. Each costs
-/// some tens of KiB; a thousand clients at once are far more than an instance on one machine is asked by.
-const CONNECTIONS_MAX: usize = 4096;
 
 /// The pause after a connection could not be taken: the usual cause is that the process has no file descriptor left, and
 /// without a pause that would be a loop.
@@ -56,9 +52,13 @@ pub(crate) trait Answers: Clone + Send + Sync + 'static {
 }
 
 /// Serves requests until a stop is asked for and those that run have ended.
-pub(crate) async fn requests(listener: TcpListener, answers: impl Answers, stop: Stop) -> io::Result<()> {
-    let limits =
-        Limits { head_max: HEAD_MAX, take_max: TAKE_MAX, connections_max: descriptors::connections(CONNECTIONS_MAX) };
+pub(crate) async fn requests(
+    listener: TcpListener,
+    answers: impl Answers,
+    stop: Stop,
+    carries: Carries,
+) -> io::Result<()> {
+    let limits = Limits { head_max: HEAD_MAX, take_max: TAKE_MAX, connections_max: descriptors::connections(carries) };
     bounded_requests(listener, answers, stop, limits).await
 }
 

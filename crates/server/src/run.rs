@@ -21,7 +21,8 @@ use crate::app::{App, Serves};
 use crate::clock::SystemClock;
 use crate::config::{self, Asked, Config, LogFormat};
 use crate::data_dir::{self, DataDir};
-use crate::{descriptors, listen, reconcile, routes, wiring};
+use crate::descriptors::{self, Carries};
+use crate::{listen, reconcile, routes, wiring};
 
 /// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
 const STEP_MAX: Duration = Duration::from_secs(10);
@@ -146,7 +147,12 @@ async fn serve(config: &Config) -> Result<(), Failed> {
 pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
     let grace = app.stop.times.grace;
     let reconciler = tokio::spawn(reconcile::run(app.clone()));
-    let requests = listen::requests(listener, routes::Routes::new(app.clone()), app.stop.clone());
+    let carries = if app.serves == Serves::Everything && app.engine.capabilities().shared_host_ports {
+        Carries::TrafficToo
+    } else {
+        Carries::Requests
+    };
+    let requests = listen::requests(listener, routes::Routes::new(app.clone()), app.stop.clone(), carries);
     let requests = async {
         tokio::select! {
             result = requests => result,

@@ -30,6 +30,7 @@ use crate::bounded::Bounded;
 use crate::clock::SystemClock;
 use crate::config::{ChallengeKind, Config, EngineKind, GrantsKept};
 use crate::data_dir::DataDir;
+use crate::descriptors;
 use crate::exchange::Exchange;
 use crate::grants::{Grants, Keeper, Mending, PolicyPlace};
 use crate::migrations::{MigrationTimes, Migrations};
@@ -360,6 +361,7 @@ fn engine(
                 docker.host.clone_from(host);
             }
             docker.public_address.clone_from(&config.public_address);
+            docker.proxy_connections = descriptors::balanced();
             let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
             Arc::new(started.map_err(cant("the load balancers can't be started"))?)
         }

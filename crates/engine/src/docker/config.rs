@@ -34,6 +34,9 @@ pub struct DockerConfig {
     pub subnet_pool: Subnet,
     /// Threads that carry load balancers' traffic.
     pub proxy_workers: usize,
+    /// How many connections load balancers serve at a time, all together; who comes then waits. Each costs up to three files of
+    /// those that the process may have.
+    pub proxy_connections: usize,
 }
 
 impl DockerConfig {
@@ -48,6 +51,7 @@ impl DockerConfig {
             drain_timeout: Duration::from_secs(30),
             subnet_pool: DEFAULT_SUBNET_POOL,
             proxy_workers: 2,
+            proxy_connections: 4096,
         }
     }
 }

@@ -86,7 +86,11 @@ impl DockerEngine {
         source: Arc<dyn ImageSource>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ProxyError> {
-        let proxy = Proxy::start(&ProxySettings { workers: config.proxy_workers, grace: PROXY_GRACE })?;
+        let proxy = Proxy::start(&ProxySettings {
+            workers: config.proxy_workers,
+            grace: PROXY_GRACE,
+            connections: config.proxy_connections,
+        })?;
         let client = Arc::new(Client::new(&config.host));
         let world = Arc::new(World::new());
         let instance = config.instance_id;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// Shared by a connection's socket, its requests and its watchdog.
@@ -36,19 +37,23 @@ impl Activity {
 
 /// A request that is being answered, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Running<T: AsRef<Activity>>(Arc<T>);
+pub(super) struct Running<T: AsRef<Activity>> {
+    of: Arc<T>,
+    /// Its place beside others of the same connection; goes with it.
+    _place: Option<OwnedSemaphorePermit>,
+}
 
 impl<T: AsRef<Activity>> Running<T> {
-    pub(super) fn new(of: &Arc<T>, now: Instant) -> Self {
+    pub(super) fn new(of: &Arc<T>, now: Instant, place: Option<OwnedSemaphorePermit>) -> Self {
         let activity = of.as_ref().as_ref();
         activity.touch(now);
         activity.running.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(of))
+        Self { of: Arc::clone(of), _place: place }
     }
 }
 
 impl<T: AsRef<Activity>> Drop for Running<T> {
     fn drop(&mut self) {
-        self.0.as_ref().as_ref().running.fetch_sub(1, Ordering::Relaxed);
+        (*self.of).as_ref().running.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -236,10 +236,14 @@ pub struct ProxySettings {
     pub workers: usize,
     /// How long running requests may go on after their listener or the proxy was told to stop.
     pub grace: Duration,
+    /// How many connections all load balancers together serve at a time; 0 counts as 1. Who comes then waits. Each costs up to three
+    /// files: the client's, its target's, and one that waits for a next request. Requests side by side on one connection
+    /// (HTTP/2) count as connections from the second on, for each has a target's.
+    pub connections: usize,
 }
 
 impl Default for ProxySettings {
     fn default() -> Self {
-        Self { workers: 2, grace: Duration::from_secs(30) }
+        Self { workers: 2, grace: Duration::from_secs(30), connections: 4096 }
     }
 }

@@ -32,8 +32,9 @@ pub(super) async fn forward(
     client: Arc<Client>,
     mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let place = if request.version() == Version::HTTP_2 { Some(client.place().await) } else { None };
     let now = Instant::now();
-    let running = Running::new(&client, now);
+    let running = Running::new(&client, now, place);
     if request.method() == Method::CONNECT {
         return Ok(response::text(StatusCode::METHOD_NOT_ALLOWED, "a load balancer is no forward proxy"));
     }

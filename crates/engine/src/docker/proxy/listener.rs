@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::balancer::{Balancer, lock};
@@ -20,6 +22,9 @@ use super::worker::{Workers, pick};
 
 /// Pause after the process ran out of file descriptors: some will be closed by then.
 const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log says that there is no room, where that goes on.
+const FULL_WORDS_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a listening address and its connections share.
 #[derive(Debug)]
@@ -32,8 +37,9 @@ pub(super) struct ListenerState {
     pub(super) grace: Duration,
 }
 
-/// Accepts until it is aborted. Runs on the control thread.
-pub(super) async fn accept(listener: TcpListener, state: Arc<ListenerState>, workers: Workers) {
+/// Accepts until it is aborted. Runs on the control thread. Where there is no room for a connection, it and those behind it in the
+/// kernel's queue wait until another one ends, of whichever load balancer.
+pub(super) async fn accept(listener: TcpListener, state: Arc<ListenerState>, workers: Workers, room: Arc<Semaphore>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -41,10 +47,27 @@ pub(super) async fn accept(listener: TcpListener, state: Arc<ListenerState>, wor
             return;
         }
     };
+    let mut warned: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Err(error) = welcome(stream, peer, &state, &workers) {
+                if !admits(&stream, peer, &state) {
+                    continue;
+                }
+                let place = match Arc::clone(&room).try_acquire_owned() {
+                    Ok(place) => place,
+                    Err(_) => {
+                        if warned.is_none_or(|at| at.elapsed() > FULL_WORDS_PAUSE) {
+                            warned = Some(Instant::now());
+                            warn!(
+                                "load balancer {}: connections wait, for there is room for no more",
+                                state.balancer.id
+                            );
+                        }
+                        Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed")
+                    }
+                };
+                if let Err(error) = welcome(stream, peer, &state, &workers, place, &room) {
                     debug!(%error, "a connection to load balancer {} ended before it began", state.balancer.id);
                 }
             }
@@ -62,20 +85,28 @@ async fn refused(error: &io::Error, state: &ListenerState) {
     tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
 }
 
+/// Whether a connection may stay. One that is closed already may not.
+fn admits(stream: &tokio::net::TcpStream, peer: SocketAddr, state: &ListenerState) -> bool {
+    let Ok(local) = stream.local_addr() else { return false };
+    let admits = state.balancer.settings.load().access.admits(peer.ip(), local.ip());
+    if !admits {
+        debug!(%peer, "load balancer {} is private, and the peer is not of its networks", state.balancer.id);
+    }
+    admits
+}
+
 fn welcome(
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
     state: &Arc<ListenerState>,
     workers: &Workers,
+    place: OwnedSemaphorePermit,
+    room: &Arc<Semaphore>,
 ) -> io::Result<()> {
     let local = stream.local_addr()?;
-    if !state.balancer.settings.load().access.admits(peer.ip(), local.ip()) {
-        debug!(%peer, "load balancer {} is private, and the peer is not of its networks", state.balancer.id);
-        return Ok(());
-    }
     stream.set_nodelay(true)?;
     let worker = pick(workers);
-    let client = Client::new(Arc::clone(state), worker, peer, local);
+    let client = Client::new(Arc::clone(state), worker, peer, local, place, room);
     // It leaves this event loop for the worker's.
     worker.spawn(client.serve(stream.into_std()?));
     Ok(())

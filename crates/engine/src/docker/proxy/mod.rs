@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -68,6 +68,8 @@ pub struct Proxy {
     control: Handle,
     workers: Workers,
     grace: Duration,
+    /// Places for connections, of all listeners together.
+    room: Arc<Semaphore>,
     entries: Arc<Mutex<Entries>>,
     /// Held while listeners change, so that two changes do not take each other's ports.
     turn: tokio::sync::Mutex<()>,
@@ -121,6 +123,7 @@ impl Proxy {
             control,
             workers: workers.into(),
             grace: settings.grace,
+            room: Arc::new(Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS))),
             entries,
             turn: tokio::sync::Mutex::new(()),
             changes: watch::Sender::new(0),
@@ -197,7 +200,8 @@ impl Proxy {
                 closing: Closing::default(),
                 grace: self.grace,
             });
-            let accept = self.control.spawn(listener::accept(socket, Arc::clone(&state), Arc::clone(&self.workers)));
+            let (workers, room) = (Arc::clone(&self.workers), Arc::clone(&self.room));
+            let accept = self.control.spawn(listener::accept(socket, Arc::clone(&state), workers, room));
             entry.listeners.push(Open { listening: Listening { bind, local }, state, accept });
         }
         Ok(())

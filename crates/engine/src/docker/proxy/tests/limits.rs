@@ -70,6 +70,40 @@ async fn a_slow_upload_is_not_idle() {
     assert_eq!(session.answer().await.1, "20");
 }
 
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let backend = Backend::named("a").await;
+    let proxy = serving(config(80), &[backend.target("a")]).await;
+    let head =
+        |size: usize| format!("GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(size));
+    assert!(ask(address(&proxy, 0), &head(48 * 1024)).await.starts_with("HTTP/1.1 200"));
+    assert!(ask(address(&proxy, 0), &head(100 * 1024)).await.starts_with("HTTP/1.1 431"));
+}
+
+#[tokio::test]
+async fn who_comes_when_there_is_no_room_waits_for_somebody_to_go() {
+    let backend = Backend::named("a").await;
+    let settings = ProxySettings { grace: Duration::from_secs(5), connections: 2, ..ProxySettings::default() };
+    let proxy = Proxy::start(&settings).unwrap();
+    let mut config = config(80);
+    config.listeners[0].bind.push(loopback(2));
+    proxy.ensure(config).await.unwrap();
+    proxy.targets_set(LB, &[backend.target("a")]).unwrap();
+    all_healthy(&proxy).await;
+    let mut first = Session::open(address(&proxy, 0)).await;
+    let mut second = Session::open(address(&proxy, 1)).await;
+    assert_eq!((first.get().await, second.get().await), ("a".to_owned(), "a".to_owned()));
+    // The kernel takes it; nobody answers.
+    let mut third = Session::open(address(&proxy, 1)).await;
+    third.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(100), third.stream.peek(&mut byte)).await;
+    assert!(early.is_err(), "there was room for more than two");
+    assert_eq!(first.get().await, "a", "those that are there go on");
+    drop(first);
+    assert_eq!(third.answer().await.1, "a");
+}
+
 /// A connection from the given loopback address.
 async fn from(peer: Ipv4Addr, to: SocketAddr) -> Session {
     let socket = TcpSocket::new_v4().unwrap();

@@ -179,7 +179,9 @@ async fn a_shutdown_lets_requests_end() {
 #[tokio::test]
 async fn a_shutdown_is_bounded() {
     let backend = Backend::start(|_, _| Reply::Hang).await;
-    let proxy = Proxy::start(&ProxySettings { workers: 1, grace: Duration::from_millis(50) }).unwrap();
+    let proxy =
+        Proxy::start(&ProxySettings { workers: 1, grace: Duration::from_millis(50), ..ProxySettings::default() })
+            .unwrap();
     proxy.ensure(config(80)).await.unwrap();
     proxy.targets_set(LB, &[backend.target("a")]).unwrap();
     all_healthy(&proxy).await;

@@ -33,7 +33,7 @@ fn loopback(last: u8) -> SocketAddr {
 }
 
 fn start() -> Proxy {
-    Proxy::start(&ProxySettings { workers: 2, grace: Duration::from_secs(5) }).unwrap()
+    Proxy::start(&ProxySettings { grace: Duration::from_secs(5), ..ProxySettings::default() }).unwrap()
 }
 
 /// One HTTP listener, probes by TCP.
