@@ -19,7 +19,13 @@ const TRIES: u32 = 2;
 /// How long to wait before a blob is asked for again that can't be had for a reason that passes. A bucket that is throttled, or a server
 /// short of file descriptors, is itself again within this minute; what takes longer has to be seen to by somebody, and the server ends
 /// a backup that nothing is asked of for five.
-const WAITS: [Duration; 5] = [1, 2, 5, 15, 30].map(Duration::from_secs);
+const WAITS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
 
 /// How long the server may be silent in the middle of an answer: a bucket may be slow, and a server that stopped dead is told from it.
 const SILENCE_MAX: Duration = Duration::from_secs(120);

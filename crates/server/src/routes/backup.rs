@@ -189,7 +189,8 @@ fn unreadable(name: &Digest) -> ApiError {
 
 /// What the system said, below all that was said of it.
 fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+    let below = |error: &&'a (dyn Error + 'static)| (*error).source();
+    std::iter::successors(Some(error), below).find_map(|error| error.downcast_ref())
 }
 
 fn digest(text: &str) -> Result<Digest, ApiError> {
