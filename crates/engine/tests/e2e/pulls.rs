@@ -14,6 +14,7 @@ use layer0_domain::model::digest::Algorithm;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::FailureClass;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
+use layer0_domain::model::registry::Visibility;
 use layer0_domain::port::engine::{Engine, TaskRun, Want};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer};
 use layer0_domain::port::pull::{AnsweredBy, PullQuestion, RemoteImage};
