@@ -66,11 +66,14 @@ fn directory_make(disk: &dyn disk::Disk, path: &Path) -> io::Result<()> {
 
 /// What the system said of a path.
 fn cant(what: &str, path: &Path, why: &io::Error) -> CliError {
+    cant_and(what, path, why, "free some space there, and run the same command again: what it has copied stays")
+}
+
+/// As [`cant`], with what to do when no space is left.
+fn cant_and(what: &str, path: &Path, why: &io::Error, when_full: &str) -> CliError {
     let error = CliError::new(Exit::Other, format!("can't {what} {}: {why}", path.display()));
     match why.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            error.hint("free some space there, and run the same command again: what it has copied stays")
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => error.hint(when_full),
         _ => error,
     }
 }

@@ -69,7 +69,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn leftovers_remove(&self) -> Result<(), CliError> {
+    /// Removes what is half.
+    pub(super) fn leftovers_remove(&self) -> Result<(), CliError> {
         let incoming = self.root.join("incoming");
         self.disk.tree_remove(&incoming).map_err(|why| cant("remove", &incoming, &why))?;
         let snapshots = self.root.join("snapshots");

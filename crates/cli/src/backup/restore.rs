@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::manifest::{Blob, Lost, Manifest};
 use super::name::{BlobName, Hasher};
 use super::place::{lock, names};
-use super::{Place, STEP, cant, directory_make};
+use super::{Place, STEP, cant_and, directory_make};
 use crate::error::{CliError, Exit};
 
 /// The server's own name for its database.
@@ -54,6 +54,12 @@ pub(crate) struct Restored {
     pub(crate) not_copied: Vec<String>,
     /// Whether the images lay in a bucket, and lie in the data directory now.
     pub(crate) in_bucket: bool,
+}
+
+/// What the system said of a path. Of a run that fails nothing stays.
+fn cant(what: &str, path: &Path, why: &io::Error) -> CliError {
+    let when_full = "what was restored so far was removed: free some space there, or name another directory, and run the command again";
+    cant_and(what, path, why, when_full)
 }
 
 /// Restores a snapshot, the newest where none is named, into a data directory that is empty or isn't there.

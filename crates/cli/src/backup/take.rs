@@ -31,7 +31,8 @@ const WAITS: [Duration; 5] = [
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// How long an answer may take to begin. Before a blob's first byte the server asks its bucket or its disk, and may wait for either; a
-/// connection that is dead without a word would be waited for without end. The longest that the server itself waits is two minutes.
+/// connection that is dead without a word would be waited for without end. The server gives a call of S3 90
+/// seconds.
 const BEGIN_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// A backup that a server makes ready: the state of a moment, and the bytes that it names.
@@ -82,10 +83,23 @@ pub(crate) async fn take(
     of_the_same(place, backup)?;
     let (progress, damaged_there) = (Progress::default(), Vec::new());
     let mut run = Run { place, source, pace, began: Instant::now(), progress, damaged_there, tell };
-    let (draft, file) = place.snapshot_begin(&name)?;
-    let state = run.state(&draft, file, backup.state_bytes).await?;
-    let (blobs, lost) = run.blobs().await?;
-    let manifest = Manifest {
+    let taken = run.all(&name, backup).await;
+    if taken.is_err() {
+        // A disk that is full has room again, but for what is whole. What can't be removed now, the next run removes.
+        let _ = place.leftovers_remove();
+    }
+    taken.map(|manifest| (name, manifest))
+}
+
+/// What a snapshot says of itself.
+fn manifest_of(
+    backup: &Backup,
+    blobs: Vec<Blob>,
+    lost: Vec<Lost>,
+    damaged_there: Vec<String>,
+    progress: Progress,
+) -> Manifest {
+    Manifest {
         layout: LAYOUT,
         instance: backup.instance.clone(),
         instance_id: backup.instance_id.clone(),
@@ -97,12 +111,10 @@ pub(crate) async fn take(
         in_bucket: backup.in_bucket,
         blobs,
         lost,
-        damaged_there: run.damaged_there,
-        copied: run.progress.copied,
-        copied_bytes: run.progress.copied_bytes,
-    };
-    place.snapshot_end(&name, &draft, &state, &manifest)?;
-    Ok((name, manifest))
+        damaged_there,
+        copied: progress.copied,
+        copied_bytes: progress.copied_bytes,
+    }
 }
 
 /// Refuses a directory with backups of another instance: `--keep` would count both as one.
@@ -165,6 +177,16 @@ enum Had {
 }
 
 impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
+    /// The whole of it, up to the snapshot's name.
+    async fn all(&mut self, name: &str, backup: &Backup) -> Result<Manifest, CliError> {
+        let (draft, file) = self.place.snapshot_begin(name)?;
+        let state = self.state(&draft, file, backup.state_bytes).await?;
+        let (blobs, lost) = self.blobs().await?;
+        let manifest = manifest_of(backup, blobs, lost, std::mem::take(&mut self.damaged_there), self.progress);
+        self.place.snapshot_end(name, &draft, &state, &manifest)?;
+        Ok(manifest)
+    }
+
     async fn state(&mut self, draft: &Path, mut file: Box<dyn Output>, length: u64) -> Result<BlobName, CliError> {
         let path = draft.join("state.db");
         let mut pieces = begun(self.source.state()).await?;
@@ -249,8 +271,24 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         }
     }
 
-    async fn copy(&mut self, name: &BlobName, size: u64, mut pieces: ByteStream) -> Result<Copied, CliError> {
-        let (path, mut file) = self.place.blob_begin(name)?;
+    async fn copy(&mut self, name: &BlobName, size: u64, pieces: ByteStream) -> Result<Copied, CliError> {
+        let (path, file) = self.place.blob_begin(name)?;
+        let copied = self.copy_into(&path, file, name, size, pieces).await;
+        if !matches!(copied, Ok(Copied::Whole)) {
+            // What can't be removed now, the next run removes.
+            let _ = self.place.disk.file_remove(&path);
+        }
+        copied
+    }
+
+    async fn copy_into(
+        &mut self,
+        path: &Path,
+        mut file: Box<dyn Output>,
+        name: &BlobName,
+        size: u64,
+        mut pieces: ByteStream,
+    ) -> Result<Copied, CliError> {
         let (mut hasher, mut length) = (name.hasher(), 0_u64);
         while let Some(piece) =
             tokio::time::timeout(SILENCE_MAX, pieces.next()).await.map_err(|_| silent(SILENCE_MAX))?
@@ -260,7 +298,7 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
                 Ok(piece) => piece,
                 Err(why) => return Ok(Copied::Broke(CliError::client(why, true))),
             };
-            file.write(&piece).map_err(|why| cant("write", &path, &why))?;
+            file.write(&piece).map_err(|why| cant("write", path, &why))?;
             hasher.update(&piece);
             length += u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.pause(piece.len()).await;
@@ -268,9 +306,9 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         if length != size || !name.is_of(hasher) {
             return Ok(Copied::Not(Why::Damaged));
         }
-        file.sync().map_err(|why| cant("write", &path, &why))?;
+        file.sync().map_err(|why| cant("write", path, &why))?;
         drop(file);
-        self.place.blob_end(name, &path)?;
+        self.place.blob_end(name, path)?;
         self.progress.copied += 1;
         self.progress.copied_bytes += length;
         Ok(Copied::Whole)
