@@ -60,11 +60,11 @@ pub(crate) fn check(place: &Place<'_>) -> Result<Checked, CliError> {
     check_with(place, &digest)
 }
 
+/// A way to read a file: its digest and how many bytes it has.
+type Read<'a> = dyn Fn(&Path, Hasher) -> io::Result<(BlobName, u64)> + 'a;
+
 /// As [`check`], with the caller's way to read a file.
-pub(super) fn check_with(
-    place: &Place<'_>,
-    read: &dyn Fn(&Path, Hasher) -> io::Result<(BlobName, u64)>,
-) -> Result<Checked, CliError> {
+pub(super) fn check_with(place: &Place<'_>, read: &Read<'_>) -> Result<Checked, CliError> {
     // Once may have been the way to the disk.
     let digest = |path: &Path, hasher: &dyn Fn() -> Hasher| match read(path, hasher()) {
         Err(why) if is_loss(&why) => read(path, hasher()),

@@ -501,7 +501,7 @@ fn a_blob_that_is_damaged_in_the_instance_and_whole_here_is_named() {
     assert_eq!((manifest.lost, manifest.damaged_there), (vec![], vec![damaged.clone()]));
     let place = Place::read(&root, &OsDisk).expect("read");
     let restored = restore(&place, None, &dir.path().join("data"), OnDamage::Stop).expect("restored");
-    assert_eq!(restored.whole_again, [damaged.clone()]);
+    assert_eq!(restored.whole_again, std::slice::from_ref(&damaged));
     // One that is damaged here too is named as that alone.
     fs::remove_file(place.blob(&name::BlobName::parse(&damaged).expect("a digest"))).expect("there");
     let restored = restore(&place, None, &dir.path().join("more"), OnDamage::LeaveOut).expect("restored");
