@@ -15,6 +15,7 @@ use layer0_domain::port::home_store::HomeStore;
 use layer0_domain::port::public_store::PublicStore;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_domain::port::store::{Store, StoreError};
+use layer0_engine::docker::proxy::Forwarded;
 use layer0_engine::docker::{DockerConfig, DockerEngine};
 use layer0_engine::fake::{FakeEngine, Pace};
 use layer0_registry::disk::OsDisk;
@@ -362,6 +363,7 @@ fn engine(
             }
             docker.public_address.clone_from(&config.public_address);
             docker.proxy_connections = descriptors::balanced();
+            docker.forwarded = if config.trusted_proxy { Forwarded::Kept } else { Forwarded::Written };
             let started = DockerEngine::start(docker, Arc::new(registry.clone()), clock.clone());
             Arc::new(started.map_err(cant("the load balancers can't be started"))?)
         }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::networks::subnets::Subnet;
+use super::proxy::Forwarded;
 
 /// The socket that Docker listens on when nobody says otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -37,6 +38,9 @@ pub struct DockerConfig {
     /// How many connections load balancers serve at a time, all together; who comes then waits. Each costs up to three files of
     /// those that the process may have.
     pub proxy_connections: usize,
+    /// Whether load balancers believe what a request says of the scheme and the port that the client used: only where a
+    /// proxy in front ends TLS, and nobody gets past it.
+    pub forwarded: Forwarded,
 }
 
 impl DockerConfig {
@@ -52,6 +56,7 @@ impl DockerConfig {
             subnet_pool: DEFAULT_SUBNET_POOL,
             proxy_workers: 2,
             proxy_connections: 4096,
+            forwarded: Forwarded::Written,
         }
     }
 }

@@ -90,6 +90,7 @@ impl DockerEngine {
             workers: config.proxy_workers,
             grace: PROXY_GRACE,
             connections: config.proxy_connections,
+            forwarded: config.forwarded,
         })?;
         let client = Arc::new(Client::new(&config.host));
         let world = Arc::new(World::new());

@@ -64,7 +64,7 @@ impl Client {
         room: &Arc<Semaphore>,
     ) -> Arc<Self> {
         let peer = HeaderValue::try_from(peer.ip().to_canonical().to_string()).expect("an IP address is a field value");
-        let origin = Origin { peer, port: HeaderValue::from(local.port()), local };
+        let origin = Origin { peer, port: HeaderValue::from(local.port()), local, forwarded: listener.forwarded };
         Arc::new(Self {
             listener,
             origin,

@@ -240,10 +240,22 @@ pub struct ProxySettings {
     /// files: the client's, its target's, and one that waits for a next request. Requests side by side on one connection
     /// (HTTP/2) count as connections from the second on, for each has a target's.
     pub connections: usize,
+    /// Whether what a request says of scheme and port that the client used is believed.
+    pub forwarded: Forwarded,
+}
+
+/// Whose word counts for `X-Forwarded-Proto` and `X-Forwarded-Port`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forwarded {
+    /// Ours: HTTP, and the port that was connected to.
+    #[default]
+    Written,
+    /// That of the proxy in front, which ended TLS; ours where it says nothing.
+    Kept,
 }
 
 impl Default for ProxySettings {
     fn default() -> Self {
-        Self { workers: 2, grace: Duration::from_secs(30), connections: 4096 }
+        Self { workers: 2, grace: Duration::from_secs(30), connections: 4096, forwarded: Forwarded::Written }
     }
 }

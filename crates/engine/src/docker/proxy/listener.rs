@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use super::balancer::{Balancer, lock};
 use super::client::Client;
-use super::config::Serves;
+use super::config::{Forwarded, Serves};
 use super::worker::{Workers, pick};
 
 /// Pause after the process ran out of file descriptors: some will be closed by then.
@@ -35,6 +35,7 @@ pub(super) struct ListenerState {
     pub(super) closing: Closing,
     /// How long connections may go on once it is closing.
     pub(super) grace: Duration,
+    pub(super) forwarded: Forwarded,
 }
 
 /// Accepts until it is aborted. Runs on the control thread. Where there is no room for a connection, it and those behind it in the

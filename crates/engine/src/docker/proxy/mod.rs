@@ -54,7 +54,7 @@ use self::listener::{Closing, ListenerState};
 use self::worker::{Worker, Workers};
 
 pub use self::config::{
-    Access, Drained, HealthCheck, HealthCheckKind, Listener, Listening, LoadBalancerConfig, PortOverride,
+    Access, Drained, Forwarded, HealthCheck, HealthCheckKind, Listener, Listening, LoadBalancerConfig, PortOverride,
     ProxySettings, Rule, Serves, Subnet, Target, TargetHealth, TargetStatus,
 };
 pub use self::error::{Holder, ProxyError};
@@ -70,6 +70,7 @@ pub struct Proxy {
     grace: Duration,
     /// Places for connections, of all listeners together.
     room: Arc<Semaphore>,
+    forwarded: Forwarded,
     entries: Arc<Mutex<Entries>>,
     /// Held while listeners change, so that two changes do not take each other's ports.
     turn: tokio::sync::Mutex<()>,
@@ -124,6 +125,7 @@ impl Proxy {
             workers: workers.into(),
             grace: settings.grace,
             room: Arc::new(Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS))),
+            forwarded: settings.forwarded,
             entries,
             turn: tokio::sync::Mutex::new(()),
             changes: watch::Sender::new(0),
@@ -199,6 +201,7 @@ impl Proxy {
                 serves: ArcSwap::from_pointee(serves),
                 closing: Closing::default(),
                 grace: self.grace,
+                forwarded: self.forwarded,
             });
             let (workers, room) = (Arc::clone(&self.workers), Arc::clone(&self.room));
             let accept = self.control.spawn(listener::accept(socket, Arc::clone(&state), workers, room));

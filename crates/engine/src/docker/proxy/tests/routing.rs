@@ -29,6 +29,29 @@ async fn requests_go_round_and_say_who_asked() {
 }
 
 #[tokio::test]
+async fn scheme_and_port_are_those_of_a_proxy_in_front_that_is_believed() {
+    let backend = Backend::start(|head: &str, _: &[u8]| {
+        let value = |name| field(head, name).unwrap_or_default().to_owned();
+        ok(&format!("{} {}", value("x-forwarded-proto"), value("x-forwarded-port")))
+    });
+    let backend = backend.await;
+    let proxy = Proxy::start(&ProxySettings { forwarded: Forwarded::Kept, ..ProxySettings::default() }).unwrap();
+    proxy.ensure(config(80)).await.unwrap();
+    proxy.targets_set(LB, &[backend.target("a")]).unwrap();
+    all_healthy(&proxy).await;
+    let port = address(&proxy, 0).port();
+    let mut session = Session::open(address(&proxy, 0)).await;
+    for (said, expected) in [
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\n", "https 443".to_owned()),
+        ("X-Forwarded-Proto: https\r\n", format!("https {port}")),
+        ("", format!("http {port}")),
+    ] {
+        session.send(&format!("GET / HTTP/1.1\r\nhost: test\r\n{said}\r\n")).await;
+        assert_eq!(session.answer().await.1, expected);
+    }
+}
+
+#[tokio::test]
 async fn without_a_healthy_target_the_answer_says_so() {
     let closed = free_address().await;
     let proxy = start();

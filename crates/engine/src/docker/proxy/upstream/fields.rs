@@ -6,6 +6,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Version, request, response};
 
+use crate::docker::proxy::config::Forwarded;
+
 /// What a request says of the client and the listener it came through.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -15,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) port: HeaderValue,
     /// The address that the client connected to, for the host of a client that names none (HTTP/1.0).
     pub(crate) local: SocketAddr,
+    /// Whether the client is a proxy that is believed.
+    pub(crate) forwarded: Forwarded,
 }
 
 /// How long a request body is.
@@ -54,8 +58,12 @@ pub(crate) fn request(
     // What we write ourselves comes last, so that `Connection` cannot name it away.
     headers.insert(header::HOST, host);
     headers.insert(X_FORWARDED_FOR, forwarded_for);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    headers.insert(X_FORWARDED_PORT, origin.port.clone());
+    for (name, ours) in [(X_FORWARDED_PROTO, HeaderValue::from_static("http")), (X_FORWARDED_PORT, origin.port.clone())]
+    {
+        if origin.forwarded == Forwarded::Written || !headers.contains_key(&name) {
+            headers.insert(name, ours);
+        }
+    }
     match length {
         Length::Known => {}
         Length::Chunked => {
