@@ -27,6 +27,9 @@ pub(super) enum DockerError {
     /// Docker does not answer.
     #[error("Docker does not answer: {0}")]
     Down(String),
+    /// Docker answers, but this takes it longer than we wait; it may still come to its end.
+    #[error("it was not done within {} s", .0.as_secs())]
+    Slow(Duration),
     /// There is no such thing (404).
     #[error("{0}")]
     NotFound(String),
@@ -209,6 +212,34 @@ impl Client {
         result
     }
 
+    /// Makes a call that may take long for reasons that are not Docker's (a program that ends slowly, a disk). One that is
+    /// not answered in time is [`Slow`](DockerError::Slow), unless Docker does not answer a simple question either.
+    pub(super) async fn call_patient<T, F>(
+        &self,
+        limit: Duration,
+        ask: impl FnOnce(Docker) -> F,
+    ) -> Result<T, DockerError>
+    where
+        F: Future<Output = Result<T, BollardError>>,
+    {
+        // The backstop stays behind the limit, however long that is.
+        let backstop = limit.saturating_add(CALL_LIMIT).max(Duration::from_secs(HEAD_LIMIT_S));
+        let docker = self.docker()?.with_timeout(backstop);
+        match tokio::time::timeout(limit, ask(docker)).await {
+            Ok(result) => {
+                let result = result.map_err(DockerError::of);
+                if let Err(DockerError::Down(why)) = &result {
+                    self.lost(why);
+                }
+                result
+            }
+            Err(_) => {
+                self.call(|docker| async move { docker.ping().await }).await?;
+                Err(DockerError::Slow(limit))
+            }
+        }
+    }
+
     /// Maps an error that came out of a stream.
     pub(super) fn stream_error(error: BollardError) -> DockerError {
         DockerError::of(error)
@@ -230,4 +261,60 @@ fn url_safe_credentials(mut request: bollard::BollardRequest) -> bollard::Bollar
         request.headers_mut().insert(header, value);
     }
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Answers a ping and a question for the version, and nothing else.
+    async fn answer(mut stream: TcpStream) {
+        let (mut held, mut more) = (String::new(), [0; 1024]);
+        while let Ok(count) = stream.read(&mut more).await
+            && count > 0
+        {
+            held.push_str(&String::from_utf8_lossy(&more[..count]));
+            while let Some((head, rest)) = held.clone().split_once("\r\n\r\n") {
+                held = rest.to_owned();
+                let body = if head.contains("/version") {
+                    r#"{"ApiVersion":"1.44"}"#
+                } else if head.contains("/_ping") {
+                    "OK"
+                } else {
+                    continue;
+                };
+                let kind = if body == "OK" { "text/plain" } else { "application/json" };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}");
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_call_is_not_taken_for_an_absent_docker() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = Client::new(&format!("tcp://{}", listener.local_addr().expect("bound")));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream));
+            }
+        });
+        client.connect(Duration::from_secs(10)).await.expect("it answers");
+        client.found();
+        client.listed();
+        let limit = Duration::from_millis(50);
+        let slow = client.call_patient(limit, |docker| async move { docker.list_networks(None).await }).await;
+        assert!(matches!(slow, Err(DockerError::Slow(_))), "{slow:?}");
+        assert!(client.is_up());
+        let hangs = client.call_within(limit, |docker| async move { docker.list_networks(None).await }).await;
+        assert!(matches!(hangs, Err(DockerError::Down(_))), "{hangs:?}");
+        assert!(!client.is_up());
+    }
 }

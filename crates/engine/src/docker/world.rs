@@ -16,6 +16,9 @@ use tokio::sync::watch;
 use super::labels::{self, OwnerKind};
 use super::stamp;
 
+/// What Docker takes for a container that was made without a stop timeout.
+const DOCKERS_STOP_TIMEOUT_S: u32 = 10;
+
 /// One container of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Container {
@@ -39,6 +42,8 @@ pub(super) struct Container {
     pub(super) size: usize,
     /// How many of these are essential; 1 where that was not written down.
     pub(super) essentials: usize,
+    /// How long it may take to end once it is told to stop.
+    pub(super) stop_timeout_s: u32,
     pub(super) run: Run,
     pub(super) health: Health,
     pub(super) started: Option<Timestamp>,
@@ -78,7 +83,8 @@ pub(super) enum Health {
 impl Container {
     /// Reads what Docker says about a container; `None` for one that lacks a label that all of ours have.
     pub(super) fn of(seen: &ContainerInspectResponse) -> Option<Self> {
-        let labels = seen.config.as_ref()?.labels.as_ref()?;
+        let config = seen.config.as_ref()?;
+        let labels = config.labels.as_ref()?;
         let kind = OwnerKind::parse(labels.get(labels::KIND)?)?;
         let entity = labels.get(labels::ENTITY)?.clone();
         let number = labels::copy_number(&entity, labels.get(labels::COPY)?)?;
@@ -114,6 +120,10 @@ impl Container {
             essential: labels.get(labels::ESSENTIAL).is_some_and(|essential| essential == "true"),
             size: labels.get(labels::SIZE).and_then(|size| size.parse().ok()).unwrap_or(1),
             essentials: labels.get(labels::ESSENTIALS).and_then(|count| count.parse().ok()).unwrap_or(1),
+            stop_timeout_s: config
+                .stop_timeout
+                .and_then(|seconds| u32::try_from(seconds).ok())
+                .unwrap_or(DOCKERS_STOP_TIMEOUT_S),
             run,
             health,
             started,
@@ -298,6 +308,7 @@ pub(super) fn sample() -> Container {
         essential: true,
         size: 1,
         essentials: 1,
+        stop_timeout_s: DOCKERS_STOP_TIMEOUT_S,
         run: Run::Running,
         health: Health::None,
         started: None,

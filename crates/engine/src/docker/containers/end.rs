@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use layer0_domain::model::failure::LogLine;
 
 use crate::docker::Shared;
-use crate::docker::client::{CALL_LIMIT, DockerError, START_LIMIT};
+use crate::docker::client::{DockerError, START_LIMIT};
 use crate::docker::labels::{self, OwnerKind};
 use crate::docker::logs;
 use crate::docker::watch::look;
@@ -19,8 +19,12 @@ use crate::docker::world::{Container, Run};
 /// How many of a failed copy's last lines are kept with its failure.
 pub(in crate::docker) const LAST_WORDS: u32 = 20;
 
-/// ECS's longest `stopTimeout` is 120 s; what an image's own label asks for beyond that is cut by Docker's call limit.
-const STOP_LIMIT: Duration = Duration::from_secs(130);
+/// How much longer than the container's own patience Docker may take to stop it: it kills then, and waits for the end of what
+/// it killed.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
+
+/// How long Docker may take to remove a volume: it deletes its files one by one.
+const VOLUME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Tells all running containers of a copy to stop, each with its own patience, side by side; the pause container last.
 pub(in crate::docker) async fn copy_stop(shared: &Shared, containers: &[Arc<Container>]) -> Result<(), DockerError> {
@@ -40,7 +44,7 @@ async fn stop(shared: &Shared, container: &Container) -> Result<(), DockerError>
     // Without `t` Docker takes the patience that the container was made with.
     let asked = shared
         .client
-        .call_within(STOP_LIMIT + CALL_LIMIT, |docker| async move {
+        .call_patient(stop_limit(container), |docker| async move {
             docker.stop_container(&id, None::<StopContainerOptions>).await
         })
         .await;
@@ -50,6 +54,10 @@ async fn stop(shared: &Shared, container: &Container) -> Result<(), DockerError>
     }
     look(&shared.client, &shared.world, &container.id).await?;
     Ok(())
+}
+
+fn stop_limit(container: &Container) -> Duration {
+    Duration::from_secs(u64::from(container.stop_timeout_s)) + STOP_MARGIN
 }
 
 /// Takes a copy away with its volumes: what still runs is killed.
@@ -101,7 +109,10 @@ pub(in crate::docker) async fn volumes_remove(shared: &Shared, labels: &[(&str, 
     for volume in list.volumes.unwrap_or_default() {
         let options = RemoveVolumeOptionsBuilder::new().build();
         let name = volume.name;
-        match shared.client.call(|docker| async move { docker.remove_volume(&name, Some(options)).await }).await {
+        let removed = shared
+            .client
+            .call_patient(VOLUME_LIMIT, |docker| async move { docker.remove_volume(&name, Some(options)).await });
+        match removed.await {
             Ok(()) | Err(DockerError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
@@ -124,4 +135,16 @@ pub(in crate::docker) async fn last_words(
         lines.extend(logs::tail(shared, container, LAST_WORDS).await);
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::world::sample;
+
+    #[test]
+    fn a_stop_is_waited_for_as_long_as_the_container_may_take() {
+        let limit = stop_limit(&Container { stop_timeout_s: 900, ..sample() });
+        assert!(limit > Duration::from_secs(900), "{limit:?}");
+    }
 }
