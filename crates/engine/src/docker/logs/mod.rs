@@ -6,6 +6,7 @@ mod line;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::stream::{self, BoxStream};
@@ -23,8 +24,9 @@ use super::world::{Container, Run};
 pub(super) use follow::follow;
 
 /// How long Docker may take for the next line of a log that is not followed. It reads a file; one that takes longer hangs, and
-/// whoever asked wants to know.
-const LINE_LIMIT: std::time::Duration = std::time::Duration::from_millis(2500);
+/// whoever asked wants to know. The first line of a part by time may lie behind gigabytes of others; that one takes as long as
+/// the caller waits.
+const LINE_LIMIT: Duration = Duration::from_millis(2500);
 
 type StampedStream = BoxStream<'static, Result<Stamped, DockerError>>;
 
@@ -54,6 +56,8 @@ pub(super) fn read(
         name: shown_name(container, several),
         lines: open(&docker, &container.id, query, false),
         head: None,
+        limit: first_limit(query),
+        later_limit: LINE_LIMIT,
     });
     let sources: Vec<Source> = sources.collect();
     Ok(stream::unfold(Some(sources), next_line).boxed())
@@ -69,6 +73,26 @@ struct Source {
     name: String,
     lines: StampedStream,
     head: Option<Stamped>,
+    /// How long its next line may take; `None` leaves that to the caller.
+    limit: Option<Duration>,
+    /// How long those after it may.
+    later_limit: Duration,
+}
+
+/// How long the first line may take.
+fn first_limit(query: &LogQuery) -> Option<Duration> {
+    (query.start.is_none() && query.end.is_none()).then_some(LINE_LIMIT)
+}
+
+impl Source {
+    /// `Err` when it is too slow.
+    async fn next(&mut self) -> Result<Option<Result<Stamped, DockerError>>, EngineError> {
+        let Some(limit) = self.limit.replace(self.later_limit) else { return Ok(self.lines.next().await) };
+        tokio::time::timeout(limit, self.lines.next()).await.map_err(|_| EngineError::Unavailable {
+            engine: format!("the log of container `{}`", self.name),
+            source: format!("it is slow: no line came within {limit:?}").into(),
+        })
+    }
 }
 
 /// The earliest of the next lines of all sources. Ends after the first error.
@@ -77,7 +101,7 @@ async fn next_line(sources: Option<Vec<Source>>) -> Option<(Result<LogLine, Engi
     let mut at = 0;
     while at < sources.len() {
         if sources[at].head.is_none() {
-            match tokio::time::timeout(LINE_LIMIT, sources[at].lines.next()).await {
+            match sources[at].next().await {
                 Ok(Some(Ok(line))) => sources[at].head = Some(line),
                 // A copy of before that was taken away since it was listed: its log went with it.
                 Ok(None | Some(Err(DockerError::NotFound(_)))) => {
@@ -85,7 +109,7 @@ async fn next_line(sources: Option<Vec<Source>>) -> Option<(Result<LogLine, Engi
                     continue;
                 }
                 Ok(Some(Err(error))) => return Some((Err(failed(error)), None)),
-                Err(_) => return Some((Err(failed(DockerError::Down("the log does not come".to_owned()))), None)),
+                Err(slow) => return Some((Err(slow), None)),
             }
         }
         at += 1;
@@ -173,11 +197,35 @@ mod tests {
             name: "web".to_owned(),
             lines: stream::iter(lines).boxed(),
             head: None,
+            limit: Some(LINE_LIMIT),
+            later_limit: LINE_LIMIT,
         };
         let gone = source(vec![Err(DockerError::NotFound("No such container: 1".to_owned()))]);
         let line = Stamped { stamp: "2026-01-01T00:00:00Z".to_owned(), text: "up".to_owned() };
         let (first, rest) = next_line(Some(vec![gone, source(vec![Ok(line)])])).await.expect("a line");
         assert_eq!(first.expect("no failure").line, "up");
         assert!(next_line(rest).await.is_none(), "and no more");
+    }
+
+    #[tokio::test]
+    async fn only_the_first_line_of_a_part_by_time_may_take_long() {
+        let later_limit = Duration::from_millis(20);
+        let line = || Ok(Stamped { stamp: "2026-01-01T00:00:00Z".to_owned(), text: "up".to_owned() });
+        let slow = |query: &LogQuery| {
+            let limit = first_limit(query).map(|_| later_limit);
+            let lines = stream::repeat_with(line).then(async |line| {
+                tokio::time::sleep(later_limit * 10).await;
+                line
+            });
+            Source { name: "web".to_owned(), lines: lines.boxed(), head: None, limit, later_limit }
+        };
+        let told = |read: Option<(Result<LogLine, EngineError>, _)>| read.expect("a line, or why there is none");
+        let part = LogQuery { start: Some(Timestamp(1)), ..LogQuery::default() };
+        let (first, rest) = told(next_line(Some(vec![slow(&part)])).await);
+        assert_eq!(first.expect("it is waited for").line, "up");
+        let (second, _) = told(next_line(rest).await);
+        assert_eq!(second.expect_err("too slow").to_string(), "the log of container `web` does not answer");
+        let tail = LogQuery { tail: Some(5), ..LogQuery::default() };
+        assert!(told(next_line(Some(vec![slow(&tail)])).await).0.is_err());
     }
 }
