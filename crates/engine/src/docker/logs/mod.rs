@@ -213,7 +213,7 @@ mod tests {
         let line = || Ok(Stamped { stamp: "2026-01-01T00:00:00Z".to_owned(), text: "up".to_owned() });
         let slow = |query: &LogQuery| {
             let limit = first_limit(query).map(|_| later_limit);
-            let lines = stream::repeat_with(line).then(async |line| {
+            let lines = stream::repeat_with(line).then(move |line| async move {
                 tokio::time::sleep(later_limit * 10).await;
                 line
             });
