@@ -379,6 +379,7 @@ fn primary_address() -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use layer0_domain::port::engine::Engine as _;
+    use layer0_testkit::until::until_true;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -430,10 +431,10 @@ mod tests {
         let engine = crate::docker::without_docker();
         let (mut client, mut target) = request_underway(&engine.shared.balancers.proxy).await;
         let answer = async {
-            // The port is closed once the stop has begun.
-            while !engine.shared.balancers.proxy.ids().is_empty() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            until_true("the port is closed, since the stop has begun", || async {
+                engine.shared.balancers.proxy.ids().is_empty()
+            })
+            .await;
             target.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await.expect("taken");
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.expect("an answer");

@@ -201,15 +201,29 @@ impl Client {
     where
         F: Future<Output = Result<T, BollardError>>,
     {
-        let docker = self.docker()?;
-        let result = match tokio::time::timeout(limit, ask(docker)).await {
-            Ok(result) => result.map_err(DockerError::of),
-            Err(_) => Err(DockerError::Down(format!("no answer within {} s", limit.as_secs()))),
-        };
-        if let Err(DockerError::Down(why)) = &result {
+        if let Some(answer) = self.answer(self.docker()?, limit, ask).await {
+            return answer;
+        }
+        let why = format!("no answer within {} s", limit.as_secs());
+        self.lost(&why);
+        Err(DockerError::Down(why))
+    }
+
+    /// What Docker answers to a call; `None` when that is nothing in time. An answer that it is away marks it as down.
+    async fn answer<T, F>(
+        &self,
+        docker: Docker,
+        limit: Duration,
+        ask: impl FnOnce(Docker) -> F,
+    ) -> Option<Result<T, DockerError>>
+    where
+        F: Future<Output = Result<T, BollardError>>,
+    {
+        let answer = tokio::time::timeout(limit, ask(docker)).await.ok()?.map_err(DockerError::of);
+        if let Err(DockerError::Down(why)) = &answer {
             self.lost(why);
         }
-        result
+        Some(answer)
     }
 
     /// Makes a call that may take long for reasons that are not Docker's (a program that ends slowly, a disk). One that is
@@ -225,19 +239,11 @@ impl Client {
         // The backstop stays behind the limit, however long that is.
         let backstop = limit.saturating_add(CALL_LIMIT).max(Duration::from_secs(HEAD_LIMIT_S));
         let docker = self.docker()?.with_timeout(backstop);
-        match tokio::time::timeout(limit, ask(docker)).await {
-            Ok(result) => {
-                let result = result.map_err(DockerError::of);
-                if let Err(DockerError::Down(why)) = &result {
-                    self.lost(why);
-                }
-                result
-            }
-            Err(_) => {
-                self.call(|docker| async move { docker.ping().await }).await?;
-                Err(DockerError::Slow(limit))
-            }
+        if let Some(answer) = self.answer(docker, limit, ask).await {
+            return answer;
         }
+        self.call(|docker| async move { docker.ping().await }).await?;
+        Err(DockerError::Slow(limit))
     }
 
     /// Maps an error that came out of a stream.
