@@ -144,17 +144,19 @@ pub(super) fn etag(digest: &Digest) -> String {
 /// Answers a request below `/v2/`: as it was answered before, where that is certain to be right.
 pub(crate) async fn serve(registry: &Registry, request: Request) -> Response {
     let kept = if may_be_kept(&request) { registry.parts().gate.standing(request.headers()) } else { None };
-    let Some(standing) = kept else { return anew(registry, request).await };
+    let Some(standing) = kept else { return Box::pin(anew(registry, request)).await };
     let answers = &registry.parts().answers;
     if let Some(answer) = answers.get(standing, request.method(), request.uri().path()) {
         return answer;
     }
     let path = request.uri().path().to_owned();
-    let mut answer = anew(registry, request).await;
+    let mut answer = Box::pin(anew(registry, request)).await;
     answers.put(standing, &path, &mut answer);
     answer
 }
 
+/// Answers a request by looking. Its future has room for all that any route remembers, kilobytes, and whoever waits for it is moved
+/// several times before it begins: so it goes into a box.
 async fn anew(registry: &Registry, request: Request) -> Response {
     let is_head = *request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
