@@ -32,13 +32,24 @@ const CHANGED_LIMIT: Duration = Duration::from_secs(30);
 const CLOCK_LOOK: Duration = Duration::from_millis(20);
 
 impl FakeEngine {
-    /// A call with all that can go wrong with it.
     async fn call<T>(
         &self,
         op: Op,
         act: impl FnOnce(&mut State) -> Result<T, EngineError> + Send,
     ) -> Result<T, EngineError> {
+        let answer = self.called(op, act).await;
+        self.world.lock().faults.answer(op);
+        answer
+    }
+
+    /// A call with all that can go wrong with it.
+    async fn called<T>(
+        &self,
+        op: Op,
+        act: impl FnOnce(&mut State) -> Result<T, EngineError> + Send,
+    ) -> Result<T, EngineError> {
         let fault = self.world.lock().faults.begin(op);
+        self.holds.pass(op).await;
         let mut frozen = self.world.frozen.subscribe();
         // An error means that the sender is gone, and we hold it ourselves.
         let _ = frozen.wait_for(|frozen| !*frozen).await;

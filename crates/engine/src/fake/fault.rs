@@ -71,6 +71,7 @@ pub(super) struct Faults {
     /// By how many calls have to come before the one that fails.
     nth: BTreeMap<u64, Fault>,
     calls: BTreeMap<Op, u64>,
+    answers: BTreeMap<Op, u64>,
 }
 
 impl Faults {
@@ -87,6 +88,15 @@ impl Faults {
         let nth = self.nth.remove(&self.total());
         *self.calls.entry(op).or_default() += 1;
         nth.or_else(|| self.next.get_mut(&op)?.pop_front())
+    }
+
+    /// Counts an answer.
+    pub(super) fn answer(&mut self, op: Op) {
+        *self.answers.entry(op).or_default() += 1;
+    }
+
+    pub(super) fn answers(&self, op: Op) -> u64 {
+        self.answers.get(&op).copied().unwrap_or(0)
     }
 
     pub(super) fn calls(&self, op: Op) -> u64 {

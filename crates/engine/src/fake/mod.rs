@@ -30,6 +30,7 @@ pub mod behaviour;
 mod copy;
 mod engine;
 mod fault;
+mod hold;
 mod load_balancer;
 mod logs;
 mod policies;
@@ -39,8 +40,10 @@ mod world;
 
 pub use behaviour::{Behaviour, Ends, Pace, StartFault};
 pub use fault::{Fault, Op};
+pub use hold::Hold;
 pub use policies::{FakePolicies, PolicyFault, PolicyOp, PolicyPace, PolicyWrite};
 
+use hold::Holds;
 use world::State;
 
 /// A handle to a fake engine. Cheap to clone; clones share everything.
@@ -50,6 +53,8 @@ pub struct FakeEngine {
     view: u64,
     /// The version of the world that `changed` told of last.
     told: Arc<AtomicU64>,
+    /// Calls of this handle that wait for a test.
+    holds: Holds,
 }
 
 /// What outlives the handles.
@@ -105,7 +110,7 @@ impl FakeEngine {
             frozen: watch::Sender::new(false),
             stops: AtomicU64::new(0),
         };
-        Self { world: Arc::new(world), view: 0, told: Arc::default() }
+        Self { world: Arc::new(world), view: 0, told: Arc::default(), holds: Holds::default() }
     }
 
     /// The handle that the next server gets: it was told of nothing, the containers run on. The verbs of older handles
@@ -116,13 +121,13 @@ impl FakeEngine {
             state.forget();
             state.view
         });
-        Self { world: Arc::clone(&self.world), view, told: Arc::default() }
+        Self { world: Arc::clone(&self.world), view, told: Arc::default(), holds: Holds::default() }
     }
 
     /// The handle of another server that lives at the same time and works on the same containers.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self { world: Arc::clone(&self.world), view: self.view, told: Arc::default() }
+        Self { world: Arc::clone(&self.world), view: self.view, told: Arc::default(), holds: Holds::default() }
     }
 
     /// Sets how long things take from now on.
@@ -230,6 +235,18 @@ impl FakeEngine {
     #[must_use]
     pub fn calls(&self, op: Op) -> u64 {
         self.world.lock().faults.calls(op)
+    }
+
+    /// How often a call of a verb has come to its end in this world, with an answer or an error.
+    #[must_use]
+    pub fn answers(&self, op: Op) -> u64 {
+        self.world.lock().faults.answers(op)
+    }
+
+    /// Holds back the next call of `op` that comes through this handle, before it does anything, until it is let go.
+    #[must_use]
+    pub fn hold_next(&self, op: Op) -> Hold {
+        self.holds.next(op)
     }
 
     /// How often any verb was called in this world.

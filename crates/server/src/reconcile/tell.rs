@@ -299,7 +299,13 @@ async fn ensure_present(app: &App, told: &Told, of: &EntityRef, anew: Anew) -> R
     if anew == Anew::No && told.wants.lock().await.get(of) == Some(&want) {
         return Ok(());
     }
-    match app.engine.ensure(want.clone()).await {
+    let answer = app.engine.ensure(want.clone()).await;
+    let is_outdated = matches!(answer, Err(EngineError::Outdated { .. }));
+    if !is_outdated && app.store.version().is_none() && went_meanwhile(app, of).await? {
+        told.wants.lock().await.remove(of);
+        return Ok(());
+    }
+    match answer {
         Ok(()) => {
             told.wants.lock().await.insert(of.clone(), want);
             Ok(())
@@ -311,6 +317,16 @@ async fn ensure_present(app: &App, told: &Told, of: &EntityRef, anew: Anew) -> R
             Err(why.into())
         }
     }
+}
+
+/// Takes away again what another server took out of the store, or is about to, while the engine was told of it: a turn holds back
+/// nobody there, and what it removed may just have been made anew. What does not go at once is a stray, which the sweep takes.
+async fn went_meanwhile(app: &App, of: &EntityRef) -> Result<bool, TellError> {
+    if app.store.entity_get(of).await?.is_some_and(|entity| !entity.deleting()) {
+        return Ok(false);
+    }
+    app.engine.remove(of).await?;
+    Ok(true)
 }
 
 /// An error with its sources.

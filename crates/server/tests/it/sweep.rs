@@ -16,7 +16,7 @@ use layer0_domain::model::task_definition::Document;
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::{Engine, Revision, Scope, ServiceMode, ServiceSpec, Want};
 use layer0_domain::port::pull::Launch;
-use layer0_engine::fake::{Fault, Op};
+use layer0_engine::fake::{Fault, Op, Pace};
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::sample;
 use layer0_testkit::until::{ends, until};
@@ -70,7 +70,7 @@ fn stray_service(number: u32) -> ServiceSpec {
 /// First the server has had its own look at the start, so that it does not take them away by itself.
 async fn strays(app: &TestApp) -> [EntityRef; 3] {
     until("the server's own sweep", || async {
-        if app.fake().calls(Op::Inventory) > 0 { Ok(()) } else { Err("it has not looked") }
+        if app.fake().answers(Op::Inventory) > 0 { Ok(()) } else { Err("it has not looked") }
     })
     .await;
     let wants = [
@@ -284,4 +284,35 @@ async fn three_servers_sweep_while_they_make_and_delete() {
     let there: BTreeSet<String> = seen.services.iter().map(|it| it.id.to_string()).collect();
     assert_eq!(there, kept);
     assert!(seen.services.iter().all(|it| it.copies.len() == 2), "each copy was started once: {seen:?}");
+}
+
+/// A server tells the engine of a service while another one deletes it from beginning to end: what is made anew by that goes again.
+#[tokio::test]
+async fn what_is_told_after_another_server_deleted_it_does_not_stay() {
+    // So long that neither takes over from the other, nor looks for what the other was asked for.
+    let shared = Some(Duration::from_secs(3600));
+    let pace = Pace { healthy_after_ms: 10_000, health_limit_ms: 600_000, ..Pace::at_once() };
+    let first = TestApp::with(TestOptions { shared, pace, ..TestOptions::default() }).await;
+    let second = first.beside().await;
+    let (client, fake) = (first.client(), first.fake());
+    let env = environment(&client, "dev").await;
+    let web = deploy(&client, "web", &[]).await;
+    let accepted = client.service_create(&new_service("s0", &env, &web, 1)).await.expect("accepted");
+    let services = || async { fake.observe(Scope::All).await.expect("the engine answers").services.len() };
+    until("the engine to have it", || async { if services().await == 1 { Ok(()) } else { Err("it has not") } }).await;
+    // The first server tells the engine once more when the service is healthy.
+    let mut hold = fake.hold_next(Op::Ensure);
+    fake.advance(Duration::from_secs(20));
+    ends("the engine is told again", hold.reached()).await;
+    assert_eq!(end_of(&client, &accepted).await.state, "succeeded");
+    let there = second.client();
+    done(&there, there.service_delete(&accepted.entity_id).await).await;
+    assert_eq!(services().await, 0);
+    let removals = fake.calls(Op::Remove);
+    drop(hold);
+    until("the engine to be asked to take it away", || async {
+        if fake.answers(Op::Remove) > removals { Ok(()) } else { Err("it is not") }
+    })
+    .await;
+    assert_eq!(services().await, 0);
 }
