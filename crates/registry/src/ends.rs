@@ -1,6 +1,7 @@
 //! The port `ImageEnd`: one repository in the embedded registry, or in one of ECR's (`ecr/end`), whatever the instance says
 //! where it lies.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestContent, ManifestRef, Repository, Visibility};
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::BoxError;
 use layer0_domain::port::image_end::{BlobStream, EndBlob, EndError, EndManifest, Entry, EntryPage, ImageEnd};
 use layer0_domain::port::registry_store::{Along, Page, RegistryStoreError};
@@ -198,7 +200,17 @@ impl ImageEnd for LocalEnd {
         }
     }
 
-    async fn manifest_write(&self, manifest: &EndManifest, tag: Option<&str>) -> Result<(), EndError> {
+    async fn pushed(&self) -> Result<BTreeMap<Digest, Timestamp>, EndError> {
+        // What is copied from here goes to ECR, which takes no time from anybody.
+        Ok(BTreeMap::new())
+    }
+
+    async fn manifest_write(
+        &self,
+        manifest: &EndManifest,
+        tag: Option<&str>,
+        pushed: Option<Timestamp>,
+    ) -> Result<(), EndError> {
         let parts = self.registry.parts();
         if parts.store.repository_get(&self.name).await.map_err(store_error)?.is_none() {
             return Err(EndError::NoRepository);
@@ -206,7 +218,9 @@ impl ImageEnd for LocalEnd {
         let document = Document::parse(&manifest.bytes, Some(&manifest.media_type)).map_err(end_error)?;
         let (bytes, digest) = (manifest.bytes.clone(), manifest.digest.clone());
         let (store, now) = (Arc::clone(&parts.store), parts.clock.now());
-        let record = resolve(store.as_ref(), &parts.blobs, &self.name, document, bytes, digest, now).await;
+        // Another clock's time may lie ahead of ours, and nothing is younger than what comes now.
+        let pushed = pushed.map_or(now, |pushed| pushed.min(now));
+        let record = resolve(store.as_ref(), &parts.blobs, &self.name, document, bytes, digest, pushed).await;
         let (record, tags) = (record.map_err(end_error)?, Vec::from_iter(tag.map(str::to_owned)));
         let name = self.name.clone();
         let put = to_the_end(async move { store.manifest_put(&name, &record, &tags, &Along::NOTHING).await }).await;

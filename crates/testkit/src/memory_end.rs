@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::Visibility;
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::image_end::{BlobStream, EndError, EndManifest, Entry, EntryPage, ImageEnd};
 
 /// Entries of one page: few, so that there are pages.
@@ -17,6 +18,8 @@ const PAGE: usize = 3;
 pub struct Held {
     /// Manifests.
     pub manifests: BTreeMap<Digest, EndManifest>,
+    /// When manifests were pushed, of those that came with a time.
+    pub pushed: BTreeMap<Digest, Timestamp>,
     /// Tags.
     pub tags: BTreeMap<String, Digest>,
     /// Blobs.
@@ -192,7 +195,16 @@ impl ImageEnd for MemoryEnd {
         })
     }
 
-    async fn manifest_write(&self, manifest: &EndManifest, tag: Option<&str>) -> Result<(), EndError> {
+    async fn pushed(&self) -> Result<BTreeMap<Digest, Timestamp>, EndError> {
+        self.call("pushed", |inside| Ok(inside.held.as_ref().map(|held| held.pushed.clone()).unwrap_or_default()))
+    }
+
+    async fn manifest_write(
+        &self,
+        manifest: &EndManifest,
+        tag: Option<&str>,
+        pushed: Option<Timestamp>,
+    ) -> Result<(), EndError> {
         self.call("manifest_write", |inside| {
             if inside.refuses.contains(&manifest.digest) {
                 return refused("it is not liked here");
@@ -206,6 +218,7 @@ impl ImageEnd for MemoryEnd {
                 return refused("a manifest is missing");
             }
             held.manifests.insert(manifest.digest.clone(), manifest.clone());
+            held.pushed.extend(pushed.map(|pushed| (manifest.digest.clone(), pushed)));
             if let Some(tag) = tag {
                 held.tags.insert(tag.to_owned(), manifest.digest.clone());
             }
@@ -220,6 +233,7 @@ impl ImageEnd for MemoryEnd {
                 return refused("an index names it");
             }
             held.manifests.remove(digest);
+            held.pushed.remove(digest);
             held.tags.retain(|_, to| to != digest);
             Ok(())
         })

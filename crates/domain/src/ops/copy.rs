@@ -18,6 +18,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use self::steps::{Blob, blob_copy, inventory, links, manifest_copy};
 use crate::model::digest::Digest;
 use crate::model::home::{Problem, Tally};
+use crate::model::time::Timestamp;
 use crate::plan::copying::{Differences, Graph, Inventory, ranks, refused, tags_of};
 use crate::port::image_end::{EndBlob, EndError, ImageEnd};
 
@@ -122,6 +123,8 @@ pub struct Copier<'a> {
     to: &'a dyn ImageEnd,
     counters: &'a Counters,
     graph: Graph,
+    /// When manifests were pushed at the old end.
+    pushed: BTreeMap<Digest, Timestamp>,
     verified: BTreeSet<Digest>,
     /// Blobs that are at the new end, with the length that they should have.
     blobs: BTreeSet<Digest>,
@@ -132,7 +135,7 @@ impl<'a> Copier<'a> {
     #[must_use]
     pub fn new(from: &'a dyn ImageEnd, to: &'a dyn ImageEnd, counters: &'a Counters) -> Self {
         let (graph, verified, blobs) = (Graph::new(), BTreeSet::new(), BTreeSet::new());
-        Self { from, to, counters, graph, verified, blobs }
+        Self { from, to, counters, graph, pushed: BTreeMap::new(), verified, blobs }
     }
 
     /// What can't be copied, as far as it can be known before. Copies nothing.
@@ -177,6 +180,7 @@ impl<'a> Copier<'a> {
         if found_nothing {
             return Ok(Pass { found_nothing, problems });
         }
+        self.pushed = self.from.pushed().await.map_err(of_from)?;
         let mut tags_set = BTreeSet::new();
         for some in left.iter().flat_map(|rank| rank.chunks(MANIFESTS_AT_ONCE)) {
             for (digest, why) in self.some(some, &to, &differences, &mut tags_set).await? {
@@ -286,8 +290,9 @@ impl<'a> Copier<'a> {
             let tag =
                 if is_there { None } else { differences.tags.iter().find(points_here).map(|(tag, _)| tag.as_str()) };
             tags_set.extend(tag.map(str::to_owned));
+            let pushed = self.pushed.get(&manifest.digest).copied();
             writing.push(async move {
-                Ok((&manifest.digest, manifest_copy(new, manifest, tag, is_there, counters).await?))
+                Ok((&manifest.digest, manifest_copy(new, manifest, tag, pushed, is_there, counters).await?))
             });
         }
         let written: Vec<(&Digest, Option<String>)> =
@@ -316,7 +321,7 @@ impl<'a> Copier<'a> {
             differences.tags.iter().filter(|(tag, digest)| !set.contains(*tag) && self.verified.contains(*digest));
         for (tag, digest) in left {
             let Some(manifest) = self.from.manifest_read(digest).await.map_err(of_from)? else { continue };
-            match self.to.manifest_write(&manifest, Some(tag)).await {
+            match self.to.manifest_write(&manifest, Some(tag), self.pushed.get(digest).copied()).await {
                 Ok(()) => count(&self.counters.tags_set, 1),
                 Err(error) => {
                     let why = format!("tag {tag} can't be set: {}", why(error, of_to)?);

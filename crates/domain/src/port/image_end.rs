@@ -1,12 +1,15 @@
 //! The port `ImageEnd`: one repository in one backing, as whoever copies it from there or to there needs it. Two of them are
 //! the ends of a move.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::BoxError;
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::registry::Visibility;
+use crate::model::time::Timestamp;
 
 /// What went wrong, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -127,11 +130,24 @@ pub trait ImageEnd: Send + Sync {
     /// `Damaged`, `Unavailable`.
     async fn manifest_read(&self, digest: &Digest) -> Result<Option<EndManifest>, EndError>;
 
-    /// Keeps a manifest, and points a tag at it.
+    /// When manifests that are there were pushed, as far as that is told here and of use where they are copied to. What it says nothing
+    /// of counts from when it is written there.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn pushed(&self) -> Result<BTreeMap<Digest, Timestamp>, EndError>;
+
+    /// Keeps a manifest, and points a tag at it. Both count from `pushed`, or from now where that is `None`; so they do wherever
+    /// times can't be given.
     ///
     /// # Errors
     /// `NoRepository`, `Refused`, `Unavailable`.
-    async fn manifest_write(&self, manifest: &EndManifest, tag: Option<&str>) -> Result<(), EndError>;
+    async fn manifest_write(
+        &self,
+        manifest: &EndManifest,
+        tag: Option<&str>,
+        pushed: Option<Timestamp>,
+    ) -> Result<(), EndError>;
 
     /// Takes a manifest away, with the tags that point to it. One that isn't there is no error.
     ///

@@ -259,19 +259,39 @@ impl Api {
 
     /// What the images of a repository take, each by itself; 0 when the repository isn't there any more.
     pub(super) async fn images_size(&self, name: &str) -> Result<u64, ApiError> {
-        let (mut bytes, mut token) = (0_u64, None);
+        let mut bytes = 0_u64;
+        let add = |image: &ImageDetail| {
+            let size = image.image_size_in_bytes().and_then(|size| u64::try_from(size).ok());
+            bytes = bytes.saturating_add(size.unwrap_or_default());
+        };
+        self.images_each(name, add).await?;
+        Ok(bytes)
+    }
+
+    /// When the images of a repository were pushed, by their digests; none when the repository isn't there any more.
+    pub(super) async fn images_pushed(&self, name: &str) -> Result<Vec<(String, Timestamp)>, ApiError> {
+        let mut pushed = Vec::new();
+        let add = |image: &ImageDetail| {
+            let at = image.image_pushed_at().and_then(|at| at.to_millis().ok()).map(Timestamp);
+            pushed.extend(image.image_digest().map(str::to_owned).zip(at));
+        };
+        self.images_each(name, add).await?;
+        Ok(pushed)
+    }
+
+    async fn images_each(&self, name: &str, mut each: impl FnMut(&ImageDetail) + Send) -> Result<(), ApiError> {
+        let mut token = None;
         loop {
             let call = self.client.describe_images().repository_name(name).max_results(PAGE).set_next_token(token);
             let answer = match call.send().await.map_err(|error| ApiError::of("ecr:DescribeImages", error)) {
                 Ok(answer) => answer,
-                Err(error) if error.is_missing() => return Ok(0),
+                Err(error) if error.is_missing() => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let sizes = answer.image_details().iter().filter_map(ImageDetail::image_size_in_bytes);
-            bytes = sizes.filter_map(|size| u64::try_from(size).ok()).fold(bytes, u64::saturating_add);
+            answer.image_details().iter().for_each(&mut each);
             token = answer.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                return Ok(bytes);
+                return Ok(());
             }
         }
     }

@@ -1,11 +1,14 @@
 //! The port `ImageEnd` on a repository in ECR: its registry for content, its API for what the registry does not list.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{ManifestRef, Visibility};
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::image_end::{BlobStream, EndError, EndManifest, Entry, EntryPage, ImageEnd};
 use layer0_domain::port::registry_store::RegistryStoreError;
 use serde::Deserialize;
@@ -154,7 +157,18 @@ impl ImageEnd for EcrEnd {
         }
     }
 
-    async fn manifest_write(&self, manifest: &EndManifest, tag: Option<&str>) -> Result<(), EndError> {
+    async fn pushed(&self) -> Result<BTreeMap<Digest, Timestamp>, EndError> {
+        let pushed = self.ecr.parts.api.images_pushed(&self.theirs()).await;
+        let pushed = pushed.map_err(|error| store_error(failed(error)))?.into_iter();
+        Ok(pushed.filter_map(|(digest, at)| Some((Digest::parse(&digest).ok()?, at))).collect())
+    }
+
+    async fn manifest_write(
+        &self,
+        manifest: &EndManifest,
+        tag: Option<&str>,
+        _pushed: Option<Timestamp>,
+    ) -> Result<(), EndError> {
         let media_type = HeaderValue::from_str(&manifest.media_type);
         let media_type = media_type.map_err(|error| EndError::Refused { why: error.to_string() })?;
         let place = tag.map_or_else(|| manifest.digest.to_string(), str::to_owned);

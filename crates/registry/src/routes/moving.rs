@@ -228,10 +228,10 @@ pub(super) async fn manifest_write(
         followed.map_err(|error| RegistryError::Failed { source: error.into() })?;
     }
     if tags.is_empty() {
-        end.manifest_write(&manifest, None).await.map_err(of_end)?;
+        end.manifest_write(&manifest, None, None).await.map_err(of_end)?;
     }
     for tag in tags {
-        end.manifest_write(&manifest, Some(tag)).await.map_err(of_end)?;
+        end.manifest_write(&manifest, Some(tag), None).await.map_err(of_end)?;
     }
     #[cfg(feature = "ecr")]
     if let Some(reserved) = reserved {

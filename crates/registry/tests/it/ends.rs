@@ -41,7 +41,7 @@ async fn all_pages_are_listed() {
     one.push(stage.end(), &[]).await;
     let tags: Vec<String> = (0..1_203).map(|number| format!("v{number:04}")).collect();
     for tag in &tags {
-        stage.end().manifest_write(&one.manifest, Some(tag)).await.unwrap();
+        stage.end().manifest_write(&one.manifest, Some(tag), None).await.unwrap();
     }
     let found = suite::entries(stage.end()).await;
     let listed: Vec<String> = found.iter().filter_map(|entry| entry.tag.clone()).collect();

@@ -220,7 +220,7 @@ async fn odd_image(end: &MemoryEnd) -> Digest {
     sample.push(end, &[]).await;
     let digest = Algorithm::Sha512.digest_of(&sample.manifest.bytes);
     let odd = EndManifest { digest: digest.clone(), ..sample.manifest.clone() };
-    end.manifest_write(&odd, Some("odd")).await.expect("it is taken");
+    end.manifest_write(&odd, Some("odd"), None).await.expect("it is taken");
     digest
 }
 

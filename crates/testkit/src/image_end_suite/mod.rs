@@ -177,7 +177,7 @@ pub async fn a_manifest_needs_what_it_names(end: &dyn ImageEnd) {
     let one = image("one");
     let over = index(&[&one]);
     for sample in [&one, &over] {
-        let refused = end.manifest_write(&sample.manifest, Some("v1")).await;
+        let refused = end.manifest_write(&sample.manifest, Some("v1"), None).await;
         assert!(matches!(refused, Err(EndError::Refused { .. })), "{refused:?}");
     }
     assert_eq!(entries(end).await.len(), 0);

@@ -121,10 +121,10 @@ impl Sample {
             written.expect("the blob is taken");
         }
         if tags.is_empty() {
-            end.manifest_write(&self.manifest, None).await.expect("the manifest is taken");
+            end.manifest_write(&self.manifest, None, None).await.expect("the manifest is taken");
         }
         for tag in tags {
-            end.manifest_write(&self.manifest, Some(tag)).await.expect("the manifest is taken");
+            end.manifest_write(&self.manifest, Some(tag), None).await.expect("the manifest is taken");
         }
     }
 }

@@ -195,7 +195,7 @@ async fn what_has_another_algorithm_is_known_before_anything_is_copied() {
     let digest = Algorithm::Sha512.digest_of(&sample.manifest.bytes);
     let odd = EndManifest { digest: digest.clone(), ..sample.manifest.clone() };
     sample.push(&from, &[]).await;
-    from.manifest_write(&odd, Some("odd")).await.expect("it is taken");
+    from.manifest_write(&odd, Some("odd"), None).await.expect("it is taken");
     let problems = Copier::new(&from, &to, &counters).survey().await.expect("it is read");
     assert_eq!(problems.len(), 1);
     assert_eq!((&problems[0].digest, problems[0].tags.as_slice()), (&digest, ["odd".to_owned()].as_slice()));
@@ -222,7 +222,7 @@ async fn the_blobs_of_a_push_that_began_before_follow_it() {
     let (from, to, counters) = (source().await, made(MemoryEnd::new()).await, Counters::default());
     let one = image("one");
     assert!(blobs_follow(&from, &to, &one.manifest.blobs, &counters).await.expect("the ends answer"));
-    to.manifest_write(&one.manifest, Some("one")).await.expect("all blobs are there");
+    to.manifest_write(&one.manifest, Some("one"), None).await.expect("all blobs are there");
     assert!(!blobs_follow(&from, &to, &image("nowhere").manifest.blobs, &counters).await.expect("the ends answer"));
 }
 

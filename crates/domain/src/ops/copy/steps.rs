@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::check::{Spoiled, checked};
 use super::{CopyError, Counters, count, of_from, of_to, why};
 use crate::model::digest::{Algorithm, Digest};
+use crate::model::time::Timestamp;
 use crate::plan::copying::{Inventory, Links};
 use crate::port::image_end::{EndBlob, EndError, EndManifest, ImageEnd};
 
@@ -83,11 +84,12 @@ pub(super) async fn manifest_copy(
     to: &dyn ImageEnd,
     manifest: &EndManifest,
     tag: Option<&str>,
+    pushed: Option<Timestamp>,
     is_there: bool,
     counters: &Counters,
 ) -> Result<Option<String>, CopyError> {
     if !is_there {
-        if let Err(error) = to.manifest_write(manifest, tag).await {
+        if let Err(error) = to.manifest_write(manifest, tag, pushed).await {
             return why(error, of_to).map(Some);
         }
         count(&counters.manifests_copied, 1);
@@ -96,7 +98,7 @@ pub(super) async fn manifest_copy(
     let mut found = to.manifest_read(&manifest.digest).await;
     if is_there && matches!(found, Ok(None) | Err(EndError::Damaged { .. })) {
         // It was listed, and isn't whole: as if it had not been there.
-        if let Err(error) = to.manifest_write(manifest, None).await {
+        if let Err(error) = to.manifest_write(manifest, None, pushed).await {
             return why(error, of_to).map(Some);
         }
         count(&counters.manifests_copied, 1);

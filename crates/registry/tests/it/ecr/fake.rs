@@ -18,6 +18,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestRef, Visibility};
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_end::Entry;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
@@ -337,6 +338,11 @@ async fn api(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     }
 }
 
+/// A time as ECR writes it.
+fn seconds(at: Timestamp) -> f64 {
+    std::time::Duration::from_millis(u64::try_from(at.0).unwrap()).as_secs_f64()
+}
+
 async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value, &'static str> {
     const MISSING: &str = "RepositoryNotFoundException";
     let registry = &shared.registry;
@@ -436,8 +442,16 @@ async fn answer(shared: &Shared, operation: &str, input: &Value) -> Result<Value
         "DescribeImages" => {
             let all = registry.image_list(&parsed(name), Page::default()).await.unwrap().ok_or(MISSING)?;
             let Some(digest) = input["imageIds"][0]["imageDigest"].as_str() else {
-                let details = all.iter().map(|image| json!({ "imageSizeInBytes": image.size }));
-                return Ok(json!({ "imageDetails": details.collect::<Vec<_>>() }));
+                let tagged = all.iter().map(|image| {
+                    let (digest, at) = (image.digest.to_string(), seconds(image.pushed));
+                    json!({ "imageDigest": digest, "imagePushedAt": at, "imageSizeInBytes": image.size })
+                });
+                let manifests = registry.images(&parsed(name)).await.unwrap().ok_or(MISSING)?.manifests;
+                let is_tagged = |digest: &Digest| all.iter().any(|image| image.digest == *digest);
+                let others = manifests.iter().filter(|it| !is_tagged(&it.digest));
+                let others = others
+                    .map(|it| json!({ "imageDigest": it.digest.to_string(), "imagePushedAt": seconds(it.pushed) }));
+                return Ok(json!({ "imageDetails": tagged.chain(others).collect::<Vec<_>>() }));
             };
             let reference = ManifestRef::Digest(Digest::parse(digest).unwrap());
             if registry.image_get(&parsed(name), &reference).await.unwrap().is_none() {

@@ -1,5 +1,6 @@
 //! A repository that moves between the embedded registry and ECR while it is pulled from and pushed to.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -12,8 +13,10 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::TagRule;
 use layer0_domain::model::placement::{BackingName, Placement};
 use layer0_domain::model::registry::Visibility;
+use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::model::time::{Generation, Timestamp};
 use layer0_domain::ops::copy::{Copier, Counters};
+use layer0_domain::plan::retention::{Wanted, plan};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::home_store::HomeStore;
@@ -224,6 +227,36 @@ async fn a_repository_comes_over_whole_and_back() {
     let mut copier = Copier::new(from.as_ref(), local.as_ref(), &counters);
     while !copier.pass().await.unwrap().found_nothing {}
     assert_eq!(tagged(&suite::entries(local.as_ref()).await), tagged(&here));
+}
+
+/// Copies are written in the order of their digests. What was pushed last is still the last of all for a rule that counts.
+#[tokio::test]
+async fn images_that_come_from_ecr_are_as_old_as_they_were() {
+    let yard = Yard::start().await;
+    let (from, to) = (yard.end(&ecr()), yard.end(&BackingName::local()));
+    for end in [&from, &to] {
+        end.prepare(Visibility::Private).await.unwrap();
+    }
+    let mut images = ["one", "two", "three"].map(image);
+    // The first has the last digest.
+    images.sort_by_key(|it| std::cmp::Reverse(it.digest()));
+    let mut pushed = Vec::new();
+    for (number, sample) in images.iter().enumerate() {
+        sample.push(from.as_ref(), &[&format!("v{number}"), &format!("also-{number}")]).await;
+        pushed.push((sample.digest(), yard.ecr.clock.now()));
+        yard.ecr.clock.advance_ms(60 * 60 * 1000);
+    }
+    let counters = Counters::default();
+    let mut copier = Copier::new(from.as_ref(), to.as_ref(), &counters);
+    while !copier.pass().await.unwrap().found_nothing {}
+    pushed.sort();
+    let held = yard.store.images(&name("team/app")).await.unwrap().unwrap();
+    assert_eq!(held.manifests.iter().map(|it| (it.digest.clone(), it.pushed)).collect::<Vec<_>>(), pushed);
+    let (repositories, tags) = (Glob::parse("*").unwrap(), Glob::parse("v*").unwrap());
+    let rule = RetentionRule { repositories, tags, keep_last: Some(1), keep_hours: None, untagged_hours: None };
+    let wanted = Wanted { repository: "app", rules: &[rule], immutable: &[], pinned: &BTreeMap::new() };
+    let going: Vec<_> = plan(wanted, &held, yard.ecr.clock.now()).tags.into_iter().map(|(tag, _)| tag.name).collect();
+    assert_eq!(going, ["v0", "v1"]);
 }
 
 #[tokio::test]
