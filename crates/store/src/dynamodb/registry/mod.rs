@@ -189,7 +189,15 @@ impl RegistryStore for DynamoStore {
         let (mut collected, mut known) = (Vec::new(), None);
         for some in digests.chunks(blob::UNLINKED_AT_ONCE) {
             let step = || self.table.blobs_collect_step(repository, some, until, known.clone());
-            let (gone, named) = self.table.unit(step).await?;
+            let (gone, named) = match self.table.unit(step).await {
+                Ok(done) => done,
+                // What has gone must be told, or its bytes stay; the rest is listed again.
+                Err(error) if !collected.is_empty() => {
+                    left_out(repository, &error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             known = named;
             for (blob, bulk) in gone {
                 self.table.bulk_drop(bulk).await;
@@ -274,7 +282,16 @@ impl RegistryStore for DynamoStore {
     ) -> Result<Retiring, RegistryStoreError> {
         let (mut went, mut known) = (Retiring::default(), None);
         for some in retention::pieces(asked) {
-            let (now, seen) = self.table.unit(|| self.table.retire_step(repository, &some, known.clone())).await?;
+            let step = || self.table.retire_step(repository, &some, known.clone());
+            let (now, seen) = match self.table.unit(step).await {
+                Ok(done) => done,
+                // What has gone must be told, or nobody writes it down; the rest is in the next plan.
+                Err(error) if !went.is_empty() => {
+                    left_out(repository, &error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             known = seen;
             for bulk in now.bulks {
                 self.table.bulk_drop(Some(bulk)).await;
@@ -302,6 +319,14 @@ impl RegistryStore for DynamoStore {
     ) -> Result<Referrers, RegistryStoreError> {
         Ok(self.table.referrers_page(repository, subject, artifact_type, &page).await?)
     }
+}
+
+/// Notes why a batch was not done to its end.
+fn left_out(repository: &RepositoryName, error: &RegistryStoreError) {
+    tracing::warn!(
+        repository.name = %repository, error = std::error::Error::source(error).map(tracing::field::display),
+        "only a part of what was to go out of repository {repository} went: the next time finds the rest"
+    );
 }
 
 impl DynamoStore {
