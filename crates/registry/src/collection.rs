@@ -118,7 +118,7 @@ impl Registry {
 
     /// Lets those of these tags and manifests go that may still go, and answers them
     /// ([`RegistryStore::images_retire`](layer0_domain::port::registry_store::RegistryStore::images_retire), which says what `records`
-    /// are). Their blobs go with the next collection.
+    /// are). Their blobs go with a collection after the grace, which begins for them now.
     ///
     /// # Errors
     /// `Failed`, `Full`.
@@ -129,8 +129,8 @@ impl Registry {
         records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError> {
         let (store, name) = (Arc::clone(&self.parts().store), name.clone());
-        let (asked, records) = (asked.clone(), records.to_vec());
-        to_the_end(async move { store.images_retire(&name, &asked, &records).await })
+        let (asked, records, now) = (asked.clone(), records.to_vec(), self.parts().clock.now());
+        to_the_end(async move { store.images_retire(&name, &asked, now, &records).await })
             .await
             .map_err(|source| RegistryStoreError::Failed { source: source.into() })?
     }

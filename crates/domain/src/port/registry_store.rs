@@ -392,12 +392,16 @@ pub trait RegistryStore: Send + Sync {
     /// immutable tags as they are then. So whatever is pushed at the same time stays. Several units may share the work, in the order
     /// given; what is left out is found by the next plan. Nothing for a repository that isn't there.
     ///
+    /// The blobs that a manifest names which goes count as linked last at `at`, if that is later: before it goes, or in the same unit.
+    /// So they are kept for as long as what was just pushed.
+    ///
     /// `records` is empty, or has one for each tag that is asked for, and then for each manifest: those of what goes are appended to the
     /// audit log in the same unit. Given only to a store that [`records`](RegistryStore::records).
     async fn images_retire(
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        at: Timestamp,
         records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError>;
 

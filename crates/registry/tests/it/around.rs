@@ -193,9 +193,10 @@ impl<A: Around> RegistryStore for StoreAround<A> {
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        at: Timestamp,
         records: &[AuditRecord],
     ) -> Result<Retiring> {
-        self.around.change("images_retire", self.inner.images_retire(repository, asked, records)).await
+        self.around.change("images_retire", self.inner.images_retire(repository, asked, at, records)).await
     }
 
     async fn tag_list(&self, repository: &RepositoryName, page: Page) -> Result<Option<Vec<String>>> {

@@ -80,6 +80,24 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert_eq!(client.owner_get("team").await.expect("it is there").retention, []);
 }
 
+/// A grace begins when a rule lets an image go, however old it is: who is deploying it at this moment can pull it to the end.
+#[tokio::test]
+async fn the_layers_of_an_old_image_stay_for_the_grace_when_a_rule_lets_it_go() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    for tag in ["1", "2"] {
+        raw.push("team/app", tag, "amd64", tag).await;
+    }
+    raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
+    clock.advance_ms(30 * HOUR);
+    let went = client.admin_gc().await.expect("a report");
+    assert_eq!((tags(&went.retention), went.blobs), (vec!["1"], 0));
+    clock.advance_ms(24 * HOUR - 1);
+    assert_eq!(client.admin_gc().await.expect("a report").blobs, 0);
+    clock.advance_ms(1);
+    assert_eq!(client.admin_gc().await.expect("a report").blobs, 2, "a configuration and a layer");
+}
+
 #[tokio::test]
 async fn what_goes_is_written_down_in_the_same_few_units_of_work() {
     let (app, clock, raw) = started().await;

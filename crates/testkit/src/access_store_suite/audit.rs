@@ -100,7 +100,7 @@ pub async fn records_go_along_with_images_that_go(store: &dyn Ports) {
     };
     let records: Vec<_> = (1..=5).map(|at| record(at, "alice")).collect();
     let before = RegistryStore::version(store);
-    let went = store.images_retire(&app, &asked, &records).await.expect("a write succeeds");
+    let went = store.images_retire(&app, &asked, Timestamp(0), &records).await.expect("a write succeeds");
     assert_eq!((went.tags.len(), went.manifests.len()), (2, 2), "what `two` points to stays");
     if let (Some(before), Some(after)) = (before, RegistryStore::version(store)) {
         assert_eq!(after, before + 1, "one unit of work");
@@ -113,7 +113,7 @@ pub async fn records_go_along_with_images_that_go(store: &dyn Ports) {
     let found = store.audit_list(&filter).await.expect("a read succeeds");
     assert_eq!(found.into_iter().map(|entry| entry.record).collect::<Vec<_>>(), expected);
     // Nothing goes again, and nothing is written of it.
-    assert!(store.images_retire(&app, &went, &records[..4]).await.expect("a write succeeds").is_empty());
+    assert!(store.images_retire(&app, &went, Timestamp(0), &records[..4]).await.expect("a write succeeds").is_empty());
     assert_eq!(store.audit_list(&filter).await.expect("a read succeeds").len(), expected.len());
 }
 

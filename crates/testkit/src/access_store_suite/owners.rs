@@ -348,6 +348,6 @@ pub async fn retention_rules_are_kept_and_stand_below_immutable_tags(store: &dyn
     assert_eq!(owner().await.retention, [rule("v*", 3)], "one kind of rule leaves the other alone");
     let images = store.images(&app).await.expect("a read").expect("it is there");
     let asked = Retiring { tags: images.tags, manifests: vec![] };
-    let went = store.images_retire(&app, &asked, &[]).await.expect("a write");
+    let went = store.images_retire(&app, &asked, Timestamp(0), &[]).await.expect("a write");
     assert_eq!(went.tags.iter().map(|tag| tag.name.as_str()).collect::<Vec<_>>(), ["x1"]);
 }

@@ -5,7 +5,7 @@ use layer0_domain::model::retention::{ImageTag, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{Page, RegistryStore};
 
-use super::sample::{AT, digest, manifest, name, put, repository};
+use super::sample::{AT, digest, link, manifest, manifest_with, name, put, repository};
 
 fn later(word: &str, ms: i64) -> Manifest {
     Manifest { pushed: AT.plus_ms(ms), ..manifest(word) }
@@ -59,7 +59,7 @@ pub async fn only_images_go_that_nothing_needs_any_more(store: &dyn RegistryStor
             tags: tags.iter().map(|(name, word)| tag(name, word, AT)).collect(),
             manifests: words.iter().map(|word| (digest(word), AT)).collect(),
         };
-        let went = store.images_retire(&app, &asked, &[]).await.expect("a write succeeds");
+        let went = store.images_retire(&app, &asked, AT, &[]).await.expect("a write succeeds");
         let tags: Vec<_> = went.tags.into_iter().map(|tag| tag.name).collect();
         (tags, went.manifests.into_iter().map(|(digest, _)| digest).collect::<Vec<_>>())
     };
@@ -82,7 +82,7 @@ pub async fn only_images_go_that_nothing_needs_any_more(store: &dyn RegistryStor
         assert_eq!(found.is_some(), there, "{word}");
     }
     let unknown = Retiring { tags: vec![tag("one", "two", AT)], manifests: vec![] };
-    assert!(store.images_retire(&name("team/unknown"), &unknown, &[]).await.expect("a write succeeds").is_empty());
+    assert!(store.images_retire(&name("team/unknown"), &unknown, AT, &[]).await.expect("a write succeeds").is_empty());
 }
 
 /// `images_retire`: more than fits into one unit of work goes all the same.
@@ -95,8 +95,33 @@ pub async fn many_images_go_at_once(store: &dyn RegistryStore) {
         asked.tags.push(tag(&format!("t{number:02}"), &word, AT));
         asked.manifests.push((digest(&word), AT));
     }
-    assert_eq!(store.images_retire(&app, &asked, &[]).await.expect("a write succeeds"), asked);
+    assert_eq!(store.images_retire(&app, &asked, AT, &[]).await.expect("a write succeeds"), asked);
     let images = store.images(&app).await.expect("a read succeeds").expect("it is there");
     assert_eq!((images.tags.len(), images.manifests.len()), (0, 0));
-    assert!(store.images_retire(&app, &asked, &[]).await.expect("a write succeeds").is_empty());
+    assert!(store.images_retire(&app, &asked, AT, &[]).await.expect("a write succeeds").is_empty());
+}
+
+/// `images_retire`: what a manifest named that goes counts as linked then; the rest is as old as it was.
+pub async fn the_blobs_of_images_that_go_are_kept_for_a_while(store: &dyn RegistryStore) {
+    let app = repository(store, "team/app").await;
+    for word in ["shared", "gone", "kept", "nobody's"] {
+        link(store, &app, word).await;
+    }
+    put(store, &app, &manifest_with("one", &["gone", "shared"]), &[]).await;
+    put(store, &app, &manifest_with("two", &["kept", "shared"]), &["two"]).await;
+    let asked = Retiring { tags: vec![], manifests: vec![(digest("one"), AT)] };
+    for (at, again) in [(AT.plus_ms(7), false), (AT.plus_ms(9), true)] {
+        let went = store.images_retire(&app, &asked, at, &[]).await.expect("a write succeeds");
+        assert_eq!(went.is_empty(), again, "it goes once");
+    }
+    let linked = async |word| store.blob_size(&app, &digest(word)).await.expect("a read").expect("it is there").linked;
+    assert_eq!((linked("gone").await, linked("nobody's").await), (AT.plus_ms(7), AT));
+    let unneeded = async |until| store.blob_unneeded(&app, until, None, 9).await.expect("a read succeeds");
+    assert_eq!(unneeded(AT.plus_ms(6)).await, [(digest("nobody's"), 8)]);
+    assert_eq!(unneeded(AT.plus_ms(7)).await.len(), 2);
+
+    // An earlier time takes nothing back.
+    let asked = Retiring { tags: vec![tag("two", "two", AT)], manifests: vec![(digest("two"), AT)] };
+    assert_eq!(store.images_retire(&app, &asked, AT.plus_ms(5), &[]).await.expect("a write succeeds"), asked);
+    assert_eq!((linked("shared").await, linked("kept").await), (AT.plus_ms(7), AT.plus_ms(5)));
 }

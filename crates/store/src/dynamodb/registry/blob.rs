@@ -22,6 +22,9 @@ use crate::dynamodb::table::{Query, Step, Table};
 /// Blobs that one transaction takes out: each is seven actions at most, of 100.
 pub(super) const UNLINKED_AT_ONCE: usize = 12;
 
+/// Links that one transaction dates, of 100 actions.
+pub(super) const DATED_AT_ONCE: usize = 100;
+
 /// That a link is the one that was read.
 const SAME: &str = "#size = :size AND #linked = :linked";
 
@@ -240,6 +243,26 @@ impl Table {
         actions.push(seen.changed());
         actions.push(usage::take(&repository.owner_name(), uncounted));
         Ok(Step::Write(actions, (collected, named(seen.epoch + 1))))
+    }
+
+    /// Dates the links of a few blobs that were linked before `at`.
+    pub(super) async fn blobs_date_step(
+        &self,
+        repository: &RepositoryName,
+        digests: &[Digest],
+        at: Timestamp,
+    ) -> Result<Step<()>, RegistryStoreError> {
+        let Some(seen) = self.repository_seen(repository).await? else { return Ok(Step::Answer(())) };
+        let keys: Vec<Key> = digests.iter().map(|digest| link_key(&seen, digest)).collect();
+        let mut actions = Vec::new();
+        for (key, link) in self.get_many(&keys).await? {
+            let (size, linked) = (link.number::<u64>("size")?, link.time("linked")?);
+            if linked < at {
+                let date = Action::update(key, "SET #linked = :at").with_number(":at", at.0);
+                actions.push(date.only_if(SAME).with_number(":size", size).with_number(":linked", linked.0));
+            }
+        }
+        Ok(if actions.is_empty() { Step::Answer(()) } else { Step::Write(actions, ()) })
     }
 
     /// Some blobs of a repository, which may be gone already.

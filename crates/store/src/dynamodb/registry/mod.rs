@@ -1,5 +1,7 @@
 //! The port `RegistryStore`, for an instance whose servers share a table and have the bytes of images in a bucket.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::digest::Digest;
@@ -277,13 +279,17 @@ impl RegistryStore for DynamoStore {
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        at: Timestamp,
         // None are given to a store that can't write them along.
         _records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError> {
         let (mut went, mut known) = (Retiring::default(), None);
         for some in retention::pieces(asked) {
-            let step = || self.table.retire_step(repository, &some, known.clone());
-            let (now, seen) = match self.table.unit(step).await {
+            let piece = async {
+                self.blobs_date(repository, &some, at).await?;
+                self.table.unit(|| self.table.retire_step(repository, &some, known.clone())).await
+            };
+            let (now, seen) = match piece.await {
                 Ok(done) => done,
                 // What has gone must be told, or nobody writes it down; the rest is in the next plan.
                 Err(error) if !went.is_empty() => {
@@ -341,6 +347,25 @@ impl DynamoStore {
             Err(RegistryStoreError::RepositoryExists(_)) => Ok(()),
             made => made,
         }
+    }
+
+    /// Dates the links of what these manifests name, before they go: together with them it would be more than a transaction takes.
+    /// Those of a manifest that stays after all are kept by it anyway.
+    async fn blobs_date(
+        &self,
+        repository: &RepositoryName,
+        asked: &Retiring,
+        at: Timestamp,
+    ) -> Result<(), RegistryStoreError> {
+        let mut blobs = BTreeSet::new();
+        for (digest, _) in &asked.manifests {
+            let found = self.table.manifest(repository, &ManifestRef::Digest(digest.clone())).await?;
+            blobs.extend(found.into_iter().flat_map(|it| it.blobs).map(|(digest, _)| digest));
+        }
+        for some in blobs.into_iter().collect::<Vec<_>>().chunks(blob::DATED_AT_ONCE) {
+            self.table.unit(|| self.table.blobs_date_step(repository, some, at)).await?;
+        }
+        Ok(())
     }
 
     /// Takes away what was made ready for a unit of work that was refused. After a failure nobody knows whether it counts: then it

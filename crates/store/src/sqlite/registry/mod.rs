@@ -282,11 +282,12 @@ impl RegistryStore for SqliteStore {
         &self,
         repository: &RepositoryName,
         asked: &Retiring,
+        at: Timestamp,
         records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError> {
         let (repository, asked, records) = (repository.clone(), asked.clone(), records.to_vec());
         self.write_content(move |db| {
-            let went = retention::retire_tx(db, &repository, &asked)?;
+            let went = retention::retire_tx(db, &repository, &asked, at)?;
             for record in asked.of_what_went(&went, &records) {
                 audit::append(db, record)?;
             }

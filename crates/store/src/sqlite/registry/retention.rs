@@ -37,6 +37,11 @@ pub(in crate::sqlite) const PARENTS: &str = "SELECT whole.digest, whole.pushed F
      JOIN manifest AS whole ON whole.number = manifest_child.manifest \
      WHERE manifest_child.repository = ?1 AND manifest_child.digest = ?2";
 
+/// Dates the links of what a manifest names: a grace begins for them. Those that it shares with one before are dated already.
+pub(in crate::sqlite) const DATE: &str = "UPDATE blob_link SET linked = ?3 WHERE repository = ?1 AND linked < ?3 AND digest IN \
+     (SELECT manifest_blob.digest FROM manifest JOIN manifest_blob ON manifest_blob.manifest = manifest.number \
+      WHERE manifest.repository = ?1 AND manifest.digest = ?2)";
+
 pub(super) fn images_tx(db: &Connection, name: &RepositoryName) -> RegistryWork<Option<Images>> {
     match repository::number(db, name)? {
         Some(number) => Ok(Some(images(db, number)?)),
@@ -72,14 +77,21 @@ fn images(db: &Connection, repository: i64) -> RegistryWork<Images> {
     Ok(images)
 }
 
-pub(super) fn retire_tx(db: &Connection, name: &RepositoryName, asked: &Retiring) -> RegistryWork<Retiring> {
+pub(super) fn retire_tx(
+    db: &Connection,
+    name: &RepositoryName,
+    asked: &Retiring,
+    at: Timestamp,
+) -> RegistryWork<Retiring> {
     let Some(number) = repository::number(db, name)? else { return Ok(Retiring::default()) };
     let going = confirm(name.name(), &owner::rules(db, name.owner())?, &around(db, number, asked)?, asked);
     let mut delete = db.prepare_cached("DELETE FROM image_tag WHERE repository = ?1 AND name = ?2")?;
     for tag in &going.tags {
         delete.execute(params![number, tag.name])?;
     }
+    let mut date = db.prepare_cached(DATE)?;
     for (digest, _) in &going.manifests {
+        date.execute(params![number, digest.to_string(), at.0])?;
         manifest::take(db, name, number, digest)?;
     }
     Ok(going)

@@ -67,7 +67,7 @@ fn steps(besides: u64) -> u64 {
         false
     };
     db.progress_handler(1, Some(each)).expect("the connection is ours");
-    let went = retire_tx(&db, &name(), &asked).expect("a write");
+    let went = retire_tx(&db, &name(), &asked, AT).expect("a write");
     db.progress_handler(0, None::<fn() -> bool>).expect("the connection is ours");
     assert_eq!(went, asked, "all of it goes");
     counted.load(Ordering::Relaxed)
