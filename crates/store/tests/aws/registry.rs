@@ -1,9 +1,12 @@
 //! What the registry keeps in the table: what is larger than an item or a transaction, and what a dead server leaves.
 
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobSums, Manifest, ManifestRef};
+use layer0_domain::model::retention::Retiring;
 use layer0_domain::port::access_store::AccessStore;
 use layer0_domain::port::registry_store::{Along, BlobLink, Page, RegistryStore};
+use layer0_store::DynamoStore;
 use layer0_testkit::access_store_suite::sample::owner_name;
 use layer0_testkit::registry_store_suite::sample::{
     AT, digest, manifest, manifest_with, name, push_to, put, repository,
@@ -119,6 +122,67 @@ async fn a_repository_is_deleted_whole_wherever_the_server_dies() {
             return;
         }
     }
+}
+
+/// A repository with so many images without a tag, and all of them to go.
+async fn retiring(store: &DynamoStore, images: usize) -> (RepositoryName, Retiring) {
+    let app = repository(store, "team/app").await;
+    let mut asked = Retiring::default();
+    for number in 0..images {
+        let word = format!("image {number}");
+        put(store, &app, &manifest(&word), &[]).await;
+        asked.manifests.push((digest(&word), AT));
+    }
+    (app, asked)
+}
+
+#[tokio::test]
+async fn images_go_while_somebody_else_deletes_them() {
+    let table = TestTable::new().await;
+    let (store, other) = (table.store(), table.store());
+    let (app, asked) = retiring(&store, 60).await;
+    let deletes = async {
+        let mut deleted = Vec::new();
+        for (digest, _) in asked.manifests.iter().rev() {
+            if other.manifest_delete(&app, digest).await.expect("a write succeeds") {
+                deleted.push(digest.clone());
+            }
+        }
+        deleted
+    };
+    let (went, deleted) = futures_util::join!(store.images_retire(&app, &asked, AT, &[]), deletes);
+    let went: Vec<Digest> = went.expect("it goes on").manifests.into_iter().map(|(digest, _)| digest).collect();
+    assert!(went.iter().all(|digest| !deleted.contains(digest)), "each goes once");
+    assert_eq!(went.len() + deleted.len(), 60);
+    assert_eq!(store.manifest_list(&app, None, 100).await.expect("a read"), []);
+    table.delete().await;
+}
+
+#[tokio::test]
+async fn what_went_before_a_failure_is_told() {
+    let table = TestTable::new().await;
+    let store = table.store();
+    let (app, asked) = retiring(&store, 50).await;
+    let words: Vec<String> = (0..30).map(|number| format!("layer {number}")).collect();
+    for word in &words {
+        push_to(&store, &app, word, &format!("blobs/{word}/1")).await;
+    }
+    // Twenty manifests go in one transaction, and twelve blobs.
+    let proxy = Proxy::start(Plan::WritesBehind(1)).await;
+    let dying = table.store_at(client(&proxy.endpoint(), 1));
+    let went = dying.images_retire(&app, &asked, AT, &[]).await.expect("a part went");
+    assert_eq!(went.manifests, asked.manifests[..20]);
+    assert_eq!(store.manifest_list(&app, None, 100).await.expect("a read").len(), 30);
+    dying.images_retire(&app, &asked, AT, &[]).await.expect_err("nothing went");
+
+    let proxy = Proxy::start(Plan::WritesBehind(1)).await;
+    let dying = table.store_at(client(&proxy.endpoint(), 1));
+    let blobs: Vec<Digest> = words.iter().map(|word| digest(word)).collect();
+    let gone = dying.blob_collect(&app, &blobs, AT).await.expect("a part went");
+    assert_eq!(gone.into_iter().map(|it| it.digest).collect::<Vec<_>>(), blobs[..12]);
+    assert_eq!(store.blob_unneeded(&app, AT, None, 100).await.expect("a read").len(), 18);
+    dying.blob_collect(&app, &blobs, AT).await.expect_err("nothing went");
+    table.delete().await;
 }
 
 fn blob_of(word: &str) -> BlobLink {
