@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::blobs::Batch;
 use crate::blocking::to_the_end;
-use crate::error::RegistryError;
+use crate::error::{RegistryError, chain};
 use crate::registry::Registry;
 
 /// Repositories of one page.
@@ -88,6 +88,15 @@ pub struct Collected {
     pub freed: u64,
 }
 
+/// What a run tells of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// So much went out of it, or would go.
+    Lost(Collected),
+    /// It could not be read or changed, and is passed over: nothing more goes out of it in this run. The log says why.
+    PassedOver,
+}
+
 impl Collected {
     fn add(&mut self, other: Self) {
         self.blobs += other.blobs;
@@ -136,16 +145,17 @@ impl Registry {
     }
 
     /// Goes through all repositories that lie here for blobs that no manifest names and that are older than the grace, and answers what
-    /// went (or would go) in all. `tell` hears of each repository that loses something. Repositories on the move are passed over:
+    /// went (or would go) in all. `tell` hears of each repository that loses something, and of each that failed: one that does holds up
+    /// no other. Repositories on the move are passed over:
     /// what is copied is linked long before it is needed. Any number may run at once; they only do the same work twice.
     ///
     /// # Errors
-    /// `Failed`, `Full`. What was told until then has gone.
+    /// `Failed`: the repositories could not be listed. What was told until then has gone.
     pub async fn collect(
         &self,
         collection: Collection,
         haste: Haste,
-        mut tell: impl FnMut(&RepositoryName, Collected) + Send,
+        mut tell: impl FnMut(&RepositoryName, Told) + Send,
     ) -> Result<Collected, RegistryStoreError> {
         let parts = self.parts();
         let grace = i64::try_from(parts.config.blob_grace.as_millis()).unwrap_or(i64::MAX);
@@ -159,15 +169,19 @@ impl Registry {
             page.after = Some(last.name.to_string());
             for repository in repositories {
                 let name = repository.name;
-                match self.stays(&name).await {
-                    Ok(_) => {}
-                    Err(RegistryStoreError::Refused { .. }) => continue,
-                    Err(error) => return Err(error),
-                }
-                let collected = run.repository(&name, collection).await.map_err(RegistryError::outside)?;
+                let mut collected = Collected::default();
+                let end = run.repository(&name, collection, &mut collected).await;
                 if collected != Collected::default() {
-                    tell(&name, collected);
+                    tell(&name, Told::Lost(collected));
                     all.add(collected);
+                }
+                if let Err(error) = end {
+                    tracing::error!(
+                        repository.name = %name,
+                        error = chain(&error),
+                        "what nothing needs in repository {name} could not be collected: it stays until this is mended"
+                    );
+                    tell(&name, Told::PassedOver);
                 }
             }
         }
@@ -194,9 +208,19 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn repository(&mut self, name: &RepositoryName, collection: Collection) -> Result<Collected, RegistryError> {
+    /// Goes through one repository. What went before a failure is in `collected`.
+    async fn repository(
+        &mut self,
+        name: &RepositoryName,
+        collection: Collection,
+        collected: &mut Collected,
+    ) -> Result<(), RegistryError> {
         let parts = self.registry.parts();
-        let mut collected = Collected::default();
+        match self.registry.stays(name).await {
+            Ok(_) => {}
+            Err(RegistryStoreError::Refused { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
         let mut after = None;
         loop {
             let began = Instant::now();
@@ -213,7 +237,7 @@ impl Run<'_> {
             }
             self.pace.rest(began.elapsed()).await;
             if last.is_none() {
-                return Ok(collected);
+                return Ok(());
             }
             after = last;
         }

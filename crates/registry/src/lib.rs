@@ -82,7 +82,7 @@ mod whereabouts;
 
 pub use crate::adoption::{Adopted, Adoption, Origin};
 pub use crate::blobs::BytesHold;
-pub use crate::collection::{Collected, Collection, Haste, Pace};
+pub use crate::collection::{Collected, Collection, Haste, Pace, Told};
 pub use crate::config::{Challenge, RegistryConfig};
 pub use crate::error::is_passing;
 pub use crate::fs::FileBytes;

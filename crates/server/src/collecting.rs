@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use layer0_api::types as wire;
 use layer0_domain::port::registry_store::RegistryStoreError;
-use layer0_registry::{Collection, Haste};
+use layer0_registry::{Collection, Haste, Told};
 use tracing::warn;
 
 use crate::app::App;
@@ -24,15 +24,19 @@ pub(crate) async fn collect(
     collection: Collection,
     haste: Haste,
 ) -> Result<wire::GcReport, RegistryStoreError> {
-    let retention = retaining::retain(app, collection, haste).await;
+    let mut retention = retaining::retain(app, collection, haste).await;
     let mut repositories = Vec::new();
-    let all = app.registry.collect(collection, haste, |name, it| {
-        repositories.push(wire::GcRepository {
+    let all = app.registry.collect(collection, haste, |name, told| match told {
+        Told::Lost(it) => repositories.push(wire::GcRepository {
             repository: name.to_string(),
             blobs: it.blobs,
             bytes: it.bytes,
             freed_bytes: it.freed,
-        });
+        }),
+        Told::PassedOver => retention.held.push(retaining::all_held(
+            name.as_str(),
+            "its blobs could not be collected: the log of the server says why",
+        )),
     });
     let all = all.await?;
     let grace_seconds = app.registry.blob_grace().as_secs();

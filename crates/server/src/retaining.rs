@@ -109,12 +109,8 @@ impl Run<'_> {
             repository.name = repositories,
             "retention rules could not be applied to {repositories}: its images stay until this is mended"
         );
-        self.retained.held.push(wire::HeldImage {
-            repository: repositories.to_owned(),
-            tag: "*".to_owned(),
-            digest: String::new(),
-            because: "it could not be read or changed: the log of the server says why".to_owned(),
-        });
+        let because = "it could not be read or changed: the log of the server says why";
+        self.retained.held.push(all_held(repositories, because));
     }
 }
 
@@ -169,6 +165,16 @@ fn lines(repository: &str, plan: &Plan) -> Vec<wire::RetiredImage> {
         rule: format!("{owner}/{rule}"),
     });
     tags.chain(manifests).collect()
+}
+
+/// A line for all of a repository.
+pub(crate) fn all_held(repository: &str, because: &str) -> wire::HeldImage {
+    wire::HeldImage {
+        repository: repository.to_owned(),
+        tag: "*".to_owned(),
+        digest: String::new(),
+        because: because.to_owned(),
+    }
 }
 
 fn held(repository: &str, tag: &ImageTag, why: &Held) -> wire::HeldImage {

@@ -30,7 +30,7 @@ pub struct GcReport {
     /// Tags and manifests that went, or would go, by their owners' rules. In a dry run their blobs are not among those above.
     #[serde(default)]
     pub retention: Vec<RetiredImage>,
-    /// Tags that no rule keeps and that stay all the same, and repositories that could not be read.
+    /// Tags that no rule keeps and that stay all the same, and repositories of which all stays.
     #[serde(default)]
     pub held: Vec<HeldImage>,
 }

@@ -163,6 +163,27 @@ async fn a_repository_that_can_not_be_read_keeps_all_and_holds_nothing_else_up()
     assert_eq!(listed(&raw).await, ["1", "2"]);
 }
 
+/// The first repository of all has a blob of which the disk has kept nonsense.
+#[tokio::test]
+async fn a_repository_whose_blobs_can_not_be_listed_holds_up_no_other_and_is_told() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    two_and_a_stray(&raw).await;
+    raw.push_blob("team/app", "needed by nobody".to_owned()).await;
+    let sql = "UPDATE blob_link SET digest = 'rotten' WHERE size = 16";
+    let database = rusqlite::Connection::open(app.data_dir().join(SqliteStore::FILE_NAME)).expect("it is there");
+    assert_eq!(database.execute(sql, []), Ok(1));
+    clock.advance_ms(25 * HOUR);
+    raw.post("/owner/team/retention", &json!({"repositories": "ci", "keep_last": 1})).await.expect(201);
+    let report = client.admin_gc().await.expect("a report");
+    assert_eq!(tags(&report.retention), ["1"], "what has gone is told");
+    let held: Vec<_> = report.held.iter().map(|it| (it.repository.as_str(), it.tag.as_str())).collect();
+    assert_eq!(held, [("team/app", "*")]);
+    assert!(report.held[0].because.contains("could not be collected"), "{:?}", report.held);
+    let lost: Vec<_> = report.repositories.iter().map(|it| it.repository.as_str()).collect();
+    assert_eq!(lost, ["team/stray"]);
+}
+
 #[tokio::test]
 async fn only_repositories_are_read_that_a_rule_is_about() {
     let (app, clock, raw) = started().await;

@@ -3,13 +3,16 @@
 mod model;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use layer0_domain::port::clock::Clock;
-use layer0_registry::{Collected, Collection, Haste};
+use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
+use layer0_registry::{Collected, Collection, Haste, Told};
 use layer0_testkit::clock::{FixedClock, RunningClock};
 
+use crate::around::{Around, Result, StoreAround};
 use crate::client::{Client, image};
-use crate::common::{Doors, Ground, TestRegistry};
+use crate::common::{Doors, Ground, TestRegistry, Wrap};
 
 pub(super) const HOUR: i64 = 60 * 60 * 1000;
 
@@ -22,9 +25,12 @@ async fn standing() -> (TestRegistry, Arc<FixedClock>) {
 
 async fn collect(registry: &TestRegistry, collection: Collection) -> (Collected, Vec<String>) {
     let mut told = Vec::new();
-    let all = registry
-        .registry
-        .collect(collection, Haste::Gentle, |name, it| told.push(format!("{name}: {} {}", it.blobs, it.freed)));
+    let all = registry.registry.collect(collection, Haste::Gentle, |name, it| {
+        told.push(match it {
+            Told::Lost(it) => format!("{name}: {} {}", it.blobs, it.freed),
+            Told::PassedOver => format!("{name}: passed over"),
+        });
+    });
     (all.await.unwrap(), told)
 }
 
@@ -51,6 +57,45 @@ async fn what_a_deleted_image_and_an_abandoned_push_left_goes_after_the_grace() 
     assert_eq!(registry.blob_files().len(), before.len() - 2);
     client.get(&format!("/v2/team/app/manifests/{kept}")).await.expect(200);
     client.get(&format!("/v2/team/app/blobs/{abandoned}")).await.expect(404);
+}
+
+/// A store of which one call fails, once.
+struct FailsOnce(&'static str, AtomicBool);
+
+impl Around for FailsOnce {
+    async fn change<T: Send>(&self, call: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.look(call, work).await
+    }
+
+    async fn look<T: Send>(&self, call: &'static str, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        if call == self.0 && !self.1.swap(true, Ordering::AcqRel) {
+            return Err(RegistryStoreError::Failed { source: "it was told to fail".into() });
+        }
+        work.await
+    }
+}
+
+fn failing(inner: Arc<dyn RegistryStore>, call: &'static str) -> Arc<dyn RegistryStore> {
+    Arc::new(StoreAround { inner, around: FailsOnce(call, AtomicBool::new(false)) })
+}
+
+#[tokio::test]
+async fn a_repository_that_fails_holds_up_no_other() {
+    let wraps: [Wrap; 2] = [|inner| failing(inner, "blob_unneeded"), |inner| failing(inner, "blob_collect")];
+    for wrap in wraps {
+        let clock = Arc::new(FixedClock::at(RunningClock::default().now()));
+        let ground = Ground::new(clock.clone()).with_repositories(&["team/app", "team/other"]).await;
+        let registry = TestRegistry::launch(Doors::Open, |_| {}, ground, wrap).await;
+        let client = Client::of(&registry);
+        for repository in ["team/app", "team/other"] {
+            client.push(repository, format!("nobody needs it in {repository}")).await;
+        }
+        clock.advance_ms(24 * HOUR);
+        let (all, told) = collect(&registry, Collection::Take).await;
+        assert_eq!((all.blobs, told), (1, vec!["team/app: passed over".to_owned(), "team/other: 1 29".to_owned()]));
+        let (all, told) = collect(&registry, Collection::Take).await;
+        assert_eq!((all.blobs, told), (1, vec!["team/app: 1 27".to_owned()]), "the next run finds it");
+    }
 }
 
 #[tokio::test]

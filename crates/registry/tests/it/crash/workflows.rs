@@ -5,7 +5,7 @@ use http::Method;
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::retention::Retiring;
 use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore, RegistryStoreError};
-use layer0_registry::{Collection, Haste, Rate, VerifyEvent};
+use layer0_registry::{Collection, Haste, Rate, Told, VerifyEvent};
 use serde_json::Value;
 
 use super::ledger::{Key, Run, there};
@@ -309,7 +309,10 @@ pub(crate) const COLLECT: Workflow = Workflow {
         ];
         let changes: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
         run.begins(&changes);
-        run.registry.registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.ok()?;
+        let mut is_whole = true;
+        let told = |_: &_, told| is_whole &= told != Told::PassedOver;
+        run.registry.registry.collect(Collection::Take, Haste::Now, told).await.ok()?;
+        is_whole.then_some(())?;
         run.done(changes);
         Some(())
     }),
