@@ -21,6 +21,7 @@ use crate::blobs::Batch;
 use crate::blocking::to_the_end;
 use crate::error::{RegistryError, chain};
 use crate::registry::Registry;
+use crate::repositories::Role;
 
 /// Repositories of one page.
 const PAGE: u32 = 500;
@@ -113,15 +114,14 @@ impl From<Batch> for Collected {
 
 impl Registry {
     /// The images of a repository that lies here, for a decision about them. `None` for one that isn't there, lies elsewhere, or is on
-    /// the move.
+    /// the move. Old images that are left somewhere else do not count.
     ///
     /// # Errors
     /// `Failed`.
     pub async fn images(&self, name: &RepositoryName) -> Result<Option<Images>, RegistryStoreError> {
-        match self.stays(name).await {
-            Ok(_) => self.parts().store.images(name).await,
-            Err(RegistryStoreError::Refused { .. }) => Ok(None),
-            Err(error) => Err(error),
+        match self.role(name).await? {
+            Role::Answers => self.parts().store.images(name).await,
+            Role::Moves | Role::LeftBehind => Ok(None),
         }
     }
 
@@ -216,10 +216,9 @@ impl Run<'_> {
         collected: &mut Collected,
     ) -> Result<(), RegistryError> {
         let parts = self.registry.parts();
-        match self.registry.stays(name).await {
-            Ok(_) => {}
-            Err(RegistryStoreError::Refused { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
+        // Where another backing answers, the manifests that are left here keep what they name.
+        if self.registry.role(name).await? == Role::Moves {
+            return Ok(());
         }
         let mut after = None;
         loop {

@@ -41,6 +41,17 @@ pub struct TaggedImage {
     pub missing: Vec<Digest>,
 }
 
+/// What the embedded registry is to a repository of which it has images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Its images are those that are pulled and pushed to.
+    Answers,
+    /// They are being moved from here or to here.
+    Moves,
+    /// Another backing answers: what lies here is what a move has left, or what one that failed has copied.
+    LeftBehind,
+}
+
 impl Registry {
     /// Makes an empty repository.
     ///
@@ -200,9 +211,7 @@ impl Registry {
     /// Refuses what must not be done while a repository is on the move, or while its images lie in two places. Answers what is
     /// known of its last move.
     pub(crate) async fn stays(&self, name: &RepositoryName) -> Result<Option<Arc<Home>>, RegistryStoreError> {
-        let Some(homes) = self.homes() else { return Ok(None) };
-        let home = homes.now(name).await.map_err(|source| RegistryStoreError::Failed { source: source.into() })?;
-        let Some(home) = home else { return Ok(None) };
+        let Some(home) = self.home_now(name).await? else { return Ok(None) };
         let Migration { stage, from, to, .. } = &home.migration;
         let why = if stage.is_running() {
             format!(
@@ -216,6 +225,32 @@ impl Registry {
             return Ok(Some(home));
         };
         Err(RegistryStoreError::Refused { why })
+    }
+
+    /// What a collection may do with what the embedded registry has of a repository. The images that a move has left in another
+    /// backing need nothing of it: a move back to them brings them in line with what lies here then.
+    pub(crate) async fn role(&self, name: &RepositoryName) -> Result<Role, RegistryStoreError> {
+        let Some(home) = self.home_now(name).await? else { return Ok(Role::Answers) };
+        Ok(match &home.migration.stage {
+            stage if stage.is_running() => Role::Moves,
+            _ if home.backing.is_local() => Role::Answers,
+            _ => Role::LeftBehind,
+        })
+    }
+
+    /// The backing that a repository has moved to from here, while its old images are still here.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn old_images(&self, name: &RepositoryName) -> Result<Option<BackingName>, RegistryStoreError> {
+        let home = self.home_now(name).await?;
+        let is_old = |home: &Arc<Home>| home.old().is_some_and(BackingName::is_local) && !home.backing.is_local();
+        Ok(home.filter(is_old).map(|home| home.backing.clone()))
+    }
+
+    async fn home_now(&self, name: &RepositoryName) -> Result<Option<Arc<Home>>, RegistryStoreError> {
+        let Some(homes) = self.homes() else { return Ok(None) };
+        homes.now(name).await.map_err(|source| RegistryStoreError::Failed { source: source.into() })
     }
 
     /// Tags in byte order; `None` when the repository isn't there. Reads no manifest.

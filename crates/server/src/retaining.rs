@@ -81,7 +81,15 @@ impl Run<'_> {
         let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
         let pinned = pinned.map_err(|why| RegistryStoreError::Failed { source: why.into() })?;
         let pinned = pinned.get(name).cloned().unwrap_or_default();
-        let Some(images) = app.registry.images(name).await? else { return Ok(()) };
+        let Some(images) = app.registry.images(name).await? else {
+            if let Some(to) = app.registry.old_images(name).await? {
+                let because = format!(
+                    "it was moved to {to}, and its old images are still here: `l0 repository migration delete-source {name}`"
+                );
+                self.retained.held.push(all_held(name.as_str(), &because));
+            }
+            return Ok(());
+        };
         let Owner { retention, tag_rules, .. } = owner;
         let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
         let decided = plan(wanted, &images, app.clock.now());

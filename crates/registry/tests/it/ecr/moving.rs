@@ -24,9 +24,9 @@ use layer0_domain::port::image_end::ImageEnd;
 use layer0_domain::port::public_store::PublicStore as _;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::ecr::{Backings, Ecr, EcrSettings, Quotas, TagRules};
-use layer0_registry::{Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
+use layer0_registry::{Collection, Haste, Homes, Registry, RegistryConfig, RegistryPorts, Whereabouts, Writers};
 use layer0_store::SqliteStore;
-use layer0_testkit::image_end_suite::sample::{Sample, image, index, referrer};
+use layer0_testkit::image_end_suite::sample::{Sample, content, image, index, referrer};
 use layer0_testkit::image_end_suite::{self as suite, Stage};
 use layer0_testkit::until::until_true;
 use tokio::task::JoinHandle;
@@ -257,6 +257,40 @@ async fn images_that_come_from_ecr_are_as_old_as_they_were() {
     let wanted = Wanted { repository: "app", rules: &[rule], immutable: &[], pinned: &BTreeMap::new() };
     let going: Vec<_> = plan(wanted, &held, yard.ecr.clock.now()).tags.into_iter().map(|(tag, _)| tag.name).collect();
     assert_eq!(going, ["v0", "v1"]);
+}
+
+/// Old images that are kept in another registry need nothing of what lies here now. Nothing goes while a move runs.
+#[tokio::test]
+async fn a_repository_that_was_moved_is_collected_while_its_old_images_are_kept() {
+    let yard = Yard::moving().await;
+    let (registry, app) = (&yard.server.registry, name("team/app"));
+    let (local, kept) = (yard.end(&BackingName::local()), image("kept"));
+    kept.push(local.as_ref(), &["v1"]).await;
+    let stray = async |word: &str| {
+        let bytes = word.as_bytes();
+        local.blob_write(&Digest::sha256_of(bytes), bytes.len() as u64, content(bytes)).await.unwrap();
+        yard.ecr.clock.advance_ms(25 * 60 * 60 * 1000);
+    };
+    let collect = async || registry.collect(Collection::Take, Haste::Now, |_, _| {}).await.unwrap().blobs;
+    stray("one").await;
+    assert_eq!(collect().await, 0, "it is on the move");
+    assert!(registry.images(&app).await.unwrap().is_none());
+
+    // It has come from there, and is here.
+    yard.write(Move::Moved, &BackingName::local()).await;
+    assert_eq!(collect().await, 1);
+    assert_eq!(registry.images(&app).await.unwrap().unwrap().tags.len(), 1);
+    assert_eq!(registry.old_images(&app).await.unwrap(), None);
+
+    // It has gone there, and what is left here is judged by no rule.
+    yard.write(Move::Moved, &ecr()).await;
+    stray("two").await;
+    assert_eq!(collect().await, 1);
+    assert!(registry.images(&app).await.unwrap().is_none());
+    assert_eq!(registry.old_images(&app).await.unwrap(), Some(ecr()));
+    for blob in &kept.blobs {
+        assert!(local.blob_size(&Digest::sha256_of(blob)).await.unwrap().is_some(), "it can go back to all of it");
+    }
 }
 
 #[tokio::test]
