@@ -204,7 +204,7 @@ struct Run<'a> {
     until: Timestamp,
     pace: Pace,
     /// Out of how many repositories a blob would have gone, in a dry run, of those that several hold.
-    going: HashMap<Digest, usize>,
+    going: HashMap<Digest, u64>,
 }
 
 impl Run<'_> {
@@ -246,12 +246,12 @@ impl Run<'_> {
     async fn would_go(&mut self, page: Vec<(Digest, u64)>) -> Result<Collected, RegistryError> {
         let mut would = Collected::default();
         for (digest, size) in page {
-            let holders = self.registry.parts().store.blob_holders(&digest).await?.len();
+            let holders = self.registry.parts().store.blob_holders_count(&digest).await?;
             let gone = match holders {
                 0 | 1 => 1,
                 _ => *self.going.entry(digest).and_modify(|gone| *gone += 1).or_insert(1),
             };
-            let freed = if gone >= holders { size } else { 0 };
+            let freed = if gone == holders.max(1) { size } else { 0 };
             would.add(Collected { blobs: 1, bytes: size, freed });
         }
         Ok(would)

@@ -271,6 +271,9 @@ pub trait RegistryStore: Send + Sync {
     /// The repositories that hold a blob, damaged or not, in byte order, at most 100, and its size; empty when none does.
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError>;
 
+    /// How many repositories hold a blob, damaged or not: all of them.
+    async fn blob_holders_count(&self, digest: &Digest) -> Result<u64, RegistryStoreError>;
+
     /// The blobs that repositories hold, damaged ones too, each once, in byte order of their digests: at most `most` of
     /// those after `after`.
     async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError>;

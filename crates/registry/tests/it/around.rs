@@ -115,6 +115,10 @@ impl<A: Around> RegistryStore for StoreAround<A> {
         self.around.look("blob_holders", self.inner.blob_holders(digest)).await
     }
 
+    async fn blob_holders_count(&self, digest: &Digest) -> Result<u64> {
+        self.around.look("blob_holders_count", self.inner.blob_holders_count(digest)).await
+    }
+
     async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>> {
         self.around.look("blob_list", self.inner.blob_list(after, most)).await
     }

@@ -54,7 +54,7 @@ pub async fn the_last_to_unlink_a_blob_is_told(store: &dyn RegistryStore) {
     assert_eq!(store.blob_holders(&digest("stays")).await.expect("a read succeeds").len(), 2);
 }
 
-/// `blob_holders`: byte order, at most 100.
+/// `blob_holders`: byte order, at most 100; `blob_holders_count`: all.
 pub async fn holders_are_listed_in_byte_order_up_to_a_hundred(store: &dyn RegistryStore) {
     let mut names = Vec::new();
     for number in (0..110).rev() {
@@ -65,6 +65,9 @@ pub async fn holders_are_listed_in_byte_order_up_to_a_hundred(store: &dyn Regist
     names.sort();
     names.truncate(100);
     assert_eq!(store.blob_holders(&digest("blob")).await.expect("a read succeeds"), names);
+    for (word, count) in [("blob", 110), ("other", 0)] {
+        assert_eq!(store.blob_holders_count(&digest(word)).await.expect("a read succeeds"), count);
+    }
 }
 
 /// Digests carry their algorithm; the same bytes under two algorithms are two things.

@@ -59,6 +59,26 @@ async fn what_a_deleted_image_and_an_abandoned_push_left_goes_after_the_grace() 
     client.get(&format!("/v2/team/app/blobs/{abandoned}")).await.expect(404);
 }
 
+/// More repositories than a store names when it is asked who holds a blob.
+#[tokio::test]
+async fn a_dry_run_counts_a_blob_that_very_many_hold_once_and_as_the_run_does() {
+    let clock = Arc::new(FixedClock::at(RunningClock::default().now()));
+    let names: Vec<String> = (0..101).map(|number| format!("team/r{number:03}")).collect();
+    let ground = Ground::new(clock.clone());
+    let ground = ground.with_repositories(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let registry = TestRegistry::launch(Doors::Open, |_| {}, ground, |store| store).await;
+    let client = Client::of(&registry);
+    let digest = client.push(&names[0], "shared").await;
+    for name in &names[1..] {
+        client.post(&format!("/v2/{name}/blobs/uploads/?mount={digest}&from={}", names[0])).await.expect(201);
+    }
+    clock.advance_ms(24 * HOUR);
+    let want = Collected { blobs: 101, bytes: 101 * 6, freed: 6 };
+    let dry = collect(&registry, Collection::DryRun).await;
+    assert_eq!(dry.0, want);
+    assert_eq!(collect(&registry, Collection::Take).await, dry);
+}
+
 /// A store of which one call fails, once.
 struct FailsOnce(&'static str, AtomicBool);
 

@@ -23,7 +23,7 @@ const WIDTH: usize = 4;
 pub(super) const READS: u32 = 20;
 
 /// At most so many holders are named.
-const NAMED: usize = 100;
+pub(super) const NAMED: usize = 100;
 
 const UNCHANGED: &str = "#epoch = :epoch";
 
@@ -162,8 +162,12 @@ impl Table {
         Ok(false)
     }
 
-    /// The repositories that hold a blob, as far as they are there, in byte order, at most 100.
-    pub(super) async fn blob_holders_named(&self, digest: &Digest) -> Result<Vec<(repository::Seen, u64)>, Fault> {
+    /// The repositories that hold a blob, as far as they are there, in byte order, at most `most`.
+    pub(super) async fn blob_holders_named(
+        &self,
+        digest: &Digest,
+        most: usize,
+    ) -> Result<Vec<(repository::Seen, u64)>, Fault> {
         let mut holders = Vec::new();
         let mut after = None;
         loop {
@@ -185,8 +189,8 @@ impl Table {
                     holders.push((seen, size));
                 }
             }
-            if holders.len() >= NAMED {
-                holders.truncate(NAMED);
+            if holders.len() >= most {
+                holders.truncate(most);
                 return Ok(holders);
             }
         }

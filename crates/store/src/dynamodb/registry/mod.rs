@@ -144,8 +144,13 @@ impl RegistryStore for DynamoStore {
     }
 
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {
-        let holders = self.table.blob_holders_named(digest).await?;
+        let holders = self.table.blob_holders_named(digest, content::NAMED).await?;
         Ok(holders.into_iter().map(|(seen, size)| (seen.name, size)).collect())
+    }
+
+    async fn blob_holders_count(&self, digest: &Digest) -> Result<u64, RegistryStoreError> {
+        let holders = self.table.blob_holders_named(digest, usize::MAX).await?;
+        Ok(u64::try_from(holders.len()).unwrap_or(u64::MAX))
     }
 
     async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError> {

@@ -28,7 +28,7 @@ pub(super) enum Content<'a> {
 impl Table {
     pub(super) async fn users_of_blob(&self, blob: &Digest) -> Result<Vec<ContentUser>, Fault> {
         let mut users = Vec::new();
-        for (seen, _) in self.blob_holders_named(blob).await? {
+        for (seen, _) in self.blob_holders_named(blob, NAMED).await? {
             let found = self.needing(&seen, Content::Blob(blob)).await?;
             users.push(self.content_user(&seen, found).await?);
         }

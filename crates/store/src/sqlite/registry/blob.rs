@@ -105,6 +105,11 @@ pub(super) fn holders_tx(db: &Connection, digest: &Digest) -> RegistryWork<Vec<(
     Ok(holders)
 }
 
+pub(super) fn holders_count_tx(db: &Connection, digest: &Digest) -> RegistryWork<u64> {
+    let mut select = db.prepare_cached("SELECT count(*) FROM blob_link WHERE digest = ?1")?;
+    Ok(from_integer("number of links", select.query_row([digest.to_string()], |row| row.get(0))?)?)
+}
+
 pub(super) fn list_tx(db: &Connection, after: Option<&Digest>, most: u32) -> RegistryWork<Vec<HeldBlob>> {
     let mut select = db.prepare_cached(HELD)?;
     // Nothing sorts before the empty text.

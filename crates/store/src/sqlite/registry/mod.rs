@@ -169,6 +169,11 @@ impl RegistryStore for SqliteStore {
         self.read(move |db| blob::holders_tx(db, &digest)).await
     }
 
+    async fn blob_holders_count(&self, digest: &Digest) -> Result<u64, RegistryStoreError> {
+        let digest = digest.clone();
+        self.read(move |db| blob::holders_count_tx(db, &digest)).await
+    }
+
     async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError> {
         let after = after.cloned();
         self.read(move |db| blob::list_tx(db, after.as_ref(), most)).await
