@@ -238,7 +238,8 @@ impl Registry {
     /// time, all files of blobs at the first and then once a day, since it takes a crash to make such a file.
     ///
     /// # Errors
-    /// A directory or the store can't be read, or a file not removed. The next call tries again.
+    /// The uploads could not be looked at, and strays have been looked for all the same; or not all places could be listed. The next
+    /// call tries again. One upload or one stray that fails is passed over, with a line in the log.
     pub async fn sweep(&self) -> Result<Swept, RegistryStoreError> {
         let parts = self.parts();
         let (now, age) = (parts.clock.now(), parts.config.upload_expiry);
@@ -247,31 +248,44 @@ impl Registry {
             ecr.uploads().sweep(age);
         }
         let uploads = parts.uploads.sweep(age, now).await.map_err(RegistryError::from_io);
-        let uploads = uploads.map_err(RegistryError::outside)?;
-        if uploads > 0 {
+        if let Ok(uploads @ 1..) = uploads {
             tracing::info!(upload.count = uploads, "removed {uploads} uploads that nobody finished");
         }
-        let mut swept = Swept { uploads, strays: 0 };
+        let strays = self.strays_sweep(now, age).await?;
+        Ok(Swept { uploads: uploads.map_err(RegistryError::outside)?, strays })
+    }
+
+    /// Looks for bytes that no repository holds, if that was not done for a day, and answers how many went.
+    async fn strays_sweep(&self, now: Timestamp, age: std::time::Duration) -> Result<u64, RegistryStoreError> {
+        let parts = self.parts();
         // Two sweeps at once would do nothing wrong, only everything twice.
         let mut last = parts.strays_swept.lock().await;
-        if !last.is_some_and(|last| now.is_within(STRAYS_EVERY_MS, last)) {
-            let age_ms = match parts.bytes.naming() {
-                Naming::Digest => i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
-                Naming::Store => STRAY_AGE_MS,
-            };
-            let strays = parts.blobs.strays(Removal::Aged { age_ms, now }).await.map_err(RegistryError::outside)?;
-            if strays.files > 0 {
-                tracing::info!(
-                    blob.count = strays.files,
-                    blob.bytes = strays.bytes,
-                    "removed the bytes of {} blobs that no repository holds",
-                    strays.files
-                );
-            }
-            swept.strays = strays.files;
-            *last = Some(now);
+        if last.is_some_and(|last| now.is_within(STRAYS_EVERY_MS, last)) {
+            return Ok(0);
         }
-        Ok(swept)
+        let age_ms = match parts.bytes.naming() {
+            Naming::Digest => i64::try_from(age.as_millis()).unwrap_or(i64::MAX),
+            Naming::Store => STRAY_AGE_MS,
+        };
+        let strays = parts.blobs.strays(Removal::Aged { age_ms, now }).await.map_err(RegistryError::outside)?;
+        if strays.files > 0 {
+            tracing::info!(
+                blob.count = strays.files,
+                blob.bytes = strays.bytes,
+                "removed the bytes of {} blobs that no repository holds",
+                strays.files
+            );
+        }
+        if strays.failed > 0 {
+            // What can't be removed now may be for ever so: all places are gone through once a day all the same.
+            tracing::warn!(
+                blob.count = strays.failed,
+                "{} places that no repository holds could not be dealt with; they are tried again in a day",
+                strays.failed
+            );
+        }
+        *last = Some(now);
+        Ok(strays.files)
     }
 
     /// How long a blob is kept that no manifest names.

@@ -10,13 +10,15 @@ use layer0_domain::port::blob_bytes::{Look, Naming, Seen};
 
 use super::{Blobs, Inner};
 use crate::blocking::{blocking, to_the_end};
-use crate::error::RegistryError;
+use crate::error::{RegistryError, chain};
 
 /// How many places, and how many bytes they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Strays {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// Places that could not be looked at or removed.
+    pub(crate) failed: u64,
 }
 
 /// What becomes of a stray.
@@ -83,7 +85,7 @@ impl Inner {
 }
 
 impl Blobs {
-    /// Goes through all places and counts the strays that it deals with.
+    /// Goes through all places and counts the strays that it deals with. One that fails holds up no other.
     pub(crate) async fn strays(&self, removal: Removal) -> Result<Strays, RegistryError> {
         let mut strays = Strays::default();
         let mut next: Option<String> = None;
@@ -94,10 +96,22 @@ impl Blobs {
             if !page.places.is_empty() {
                 for place in self.inner.unheld(&page.places).await? {
                     let inner = Arc::clone(&self.inner);
-                    let dealt = to_the_end(async move { inner.stray(&place, removal).await });
-                    if let Some(bytes) = dealt.await.map_err(RegistryError::from_io)?? {
-                        strays.files += 1;
-                        strays.bytes += bytes;
+                    let at = place.clone();
+                    let dealt = to_the_end(async move { inner.stray(&at, removal).await });
+                    match dealt.await.map_err(RegistryError::from_io).and_then(|dealt| dealt) {
+                        Ok(Some(bytes)) => {
+                            strays.files += 1;
+                            strays.bytes += bytes;
+                        }
+                        Ok(None) => {}
+                        Err(error) => {
+                            strays.failed += 1;
+                            tracing::warn!(
+                                error = chain(&error),
+                                "bytes that no repository holds could not be removed: {}",
+                                place.as_str()
+                            );
+                        }
                     }
                 }
             }

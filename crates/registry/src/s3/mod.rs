@@ -158,7 +158,11 @@ impl BlobBytes for S3Bytes {
                 false => match self.bucket.parts(&multipart.place, &multipart.id) {
                     Ok(parts) => Some(parts.iter().map(|part| part.written).max().unwrap_or(multipart.begun)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                    Err(error) => return Err(error),
+                    // One that can't be looked at hides no other.
+                    Err(error) => {
+                        tracing::warn!(error = %error, "the parts of old upload {upload} could not be listed");
+                        None
+                    }
                 },
             };
             seen.push(UploadSeen { upload: upload.to_owned(), written });

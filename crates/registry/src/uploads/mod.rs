@@ -355,9 +355,13 @@ impl Uploads {
                 // and stays, or is gone when he asks for it.
                 let upload = match known {
                     Some(upload) => upload,
-                    None => match inner.bytes.upload_find(id.as_str())? {
-                        Some(bytes) => inner.found(id.clone(), bytes, Share::nobodys(), now),
-                        None => continue,
+                    None => match inner.bytes.upload_find(id.as_str()) {
+                        Ok(Some(bytes)) => inner.found(id.clone(), bytes, Share::nobodys(), now),
+                        Ok(None) => continue,
+                        Err(error) => {
+                            tracing::warn!(error = %error, "old upload {} could not be looked at", id.as_str());
+                            continue;
+                        }
                     },
                 };
                 if let Ok(mut held) = upload.hold() {

@@ -105,3 +105,35 @@ async fn files_that_nobody_holds_go_when_they_are_old() {
     let old = client.push("team/app", "old").await;
     assert_eq!(client.get(&format!("/v2/team/app/blobs/{old}")).await.expect(200).body, "old");
 }
+
+/// A stray that can't be removed, as on a file system with an error in it: here there is a directory in the file's place.
+#[tokio::test]
+async fn a_stray_that_stays_holds_up_no_other_and_is_not_tried_again_for_a_day() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let registry = TestRegistry::start().await;
+    let stuck = registry.blob_file(&stray(&registry, b"stuck", DAY));
+    std::fs::remove_file(&stuck).unwrap();
+    std::fs::create_dir(&stuck).unwrap();
+    File::open(&stuck).unwrap().set_modified(SystemTime::now() - DAY).unwrap();
+    let words: Vec<String> = (0..40).map(|number| format!("stray {number}")).collect();
+    for word in &words {
+        stray(&registry, word.as_bytes(), DAY);
+    }
+    // Some lie before it, and some behind.
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept { uploads: 0, strays: 40 });
+    assert!(stuck.is_dir());
+    stray(&registry, b"another", DAY);
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+}
+
+#[tokio::test]
+async fn strays_are_looked_for_though_uploads_can_not_be_listed() {
+    let registry = TestRegistry::start().await;
+    let old = stray(&registry, b"old", Duration::from_secs(24 * 60 * 60));
+    let (uploads, aside) = (registry.root().join("uploads"), registry.root().join("aside"));
+    std::fs::rename(&uploads, &aside).unwrap();
+    registry.registry.sweep().await.unwrap_err();
+    assert!(!registry.blob_file(&old).exists());
+    std::fs::rename(&aside, &uploads).unwrap();
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+}
