@@ -11,7 +11,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::Owner;
 use layer0_domain::model::retention::{ImageTag, Retiring};
 use layer0_domain::ops::image::images_pinned;
-use layer0_domain::plan::retention::{Held, Plan, Wanted, plan};
+use layer0_domain::plan::retention::{Held, Round, Wanted, plan};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 use layer0_registry::{Collection, Haste, Pace};
 use tokio::time::Instant;
@@ -94,15 +94,17 @@ impl Run<'_> {
         let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
         let decided = plan(wanted, &images, app.clock.now());
         self.retained.held.extend(decided.held.iter().map(|(tag, why)| held(name.as_str(), tag, why)));
-        let going = lines(name.as_str(), &decided);
-        match self.collection {
-            Collection::DryRun => self.retained.going.extend(going),
-            Collection::Take => {
-                for (some, lines) in batches(&asked(&decided), &going) {
-                    let went = take(app, name, &some, lines).await?;
-                    self.retained.going.extend(some.of_what_went(&went, lines).into_iter().cloned());
-                    self.pace.rest(began.elapsed()).await;
-                    began = Instant::now();
+        for round in decided.rounds() {
+            let going = lines(name.as_str(), round);
+            match self.collection {
+                Collection::DryRun => self.retained.going.extend(going),
+                Collection::Take => {
+                    for (some, lines) in batches(&asked(round), &going) {
+                        let went = take(app, name, &some, lines).await?;
+                        self.retained.going.extend(some.of_what_went(&went, lines).into_iter().cloned());
+                        self.pace.rest(began.elapsed()).await;
+                        began = Instant::now();
+                    }
                 }
             }
         }
@@ -140,10 +142,10 @@ async fn take(
     Ok(went)
 }
 
-fn asked(plan: &Plan) -> Retiring {
+fn asked((tags, manifests): Round<'_>) -> Retiring {
     Retiring {
-        tags: plan.tags.iter().map(|(tag, _)| tag.clone()).collect(),
-        manifests: plan.manifests.iter().map(|(digest, at, _)| (digest.clone(), *at)).collect(),
+        tags: tags.iter().map(|(tag, _)| tag.clone()).collect(),
+        manifests: manifests.iter().map(|(digest, at, _)| (digest.clone(), *at)).collect(),
     }
 }
 
@@ -156,16 +158,16 @@ fn batches<'a>(asked: &Retiring, lines: &'a [wire::RetiredImage]) -> Vec<(Retiri
 }
 
 /// A line for each tag that goes, and then for each manifest.
-fn lines(repository: &str, plan: &Plan) -> Vec<wire::RetiredImage> {
+fn lines(repository: &str, (tags, manifests): Round<'_>) -> Vec<wire::RetiredImage> {
     let owner = repository.split_once('/').map_or("", |(owner, _)| owner);
-    let tags = plan.tags.iter().map(|(tag, rule)| wire::RetiredImage {
+    let tags = tags.iter().map(|(tag, rule)| wire::RetiredImage {
         repository: repository.to_owned(),
         tag: Some(tag.name.clone()),
         digest: tag.digest.to_string(),
         pushed_at: rfc3339(tag.pushed),
         rule: format!("{owner}/{rule}"),
     });
-    let manifests = plan.manifests.iter().map(|(digest, pushed, rule)| wire::RetiredImage {
+    let manifests = manifests.iter().map(|(digest, pushed, rule)| wire::RetiredImage {
         repository: repository.to_owned(),
         tag: None,
         digest: digest.to_string(),

@@ -33,8 +33,30 @@ pub struct Plan {
     pub tags: Vec<(ImageTag, RetentionRule)>,
     /// Manifests that go, what leads to others before those, and by which rule.
     pub manifests: Vec<(Digest, Timestamp, RetentionRule)>,
+    /// What is about those manifests by its tags, and goes with them: each after what it is about.
+    pub about: Vec<About>,
     /// Tags that no rule keeps, and that stay all the same.
     pub held: Vec<(ImageTag, Held)>,
+}
+
+/// Tags that are about manifests which go (signatures, say), and the manifests that nothing leads to without these tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The tags, and by which rule what they are about goes.
+    pub tags: Vec<(ImageTag, RetentionRule)>,
+    /// The manifests, what leads to others before those, and by which rule.
+    pub manifests: Vec<(Digest, Timestamp, RetentionRule)>,
+}
+
+/// What goes at once: tags, and the manifests that may go then.
+pub type Round<'a> = (&'a [(ImageTag, RetentionRule)], &'a [(Digest, Timestamp, RetentionRule)]);
+
+impl Plan {
+    /// All that goes, in the order in which it has to: a tag that is about a manifest stays as long as that.
+    pub fn rounds(&self) -> impl Iterator<Item = Round<'_>> {
+        let first: Round<'_> = (&self.tags, &self.manifests);
+        std::iter::once(first).chain(self.about.iter().map(|it| -> Round<'_> { (&it.tags, &it.manifests) }))
+    }
 }
 
 /// Why a tag stays that no rule keeps.
@@ -60,19 +82,22 @@ pub fn plan(wanted: Wanted<'_>, images: &Images, now: Timestamp) -> Plan {
             .filter(|tag| rule.judges(wanted.repository, &tag.name) && !is_attached(&tag.name, &here))
             .collect();
         tags.sort_by(|a, b| (b.pushed, &b.name).cmp(&(a.pushed, &a.name)));
-        for (place, tag) in tags.into_iter().enumerate() {
+        let mut place = 0;
+        for tag in tags {
             judged.entry(&tag.name).or_insert(rule);
             let among_last = rule.keep_last.is_some_and(|last| place < last as usize);
             if among_last || now.ms_since(tag.pushed) < rule.keep_ms() {
                 kept.insert(&tag.name);
             }
+            // What was about another one takes no place of an image.
+            place += usize::from(subject_of(&tag.name).is_none());
         }
     }
-    let mut roots: BTreeSet<&Digest> = wanted.pinned.keys().collect();
+    let mut staying: Vec<&ImageTag> = Vec::new();
     for tag in &images.tags {
         let rule = judged.get(tag.name.as_str()).filter(|_| !kept.contains(tag.name.as_str()));
         let Some(rule) = rule else {
-            roots.insert(&tag.digest);
+            staying.push(tag);
             continue;
         };
         let immutable = wanted.immutable.iter().find(|rule| rule.holds(wanted.repository, &tag.name));
@@ -84,20 +109,41 @@ pub fn plan(wanted: Wanted<'_>, images: &Images, now: Timestamp) -> Plan {
                 continue;
             }
         };
-        roots.insert(&tag.digest);
+        staying.push(tag);
         plan.held.push((tag.clone(), held));
     }
     // Of several rules the one that keeps for longest.
     let untagged = wanted.rules.iter().filter_map(|rule| Some((rule.untagged_ms(wanted.repository)?, rule)));
-    if let Some((ms, rule)) = untagged.max_by_key(|(ms, _)| *ms) {
-        let young = images.manifests.iter().filter(|it| now.ms_since(it.pushed) < ms);
-        roots.extend(young.map(|it| &it.digest));
-        let stays = reached(images, roots);
-        let going = images.manifests.iter().filter(|it| !stays.contains(&it.digest)).collect();
-        let ordered = leading_first(going).into_iter();
-        plan.manifests = ordered.map(|it| (it.digest.clone(), it.pushed, rule.clone())).collect();
+    let Some((ms, rule)) = untagged.max_by_key(|(ms, _)| *ms) else { return plan };
+    let young = images.manifests.iter().filter(|it| now.ms_since(it.pushed) < ms).map(|it| &it.digest);
+    let base: BTreeSet<&Digest> = wanted.pinned.keys().chain(young).collect();
+    let mut gone: BTreeSet<&Digest> = BTreeSet::new();
+    let mut tags = Vec::new();
+    loop {
+        let stays = reached(images, base.iter().copied().chain(staying.iter().map(|tag| &tag.digest)).collect());
+        let is_going = |it: &&ImageManifest| !stays.contains(&it.digest) && !gone.contains(&it.digest);
+        let going = leading_first(images.manifests.iter().filter(is_going).collect());
+        gone.extend(going.iter().map(|it| &it.digest));
+        let manifests = going.into_iter().map(|it| (it.digest.clone(), it.pushed, rule.clone())).collect();
+        if tags.is_empty() {
+            plan.manifests = manifests;
+        } else {
+            plan.about.push(About { tags: std::mem::take(&mut tags), manifests });
+        }
+        staying.retain(|tag| {
+            let is_about_gone = subject_of(&tag.name).is_some_and(|subject| gone.contains(&subject));
+            let is_needed = wanted.pinned.contains_key(&tag.digest)
+                || wanted.immutable.iter().any(|rule| rule.holds(wanted.repository, &tag.name));
+            let goes = is_about_gone && !is_needed;
+            if goes {
+                tags.push(((*tag).clone(), rule.clone()));
+            }
+            !goes
+        });
+        if tags.is_empty() {
+            return plan;
+        }
     }
-    plan
 }
 
 /// What of `asked` may still go, when the repository is seen as `images` in the unit of work that lets it go: tags that point where they
@@ -107,11 +153,28 @@ pub fn confirm(repository: &str, immutable: &[TagRule], images: &Images, asked: 
     let seen: BTreeSet<&ImageTag> = images.tags.iter().collect();
     let may_go =
         |tag: &&ImageTag| seen.contains(*tag) && !immutable.iter().any(|rule| rule.holds(repository, &tag.name));
-    let tags: BTreeSet<&ImageTag> = asked.tags.iter().filter(may_go).collect();
+    let here: BTreeSet<&Digest> = images.manifests.iter().map(|it| &it.digest).collect();
+    let (mut about, tags): (Vec<&ImageTag>, Vec<&ImageTag>) =
+        asked.tags.iter().filter(may_go).partition(|tag| is_attached(&tag.name, &here));
+    let mut tags: BTreeSet<&ImageTag> = tags.into_iter().collect();
     let asked_for: BTreeSet<(&Digest, Timestamp)> = asked.manifests.iter().map(|(digest, at)| (digest, *at)).collect();
-    let staying_tags = images.tags.iter().filter(|tag| !tags.contains(tag)).map(|tag| &tag.digest);
     let not_asked = images.manifests.iter().filter(|it| !asked_for.contains(&(&it.digest, it.pushed)));
-    let stays = reached(images, staying_tags.chain(not_asked.map(|it| &it.digest)).collect());
+    let not_asked: BTreeSet<&Digest> = not_asked.map(|it| &it.digest).collect();
+    let stays = loop {
+        let staying_tags = images.tags.iter().filter(|tag| !tags.contains(tag)).map(|tag| &tag.digest);
+        let stays = reached(images, staying_tags.chain(not_asked.iter().copied()).collect());
+        let before = about.len();
+        about.retain(|tag| {
+            let goes = subject_of(&tag.name).is_none_or(|subject| !stays.contains(&subject));
+            if goes {
+                tags.insert(tag);
+            }
+            !goes
+        });
+        if about.len() == before {
+            break stays;
+        }
+    };
     let here: BTreeSet<(&Digest, Timestamp)> = images.manifests.iter().map(|it| (&it.digest, it.pushed)).collect();
     let manifests = asked.manifests.iter();
     let manifests = manifests.filter(|(digest, at)| here.contains(&(digest, *at)) && !stays.contains(digest));
@@ -119,12 +182,18 @@ pub fn confirm(repository: &str, immutable: &[TagRule], images: &Images, asked: 
     Retiring { tags: tags.cloned().collect(), manifests: manifests.cloned().collect() }
 }
 
-/// Whether a tag says something about a manifest that is there, as signatures do where a registry had no referrers: `sha256-HEX`, with
-/// something behind it or not (distribution specification, "Referrers Tag Schema"). It stays as long as what it is about.
-fn is_attached(tag: &str, here: &BTreeSet<&Digest>) -> bool {
-    let Some((algorithm, rest)) = tag.split_once('-') else { return false };
+/// The manifest that a tag says something about, whether that is there or not, as signatures do where a registry had no referrers:
+/// `sha256-HEX`, with something behind it or not (distribution specification, "Referrers Tag Schema").
+#[must_use]
+pub fn subject_of(tag: &str) -> Option<Digest> {
+    let (algorithm, rest) = tag.split_once('-')?;
     let hex = rest.split_once('.').map_or(rest, |(hex, _)| hex);
-    Digest::parse(&format!("{algorithm}:{hex}")).is_ok_and(|digest| here.contains(&digest))
+    Digest::parse(&format!("{algorithm}:{hex}")).ok()
+}
+
+/// Whether a tag says something about a manifest that is there. It stays as long as that.
+fn is_attached(tag: &str, here: &BTreeSet<&Digest>) -> bool {
+    subject_of(tag).is_some_and(|subject| here.contains(&subject))
 }
 
 /// All that these lead to: an index to its parts, a manifest to those that are about it.
@@ -162,11 +231,11 @@ fn leading_first(going: Vec<&ImageManifest>) -> Vec<&ImageManifest> {
 }
 
 type ByDigest<'a> = BTreeMap<&'a Digest, &'a ImageManifest>;
-type About<'a> = BTreeMap<&'a Digest, Vec<&'a ImageManifest>>;
+type ByAbout<'a> = BTreeMap<&'a Digest, Vec<&'a ImageManifest>>;
 
 /// Manifests by digest, and by what they are about.
-fn links<'a>(manifests: impl Iterator<Item = &'a ImageManifest>) -> (ByDigest<'a>, About<'a>) {
-    let (mut by_digest, mut about) = (ByDigest::new(), About::new());
+fn links<'a>(manifests: impl Iterator<Item = &'a ImageManifest>) -> (ByDigest<'a>, ByAbout<'a>) {
+    let (mut by_digest, mut about) = (ByDigest::new(), ByAbout::new());
     for manifest in manifests {
         by_digest.insert(&manifest.digest, manifest);
         if let Some(subject) = &manifest.subject {

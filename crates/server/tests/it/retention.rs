@@ -80,6 +80,27 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert_eq!(client.owner_get("team").await.expect("it is there").retention, []);
 }
 
+/// As cosign keeps signatures where a registry has no referrers: under a tag of their own, which no pattern of an owner names.
+#[tokio::test]
+async fn the_signature_of_an_image_goes_with_it() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    let mut signatures = vec![];
+    for tag in ["dev-1", "dev-2"] {
+        let signed = raw.push("team/app", tag, "amd64", tag).await;
+        let signature = format!("{}.sig", signed.replace(':', "-"));
+        raw.push("team/app", &signature, "amd64", &format!("signature of {tag}")).await;
+        signatures.push(signature);
+        clock.advance_ms(HOUR);
+    }
+    clock.advance_ms(9 * HOUR);
+    raw.post("/owner/team/retention", &json!({"tags": "dev-*", "keep_last": 1, "untagged_hours": 1})).await.expect(201);
+    let plan = client.admin_gc_plan().await.expect("a report").retention;
+    assert_eq!((tags(&plan), plan.len()), (vec!["dev-1", signatures[0].as_str()], 4));
+    assert_eq!(client.admin_gc().await.expect("a report").retention, plan);
+    assert_eq!(listed(&raw).await, ["dev-2", signatures[1].as_str()]);
+}
+
 /// A grace begins when a rule lets an image go, however old it is: who is deploying it at this moment can pull it to the end.
 #[tokio::test]
 async fn the_layers_of_an_old_image_stay_for_the_grace_when_a_rule_lets_it_go() {

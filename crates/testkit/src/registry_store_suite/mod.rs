@@ -90,6 +90,7 @@ pub const ALL: &[Behaviour] = behaviours![
     only_images_go_that_nothing_needs_any_more,
     many_images_go_at_once,
     the_blobs_of_images_that_go_are_kept_for_a_while,
+    a_tag_that_is_about_an_image_goes_after_it,
     of_many_creates_one_makes_the_repository,
     of_many_unlinks_one_is_told_that_nobody_is_left,
 ];

@@ -125,3 +125,21 @@ pub async fn the_blobs_of_images_that_go_are_kept_for_a_while(store: &dyn Regist
     assert_eq!(store.images_retire(&app, &asked, AT.plus_ms(5), &[]).await.expect("a write succeeds"), asked);
     assert_eq!((linked("shared").await, linked("kept").await), (AT.plus_ms(7), AT.plus_ms(5)));
 }
+
+/// `images_retire`: a tag that is about a manifest stays as long as that, and goes after it.
+pub async fn a_tag_that_is_about_an_image_goes_after_it(store: &dyn RegistryStore) {
+    let app = repository(store, "team/app").await;
+    let signature = format!("sha256-{}.sig", digest("image").hex());
+    put(store, &app, &manifest("image"), &[]).await;
+    put(store, &app, &manifest("sign"), &[&signature]).await;
+    let tags = Retiring { tags: vec![tag(&signature, "sign", AT)], manifests: vec![] };
+    let manifests =
+        |words: &[&str]| Retiring { tags: vec![], manifests: words.iter().map(|word| (digest(word), AT)).collect() };
+    let (image, sign) = (manifests(&["image"]), manifests(&["sign"]));
+    let none = Retiring::default();
+    let rounds = [(&tags, &none), (&sign, &none), (&image, &image), (&tags, &tags), (&sign, &sign)];
+    for (number, (asked, goes)) in rounds.into_iter().enumerate() {
+        let went = store.images_retire(&app, asked, AT, &[]).await.expect("a write succeeds");
+        assert_eq!(&went, goes, "round {number}");
+    }
+}

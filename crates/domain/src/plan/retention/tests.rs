@@ -60,11 +60,21 @@ fn gone(plan: &Plan) -> Vec<Digest> {
     plan.manifests.iter().map(|(digest, ..)| digest.clone()).collect()
 }
 
-fn retiring(plan: &Plan) -> Retiring {
+fn of_round((tags, manifests): Round<'_>) -> Retiring {
     Retiring {
-        tags: plan.tags.iter().map(|(tag, _)| tag.clone()).collect(),
-        manifests: plan.manifests.iter().map(|(digest, at, _)| (digest.clone(), *at)).collect(),
+        tags: tags.iter().map(|(tag, _)| tag.clone()).collect(),
+        manifests: manifests.iter().map(|(digest, at, _)| (digest.clone(), *at)).collect(),
     }
+}
+
+fn retiring(plan: &Plan) -> Retiring {
+    let mut all = Retiring::default();
+    for round in plan.rounds() {
+        let Retiring { tags, manifests } = of_round(round);
+        all.tags.extend(tags);
+        all.manifests.extend(manifests);
+    }
+    all
 }
 
 fn without(images: &Images, gone: &Retiring) -> Images {
@@ -149,6 +159,54 @@ fn a_tag_about_a_manifest_stays_with_it_and_counts_for_nothing() {
     assert_eq!(names(&case.plan(&images, at(99))), [name]);
 }
 
+fn signature_of(number: u8) -> String {
+    format!("sha256-{}.sig", digest(number).hex())
+}
+
+#[test]
+fn a_signature_goes_with_its_image_under_whatever_tag() {
+    // 2 signs 1, 3 signs 2, and 4, which stays, has a signature as old.
+    let images = Images {
+        tags: vec![
+            tag("dev-1", 1, 1),
+            tag("dev-4", 4, 8),
+            tag(&signature_of(1), 2, 1),
+            tag(&signature_of(2), 3, 1),
+            tag(&signature_of(4), 5, 1),
+        ],
+        manifests: (1..=5).map(|number| manifest(number, 1, &[], None)).collect(),
+    };
+    let mut case = Case::of(vec![rule("dev-*", Some(1), None, Some(1))]);
+    let rounds = |plan: &Plan| -> Vec<(Vec<String>, Vec<Digest>)> {
+        let round = |round| of_round(round);
+        let names = |it: Retiring| {
+            (it.tags.into_iter().map(|tag| tag.name).collect(), it.manifests.into_iter().map(|it| it.0).collect())
+        };
+        plan.rounds().map(round).map(names).collect()
+    };
+    let plan = case.plan(&images, at(9));
+    let want = [
+        (vec!["dev-1".to_owned()], vec![digest(1)]),
+        (vec![signature_of(1)], vec![digest(2)]),
+        (vec![signature_of(2)], vec![digest(3)]),
+    ];
+    assert_eq!(rounds(&plan), want);
+    // Pushed again meanwhile, the image stays, and so do its signatures, whether they are asked for by themselves or with it.
+    let mut again = images.clone();
+    again.tags.push(tag("x", 1, 9));
+    let first = confirm("app", &[], &again, &retiring(&plan));
+    assert_eq!((first.tags.len(), first.manifests), (1, vec![]));
+    for round in plan.rounds().skip(1) {
+        assert!(confirm("app", &[], &again, &of_round(round)).is_empty());
+    }
+    // What is immutable stays, and so does what runs.
+    case.immutable.push(TagRule { repositories: glob("*"), tags: glob("sha256-*"), except: vec![] });
+    assert_eq!(rounds(&case.plan(&images, at(9))), want[..1]);
+    case.immutable.clear();
+    case.pinned.insert(digest(2), vec!["service s".to_owned()]);
+    assert_eq!(rounds(&case.plan(&images, at(9))), want[..1]);
+}
+
 #[test]
 fn what_was_pushed_meanwhile_stays() {
     let images = three();
@@ -182,7 +240,14 @@ prop_compose! {
             let children: Vec<u8> = children.iter().copied().filter(|child| *child < number).collect();
             manifest(number, *hour, &children, subject.filter(|subject| *subject < number))
         });
-        let tags = tags.iter().map(|(name, (number, hour))| tag(&format!("{}{name}", if name % 2 == 0 { "a" } else { "b" }), *number, *hour));
+        // Some tags are about a manifest, and some of these about one that isn't there.
+        let called = |name: u8| match name {
+            ..8 if name % 2 == 0 => format!("a{name}"),
+            ..8 => format!("b{name}"),
+            8..11 => signature_of(2 * name - 15),
+            _ => signature_of(200),
+        };
+        let tags = tags.iter().map(|(name, (number, hour))| tag(&called(*name), *number, *hour));
         Images { tags: tags.collect(), manifests: manifests.collect() }
     }
 }
@@ -222,13 +287,20 @@ proptest! {
             for rule in case.rules.iter().filter(|rule| rule.judges("app", &tag.name)) {
                 prop_assert!(at(hour).ms_since(tag.pushed) >= rule.keep_ms());
                 let rank = |it: &ImageTag| (it.pushed, it.name.clone());
-                let newer = images.tags.iter().filter(|it| rule.judges("app", &it.name) && rank(it) > rank(tag)).count();
+                let counts = |it: &&ImageTag| rule.judges("app", &it.name) && subject_of(&it.name).is_none();
+                let newer = images.tags.iter().filter(counts).filter(|it| rank(it) > rank(tag)).count();
                 prop_assert!(rule.keep_last.is_none_or(|last| newer >= last as usize));
             }
         }
         let there: BTreeSet<&Digest> = left.manifests.iter().map(|it| &it.digest).collect();
         for tag in &left.tags {
             prop_assert!(there.contains(&tag.digest));
+        }
+        for (tag, _) in plan.about.iter().flat_map(|it| &it.tags) {
+            prop_assert!(!case.pinned.contains_key(&tag.digest));
+            prop_assert!(!case.immutable.iter().any(|fixed| fixed.holds("app", &tag.name)));
+            let subject = subject_of(&tag.name).expect("it is about something");
+            prop_assert!(!there.contains(&subject) && images.manifests.iter().any(|it| it.digest == subject));
         }
         for manifest in &left.manifests {
             prop_assert!(manifest.children.iter().all(|child| there.contains(child)));
@@ -264,14 +336,24 @@ proptest! {
     ) {
         let asked = retiring(&case.plan(&images, at(hour)));
         prop_assert_eq!(&confirm("app", &case.immutable, &images, &asked), &asked);
-        let mut left = without(&images, &Retiring { tags: asked.tags.clone(), manifests: vec![] });
-        for some in asked.manifests.chunks(piece) {
-            let some = Retiring { tags: vec![], manifests: some.to_vec() };
-            let went = confirm("app", &case.immutable, &left, &some);
-            let there: BTreeSet<Digest> = without(&left, &went).manifests.into_iter().map(|it| it.digest).collect();
+        let mut left = images.clone();
+        for round in case.plan(&images, at(hour)).rounds() {
+            let Retiring { tags, manifests } = of_round(round);
+            let asked = Retiring { tags, manifests: vec![] };
+            let went = confirm("app", &case.immutable, &left, &asked);
+            // An index about a part of its own is a circle, which no piece has whole: it stays, and what is about it.
+            let is_there = |digest| left.manifests.iter().any(|it| it.digest == digest);
+            let may_go = asked.tags.iter().filter(|tag| !subject_of(&tag.name).is_some_and(is_there)).cloned();
+            prop_assert_eq!(&went.tags, &may_go.collect::<Vec<_>>());
             left = without(&left, &went);
-            for it in &left.manifests {
-                prop_assert!(it.children.iter().all(|child| there.contains(child)));
+            for some in manifests.chunks(piece) {
+                let some = Retiring { tags: vec![], manifests: some.to_vec() };
+                let went = confirm("app", &case.immutable, &left, &some);
+                left = without(&left, &went);
+                let there: BTreeSet<Digest> = left.manifests.iter().map(|it| it.digest.clone()).collect();
+                for it in &left.manifests {
+                    prop_assert!(it.children.iter().all(|child| there.contains(child)));
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::retention::{ImageManifest, ImageTag, Images, Retiring};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::plan::retention::confirm;
+use layer0_domain::plan::retention::{confirm, subject_of};
 use rusqlite::{Connection, params};
 
 use super::{manifest, repository};
@@ -111,6 +111,12 @@ fn around(db: &Connection, repository: i64, asked: &Retiring) -> RegistryWork<Im
     };
     for tag in &asked.tags {
         look.tag(&tag.name)?;
+        // One that is about a manifest stays as long as that.
+        if let Some(subject) = subject_of(&tag.name)
+            && let Some((_, pushed, _)) = look.row(&subject)?
+        {
+            look.add(&subject, pushed);
+        }
     }
     for (digest, _) in &asked.manifests {
         look.manifest(digest)?;
