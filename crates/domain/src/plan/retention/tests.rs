@@ -242,7 +242,7 @@ prop_compose! {
         });
         // Some tags are about a manifest, and some of these about one that isn't there.
         let called = |name: u8| match name {
-            ..8 if name % 2 == 0 => format!("a{name}"),
+            ..8 if name.is_multiple_of(2) => format!("a{name}"),
             ..8 => format!("b{name}"),
             8..11 => signature_of(2 * name - 15),
             _ => signature_of(200),
