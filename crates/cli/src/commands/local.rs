@@ -74,7 +74,7 @@ fn of_data_dir(dir: &Path) -> Result<(String, Secret), CliError> {
     let shown = quoted(dir);
     let until = Instant::now() + START_MAX;
     when_there(&dir.join(ENDPOINT_FILE), || {
-        std::thread::sleep(START_LOOK);
+        pause();
         Instant::now() < until
     });
     let endpoint = read(dir, ENDPOINT_FILE)
@@ -87,6 +87,11 @@ fn of_data_dir(dir: &Path) -> Result<(String, Secret), CliError> {
         ))
     })?;
     Ok((endpoint, Secret::new(token)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "whether another process has written a file can only be looked at")]
+fn pause() {
+    std::thread::sleep(START_LOOK);
 }
 
 /// Waits for a file, for as long as `goes_on` says so.
