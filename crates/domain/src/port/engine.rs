@@ -259,9 +259,10 @@ pub struct ServiceSeen {
 pub struct StartFailures {
     /// Which deployment.
     pub deployment: DeploymentId,
-    /// How many starts failed in a row with the same class since the last healthy copy.
+    /// How many starts failed in a row with the same class since the last healthy copy; 0 when none failed, and none comes
+    /// about either.
     pub in_a_row: u32,
-    /// The last of them.
+    /// The last of them, or why none comes about.
     pub last: Failure,
 }
 

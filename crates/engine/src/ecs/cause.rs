@@ -4,7 +4,7 @@ use layer0_domain::model::failure::{Failure, FailureClass, LogLine};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::plan::stop_reason::{self, Purpose, Stopped, StoppedContainer};
 
-use super::aws::EcsTask;
+use super::aws::{EcsDeployment, EcsService, EcsTask};
 
 /// The failure that a service's task shows by its end; `None` for one that was taken away (a scale, an update, a stop) and
 /// shows none.
@@ -25,6 +25,20 @@ pub(super) fn end(task: &EcsTask, definition: Option<&TaskDefinition>) -> Failur
         let words = if task.reason.is_empty() { "ECS gave no reason" } else { &task.reason };
         Failure::new(FailureClass::CannotStart, format!("it did not start: {words}"))
     })
+}
+
+/// Why ECS does not even begin copies of a deployment; `None` when it begins all. What it said before the deployment was made is
+/// about another one.
+pub(super) fn not_begun(seen: &EcsService, deployment: &EcsDeployment) -> Option<Failure> {
+    let missing = deployment.running.saturating_add(deployment.pending) < deployment.desired;
+    let (at, text) = seen.not_begun.as_ref().filter(|_| missing)?;
+    if deployment.created.is_some_and(|created| *at < created) {
+        return None;
+    }
+    let reason = text.split_once(". Reason: ").filter(|(before, _)| before.ends_with("place a task"));
+    let reason = reason.map_or(text.as_str(), |(_, reason)| reason);
+    let reason = reason.split(" For more information, see the Troubleshooting").next().unwrap_or(reason);
+    Some(stop_reason::not_placed(reason, None))
 }
 
 fn failure(

@@ -136,6 +136,23 @@ fn nothing_waits_for_ever() {
     }
 }
 
+/// A copy that ECS finds no place for fails no start; when it never comes to one, that is the cause.
+#[test]
+fn what_was_never_begun_ends_with_the_reason() {
+    let service = service(1, vec![deployment("new", DeploymentState::InProgress)]);
+    let mut seen = seen(&[], 0);
+    seen.failures[0].last = Failure::new(FailureClass::NoCapacity, "the quota is used up");
+    seen.waiting_for = Some("ECS to start copies: the quota is used up".to_owned());
+    match judge(&service, Some(&seen), Timestamp(0), NOW) {
+        Verdict::Wait(text) => assert_eq!(text, "waiting for ECS to start copies: the quota is used up"),
+        other => panic!("{other:?}"),
+    }
+    match judge(&service, Some(&seen), Timestamp(0), Timestamp(DEADLINE_MS + 1)) {
+        Verdict::Failed(cause) => assert_eq!(cause.class, FailureClass::NoCapacity),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn scaling_a_failed_service_down_to_nothing_works() {
     let mut nothing = service(0, vec![deployment("new", DeploymentState::Failed)]);

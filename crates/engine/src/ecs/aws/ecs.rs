@@ -23,6 +23,13 @@ use super::{Aws, AwsError, Kind, last_part, moment};
 /// left all counts as they were, and the newest tell that.
 const EVENTS_KEPT: usize = 5;
 
+/// What ECS says of copies that it did not even begin, as those begin with it that it says more of ("Amazon ECS service event
+/// messages"). Only events tell of them: no task of such a copy is ever shown.
+const NOT_BEGUN: [&str; 2] = ["was unable to place a task", "failed to launch a task with"];
+
+/// What it says when all that was wanted runs.
+const STEADY: &str = "has reached a steady state";
+
 /// The most services that one `DescribeServices` takes.
 const SERVICES_A_CALL: usize = 10;
 
@@ -47,6 +54,9 @@ pub(in crate::ecs) struct EcsService {
     pub(in crate::ecs) deployments: Vec<EcsDeployment>,
     /// What ECS said of it last, the newest first.
     pub(in crate::ecs) events: Vec<(Timestamp, String)>,
+    /// Why it did not begin a copy, in its words, when it said so last; `None` when all that was wanted ran since. It says the
+    /// same once in six hours, so it is looked for among all events.
+    pub(in crate::ecs) not_begun: Option<(Timestamp, String)>,
     /// Target groups it registers its tasks in.
     pub(in crate::ecs) targets: Vec<ServiceTarget>,
 }
@@ -81,10 +91,14 @@ pub(in crate::ecs) struct EcsDeployment {
     pub(in crate::ecs) family: String,
     /// Its task definition.
     pub(in crate::ecs) definition: String,
+    /// When it was made.
+    pub(in crate::ecs) created: Option<Timestamp>,
     /// Tasks wanted of it.
     pub(in crate::ecs) desired: u32,
     /// Tasks of it that run.
     pub(in crate::ecs) running: u32,
+    /// Tasks of it that are on their way up.
+    pub(in crate::ecs) pending: u32,
     /// Tasks of it that failed to come up.
     pub(in crate::ecs) failed: u32,
     /// Whether ECS gave it up.
@@ -334,6 +348,8 @@ fn service(from: Service) -> EcsService {
         from.deployments.unwrap_or_default().into_iter().filter_map(deployment).collect();
     deployments.sort_by_key(|it| !it.is_primary);
     let events = from.events.unwrap_or_default().into_iter();
+    let events: Vec<(Timestamp, String)> =
+        events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).collect();
     EcsService {
         name: from.service_name.unwrap_or_default(),
         status: from.status.unwrap_or_default(),
@@ -343,9 +359,18 @@ fn service(from: Service) -> EcsService {
         pending: uncount(from.pending_count),
         rollout: from.current_service_deployment.filter(|arn| !arn.is_empty()),
         deployments,
-        events: events.filter_map(|it| Some((moment(it.created_at)?, it.message?))).take(EVENTS_KEPT).collect(),
+        not_begun: not_begun(&events),
+        events: events.into_iter().take(EVENTS_KEPT).collect(),
         targets: from.load_balancers.unwrap_or_default().into_iter().filter_map(service_target).collect(),
     }
+}
+
+/// The newest event about a copy that was not begun, without the service's name before it.
+fn not_begun(newest_first: &[(Timestamp, String)]) -> Option<(Timestamp, String)> {
+    newest_first.iter().take_while(|(_, text)| !text.contains(STEADY)).find_map(|(at, text)| {
+        let from = NOT_BEGUN.iter().find_map(|words| text.find(words))?;
+        Some((*at, text[from..].to_owned()))
+    })
 }
 
 fn deployment(from: aws_sdk_ecs::types::Deployment) -> Option<EcsDeployment> {
@@ -356,8 +381,10 @@ fn deployment(from: aws_sdk_ecs::types::Deployment) -> Option<EcsDeployment> {
         is_primary: from.status.as_deref() == Some("PRIMARY"),
         family: definitions::family(&definition).to_owned(),
         definition,
+        created: moment(from.created_at),
         desired: uncount(from.desired_count),
         running: uncount(from.running_count),
+        pending: uncount(from.pending_count),
         failed: uncount(from.failed_tasks),
         has_failed: rollout == Some("FAILED"),
         is_completed: rollout == Some("COMPLETED"),

@@ -25,6 +25,7 @@ pub(super) use self::seen::containers;
 pub(super) use self::targets::Machines;
 use self::targets::Targets;
 use super::aws::{AwsError, EcsService, EcsTask, Kind, Network, ServiceTarget, ServiceUpdate, ServiceWanted, TargetOf};
+use super::cause;
 use super::definition::{self, Registration};
 use super::names::{self, Names};
 use super::state::{Shared, State};
@@ -69,6 +70,8 @@ pub(super) struct ServiceState {
     rollout: Option<RolloutKnown>,
     /// That ECS went back within the wanted deployment.
     went_back: Option<WentBack>,
+    /// Why ECS did not even begin copies of the wanted deployment.
+    not_begun: Option<(DeploymentId, Failure)>,
     /// What it is not registered in, and why, in words.
     unregistered: Option<String>,
     /// The service deployment that was ended last, when, and what came of it.
@@ -104,6 +107,9 @@ impl ServiceState {
         let primary = self.seen.iter().flat_map(|seen| &seen.deployments).find(|it| it.is_primary);
         if primary.and_then(|it| names.deployment_of(&it.family)).is_some_and(|(_, primary)| primary == *wanted) {
             self.was_primary = Some(wanted.clone());
+            let cause = self.seen.as_ref().zip(primary).and_then(|(seen, primary)| cause::not_begun(seen, primary));
+            // Kept when ECS goes back: it is why it does.
+            self.not_begun = cause.map(|cause| (wanted.clone(), cause));
         }
     }
 
@@ -225,7 +231,14 @@ impl Shared {
         });
         let rollout = service.rollout_wanted();
         let stays_registered = service.stays_registered(balancer).is_some();
-        let known = Known { was_primary: service.was_primary.as_ref(), healthy, rollout, ended, stays_registered };
+        let known = Known {
+            was_primary: service.was_primary.as_ref(),
+            healthy,
+            rollout,
+            ended,
+            stays_registered,
+            not_begun: service.not_begun(),
+        };
         let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), known);
         Some((spec, step))
     }

@@ -1,5 +1,6 @@
 //! The next step of a service, from what is wanted and what ECS has. Pure.
 
+use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::DeploymentId;
 use layer0_domain::port::engine::{ServiceMode, ServiceSpec, StartFailures};
 
@@ -62,6 +63,8 @@ pub(super) struct Known<'a> {
     pub(super) ended: Option<(&'a str, Ended)>,
     /// Whether it stays registered where it is: ECS gave up what is wanted of that.
     pub(super) stays_registered: bool,
+    /// Why ECS did not begin copies of the wanted deployment.
+    pub(super) not_begun: Option<&'a Failure>,
 }
 
 /// What came of ending a service deployment.
@@ -106,15 +109,15 @@ pub(super) fn step(
     let is_wanted = |deployment: &EcsDeployment| deployment.family == family;
     let is_primary = primary.is_some_and(is_wanted);
     let stands = primary.is_some_and(|it| is_wanted(it) && !it.has_failed);
-    if let Some(failures) = known.rollout.and_then(|rollout| given_up(spec, rollout, stands)) {
+    if let Some(failures) = known.rollout.and_then(|rollout| given_up(spec, rollout, stands, known.not_begun)) {
         return Step::RolledBack(failures);
     }
     // While it stands, what failed of it was another roll-out of the same.
     if let Some(failed) = seen.deployments.iter().find(|it| is_wanted(it) && it.has_failed && !stands) {
-        return Step::RolledBack(given_up_as_shown(spec, seen, failed.failed, &failed.reason));
+        return Step::RolledBack(given_up_as_shown(spec, seen, failed.failed, &failed.reason, known.not_begun));
     }
     if !is_primary && known.was_primary == Some(&spec.revision.deployment) {
-        return Step::RolledBack(given_up_as_shown(spec, seen, 0, ""));
+        return Step::RolledBack(given_up_as_shown(spec, seen, 0, "", known.not_begun));
     }
     if let Some(step) = go_back(seen, primary, is_wanted, known.ended) {
         return step;

@@ -206,8 +206,14 @@ fn words(rollout: &EcsRollout) -> &str {
     if rollout.rollback.is_empty() { &rollout.reason } else { &rollout.rollback }
 }
 
-/// What ECS says of having given a roll-out up; `None` when it has not. `stands`: whether ECS still works towards it.
-pub(super) fn given_up(spec: &ServiceSpec, rollout: &EcsRollout, stands: bool) -> Option<StartFailures> {
+/// What ECS says of having given a roll-out up; `None` when it has not. `stands`: whether ECS still works towards it;
+/// `not_begun`: why it did not begin copies, which says more than that they are not there.
+pub(super) fn given_up(
+    spec: &ServiceSpec,
+    rollout: &EcsRollout,
+    stands: bool,
+    not_begun: Option<&Failure>,
+) -> Option<StartFailures> {
     let went_back = match rollout.status {
         RolloutStatus::Going | RolloutStatus::Done => return None,
         // A newer service deployment of the same revision takes the place of one, or ECS goes back to copies of the same.
@@ -223,6 +229,10 @@ pub(super) fn given_up(spec: &ServiceSpec, rollout: &EcsRollout, stands: bool) -
         let mut failure = Failure::new(FailureClass::Unhealthy, text);
         failure.hint = Some("CloudWatch shows what the alarm is about".to_owned());
         failure
+    } else if let (Some(failures), Some(cause)) = (rollout.broken, not_begun) {
+        let message = &cause.message;
+        let message = format!("ECS gave the deployment up after {failures} failed starts{went_back}: {message}");
+        Failure { message, ..cause.clone() }
     } else if let Some(failures) = rollout.broken {
         let text = format!("ECS gave the deployment up after {failures} failed starts{went_back}{words}");
         Failure::new(FailureClass::Unhealthy, text)
@@ -236,16 +246,22 @@ pub(super) fn given_up(spec: &ServiceSpec, rollout: &EcsRollout, stands: bool) -
 
 /// The same from what `DescribeServices` shows, for want of more: ECS's circuit breaker gave up, which takes at least three
 /// failures ("How the Amazon ECS deployment circuit breaker detects failures").
-pub(super) fn given_up_as_shown(spec: &ServiceSpec, seen: &EcsService, failed: u32, reason: &str) -> StartFailures {
+pub(super) fn given_up_as_shown(
+    spec: &ServiceSpec,
+    seen: &EcsService,
+    failed: u32,
+    reason: &str,
+    not_begun: Option<&Failure>,
+) -> StartFailures {
     let told = seen.events.iter().find_map(|(_, text)| text.split_once("deployment failed: ").map(|(_, why)| why));
     let why = match (reason, told) {
         ("", Some(why)) => why,
         ("", None) => "its copies did not come up",
         (reason, _) => reason,
     };
-    StartFailures {
-        deployment: spec.revision.deployment.clone(),
-        in_a_row: failed.max(START_FAILURES),
-        last: Failure::new(FailureClass::Unhealthy, format!("ECS gave the deployment up: {why}")),
-    }
+    let last = match not_begun {
+        Some(cause) => Failure { message: format!("ECS gave the deployment up: {}", cause.message), ..cause.clone() },
+        None => Failure::new(FailureClass::Unhealthy, format!("ECS gave the deployment up: {why}")),
+    };
+    StartFailures { deployment: spec.revision.deployment.clone(), in_a_row: failed.max(START_FAILURES), last }
 }

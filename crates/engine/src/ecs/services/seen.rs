@@ -187,6 +187,24 @@ impl ServiceState {
         }
     }
 
+    /// Why ECS did not even begin copies of the wanted deployment, as long as no start of it failed: that says more.
+    pub(super) fn not_begun(&self) -> Option<&Failure> {
+        let wanted = &self.spec.as_ref()?.revision.deployment;
+        let (of, cause) = self.not_begun.as_ref()?;
+        (of == wanted && self.failures.iter().all(|known| known.deployment != *wanted)).then_some(cause)
+    }
+
+    /// The failed starts, in the words of the port. A copy that was not begun counts as no start, since ECS goes on trying;
+    /// why is told all the same, for when it never comes to one.
+    fn failures_seen(&self) -> Vec<StartFailures> {
+        let not_begun = self.spec.as_ref().zip(self.not_begun()).map(|(spec, cause)| StartFailures {
+            deployment: spec.revision.deployment.clone(),
+            in_a_row: 0,
+            last: cause.clone(),
+        });
+        self.failures.iter().cloned().chain(not_begun).collect()
+    }
+
     /// What ECS counted in place of what we did, unless ours says more.
     pub(super) fn failures_put(&mut self, failures: StartFailures) {
         match self.failures.iter_mut().find(|known| known.deployment == failures.deployment) {
@@ -227,17 +245,24 @@ impl ServiceState {
         });
         let waiting_for = match (&self.waiting_for, &self.seen) {
             (Some(what), _) => Some(what.clone()),
-            (None, Some(_)) if held.is_some() => {
-                Some(format!("ECS to watch alarms ({}) to the end of the roll-out", self.alarms_watched().join(", ")))
+            (None, Some(_)) => {
+                let alarms = held.is_some().then(|| {
+                    format!("ECS to watch alarms ({}) to the end of the roll-out", self.alarms_watched().join(", "))
+                });
+                let not_begun = self.not_begun().map(|cause| format!("ECS to start copies: {}", cause.message));
+                match (not_begun, alarms) {
+                    (Some(not_begun), Some(alarms)) => Some(format!("{not_begun}; and {alarms}")),
+                    (None, None) => self.target_trouble().or_else(|| self.settling(settle)),
+                    (not_begun, alarms) => not_begun.or(alarms),
+                }
             }
-            (None, Some(_)) => self.target_trouble().or_else(|| self.settling(settle)),
             (None, None) => self.spec.as_ref().map(|_| "ECS to make the service".to_owned()),
         };
         ServiceSeen {
             id: id.clone(),
             generation: self.spec.as_ref().map(|spec| spec.generation),
             copies: copies.collect(),
-            failures: self.failures.clone(),
+            failures: self.failures_seen(),
             waiting_for,
             warnings: self.unregistered.clone().into_iter().chain(self.unasked(settle)).collect(),
             problem: self.problem.clone(),

@@ -153,6 +153,42 @@ async fn without_the_right_to_read_it_what_ecs_shows_has_to_do() {
     assert_eq!(called(&aws, "DescribeServiceDeployments"), 1, "once refused, it is left alone");
 }
 
+/// ECS makes no task that it has no place for: only its events say why no copy comes up.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_have_no_place_are_told_with_the_reason() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let engine = stage::engine(&aws).await;
+    let denied = Fault::on(Service::Ecs, "DescribeServiceDeployments", Effect::AccessDenied { message: None });
+    aws.fault(denied.times(u64::MAX));
+    running(&aws, engine.as_ref()).await;
+    let second = stuck(&aws, engine.as_ref()).await;
+    let last = until("the reason to be told", || async {
+        let seen = seen(engine.as_ref(), &second).await;
+        match (&seen.waiting_for, &seen.failures[..]) {
+            (Some(waiting), [known]) if waiting.contains("Fargate capacity") => Ok(known.clone()),
+            _ => Err(format!("{seen:#?}")),
+        }
+    })
+    .await;
+    assert_eq!((last.in_a_row, last.last.class), (0, FailureClass::NoCapacity), "no start failed, and ECS tries on");
+    let said =
+        "(ECS: Capacity is unavailable at this time. Please try again later or in a different availability zone.)";
+    assert!(last.last.message.ends_with(said), "{last:?}");
+    let arn = current(&aws).expect("it is under way");
+    let stop = client(&aws).await.stop_service_deployment().service_deployment_arn(arn);
+    stop.send().await.expect("it can be stopped");
+    let cause = failed(engine.as_ref(), &second).await;
+    assert_eq!(cause.class, FailureClass::NoCapacity);
+    assert!(cause.message.starts_with("ECS gave the deployment up: AWS has no Fargate capacity"), "{cause:?}");
+    // What is placed at last waits for nothing any more.
+    aws.capacity("FARGATE", true);
+    let third = stage::service(1, "app:3", 3, false);
+    stage::ensure(engine.as_ref(), &Want::Service(third.clone())).await.expect("it is taken");
+    stage::settled(engine.as_ref(), &Want::Service(third.clone())).await.expect("it comes up");
+    let after = seen(engine.as_ref(), &third).await;
+    assert!(after.waiting_for.is_none() && after.failures.iter().all(|it| it.in_a_row > 0), "{after:#?}");
+}
+
 /// What ECS gave up while no server was there is not rolled out once more.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_up_meanwhile_is_not_rolled_out_again() {
