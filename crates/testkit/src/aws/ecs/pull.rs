@@ -7,8 +7,9 @@ use super::super::wire::Input;
 use super::super::world::World;
 use super::Task;
 
-/// What pulling from ECR needs the execution role to be allowed, besides the token.
-const PULL: [&str; 3] = ["ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer"];
+/// What pulling from ECR needs the execution role to be allowed, besides the token: what the managed policy
+/// AmazonEC2ContainerRegistryPullOnly gives.
+const PULL: [&str; 2] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
 
 /// A reference into a private ECR registry.
 struct Reference<'a> {

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 
 const IMAGE: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:1";
-const PULL: [&str; 4] =
-    ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer"];
+const PULL: [&str; 3] = ["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
 
 /// A fake where [`IMAGE`] can be pulled.
 async fn ready(network: Network) -> Client {

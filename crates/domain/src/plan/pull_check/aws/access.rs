@@ -1,7 +1,7 @@
 //! Check 3: whether the registry lets the tasks' account in.
 
 use super::request::{account, context, requester, resource_policies};
-use super::rights::PULL_ACTIONS;
+use super::rights::{LAYER_RIGHT, PULL_ACTIONS, layer_right_lacks};
 use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
 use crate::plan::policy::{Answer, Document, Request, Sides, authorise, evaluate};
@@ -67,7 +67,7 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
     let resource = ecr.host.repository_arn(path);
     let sides =
         Sides { identity: &own, boundary: None, resource: &policies.documents, resource_account: &ecr.host.account };
-    let answers: Vec<(&str, Answer)> = PULL_ACTIONS
+    let mut answers: Vec<(&str, Answer)> = PULL_ACTIONS
         .iter()
         .map(|action| {
             let request = Request { requester: &requester, action, resource: &resource, context: &context };
@@ -76,6 +76,10 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
             (*action, answer)
         })
         .collect();
+    let lacks = |answer: &Answer| matches!(answer, Answer::NotAllowed | Answer::Denied { .. });
+    if answers.iter().all(|(action, answer)| lacks(answer) == (*action == LAYER_RIGHT)) {
+        answers.retain(|(action, _)| *action != LAYER_RIGHT);
+    }
     if let Some((action, Answer::Denied { statement })) =
         answers.iter().find(|(_, answer)| matches!(answer, Answer::Denied { .. }))
     {
@@ -113,9 +117,11 @@ fn ecr_check(question: &PullQuestion, aws: &AwsEvidence, ecr: &EcrEvidence) -> O
         (Answer::Allowed { statement }, false) => format!("{statement} lets account {account} in"),
         _ => format!("the repository is of the tasks' own account {account}, and no policy denies it"),
     };
+    let whole = answers.len() == PULL_ACTIONS.len();
     match &policies.unread[..] {
+        [] if !whole => Outcome::unknown(layer_right_lacks(&evidence)),
         [] => Outcome::passed(evidence),
-        _ if looked && !is_own => {
+        _ if looked && !is_own && whole => {
             Outcome::passed(format!("{evidence}, and this account's look at the image went through"))
         }
         unread => Outcome::unknown(format!("{evidence}, as far as was seen; {}", unread.join("; "))),

@@ -16,8 +16,19 @@ pub struct NeededRight {
 pub const TOKEN_RIGHT: &str = "ecr:GetAuthorizationToken";
 
 /// What pulling from a repository takes (ECR user guide, "Using Amazon ECR images with Amazon ECS").
-pub(super) const PULL_ACTIONS: [&str; 3] =
-    ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
+pub(super) const PULL_ACTIONS: [&str; 3] = [LAYER_RIGHT, "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
+
+/// The one of them that a pull most likely does without: AWS's own policies for pulling leave it out (the managed policy
+/// AmazonEC2ContainerRegistryPullOnly; ECR user guide, "Private repository policy examples"). We write it, as AWS's execution role
+/// has it, and say so where it is lacking; by itself it is no reason to refuse a start.
+pub(super) const LAYER_RIGHT: &str = "ecr:BatchCheckLayerAvailability";
+
+/// What is said where only that is lacking.
+pub(super) fn layer_right_lacks(evidence: &str) -> String {
+    format!(
+        "{evidence}, but for {LAYER_RIGHT}: AWS's own policies for pulling leave it out, so the pull most likely goes through; allow it to be certain"
+    )
+}
 
 /// What the role that pulls must be allowed for a start: the ECR actions for an image of ECR, the log groups, the secrets
 /// (ECS developer guide, "Amazon ECS task execution IAM role"). In this order, each once. `account` and `region` are the task's.

@@ -1,7 +1,7 @@
 //! Check 4: whether the role that pulls may do what a start needs.
 
 use super::request::{account, context, resource_policies};
-use super::rights::{NeededRight, needed_rights};
+use super::rights::{LAYER_RIGHT, NeededRight, layer_right_lacks, needed_rights};
 use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
 use crate::plan::policy::{Answer, Context, Document, PolicyError, Request, Requester, Sides, authorise, evaluate};
@@ -34,7 +34,8 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
         .filter(|(_, answer)| matches!(answer, Answer::NotAllowed | Answer::Denied { .. }))
         .map(|(right, answer)| (*right, answer))
         .collect();
-    if !lacking.is_empty() {
+    let whole = lacking.is_empty();
+    if lacking.iter().any(|(right, _)| right.action != LAYER_RIGHT) {
         return lacks(role, &lacking, &aws.puller.region);
     }
     if let Outcome::Unknown { why } = trust {
@@ -49,7 +50,12 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
         None => {
             let mut actions: Vec<&str> = needed.iter().map(|right| right.action).collect();
             actions.dedup();
-            Outcome::passed(format!("{} is trusted with tasks and may do {}", name(&role.arn), actions.join(", ")))
+            actions.retain(|action| whole || *action != LAYER_RIGHT);
+            let evidence = format!("{} is trusted with tasks and may do {}", name(&role.arn), actions.join(", "));
+            match whole {
+                true => Outcome::passed(evidence),
+                false => Outcome::unknown(layer_right_lacks(&format!("{evidence}, all that a start needs"))),
+            }
         }
     }
 }

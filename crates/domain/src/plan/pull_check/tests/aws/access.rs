@@ -100,6 +100,27 @@ fn the_access_check_takes_a_statement_for_another_account() {
                 &["nothing allows ecr:BatchCheckLayerAvailability"],
             ),
             (
+                "AWS's own example of a policy for pulling",
+                |case| {
+                    let example = LET_IN.replace("\"ecr:BatchCheckLayerAvailability\", ", "");
+                    case.ecr().repository_policy = Fact::Known(Some(example));
+                },
+                What::Access,
+                "unknown",
+                &["lets account 111122223333 in, but for ecr:BatchCheckLayerAvailability", "most likely goes through"],
+            ),
+            (
+                "the layer check alone is denied",
+                |case| {
+                    let deny = DENY.replace("BatchGetImage", "BatchCheckLayerAvailability");
+                    case.ecr().registry_policy =
+                        Fact::Known(Some(RegistryPolicy { text: deny, on_every_request: Fact::Known(true) }));
+                },
+                What::Access,
+                "unknown",
+                &["but for ecr:BatchCheckLayerAvailability"],
+            ),
+            (
                 "one action is missing",
                 |case| {
                     case.ecr().repository_policy = Fact::Known(Some(LET_IN.replace("\"ecr:BatchGetImage\", ", "")));

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// The managed policy AmazonEC2ContainerRegistryPullOnly, with logs.
+const PULL_ONLY: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken",
+    "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchImportUpstreamImage", "logs:*"], "Resource": "*"}]}"#;
+
 #[test]
 fn the_role_check_reads_trust_policies_and_boundary() {
     assert_rows(
@@ -87,6 +91,20 @@ fn the_role_check_reads_trust_policies_and_boundary() {
                     "may not do ecr:GetAuthorizationToken, ecr:BatchCheckLayerAvailability",
                     "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy",
                 ],
+            ),
+            (
+                "AWS's managed policy for pulling alone, and logs",
+                |case| case.policies(&[PULL_ONLY], None),
+                What::Role,
+                "unknown",
+                &["ecr:BatchGetImage", "all that a start needs, but for ecr:BatchCheckLayerAvailability"],
+            ),
+            (
+                "neither that nor logs",
+                |case| case.policies(&[&PULL_ONLY.replace("logs:*", "logs:Put*")], None),
+                What::Role,
+                "failed",
+                &["may not do ecr:BatchCheckLayerAvailability, logs:CreateLogStream"],
             ),
             (
                 "logs are missing",
