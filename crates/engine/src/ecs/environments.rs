@@ -266,7 +266,9 @@ fn environment_seen(told: &EnvironmentState, state: &State) -> EnvironmentSeen {
     };
     let problem = match &told.stack.progress {
         Progress::Broken(failure) => Some(failure.clone()),
-        _ => None,
+        // A link from what can't be made is not there either.
+        Progress::Done => told.unknown.iter().find_map(|other| state.environment_lost(other, &[MEMBERS])),
+        Progress::Unknown | Progress::Going(_) => None,
     };
     let mut reachable_from = told.reachable_from.clone();
     reachable_from.retain(|other| !told.unknown.contains(other));
@@ -288,7 +290,7 @@ fn stray_environment(id: EnvironmentId, stack: &Stack) -> EnvironmentSeen {
 fn load_balancer_seen(told: &BalancerState, state: &State) -> LoadBalancerSeen {
     let problem = match &told.stack.progress {
         Progress::Broken(failure) => Some(failure.clone()),
-        _ => None,
+        _ => state.balancer_stranded(told),
     };
     let (generation, ports) = match (&told.in_force, &problem) {
         // What can't be made is in force as far as it ever will be.

@@ -17,7 +17,7 @@ use tracing::debug;
 use super::aws::{AwsError, EcsTask, Span, TaskFilter};
 use super::names::Names;
 use super::services::ServiceState;
-use super::state::Shared;
+use super::state::{BalancerState, Shared};
 use super::stops;
 
 /// From so many restless services in a cluster on, all tasks of it are listed at once in place of those of each service.
@@ -103,7 +103,8 @@ impl Shared {
 
     fn environments_busy(&self) -> Vec<EnvironmentId> {
         let state = self.state();
-        let busy = state.environments.iter().filter(|(_, it)| it.stack.is_busy() || !it.unknown.is_empty());
+        let comes = |it: &EnvironmentId| state.can_come(it);
+        let busy = state.environments.iter().filter(|(_, it)| it.stack.is_busy() || it.unknown.iter().any(comes));
         busy.map(|(id, _)| id.clone()).collect()
     }
 
@@ -114,7 +115,11 @@ impl Shared {
 
     fn balancers_busy(&self) -> Vec<LoadBalancerId> {
         let state = self.state();
-        let busy = state.balancers.iter().filter(|(_, it)| it.stack.is_busy() || !it.unknown.is_empty());
+        let comes = |it: &EnvironmentId| state.can_come(it);
+        let is_busy = |it: &BalancerState| {
+            it.stack.is_busy() && state.balancer_stranded(it).is_none() || it.unknown.iter().any(comes)
+        };
+        let busy = state.balancers.iter().filter(|(_, it)| is_busy(it));
         busy.map(|(id, _)| id.clone()).collect()
     }
 

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
+use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId};
 use layer0_domain::model::load_balancer::{LoadBalancer, Port};
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::ServiceSpec;
+use layer0_domain::port::pull::Launch;
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 use super::aws::{Aws, Stack};
@@ -18,7 +20,7 @@ use super::names::Names;
 use super::services::{Machines, ServiceState};
 use super::stacks::{Progress, StackState};
 use super::tasks::TaskState;
-use super::template::{MEMBERS, SECURITY_GROUP};
+use super::template::{CAPACITY_PROVIDER, MEMBERS, SECURITY_GROUP};
 
 /// An environment that the engine was told of.
 #[derive(Debug, Clone)]
@@ -81,6 +83,40 @@ impl State {
         balancer.reachable_from.iter().any(|id| balancer.is_shut(id) && can_come(id))
     }
 
+    /// Why an environment never comes to have what stands in it needs: its stack can't be made, and nothing of those outputs is
+    /// left from before. Whoever waits for it hands that on, and goes on when another wish for the environment is.
+    pub(super) fn environment_lost(&self, id: &EnvironmentId, outputs: &[&str]) -> Option<Failure> {
+        let told = self.environments.get(id)?;
+        let lacks = outputs.iter().any(|key| told.stack.output(key).is_none());
+        lost(&told.stack.progress, format_args!("environment `{}`", told.environment.name)).filter(|_| lacks)
+    }
+
+    /// The same for what is started in it.
+    pub(super) fn start_lost(&self, id: &EnvironmentId, launch: Launch) -> Option<Failure> {
+        match launch {
+            Launch::Fargate => self.environment_lost(id, &[MEMBERS, SECURITY_GROUP]),
+            Launch::Ec2 => self.environment_lost(id, &[MEMBERS, SECURITY_GROUP, CAPACITY_PROVIDER]),
+        }
+    }
+
+    /// Why a load balancer is not as it is wanted and never will be, in the words of who waits for it.
+    pub(super) fn balancer_lost(&self, id: &LoadBalancerId) -> Option<Failure> {
+        let told = self.balancers.get(id)?;
+        let name = format_args!("load balancer `{}`", told.load_balancer.name);
+        lost(&told.stack.progress, name).or_else(|| self.balancer_stranded(told))
+    }
+
+    /// Why a load balancer that AWS was not asked for yet never will be: its environment can't be made.
+    pub(super) fn balancer_stranded(&self, told: &BalancerState) -> Option<Failure> {
+        let asked = told.stack.progress != Progress::Unknown;
+        self.environment_lost(&told.load_balancer.environment, &[MEMBERS]).filter(|_| !asked)
+    }
+
+    /// Whether an environment that others wait for may still come.
+    pub(super) fn can_come(&self, id: &EnvironmentId) -> bool {
+        self.environment_lost(id, &[MEMBERS]).is_none()
+    }
+
     /// A load balancer elsewhere that is still to let an environment in which is linked to its own.
     pub(super) fn shut(&self, to: &EnvironmentId) -> Option<&LoadBalancerId> {
         self.balancers.iter().filter(|(_, it)| it.is_shut(to)).map(|(id, _)| id).min()
@@ -91,6 +127,12 @@ impl State {
         let balancer = self.balancers.get(spec.load_balancer.as_ref()?)?;
         Some(balancer.load_balancer.generation)
     }
+}
+
+/// The failure of something that others wait for, as theirs.
+fn lost(progress: &Progress, what: std::fmt::Arguments<'_>) -> Option<Failure> {
+    let Progress::Broken(failure) = progress else { return None };
+    Some(Failure { message: format!("{what} is not there: {}", failure.message), ..failure.clone() })
 }
 
 /// What all parts of the engine share.

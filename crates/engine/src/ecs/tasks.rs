@@ -157,6 +157,11 @@ impl Shared {
         if failed || started >= spec.copies {
             return Ok(());
         }
+        let lost = self.state().start_lost(&spec.environment, spec.launch);
+        if let Some(lost) = lost {
+            self.task_failed(&spec.id, lost);
+            return Ok(());
+        }
         let Some(security_groups) = self.environment_groups(&spec.environment) else {
             self.task_waits(&spec.id, Some("its environment to be ready"));
             return Ok(());

@@ -88,6 +88,8 @@ pub(super) struct ServiceState {
     pub(super) failures: Vec<StartFailures>,
     /// What it waits for before ECS can be asked.
     pub(super) waiting_for: Option<String>,
+    /// Why what it waits for never will be, as long as nothing else is wanted of that.
+    lost: Option<Failure>,
     /// Why ECS does not take it.
     pub(super) problem: Option<Failure>,
     /// Whether it has to be looked at again soon.
@@ -216,10 +218,13 @@ impl Shared {
         let place = self.place_of(&spec);
         let mut state = self.state();
         let balancer = state.balancer_generation(&spec);
+        let lost = state.start_lost(&spec.environment, spec.launch);
+        let lost = lost.or_else(|| state.balancer_lost(spec.load_balancer.as_ref()?));
         let service = state.services.get_mut(id)?;
         if service.removing || service.problem.is_some() {
             return None;
         }
+        service.lost = None;
         service.went_back_note(&self.names, balancer);
         service.unregistered = service.unregistered(&place, balancer);
         let healthy = service.tasks.iter().filter(|task| service.is_healthy(task, self.config.settle)).count();
@@ -239,7 +244,9 @@ impl Shared {
             stays_registered,
             not_begun: service.not_begun(),
         };
+        let missing = place.as_ref().err().cloned();
         let step = plan::step(&spec, &self.names, place, service.seen.as_ref(), known);
+        service.lost = lost.filter(|_| matches!((&step, &missing), (Step::Wait(what), Some(it)) if what == it));
         Some((spec, step))
     }
 

@@ -265,7 +265,7 @@ impl ServiceState {
             failures: self.failures_seen(),
             waiting_for,
             warnings: self.unregistered.clone().into_iter().chain(self.unasked(settle)).collect(),
-            problem: self.problem.clone(),
+            problem: self.problem.clone().or_else(|| self.lost.clone()),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Stacks that can't be made: the cause is told, and what hinders another try is.
 
+use layer0_domain::model::id::EnvironmentId;
 use layer0_domain::model::time::Generation;
 use layer0_domain::port::engine::Want;
 use layer0_testkit::aws::{FakeAws, FakeAwsConfig, ResourceFault, ResourceVerb};
+use layer0_testkit::sample;
 use layer0_testkit::until::until;
 
 use super::going_back::called;
@@ -36,6 +38,47 @@ async fn what_cant_be_made_has_its_cause_and_a_rerun_converges() {
     assert_eq!(cause.message, format!("AWS could not make it: AWS::ECS::Cluster: {BAD}"));
     stage::ensure(engine.as_ref(), &environment(2)).await.expect("it is taken");
     stage::settled(engine.as_ref(), &environment(2)).await.expect("nothing is wrong any more");
+}
+
+/// What waits for an environment that can't be made has that failure as its own, and comes up when the environment does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_environment_that_cant_be_made_fails_with_its_cause() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let engine = stage::engine(&aws).await;
+    fault(&aws, "AWS::Logs::LogGroup", ResourceVerb::Create, BAD, u64::MAX);
+    let other = Want::Environment { environment: sample::environment("dev-2", "other"), reachable_from: vec![] };
+    let (balancer, task) = (stage::load_balancer(), Want::Task(stage::task()));
+    let (alone, behind) = (stage::service(1, "app:1", 1, false), stage::service(2, "app:1", 1, true));
+    let services = [Want::Service(alone), Want::Service(behind)];
+    for want in [&environment(1), &balancer, &task, &services[0], &services[1]] {
+        stage::ensure(engine.as_ref(), want).await.expect("it is taken");
+    }
+    let cause = format!("environment `dev` is not there: AWS could not make it: AWS::Logs::LogGroup: {BAD}");
+    for want in [&balancer, &task, &services[0], &services[1]] {
+        let failure = stage::settled(engine.as_ref(), want).await.expect_err("it can't be made");
+        assert_eq!(failure.message, cause, "{}", want.entity());
+        assert!(failure.hint.is_some_and(|hint| hint.contains("correct what AWS names")), "{}", want.entity());
+    }
+    aws.faults_clear();
+    // A link from it is not there, whatever the other one is.
+    let linked = Want::Environment {
+        environment: sample::environment("dev-2", "other"),
+        reachable_from: vec![EnvironmentId::parse("dev-1").expect("an id")],
+    };
+    stage::ensure(engine.as_ref(), &other).await.expect("it is taken");
+    stage::settled(engine.as_ref(), &other).await.expect("nothing is wrong with it");
+    stage::ensure(engine.as_ref(), &linked).await.expect("it is taken");
+    let failure = stage::settled(engine.as_ref(), &linked).await.expect_err("it is not linked");
+    assert_eq!(failure.message, cause);
+    stage::ensure(engine.as_ref(), &environment(2)).await.expect("it is taken");
+    stage::settled(engine.as_ref(), &environment(2)).await.expect("nothing is wrong any more");
+    until("all but the task to be there", || async {
+        for want in [&balancer, &services[0], &services[1], &linked] {
+            stage::settled(engine.as_ref(), want).await.map_err(|failure| failure.message)?;
+        }
+        Ok::<(), String>(())
+    })
+    .await;
 }
 
 /// What can't be taken away either is told with both causes, and tried once more for each new wish, not over and over.
