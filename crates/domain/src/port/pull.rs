@@ -79,6 +79,9 @@ impl Launch {
 pub struct StartUses {
     /// Log groups that are written to.
     pub log_groups: Vec<LogGroup>,
+    /// Whether every container says itself where its output goes, so that an engine that gives the others a place for it adds
+    /// none. `false` when nothing is known of the containers.
+    pub has_own_logs: bool,
     /// References to secrets, as the definition has them (`valueFrom`).
     pub secrets: Vec<String>,
     /// The secret with the credential for the image's own registry.
@@ -100,7 +103,11 @@ impl StartUses {
     /// What starting a container of `definition` needs.
     #[must_use]
     pub fn of(definition: &TaskDefinition, container: &ContainerDefinition) -> Self {
-        let mut uses = Self { repository_credentials: container.repository_credentials.clone(), ..Self::default() };
+        let mut uses = Self {
+            repository_credentials: container.repository_credentials.clone(),
+            has_own_logs: definition.containers.iter().all(|it| it.log_configuration.is_some()),
+            ..Self::default()
+        };
         // A task starts as a whole: what any of its containers lacks keeps all from starting.
         for each in &definition.containers {
             uses.add_secrets(each.secrets.iter().map(|it| &it.value_from));
@@ -119,7 +126,7 @@ impl StartUses {
         uses
     }
 
-    /// Both together, each thing once. The credential stays this one's.
+    /// Both together, each thing once. The credential, and whether logs have a place, stay this one's.
     #[must_use]
     pub fn and(&self, more: &Self) -> Self {
         let mut both = self.clone();
@@ -263,6 +270,7 @@ mod tests {
             log("g", ""),
             log("h", r#", "awslogs-region": "eu-west-1", "awslogs-create-group": "true""#),
         );
+        let silent = document.replace("logConfiguration", "aKeyOfTomorrow");
         let document = Document::parse(document.as_bytes()).expect("legal");
         let definition = document.definition();
         let uses = StartUses::of(definition, &definition.containers[0]);
@@ -276,6 +284,10 @@ mod tests {
         assert_eq!(uses.repository_credentials.as_deref(), Some("arn:hub"));
         assert_eq!(StartUses::of(definition, &definition.containers[1]).repository_credentials, None);
         assert_eq!(uses.and(&uses), uses);
+        assert!(uses.has_own_logs && !StartUses::default().has_own_logs);
+        let silent = Document::parse(silent.as_bytes()).expect("legal");
+        let silent = silent.definition();
+        assert!(!StartUses::of(silent, &silent.containers[0]).has_own_logs);
     }
 
     #[test]

@@ -182,11 +182,9 @@ impl<'a> Gathering<'a> {
 
     /// The log group that containers write to whose definition says nothing of logs.
     fn added(&self) -> StartUses {
-        let group = self.question.environment.as_ref().map(|id| LogGroup {
-            name: self.shared.names.environment(id),
-            region: None,
-            is_made: false,
-        });
+        let environment = self.question.environment.as_ref().filter(|_| !self.question.uses.has_own_logs);
+        let group =
+            environment.map(|id| LogGroup { name: self.shared.names.environment(id), region: None, is_made: false });
         StartUses { log_groups: group.into_iter().collect(), ..StartUses::default() }
     }
 

@@ -11,7 +11,7 @@ use layer0_domain::plan::pull_check::{Outcome, Report, What, judge};
 use layer0_domain::port::engine::{EngineError, Scope, Want};
 use layer0_domain::port::image_source::SourceAnswer;
 use layer0_domain::port::pull::aws::{ActedBy, AwsEvidence, EcrImage, EndpointKind, RoleEvidence, RoleRights};
-use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, LogGroup, PullEvidence, PullQuestion};
+use layer0_domain::port::pull::{AnsweredBy, Fact, Launch, LogGroup, PullEvidence, PullQuestion, StartUses};
 use layer0_testkit::aws::network::{Endpoint, Peer, RouteTable, SecurityGroup, SecurityRule};
 use layer0_testkit::aws::{EXECUTION, Effect, FakeImage, Fault, Organization, Role as IamRole, Service};
 use layer0_testkit::sample;

@@ -295,6 +295,25 @@ async fn every_subnet_needs_a_way() {
     assert_rows(rows, &[What::Image, What::Platform, What::Access, What::Role]).await;
 }
 
+/// Containers that all log elsewhere need neither a way to CloudWatch nor a right there.
+#[tokio::test]
+async fn the_environments_log_group_counts_where_somebody_writes_to_it() {
+    for (has_own_logs, expected) in [(true, "passed"), (false, "failed")] {
+        let mut case = Case::good(|fake| {
+            with_closed_vpc(fake);
+            fake.network.endpoints.retain(|endpoint| endpoint.id != "vpce-logs");
+        })
+        .await;
+        case.config.vpc = "vpc-closed".to_owned();
+        case.config.private_subnets = vec!["subnet-closed".into()];
+        case.question.uses = StartUses { has_own_logs, ..StartUses::default() };
+        case.aws.role("l0-execution", IamRole::for_tasks(&EXECUTION[..4]));
+        let (_, report) = case.looked().await;
+        let found = [What::Role, What::Network].map(|what| outcome(&report, what));
+        assert_eq!(found, [expected; 2], "{report:#?}");
+    }
+}
+
 #[tokio::test]
 async fn pages_are_read_to_their_end() {
     let mut case = Case::good(|fake| {
