@@ -32,6 +32,8 @@ pub(in crate::ecs) enum Finding {
     Healthy,
     /// It fails.
     Unhealthy,
+    /// It is not asked: the load balancer does not send anything there, or checks nothing ("Target health status").
+    Idle,
     /// It is on its way in or out, or can't be told.
     Unsure,
 }
@@ -51,10 +53,11 @@ impl Aws {
             Some(TargetHealth {
                 name: target.id?,
                 port: Some(u16::try_from(target.port?).ok()?),
-                // `initial`, `unused`, `draining` and `unavailable` besides.
+                // `initial` and `draining` besides.
                 finding: match health.state?.as_str() {
                     "healthy" => Finding::Healthy,
                     "unhealthy" => Finding::Unhealthy,
+                    "unused" | "unavailable" => Finding::Idle,
                     _ => Finding::Unsure,
                 },
                 reason: health.description.unwrap_or_default(),

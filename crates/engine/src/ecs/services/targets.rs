@@ -87,14 +87,16 @@ impl ServiceState {
         Some(findings.fold(CopyState::Healthy, |state, finding| match (finding, state) {
             (Finding::Unhealthy, _) | (_, CopyState::Unhealthy) => CopyState::Unhealthy,
             (Finding::Healthy, state) => state,
-            (Finding::Unsure, _) => CopyState::Starting,
+            (Finding::Idle | Finding::Unsure, _) => CopyState::Starting,
         }))
     }
 
-    /// What the load balancer says of targets that are not healthy.
+    /// What the load balancer says of targets that are not healthy: of those that fail, else of those that it does not use,
+    /// which never get healthy by themselves.
     pub(super) fn target_trouble(&self) -> Option<String> {
-        let fails = |it: &&TargetHealth| it.finding == Finding::Unhealthy && !it.reason.is_empty();
-        let target = self.targets.found.iter().find(fails)?;
+        let of =
+            |finding: Finding| self.targets.found.iter().find(move |it| it.finding == finding && !it.reason.is_empty());
+        let target = of(Finding::Unhealthy).or_else(|| of(Finding::Idle))?;
         let name = match target.port {
             Some(port) => format!("{}:{port}", target.name),
             None => target.name.clone(),
@@ -224,5 +226,33 @@ impl Shared {
             found.extend(new);
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_the_load_balancer_does_not_use_is_told_after_one_that_fails() {
+        let target = |name: &str, finding, reason: &str| TargetHealth {
+            name: name.to_owned(),
+            port: Some(80),
+            finding,
+            reason: reason.to_owned(),
+        };
+        let zone = "Target is in an Availability Zone that is not enabled for the load balancer";
+        let idle = target("10.0.0.1", Finding::Idle, zone);
+        let fails = target("10.0.0.2", Finding::Unhealthy, "Request timed out");
+        let rest = [target("10.0.0.3", Finding::Unsure, "Target registration is in progress")];
+        let told = |found: &[TargetHealth]| {
+            let targets = Targets { found: found.to_vec(), ..Targets::default() };
+            ServiceState { targets, ..ServiceState::default() }.target_trouble()
+        };
+        assert_eq!(told(&rest), None);
+        let words = format!("the load balancer to find 10.0.0.1:80 healthy ({zone})");
+        assert_eq!(told(&[rest[0].clone(), idle.clone()]), Some(words));
+        let words = "the load balancer to find 10.0.0.2:80 healthy (Request timed out)";
+        assert_eq!(told(&[idle, fails]).as_deref(), Some(words));
     }
 }
