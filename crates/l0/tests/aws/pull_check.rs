@@ -351,6 +351,7 @@ fn shut_endpoint() -> FakeAwsConfig {
         security_groups: vec!["sg-shut".to_owned()],
         route_tables: vec![],
         private_dns: true,
+        inbound_only: false,
         policy: None,
     });
     config

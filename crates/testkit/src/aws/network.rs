@@ -62,6 +62,8 @@ pub struct Endpoint {
     pub route_tables: Vec<String>,
     /// Whether the VPC's DNS answers with it.
     pub private_dns: bool,
+    /// Whether it does so for inbound endpoints of Route 53 Resolver alone, and not inside the VPC.
+    pub inbound_only: bool,
     /// Its policy; `None`: the one that lets everything through.
     pub policy: Option<String>,
 }

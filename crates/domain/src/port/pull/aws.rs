@@ -316,7 +316,7 @@ pub struct Endpoint {
 pub enum EndpointKind {
     /// By an address in the VPC.
     Interface {
-        /// Whether the service's own name leads to it. Without that nobody who pulls finds it.
+        /// Whether the service's own name leads to it from inside the VPC. Without that nobody who pulls finds it.
         private_dns: bool,
         /// The groups around it.
         security_groups: Fact<Vec<SecurityGroup>>,

@@ -57,7 +57,7 @@ pub(in crate::ecs) struct EndpointSeen {
 pub(in crate::ecs) enum Reached {
     /// By an address.
     Interface {
-        /// Whether the service's own name leads to it.
+        /// Whether the service's own name leads to it from inside the VPC.
         private_dns: bool,
         /// The groups around it.
         groups: Vec<String>,
@@ -185,10 +185,16 @@ fn default_route(route: &Element) -> DefaultRoute {
     DefaultRoute::Elsewhere(first(&elsewhere).unwrap_or_else(|| "a target that EC2 does not name".to_owned()))
 }
 
+/// Whether the service's own name leads to an endpoint only for those outside who ask through an inbound endpoint of Route 53
+/// Resolver; what comes out of the VPC takes the gateway endpoint then (API reference, `DnsOptions`).
+fn is_for_inbound_only(item: &Element) -> bool {
+    item.child("dnsOptions").is_some_and(|options| options.is("privateDnsOnlyForInboundResolverEndpoint"))
+}
+
 fn endpoint(item: &Element) -> Option<EndpointSeen> {
     let reached = match item.text("vpcEndpointType")? {
         kind if kind.eq_ignore_ascii_case("Interface") => Reached::Interface {
-            private_dns: item.is("privateDnsEnabled"),
+            private_dns: item.is("privateDnsEnabled") && !is_for_inbound_only(item),
             groups: item.items("groupSet").filter_map(|group| group.text("groupId")).map(str::to_owned).collect(),
         },
         kind if kind.eq_ignore_ascii_case("Gateway") => {

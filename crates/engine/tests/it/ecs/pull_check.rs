@@ -167,6 +167,7 @@ fn with_closed_vpc(fake: &mut FakeAwsConfig) {
         security_groups: if kind == "interface" { vec!["sg-endpoints".to_owned()] } else { vec![] },
         route_tables: if kind == "gateway" { vec!["rtb-closed".to_owned()] } else { vec![] },
         private_dns: kind == "interface",
+        inbound_only: false,
         policy: None,
     };
     network.vpcs.push(("vpc-closed".to_owned(), "10.0.0.0/16".to_owned()));
@@ -188,6 +189,9 @@ fn with_closed_vpc(fake: &mut FakeAwsConfig) {
         [("ecr.api", "interface"), ("ecr.dkr", "interface"), ("logs", "interface"), ("s3", "gateway")]
             .map(|(service, kind)| endpoint(service, kind)),
     );
+    // Inside the VPC nobody gets to S3 by this one.
+    let inbound = Endpoint { id: "vpce-inbound".to_owned(), inbound_only: true, ..endpoint("s3", "interface") };
+    network.endpoints.push(inbound);
 }
 
 fn in_organization(case: &mut Case, units: Option<Vec<String>>) {

@@ -173,6 +173,10 @@ pub(super) fn endpoints(world: &World, input: &Value) -> Result<Value, AwsError>
                 "routeTableIdSet": endpoint.route_tables,
                 "groupSet": endpoint.security_groups.iter().map(|id| json!({"groupId": id})).collect::<Vec<_>>(),
                 "privateDnsEnabled": endpoint.private_dns,
+                "dnsOptions": {
+                    "dnsRecordIpType": "ipv4",
+                    "privateDnsOnlyForInboundResolverEndpoint": endpoint.inbound_only,
+                },
                 "policyDocument": endpoint.policy.as_deref().unwrap_or(FULL_ACCESS),
                 "ownerId": world.config.account,
             }));

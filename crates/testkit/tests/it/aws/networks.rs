@@ -134,6 +134,7 @@ async fn networks_are_described_and_filtered() {
         security_groups: vec!["sg-default".to_owned()],
         route_tables: Vec::new(),
         private_dns: true,
+        inbound_only: false,
         policy: None,
     });
     let client = Client::start(FakeAwsConfig { network, ..FakeAwsConfig::default() }).await;

@@ -85,6 +85,7 @@ async fn endpoints_are_a_way_too() {
         route_tables: route_tables.iter().map(|&table| table.to_owned()).collect(),
         policy: None,
         private_dns: true,
+        inbound_only: false,
     };
     network.endpoints = vec![endpoint("ecr.api", &[]), endpoint("ecr.dkr", &[])];
     let client = ready(network.clone()).await;

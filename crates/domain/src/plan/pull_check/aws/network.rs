@@ -208,7 +208,9 @@ fn missing(
     named: &[&Endpoint],
 ) -> String {
     let (full, vpc) = (service_name(service, region), &network.vpc);
-    if let Some(endpoint) = named.first() {
+    // Beside its gateway endpoint, which costs nothing, nobody needs another one for S3.
+    let is_fit = |it: &&&Endpoint| service != "s3" || matches!(it.kind, EndpointKind::Gateway { .. });
+    if let Some(endpoint) = named.iter().find(is_fit) {
         return match &endpoint.kind {
             EndpointKind::Interface { .. } => format!(
                 "turn private DNS on: `aws ec2 modify-vpc-endpoint --vpc-endpoint-id {} --private-dns-enabled`",

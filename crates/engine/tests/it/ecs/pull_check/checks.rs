@@ -328,7 +328,7 @@ async fn pages_are_read_to_their_end() {
     let network = aws_of(&evidence).network.known().expect("it is known");
     assert_eq!(network.security_groups.known().map(Vec::len), Some(2));
     let endpoints = network.endpoints.known().expect("they are known");
-    assert_eq!(endpoints.len(), 4);
+    assert_eq!(endpoints.len(), 5);
     let gateway = endpoints.iter().find_map(|endpoint| match &endpoint.kind {
         EndpointKind::Gateway { prefix_list, .. } => prefix_list.as_deref(),
         EndpointKind::Interface { .. } => None,

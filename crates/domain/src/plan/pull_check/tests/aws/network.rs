@@ -89,6 +89,16 @@ fn without(case: &mut Case, service: &str) {
     endpoints(case.network(endpoints_only())).retain(|endpoint| !endpoint.service.ends_with(service));
 }
 
+/// An interface endpoint of S3 that lets nobody in, and whose name does not lead to it from inside the VPC.
+fn inbound_s3(case: &mut Case, with_gateway: bool) {
+    let all = endpoints(case.network(endpoints_only()));
+    let shut = Fact::Known(vec![group("sg-inbound", vec![], vec![])]);
+    let kind = EndpointKind::Interface { private_dns: false, security_groups: shut };
+    let gateway = all.pop().filter(|_| with_gateway);
+    all.push(Endpoint { id: "vpce-inbound".to_owned(), kind, ..interface("s3") });
+    all.extend(gateway);
+}
+
 #[test]
 fn a_way_to_the_internet_is_a_way_to_ecr() {
     assert_rows(
@@ -286,6 +296,20 @@ fn endpoints_are_a_way_when_all_are_there_and_open() {
                 What::Network,
                 "failed",
                 &["--vpc-endpoint-id vpce-s3 --add-route-table-ids rtb-1"],
+            ),
+            (
+                "S3 by an interface endpoint for inbound resolvers, and a gateway",
+                |case| inbound_s3(case, true),
+                What::Network,
+                "passed",
+                &["vpce-s3 "],
+            ),
+            (
+                "S3 by an interface endpoint for inbound resolvers alone",
+                |case| inbound_s3(case, false),
+                What::Network,
+                "failed",
+                &["make the gateway endpoint com.amazonaws.eu-west-1.s3"],
             ),
             (
                 "endpoint for another region",
