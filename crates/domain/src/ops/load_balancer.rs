@@ -9,6 +9,7 @@ use crate::model::name::Name;
 use crate::model::operation::Verb;
 use crate::model::time::Generation;
 use crate::plan::load_balancer::{self as plan, port_conflict};
+use crate::port::pull::Launch;
 use crate::port::store::{Entity, Holder};
 
 /// What a new load balancer is to be.
@@ -136,7 +137,8 @@ pub async fn load_balancer_update(
         check(ctx, &changed).await?;
         for holder in ctx.store.entity_holders(&of).await? {
             if let Some(Entity::Service(service)) = ctx.store.entity_get(&holder.entity).await? {
-                super::service::ports_fit(ctx, &changed, &service.wanted().definition)?;
+                let launch = Launch::of_stateful(service.stateful);
+                super::service::ports_fit(ctx, &changed, &service.wanted().definition, launch)?;
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::model::service::{DEPLOYMENTS_KEPT, Deployment, DeploymentState, Servi
 use crate::model::task_definition::TaskDefinition;
 use crate::model::time::Generation;
 use crate::plan;
-use crate::plan::load_balancer::container_ports_fit;
+use crate::plan::load_balancer::{container_ports_fit, network_fits};
 use crate::port::pull::Launch;
 use crate::port::store::{Entity, StoreExt};
 
@@ -50,7 +50,7 @@ pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, 
     if let Some(id) = &new.load_balancer {
         let load_balancer = ctx.store.load_balancer_get(id).await?;
         let load_balancer = load_balancer.ok_or_else(|| OpsError::missing(EntityRef::LoadBalancer(id.clone())))?;
-        ports_fit(ctx, &load_balancer, &deployment.definition)?;
+        ports_fit(ctx, &load_balancer, &deployment.definition, run.launch)?;
     }
     let images = deployment.images.clone();
     let warnings = ctx.engine.warnings(&deployment.definition);
@@ -261,22 +261,26 @@ fn deployment_id(ctx: &Ctx<'_>, deploy: &Name) -> DeploymentId {
 async fn ports_fit_behind(ctx: &Ctx<'_>, service: &Service, definition: &TaskDefinition) -> Result<(), OpsError> {
     match &service.load_balancer {
         Some(id) => match ctx.store.load_balancer_get(id).await? {
-            Some(load_balancer) => ports_fit(ctx, &load_balancer, definition),
+            Some(load_balancer) => ports_fit(ctx, &load_balancer, definition, Launch::of_stateful(service.stateful)),
             None => Ok(()),
         },
         None => Ok(()),
     }
 }
 
-/// Every listener and rule must lead to a port that a container of the definition maps. ECS refuses such a service too
+/// Copies must be where the load balancer sends to: in its network, and at its ports. Every listener and rule must lead to a port
+/// that a container of the definition maps. ECS refuses such a service too
 /// (`CreateService`: "the container does not have a container port … defined"); here it would wait for a health check that can't
 /// pass.
 pub(super) fn ports_fit(
     ctx: &Ctx<'_>,
     load_balancer: &LoadBalancer,
     definition: &TaskDefinition,
+    launch: Launch,
 ) -> Result<(), OpsError> {
-    container_ports_fit(load_balancer, &ctx.engine.capabilities()).map_err(super::load_balancer::unfit)?;
+    let can = ctx.engine.capabilities();
+    container_ports_fit(load_balancer, &can).map_err(super::load_balancer::unfit)?;
+    network_fits(load_balancer, definition, launch, &can).map_err(super::load_balancer::unfit)?;
     let mapped: Vec<u16> =
         definition.containers.iter().flat_map(|it| &it.port_mappings).map(|it| it.container_port).collect();
     let unmapped = |container_port: &u16| !mapped.contains(container_port);

@@ -2,7 +2,10 @@
 
 use super::verdict::Verdict;
 use crate::model::load_balancer::{LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
+use crate::model::name::Name;
+use crate::model::task_definition::{PortMapping, TaskDefinition};
 use crate::port::engine::{Capabilities, LoadBalancerSeen};
+use crate::port::pull::Launch;
 
 /// The most rules of one load balancer. An ALB takes 100 ("Quotas for your Application Load Balancers"), but all of them have
 /// to stand in one CloudFormation template of 51,200 bytes, with patterns of any length.
@@ -155,6 +158,74 @@ pub fn container_ports_fit(wanted: &LoadBalancer, can: &Capabilities) -> Result<
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the copies of a definition have an address of their own, where engines tell that from a machine's: always on Fargate;
+/// on machines where the document says so, and behind a load balancer that sends to addresses where it says nothing.
+#[must_use]
+pub fn has_own_address(definition: &TaskDefinition, launch: Launch, behind: Option<Form>) -> bool {
+    match (launch, definition.network_mode.as_deref()) {
+        (Launch::Fargate, _) | (Launch::Ec2, Some("awsvpc")) => true,
+        (Launch::Ec2, Some(_)) => false,
+        (Launch::Ec2, None) => matches!(behind, Some(Form::Requests | Form::Bytes)),
+    }
+}
+
+/// Whether copies of a definition can stand behind a load balancer. An ALB and an NLB of ours send to addresses, which copies in
+/// network mode `bridge`, `host` and `none` don't have; a classic one sends to machines, and ECS takes no copies with addresses
+/// there (`CreateService`).
+///
+/// # Errors
+/// When they can't.
+pub fn network_fits(
+    wanted: &LoadBalancer,
+    definition: &TaskDefinition,
+    launch: Launch,
+    can: &Capabilities,
+) -> Result<(), Unfit> {
+    if !can.address_targets {
+        return Ok(());
+    }
+    let (name, form) = (&wanted.name, form(wanted));
+    let mode = definition.network_mode.as_deref();
+    match (form, has_own_address(definition, launch, Some(form))) {
+        (Form::Classic, true) => Err(Unfit {
+            message: format!(
+                "load balancer `{name}` is a classic one, which sends to machines, and copies {} have addresses of their own",
+                if launch == Launch::Fargate { "on Fargate" } else { "in network mode `awsvpc`" }
+            ),
+            hint: "take a load balancer without `--type classic`, or run it with `--stateful` and without `networkMode`",
+        }),
+        (Form::Requests | Form::Bytes, false) => Err(Unfit {
+            message: format!(
+                "load balancer `{name}` sends to addresses, and copies in network mode `{}` have none of their own",
+                mode.unwrap_or("bridge")
+            ),
+            hint: "leave `networkMode` out of the deploy, or take a load balancer of `--type classic`",
+        }),
+        (Form::Requests | Form::Bytes, true) if launch == Launch::Ec2 => own_address_fits(name, definition),
+        (Form::Classic | Form::Requests | Form::Bytes, _) => Ok(()),
+    }
+}
+
+/// What ECS refuses of copies with an address of their own on machines (`RegisterTaskDefinition`, `links` and `hostPort`).
+fn own_address_fits(name: &Name, definition: &TaskDefinition) -> Result<(), Unfit> {
+    let differs = |it: &PortMapping| it.host_port.is_some_and(|port| port != 0 && port != it.container_port);
+    for container in &definition.containers {
+        let what = match (container.links.is_empty(), container.port_mappings.iter().any(differs)) {
+            (false, _) => "`links`",
+            (true, true) => "a `hostPort` that differs from its `containerPort`",
+            (true, false) => continue,
+        };
+        return Err(Unfit {
+            message: format!(
+                "behind load balancer `{name}` copies have addresses of their own, and container `{}` has {what}",
+                container.name
+            ),
+            hint: "leave it out of the deploy (containers of a copy reach each other at localhost), or take a load balancer of `--type classic`",
+        });
+    }
+    Ok(())
 }
 
 /// What a look at a load balancer's operation comes to.

@@ -37,6 +37,9 @@ pub struct Capabilities {
     pub is_remote: bool,
     /// How many container ports of one service a load balancer can lead to; `None` for any number.
     pub container_ports_max: Option<usize>,
+    /// Whether load balancers send to addresses that copies have of their own, and classic ones to machines, so that what stands
+    /// behind one must have such an address, or must not.
+    pub address_targets: bool,
     /// Whether tasks can run on spare capacity that may be taken back ([`Capacity::Spot`]). One that can't takes no notice.
     pub spot: bool,
 }
@@ -52,6 +55,7 @@ impl Capabilities {
             one_way_links: false,
             is_remote: false,
             container_ports_max: None,
+            address_targets: false,
             spot: false,
         }
     }

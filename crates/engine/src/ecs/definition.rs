@@ -2,11 +2,13 @@
 //!
 //! What the user wrote goes through as it is, keys included that nobody here reads. Changed is only what has to be: the
 //! images (mapped and pinned), the environment (overrides), the family, the labels; added is what is missing and must not be:
-//! a log configuration, the execution role, and on Fargate the network mode and a size.
+//! a log configuration, the execution role, the network mode on Fargate and behind a load balancer that sends to addresses, and on
+//! Fargate a size.
 
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::task_definition::{Problem, TaskDefinition};
 use layer0_domain::plan::fargate;
+use layer0_domain::plan::load_balancer::{Form, has_own_address};
 use layer0_domain::port::pull::Launch;
 use serde_json::{Map, Value, json};
 
@@ -37,6 +39,8 @@ pub(super) struct Registration<'a> {
     pub(super) family: String,
     /// On what it runs.
     pub(super) launch: Launch,
+    /// Behind what.
+    pub(super) behind: Option<Form>,
     /// The log group of the environment.
     pub(super) log_group: &'a str,
     /// What the names of its log streams begin with, without the last `/`.
@@ -72,6 +76,9 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
             body.insert("requiresCompatibilities".to_owned(), json!(["FARGATE"]));
         }
         Launch::Ec2 => {
+            if has_own_address(definition, registration.launch, registration.behind) {
+                body.entry("networkMode").or_insert_with(|| json!("awsvpc"));
+            }
             body.insert("requiresCompatibilities".to_owned(), json!(["EC2"]));
         }
     }
@@ -117,14 +124,6 @@ pub(super) fn warnings(definition: &TaskDefinition) -> Vec<String> {
     }
 }
 
-/// Whether the tasks of a definition have an address of their own: always on Fargate, else where the document says so.
-pub(super) fn has_own_address(definition: &TaskDefinition, launch: Launch) -> bool {
-    match launch {
-        Launch::Fargate => true,
-        Launch::Ec2 => definition.network_mode.as_deref() == Some("awsvpc"),
-    }
-}
-
 /// The first container that maps a port.
 pub(super) fn container_with_port(definition: &TaskDefinition, port: u16) -> Option<&str> {
     let listens = definition.containers.iter().find(|it| it.port_mappings.iter().any(|to| to.container_port == port));
@@ -147,6 +146,7 @@ mod tests {
             config: &config,
             family: "l0-prod-web-1_app-1".to_owned(),
             launch,
+            behind: None,
             log_group: "l0-prod-env-1",
             log_prefix: "l0/web-1".to_owned(),
             tags: vec![("layer0.instance".to_owned(), "prod-1".to_owned())],

@@ -70,6 +70,7 @@ impl Engine for EcsEngine {
             one_way_links: true,
             is_remote: true,
             container_ports_max: Some(TARGET_GROUPS_MAX),
+            address_targets: true,
             spot: true,
         }
     }

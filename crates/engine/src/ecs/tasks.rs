@@ -13,6 +13,7 @@ use std::time::Duration;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{CopyId, TaskId};
+use layer0_domain::plan::load_balancer::has_own_address;
 use layer0_domain::plan::stop_reason;
 use layer0_domain::port::engine::{Capacity, CopySeen, CopyState, EngineError, Removed, TaskRun, TaskSeen, TaskSpec};
 use layer0_domain::port::pull::Launch;
@@ -180,7 +181,7 @@ impl Shared {
             },
         };
         let Some(definition) = self.task_register(spec, cluster).await? else { return Ok(()) };
-        let network = definition::has_own_address(&spec.definition, spec.launch).then(|| Network {
+        let network = has_own_address(&spec.definition, spec.launch, None).then(|| Network {
             subnets: self.config.private_subnets.clone(),
             security_groups,
             public_ip: self.config.public_ip && spec.launch == Launch::Fargate,
@@ -242,6 +243,7 @@ impl Shared {
             config: &self.config,
             family,
             launch: spec.launch,
+            behind: None,
             log_group: cluster,
             log_prefix: Names::streams(spec.id.as_str()).trim_end_matches('/').to_owned(),
             tags: self.names.tags(names::TASK, spec.id.as_str(), spec.name.as_str()),

@@ -3,6 +3,7 @@ use crate::model::id::{EnvironmentId, LoadBalancerId};
 use crate::model::listener_rule::{PathPattern, Rule};
 use crate::model::load_balancer::{Action, HealthCheck, Probe};
 use crate::model::name::Name;
+use crate::model::task_definition::Document;
 use crate::model::time::{Generation, Timestamp};
 
 /// What the engine on AWS can do, as far as it matters here.
@@ -13,6 +14,7 @@ const AWS: Capabilities = Capabilities {
     one_way_links: true,
     is_remote: true,
     container_ports_max: Some(5),
+    address_targets: true,
     spot: false,
 };
 
@@ -134,4 +136,45 @@ fn container_ports_are_named_once_and_the_probe_asks_one_that_is_there() {
     let balancer = with(LoadBalancerKind::Application, ports);
     assert_eq!(balancer.container_ports(), [8080, 81]);
     assert_eq!(balancer.probe(), Some(Probe::Http { port: 8080, path: "/health".to_owned() }));
+}
+
+/// By launch type, network mode and kind of load balancer: whether copies can stand there, and have an address of their own.
+#[test]
+fn copies_have_an_address_where_their_load_balancer_sends_to_addresses() {
+    use Launch::{Ec2, Fargate};
+    use LoadBalancerKind::{Application, Classic};
+    let definition = |more: &str, of_container: &str| {
+        let text = format!(
+            r#"{{"containerDefinitions": [{{"name": "web", "image": "team/app", "memory": 64{of_container}}},
+                {{"name": "side", "image": "team/side", "memory": 64}}]{more}}}"#
+        );
+        Document::parse(text.as_bytes()).expect("a legal document").definition().clone()
+    };
+    let mode = |mode: &str| format!(r#", "networkMode": "{mode}""#);
+    for (launch, given, of_container, kind, expected) in [
+        (Fargate, "", "", Application, Ok(true)),
+        (Fargate, "", "", Classic, Err("copies on Fargate have addresses")),
+        (Ec2, "", "", Application, Ok(true)),
+        (Ec2, "", "", Classic, Ok(false)),
+        (Ec2, "awsvpc", "", Application, Ok(true)),
+        (Ec2, "awsvpc", "", Classic, Err("in network mode `awsvpc` have addresses")),
+        (Ec2, "bridge", "", Application, Err("copies in network mode `bridge` have none")),
+        (Ec2, "bridge", "", Classic, Ok(false)),
+        (Ec2, "host", "", Application, Err("copies in network mode `host` have none")),
+        (Ec2, "", r#", "links": ["side"]"#, Application, Err("container `web` has `links`")),
+        (Ec2, "", r#", "portMappings": [{"containerPort": 80, "hostPort": 8080}]"#, Application, Err("a `hostPort`")),
+        (Ec2, "", r#", "portMappings": [{"containerPort": 80, "hostPort": 0}]"#, Application, Ok(true)),
+    ] {
+        let more = if given.is_empty() { String::new() } else { mode(given) };
+        let definition = definition(&more, of_container);
+        let wanted = with(kind, vec![http(80, 80, vec![])]);
+        let said = format!("{launch:?} {given} {of_container} {kind:?}");
+        match (network_fits(&wanted, &definition, launch, &AWS), expected) {
+            (Ok(()), Ok(own)) => assert_eq!(has_own_address(&definition, launch, Some(form(&wanted))), own, "{said}"),
+            (Err(unfit), Err(words)) => assert!(unfit.message.contains(words), "{said}: {unfit:?}"),
+            (found, _) => panic!("{said}: {found:?}"),
+        }
+        assert_eq!(network_fits(&wanted, &definition, launch, &LOCAL), Ok(()), "{said}");
+        assert_eq!(has_own_address(&definition, launch, None), launch == Fargate || given == "awsvpc", "{said}");
+    }
 }

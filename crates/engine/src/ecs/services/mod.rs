@@ -14,7 +14,7 @@ use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{DeploymentId, LoadBalancerId, ServiceId};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::plan::load_balancer::{Form, form};
+use layer0_domain::plan::load_balancer::{Form, form, has_own_address};
 use layer0_domain::port::engine::{EngineError, ServiceMode, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
@@ -262,13 +262,18 @@ impl Shared {
                 None => return Err("its environment to have machines (`l0 environment scale`)".to_owned()),
             },
         };
-        let network = definition::has_own_address(&spec.revision.definition, spec.launch).then(|| Network {
+        let network = has_own_address(&spec.revision.definition, spec.launch, self.form_of(spec)).then(|| Network {
             subnets: self.config.private_subnets.clone(),
             security_groups,
             public_ip: self.config.public_ip && provider.is_none(),
         });
         let targets = self.targets_of(&self.state(), spec)?;
         Ok(Place { provider, network, targets })
+    }
+
+    /// What a service stands behind, as far as we were told.
+    fn form_of(&self, spec: &ServiceSpec) -> Option<Form> {
+        self.state().balancers.get(spec.load_balancer.as_ref()?).map(|it| form(&it.load_balancer))
     }
 
     /// Whether a service has to be registered elsewhere than it is, which a change of its load balancer can cause.
@@ -388,6 +393,7 @@ impl Shared {
             config: &self.config,
             family: family.clone(),
             launch: spec.launch,
+            behind: self.form_of(spec),
             log_group: &log_group,
             log_prefix: Names::streams(spec.id.as_str()).trim_end_matches('/').to_owned(),
             tags: self.names.tags(names::SERVICE, spec.id.as_str(), spec.name.as_str()),

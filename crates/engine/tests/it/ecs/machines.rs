@@ -43,6 +43,22 @@ async fn a_stateful_service_runs_on_the_machines_of_its_environment() {
     assert_eq!(stage::left(&aws), Vec::<String>::new());
 }
 
+/// Behind a load balancer that sends to addresses a copy on a machine gets one, where its document says nothing of networks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stateful_service_stands_behind_a_load_balancer() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let engine = stage::engine(&aws).await;
+    made(engine.as_ref(), &with_machines(2, 1)).await;
+    made(engine.as_ref(), &stage::load_balancer()).await;
+    let mut spec = stage::service(1, "db:1", 1, true);
+    spec.launch = Launch::Ec2;
+    made(engine.as_ref(), &Want::Service(spec)).await;
+    let tasks = aws.world().tasks();
+    let has_address =
+        |task: &serde_json::Value| task["launchType"] == "EC2" && task["attachments"][0]["id"].is_string();
+    assert!(!tasks.is_empty() && tasks.iter().all(has_address), "{tasks:#?}");
+}
+
 /// The machines go before the cluster that they are registered in: a cluster with machines can't be deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_with_machines_goes_at_the_first_try() {

@@ -209,6 +209,13 @@ fn check_balancer(world: &World, definition: &Definition, balancer: &Value) -> R
             group.target_type
         )));
     }
+    if !definition.is_awsvpc() && group.target_type == "ip" {
+        let mode = definition.document.text("networkMode").unwrap_or("bridge");
+        return Err(AwsError::invalid_parameter(format!(
+            "The provided target group {arn} has target type ip, which is incompatible with the {mode} network mode specified in \
+             the task definition."
+        )));
+    }
     if !elbv2::has_balancer(world, arn) {
         return Err(AwsError::invalid_parameter(format!(
             "The target group with targetGroupArn {arn} does not have an associated load balancer."
