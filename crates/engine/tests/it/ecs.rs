@@ -16,6 +16,7 @@ mod histories;
 mod links;
 mod machines;
 mod pull_check;
+mod removal;
 mod role;
 mod rollouts;
 mod same_deployment;

@@ -60,29 +60,48 @@ impl Aws {
         let mut streams = Vec::new();
         let mut token = None;
         loop {
-            let call = self
-                .logs
-                .describe_log_streams()
-                .log_group_name(group)
-                .log_stream_name_prefix(prefix)
-                .set_next_token(token);
-            let answer = match self.send("logs:DescribeLogStreams", Family::Logs, call.send()).await {
-                Ok(answer) => answer,
-                Err(error) if error.is_missing() => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            let some = answer.log_streams.unwrap_or_default().into_iter();
-            streams.extend(some.filter_map(|it| {
-                let name = it.log_stream_name?;
-                // Emulators give more than was asked for.
-                let (made, last) = (it.creation_time.map(Timestamp), it.last_event_timestamp.map(Timestamp));
-                name.starts_with(prefix).then_some(Stream { name, made, last })
-            }));
-            token = answer.next_token.filter(|token| !token.is_empty());
+            let Some((some, next)) = self.log_streams_page(group, prefix, token).await? else { return Ok(None) };
+            streams.extend(some);
+            token = next;
             if token.is_none() {
                 return Ok(Some(streams));
             }
         }
+    }
+
+    /// Some streams of a group whose name begins with `prefix`, as many as one answer holds; none when there are none.
+    pub(in crate::ecs) async fn log_streams_some(&self, group: &str, prefix: &str) -> Result<Vec<Stream>, AwsError> {
+        let mut token = None;
+        loop {
+            match self.log_streams_page(group, prefix, token).await? {
+                Some((some, next)) if some.is_empty() && next.is_some() => token = next,
+                Some((some, _)) => return Ok(some),
+                None => return Ok(vec![]),
+            }
+        }
+    }
+
+    /// A page of streams, and the token of the next one; `None` when the group isn't there.
+    async fn log_streams_page(
+        &self,
+        group: &str,
+        prefix: &str,
+        token: Option<String>,
+    ) -> Result<Option<(Vec<Stream>, Option<String>)>, AwsError> {
+        let call = self.logs.describe_log_streams().log_group_name(group).log_stream_name_prefix(prefix);
+        let call = call.set_next_token(token);
+        let answer = match self.send("logs:DescribeLogStreams", Family::Logs, call.send()).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let some = answer.log_streams.unwrap_or_default().into_iter().filter_map(|it| {
+            let name = it.log_stream_name?;
+            // Emulators give more than was asked for.
+            let (made, last) = (it.creation_time.map(Timestamp), it.last_event_timestamp.map(Timestamp));
+            name.starts_with(prefix).then_some(Stream { name, made, last })
+        });
+        Ok(Some((some.collect(), answer.next_token.filter(|token| !token.is_empty()))))
     }
 
     /// The newest events of one stream in a span, the oldest of them first; at most `most`.

@@ -1,15 +1,19 @@
 //! Taking a service away: its tasks are drained and stopped by ECS, then its task definitions and logs go.
 
+use std::time::Duration;
+
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::id::ServiceId;
 use layer0_domain::port::engine::{EngineError, Removed};
+use tokio::time::Instant;
 
 use super::super::aws::{AwsError, TaskFilter};
 use super::super::names::Names;
 use super::super::state::Shared;
 
-/// How many log streams are taken away in one step: each is a call.
-const STREAMS_A_STEP: usize = 20;
+/// For how long log streams are taken away in one step, each by a call of its own: a service that was rolled out for years has
+/// thousands, and whoever waits wants to see that it goes on.
+const STREAMS_A_STEP: Duration = Duration::from_secs(5);
 
 impl Shared {
     /// Takes a service away, or goes on with that.
@@ -67,13 +71,21 @@ impl Shared {
         }
     }
 
-    /// Takes some of an entity's log streams away; `true` when none is left.
+    /// Takes some of an entity's log streams away, page by page: what is gone is not listed any more. `true` when none is left.
     pub(in crate::ecs) async fn streams_delete(&self, group: &str, entity: &str) -> Result<bool, AwsError> {
-        let streams = self.aws.log_streams(group, &Names::streams(entity)).await?.unwrap_or_default();
-        for stream in streams.iter().take(STREAMS_A_STEP) {
-            self.aws.log_stream_delete(group, &stream.name).await?;
+        let (prefix, end) = (Names::streams(entity), Instant::now() + STREAMS_A_STEP);
+        loop {
+            let streams = self.aws.log_streams_some(group, &prefix).await?;
+            if streams.is_empty() {
+                return Ok(true);
+            }
+            for stream in streams {
+                self.aws.log_stream_delete(group, &stream.name).await?;
+                if Instant::now() >= end {
+                    return Ok(false);
+                }
+            }
         }
-        Ok(streams.len() <= STREAMS_A_STEP)
     }
 }
 
