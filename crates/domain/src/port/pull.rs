@@ -84,6 +84,8 @@ pub struct StartUses {
     pub has_own_logs: bool,
     /// References to secrets, as the definition has them (`valueFrom`).
     pub secrets: Vec<String>,
+    /// ARNs of the objects that hold environment variables.
+    pub environment_files: Vec<String>,
     /// The secret with the credential for the image's own registry.
     pub repository_credentials: Option<String>,
 }
@@ -111,6 +113,7 @@ impl StartUses {
         // A task starts as a whole: what any of its containers lacks keeps all from starting.
         for each in &definition.containers {
             uses.add_secrets(each.secrets.iter().map(|it| &it.value_from));
+            uses.add_files(each.environment_files.iter().map(|it| &it.value));
             let Some(log) = &each.log_configuration else { continue };
             uses.add_secrets(log.secret_options.iter().map(|it| &it.value_from));
             if log.log_driver != "awslogs" {
@@ -132,6 +135,7 @@ impl StartUses {
         let mut both = self.clone();
         both.add_log_groups(&more.log_groups);
         both.add_secrets(&more.secrets);
+        both.add_files(&more.environment_files);
         both
     }
 
@@ -139,6 +143,14 @@ impl StartUses {
         for one in more {
             if !self.log_groups.contains(one) {
                 self.log_groups.push(one.clone());
+            }
+        }
+    }
+
+    fn add_files<'a>(&mut self, more: impl IntoIterator<Item = &'a String>) {
+        for one in more {
+            if !self.environment_files.contains(one) {
+                self.environment_files.push(one.clone());
             }
         }
     }
@@ -263,6 +275,7 @@ mod tests {
         let document = format!(
             r#"{{"containerDefinitions": [
                 {{"name": "a", "image": "a", {}, "secrets": [{{"name": "S", "valueFrom": "arn:s"}}],
+                  "environmentFiles": [{{"value": "arn:aws:s3:::b/x.env", "type": "s3"}}],
                   "repositoryCredentials": {{"credentialsParameter": "arn:hub"}}}},
                 {{"name": "b", "image": "b", {}, "secrets": [{{"name": "T", "valueFrom": "arn:s"}}, {{"name": "U", "valueFrom": "/u"}}]}},
                 {{"name": "c", "image": "c", "logConfiguration": {{"logDriver": "splunk", "options": {{"awslogs-group": "no"}},
@@ -281,6 +294,7 @@ mod tests {
         };
         assert_eq!(uses.log_groups, [group("g", None, false), group("h", Some("eu-west-1"), true)]);
         assert_eq!(uses.secrets, ["arn:s", "/u", "arn:splunk"]);
+        assert_eq!(uses.environment_files, ["arn:aws:s3:::b/x.env"]);
         assert_eq!(uses.repository_credentials.as_deref(), Some("arn:hub"));
         assert_eq!(StartUses::of(definition, &definition.containers[1]).repository_credentials, None);
         assert_eq!(uses.and(&uses), uses);

@@ -31,7 +31,8 @@ pub(super) fn layer_right_lacks(evidence: &str) -> String {
 }
 
 /// What the role that pulls must be allowed for a start: the ECR actions for an image of ECR, the log groups, the secrets
-/// (ECS developer guide, "Amazon ECS task execution IAM role"). In this order, each once. `account` and `region` are the task's.
+/// (ECS developer guide, "Amazon ECS task execution IAM role"), the files of environment variables ("Pass environment variables to an
+/// Amazon ECS container"). In this order, each once. `account` and `region` are the task's.
 #[must_use]
 pub fn needed_rights(question: &PullQuestion, account: &str, region: &str) -> Vec<NeededRight> {
     let mut all: Vec<NeededRight> = Vec::new();
@@ -63,7 +64,20 @@ pub fn needed_rights(question: &PullQuestion, account: &str, region: &str) -> Ve
         let (action, resource) = secret(from, account, region);
         need(action, resource);
     }
+    for file in &question.uses.environment_files {
+        // `arn:aws:s3:::bucket/path`.
+        if let Some((bucket, _)) = file.split_once('/').filter(|_| file.starts_with("arn:")) {
+            need("s3:GetObject", file.clone());
+            need("s3:GetBucketLocation", bucket.to_owned());
+        }
+    }
     all
+}
+
+/// Whether a right may be given by a policy that is not looked at, so that a role of whose policies none gives it may have it
+/// nevertheless: a bucket's policy gives what its own account's roles lack.
+pub(super) fn may_be_given_elsewhere(right: &NeededRight) -> bool {
+    right.action.starts_with("s3:")
 }
 
 /// A reference to a secret is an ARN of Secrets Manager, behind which a key, a stage and a version may follow, an ARN of a

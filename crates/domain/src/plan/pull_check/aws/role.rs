@@ -1,7 +1,7 @@
 //! Check 4: whether the role that pulls may do what a start needs.
 
 use super::request::{account, context, resource_policies};
-use super::rights::{LAYER_RIGHT, NeededRight, layer_right_lacks, needed_rights};
+use super::rights::{LAYER_RIGHT, NeededRight, layer_right_lacks, may_be_given_elsewhere, needed_rights};
 use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
 use crate::plan::policy::{Answer, Context, Document, PolicyError, Request, Requester, Sides, authorise, evaluate};
@@ -34,8 +34,10 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
         .filter(|(_, answer)| matches!(answer, Answer::NotAllowed | Answer::Denied { .. }))
         .map(|(right, answer)| (*right, answer))
         .collect();
-    let whole = lacking.is_empty();
-    if lacking.iter().any(|(right, _)| right.action != LAYER_RIGHT) {
+    let may_go = |(right, answer): &(&NeededRight, &Answer)| {
+        right.action == LAYER_RIGHT || may_be_given_elsewhere(right) && **answer == Answer::NotAllowed
+    };
+    if !lacking.iter().all(may_go) {
         return lacks(role, &lacking, &aws.puller.region);
     }
     if let Outcome::Unknown { why } = trust {
@@ -50,12 +52,31 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
         None => {
             let mut actions: Vec<&str> = needed.iter().map(|right| right.action).collect();
             actions.dedup();
-            actions.retain(|action| whole || *action != LAYER_RIGHT);
+            actions.retain(|action| !lacking.iter().any(|(right, _)| right.action == *action));
             let evidence = format!("{} is trusted with tasks and may do {}", name(&role.arn), actions.join(", "));
-            match whole {
-                true => Outcome::passed(evidence),
-                false => Outcome::unknown(layer_right_lacks(&format!("{evidence}, all that a start needs"))),
+            let mut files: Vec<&str> = lacking
+                .iter()
+                .map(|(right, _)| *right)
+                .filter(|it| may_be_given_elsewhere(it))
+                .map(|it| it.action)
+                .collect();
+            files.dedup();
+            if !files.is_empty() {
+                return Outcome::unknown(format!(
+                    "{evidence}; its own policies do not allow {} on the definition's `environmentFiles`, which only the bucket's policy may make good",
+                    files.join(" and ")
+                ));
             }
+            if !lacking.is_empty() {
+                return Outcome::unknown(layer_right_lacks(&format!("{evidence}, all that a start needs")));
+            }
+            // Which key a secret has is not asked, and one of the user's own needs a right of its own.
+            let uses = &question.uses;
+            let keys = match uses.secrets.is_empty() && uses.repository_credentials.is_none() {
+                true => "",
+                false => "; whether a secret has a key of its own, which takes kms:Decrypt, was not looked at",
+            };
+            Outcome::passed(format!("{evidence}{keys}"))
         }
     }
 }

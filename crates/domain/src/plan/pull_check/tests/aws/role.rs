@@ -6,6 +6,10 @@ use super::*;
 const PULL_ONLY: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken",
     "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchImportUpstreamImage", "logs:*"], "Resource": "*"}]}"#;
 
+const ENV_FILE: &str = "arn:aws:s3:::configs/prod/web.env";
+const FILES: &str = r#"{"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::configs/*"},
+    {"Effect": "Allow", "Action": "s3:GetBucketLocation", "Resource": "arn:aws:s3:::configs"}]}"#;
+
 #[test]
 fn the_role_check_reads_trust_policies_and_boundary() {
     assert_rows(
@@ -180,6 +184,46 @@ fn the_role_check_reads_trust_policies_and_boundary() {
                 What::Role,
                 "failed",
                 &["may not do logs:CreateLogGroup"],
+            ),
+            (
+                "a file of environment variables that its own policies do not give",
+                |case| case.question.uses.environment_files.push(ENV_FILE.into()),
+                What::Role,
+                "unknown",
+                &["do not allow s3:GetObject and s3:GetBucketLocation on the definition's `environmentFiles`"],
+            ),
+            (
+                "a file of environment variables that it may read",
+                |case| {
+                    case.question.uses.environment_files.push(ENV_FILE.into());
+                    case.policies(&[EXECUTION_ROLE, FILES], None);
+                },
+                What::Role,
+                "passed",
+                &["s3:GetObject, s3:GetBucketLocation"],
+            ),
+            (
+                "a file of environment variables that it is denied",
+                |case| {
+                    case.question.uses.environment_files.push(ENV_FILE.into());
+                    case.policies(&[EXECUTION_ROLE, &FILES.replace("Allow", "Deny")], None);
+                },
+                What::Role,
+                "failed",
+                &["is denied s3:GetObject"],
+            ),
+            (
+                "a secret that it may read",
+                |case| {
+                    case.question.uses.secrets.push("/prod/db".into());
+                    let ssm = r#"{"Statement": {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"}}"#;
+                    case.policies(&[EXECUTION_ROLE, ssm], None);
+                },
+                What::Role,
+                "passed",
+                &[
+                    "ssm:GetParameters; whether a secret has a key of its own, which takes kms:Decrypt, was not looked at",
+                ],
             ),
             (
                 "a parameter that it may not read",
