@@ -64,6 +64,7 @@ pub(super) fn evidence(question: &PullQuestion, platforms: &[Platform]) -> Optio
         network,
         passing: passing(case, question),
         added: StartUses::default(),
+        unsure_of_platform: None,
         is_of_now: true,
         ecr: Some(EcrEvidence {
             image: Fact::Known(image(case, question, platforms)),
@@ -94,6 +95,7 @@ fn unreadable(host: EcrHost) -> AwsEvidence {
         network: denied("ec2:DescribeSubnets"),
         passing: None,
         added: StartUses::default(),
+        unsure_of_platform: None,
         is_of_now: true,
     }
 }

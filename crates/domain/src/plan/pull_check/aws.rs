@@ -39,7 +39,12 @@ pub(super) fn judge(
         report = report.with(What::Image, seen.outcome).with(What::Platform, nothing_there);
     } else {
         let platform = match &seen.platforms {
-            Fact::Known(platforms) => platform(image, platforms, &evidence.platform),
+            Fact::Known(platforms) => match (platform(image, platforms, &evidence.platform), &aws.unsure_of_platform) {
+                (Outcome::Failed { evidence, .. }, Some(why)) => {
+                    Outcome::unknown(format!("{evidence} as far as is known: {why}"))
+                }
+                (outcome, _) => outcome,
+            },
             Fact::Unknown(why) => Outcome::unknown(why.clone()),
         };
         report = report.with(What::Image, seen.outcome).with(What::Platform, platform);

@@ -21,6 +21,8 @@ pub struct AwsEvidence {
     pub passing: Option<Passing>,
     /// What a start needs beyond what was asked, for what the engine itself puts into definitions (its log group).
     pub added: StartUses,
+    /// Why it is not certain that a task runs on the evidence's platform, where it is not: nobody knows what machines there are.
+    pub unsure_of_platform: Option<String>,
     /// Whether all of it was looked up for this question. Else a look with [`Age::Now`](super::Age::Now) may say otherwise.
     pub is_of_now: bool,
 }

@@ -23,6 +23,7 @@
 
 mod image;
 mod kept;
+mod machine;
 mod manifest;
 mod network;
 mod passing;
@@ -56,6 +57,8 @@ struct Gathering<'a> {
     question: &'a PullQuestion,
     /// What the image will run on.
     platform: Platform,
+    /// Why that is not certain.
+    unsure_of_platform: Option<String>,
     /// When it began.
     began: Instant,
     /// Whether something was used that was asked for before that.
@@ -71,9 +74,7 @@ struct Gathering<'a> {
 /// # Errors
 /// `Unavailable` when AWS answers to nothing.
 pub(super) async fn gather(shared: &Shared, question: &PullQuestion) -> Result<PullEvidence, EngineError> {
-    let default = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
-    let platform = question.platform.clone().unwrap_or_else(default);
-    let gathering = Gathering::new(shared, question, platform);
+    let gathering = Gathering::new(shared, question);
     let aws = Box::pin(gathering.all()).await;
     match gathering.silence() {
         Some(error) => Err(error.into()),
@@ -83,11 +84,13 @@ pub(super) async fn gather(shared: &Shared, question: &PullQuestion) -> Result<P
 }
 
 impl<'a> Gathering<'a> {
-    fn new(shared: &'a Shared, question: &'a PullQuestion, platform: Platform) -> Self {
+    fn new(shared: &'a Shared, question: &'a PullQuestion) -> Self {
+        let (platform, unsure_of_platform) = machine::platform(shared, question);
         Self {
             shared,
             question,
             platform,
+            unsure_of_platform,
             began: Instant::now(),
             of_before: AtomicBool::new(false),
             answered: AtomicBool::new(false),
@@ -142,7 +145,8 @@ impl<'a> Gathering<'a> {
         };
         let puller = Puller { account: owner, organization, region: self.shared.config.region.clone() };
         let is_of_now = !self.of_before.load(Ordering::Relaxed);
-        AwsEvidence { puller, ecr, role, network, passing, added: self.added(), is_of_now }
+        let unsure_of_platform = self.unsure_of_platform.clone();
+        AwsEvidence { puller, ecr, role, network, passing, added: self.added(), unsure_of_platform, is_of_now }
     }
 
     /// An answer about what changes seldom: one that was kept, where the question bears that.
@@ -297,8 +301,7 @@ mod tests {
         let shared = Shared::new(config, Aws::new(&connection.sdk, Rates::default()));
         let image = ImageRef::parse("docker.io/library/nginx:1").expect("a reference");
         let question = PullQuestion::about(image, AnsweredBy::Registry);
-        let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
-        let gathering = Gathering::new(&shared, &question, platform);
+        let gathering = Gathering::new(&shared, &question);
         let never = std::future::pending::<Fact<()>>();
         let fact = gathering.within(Duration::ZERO, "the look at the role", never).await;
         assert_eq!(fact, Fact::Unknown("the look at the role was not answered: it took too long".to_owned()));

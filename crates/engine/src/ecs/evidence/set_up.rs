@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::image_map::EcrHost;
-use layer0_domain::model::registry::Platform;
 use layer0_domain::plan::pull_check::TOKEN_RIGHT;
 use layer0_domain::port::pull::{Age, AnsweredBy, Fact, PullQuestion};
 use tracing::debug;
@@ -37,8 +36,7 @@ async fn look(shared: &Shared) {
     // About no image: nothing of one is looked at.
     let Some(image) = ImageRef::parse("none").ok() else { return };
     let question = PullQuestion { age: Age::Now, ..PullQuestion::about(image, AnsweredBy::Us) };
-    let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
-    let gathering = Gathering::new(shared, &question, platform);
+    let gathering = Gathering::new(shared, &question);
     Box::pin(gathering.set_up()).await;
     if let Some(error) = gathering.silence() {
         debug!(%error, "the set-up could not be looked at");

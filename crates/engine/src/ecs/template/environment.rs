@@ -96,13 +96,18 @@ fn ingress(members: Value) -> Value {
     json!({ "IpProtocol": "-1", "SourceSecurityGroupId": members })
 }
 
+/// The type of an environment's machines.
+pub(in crate::ecs) fn instance_type(environment: &Environment) -> &str {
+    if environment.instance_type.is_empty() { INSTANCE_TYPE } else { &environment.instance_type }
+}
+
 fn machines(template: &mut Template, parts: &EnvironmentParts<'_>, name: &str) {
     let EnvironmentParts { config, environment, .. } = *parts;
     let profile = match &config.machine_profile {
         Some(name) => json!({ "Name": name }),
         None => machine_profile(template),
     };
-    let kind = if environment.instance_type.is_empty() { INSTANCE_TYPE } else { &environment.instance_type };
+    let kind = instance_type(environment);
     let ami = if environment.ami_id.is_empty() { AMI } else { &environment.ami_id };
     template.resource(
         "LaunchTemplate",

@@ -12,7 +12,7 @@ mod tests;
 use layer0_domain::model::digest::Digest;
 use serde_json::{Map, Value, json};
 
-pub(super) use self::environment::{EnvironmentParts, environment};
+pub(super) use self::environment::{EnvironmentParts, environment, instance_type};
 pub(super) use self::load_balancer::{LoadBalancerParts, load_balancer, target_output};
 use super::aws::StackWanted;
 

@@ -41,6 +41,7 @@ struct Case {
     config: EcsConfig,
     question: PullQuestion,
     scale: u32,
+    instance_type: String,
 }
 
 impl Case {
@@ -52,7 +53,8 @@ impl Case {
         aws.image("team/app", "1", FakeImage::default());
         aws.role("l0-execution", IamRole::for_tasks(&EXECUTION));
         aws.role("layer0", IamRole::for_tasks(&["iam:PassRole"]));
-        let mut case = Self { aws, config: config(), question: about(OWN, "team/app:1"), scale: 0 };
+        let mut case =
+            Self { aws, config: config(), question: about(OWN, "team/app:1"), scale: 0, instance_type: String::new() };
         case.question.uses.log_groups.push(LogGroup { name: "l0".to_owned(), region: None, is_made: false });
         case
     }
@@ -64,7 +66,7 @@ impl Case {
     /// The engine with an environment that is ready.
     async fn engine(&mut self) -> EcsEngine {
         let engine = EcsEngine::start(self.config.clone(), &sdk(&self.aws).await);
-        let environment = environment(self.scale);
+        let environment = Environment { instance_type: self.instance_type.clone(), ..environment(self.scale) };
         self.question.environment = Some(environment.id.clone());
         let id = environment.id.clone();
         engine.ensure(Want::Environment { environment, reachable_from: vec![] }).await.expect("it is taken down");

@@ -78,6 +78,7 @@ impl Case {
                 network: Fact::Known(network::nat()),
                 passing: None,
                 added: StartUses::default(),
+                unsure_of_platform: None,
                 is_of_now: true,
             },
             image,

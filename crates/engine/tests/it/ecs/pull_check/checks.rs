@@ -355,6 +355,27 @@ async fn machines_pull_with_their_own_role_and_address() {
     }
 }
 
+/// Where the definition says nothing of a platform, the machines' type does.
+#[tokio::test]
+async fn an_image_is_to_run_on_the_machines_of_its_environment() {
+    for (kind, platform, expected) in [
+        ("t4g.small", "linux/arm64", "passed"),
+        ("t4g.small", "linux/amd64", "failed"),
+        ("", "linux/amd64", "passed"),
+        ("", "linux/arm64", "failed"),
+        ("u-6tb1.metal", "linux/arm64", "unknown"),
+    ] {
+        let mut case = Case::good(|_| {}).await;
+        let image = FakeImage { platforms: vec![platform.to_owned()], ..FakeImage::default() };
+        case.aws.image("team/app", "1", image);
+        case.scale = 1;
+        case.instance_type = kind.to_owned();
+        case.question.launch = Launch::Ec2;
+        let (_, report) = case.looked().await;
+        assert_eq!(outcome(&report, What::Platform), expected, "{platform} on `{kind}`: {report:#?}");
+    }
+}
+
 #[tokio::test]
 async fn an_image_of_another_registry_is_not_asked_for() {
     let mut case = Case::good(|_| {}).await;
