@@ -10,7 +10,6 @@ use serde::Deserialize;
 use crate::args::Globals;
 use crate::credentials::Credentials;
 use crate::error::{CONNECT_HINT, CliError};
-use crate::sign_in;
 use crate::value::{parse_bool, parse_duration};
 
 /// Where the API is.
@@ -131,22 +130,6 @@ pub(crate) fn set<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&
     env.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
-/// A flag that was given. An empty one is a shell's variable that was not set: the default in its place may be another server, or somebody
-/// else.
-pub(crate) fn flag<'a>(given: Option<&'a str>, name: &str) -> Result<Option<&'a str>, CliError> {
-    match given {
-        Some(text) if text.trim().is_empty() => {
-            Err(CliError::usage(format!("{name} is empty")).hint("leave it out for what is set elsewhere"))
-        }
-        given => Ok(given),
-    }
-}
-
-/// An endpoint with its scheme, as `l0 login` reads it.
-fn whole(endpoint: &str) -> Result<String, CliError> {
-    if endpoint.contains("://") { Ok(endpoint.to_owned()) } else { sign_in::endpoint_of(endpoint) }
-}
-
 fn switch(flag: Option<bool>, env: &BTreeMap<String, String>, name: &str) -> Result<bool, CliError> {
     match (flag, set(env, name)) {
         (Some(value), _) => Ok(value),
@@ -172,12 +155,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Merges flags, environment and the credentials file. A token of the file is used for its own endpoint only.
     pub(crate) fn read(flags: &Globals, env: &BTreeMap<String, String>) -> Result<Self, CliError> {
-        let named = flag(flags.endpoint.as_deref(), "--endpoint")?.or_else(|| set(env, ENV_ENDPOINT));
-        let named = named.map(whole).transpose()?;
-        let token = flag(flags.token.as_ref().map(Secret::reveal), "--token")?.or_else(|| set(env, ENV_TOKEN));
+        let named = flags.endpoint.as_deref().filter(|text| !text.is_empty()).or_else(|| set(env, ENV_ENDPOINT));
+        let token =
+            flags.token.as_ref().map(Secret::reveal).filter(|text| !text.is_empty()).or_else(|| set(env, ENV_TOKEN));
         let file = if named.is_some() && token.is_some() { Credentials::default() } else { Credentials::read(env)? };
         let endpoint_given = named.is_some() || file.default.is_some();
-        let endpoint = named.or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let endpoint =
+            named.map(str::to_owned).or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
         if authority_of(&endpoint).contains('@') {
             // Endpoints are printed in errors; this one holds a password.
             return Err(CliError::usage("the endpoint holds a credential")
@@ -275,31 +259,6 @@ mod tests {
         let error = Connection::read(&globals(&["--endpoint", "http://admin:hunter2@host/", "--token", "x"]), &env)
             .expect_err("a password");
         assert!(!error.text().contains("hunter2"), "{}", error.text());
-    }
-
-    #[test]
-    fn an_empty_flag_is_no_default() {
-        let (dir, mut env) = home();
-        write(&dir, r#"{"default":"http://localhost:9191","endpoints":{"http://localhost:9191":"QUJD"}}"#);
-        for (line, name) in [(["--endpoint", ""], "--endpoint"), (["--token", " "], "--token")] {
-            let error = Connection::read(&globals(&line), &env).expect_err("nothing was given");
-            assert_eq!((error.exit.code(), error.message), (2, format!("{name} is empty")));
-        }
-        env.insert(ENV_TOKEN.to_owned(), String::new());
-        assert_eq!(Connection::read(&globals(&[]), &env).expect("a connection").token.reveal(), "QUJD");
-    }
-
-    #[test]
-    fn a_host_alone_is_the_server_that_it_is_to_a_login() {
-        let (dir, env) = home();
-        write(&dir, r#"{"endpoints":{"http://localhost:9191/":"QUJD","https://registry.example.com/":"WFla"}}"#);
-        for (host, endpoint, token) in [
-            ("localhost:9191", "http://localhost:9191/", "QUJD"),
-            ("registry.example.com", "https://registry.example.com/", "WFla"),
-        ] {
-            let read = Connection::read(&globals(&["--endpoint", host]), &env).expect("a connection");
-            assert_eq!((read.endpoint.as_str(), read.token.reveal()), (endpoint, token));
-        }
     }
 
     #[test]

@@ -221,10 +221,6 @@ fn disk_full() -> ApiError {
 impl From<AccessStoreError> for ApiError {
     fn from(error: AccessStoreError) -> Self {
         match &error {
-            AccessStoreError::Exists { what, name } if *what == "owner" => {
-                ApiError::new(ErrorCode::NameTaken, error.to_string())
-                    .hint(format!("`l0 owner update {name}` changes it: its first repository made it, if nobody did"))
-            }
             AccessStoreError::Exists { .. } => ApiError::new(ErrorCode::NameTaken, error.to_string()),
             AccessStoreError::Missing { what, .. } => {
                 let code = match *what {

@@ -236,6 +236,10 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         address.to_string()
     };
     let endpoint = format!("http://{host}/");
+    if let Err(why) = data_dir.write_endpoint(&endpoint) {
+        // Nothing that anybody has stored depends on it: a full disk must not keep the server from coming back.
+        tracing::warn!(error = crate::error::chain(&why), "`l0 endpoint` may not find this server");
+    }
     let first = match &config.admin_token {
         Some(secret) => {
             wiring::first_token_given(app, secret).await?;
@@ -249,11 +253,6 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     };
     if let Some(auth) = &shown {
         data_dir.write_admin_token(auth)?;
-    }
-    // After the token: whoever waits for this server in a script goes by this file.
-    if let Err(why) = data_dir.write_endpoint(&endpoint) {
-        // Nothing that anybody has stored depends on it: a full disk must not keep the server from coming back.
-        tracing::warn!(error = crate::error::chain(&why), "`l0 endpoint` may not find this server");
     }
     let token = shown.clone().or_else(|| data_dir.admin_token());
     if let (Some(dir), Some(auth)) = (data_dir::config_dir(), &token)
@@ -273,11 +272,10 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         None => text.push_str("  state        in the data directory: this server alone has it (--table shares it)\n"),
     }
     text.push_str(&format!("  data         {dir}\n"));
-    text.push_str(&match &token {
-        Some(_) => format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"),
-        // The token is not kept here.
-        None => format!("  connect      l0 login {endpoint} (no token is kept here; --new-admin-token makes one)\n"),
-    });
+    // Where the token is not kept here, there is nothing to connect with.
+    if token.is_some() {
+        text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
+    }
     if let Some(auth) = &shown {
         text.push_str(&format!("  admin token  {}\n", auth.expose()));
         text.push_str(&format!("               shown this once; kept in {dir}/admin-token, readable only for you\n"));

@@ -9,8 +9,6 @@ use crate::age::Hours;
 #[command(after_help = "Example:\n  l0 repository create team/app")]
 pub(crate) enum Repository {
     /// Make a repository, to push images to
-    ///
-    /// An owner that is not there yet is made with it.
     #[command(after_help = "Example:\n  l0 repository create team/app\n  l0 repository create team/tools --public")]
     Create {
         /// OWNER/NAME

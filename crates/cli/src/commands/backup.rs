@@ -7,7 +7,6 @@ use layer0_api::client::{ByteStream, Client, ClientError};
 use layer0_api::types::{Backup, BackupBlob, BackupBlobQuery};
 use serde::Serialize;
 
-use super::local::quoted;
 use super::verify::size;
 use crate::app::App;
 use crate::args::admin::{Backups, Restore, TakeBackup};
@@ -270,11 +269,8 @@ fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
     if checked.findings.is_empty() {
         return Ok(());
     }
-    let said = match checked.findings.len() {
-        1 => "1 thing in the backups is not as it should be".to_owned(),
-        count => format!("{count} things in the backups are not as they should be"),
-    };
-    let mut error = CliError::new(Exit::Failed, said);
+    let mut error =
+        CliError::new(Exit::Failed, format!("{} of the backups are not as they should be", checked.findings.len()));
     error.details = listed(checked.findings.iter().map(|finding| format!("  {finding}")));
     Err(checked.hints().fold(error, CliError::hint))
 }
@@ -320,15 +316,13 @@ fn restored_said(it: &Restored, data_dir: &Path) -> String {
     // `layer0.toml` comes along, and may name the bucket: that one is not the restored instance's own.
     let backing = if it.in_bucket { " --registry-backing disk" } else { "" };
     format!(
-        "Restored instance `{}` as it was at {} UTC: {} ({}).\n\
-         It keeps no token: sign in with one that you know, or add --new-admin-token at its first start.\n\
-         It was written by version {}; start it: l0 server --data-dir {}{backing}\n",
+        "Restored instance `{}` as it was at {} UTC: {} ({}).\nIt was written by version {}; start it: l0 server --data-dir {}{backing}\n",
         it.instance,
         moment(&it.begun),
         blobs(it.blobs),
         size(it.bytes),
         it.version,
-        quoted(data_dir),
+        data_dir.display(),
     )
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -15,11 +14,6 @@ use crate::settings::{ENV_ENDPOINT, ENV_SKIP_SSL, ENV_SKIP_VERSION, ENV_TOKEN, S
 
 /// The file in a data directory that holds the instance's URL.
 const ENDPOINT_FILE: &str = "endpoint";
-
-/// A server has so long to say where it is, and is looked for so often: it takes some milliseconds from its start.
-const START_MAX: Duration = Duration::from_secs(2);
-const START_LOOK: Duration = Duration::from_millis(20);
-
 /// The file in a data directory that holds the admin's token.
 const TOKEN_FILE: &str = "admin-token";
 
@@ -69,50 +63,17 @@ pub(crate) fn connection(
     printer.result(&object, |_| text)
 }
 
-/// What a server has written into its data directory. One that has just been started writes it in a moment, so it is waited for.
 fn of_data_dir(dir: &Path) -> Result<(String, Secret), CliError> {
-    let shown = quoted(dir);
-    let until = Instant::now() + START_MAX;
-    when_there(&dir.join(ENDPOINT_FILE), || {
-        pause();
-        Instant::now() < until
-    });
-    let endpoint = read(dir, ENDPOINT_FILE)
-        .map_err(|error| error.hint(format!("`l0 server --data-dir {shown}` writes it when it starts")))?;
-    // Where it is kept at all, it is written before the endpoint: after a restore, and with a token of the operator's own, it is not.
-    let token = read(dir, TOKEN_FILE).map_err(|error| {
-        error.hint(format!(
-            "this data directory keeps no token: `l0 login {endpoint}` with one that you know, or start the server once with \
-             `l0 server --data-dir {shown} --new-admin-token`"
-        ))
-    })?;
-    Ok((endpoint, Secret::new(token)))
-}
-
-#[expect(clippy::disallowed_methods, reason = "whether another process has written a file can only be looked at")]
-fn pause() {
-    std::thread::sleep(START_LOOK);
-}
-
-/// Waits for a file, for as long as `goes_on` says so.
-fn when_there(path: &Path, mut goes_on: impl FnMut() -> bool) {
-    while !path.exists() && goes_on() {}
-}
-
-fn read(dir: &Path, name: &str) -> Result<String, CliError> {
-    let path = dir.join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-        Ok(_) => Err(CliError::usage(format!("{} is empty", path.display()))),
-        Err(why) => Err(CliError::usage(format!("{} can't be read: {why}", path.display()))),
-    }
-}
-
-/// A path as one word of a shell's.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=~".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let read = |name: &str| {
+        let path = dir.join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+            Ok(_) => Err(CliError::usage(format!("{} is empty", path.display()))),
+            Err(why) => Err(CliError::usage(format!("{} can't be read: {why}", path.display()))
+                .hint(format!("`l0 server --data-dir {}` writes it when it starts", dir.display()))),
+        }
+    };
+    Ok((read(ENDPOINT_FILE)?, Secret::new(read(TOKEN_FILE)?)))
 }
 
 fn of_credentials(env: &BTreeMap<String, String>) -> Result<(String, Secret), CliError> {
@@ -171,39 +132,6 @@ impl Syntax {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_that_has_just_been_started_is_waited_for() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut looks = 0;
-        when_there(&dir.path().join(ENDPOINT_FILE), || {
-            looks += 1;
-            if looks == 3 {
-                std::fs::write(dir.path().join(TOKEN_FILE), "QUJD").expect("written");
-                std::fs::write(dir.path().join(ENDPOINT_FILE), "http://localhost:9191/").expect("written");
-            }
-            looks < 10
-        });
-        assert_eq!(looks, 3);
-        let (endpoint, token) = of_data_dir(dir.path()).expect("it is there");
-        assert_eq!((endpoint.as_str(), token.reveal()), ("http://localhost:9191/", "QUJD"));
-        when_there(&dir.path().join("other"), || false);
-    }
-
-    #[test]
-    fn a_directory_that_keeps_no_token_says_what_connects() {
-        let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(dir.path().join(ENDPOINT_FILE), "http://localhost:9191/").expect("written");
-        let said = of_data_dir(dir.path()).expect_err("no token").text();
-        assert!(said.contains("l0 login http://localhost:9191/") && said.contains("--new-admin-token"), "{said}");
-    }
-
-    #[test]
-    fn a_path_is_one_word_of_a_shell() {
-        for (path, word) in [("/var/lib/layer0", "/var/lib/layer0"), ("d 2", "'d 2'"), ("g 'x", r"'g '\''x'")] {
-            assert_eq!(quoted(Path::new(path)), word);
-        }
-    }
 
     #[test]
     fn each_shell_gets_its_own_lines() {

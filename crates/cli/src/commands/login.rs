@@ -13,7 +13,7 @@ use crate::error::{CliError, Exit};
 use crate::identity::{self, Evidence, Showing};
 use crate::printer::{Printer, rows};
 use crate::prompt;
-use crate::settings::{DEFAULT_ENDPOINT, ENV_ENDPOINT, ENV_TOKEN, Secret, Settings, flag, set};
+use crate::settings::{DEFAULT_ENDPOINT, ENV_ENDPOINT, ENV_TOKEN, Secret, Settings, set};
 use crate::sign_in::{self, Asking, Kept, SignedIn};
 
 /// Command lines that give a secret.
@@ -45,8 +45,8 @@ impl<'a> Local<'a> {
 
     /// The server that the command line or the environment names, by its endpoint.
     pub(crate) fn named(&self) -> Result<Option<String>, CliError> {
-        let given = flag(self.globals.endpoint.as_deref(), "--endpoint")?;
-        given.or_else(|| set(self.env, ENV_ENDPOINT)).map(sign_in::endpoint_of).transpose()
+        let flag = self.globals.endpoint.as_deref().filter(|text| !text.is_empty());
+        flag.or_else(|| set(self.env, ENV_ENDPOINT)).map(sign_in::endpoint_of).transpose()
     }
 
     /// The server that is meant: named here, there, or used last.

@@ -53,11 +53,9 @@ fn something_else_that_answers_is_exit_7() {
 
 #[test]
 fn an_endpoint_that_is_no_url_is_exit_2() {
-    for endpoint in ["not a host", "http://local host:9090"] {
-        let ran = run(&["--endpoint", endpoint, "--token", "x", "service", "list"], &env(&[]));
-        assert_eq!(ran.code, 2, "{endpoint}: {}", ran.stderr);
-        assert!(ran.stderr.contains("hint: an endpoint looks like http://localhost:9090/"), "{}", ran.stderr);
-    }
+    let ran = run(&["--endpoint", "localhost:9090", "--token", "x", "service", "list"], &env(&[]));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("hint: an endpoint looks like http://localhost:9090/"), "{}", ran.stderr);
 }
 
 #[test]

@@ -76,14 +76,9 @@ impl FromRequestParts<App> for SignedIn {
         let known = match app.sign_in.who(&parts.headers, peer, Signed::Refused).await? {
             Verdict::Known(known) => known,
             Verdict::Throttled { after_s } => return Err(ApiError::throttled(after_s)),
-            Verdict::Nothing => {
-                let hint = "`l0 login URL` signs in; on the server's machine `eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell";
+            Verdict::Nothing | Verdict::Wrong => {
+                let hint = "`eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell; `l0 token create` makes another token";
                 return Err(ApiError::new(ErrorCode::Unauthorized, "no valid token was given").hint(hint));
-            }
-            Verdict::Wrong => {
-                let hint = "`l0 login URL` signs in anew; on the server's machine `eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell";
-                let said = "the token that was given is wrong, has expired or was revoked";
-                return Err(ApiError::new(ErrorCode::Unauthorized, said).hint(hint));
             }
         };
         let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();

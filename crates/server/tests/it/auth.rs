@@ -322,19 +322,6 @@ async fn what_is_no_credential_opens_nothing() {
     assert_eq!(document.json(), wanted, "it tells nobody anything that is not public");
 }
 
-#[tokio::test]
-async fn who_shows_a_credential_that_is_not_good_is_told_so() {
-    let app = TestApp::start().await;
-    for (shown, words) in
-        [(None, "no valid token was given"), (Some(basic("admin", "wrong")), "has expired or was revoked")]
-    {
-        let answer = Raw::of(&app).as_(shown.as_deref()).get("/environment").await.expect(401);
-        let error = answer.error(401);
-        assert!(error.message.contains(words), "{error:?}");
-        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("`l0 login URL`")), "{error:?}");
-    }
-}
-
 /// Registry clients show the sentence only where they look for it.
 #[tokio::test]
 async fn the_token_endpoint_refuses_in_the_words_of_the_api_and_of_the_registry() {
