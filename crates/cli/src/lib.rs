@@ -97,7 +97,7 @@ pub fn run_on(host: Host) -> u8 {
         match &cli.noun {
             Noun::Version => printer.message(VERSION),
             Noun::Completion(args) => commands::local::completion(&printer, args),
-            Noun::Endpoint(args) => commands::local::endpoint(&printer, args, &env, stdout_is_terminal),
+            Noun::Endpoint(args) => commands::local::endpoint(&printer, args, &env, &settings, stdout_is_terminal),
             Noun::Login(args) => {
                 commands::login::login(&Local::new(&printer, &input, &cli.globals, &env, &settings), args)
             }

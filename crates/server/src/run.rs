@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,17 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::app::{App, Serves};
 use crate::clock::SystemClock;
 use crate::config::{self, Asked, Config, LogFormat};
-use crate::data_dir::{self, DataDir};
+use crate::data_dir::{self, DataDir, DataDirError};
 use crate::descriptors::{self, Carries};
 use crate::{listen, reconcile, routes, wiring};
 
 /// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
 const STEP_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is tried to take hold of the data directory, and how long it is waited in between: a look at it takes
+/// microseconds, and one who comes second must not wait long for the refusal.
+const HOLDS: u32 = 5;
+const HOLD: Duration = Duration::from_millis(20);
 
 /// A failure to start or run, in words.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -102,16 +108,26 @@ fn start_log(config: &Config) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Takes hold of the data directory. `l0 endpoint` looks whether somebody holds it, and holds it itself for that instant.
+async fn take(path: &Path) -> Result<DataDir, DataDirError> {
+    for _ in 1..HOLDS {
+        match DataDir::open(path) {
+            Err(DataDirError::Held { .. }) => tokio::time::sleep(HOLD).await,
+            done => return done,
+        }
+    }
+    DataDir::open(path)
+}
+
 async fn serve(config: &Config) -> Result<(), Failed> {
     // Before anyone is told that the server is there: from then on it stops in the orderly way when it is told to.
     let mut signals = Signals::listen();
     descriptors::raise();
-    let data_dir = DataDir::open(&config.data_dir)?;
+    let data_dir = take(&config.data_dir).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|why| {
         format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)
     })?;
     let address = listener.local_addr()?;
-    data_dir.say(&format!("listening on {address}"));
     let app = wiring::app(config, &data_dir, address, Arc::new(SystemClock)).await?;
     greet(config, &data_dir, &app, address).await?;
 
@@ -260,6 +276,8 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     {
         tracing::warn!(error = %why, "the local command line could not be told of this server; `l0 endpoint` still can");
     }
+    // `l0 endpoint` waits for these words: what it reads is there from now on.
+    data_dir.say(&format!("listening on {address}"));
     let dir = config.data_dir.display();
     let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));

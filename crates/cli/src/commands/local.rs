@@ -1,7 +1,10 @@
 //! Commands that speak to no server: `endpoint`, `completion`.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::Read as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -10,12 +13,23 @@ use crate::args::{self};
 use crate::credentials::Credentials;
 use crate::error::CliError;
 use crate::printer::Printer;
-use crate::settings::{ENV_ENDPOINT, ENV_SKIP_SSL, ENV_SKIP_VERSION, ENV_TOKEN, Secret};
+use crate::settings::{ENV_ENDPOINT, ENV_SKIP_SSL, ENV_SKIP_VERSION, ENV_TOKEN, Secret, Settings};
+use crate::sign_in;
 
 /// The file in a data directory that holds the instance's URL.
 const ENDPOINT_FILE: &str = "endpoint";
 /// The file in a data directory that holds the admin's token.
 const TOKEN_FILE: &str = "admin-token";
+/// The file in a data directory that its server holds, and says in how far it is.
+const LOCK_FILE: &str = "lock";
+/// What the server says there when the other two files are its own.
+const READY: &str = "listening on";
+
+/// How long a server that was started a moment ago may take to be there. A start takes milliseconds; recovery after a power
+/// cut, on a slow disk, takes seconds.
+const START_MAX: Duration = Duration::from_secs(10);
+/// How often it is looked whether it is there.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Prints a completion script.
 pub(crate) fn completion(printer: &Printer, args: &Completion) -> Result<(), CliError> {
@@ -29,11 +43,25 @@ pub(crate) fn endpoint(
     printer: &Printer,
     args: &Endpoint,
     env: &BTreeMap<String, String>,
+    settings: &Settings,
     watched: bool,
 ) -> Result<(), CliError> {
     let syntax = Syntax::parse(&args.syntax)?;
     let (endpoint, token) = match &args.data_dir {
-        Some(dir) => of_data_dir(dir)?,
+        Some(dir) => {
+            let limit = settings.timeout.filter(|_| settings.timeout_given).unwrap_or(START_MAX).min(START_MAX);
+            let begun = Instant::now();
+            of_data_dir(printer, dir, || {
+                let goes_on = begun.elapsed() < limit;
+                if goes_on {
+                    let _ = sign_in::run(async {
+                        tokio::time::sleep(LOOK).await;
+                        Ok(())
+                    });
+                }
+                goes_on
+            })?
+        }
         None => of_credentials(env)?,
     };
     let mut variables = vec![(ENV_ENDPOINT, endpoint.as_str()), (ENV_TOKEN, token.reveal())];
@@ -63,17 +91,71 @@ pub(crate) fn connection(
     printer.result(&object, |_| text)
 }
 
-fn of_data_dir(dir: &Path) -> Result<(String, Secret), CliError> {
-    let read = |name: &str| {
-        let path = dir.join(name);
-        match std::fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-            Ok(_) => Err(CliError::usage(format!("{} is empty", path.display()))),
-            Err(why) => Err(CliError::usage(format!("{} can't be read: {why}", path.display()))
-                .hint(format!("`l0 server --data-dir {}` writes it when it starts", dir.display()))),
+/// How a data directory is looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// One holds it, and what lies in it is its own.
+    Ready,
+    /// One holds it, and is on its way.
+    Starting,
+    /// None holds it.
+    Away,
+    /// It has no lock, or its file system has none: there is nothing to tell by.
+    Unknown,
+}
+
+fn server_of(dir: &Path) -> Server {
+    let Ok(mut lock) = File::open(dir.join(LOCK_FILE)) else { return Server::Unknown };
+    match lock.try_lock_shared() {
+        // Given back at once: a server that starts at this moment wants it.
+        Ok(()) => {
+            drop(lock);
+            Server::Away
         }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            match lock.read_to_string(&mut holder) {
+                Ok(_) if holder.contains(READY) => Server::Ready,
+                _ => Server::Starting,
+            }
+        }
+        Err(TryLockError::Error(_)) => Server::Unknown,
+    }
+}
+
+/// Endpoint and token of the server that holds the directory. Whoever starts one and asks right afterwards is there before
+/// it: `wait` is called between two looks, and answers whether there is time for another one. Until the server says that
+/// it is there, an endpoint in the directory is that of an earlier one.
+fn of_data_dir(printer: &Printer, dir: &Path, mut wait: impl FnMut() -> bool) -> Result<(String, Secret), CliError> {
+    let mut server = server_of(dir);
+    let is_there = |server: Server| match server {
+        Server::Ready => true,
+        Server::Unknown => dir.join(ENDPOINT_FILE).exists() && dir.join(TOKEN_FILE).exists(),
+        Server::Starting | Server::Away => false,
     };
-    Ok((read(ENDPOINT_FILE)?, Secret::new(read(TOKEN_FILE)?)))
+    let mut said = false;
+    while !is_there(server) && wait() {
+        if !said {
+            printer.note(&format!("waiting for the server of {} to start", dir.display()));
+            said = true;
+        }
+        server = server_of(dir);
+    }
+    let found = (read(dir, ENDPOINT_FILE)?, Secret::new(read(dir, TOKEN_FILE)?));
+    if server == Server::Away {
+        printer.warn(&format!("no server holds {}: these are the lines of the last one that did", dir.display()));
+    }
+    Ok(found)
+}
+
+fn read(dir: &Path, name: &str) -> Result<String, CliError> {
+    let path = dir.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        Ok(_) => Err(CliError::usage(format!("{} is empty", path.display()))),
+        Err(why) => Err(CliError::usage(format!("{} can't be read: {why}", path.display()))
+            .hint(format!("`l0 server --data-dir {}` writes it when it starts", dir.display()))),
+    }
 }
 
 fn of_credentials(env: &BTreeMap<String, String>) -> Result<(String, Secret), CliError> {
@@ -132,6 +214,72 @@ impl Syntax {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn write(dir: &Path, name: &str, text: &str) {
+        std::fs::write(dir.join(name), text).expect("written");
+    }
+
+    #[test]
+    fn a_server_that_was_started_a_moment_ago_is_waited_for() {
+        let outer = tempfile::tempdir().expect("a directory");
+        let dir = outer.path().join("fresh");
+        let mut step = 0;
+        let mut lock = None;
+        let printer = Printer::new(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let (endpoint, token) = of_data_dir(&printer, &dir, || {
+            step += 1;
+            match step {
+                1 => std::fs::create_dir(&dir).expect("made"),
+                2 => {
+                    write(&dir, LOCK_FILE, "l0 server, process 1, starting");
+                    let held = File::open(dir.join(LOCK_FILE)).expect("there");
+                    held.try_lock().expect("free");
+                    lock = Some(held);
+                }
+                3 => write(&dir, ENDPOINT_FILE, "http://localhost:1/\n"),
+                4 => write(&dir, TOKEN_FILE, "QUJD\n"),
+                _ => write(&dir, LOCK_FILE, "l0 server, process 1, listening on 127.0.0.1:1"),
+            }
+            step < 9
+        })
+        .expect("it came");
+        assert_eq!((endpoint.as_str(), token.reveal(), step), ("http://localhost:1/", "QUJD", 5));
+    }
+
+    #[test]
+    fn what_an_earlier_server_left_is_not_printed_while_another_one_starts() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let dir = dir.path();
+        write(dir, LOCK_FILE, "l0 server, process 1, listening on 127.0.0.1:1");
+        write(dir, ENDPOINT_FILE, "http://localhost:1/");
+        write(dir, TOKEN_FILE, "QUJD");
+        let mut lock = None;
+        let printer = Printer::new(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let (endpoint, _) = of_data_dir(&printer, dir, || {
+            if lock.is_none() {
+                let held = File::open(dir.join(LOCK_FILE)).expect("there");
+                held.try_lock().expect("nobody who looks keeps it");
+                lock = Some(held);
+                write(dir, LOCK_FILE, "l0 server, process 2, starting");
+            } else {
+                write(dir, ENDPOINT_FILE, "http://localhost:2/");
+                write(dir, LOCK_FILE, "l0 server, process 2, listening on 127.0.0.1:2");
+            }
+            true
+        })
+        .expect("it came");
+        assert_eq!(endpoint, "http://localhost:2/");
+
+        // Nobody comes: what is there is told all the same, as what it is.
+        drop(lock);
+        let mut looks = 0;
+        of_data_dir(&printer, dir, || {
+            looks += 1;
+            looks < 3
+        })
+        .expect("the last one's");
+        assert_eq!(looks, 3);
+    }
 
     #[test]
     fn each_shell_gets_its_own_lines() {
