@@ -290,9 +290,13 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         None => text.push_str("  state        in the data directory: this server alone has it (--table shares it)\n"),
     }
     text.push_str(&format!("  data         {dir}\n"));
-    // Where the token is not kept here, there is nothing to connect with.
-    if token.is_some() {
-        text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n"));
+    match &token {
+        Some(_) => text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n")),
+        // A restored instance, or one whose first token was given to it.
+        None => {
+            text.push_str(&format!("  connect      l0 login {endpoint}\n"));
+            text.push_str("               no token is kept here; a start with --new-admin-token makes one\n");
+        }
     }
     if let Some(auth) = &shown {
         text.push_str(&format!("  admin token  {}\n", auth.expose()));

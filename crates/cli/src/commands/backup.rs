@@ -316,7 +316,8 @@ fn restored_said(it: &Restored, data_dir: &Path) -> String {
     // `layer0.toml` comes along, and may name the bucket: that one is not the restored instance's own.
     let backing = if it.in_bucket { " --registry-backing disk" } else { "" };
     format!(
-        "Restored instance `{}` as it was at {} UTC: {} ({}).\nIt was written by version {}; start it: l0 server --data-dir {}{backing}\n",
+        "Restored instance `{}` as it was at {} UTC: {} ({}).\nNo token is kept in the directory: those that were known then are good again, and \
+         `--new-admin-token` at its start makes another one.\nIt was written by version {}; start it: l0 server --data-dir {}{backing}\n",
         it.instance,
         moment(&it.begun),
         blobs(it.blobs),
@@ -359,6 +360,7 @@ mod tests {
         };
         let said = |it: &Restored| restored_said(it, Path::new("./data"));
         assert!(said(&restored).ends_with("l0 server --data-dir ./data --registry-backing disk\n"));
+        assert!(said(&restored).contains("No token is kept") && said(&restored).contains("--new-admin-token"));
         assert!(whole_again_said(&restored).is_some_and(|it| it.starts_with("2 blobs counted as damaged")));
         restored.whole_again.clear();
         assert_eq!(whole_again_said(&restored), None);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -153,8 +153,17 @@ fn read(dir: &Path, name: &str) -> Result<String, CliError> {
     match std::fs::read_to_string(&path) {
         Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
         Ok(_) => Err(CliError::usage(format!("{} is empty", path.display()))),
-        Err(why) => Err(CliError::usage(format!("{} can't be read: {why}", path.display()))
-            .hint(format!("`l0 server --data-dir {}` writes it when it starts", dir.display()))),
+        Err(why) => {
+            let unread = CliError::usage(format!("{} can't be read: {why}", path.display()));
+            Err(if name == TOKEN_FILE && why.kind() == ErrorKind::NotFound {
+                // The server ran here, and had none to keep: the instance was restored, or its first token was given to it.
+                unread
+                    .hint("this data directory keeps no token: sign in with one that you know, by `l0 login`")
+                    .hint("or stop the server and start it once with `--new-admin-token`")
+            } else {
+                unread.hint(format!("`l0 server --data-dir {}` writes it when it starts", dir.display()))
+            })
+        }
     }
 }
 
@@ -279,6 +288,20 @@ mod tests {
         })
         .expect("the last one's");
         assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn where_no_token_is_kept_another_way_in_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write(dir.path(), ENDPOINT_FILE, "http://localhost:1/");
+        write(dir.path(), LOCK_FILE, "l0 server, process 1, listening on 127.0.0.1:1");
+        let held = File::open(dir.path().join(LOCK_FILE)).expect("there");
+        held.try_lock().expect("free");
+        let printer = Printer::new(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let why = of_data_dir(&printer, dir.path(), || panic!("it waited")).expect_err("no token");
+        let said = why.text();
+        assert!(said.contains("--new-admin-token") && said.contains("l0 login"), "{said}");
+        assert!(!said.contains("when it starts"), "{said}");
     }
 
     #[test]

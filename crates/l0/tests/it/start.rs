@@ -26,7 +26,7 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut greeting = String::new();
         // The greeting is written in one piece; its line about connecting is there every time, what is shown once follows.
-        while !greeting.contains("l0 endpoint") {
+        while !greeting.contains("  connect ") {
             assert!(stdout.read_line(&mut greeting).expect("text") > 0, "it ended instead of listening: {greeting}");
         }
         let reader = std::thread::spawn(move || {
@@ -105,6 +105,36 @@ fn without_xdg_config_home_the_home_directory_is_used() {
     command.env_remove("XDG_CONFIG_HOME");
     Server::start(command).stopped();
     assert_eq!(mode(&home.path().join(".config/layer0/credentials.json")), 0o600);
+}
+
+#[test]
+fn a_server_whose_directory_keeps_no_token_says_how_to_connect() {
+    let home = tempfile::tempdir().expect("a directory");
+    let data = home.path().join("data");
+    Server::start(server(home.path(), &data)).stopped();
+    // As a restored instance is: its tokens are known to people, and to no file.
+    std::fs::remove_file(data.join("admin-token")).expect("it was kept");
+    let said = Server::start(server(home.path(), &data)).stopped();
+    assert!(said.contains("  connect      l0 login http://localhost:"), "{said}");
+    assert!(said.contains("--new-admin-token") && !said.contains("l0 endpoint"), "{said}");
+}
+
+#[test]
+fn the_shell_is_connected_right_after_the_server_was_started() {
+    let home = tempfile::tempdir().expect("a directory");
+    let data = home.path().join("data");
+    for _ in 0..2 {
+        let mut started = server(home.path(), &data);
+        let mut started = started.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        let connected = l0(home.path()).args(["endpoint", "--data-dir"]).arg(&data).output().expect("it runs");
+        let lines = String::from_utf8(connected.stdout).expect("text");
+        let endpoint = std::fs::read_to_string(data.join("endpoint")).expect("the server says where it is");
+        let lock = std::fs::read_to_string(data.join("lock")).expect("it is held");
+        started.kill().and_then(|()| started.wait()).expect("our own child");
+        assert!(connected.status.success(), "{}", String::from_utf8_lossy(&connected.stderr));
+        assert!(lines.contains(endpoint.trim()), "{lines} of {endpoint}");
+        assert!(lock.contains(&format!("process {},", started.id())), "{lock}");
+    }
 }
 
 #[test]
