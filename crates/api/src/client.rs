@@ -94,19 +94,28 @@ pub struct Client {
     timeout: Duration,
 }
 
+/// Whether a server can be asked there at all, without asking it.
+///
+/// # Errors
+/// [`ClientError::Endpoint`].
+pub fn endpoint_check(endpoint: &str) -> Result<(), ClientError> {
+    let unfit = |reason: String| ClientError::Endpoint { endpoint: endpoint.to_owned(), reason };
+    match reqwest::Url::parse(endpoint.trim_end_matches('/')) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+        Ok(_) => Err(unfit("it must begin with http:// or https://".to_owned())),
+        Err(why) => Err(unfit(why.to_string())),
+    }
+}
+
 impl Client {
     /// Makes a client. Connects only when a request is made.
     ///
     /// # Errors
     /// [`ClientError::Endpoint`].
     pub fn new(options: ClientOptions) -> Result<Self, ClientError> {
+        endpoint_check(&options.endpoint)?;
         let endpoint = options.endpoint.trim_end_matches('/').to_owned();
         let unfit = |reason: String| ClientError::Endpoint { endpoint: options.endpoint.clone(), reason };
-        match reqwest::Url::parse(&endpoint) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
-            Ok(_) => return Err(unfit("it must begin with http:// or https://".to_owned())),
-            Err(why) => return Err(unfit(why.to_string())),
-        }
         // Fails only when a provider was installed before, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()

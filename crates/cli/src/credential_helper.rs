@@ -170,7 +170,7 @@ fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, 
     if let (Some(endpoint), Some(token)) = (by_environment, set(env, ENV_TOKEN)) {
         let again = format!("set {ENV_TOKEN} anew");
         let user = ENV_TOKEN.to_owned();
-        let (endpoint, token) = (endpoint.to_owned(), Some(Secret::new(token)));
+        let (endpoint, token) = (sign_in::endpoint_of(endpoint)?, Some(Secret::new(token)));
         return Ok(Some(Source { endpoint, token, user, again, is_of_docker: false }));
     }
     let Some(endpoint) = endpoint else { return Ok(None) };

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::args::Globals;
 use crate::credentials::Credentials;
 use crate::error::{CONNECT_HINT, CliError};
+use crate::sign_in::endpoint_of;
 use crate::value::{parse_bool, parse_duration};
 
 /// Where the API is.
@@ -68,12 +69,6 @@ pub(crate) struct Secret(String);
 impl Secret {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
-    }
-
-    /// As the value of a flag, which any text is.
-    #[expect(clippy::unnecessary_wraps, reason = "a value parser returns a result")]
-    pub(crate) fn parse(text: &str) -> Result<Self, std::convert::Infallible> {
-        Ok(Self::new(text))
     }
 
     /// The credential itself.
@@ -155,18 +150,18 @@ pub(crate) struct Connection {
 impl Connection {
     /// Merges flags, environment and the credentials file. A token of the file is used for its own endpoint only.
     pub(crate) fn read(flags: &Globals, env: &BTreeMap<String, String>) -> Result<Self, CliError> {
-        let named = flags.endpoint.as_deref().filter(|text| !text.is_empty()).or_else(|| set(env, ENV_ENDPOINT));
-        let token =
-            flags.token.as_ref().map(Secret::reveal).filter(|text| !text.is_empty()).or_else(|| set(env, ENV_TOKEN));
-        let file = if named.is_some() && token.is_some() { Credentials::default() } else { Credentials::read(env)? };
-        let endpoint_given = named.is_some() || file.default.is_some();
-        let endpoint =
-            named.map(str::to_owned).or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        if authority_of(&endpoint).contains('@') {
+        let named = flags.endpoint.as_deref().or_else(|| set(env, ENV_ENDPOINT));
+        if named.is_some_and(|text| authority_of(text).contains('@')) {
             // Endpoints are printed in errors; this one holds a password.
             return Err(CliError::usage("the endpoint holds a credential")
                 .hint(format!("give it as {ENV_TOKEN}, base64 of USER:SECRET")));
         }
+        // One that nobody can be asked at is named before a token for it is missed.
+        let named = named.map(endpoint_of).transpose()?;
+        let token = flags.token.as_ref().map(Secret::reveal).or_else(|| set(env, ENV_TOKEN));
+        let file = if named.is_some() && token.is_some() { Credentials::default() } else { Credentials::read(env)? };
+        let endpoint_given = named.is_some() || file.default.is_some();
+        let endpoint = named.or_else(|| file.default.clone()).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
         let token = match token {
             Some(token) => Secret::new(token),
             None => file.token_of(&endpoint, env)?.ok_or_else(|| {
@@ -259,6 +254,36 @@ mod tests {
         let error = Connection::read(&globals(&["--endpoint", "http://admin:hunter2@host/", "--token", "x"]), &env)
             .expect_err("a password");
         assert!(!error.text().contains("hunter2"), "{}", error.text());
+    }
+
+    #[test]
+    fn a_server_is_named_as_login_names_it() {
+        let (dir, mut env) = home();
+        write(&dir, r#"{"endpoints":{"http://localhost:9191/":"QUJD"}}"#);
+        let read = Connection::read(&globals(&["--endpoint", "localhost:9191"]), &env).expect("a connection");
+        assert_eq!((read.endpoint.as_str(), read.token.reveal()), ("http://localhost:9191/", "QUJD"));
+        env.insert(ENV_ENDPOINT.to_owned(), "localhost:9191".to_owned());
+        assert_eq!(Connection::read(&globals(&[]), &env).expect("a connection").token.reveal(), "QUJD");
+        // What is no endpoint is named, and not the token that it has none.
+        for bad in ["ftp://host/", "http://ho st/", "https://"] {
+            let error = Connection::read(&globals(&["--endpoint", bad]), &env).expect_err(bad);
+            assert_eq!(error.exit.code(), 2);
+            assert!(error.message.contains(bad.trim_end_matches('/')), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn an_empty_flag_is_not_the_default() {
+        for line in
+            [["l0", "--endpoint", "", "version"], ["l0", "--token", "", "version"], ["l0", "--token", " ", "version"]]
+        {
+            let why = Cli::try_parse_from(line).expect_err("it is empty").to_string();
+            assert!(why.contains(line[1]), "{why}");
+        }
+        // An empty variable is one that is not set.
+        let (_dir, mut env) = home();
+        env.extend([(ENV_ENDPOINT.to_owned(), String::new()), (ENV_TOKEN.to_owned(), "QUJD".to_owned())]);
+        assert_eq!(Connection::read(&globals(&[]), &env).expect("a connection").endpoint, DEFAULT_ENDPOINT);
     }
 
     #[test]

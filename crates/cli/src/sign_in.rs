@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use layer0_api::client::{Client, ClientError, ClientOptions};
+use layer0_api::client::{Client, ClientError, ClientOptions, endpoint_check};
 use layer0_api::types::CreateTokenRequest;
 
 use crate::credentials::{Login, Whose, token};
@@ -159,7 +159,9 @@ pub(crate) fn endpoint_of(text: &str) -> Result<String, CliError> {
             CliError::usage(format!("`{text}` is no server")).hint(format!("a server looks like {DEFAULT_ENDPOINT}"))
         );
     }
-    Ok(format!("{}/", url.trim_end_matches('/')))
+    let endpoint = format!("{}/", url.trim_end_matches('/'));
+    endpoint_check(&endpoint).map_err(|why| CliError::client(why, true))?;
+    Ok(endpoint)
 }
 
 #[cfg(test)]
@@ -179,7 +181,14 @@ mod tests {
         ] {
             assert_eq!(endpoint_of(text).expect("a server"), url, "{text}");
         }
-        for bad in ["", "https://", "https://alice:hunter2@l0.example.com/", "alice:hunter2@l0.example.com"] {
+        for bad in [
+            "",
+            "https://",
+            "https://alice:hunter2@l0.example.com/",
+            "alice:hunter2@l0.example.com",
+            "ftp://l0.example.com",
+            "l0 example",
+        ] {
             let error = endpoint_of(bad).expect_err(bad);
             assert!(!error.text().contains("hunter2"), "{}", error.text());
         }

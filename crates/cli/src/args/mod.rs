@@ -59,10 +59,10 @@ pub(crate) struct Globals {
     #[arg(short, long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
     pub(crate) debug: Option<bool>,
     /// Where the API is [default: http://localhost:9090/] [env: LAYER0_API_ENDPOINT]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", value_parser = not_empty)]
     pub(crate) endpoint: Option<String>,
     /// Credential, base64 of USER:SECRET [env: LAYER0_AUTH_TOKEN]
-    #[arg(long, global = true, value_name = "TOKEN", value_parser = Secret::parse)]
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = secret)]
     pub(crate) token: Option<Secret>,
     /// Accept a certificate that can't be verified [env: LAYER0_SKIP_SSL_VERIFY]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
@@ -79,6 +79,15 @@ pub(crate) struct Globals {
     /// Print the version
     #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
     pub(crate) version: Option<bool>,
+}
+
+/// An empty value is a script whose variable is not set, and not the wish for the default server or another's rights.
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn secret(text: &str) -> Result<Secret, String> {
+    not_empty(text).map(Secret::new)
 }
 
 /// The nouns.

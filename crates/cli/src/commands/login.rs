@@ -45,8 +45,7 @@ impl<'a> Local<'a> {
 
     /// The server that the command line or the environment names, by its endpoint.
     pub(crate) fn named(&self) -> Result<Option<String>, CliError> {
-        let flag = self.globals.endpoint.as_deref().filter(|text| !text.is_empty());
-        flag.or_else(|| set(self.env, ENV_ENDPOINT)).map(sign_in::endpoint_of).transpose()
+        self.globals.endpoint.as_deref().or_else(|| set(self.env, ENV_ENDPOINT)).map(sign_in::endpoint_of).transpose()
     }
 
     /// The server that is meant: named here, there, or used last.

@@ -53,7 +53,7 @@ fn something_else_that_answers_is_exit_7() {
 
 #[test]
 fn an_endpoint_that_is_no_url_is_exit_2() {
-    let ran = run(&["--endpoint", "localhost:9090", "--token", "x", "service", "list"], &env(&[]));
+    let ran = run(&["--endpoint", "ftp://localhost:9090", "--token", "x", "service", "list"], &env(&[]));
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("hint: an endpoint looks like http://localhost:9090/"), "{}", ran.stderr);
 }
