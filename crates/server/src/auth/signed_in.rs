@@ -76,9 +76,15 @@ impl FromRequestParts<App> for SignedIn {
         let known = match app.sign_in.who(&parts.headers, peer, Signed::Refused).await? {
             Verdict::Known(known) => known,
             Verdict::Throttled { after_s } => return Err(ApiError::throttled(after_s)),
-            Verdict::Nothing | Verdict::Wrong => {
-                let hint = "`eval \"$(l0 endpoint --data-dir DIR)\"` connects this shell; `l0 token create` makes another token";
-                return Err(ApiError::new(ErrorCode::Unauthorized, "no valid token was given").hint(hint));
+            Verdict::Nothing => {
+                let hint = "`l0 login URL` signs in; on the server's machine `eval \"$(l0 endpoint --data-dir DIR)\"` connects a shell";
+                return Err(ApiError::new(ErrorCode::Unauthorized, "no token was given").hint(hint));
+            }
+            // Which of the three it is, is told to nobody: it would say what was once good.
+            Verdict::Wrong => {
+                let message = "the token is wrong, has expired or was revoked";
+                return Err(ApiError::new(ErrorCode::Unauthorized, message)
+                    .hint("`l0 login URL` signs in again; scripts need another LAYER0_AUTH_TOKEN"));
             }
         };
         let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();

@@ -307,13 +307,17 @@ async fn what_is_no_credential_opens_nothing() {
         ("a pull credential as bearer of another key", format!("Bearer {password}x")),
         ("a token for the registry", format!("Bearer {scoped}")),
     ] {
-        raw.as_(Some(&auth)).get("/service").await.error(401);
+        let refused = raw.as_(Some(&auth)).get("/service").await.error(401);
+        assert_eq!(refused.message, "the token is wrong, has expired or was revoked", "{what}");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("`l0 login URL`")), "{what}");
         if !what.starts_with("a pull credential") && !what.starts_with("a token for") {
             let answer = raw.as_(Some(&auth)).get("/auth/token?scope=repository:team/app:pull").await;
             assert_eq!(answer.status, 401, "{what}: {}", answer.text());
             assert!(answer.header("www-authenticate").starts_with("Basic "), "{what}");
         }
     }
+    let nobody = Raw::with(&app, None).get("/service").await.error(401);
+    assert_eq!(nobody.message, "no token was given");
     for auth in [format!("Basic {}", app.auth()), format!("Basic {good}"), format!("Bearer {secret}")] {
         raw.as_(Some(&auth)).get("/service").await.expect(200);
     }
