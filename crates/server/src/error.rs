@@ -221,7 +221,15 @@ fn disk_full() -> ApiError {
 impl From<AccessStoreError> for ApiError {
     fn from(error: AccessStoreError) -> Self {
         match &error {
-            AccessStoreError::Exists { .. } => ApiError::new(ErrorCode::NameTaken, error.to_string()),
+            AccessStoreError::Exists { what, name } => {
+                let taken = ApiError::new(ErrorCode::NameTaken, error.to_string());
+                match *what {
+                    "owner" => taken.hint(format!(
+                        "its first repository makes an owner; `l0 owner update {name} --quota SIZE` gives it a quota"
+                    )),
+                    _ => taken,
+                }
+            }
             AccessStoreError::Missing { what, .. } => {
                 let code = match *what {
                     "user" => ErrorCode::UserDoesNotExist,

@@ -9,6 +9,8 @@ use crate::age::Hours;
 #[command(after_help = "Example:\n  l0 repository create team/app")]
 pub(crate) enum Repository {
     /// Make a repository, to push images to
+    ///
+    /// Its owner is made with it where there is none; `l0 owner update OWNER --quota SIZE` gives that one a quota.
     #[command(after_help = "Example:\n  l0 repository create team/app\n  l0 repository create team/tools --public")]
     Create {
         /// OWNER/NAME
