@@ -9,6 +9,7 @@ use layer0_domain::model::registry::{Manifest, ManifestRef, Visibility};
 use layer0_domain::port::image_source::{ImageSource, ImageSourceError, PullCredential, SourceAnswer, SourceImage};
 use layer0_domain::port::registry_store::Page;
 
+use crate::error::RegistryError;
 use crate::manifest::checked::{self, Stored};
 use crate::manifest::image::{named_platforms, summarize};
 use crate::registry::Registry;
@@ -63,6 +64,7 @@ impl ImageSource for Registry {
             read = match mirrors.manifest(self, mirror, &name, &reference).await {
                 Ok(served) => Stored::Whole(served.manifest.as_ref().clone()),
                 Err(error) if error.is_missing() => Stored::Missing,
+                Err(RegistryError::Upstream { message: said, .. }) => return Err(ImageSourceError::Upstream { said }),
                 Err(error) => return Err(failed(error)),
             };
         }
@@ -119,12 +121,12 @@ impl ImageSource for Registry {
             return Ok(None);
         }
         let Ok(name) = RepositoryName::parse(image.path()) else { return Ok(None) };
-        self.parts().minter.mint(&name).await.map(Some).map_err(|source| ImageSourceError { source })
+        self.parts().minter.mint(&name).await.map(Some).map_err(|source| ImageSourceError::Failed { source })
     }
 }
 
 pub(crate) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> ImageSourceError {
-    ImageSourceError { source: error.into() }
+    ImageSourceError::Failed { source: error.into() }
 }
 
 /// A key that orders `1.10` after `1.9`: runs of digits by their value, everything else by its bytes.

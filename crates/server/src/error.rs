@@ -13,6 +13,7 @@ use layer0_domain::ops::OpsError;
 use layer0_domain::port::access_store::AccessStoreError;
 use layer0_domain::port::engine::EngineError;
 use layer0_domain::port::home_store::HomeStoreError;
+use layer0_domain::port::image_source::ImageSourceError;
 use layer0_domain::port::registry_store::RegistryStoreError;
 use layer0_domain::port::store::{Holder, StoreError};
 use serde::Serialize;
@@ -380,7 +381,13 @@ impl From<OpsError> for ApiError {
             OpsError::Access(error) => error.into(),
             OpsError::Store(error) => error.into(),
             OpsError::Engine(error) => error.into(),
-            OpsError::ImageSource(error) => {
+            OpsError::ImageSource(ImageSourceError::Upstream { said }) => {
+                tracing::warn!(error = said, "an upstream could not be asked about an image: {said}");
+                ApiError::new(ErrorCode::StoreUnavailable, said).hint(
+                    "try again when the mirrored registry answers; what was pulled before is still here by its digest",
+                )
+            }
+            OpsError::ImageSource(error @ ImageSourceError::Failed { .. }) => {
                 tracing::error!(error = chain(&error), "the registry could not be asked");
                 ApiError::new(ErrorCode::StoreUnavailable, error.to_string()).hint("the server's log says why")
             }

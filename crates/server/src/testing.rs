@@ -302,6 +302,7 @@ impl TestApp {
         let place = self.policies.clone().map(|policies| PolicyPlace::new(Arc::new(policies), names(), rates));
         let (fake, opened) = (self.fake.clone(), wiring::Stores::of(store.clone()).with_policies(place));
         let opened = if self.images_apart { opened.with_images_apart(SqliteStore::in_memory()) } else { opened };
+        let opened = opened.with_mirrors(self.config.mirrors.iter().map(|mirror| mirror.settings.clone()).collect());
         let kind = self.config.engine;
         let engine = move |_: String, _: &Registry| {
             Ok(match kind {

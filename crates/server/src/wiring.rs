@@ -193,6 +193,12 @@ impl Stores {
         Self { policies, ..self }
     }
 
+    /// With the prefixes that mirror other registries.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_mirrors(self, mirrors: Vec<MirrorSettings>) -> Self {
+        Self { mirrors, ..self }
+    }
+
     /// With what is remembered of images in a store of its own.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn with_images_apart(self, images: SqliteStore) -> Self {

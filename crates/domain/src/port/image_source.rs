@@ -57,11 +57,20 @@ pub struct PullCredential {
 
 /// The source could not answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the registry can't be asked about the image")]
-pub struct ImageSourceError {
-    /// Why.
-    #[source]
-    pub source: BoxError,
+pub enum ImageSourceError {
+    /// The registry that is mirrored has no answer: its trouble, in words for whoever asked.
+    #[error("{said}")]
+    Upstream {
+        /// Which registry, and what is wrong there.
+        said: String,
+    },
+    /// Our own registry, or where its images lie.
+    #[error("the registry can't be asked about the image")]
+    Failed {
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
 }
 
 /// The registries that Layer0 itself answers for.

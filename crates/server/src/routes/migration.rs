@@ -85,7 +85,7 @@ async fn ask(
         return Err(ApiError::value(message).hint(format!("there are: {all}")));
     }
     if app.registry.repository_get(&repository).await?.is_none() {
-        return Err(super::repository::no_repository(&repository));
+        return Err(super::repository::no_repository(&app, &repository));
     }
     if let Some(upstream) = app.registry.upstream_of(&repository) {
         return Err(ApiError::value(format!(

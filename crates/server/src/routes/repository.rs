@@ -61,9 +61,16 @@ fn image(it: &TaggedImage) -> wire::Image {
     }
 }
 
-pub(super) fn no_repository(name: &RepositoryName) -> ApiError {
+fn gone(name: &RepositoryName) -> ApiError {
     ApiError::new(ErrorCode::RepositoryDoesNotExist, format!("repository `{name}` does not exist"))
-        .hint(format!("create it: `l0 repository create {name}`"))
+}
+
+/// A repository that isn't there, for whoever would look into it.
+pub(super) fn no_repository(app: &App, name: &RepositoryName) -> ApiError {
+    gone(name).hint(match app.registry.upstream_of(name) {
+        Some(upstream) => format!("it mirrors {upstream}: pull it once, and it is here"),
+        None => format!("create it: `l0 repository create {name}`"),
+    })
 }
 
 /// All repositories
@@ -107,6 +114,11 @@ async fn create(
         Some(text) => read::visibility(text)?,
     };
     who.must(Action::Admin, (&name).into())?;
+    if let Some(upstream) = app.registry.upstream_of(&name) {
+        // The words of a push: a repository of this name would stand there empty for ever.
+        let why = format!("{name} mirrors {upstream}: what is there is pulled from there, and nothing is pushed to it");
+        return Err(ApiError::value(why).hint("pull it once, and it is here"));
+    }
     let made = app.registry.repository_create(name, visibility).await?;
     owner_ensure(&app, &made).await?;
     Ok(created(repository(&app, &made).await?))
@@ -166,7 +178,8 @@ async fn get(
         Below::Repository(name) => Ok(Json(repository(&app, &seen(&app, &who, &name).await?).await?).into_response()),
         Below::Images(name) => {
             seen(&app, &who, &name).await?;
-            let images = app.registry.tag_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&name))?;
+            let images =
+                app.registry.tag_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&app, &name))?;
             Ok(Json(wire::ImageList { images }).into_response())
         }
         Below::Image(name, reference, text) => {
@@ -181,7 +194,7 @@ async fn get(
 
 async fn no_image(app: &App, name: &RepositoryName, reference: &str) -> Result<ApiError, ApiError> {
     if app.registry.repository_get(name).await?.is_none() {
-        return Ok(no_repository(name));
+        return Ok(no_repository(app, name));
     }
     Ok(ApiError::new(ErrorCode::ImageDoesNotExist, format!("repository `{name}` has no image `{reference}`"))
         .hint(format!("`l0 image list {name}` shows its tags")))
@@ -212,9 +225,17 @@ pub(super) async fn is_shown(app: &App, who: &SignedIn, name: &RepositoryName) -
 
 /// A repository that the caller may pull from; another one is not there.
 async fn seen(app: &App, who: &SignedIn, name: &RepositoryName) -> Result<Repository, ApiError> {
+    known(app, who, name).await?.ok_or_else(|| no_repository(app, name))
+}
+
+/// The same for whoever would change or delete it: making it is no way there.
+async fn kept(app: &App, who: &SignedIn, name: &RepositoryName) -> Result<Repository, ApiError> {
+    known(app, who, name).await?.ok_or_else(|| gone(name).hint("`l0 repository list` shows all"))
+}
+
+async fn known(app: &App, who: &SignedIn, name: &RepositoryName) -> Result<Option<Repository>, ApiError> {
     who.about(name);
-    let found = app.registry.repository_get(name).await?;
-    found.filter(|it| who.may_pull(it)).ok_or_else(|| no_repository(name))
+    Ok(app.registry.repository_get(name).await?.filter(|it| who.may_pull(it)))
 }
 
 /// Change a repository
@@ -232,7 +253,7 @@ async fn update(
     let Below::Repository(name) = below(&owner, &rest)? else {
         return Err(ApiError::request("an image can't be changed: push another one"));
     };
-    seen(&app, &who, &name).await?;
+    kept(&app, &who, &name).await?;
     who.must(Action::Admin, (&name).into())?;
     let changed = app.registry.repository_update(&name, read::visibility(&request.visibility)?).await?;
     // Whoever pulls what is private from now on may have no right to.
@@ -263,7 +284,7 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     match below(&owner, &rest)? {
         Below::Repository(name) => {
-            let found = seen(&app, &who, &name).await?;
+            let found = kept(&app, &who, &name).await?;
             who.must(Action::Admin, (&name).into())?;
             nobody_holds(&app, &who, &name, None).await?;
             // Told as it was: what is gone lies nowhere.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use layer0_server::testing::{TestApp, TestOptions};
+use layer0_server::testing::TestApp;
 use layer0_testkit::until::until_true;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -371,25 +371,14 @@ async fn only_admins_make_deploys_that_reach_the_machine() {
     writer.deploy_create(&deploy("plain", &plain)).await.expect("a plain one");
 }
 
-/// What a mirror's upstream is asked counts there, and what it says is kept here: so only for those who may pull.
 #[tokio::test]
-async fn nobody_has_an_upstream_asked_about_an_image_that_they_may_not_pull() {
-    let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    upstream.set_nonblocking(true).expect("it can be");
-    let address = format!("http://{}", upstream.local_addr().expect("it is bound"));
-    let options = TestOptions { mirror: Some(("hub", address)), ..TestOptions::default() };
-    let app = TestApp::with(options).await;
+async fn an_owner_that_its_repository_made_gets_its_quota_by_an_update() {
+    let app = TestApp::start().await;
     let raw = Raw::of(&app);
-    raw.post("/user", &json!({"user_name": "stranger"})).await.expect(201);
-    let token = raw.post("/token", &json!({"name": "t", "user": "stranger"})).await.expect(201).json();
-    let stranger = raw.as_(Some(&basic("stranger", token["secret"].as_str().expect("a secret"))));
-    for path in ["/image/resolve", "/image/check"] {
-        let path = format!("{path}?image=registry.layer0.test/hub/library/alpine:1");
-        let answer = stranger.get(&path).await.expect(200).text();
-        assert!(answer.contains("you may not pull"), "{answer}");
-    }
-    let came = upstream.accept().map(drop).map_err(|error| error.kind());
-    assert_eq!(came, Err(std::io::ErrorKind::WouldBlock), "nobody has come");
+    raw.post("/repository/squad", &json!({"name": "app"})).await.expect(201);
+    let refused = raw.post("/owner", &json!({"owner_name": "squad", "quota_bytes": 1000})).await.error(409);
+    let hint = refused.hint.expect("a way on");
+    assert!(hint.contains("l0 owner update squad --quota"), "{hint}");
 }
 
 #[tokio::test]

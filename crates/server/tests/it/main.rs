@@ -18,6 +18,7 @@ mod happened;
 mod hung_up;
 mod immutable;
 mod migration;
+mod mirrors;
 mod operations;
 mod pull_check;
 mod recorded;
