@@ -2,7 +2,8 @@
 //!
 //! Every request that may change something and comes from somebody who signed in is written down before it is answered:
 //! what a client was told is in the log. What only reads is not, and neither are the steps of a push that nobody sees
-//! (chunks of a blob). The action is the operation's id in the OpenAPI document; the registry names its own, and writes the record of
+//! (chunks of a blob). The action is the operation's id in the OpenAPI document (`image_delete` for what
+//! `repository_delete` does below a repository); the registry names its own, and writes the record of
 //! a push along with what was pushed where the store can.
 //!
 //! A client that hangs up ends no change that was begun: what follows the commit (the record, the news for streams that somebody was shut
@@ -72,6 +73,7 @@ where
             None => {
                 let note = noted.note();
                 note.caller.zip(operation).map(|(caller, action)| {
+                    let action = note.action.map_or(action, str::to_owned);
                     let (target, environment) = (note.target, note.environment);
                     Done { caller, action, target, environment }
                 })

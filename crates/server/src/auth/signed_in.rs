@@ -41,6 +41,8 @@ pub(crate) struct Trail(Arc<Mutex<Note>>);
 pub(crate) struct Note {
     /// Who.
     pub(crate) caller: Option<Caller>,
+    /// What is done, where one operation of the document is several.
+    pub(crate) action: Option<&'static str>,
     /// To what.
     pub(crate) target: String,
     /// In which environment, or to which.
@@ -115,6 +117,11 @@ impl SignedIn {
     /// Says what the request is about, for the audit log.
     pub(crate) fn about(&self, target: impl ToString) {
         self.trail.with(|note| note.target = target.to_string());
+    }
+
+    /// Says what the request does, for the audit log, where the operation's own name says less.
+    pub(crate) fn does(&self, action: &'static str) {
+        self.trail.with(|note| note.action = Some(action));
     }
 
     /// Says in which environment the request does something, for the audit log.
@@ -220,7 +227,7 @@ impl SignedIn {
         let place = match entity {
             EntityRef::Environment(id) => {
                 let place = self.on_environment(app, id, action).await?;
-                self.about(format!("environment {id}"));
+                self.about(entity);
                 return Ok(place);
             }
             EntityRef::Deploy(id) => {

@@ -294,7 +294,8 @@ async fn delete(
         }
         Below::Images(_) => Err(ApiError::request("name a tag or a digest to delete")),
         Below::Image(name, reference, text) => {
-            seen(&app, &who, &name).await?;
+            who.does("image_delete");
+            kept(&app, &who, &name).await?;
             who.about(format!("{name}{}{text}", if text.contains(':') { '@' } else { ':' }));
             let may = match &reference {
                 ManifestRef::Tag(tag) => who.caller.rights.may_tag(Action::Delete, (&name).into(), tag),

@@ -300,6 +300,28 @@ async fn what_a_member_may_ends_with_the_membership() {
     assert_eq!(put(&bounded, "team/app", "v1", "x").await, 403);
 }
 
+#[tokio::test]
+async fn who_may_make_no_environment_is_told_who_may() {
+    let teams = Teams::full().await;
+    let environment = json!({"environment_name": "q", "operating_system": "linux"});
+    let refused = teams.as_("writer").post("/environment", &environment).await.error(403);
+    assert!(refused.message.contains("it takes a maintainer of one"), "{}", refused.message);
+    assert!(refused.hint.is_some_and(|hint| hint.contains("l0 whoami")));
+}
+
+#[tokio::test]
+async fn the_audit_log_writes_every_entity_in_one_way() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let id = crate::support::environment(&client, "dev").await;
+    crate::support::done(&client, client.environment_delete(&id).await).await;
+    let entries = Raw::of(&app).get("/admin/audit?limit=1").await.expect(200).json();
+    assert_eq!(
+        (&entries[0]["action"], &entries[0]["target"]),
+        (&json!("environment_delete"), &json!(format!("environment `{id}`")))
+    );
+}
+
 /// Whoever may not pull an image may not have the engine pull it either.
 #[tokio::test]
 async fn nobody_runs_an_image_that_they_may_not_pull() {
@@ -465,8 +487,9 @@ async fn the_audit_log_says_who_did_what_from_where_and_what_came_of_it() {
     let (_, id) = token(&writer, &json!({"name": "ci"})).await;
     let secret = teams.raw.post("/token", &json!({})).await.expect(201).json();
     teams.raw.delete(&format!("/token/{}", secret["token"].as_str().expect("a token"))).await.expect(200);
+    writer.delete("/repository/team/app/image/v1").await.error(403);
 
-    let entries = teams.raw.get("/admin/audit?limit=6").await.expect(200);
+    let entries = teams.raw.get("/admin/audit?limit=7").await.expect(200);
     assert!(!entries.text().contains(secret["token"].as_str().expect("a token")));
     let entries = entries.json();
     let line = |it: &Value| {
@@ -484,12 +507,13 @@ async fn the_audit_log_says_who_did_what_from_where_and_what_came_of_it() {
             format!("writer 127.0.0.1 token_create token {id} of writer 201"),
             format!("admin 127.0.0.1 token_create token {own} of admin 201"),
             format!("admin 127.0.0.1 token_revoke token {own} of admin 200"),
+            "writer 127.0.0.1 image_delete team/app:v1 403".to_owned(),
         ]
     );
     let of_writer = teams.raw.get("/admin/audit?who=writer&limit=1000").await.expect(200).json();
-    assert_eq!(of_writer.as_array().map(Vec::len), Some(4), "the push, the two refusals, the token");
+    assert_eq!(of_writer.as_array().map(Vec::len), Some(5), "the push, the three refusals, the token");
     assert_eq!(of_writer[0]["action"], "manifest_push");
-    let last = entries[5]["sequence"].as_u64().expect("a number");
+    let last = entries[6]["sequence"].as_u64().expect("a number");
     let after = teams.raw.get(&format!("/admin/audit?after={last}")).await.expect(200).json();
     assert_eq!(after, json!([]), "reading is not written down");
     for bad in ["limit=x", "after=-1", "start=yesterday"] {
