@@ -274,8 +274,15 @@ impl From<RegistryStoreError> for ApiError {
             }
             RegistryStoreError::ContentMissing { .. } => ApiError::value(error.to_string()),
             RegistryStoreError::QuotaExceeded { .. } => ApiError::new(ErrorCode::QuotaExceeded, error.to_string()),
-            RegistryStoreError::TagImmutable { .. } => ApiError::new(ErrorCode::TagImmutable, error.to_string())
-                .hint("`l0 repository immutable list OWNER` shows the rules"),
+            // Pushes go through the registry, which has words of its own.
+            RegistryStoreError::TagImmutable { repository, rule, .. } => {
+                ApiError::new(ErrorCode::TagImmutable, error.to_string()).hint(format!(
+                    "`l0 repository immutable remove '{}/{}' --tags '{}'` takes the rule away",
+                    repository.owner(),
+                    rule.repositories,
+                    rule.tags
+                ))
+            }
             RegistryStoreError::Refused { .. } => ApiError::value(error.to_string()),
             RegistryStoreError::Full => disk_full(),
             RegistryStoreError::Failed { .. } => {

@@ -93,7 +93,7 @@ impl Run<'_> {
         let Owner { retention, tag_rules, .. } = owner;
         let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
         let decided = plan(wanted, &images, app.clock.now());
-        self.retained.held.extend(decided.held.iter().map(|(tag, why)| held(name.as_str(), tag, why)));
+        self.retained.held.extend(decided.held.iter().map(|(tag, why)| held(name, tag, why)));
         for round in decided.rounds() {
             let going = lines(name.as_str(), round);
             match self.collection {
@@ -187,14 +187,14 @@ pub(crate) fn all_held(repository: &str, because: &str) -> wire::HeldImage {
     }
 }
 
-fn held(repository: &str, tag: &ImageTag, why: &Held) -> wire::HeldImage {
+fn held(repository: &RepositoryName, tag: &ImageTag, why: &Held) -> wire::HeldImage {
     let because = match why {
         Held::RunBy(by) if by.len() == 1 => format!("{} runs it", by[0]),
         Held::RunBy(by) => format!("{} run it", by.join(", ")),
-        Held::Immutable(rule) => format!("it is immutable by the rule {rule}"),
+        Held::Immutable(rule) => format!("it is immutable by the rule {}/{rule}", repository.owner()),
     };
     wire::HeldImage {
-        repository: repository.to_owned(),
+        repository: repository.to_string(),
         tag: tag.name.clone(),
         digest: tag.digest.to_string(),
         because,

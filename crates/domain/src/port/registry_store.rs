@@ -53,7 +53,7 @@ pub enum RegistryStoreError {
         bytes: u64,
     },
     /// The tag may be neither moved nor deleted.
-    #[error("tag `{tag}` of {repository} is immutable by the rule {rule}: push under another tag")]
+    #[error("tag `{tag}` of {repository} is immutable by the rule {owner}/{rule}", owner = .repository.owner())]
     TagImmutable {
         /// Where.
         repository: RepositoryName,

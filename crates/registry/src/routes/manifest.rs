@@ -14,7 +14,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{ManifestContent, ManifestRef};
-use layer0_domain::port::registry_store::Along;
+use layer0_domain::port::registry_store::{Along, RegistryStoreError};
 
 use super::{Ask, CONTENT_DIGEST, denied_tag, digest, empty, etag, moving, not_modified};
 use crate::answers::Lasting;
@@ -176,8 +176,13 @@ async fn keep(
     let (pointed, along) = (tags.to_vec(), along.clone());
     to_the_end(async move { store.manifest_put(&repository, &manifest, &pointed, &along).await })
         .await
-        .map_err(RegistryError::from_io)??;
-    Ok(())
+        .map_err(RegistryError::from_io)?
+        .map_err(|why| match why {
+            why @ RegistryStoreError::TagImmutable { .. } => {
+                RegistryError::Denied(format!("{why}: push under another tag"))
+            }
+            why => why.into(),
+        })
 }
 
 /// The tags that a manifest is to get, all of which the caller may push to.

@@ -467,8 +467,12 @@ async fn an_immutable_tag_stays_where_it_is() {
     assert_eq!(put(&maintainer, "team/app", "v1-rc1", "x").await, 201);
     assert_eq!(put(&maintainer, "team/app", "v1-rc1", "y").await, 201);
     let refused = maintainer.send(Method::DELETE, "/v2/team/app/manifests/v1", &[], "").await.expect(403);
-    assert!(refused.text().contains("immutable by the rule app:v* but *-rc*"), "{}", refused.text());
-    assert_eq!(maintainer.delete("/repository/team/app/image/v1").await.error(409).error_code, "TagImmutable");
+    assert!(refused.text().contains("immutable by the rule team/app:v* but *-rc*"), "{}", refused.text());
+    assert!(!refused.text().contains("push under"), "{}", refused.text());
+    let refused = maintainer.delete("/repository/team/app/image/v1").await.error(409);
+    assert_eq!(refused.error_code, "TagImmutable");
+    let hint = refused.hint.expect("a way on");
+    assert!(hint.contains("l0 repository immutable remove 'team/app' --tags 'v*'"), "{hint}");
     assert_eq!(teams.raw.delete("/repository/team/app?force=true").await.error(409).error_code, "TagImmutable");
     maintainer.delete("/owner/team/immutable?repositories=app&tags=v*").await.expect(200);
     maintainer.delete("/repository/team/app/image/v1").await.expect(200);

@@ -30,10 +30,17 @@ async fn an_immutable_image_of_many_platforms_can_not_be_emptied() {
     let loose = push_index(&raw, "nightly", "loose").await;
     let layer = |word: &str| digest(format!("layer {word}").as_bytes());
 
+    let again = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).to_string();
+    let moved = raw.send(Method::PUT, "/v2/team/app/manifests/v1", &[("content-type", INDEX)], again).await.expect(403);
+    assert!(moved.text().contains("by the rule team/*:v*: push under another tag"), "{}", moved.text());
     raw.delete("/v2/team/app/manifests/v1").await.expect(403);
     for path in [format!("manifests/{kept}"), format!("blobs/{}", layer("kept"))] {
         let refused = raw.delete(&format!("/v2/team/app/{path}")).await.expect(403);
-        assert!(refused.text().contains("tag `v1` of team/app is immutable by the rule *:v*"), "{}", refused.text());
+        assert!(
+            refused.text().contains("tag `v1` of team/app is immutable by the rule team/*:v*"),
+            "{}",
+            refused.text()
+        );
         raw.get(&format!("/v2/team/app/{path}")).await.expect(200);
     }
     for path in [format!("manifests/{loose}"), format!("blobs/{}", layer("loose"))] {

@@ -233,7 +233,7 @@ async fn what_a_service_runs_and_what_is_immutable_stays() {
     let plan = client.admin_gc_plan().await.expect("a report");
     assert_eq!(tags(&plan.retention), ["3"]);
     let held: Vec<_> = plan.held.iter().map(|it| (it.tag.as_str(), it.because.as_str())).collect();
-    assert_eq!(held, [("1", "service web runs it"), ("2", "it is immutable by the rule *:2")]);
+    assert_eq!(held, [("1", "service web runs it"), ("2", "it is immutable by the rule team/*:2")]);
     client.admin_gc().await.expect("a report");
     assert_eq!(listed(&raw).await, ["1", "2", "4"]);
     app.leftovers_allowed();
