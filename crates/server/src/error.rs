@@ -91,6 +91,17 @@ impl ApiError {
             .hint(hint)
     }
 
+    /// What the store says of a service behind a load balancer that has one: to take that one away is seldom what is wanted.
+    pub(crate) fn of_service(error: OpsError) -> Self {
+        match error {
+            OpsError::Store(StoreError::InUse { entity: entity @ EntityRef::LoadBalancer(_), holders }) => {
+                Self::in_use(&entity.to_string(), &holders)
+                    .hint("a load balancer has one service: make another one with `l0 loadbalancer create`")
+            }
+            error => error.into(),
+        }
+    }
+
     /// The answer to a registry client: our own form, and beside it the one that such clients read and show.
     pub(crate) fn into_registry_response(self) -> Response {
         /// Both forms in one object.

@@ -64,6 +64,15 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
         LoadBalancer::DropRule { target, rule: text } => {
             let gone = rule(&text)?;
             let found = target::one(app, Kind::LoadBalancer, &target).await?;
+            let ports = read(app, &found.id).await?.ports;
+            let is_there = ports.iter().any(|port| port.host_port == gone.host_port && port.rules.contains(&gone.rule));
+            if !is_there {
+                return Err(CliError::new(
+                    Exit::NotFound,
+                    format!("Rule '{text}' doesn't exist on this Load Balancer"),
+                )
+                .hint(format!("`l0 loadbalancer get {}` shows the rules", found.id)));
+            }
             let request =
                 UpdateLoadBalancerRequest { remove_rules: vec![gone], ..UpdateLoadBalancerRequest::default() };
             let change = update(app, &found.id, &request).await?;

@@ -248,6 +248,9 @@ fn redirects_and_rules_are_sent_and_shown_as_they_are_written() {
         let sent = fake.requests().iter().filter(|r| r.line.starts_with("PATCH")).map(|r| r.body.clone()).next_back();
         assert_eq!(sent, Some(body), "{line:?}");
     }
+    // What is not there ends as it does for a port.
+    let absent = fake.run(&["loadbalancer", "droprule", "web", "443:path=/nowhere:8081"]);
+    assert!(absent.code == 3 && absent.stderr.contains("doesn't exist on this Load Balancer"), "{}", absent.stderr);
     for (line, why) in [
         (["create", "dev", "web", "--rule", "81:path=/x:80"], "is a rule of port 81, which is not given"),
         (["create", "dev", "web", "--redirect", "80"], "is not a redirect: the format is HOST_PORT:HTTPS_PORT"),

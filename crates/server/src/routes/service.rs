@@ -70,7 +70,7 @@ async fn create(
     let new = read::new_service(request)?;
     who.on_environment(&app, &new.environment, Action::Deploy).await?;
     may_deploy(&app, &who, &new.deploy).await?;
-    let made = service::service_create(&app.ctx(&who.caller), new).await?;
+    let made = service::service_create(&app.ctx(&who.caller), new).await.map_err(ApiError::of_service)?;
     who.about(&made.entity);
     app.nudge.nudge();
     Ok(created(write::accepted(made)))
@@ -118,7 +118,7 @@ async fn update(
         may_deploy(&app, &who, deploy).await?;
     }
     who.on_entity(&app, &EntityRef::Service(id.clone()), Action::Deploy).await?;
-    let changed = service::service_update(&app.ctx(&who.caller), &id, change).await?;
+    let changed = service::service_update(&app.ctx(&who.caller), &id, change).await.map_err(ApiError::of_service)?;
     app.nudge.nudge();
     Ok(accepted(write::accepted(changed)))
 }

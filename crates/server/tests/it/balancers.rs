@@ -104,6 +104,10 @@ async fn rules_lead_to_ports_that_are_mapped() {
     let id = deploy(&client, "web", &[]).await;
     let request = wire::CreateServiceRequest { load_balancer_id: balancer.clone(), ..new_service("web", &env, &id, 1) };
     done(&client, client.service_create(&request).await).await;
+    let second = wire::CreateServiceRequest { service_name: "second".to_owned(), ..request.clone() };
+    let (status, error) = refused(client.service_create(&second).await);
+    let hint = error.hint.unwrap_or_default();
+    assert!(status == 409 && hint.contains("a load balancer has one service") && !hint.contains("first"), "{hint}");
     for (change, message) in [
         (of(8080, &rule("/a", 9999), None), "sends rule 8080:path=/a:9999 to container port 9999"),
         (of(80, &rule("/a", 80), None), "redirects every request to port 443"),
