@@ -11,6 +11,17 @@ pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// The longest that the server lets a token live: ten years.
+const DAYS_MAX: i64 = 3650;
+
+/// Reads the days until a token ends. 0 means "never" to the API; whoever wants that says so.
+pub(crate) fn days(text: &str) -> Result<i64, String> {
+    match text.trim().parse() {
+        Ok(days) if (1..=DAYS_MAX).contains(&days) => Ok(days),
+        _ => Err(format!("it must be a number of days from 1 to {DAYS_MAX}")),
+    }
+}
+
 /// The units of Go's `time.ParseDuration`, in nanoseconds.
 const UNITS: [(&str, f64); 8] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
@@ -99,6 +110,14 @@ mod tests {
             ("61.5s", "1m1.5s"),
         ] {
             assert_eq!(duration_words(parse_duration(text).expect(text)), words);
+        }
+    }
+
+    #[test]
+    fn the_days_of_a_token_are_bounded_in_days() {
+        assert_eq!((days("1"), days("3650")), (Ok(1), Ok(3650)));
+        for text in ["0", "-1", "3651", "soon", ""] {
+            assert!(days(text).is_err_and(|why| why.contains("from 1 to 3650")), "{text}");
         }
     }
 

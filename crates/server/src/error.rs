@@ -395,7 +395,13 @@ impl From<OpsError> for ApiError {
                     .holders(&holders)
                     .hint("choose another host port")
             }
-            OpsError::Denied { message } => ApiError::new(ErrorCode::Forbidden, message),
+            OpsError::Denied { message, hint } => {
+                let denied = ApiError::new(ErrorCode::Forbidden, message);
+                match hint {
+                    Some(hint) => denied.hint(hint),
+                    None => denied,
+                }
+            }
             OpsError::Access(error) => error.into(),
             OpsError::Store(error) => error.into(),
             OpsError::Engine(error) => error.into(),

@@ -2,6 +2,8 @@
 
 use clap::Subcommand;
 
+use crate::value::days;
+
 /// Sign in to a server; its registry too
 ///
 /// The credential is tried and kept for this program and for the credential helper of docker and podman. For a password a
@@ -43,7 +45,7 @@ pub(crate) struct Login {
     #[arg(long, value_name = "URL")]
     pub(crate) audience: Option<String>,
     /// Days until the token ends that is made for a password [default: 90]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = days)]
     pub(crate) expires_days: Option<i64>,
     /// Where the secret is kept: secretservice, pass, osxkeychain, or none for the file [env: LAYER0_KEYRING]
     #[arg(long, value_name = "NAME")]

@@ -197,7 +197,7 @@ pub(crate) enum Retention {
         #[arg(long, value_name = "PATTERN", default_value = "*")]
         tags: String,
         /// Keep so many of them, those that were pushed last
-        #[arg(long, value_name = "COUNT")]
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
         keep_last: Option<u32>,
         /// Keep those that were pushed less than so long ago: 12h, 30d
         #[arg(long, value_name = "AGE", value_parser = Hours::parse)]

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use crate::grammar::scope;
+use crate::value::days;
 
 /// Credentials for the API and for `docker login`
 #[derive(Debug, Subcommand)]
@@ -30,7 +31,7 @@ pub(crate) enum Token {
         #[arg(long, value_name = "USER")]
         user: Option<String>,
         /// Days until it ends [default: 90]
-        #[arg(long, value_name = "N", conflicts_with = "never")]
+        #[arg(long, value_name = "N", conflicts_with = "never", value_parser = days)]
         expires_days: Option<i64>,
         /// It never ends
         #[arg(long)]

@@ -94,6 +94,11 @@ async fn immutable(app: &App, verb: Immutable) -> Result<(), CliError> {
 async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
     match verb {
         Retention::Add { repositories: text, tags, keep_last, keep, untagged } => {
+            if keep_last.is_none() && keep.is_none() && untagged.is_none() {
+                return Err(CliError::usage(
+                    "a retention rule needs at least one of --keep-last, --keep and --untagged",
+                ));
+            }
             let name = repositories(&text)?;
             let request = RetentionRule {
                 repositories: Some(name.name),

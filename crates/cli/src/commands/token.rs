@@ -11,16 +11,7 @@ use crate::settings::{ENV_TOKEN, authority_of};
 pub(crate) async fn run(app: &App, verb: Token) -> Result<(), CliError> {
     match verb {
         Token::Create { name, scopes, owner, user, expires_days, never } => {
-            let expires_days = match expires_days {
-                // 0 means "never" to the API; whoever wants that says so.
-                Some(days) if days < 1 => {
-                    return Err(
-                        CliError::usage("--expires-days must be at least 1").hint("--never makes a token without end")
-                    );
-                }
-                Some(days) => Some(days),
-                None => never.then_some(0),
-            };
+            let expires_days = expires_days.or_else(|| never.then_some(0));
             let scopes = (!scopes.is_empty()).then_some(scopes);
             let request = CreateTokenRequest { name, expires_days, user, owner, scopes };
             let made = app.client.token_create(&request).await.map_err(|why| app.error(why))?;

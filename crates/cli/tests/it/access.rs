@@ -207,7 +207,14 @@ fn tokens() {
     assert_eq!(fake.body("POST /token"), json!({ "name": "laptop" }));
     assert_snapshot!("token_list", fake.run(&["token", "list"]).text());
     assert_eq!(fake.run(&["token", "revoke", "t1"]).text(), SILENT);
-    assert_eq!(fake.run(&["token", "create", "--expires-days", "0"]).code, 2);
+    let never = fake.run(&["token", "create", "--expires-days", "0"]);
+    assert!(
+        never.code == 2 && never.stderr.contains("--expires-days") && never.stderr.contains("from 1 to 3650"),
+        "{}",
+        never.stderr
+    );
+    let nothing = fake.run(&["repository", "retention", "add", "team/*"]);
+    assert!(nothing.code == 2 && nothing.stderr.contains("--keep-last, --keep and --untagged"), "{}", nothing.stderr);
     assert_eq!(fake.run(&["token", "create", "--never"]).code, 0);
     assert_eq!(fake.requests().pop().map(|it| it.body), Some(json!({ "expires_days": 0 })));
     assert_eq!(fake.run(&["token", "create", "--never", "--expires-days=3"]).code, 2);

@@ -27,6 +27,7 @@ pub async fn deploy_create(
     let reach = ctx.engine.host_reach(document.definition());
     if !reach.is_empty() && !ctx.caller.rights.are_everything() {
         return Err(OpsError::Denied {
+            hint: None,
             message: format!(
                 "{} may not make a deploy with {}: its containers would reach the machine that this instance runs on, and all that is \
                  kept there; an admin of the instance can make it, and others may run it",

@@ -107,6 +107,8 @@ pub enum OpsError {
     Denied {
         /// What may not be done, and why.
         message: String,
+        /// How to go on, where that is known.
+        hint: Option<String>,
     },
     /// Users, owners or tokens could not be read or written.
     #[error(transparent)]
@@ -128,7 +130,7 @@ impl OpsError {
     }
 
     pub(super) fn denied(message: impl Into<String>) -> Self {
-        OpsError::Denied { message: message.into() }
+        OpsError::Denied { message: message.into(), hint: None }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {

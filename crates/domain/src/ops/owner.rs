@@ -24,7 +24,18 @@ pub fn owner_of_new(ctx: &Ctx<'_>, asked: Option<OwnerName>, action: Action) -> 
                 format!("as in `--owner {last}`"),
             ))
         }
-        (None, _) => Err(OpsError::denied(format!("there is no owner in which you may {action}"))),
+        (None, _) => {
+            let takes = match action {
+                Action::Admin => "a maintainer of one",
+                _ => "a member of one who may do that",
+            };
+            Err(OpsError::Denied {
+                message: format!(
+                    "there is no owner for whom you may make this: it takes {takes}, or an admin of the instance"
+                ),
+                hint: Some("`l0 whoami` shows whose member you are, and what your token is good for".to_owned()),
+            })
+        }
     }
 }
 
