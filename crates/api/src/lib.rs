@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod error;
+pub mod shell;
 pub mod types;
 
 pub use client::{Client, ClientError, ClientOptions};

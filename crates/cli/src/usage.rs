@@ -4,13 +4,17 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::error::{CliError, Exit};
 use crate::printer::Printer;
+use crate::settings::Output;
 
 /// Prints help and version, which the parser reports as errors too; turns the rest into ours.
 pub(crate) fn judge(printer: &Printer, why: &clap::Error) -> Result<(), CliError> {
     match why.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printer.data(&why.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            printer.talk(&why.render().to_string());
+            // For programs stderr is a stream of JSON values.
+            if printer.output() == Output::Text {
+                printer.talk(&why.render().to_string());
+            }
             // Said already; the exit code is what is left.
             Err(CliError::new(Exit::Usage, "a command is missing"))
         }

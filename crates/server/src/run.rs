@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use layer0_api::shell::shell_word;
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::placement::BackingName;
 use tokio::net::TcpListener;
@@ -278,7 +279,9 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     }
     // `l0 endpoint` waits for these words: what it reads is there from now on.
     data_dir.say(&format!("listening on {address}"));
-    let dir = config.data_dir.display();
+    // What is pasted elsewhere than where the server was started names the same directory.
+    let path = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let dir = path.display();
     let mut text = format!("Layer0 {} listens on {endpoint}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  registry     {} (push to {host})\n", app.identity.registry_name));
     text.push_str(&images_lie(config, app));
@@ -291,7 +294,10 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     }
     text.push_str(&format!("  data         {dir}\n"));
     match &token {
-        Some(_) => text.push_str(&format!("  connect      eval \"$(l0 endpoint --data-dir {dir})\"\n")),
+        Some(_) => text.push_str(&format!(
+            "  connect      eval \"$(l0 endpoint --data-dir {})\"\n",
+            shell_word(&path.to_string_lossy())
+        )),
         // A restored instance, or one whose first token was given to it.
         None => {
             text.push_str(&format!("  connect      l0 login {endpoint}\n"));

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use layer0_api::client::{ByteStream, Client, ClientError};
+use layer0_api::shell::shell_word;
 use layer0_api::types::{Backup, BackupBlob, BackupBlobQuery};
 use serde::Serialize;
 
@@ -323,7 +324,7 @@ fn restored_said(it: &Restored, data_dir: &Path) -> String {
         blobs(it.blobs),
         size(it.bytes),
         it.version,
-        data_dir.display(),
+        shell_word(&data_dir.to_string_lossy()),
     )
 }
 
@@ -365,6 +366,8 @@ mod tests {
         restored.whole_again.clear();
         assert_eq!(whole_again_said(&restored), None);
         restored.in_bucket = false;
+        let spaced = restored_said(&restored, Path::new("/my data"));
+        assert!(spaced.contains("l0 server --data-dir '/my data' "), "{spaced}");
         assert!(said(&restored).ends_with("l0 server --data-dir ./data\n"));
     }
 }

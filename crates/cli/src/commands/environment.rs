@@ -35,7 +35,7 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
                 empty(app, &found.id).await?;
                 delete_unlinked(app, &found.id).await?
             } else {
-                let hint = format!("`l0 environment delete -r {target}` takes them away too");
+                let hint = format!("`l0 environment delete -r {}` takes them away too", found.id);
                 app.client.environment_delete(&found.id).await.map_err(|why| match why.code() {
                     Some(code) if code == ErrorCode::DependencyError.as_str() => app.error(why).hint(hint),
                     _ => app.error(why),

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use layer0_api::shell::shell_word;
 use serde_json::{Map, Value};
 
 use crate::args::local::{Completion, Endpoint};
@@ -161,7 +162,10 @@ fn read(dir: &Path, name: &str) -> Result<String, CliError> {
                     .hint("this data directory keeps no token: sign in with one that you know, by `l0 login`")
                     .hint("or stop the server and start it once with `--new-admin-token`")
             } else {
-                unread.hint(format!("`l0 server --data-dir {}` writes it when it starts", dir.display()))
+                unread.hint(format!(
+                    "`l0 server --data-dir {}` writes it when it starts",
+                    shell_word(&dir.to_string_lossy())
+                ))
             })
         }
     }

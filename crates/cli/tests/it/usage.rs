@@ -56,6 +56,16 @@ fn what_is_too_much_or_of_the_wrong_kind_is_refused() {
 }
 
 #[test]
+fn programs_get_no_help_text_where_a_command_is_missing() {
+    for args in [&["-o", "json"][..], &["-o", "json", "service"]] {
+        let ran = run(args, &env(&[]));
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}");
+        let said: serde_json::Value = serde_json::from_str(&ran.stderr).expect("one JSON value");
+        assert_eq!(said["Code"], 2, "{args:?}");
+    }
+}
+
+#[test]
 fn help_is_data_and_a_missing_command_is_not() {
     let ran = run(&["help", "service", "create"], &env(&[]));
     assert_eq!(ran.code, 0);
