@@ -152,10 +152,9 @@ impl CliError {
                         holder.entity_id
                     ));
                 }
-                // The first problem often is the message itself.
-                if body.problems.len() > 1 || body.problems.first().is_some_and(|only| *only != body.message) {
-                    out.details.extend(body.problems.iter().map(|problem| format!("  - {problem}")));
-                }
+                // Some messages are made of the problems: nothing is said twice.
+                let unsaid = body.problems.iter().filter(|problem| !body.message.contains(problem.as_str()));
+                out.details.extend(unsaid.map(|problem| format!("  - {problem}")));
                 if !body.holders.is_empty() {
                     out = out.field("Holders", json!(body.holders));
                 }
@@ -273,6 +272,20 @@ mod tests {
         );
         assert_eq!(error.json()["ErrorCode"], "DependencyError");
         assert_eq!(error.json()["Code"], 4);
+    }
+
+    #[test]
+    fn a_problem_that_the_message_has_is_not_said_twice() {
+        let body = ErrorBody {
+            error_code: "InvalidValue".to_owned(),
+            message: "it can't be used: no memory; no image".to_owned(),
+            hint: None,
+            holders: Vec::new(),
+            problems: vec!["no memory".to_owned(), "no image".to_owned(), "no name".to_owned()],
+        };
+        let error = CliError::client(ClientError::Refused { status: 422, body: Box::new(body) }, true);
+        assert_eq!(error.text(), "error: it can't be used: no memory; no image\n  - no name\n");
+        assert_eq!(error.json()["Problems"].as_array().map(Vec::len), Some(3), "programs get all");
     }
 
     #[test]

@@ -270,8 +270,9 @@ fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
     if checked.findings.is_empty() {
         return Ok(());
     }
-    let mut error =
-        CliError::new(Exit::Failed, format!("{} of the backups are not as they should be", checked.findings.len()));
+    let count = checked.findings.len();
+    let found = if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") };
+    let mut error = CliError::new(Exit::Failed, format!("{found} not as they should be in the backups"));
     error.details = listed(checked.findings.iter().map(|finding| format!("  {finding}")));
     Err(checked.hints().fold(error, CliError::hint))
 }
@@ -365,9 +366,9 @@ mod tests {
         assert!(whole_again_said(&restored).is_some_and(|it| it.starts_with("2 blobs counted as damaged")));
         restored.whole_again.clear();
         assert_eq!(whole_again_said(&restored), None);
-        restored.in_bucket = false;
         let spaced = restored_said(&restored, Path::new("/my data"));
         assert!(spaced.contains("l0 server --data-dir '/my data' "), "{spaced}");
+        restored.in_bucket = false;
         assert!(said(&restored).ends_with("l0 server --data-dir ./data\n"));
     }
 }

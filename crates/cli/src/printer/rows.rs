@@ -8,6 +8,7 @@ use layer0_api::types::{
 
 use super::table::Table;
 use crate::grammar;
+use crate::size::rounded;
 
 /// A name, or the id where there is none.
 fn or_id<'a>(name: &'a str, id: &'a str) -> &'a str {
@@ -302,7 +303,9 @@ pub(crate) fn name_table(header: &str, items: &[String]) -> String {
 pub(crate) fn image_table(items: &[Image]) -> String {
     let mut table = Table::new(&["TAG", "DIGEST", "SIZE", "PLATFORMS", "PUSHED"]);
     for item in items {
-        table.row([&item.tag, &item.digest, &item.size, &item.platforms.join(", "), &moment(&item.pushed_at)]);
+        // `size` is the predecessor's, in whole megabytes. A server that knows no bytes has nothing better.
+        let size = if item.size_bytes > 0 { rounded(item.size_bytes) } else { item.size.clone() };
+        table.row([&item.tag, &item.digest, &size, &item.platforms.join(", "), &moment(&item.pushed_at)]);
     }
     table.text()
 }

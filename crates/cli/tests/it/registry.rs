@@ -123,6 +123,11 @@ fn images() {
     assert_snapshot!("image_list", fake.run(&["image", "list", "team/app"]).text());
     assert_eq!(fake.run(&["image", "list", "team/app", "-o", "json"]).json(), json!(["1", "latest"]));
     assert_snapshot!("image_get", fake.run(&["image", "get", "team/app:1"]).text());
+    let small = json!({ "tag": "s", "digest": "sha256:ab", "size": "1MB", "size_bytes": 2587, "pushed_at": "2026-01-02T03:04:05Z" });
+    fake.json("GET /repository/team/app/image/s", small);
+    let shown = fake.run(&["image", "get", "team/app:s"]).stdout;
+    assert!(shown.contains("2.5 kB") && !shown.contains("1MB"), "{shown}");
+    assert_eq!(fake.run(&["image", "get", "team/app:s", "-o", "json"]).json()[0]["size"], "1MB");
     assert_eq!(fake.run(&["image", "get", "team/app:2"]).code, 3);
     assert_eq!(fake.run(&["image", "delete", "team/app@sha256:ab"]).code, 0);
 }
