@@ -124,17 +124,18 @@ pub(super) const SWITCHES: &[(&str, &str)] = &[
     ("debug", "As `--log debug`"),
 ];
 
+/// A paragraph is one line here: whoever shows it wraps it.
 const AFTER: &str = "\
 Example:
   l0 server --data-dir ~/layer0 --listen 127.0.0.1:9090
   eval \"$(l0 endpoint --data-dir ~/layer0)\"
   l0 server --engine none                                  # the registry alone
 
-The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; with
-LAYER0_ADMIN_TOKEN in the environment it takes that one, and shows nothing. When all tokens are lost or have expired, stop the
-server and start it once with --new-admin-token. Nearly every flag can stand in
-the environment (LAYER0_LISTEN, …) or in the TOML file as well; a flag wins over both. Several registries in ECR stand in the
-file alone, each as a table [[registry]]; and so do mirrors with a password, each as a table [[mirror]].";
+The first start makes an admin token, prints it once, and keeps it in DIR/admin-token for the local command line; with \
+LAYER0_ADMIN_TOKEN in the environment it takes that one, and shows nothing. When all tokens are lost or have expired, stop the \
+server and start it once with --new-admin-token. Nearly every flag can stand in the environment (LAYER0_LISTEN, …) or in the \
+TOML file as well; a flag wins over both. Several registries in ECR stand in the file alone, each as a table [[registry]]; and \
+so do mirrors with a password, each as a table [[mirror]].";
 
 /// The example, and the environment variables.
 fn after() -> String {
