@@ -264,5 +264,5 @@ async fn a_deploy_sees_what_only_the_upstream_has() {
     assert!(matches!(&missing, SourceAnswer::NoImage { tags, .. } if tags == &["1", "index"]), "{missing:?}");
     upstream.refuse(Some((429, json!({}))));
     let refused = describe("3").await.unwrap_err();
-    assert!(refused.source.to_string().contains("too many requests"), "{}", refused.source);
+    assert!(refused.to_string().contains("too many requests"), "{refused}");
 }
