@@ -184,7 +184,7 @@ fn older_names_and_new_nouns() {
     ok("token list").says("laptop").keeps_quiet_about(token["secret"].as_str().expect("a secret"));
     l0(&stage, &format!("--token {secret} service list")).ok();
     ok(&format!("token revoke {id}"));
-    l0(&stage, &format!("--token {secret} service list")).exits(4).says("l0 endpoint");
+    l0(&stage, &format!("--token {secret} service list")).exits(4).says("l0 login");
     ok("service delete app");
     l0(&stage, "repository delete demo/app").exits(4).says("--force");
     ok("image delete demo/app:v1");
