@@ -384,7 +384,7 @@ fn what_would_fail_is_not_started_but_for_who_leaves_the_check_out() {
     let refused = l0("service create dev web bad:1").exits(4);
     let why = "`registry.example.com/team/app:9`: repository `team/app` of account 123456789012 in us-east-1 has no `9` (it has 1)";
     let told = format!(
-        "error: the pull check failed: {why}\n  - {why}\nhint: push it: `docker push 123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:9`\n"
+        "error: the pull check failed: {why}\nhint: push it: `docker push 123456789012.dkr.ecr.us-east-1.amazonaws.com/team/app:9`\n"
     );
     assert_eq!(refused.err, told);
     l0("task create dev once bad:1").exits(4);
