@@ -11,6 +11,7 @@ use layer0_registry::{Collection, Haste, Told};
 use tracing::warn;
 
 use crate::app::App;
+use crate::clock_watch::Clock;
 use crate::error::chain;
 use crate::reconcile::{in_turns, unless_stopped, with_lease};
 use crate::retaining;
@@ -23,8 +24,9 @@ pub(crate) async fn collect(
     app: &App,
     collection: Collection,
     haste: Haste,
+    clock: Clock,
 ) -> Result<wire::GcReport, RegistryStoreError> {
-    let mut retention = retaining::retain(app, collection, haste).await;
+    let mut retention = retaining::retain(app, collection, haste, clock).await;
     let mut repositories = Vec::new();
     let all = app.registry.collect(collection, haste, |name, told| match told {
         Told::Lost(it) => repositories.push(wire::GcRepository {
@@ -51,11 +53,11 @@ pub(crate) async fn collect(
 }
 
 /// Collects at once, to the end even when whoever asked for it goes away; ends when the server stops.
-pub(crate) async fn now(app: &App) -> Result<wire::GcReport, RegistryStoreError> {
+pub(crate) async fn now(app: &App, clock: Clock) -> Result<wire::GcReport, RegistryStoreError> {
     let app = app.clone();
     let run = tokio::spawn(async move {
         tokio::select! {
-            end = collect(&app, Collection::Take, Haste::Now) => end,
+            end = collect(&app, Collection::Take, Haste::Now, clock) => end,
             () = app.stop.wait() => Err(RegistryStoreError::Failed { source: "the server is stopping".into() }),
         }
     });
@@ -72,7 +74,7 @@ pub(crate) async fn by_itself(app: App) {
 /// For ever.
 async fn rounds(app: &App, every: Duration) {
     loop {
-        if let Err(why) = collect(app, Collection::Take, Haste::Gentle).await {
+        if let Err(why) = collect(app, Collection::Take, Haste::Gentle, Clock::Watched).await {
             warn!(error = chain(&why), "what nothing needs in the registry could not be collected");
         }
         tokio::time::sleep(every).await;

@@ -7,6 +7,7 @@ mod auth;
 mod backups;
 mod bounded;
 mod clock;
+mod clock_watch;
 mod collecting;
 mod config;
 mod convert;

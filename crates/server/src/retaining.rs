@@ -17,6 +17,7 @@ use layer0_registry::{Collection, Haste, Pace};
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::clock_watch::{self, Clock};
 use crate::error::chain;
 use crate::text_time::rfc3339;
 
@@ -34,9 +35,9 @@ pub(crate) struct Retained {
     pub(crate) held: Vec<wire::HeldImage>,
 }
 
-/// Goes through the repositories of all owners that have rules. One that fails is passed over, with a line in the log and one in the
+/// Goes through the repositories of all owners that have rules; through none while the clock is doubted. One that fails is passed over, with a line in the log and one in the
 /// answer: what can't be read keeps its images, and holds up neither the others nor the collection of blobs that comes after.
-pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste) -> Retained {
+pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, clock: Clock) -> Retained {
     let mut run = Run { app, collection, pace: Pace::new(haste), retained: Retained::default() };
     let owners = match app.access.owner_list().await {
         Ok(owners) => owners,
@@ -45,7 +46,28 @@ pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste) -> R
             Vec::new()
         }
     };
-    for owner in owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()) {
+    let owners: Vec<Owner> =
+        owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()).collect();
+    let doubted = match (clock, collection) {
+        // What a dry run is told of the clock holds for that run.
+        (Clock::Vouched, Collection::DryRun) => Ok(None),
+        (Clock::Vouched, Collection::Take) | (Clock::Watched, _) => clock_watch::doubt(app, clock).await,
+    };
+    match doubted {
+        Ok(None) => {}
+        Ok(Some(because)) => {
+            if !owners.is_empty() {
+                tracing::warn!("no image goes by a retention rule: {because}");
+                run.retained.held.push(all_held("*", &because));
+            }
+            return run.retained;
+        }
+        Err(why) => {
+            run.passed_over("*", why.as_ref());
+            return run.retained;
+        }
+    }
+    for owner in owners {
         let repositories = match app.registry.repository_list(Some(owner.name.as_str()), Page::default()).await {
             Ok(repositories) => repositories,
             Err(why) => {

@@ -8,10 +8,10 @@ use crate::types::{
     AuditQuery, BackupBlobQuery, BackupBlobs, CreateDeployRequest, CreateEntityResponse, CreateEnvironmentRequest,
     CreateLoadBalancerRequest, CreateOwnerRequest, CreateRepositoryRequest, CreateServiceRequest, CreateTaskRequest,
     CreateTokenRequest, CreateTokenResponse, CreateTrustRequest, CreateUserRequest, Deploy, DeploySummary,
-    DeviceSignIn, DeviceStanding, DeviceTokenRequest, Environment, EnvironmentSummary, ExchangeTokenRequest, GcReport,
-    GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution, ImportRepositoryRequest,
-    ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member, MigrateRequest,
-    Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
+    DeviceSignIn, DeviceStanding, DeviceTokenRequest, Environment, EnvironmentSummary, ExchangeTokenRequest, GcQuery,
+    GcReport, GrantAccountRequest, Image, ImageCheck, ImageCheckQuery, ImageList, ImageResolution,
+    ImportRepositoryRequest, ImportedRepository, LoadBalancer, LoadBalancerSummary, LogFile, LogQuery, MapRule, Member,
+    MigrateRequest, Migration, MigrationList, Operation, OperationEvent, Owner, PutMemberRequest, RegistryCredential,
     RegistryCredentialQuery, Repository, RepositoryList, RetentionRule, RollbackServiceRequest, Service,
     ServiceSummary, SweepPlan, Tag, TagQuery, TagRule, Task, TaskSummary, TokenSummary, Trust,
     UpdateEnvironmentRequest, UpdateLoadBalancerRequest, UpdateMigrationRequest, UpdateOwnerRequest,
@@ -37,6 +37,9 @@ macro_rules! methods {
     (@send $client:ident GET $path:ident, query $query:expr) => { $client.get_with(&$path, $query).await };
     (@send $client:ident POST $path:ident, body $body:expr) => { $client.send_json(Method::POST, &$path, $body).await };
     (@send $client:ident POST $path:ident) => { $client.json($client.request(Method::POST, &$path)).await };
+    (@send $client:ident POST $path:ident, query $query:expr) => {
+        $client.json($client.request(Method::POST, &$path).query($query)).await
+    };
     (@send $client:ident PUT $path:ident, body $body:expr) => { $client.send_json(Method::PUT, &$path, $body).await };
     (@send $client:ident PATCH $path:ident, body $body:expr) => { $client.send_json(Method::PATCH, &$path, $body).await };
     (@send $client:ident DELETE $path:ident) => { $client.delete(&$path).await };
@@ -56,9 +59,9 @@ methods! {
     /// What a sweep of strays would take away.
     admin_sweep_plan() -> SweepPlan = GET "/admin/sweep";
     /// What the registry would let go of.
-    admin_gc_plan() -> GcReport = GET "/admin/gc";
+    admin_gc_plan(query: &GcQuery) -> GcReport = GET "/admin/gc", query query;
     /// Has the registry let go of what nothing needs.
-    admin_gc() -> GcReport = POST "/admin/gc";
+    admin_gc(query: &GcQuery) -> GcReport = POST "/admin/gc", query query;
     /// The blobs that a backup's copy of the state names.
     admin_backup_blobs(id: &str, query: &BackupBlobQuery) -> BackupBlobs = GET "/admin/backup/{}/blobs" (segment(id)), query query;
     /// Ends a backup: what the server kept for it goes. One that has ended is no error.

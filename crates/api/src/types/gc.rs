@@ -3,6 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// How the registry lets go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GcQuery {
+    /// `true` when the server's clock is right, however far it is beyond the last time that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_clock: Option<String>,
+}
+
 /// What goes out of one repository.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GcRepository {
@@ -51,12 +59,12 @@ pub struct RetiredImage {
     pub rule: String,
 }
 
-/// A tag that no retention rule keeps, and that stays; or a repository that could not be read, of which all stay.
+/// A tag that no retention rule keeps, and that stays; or a repository of which all stay: it could not be read, or the clock is doubted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeldImage {
-    /// `owner/name`.
+    /// `owner/name`; `owner/*` or `*` for all repositories.
     pub repository: String,
-    /// The tag; `*` for all of a repository that could not be read.
+    /// The tag; `*` for all of a repository.
     pub tag: String,
     /// What it points to; empty for all of a repository.
     pub digest: String,

@@ -89,6 +89,12 @@ pub(crate) enum Admin {
         /// Take it away
         #[arg(long, group = "how")]
         now: bool,
+        /// Apply the retention rules though the server's clock is days beyond the last time that was seen
+        ///
+        /// Rules judge images by their age, and a clock that leaps ahead makes all of them old. So they wait for a day after a leap, or
+        /// after a server was off for days. `--dry-run` says when that is so, and until when.
+        #[arg(long)]
+        trust_clock: bool,
     },
     Backup(TakeBackup),
     Backups(Backups),

@@ -28,7 +28,7 @@ pub(crate) async fn run(app: &App, verb: Admin) -> Result<(), CliError> {
             audit::run(app, Wanted { tail, who, start, end }, follow).await
         }
         Admin::Sweep { yes } => sweep::run(app, yes).await,
-        Admin::Gc { now, dry_run: _ } => gc::run(app, now).await,
+        Admin::Gc { now, dry_run: _, trust_clock } => gc::run(app, now, trust_clock).await,
         Admin::Backup(args) => backup::take(app, &args).await,
         // They speak to no server and were run before a connection was looked for.
         Admin::Backups(_) | Admin::Restore(_) => Ok(()),

@@ -1,14 +1,15 @@
 //! `l0 admin gc`.
 
-use layer0_api::types::GcReport;
+use layer0_api::types::{GcQuery, GcReport};
 
 use super::verify::size;
 use crate::app::App;
 use crate::error::CliError;
 use crate::printer::rows;
 
-pub(crate) async fn run(app: &App, now: bool) -> Result<(), CliError> {
-    let asked = if now { app.client.admin_gc().await } else { app.client.admin_gc_plan().await };
+pub(crate) async fn run(app: &App, now: bool, trust_clock: bool) -> Result<(), CliError> {
+    let query = GcQuery { trust_clock: trust_clock.then(|| "true".to_owned()) };
+    let asked = if now { app.client.admin_gc(&query).await } else { app.client.admin_gc_plan(&query).await };
     let report = asked.map_err(|why| app.error(why))?;
     app.printer.result(&report, |report| {
         let tables = [

@@ -34,6 +34,22 @@ fn a_dry_run_asks_for_nothing_and_now_takes_it_away() {
 }
 
 #[test]
+fn a_clock_is_vouched_for_and_what_waits_for_it_is_shown() {
+    let fake = Fake::start();
+    let mut some = report(&[]);
+    let because = "the server's clock says 2027-01-01T00:00:00.000Z, 365 days after the last time that was seen";
+    some["held"] = json!([{ "repository": "*", "tag": "*", "digest": "", "because": because }]);
+    fake.on(PLAN, [Reply::Json(200, some)]);
+    assert_snapshot!("gc_doubted", fake.run(&["admin", "gc", "--dry-run"]).text());
+    for (line, how) in [(PLAN, "--dry-run"), (GC, "--now")] {
+        let vouched = format!("{line}?trust_clock=true");
+        fake.on(&vouched, [Reply::Json(200, report(&[]))]);
+        assert_eq!(fake.run(&["admin", "gc", how, "--trust-clock"]).code, 0);
+        assert_eq!(fake.requests().last().map(|it| it.line.clone()), Some(vouched));
+    }
+}
+
+#[test]
 fn it_is_said_whether_something_is_taken_away() {
     let fake = Fake::start();
     for args in [&["admin", "gc"][..], &["admin", "gc", "--now", "--dry-run"]] {

@@ -2,6 +2,7 @@
 //! that means; acting on it is the reconciler's business.
 
 pub mod adoption;
+pub mod clock;
 pub mod copying;
 pub mod environment;
 pub mod fargate;

@@ -97,8 +97,9 @@ pub(crate) async fn run(app: App) {
     parts.spawn(crate::outgrown::watch(app.clone()));
     parts.spawn(crate::grants::run(app.clone()));
     parts.spawn(crate::migrations::run(app.clone()));
-    let (collecting, sweeping) = (app.clone(), app);
+    let (collecting, watching, sweeping) = (app.clone(), app.clone(), app);
     parts.spawn(async move { after_start(&collecting, crate::collecting::by_itself(collecting.clone())).await });
+    parts.spawn(async move { after_start(&watching, crate::clock_watch::by_itself(watching.clone())).await });
     parts.spawn(async move { after_start(&sweeping, uploads(sweeping.clone())).await });
     while let Some(part) = parts.join_next().await {
         if let Err(why) = part {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use layer0_api::client::{ByteStream, Client};
-use layer0_api::types::BackupBlobQuery;
+use layer0_api::types::{BackupBlobQuery, GcQuery};
 use layer0_domain::model::time::Timestamp;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
@@ -60,7 +60,7 @@ async fn what_a_backup_names_stays_until_it_has_ended() {
     let digest = answer.header("docker-content-digest").to_owned();
     raw.delete(&format!("/v2/team/app/manifests/{digest}")).await.expect(202);
     clock.advance_ms(2 * DAY);
-    assert!(client.admin_gc().await.expect("a report").blobs >= 2);
+    assert!(client.admin_gc(&GcQuery::default()).await.expect("a report").blobs >= 2);
     for digest in &named {
         raw.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
     }

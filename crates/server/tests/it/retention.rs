@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use layer0_api::types::{RetentionRule, RetiredImage};
+use layer0_api::types::{GcQuery, RetentionRule, RetiredImage};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_server::testing::{TestApp, TestOptions};
@@ -40,7 +40,11 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
         digests.push(raw.push("team/app", tag, "amd64", tag).await);
         clock.advance_ms(HOUR);
     }
-    assert_eq!(client.admin_gc_plan().await.expect("a report").retention, [], "without a rule all stay");
+    assert_eq!(
+        client.admin_gc_plan(&GcQuery::default()).await.expect("a report").retention,
+        [],
+        "without a rule all stay"
+    );
     let rule = RetentionRule {
         repositories: Some("*".to_owned()),
         tags: Some("dev-*".to_owned()),
@@ -51,7 +55,7 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert_eq!(client.retention_rule_add("team", &rule).await.expect("a legal rule"), rule);
     assert_eq!(client.owner_get("team").await.expect("it is there").retention, [rule]);
 
-    let plan = client.admin_gc_plan().await.expect("a report");
+    let plan = client.admin_gc_plan(&GcQuery::default()).await.expect("a report");
     assert_eq!(tags(&plan.retention), ["dev-1", "dev-2"]);
     assert_eq!(
         (plan.retention[0].digest.as_str(), plan.retention[0].pushed_at.as_str()),
@@ -64,7 +68,7 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert!(untagged.iter().all(|digest| digests[..2].iter().any(|it| it == digest)), "{untagged:?}");
     assert_eq!(listed(&raw).await, ["dev-1", "dev-2", "dev-3", "v1"], "nothing was changed");
 
-    let went = client.admin_gc().await.expect("a report");
+    let went = client.admin_gc(&GcQuery::default()).await.expect("a report");
     assert_eq!((went.retention, went.blobs), (plan.retention, 0), "their blobs stay for the grace");
     assert_eq!(listed(&raw).await, ["dev-3", "v1"]);
     raw.get(&format!("/v2/team/app/manifests/{}", digests[0])).await.expect(404);
@@ -74,10 +78,64 @@ async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     assert!(log.contains("tag_retire") && log.contains("manifest_retire"), "{log}");
 
     clock.advance_ms(24 * HOUR);
-    let later = client.admin_gc().await.expect("a report");
+    let later = client.admin_gc(&GcQuery::default()).await.expect("a report");
     assert_eq!((later.retention, later.blobs), (vec![], 4), "two images of a configuration and a layer");
     client.retention_rule_remove("team", "*", "dev-*").await.expect("it is there");
     assert_eq!(client.owner_get("team").await.expect("it is there").retention, []);
+}
+
+/// A clock that leaps makes all images old. It may be wrong, or the server was off for long: nobody knows, and a day tells.
+#[tokio::test]
+async fn a_clock_that_leaps_lets_no_image_go_before_it_has_gone_on_for_a_day() {
+    const YEAR: i64 = 365 * 24 * HOUR;
+    let (mut app, clock, raw) = started().await;
+    let client = app.client();
+    raw.push("team/app", "1", "amd64", "1").await;
+    raw.post("/owner/team/retention", &json!({"keep_hours": 720, "untagged_hours": 1})).await.expect(201);
+    let watched = GcQuery::default();
+    assert_eq!(client.admin_gc(&watched).await.expect("a report").retention, []);
+
+    let because = "the server's clock says 2024-11-13T22:13:20.000Z, 365 days after the last time that was seen: rules wait until \
+                   2024-11-14T22:13:20.000Z, or for `--trust-clock`";
+    clock.advance_ms(YEAR);
+    for report in [client.admin_gc_plan(&watched).await, client.admin_gc(&watched).await] {
+        let report = report.expect("a report");
+        let held: Vec<_> = report.held.iter().map(|it| (it.repository.as_str(), it.because.as_str())).collect();
+        assert_eq!((report.retention, held), (vec![], vec![("*", because)]));
+    }
+    clock.advance_ms(HOUR - YEAR);
+    let right = client.admin_gc(&watched).await.expect("a report");
+    assert_eq!((right.retention, right.held), (vec![], vec![]), "it was put right, and no image is old");
+
+    clock.advance_ms(YEAR);
+    assert_eq!(client.admin_gc(&watched).await.expect("a report").held.len(), 1);
+    app.restart().await;
+    let client = app.client();
+    clock.advance_ms(24 * HOUR - 1);
+    let still = client.admin_gc(&watched).await.expect("a report");
+    assert_eq!((still.retention, still.held.len()), (vec![], 1), "a restart forgets no doubt");
+    clock.advance_ms(1);
+    let after = client.admin_gc(&watched).await.expect("a report");
+    assert_eq!((tags(&after.retention), after.held), (vec!["1"], vec![]));
+}
+
+#[tokio::test]
+async fn an_admin_says_that_the_clock_is_right() {
+    let (app, clock, raw) = started().await;
+    let client = app.client();
+    raw.push("team/app", "1", "amd64", "1").await;
+    raw.post("/owner/team/retention", &json!({"keep_hours": 720, "untagged_hours": 1})).await.expect(201);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").retention, []);
+    clock.advance_ms(31 * 24 * HOUR);
+    assert_eq!(client.admin_gc_plan(&GcQuery::default()).await.expect("a report").retention, []);
+    let vouched = GcQuery { trust_clock: Some("true".to_owned()) };
+    let plan = client.admin_gc_plan(&vouched).await.expect("a report").retention;
+    assert_eq!(tags(&plan), ["1"]);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").held.len(), 1, "a dry run says nothing");
+    assert_eq!(client.admin_gc(&vouched).await.expect("a report").retention, plan);
+    raw.push("team/app", "2", "amd64", "2").await;
+    clock.advance_ms(24 * HOUR);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").held, [], "it is right from then on");
 }
 
 /// As cosign keeps signatures where a registry has no referrers: under a tag of their own, which no pattern of an owner names.
@@ -95,9 +153,9 @@ async fn the_signature_of_an_image_goes_with_it() {
     }
     clock.advance_ms(9 * HOUR);
     raw.post("/owner/team/retention", &json!({"tags": "dev-*", "keep_last": 1, "untagged_hours": 1})).await.expect(201);
-    let plan = client.admin_gc_plan().await.expect("a report").retention;
+    let plan = client.admin_gc_plan(&GcQuery::default()).await.expect("a report").retention;
     assert_eq!((tags(&plan), plan.len()), (vec!["dev-1", signatures[0].as_str()], 4));
-    assert_eq!(client.admin_gc().await.expect("a report").retention, plan);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").retention, plan);
     assert_eq!(listed(&raw).await, ["dev-2", signatures[1].as_str()]);
 }
 
@@ -111,12 +169,12 @@ async fn the_layers_of_an_old_image_stay_for_the_grace_when_a_rule_lets_it_go() 
     }
     raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
     clock.advance_ms(30 * HOUR);
-    let went = client.admin_gc().await.expect("a report");
+    let went = client.admin_gc(&GcQuery::default()).await.expect("a report");
     assert_eq!((tags(&went.retention), went.blobs), (vec!["1"], 0));
     clock.advance_ms(24 * HOUR - 1);
-    assert_eq!(client.admin_gc().await.expect("a report").blobs, 0);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").blobs, 0);
     clock.advance_ms(1);
-    assert_eq!(client.admin_gc().await.expect("a report").blobs, 2, "a configuration and a layer");
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").blobs, 2, "a configuration and a layer");
 }
 
 #[tokio::test]
@@ -130,7 +188,7 @@ async fn what_goes_is_written_down_in_the_same_few_units_of_work() {
     raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
     let commits = || RegistryStore::version(app.store()).expect("nobody else writes");
     let before = commits();
-    let went = client.admin_gc().await.expect("a report").retention;
+    let went = client.admin_gc(&GcQuery::default()).await.expect("a report").retention;
     assert_eq!((tags(&went).len(), went.len()), (59, 118));
     // One batch of tags and one of manifests; what else goes on in a server needs some too.
     let made = commits() - before;
@@ -173,7 +231,10 @@ async fn a_repository_that_can_not_be_read_keeps_all_and_holds_nothing_else_up()
     rot(&app);
     clock.advance_ms(25 * HOUR);
     raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
-    for report in [client.admin_gc_plan().await.expect("a report"), client.admin_gc().await.expect("a report")] {
+    for report in [
+        client.admin_gc_plan(&GcQuery::default()).await.expect("a report"),
+        client.admin_gc(&GcQuery::default()).await.expect("a report"),
+    ] {
         let held: Vec<_> = report.held.iter().map(|it| (it.repository.as_str(), it.tag.as_str())).collect();
         assert_eq!(held, [("team/app", "*")]);
         assert!(report.held[0].because.contains("could not be read"), "{:?}", report.held);
@@ -196,7 +257,7 @@ async fn a_repository_whose_blobs_can_not_be_listed_holds_up_no_other_and_is_tol
     assert_eq!(database.execute(sql, []), Ok(1));
     clock.advance_ms(25 * HOUR);
     raw.post("/owner/team/retention", &json!({"repositories": "ci", "keep_last": 1})).await.expect(201);
-    let report = client.admin_gc().await.expect("a report");
+    let report = client.admin_gc(&GcQuery::default()).await.expect("a report");
     assert_eq!(tags(&report.retention), ["1"], "what has gone is told");
     let held: Vec<_> = report.held.iter().map(|it| (it.repository.as_str(), it.tag.as_str())).collect();
     assert_eq!(held, [("team/app", "*")]);
@@ -212,7 +273,7 @@ async fn only_repositories_are_read_that_a_rule_is_about() {
     rot(&app);
     clock.advance_ms(2 * HOUR);
     raw.post("/owner/team/retention", &json!({"repositories": "ci", "keep_last": 1})).await.expect(201);
-    let plan = app.client().admin_gc_plan().await.expect("a report");
+    let plan = app.client().admin_gc_plan(&GcQuery::default()).await.expect("a report");
     assert_eq!((tags(&plan.retention), plan.held), (vec!["1"], vec![]));
 }
 
@@ -230,11 +291,11 @@ async fn what_a_service_runs_and_what_is_immutable_stays() {
     raw.post("/owner/team/immutable", &json!({"tags": "2"})).await.expect(201);
     raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
 
-    let plan = client.admin_gc_plan().await.expect("a report");
+    let plan = client.admin_gc_plan(&GcQuery::default()).await.expect("a report");
     assert_eq!(tags(&plan.retention), ["3"]);
     let held: Vec<_> = plan.held.iter().map(|it| (it.tag.as_str(), it.because.as_str())).collect();
     assert_eq!(held, [("1", "service web runs it"), ("2", "it is immutable by the rule team/*:2")]);
-    client.admin_gc().await.expect("a report");
+    client.admin_gc(&GcQuery::default()).await.expect("a report");
     assert_eq!(listed(&raw).await, ["1", "2", "4"]);
     app.leftovers_allowed();
 }

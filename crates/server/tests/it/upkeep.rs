@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use layer0_api::client::{Client, Verified};
-use layer0_api::types::{VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest};
+use layer0_api::types::{GcQuery, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest};
 use layer0_domain::model::time::Timestamp;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
@@ -189,16 +189,16 @@ async fn what_no_image_needs_goes_when_an_admin_asks_for_it() {
     let (digest, manifest) = (answer.header("docker-content-digest").to_owned(), answer.json());
     let bytes = [&manifest["config"], &manifest["layers"][0]].iter().filter_map(|it| it["size"].as_u64()).sum::<u64>();
     raw.delete(&format!("/v2/team/app/manifests/{digest}")).await.expect(202);
-    assert_eq!(client.admin_gc().await.expect("a report").blobs, 0, "younger than the grace");
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").blobs, 0, "younger than the grace");
     clock.advance_ms(DAY);
 
-    let plan = client.admin_gc_plan().await.expect("a report");
+    let plan = client.admin_gc_plan(&GcQuery::default()).await.expect("a report");
     assert_eq!((plan.blobs, plan.freed_bytes, plan.grace_seconds), (2, bytes, 24 * 60 * 60));
     assert_eq!(plan.repositories[0].repository, "team/app");
     raw.get(&format!("/v2/team/app/blobs/{layer}")).await.expect(200);
-    assert_eq!(client.admin_gc().await.expect("a report"), plan);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report"), plan);
     raw.get(&format!("/v2/team/app/blobs/{layer}")).await.expect(404);
-    assert_eq!(client.admin_gc().await.expect("a report").blobs, 0);
+    assert_eq!(client.admin_gc(&GcQuery::default()).await.expect("a report").blobs, 0);
     let kept = layer_of(&raw, "team/app", "1").await;
     raw.get(&format!("/v2/team/app/blobs/{kept}")).await.expect(200);
 }

@@ -1,0 +1,69 @@
+//! Looks at the clock, so that a leap of it lets no images go: rules judge them by their age.
+//!
+//! What was seen is a setting of the instance. Each server looks once an hour: of several, one whose clock is wrong is never believed
+//! while another's is right.
+
+use std::time::Duration;
+
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::plan::clock::{Seen, look};
+use layer0_domain::port::BoxError;
+use tracing::warn;
+
+use crate::app::App;
+use crate::error::chain;
+use crate::text_time::rfc3339;
+
+/// The setting with what was seen: [`Seen`] in JSON.
+const SEEN: &str = "clock_seen";
+
+/// From one look to the next.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Whether an admin has said that the clock is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Nobody has.
+    Watched,
+    /// One has.
+    Vouched,
+}
+
+/// Looks at the clock and writes down what was seen. A reason why nothing may be judged by it, if there is one.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn doubt(app: &App, clock: Clock) -> Result<Option<String>, BoxError> {
+    let now = app.clock.now();
+    let read = app.store.setting_get(SEEN).await?;
+    let before: Option<Seen> = read.as_deref().map(serde_json::from_slice).transpose()?;
+    let seen = match clock {
+        Clock::Watched => look(before, now),
+        Clock::Vouched => Seen { believed: now, doubted: None },
+    };
+    // Who was faster has looked at the same moment; the next look sees to it.
+    app.store.setting_replace(SEEN, read.as_deref(), &serde_json::to_vec(&seen)?).await?;
+    Ok(seen.doubted.map(|doubted| because(seen.believed, now, doubted.until())))
+}
+
+fn because(believed: Timestamp, now: Timestamp, until: Timestamp) -> String {
+    let days = now.ms_since(believed) / (24 * 60 * 60 * 1000);
+    format!(
+        "the server's clock says {}, {days} days after the last time that was seen: rules wait until {}, or for `--trust-clock`",
+        rfc3339(now),
+        rfc3339(until)
+    )
+}
+
+/// Looks once an hour, until the server stops.
+pub(crate) async fn by_itself(app: App) {
+    loop {
+        if let Err(why) = doubt(&app, Clock::Watched).await {
+            warn!(error = chain(why.as_ref()), "what was seen of the clock could not be written down");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = app.stop.wait() => return,
+        }
+    }
+}
