@@ -7,6 +7,7 @@
 //! | name | what is wrong |
 //! |---|---|
 //! | `no-repository`, `no-tag`, `no-layer` | the image is not there, or not whole |
+//! | `not-cached` | the image is not there yet: a pull-through cache rule fetches it from Docker Hub |
 //! | `no-platform` | it is for another processor |
 //! | `not-let-in`, `denied` | no statement lets the account in (for an account of its own), or one denies it |
 //! | `no-role`, `untrusted-role`, `weak-role` | the execution role is missing, not trusted with tasks, or may not pull |
@@ -18,9 +19,9 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image_map::{EcrHost, partition_of};
 use layer0_domain::model::registry::Platform;
 use layer0_domain::port::pull::aws::{
-    ActedBy, AwsEvidence, Decision, DefaultRoute, EcrEvidence, EcrImage, Endpoint, EndpointKind, NetworkEvidence,
-    Organization, PassedRole, Passer, Passing, Peer, PolicyText, Puller, Role, RoleEvidence, RoleRights, Rule,
-    SecurityGroup, Simulated, Subnet, UsedAs,
+    ActedBy, AwsEvidence, CacheRule, Decision, DefaultRoute, EcrEvidence, EcrImage, Endpoint, EndpointKind,
+    NetworkEvidence, Organization, PassedRole, Passer, Passing, Peer, PolicyText, Puller, Role, RoleEvidence,
+    RoleRights, Rule, SecurityGroup, Simulated, Subnet, UsedAs,
 };
 use layer0_domain::port::pull::{Fact, PullQuestion, StartUses};
 
@@ -70,6 +71,10 @@ pub(super) fn evidence(question: &PullQuestion, platforms: &[Platform]) -> Optio
             image: Fact::Known(image(case, question, platforms)),
             repository_policy: Fact::Known(repository_policy(case, &host)),
             registry_policy: Fact::Known(None),
+            cache_rule: Fact::Known((case == "not-cached").then(|| CacheRule {
+                prefix: path.split('/').next().unwrap_or_default().to_owned(),
+                upstream: "registry-1.docker.io".to_owned(),
+            })),
             host,
         }),
     })
@@ -90,6 +95,7 @@ fn unreadable(host: EcrHost) -> AwsEvidence {
             image: denied("ecr:BatchGetImage"),
             repository_policy: denied("ecr:GetRepositoryPolicy"),
             registry_policy: denied("ecr:GetRegistryPolicy"),
+            cache_rule: Fact::Known(None),
         }),
         role: denied("iam:GetRole"),
         network: denied("ec2:DescribeSubnets"),
@@ -104,7 +110,7 @@ fn image(case: &str, question: &PullQuestion, platforms: &[Platform]) -> EcrImag
     let image = &question.image;
     let digest = image.digest().cloned().unwrap_or_else(|| Digest::sha256_of(image.canonical_key().as_bytes()));
     match case {
-        "no-repository" => EcrImage::NoRepository,
+        "no-repository" | "not-cached" => EcrImage::NoRepository,
         "no-tag" => EcrImage::NoImage { tags: Fact::Known(vec!["latest".to_owned()]) },
         _ => EcrImage::Found {
             missing: Fact::Known(if case == "no-layer" { vec![Digest::sha256_of(b"a layer")] } else { Vec::new() }),

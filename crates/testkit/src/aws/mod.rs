@@ -278,6 +278,11 @@ impl FakeAws {
         self.shared.with(|world| world.ecr.registry_policies.insert(registry.to_owned(), policy.to_owned()));
     }
 
+    /// Adds a pull-through cache rule to the account's registry. Nothing is fetched by it.
+    pub fn cache_rule(&self, prefix: &str, upstream: &str) {
+        self.shared.with(|world| world.ecr.cache_rules.insert(prefix.to_owned(), upstream.to_owned()));
+    }
+
     /// Sets an account setting of the registry, such as `REGISTRY_POLICY_SCOPE`.
     pub fn registry_setting(&self, name: &str, value: &str) {
         self.shared.with(|world| world.ecr.settings.insert(name.to_owned(), value.to_owned()));

@@ -7,7 +7,7 @@ use crate::model::failure::FailureClass;
 use crate::model::image_map::{EcrHost, Mapped, partition_of};
 use crate::model::registry::Platform;
 use crate::port::image_source::SourceAnswer;
-use crate::port::pull::aws::{AwsEvidence, EcrEvidence, EcrImage};
+use crate::port::pull::aws::{AwsEvidence, CacheRule, EcrEvidence, EcrImage};
 use crate::port::pull::{Fact, PullEvidence, PullQuestion, RemoteImage};
 
 mod access;
@@ -75,7 +75,7 @@ fn look(image: &Mapped, source: &SourceAnswer, evidence: &PullEvidence, aws: &Aw
         platforms: Fact::Unknown("nobody could say what platforms it is for".to_owned()),
     };
     match (&aws.ecr, source) {
-        (Some(EcrEvidence { image: Fact::Known(found), host, .. }), _) => {
+        (Some(EcrEvidence { image: Fact::Known(found), host, cache_rule, .. }), _) => {
             let place = format!("account {} in {}", host.account, host.region);
             match found {
                 EcrImage::Found { digest, platforms, missing } => Seen {
@@ -83,8 +83,10 @@ fn look(image: &Mapped, source: &SourceAnswer, evidence: &PullEvidence, aws: &Aw
                     digest: Some(digest.clone()),
                     platforms: platforms.clone(),
                 },
-                EcrImage::NoRepository => nothing(no_repository(image, host, &place)),
-                EcrImage::NoImage { tags } => nothing(no_image(image, tags, &place)),
+                EcrImage::NoRepository => {
+                    nothing(unless_fetched(cache_rule, no_repository(image, host, &place), false))
+                }
+                EcrImage::NoImage { tags } => nothing(unless_fetched(cache_rule, no_image(image, tags, &place), true)),
             }
         }
         (_, SourceAnswer::Found(found)) => Seen {
@@ -151,6 +153,26 @@ fn no_image(image: &Mapped, tags: &Fact<Vec<String>>, place: &str) -> Outcome {
         format!("`{}`: repository `{}` of {place} has no `{asked}` ({has})", image.written, image.backing.path()),
         format!("push it: `docker push {}`", pushable(&image.backing)),
     )
+}
+
+/// What is said of an image that is not there: nothing for certain where ECR fetches it when it is pulled. The registry that it comes
+/// from is asked by nobody before. The rights for it may be given by the registry's policy too, whatever that is good for else (ECR user
+/// guide, "IAM permissions required to sync an upstream registry").
+fn unless_fetched(rule: &Fact<Option<CacheRule>>, failed: Outcome, has_repository: bool) -> Outcome {
+    match (rule, failed) {
+        (Fact::Known(Some(CacheRule { prefix, upstream })), Outcome::Failed { evidence, .. }) => {
+            let creates = if has_repository { "" } else { " and ecr:CreateRepository" };
+            Outcome::unknown(format!(
+                "{evidence}, but the pull-through cache rule `{prefix}` fetches it from {upstream} when it is first pulled; that it is there, and that the role may do ecr:BatchImportUpstreamImage{creates}, was not looked at"
+            ))
+        }
+        (Fact::Unknown(why), Outcome::Failed { class, evidence, remedy }) => Outcome::Failed {
+            class,
+            evidence: format!("{evidence}; whether a pull-through cache rule would fetch it is not known: {why}"),
+            remedy,
+        },
+        (_, other) => other,
+    }
 }
 
 /// An image of a registry that is not ECR: of that the engine may have asked, as anybody may.

@@ -59,6 +59,34 @@ pub struct EcrEvidence {
     /// The registry's policy; `None` when it has none. Another account's can't be read (`GetRegistryPolicy` has no
     /// `registryId`).
     pub registry_policy: Fact<Option<RegistryPolicy>>,
+    /// The rule by which ECR fetches an image that is not there; `None` where it is there, or no rule does.
+    pub cache_rule: Fact<Option<CacheRule>>,
+}
+
+/// A pull-through cache rule: what is pulled from repositories below its prefix and is not there is fetched from another registry (ECR
+/// user guide, "Sync an upstream registry with an Amazon ECR private registry").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheRule {
+    /// What the repositories' names begin with, before a `/`; `ROOT` for those that no other rule is for.
+    pub prefix: String,
+    /// The registry that is asked: a host's name.
+    pub upstream: String,
+}
+
+impl CacheRule {
+    /// `ROOT`, which no repository can be called.
+    const REST: &str = "ROOT";
+
+    /// The rule that a repository's name falls under: the one that says most of it.
+    #[must_use]
+    pub fn of(rules: Vec<CacheRule>, repository: &str) -> Option<CacheRule> {
+        let is_for = |rule: &CacheRule| {
+            rule.prefix == Self::REST
+                || repository.strip_prefix(rule.prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let says = |rule: &CacheRule| if rule.prefix == Self::REST { 0 } else { rule.prefix.len() };
+        rules.into_iter().filter(is_for).max_by_key(says)
+    }
 }
 
 /// Whether ECR has an image.

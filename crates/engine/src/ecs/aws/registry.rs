@@ -8,6 +8,7 @@ use aws_sdk_ecr::config::Region;
 use aws_sdk_ecr::types::{ImageDetail, ImageFailureCode, ImageIdentifier, LayerAvailability, TagStatus};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image_map::EcrHost;
+use layer0_domain::port::pull::aws::CacheRule;
 
 use super::pace::Family;
 use super::{Aws, AwsError, Kind};
@@ -214,6 +215,26 @@ impl Aws {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The rules by which the account's own registry in a region fetches from others.
+    pub(in crate::ecs) async fn cache_rules(&self, region: &str) -> Result<Vec<CacheRule>, AwsError> {
+        let mut all = Vec::new();
+        let mut token = None;
+        for _ in 0..PAGES_MAX {
+            let call =
+                self.registry(region).describe_pull_through_cache_rules().max_results(1000).set_next_token(token);
+            let answer = self.send("ecr:DescribePullThroughCacheRules", Family::Registry, call.send()).await?;
+            all.extend(answer.pull_through_cache_rules.unwrap_or_default().into_iter().filter_map(|rule| {
+                let upstream = rule.upstream_registry_url.unwrap_or_default();
+                rule.ecr_repository_prefix.map(|prefix| CacheRule { prefix, upstream })
+            }));
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// A setting of the account's own registry in a region.

@@ -5,7 +5,7 @@ use layer0_domain::model::image_map::EcrHost;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::plan::pull_check::runs_on;
 use layer0_domain::port::pull::Fact;
-use layer0_domain::port::pull::aws::{EcrImage, RegistryPolicy};
+use layer0_domain::port::pull::aws::{CacheRule, EcrImage, RegistryPolicy};
 
 use super::Gathering;
 use super::manifest::{self, Content, Variant};
@@ -45,6 +45,23 @@ impl Gathering<'_> {
             Fact::Unknown(why) => Fact::Unknown(why),
         };
         Fact::Known(Some(RegistryPolicy { text, on_every_request }))
+    }
+
+    /// The rule by which ECR fetches the image when it is not there.
+    pub(super) async fn cache_rule(
+        &self,
+        host: &EcrHost,
+        account: impl Future<Output = Fact<String>>,
+    ) -> Fact<Option<CacheRule>> {
+        match account.await {
+            Fact::Known(account) if account == host.account => {}
+            Fact::Known(_) => return Fact::Unknown("another account's can't be read".to_owned()),
+            Fact::Unknown(why) => return Fact::Unknown(why),
+        }
+        match self.fact(self.shared.aws.cache_rules(&host.region).await) {
+            Fact::Known(rules) => Fact::Known(CacheRule::of(rules, self.question.image.path())),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        }
     }
 
     /// Whether the image is there, whole, and for what.

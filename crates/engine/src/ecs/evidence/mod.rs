@@ -15,7 +15,7 @@
 //! The rights that the server's role needs for all of it; each that is lacking leaves its facts unknown:
 //! - `sts:GetCallerIdentity` (everybody has it), `organizations:DescribeOrganization`, `organizations:ListParents`;
 //! - `ecr:BatchGetImage`, `ecr:BatchCheckLayerAvailability`, `ecr:GetDownloadUrlForLayer`, `ecr:DescribeImages`,
-//!   `ecr:GetRepositoryPolicy`, `ecr:GetRegistryPolicy`, `ecr:GetAccountSetting`;
+//!   `ecr:GetRepositoryPolicy`, `ecr:GetRegistryPolicy`, `ecr:GetAccountSetting`, `ecr:DescribePullThroughCacheRules`;
 //! - `iam:GetRole`, `iam:SimulatePrincipalPolicy`, or instead of that `iam:ListAttachedRolePolicies`, `iam:GetPolicy`,
 //!   `iam:GetPolicyVersion`, `iam:ListRolePolicies`, `iam:GetRolePolicy`;
 //! - `ec2:DescribeSubnets`, `ec2:DescribeRouteTables`, `ec2:DescribeVpcEndpoints`, `ec2:DescribeSecurityGroups`;
@@ -39,7 +39,7 @@ use futures_util::FutureExt;
 use layer0_domain::model::image_map::{EcrHost, partition_of};
 use layer0_domain::model::registry::Platform;
 use layer0_domain::port::engine::EngineError;
-use layer0_domain::port::pull::aws::{AwsEvidence, EcrEvidence, Organization, Passing, Puller};
+use layer0_domain::port::pull::aws::{AwsEvidence, EcrEvidence, EcrImage, Organization, Passing, Puller};
 use layer0_domain::port::pull::{Age, AnsweredBy, Fact, LogGroup, PullEvidence, PullQuestion, StartUses};
 use tokio::time::Instant;
 
@@ -231,7 +231,7 @@ impl<'a> Gathering<'a> {
     async fn ecr(
         &self,
         host: &EcrHost,
-        account: impl Future<Output = Fact<String>>,
+        account: impl Future<Output = Fact<String>> + Clone,
         policy: impl Future<Output = Fact<Option<String>>>,
     ) -> EcrEvidence {
         if !self.is_within_reach(host) {
@@ -240,15 +240,23 @@ impl<'a> Gathering<'a> {
                 host: host.clone(),
                 image: Fact::Unknown(why.clone()),
                 repository_policy: Fact::Unknown(why.clone()),
-                registry_policy: Fact::Unknown(why),
+                registry_policy: Fact::Unknown(why.clone()),
+                cache_rule: Fact::Unknown(why),
             };
         }
         let (image, repository_policy, registry_policy) = futures_util::join!(
             self.within(LOOK_MAX, "the look at the image", self.image(host)),
             policy,
-            self.within(LOOK_MAX, "the look at the registry's policy", self.registry_policy(host, account)),
+            self.within(LOOK_MAX, "the look at the registry's policy", self.registry_policy(host, account.clone())),
         );
-        EcrEvidence { host: host.clone(), image, repository_policy, registry_policy }
+        let cache_rule = match image {
+            Fact::Known(EcrImage::NoRepository | EcrImage::NoImage { .. }) => {
+                let rule = self.cache_rule(host, account);
+                self.within(LOOK_MAX, "the look at the pull-through cache rules", rule).await
+            }
+            Fact::Known(EcrImage::Found { .. }) | Fact::Unknown(_) => Fact::Known(None),
+        };
+        EcrEvidence { host: host.clone(), image, repository_policy, registry_policy, cache_rule }
     }
 
     /// Where the account stands. Only policies of repositories ask for it.

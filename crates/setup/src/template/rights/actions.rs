@@ -99,6 +99,7 @@ pub(super) const LOOKS: &[&str] = &[
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpoints",
+    "ecr:DescribePullThroughCacheRules",
     "ecr:GetAccountSetting",
     "ecr:GetRegistryPolicy",
     "elasticloadbalancing:DescribeInstanceHealth",

@@ -39,6 +39,8 @@ pub(crate) struct Ecr {
     pub(crate) repositories: BTreeMap<(String, String), Repository>,
     /// By registry.
     pub(crate) registry_policies: BTreeMap<String, String>,
+    /// Pull-through cache rules of the account's own registry: by prefix, the registry that is asked.
+    pub(crate) cache_rules: BTreeMap<String, String>,
     /// The account's own settings.
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) access: Option<Access>,
@@ -91,9 +93,22 @@ pub(crate) fn answer(world: &mut World, operation: &str, input: &Value) -> Resul
         "PutRegistryPolicy" => policies::put_registry(world, input),
         "DeleteRegistryPolicy" => policies::delete_registry(world),
         "GetAccountSetting" => policies::get_setting(world, input),
+        "DescribePullThroughCacheRules" => Ok(cache_rules(world, input)),
         "GetAuthorizationToken" => Ok(authorization(world)),
         _ => Err(unknown_operation(Service::Ecr, operation)),
     }
+}
+
+/// The pull-through cache rules, all in one page.
+fn cache_rules(world: &World, input: &Value) -> Value {
+    let registry = registry(world, input);
+    let own = world.ecr.cache_rules.iter().filter(|_| registry == world.caller);
+    let rules: Vec<Value> = own
+        .map(|(prefix, upstream)| {
+            json!({ "ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": upstream, "registryId": registry })
+        })
+        .collect();
+    json!({ "pullThroughCacheRules": rules })
 }
 
 /// The registry that a request is for.

@@ -62,6 +62,7 @@ impl Case {
                     }),
                     repository_policy: Fact::Known((owner != OWN).then(|| LET_IN.to_owned())),
                     registry_policy: Fact::Known(None),
+                    cache_rule: Fact::Known(None),
                 }),
                 role: Fact::Known(RoleEvidence::Found(Role {
                     arn: format!("arn:aws:iam::{OWN}:role/l0-execution"),

@@ -53,6 +53,27 @@ async fn the_image_is_looked_for_with_its_layers() {
             &["no repository", "team/none"],
         ),
         (
+            "a rule fetches it",
+            |case| {
+                case.aws.cache_rule("hub", "registry-1.docker.io");
+                case.aws.cache_rule("hub/quay", "quay.io");
+                case.image(OWN, "hub/library/nginx:1");
+            },
+            What::Image,
+            "unknown",
+            &["the pull-through cache rule `hub` fetches it from registry-1.docker.io", "ecr:CreateRepository"],
+        ),
+        (
+            "a rule for others",
+            |case| {
+                case.aws.cache_rule("hub", "registry-1.docker.io");
+                case.image(OWN, "hubs/nginx:1");
+            },
+            What::Image,
+            "failed",
+            &["no repository `hubs/nginx`"],
+        ),
+        (
             "no tag",
             |case| {
                 case.aws.image("team/app", "newer", FakeImage::default());

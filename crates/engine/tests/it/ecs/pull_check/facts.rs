@@ -111,6 +111,19 @@ async fn tags_that_may_not_be_listed_are_not_said_to_be_none() {
 }
 
 #[tokio::test]
+async fn rules_that_may_not_be_read_are_not_said_to_be_none() {
+    let mut case = Case::good(|_| {}).await;
+    case.image(OWN, "team/none:1");
+    case.aws.fault(Fault::on(Service::Ecr, "DescribePullThroughCacheRules", Effect::AccessDenied { message: None }));
+    let (evidence, report) = case.looked().await;
+    let rule = aws_of(&evidence).ecr.as_ref().map(|ecr| &ecr.cache_rule);
+    let why = "access denied to ecr:DescribePullThroughCacheRules";
+    assert_eq!(rule, Some(&Fact::Unknown(why.to_owned())));
+    assert_eq!(outcome(&report, What::Image), "failed");
+    assert!(format!("{report:?}").contains(why), "{report:#?}");
+}
+
+#[tokio::test]
 async fn a_role_is_judged_by_its_documents_where_none_may_simulate() {
     let denied = || Effect::AccessDenied { message: None };
     for (operation, is_known) in [

@@ -2,6 +2,27 @@
 
 use super::*;
 
+fn rule(prefix: &str, upstream: &str) -> CacheRule {
+    CacheRule { prefix: prefix.to_owned(), upstream: upstream.to_owned() }
+}
+
+#[test]
+fn the_rule_that_says_most_of_a_name_is_the_one_for_it() {
+    let rules = ["ROOT", "hub", "hub/library", "team/a"].map(|prefix| rule(prefix, "quay.io")).to_vec();
+    let of = |name: &str| CacheRule::of(rules.clone(), name).map(|rule| rule.prefix);
+    for (name, expected) in [
+        ("hub/library/nginx", "hub/library"),
+        ("hub/librarian", "hub"),
+        ("hubs/nginx", "ROOT"),
+        ("hub", "ROOT"),
+        ("team/app", "ROOT"),
+        ("team/a/b", "team/a"),
+    ] {
+        assert_eq!(of(name).as_deref(), Some(expected), "{name}");
+    }
+    assert_eq!(CacheRule::of(rules[1..].to_vec(), "team/app"), None);
+}
+
 #[test]
 fn the_image_check_looks_for_repository_manifest_and_layers() {
     assert_rows(
@@ -27,6 +48,43 @@ fn the_image_check_looks_for_repository_manifest_and_layers() {
                 What::Image,
                 "failed",
                 &["has no `1` (it has 2, 3)", "docker push 111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/app:1"],
+            ),
+            (
+                "a rule fetches it",
+                |case| {
+                    case.ecr().image = Fact::Known(EcrImage::NoRepository);
+                    case.ecr().cache_rule = Fact::Known(Some(rule("team", "registry-1.docker.io")));
+                },
+                What::Image,
+                "unknown",
+                &[
+                    "the pull-through cache rule `team` fetches it from registry-1.docker.io",
+                    "and ecr:CreateRepository,",
+                ],
+            ),
+            (
+                "a rule fetches the tag",
+                |case| {
+                    case.ecr().image = Fact::Known(EcrImage::NoImage { tags: Fact::Known(vec!["2".into()]) });
+                    case.ecr().cache_rule = Fact::Known(Some(rule("ROOT", "quay.io")));
+                },
+                What::Image,
+                "unknown",
+                &["has no `1` (it has 2), but", "from quay.io", "may do ecr:BatchImportUpstreamImage, was"],
+            ),
+            (
+                "rules could not be read",
+                |case| {
+                    case.ecr().image = Fact::Known(EcrImage::NoRepository);
+                    case.ecr().cache_rule = denied("ecr:DescribePullThroughCacheRules");
+                },
+                What::Image,
+                "failed",
+                &[
+                    "no repository `team/app`",
+                    "access denied to ecr:DescribePullThroughCacheRules",
+                    "create-repository",
+                ],
             ),
             (
                 "layers are missing",
