@@ -8,6 +8,7 @@ use std::time::Duration;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::plan::clock::{Seen, look};
 use layer0_domain::port::BoxError;
+use layer0_registry::Collection;
 use tracing::warn;
 
 use crate::app::App;
@@ -29,11 +30,11 @@ pub(crate) enum Clock {
     Vouched,
 }
 
-/// Looks at the clock and writes down what was seen. A reason why nothing may be judged by it, if there is one.
+/// Looks at the clock, and writes down what was seen unless the run is a dry one. A reason why nothing may be judged by it, if there is one.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn doubt(app: &App, clock: Clock) -> Result<Option<String>, BoxError> {
+pub(crate) async fn doubt(app: &App, collection: Collection, clock: Clock) -> Result<Option<String>, BoxError> {
     let now = app.clock.now();
     let read = app.store.setting_get(SEEN).await?;
     let before: Option<Seen> = read.as_deref().map(serde_json::from_slice).transpose()?;
@@ -41,8 +42,10 @@ pub(crate) async fn doubt(app: &App, clock: Clock) -> Result<Option<String>, Box
         Clock::Watched => look(before, now),
         Clock::Vouched => Seen { believed: now, doubted: None },
     };
-    // Who was faster has looked at the same moment; the next look sees to it.
-    app.store.setting_replace(SEEN, read.as_deref(), &serde_json::to_vec(&seen)?).await?;
+    if collection == Collection::Take {
+        // Who was faster has looked at the same moment; the next look sees to it.
+        app.store.setting_replace(SEEN, read.as_deref(), &serde_json::to_vec(&seen)?).await?;
+    }
     Ok(seen.doubted.map(|doubted| because(seen.believed, now, doubted.until())))
 }
 
@@ -58,7 +61,7 @@ fn because(believed: Timestamp, now: Timestamp, until: Timestamp) -> String {
 /// Looks once an hour, until the server stops.
 pub(crate) async fn by_itself(app: App) {
     loop {
-        if let Err(why) = doubt(&app, Clock::Watched).await {
+        if let Err(why) = doubt(&app, Collection::Take, Clock::Watched).await {
             warn!(error = chain(why.as_ref()), "what was seen of the clock could not be written down");
         }
         tokio::select! {

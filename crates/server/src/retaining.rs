@@ -48,12 +48,7 @@ pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, cloc
     };
     let owners: Vec<Owner> =
         owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()).collect();
-    let doubted = match (clock, collection) {
-        // What a dry run is told of the clock holds for that run.
-        (Clock::Vouched, Collection::DryRun) => Ok(None),
-        (Clock::Vouched, Collection::Take) | (Clock::Watched, _) => clock_watch::doubt(app, clock).await,
-    };
-    match doubted {
+    match clock_watch::doubt(app, collection, clock).await {
         Ok(None) => {}
         Ok(Some(because)) => {
             if !owners.is_empty() {

@@ -217,24 +217,15 @@ impl Aws {
         }
     }
 
-    /// The rules by which the account's own registry in a region fetches from others.
+    /// The rules by which the account's own registry in a region fetches from others: fewer than a page has (ECR service quotas).
     pub(in crate::ecs) async fn cache_rules(&self, region: &str) -> Result<Vec<CacheRule>, AwsError> {
-        let mut all = Vec::new();
-        let mut token = None;
-        for _ in 0..PAGES_MAX {
-            let call =
-                self.registry(region).describe_pull_through_cache_rules().max_results(1000).set_next_token(token);
-            let answer = self.send("ecr:DescribePullThroughCacheRules", Family::Registry, call.send()).await?;
-            all.extend(answer.pull_through_cache_rules.unwrap_or_default().into_iter().filter_map(|rule| {
-                let upstream = rule.upstream_registry_url.unwrap_or_default();
-                rule.ecr_repository_prefix.map(|prefix| CacheRule { prefix, upstream })
-            }));
-            token = answer.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
-                break;
-            }
-        }
-        Ok(all)
+        let call = self.registry(region).describe_pull_through_cache_rules().max_results(1000);
+        let answer = self.send("ecr:DescribePullThroughCacheRules", Family::Registry, call.send()).await?;
+        let rules = answer.pull_through_cache_rules.unwrap_or_default().into_iter().filter_map(|rule| {
+            let upstream = rule.upstream_registry_url.unwrap_or_default();
+            rule.ecr_repository_prefix.map(|prefix| CacheRule { prefix, upstream })
+        });
+        Ok(rules.collect())
     }
 
     /// A setting of the account's own registry in a region.

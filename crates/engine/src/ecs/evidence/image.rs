@@ -19,6 +19,15 @@ const VARIANTS_MAX: usize = 100;
 /// "Private registry permissions").
 const POLICY_SCOPE: (&str, &str) = ("REGISTRY_POLICY_SCOPE", "V2");
 
+/// Whether it is the account's own registry: of no other are policy and rules shown.
+async fn own(host: &EcrHost, account: impl Future<Output = Fact<String>>) -> Result<(), String> {
+    match account.await {
+        Fact::Known(account) if account == host.account => Ok(()),
+        Fact::Known(_) => Err("another account's can't be read".to_owned()),
+        Fact::Unknown(why) => Err(why),
+    }
+}
+
 impl Gathering<'_> {
     /// The registry's policy, with what it is good for.
     pub(super) async fn registry_policy(
@@ -26,10 +35,8 @@ impl Gathering<'_> {
         host: &EcrHost,
         account: impl Future<Output = Fact<String>>,
     ) -> Fact<Option<RegistryPolicy>> {
-        match account.await {
-            Fact::Known(account) if account == host.account => {}
-            Fact::Known(_) => return Fact::Unknown("another account's can't be read".to_owned()),
-            Fact::Unknown(why) => return Fact::Unknown(why),
+        if let Err(why) = own(host, account).await {
+            return Fact::Unknown(why);
         }
         let aws = &self.shared.aws;
         let (region, kept) = (host.region.as_str(), &self.shared.kept);
@@ -53,10 +60,8 @@ impl Gathering<'_> {
         host: &EcrHost,
         account: impl Future<Output = Fact<String>>,
     ) -> Fact<Option<CacheRule>> {
-        match account.await {
-            Fact::Known(account) if account == host.account => {}
-            Fact::Known(_) => return Fact::Unknown("another account's can't be read".to_owned()),
-            Fact::Unknown(why) => return Fact::Unknown(why),
+        if let Err(why) = own(host, account).await {
+            return Fact::Unknown(why);
         }
         match self.fact(self.shared.aws.cache_rules(&host.region).await) {
             Fact::Known(rules) => Fact::Known(CacheRule::of(rules, self.question.image.path())),
