@@ -30,23 +30,32 @@ pub(crate) enum Clock {
     Vouched,
 }
 
-/// Looks at the clock, and writes down what was seen unless the run is a dry one. A reason why nothing may be judged by it, if there is one.
+/// Looks at the clock, and writes down what was seen unless the run is a dry one. Gives the time by which things may be judged: they must be
+/// judged by this one, since the clock may leap right after the look. Or a reason why nothing may be.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn doubt(app: &App, collection: Collection, clock: Clock) -> Result<Option<String>, BoxError> {
+pub(crate) async fn judge(
+    app: &App,
+    collection: Collection,
+    clock: Clock,
+) -> Result<Result<Timestamp, String>, BoxError> {
     let now = app.clock.now();
-    let read = app.store.setting_get(SEEN).await?;
-    let before: Option<Seen> = read.as_deref().map(serde_json::from_slice).transpose()?;
-    let seen = match clock {
-        Clock::Watched => look(before, now),
-        Clock::Vouched => Seen { believed: now, doubted: None },
-    };
-    if collection == Collection::Take {
-        // Who was faster has looked at the same moment; the next look sees to it.
-        app.store.setting_replace(SEEN, read.as_deref(), &serde_json::to_vec(&seen)?).await?;
+    loop {
+        let read = app.store.setting_get(SEEN).await?;
+        let before: Option<Seen> = read.as_deref().map(serde_json::from_slice).transpose()?;
+        let seen = match clock {
+            Clock::Watched => look(before, now),
+            Clock::Vouched => Seen { believed: now, doubted: None },
+        };
+        // Another server's look at the same moment is as good as this one, but for what an admin says: that is remembered.
+        if collection == Collection::DryRun
+            || app.store.setting_replace(SEEN, read.as_deref(), &serde_json::to_vec(&seen)?).await?
+            || clock == Clock::Watched
+        {
+            return Ok(seen.doubted.map_or(Ok(now), |doubted| Err(because(seen.believed, now, doubted.until()))));
+        }
     }
-    Ok(seen.doubted.map(|doubted| because(seen.believed, now, doubted.until())))
 }
 
 fn because(believed: Timestamp, now: Timestamp, until: Timestamp) -> String {
@@ -61,7 +70,7 @@ fn because(believed: Timestamp, now: Timestamp, until: Timestamp) -> String {
 /// Looks once an hour, until the server stops.
 pub(crate) async fn by_itself(app: App) {
     loop {
-        if let Err(why) = doubt(&app, Collection::Take, Clock::Watched).await {
+        if let Err(why) = judge(&app, Collection::Take, Clock::Watched).await {
             warn!(error = chain(why.as_ref()), "what was seen of the clock could not be written down");
         }
         tokio::select! {

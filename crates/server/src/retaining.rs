@@ -10,6 +10,7 @@ use layer0_domain::model::audit::{AuditRecord, PART_MAX};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::owner::Owner;
 use layer0_domain::model::retention::{ImageTag, Retiring};
+use layer0_domain::model::time::Timestamp;
 use layer0_domain::ops::image::images_pinned;
 use layer0_domain::plan::retention::{Held, Round, Wanted, plan};
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
@@ -35,38 +36,52 @@ pub(crate) struct Retained {
     pub(crate) held: Vec<wire::HeldImage>,
 }
 
+impl Retained {
+    /// Notes that nothing (more) goes of these repositories.
+    fn passed_over(&mut self, repositories: &str, why: &(dyn std::error::Error + 'static)) {
+        tracing::error!(
+            error = chain(why),
+            repository.name = repositories,
+            "retention rules could not be applied to {repositories}: its images stay until this is mended"
+        );
+        let because = "it could not be read or changed: the log of the server says why";
+        self.held.push(all_held(repositories, because));
+    }
+}
+
 /// Goes through the repositories of all owners that have rules; through none while the clock is doubted. One that fails is passed over, with a line in the log and one in the
 /// answer: what can't be read keeps its images, and holds up neither the others nor the collection of blobs that comes after.
 pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, clock: Clock) -> Retained {
-    let mut run = Run { app, collection, pace: Pace::new(haste), retained: Retained::default() };
+    let mut retained = Retained::default();
     let owners = match app.access.owner_list().await {
         Ok(owners) => owners,
         Err(why) => {
-            run.passed_over("*", &why);
+            retained.passed_over("*", &why);
             Vec::new()
         }
     };
     let owners: Vec<Owner> =
         owners.into_iter().map(|it| it.owner).filter(|owner| !owner.retention.is_empty()).collect();
-    match clock_watch::doubt(app, collection, clock).await {
-        Ok(None) => {}
-        Ok(Some(because)) => {
+    let now = match clock_watch::judge(app, collection, clock).await {
+        Ok(Ok(now)) => now,
+        Ok(Err(because)) => {
             if !owners.is_empty() {
                 tracing::warn!("no image goes by a retention rule: {because}");
-                run.retained.held.push(all_held("*", &because));
+                retained.held.push(all_held("*", &because));
             }
-            return run.retained;
+            return retained;
         }
         Err(why) => {
-            run.passed_over("*", why.as_ref());
-            return run.retained;
+            retained.passed_over("*", why.as_ref());
+            return retained;
         }
-    }
+    };
+    let mut run = Run { app, collection, now, pace: Pace::new(haste), retained };
     for owner in owners {
         let repositories = match app.registry.repository_list(Some(owner.name.as_str()), Page::default()).await {
             Ok(repositories) => repositories,
             Err(why) => {
-                run.passed_over(&format!("{}/*", owner.name), &why);
+                run.retained.passed_over(&format!("{}/*", owner.name), &why);
                 continue;
             }
         };
@@ -75,7 +90,7 @@ pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, cloc
                 continue;
             }
             if let Err(why) = run.repository(&owner, &name).await {
-                run.passed_over(name.as_str(), &why);
+                run.retained.passed_over(name.as_str(), &why);
             }
         }
     }
@@ -86,6 +101,8 @@ pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, cloc
 struct Run<'a> {
     app: &'a App,
     collection: Collection,
+    /// What ages are reckoned by, from the first repository to the last.
+    now: Timestamp,
     pace: Pace,
     retained: Retained,
 }
@@ -109,7 +126,7 @@ impl Run<'_> {
         };
         let Owner { retention, tag_rules, .. } = owner;
         let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
-        let decided = plan(wanted, &images, app.clock.now());
+        let decided = plan(wanted, &images, self.now);
         self.retained.held.extend(decided.held.iter().map(|(tag, why)| held(name, tag, why)));
         for round in decided.rounds() {
             let going = lines(name.as_str(), round);
@@ -127,17 +144,6 @@ impl Run<'_> {
         }
         self.pace.rest(began.elapsed()).await;
         Ok(())
-    }
-
-    /// Notes that nothing (more) goes of these repositories.
-    fn passed_over(&mut self, repositories: &str, why: &(dyn std::error::Error + 'static)) {
-        tracing::error!(
-            error = chain(why),
-            repository.name = repositories,
-            "retention rules could not be applied to {repositories}: its images stay until this is mended"
-        );
-        let because = "it could not be read or changed: the log of the server says why";
-        self.retained.held.push(all_held(repositories, because));
     }
 }
 

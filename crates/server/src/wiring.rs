@@ -302,7 +302,7 @@ pub(crate) async fn app_with(
         clock,
         keys,
         nudge,
-        leases: Leases { holder: holder(&config.instance), times },
+        leases: Leases::of(holder(&config.instance), times),
         rendered: routes::Rendered::default(),
         gc_every: config.gc.every,
         backups,

@@ -19,6 +19,9 @@ pub const LEAP_MS: u64 = 2 * DAY_MS;
 /// How long a time that lies further is waited with.
 pub const WAIT_MS: u64 = DAY_MS;
 
+/// How far two right clocks may differ: several servers look at theirs, one after the other.
+const APART_MS: i64 = 60 * 1000;
+
 /// What was seen of a clock. It is looked at more often than [`LEAP_MS`] for as long as something runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -55,10 +58,10 @@ pub fn look(seen: Option<Seen>, now: Timestamp) -> Seen {
     if now.ms_since(seen.believed) <= LEAP_MS {
         return believed;
     }
-    let goes_on = |it: &Doubted| now >= it.latest && now.ms_since(it.latest) <= LEAP_MS;
+    let goes_on = |it: &Doubted| now.plus_ms(APART_MS) >= it.latest && now.ms_since(it.latest) <= LEAP_MS;
     match seen.doubted.filter(goes_on) {
         Some(doubted) if now >= doubted.until() => believed,
-        Some(Doubted { since, .. }) => Seen { doubted: Some(Doubted { since, latest: now }), ..seen },
+        Some(Doubted { since, latest }) => Seen { doubted: Some(Doubted { since, latest: latest.max(now) }), ..seen },
         None => Seen { doubted: Some(Doubted { since: now, latest: now }), ..seen },
     }
 }

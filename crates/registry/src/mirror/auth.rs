@@ -210,7 +210,7 @@ impl Auth {
         }
         let now = self.clock.now();
         let followed = wire.follow(&Method::GET, address, &headers).await?;
-        let answer = wire.good(followed.answer).await?;
+        let answer = wire.good(followed.answer).await.map_err(Refusal::of_tokens)?;
         let body = wire.collect(answer.into_body(), ANSWER_MAX).await?;
         let nonsense = || Refusal::nonsense(host, "has a token server that gives no token");
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| nonsense())?;

@@ -215,6 +215,8 @@ impl Mirrors {
         }
         let fill = Arc::new(Fill::new());
         under_way.insert(key.clone(), Arc::clone(&fill));
+        // A runtime that ends drops the task at once, and its end asks for the lock.
+        drop(under_way);
         let ending = Ending { registry: registry.clone(), key, fill: Arc::clone(&fill) };
         let mirror = Arc::clone(mirror);
         tokio::spawn(async move {
@@ -241,8 +243,11 @@ async fn run(
 ) -> Result<(), Refusal> {
     let parts = registry.parts();
     let Some(mirrors) = registry.mirrors() else { return Err(Refusal::stopping()) };
-    // Whoever asks has looked before; one that has just ended was not under way any more.
-    if parts.blobs.size(name, digest).await?.is_some() || mounted(registry, mirror, name, digest).await? {
+    // Whoever asks has looked before; one that has just ended was not under way any more. A bucket loses bytes without a word: then what is
+    // written down of them is no reason not to get them again.
+    if !parts.blobs.is_gone(digest).await?
+        && (parts.blobs.size(name, digest).await?.is_some() || mounted(registry, mirror, name, digest).await?)
+    {
         fill.stage(Stage::Here);
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use tokio::sync::oneshot;
 
 use super::refusal::Refusal;
 
@@ -57,13 +58,18 @@ where
             return one.clone();
         }
         let (work, landing) = (work(), Landing { flights: Arc::clone(self), key: key.clone() });
-        let task = tokio::spawn(async move {
-            let _landing = landing;
-            work.await
-        });
-        // It can't land before it is noted: the map is locked until then.
-        let one = task.map(|ended| ended.unwrap_or_else(|_| Err(Refusal::stopping()))).boxed().shared();
+        let (tell, told) = oneshot::channel();
+        let one = told.map(|told| told.unwrap_or_else(|_| Err(Refusal::stopping()))).boxed().shared();
         all.insert(key, one.clone());
+        // A runtime that ends drops the work at once, and the landing asks for the lock.
+        drop(all);
+        tokio::spawn(async move {
+            let answer = work.await;
+            // Who was told and asks again begins anew.
+            drop(landing);
+            // Those who waited may have gone.
+            let _ = tell.send(answer);
+        });
         one
     }
 }

@@ -63,6 +63,14 @@ impl Refusal {
         Self { kind, words: words.into() }
     }
 
+    /// The same of the server that gives tokens for it: what that one does not have says nothing about images.
+    pub(super) fn of_tokens(self) -> Self {
+        match self.kind {
+            Kind::Unknown => Self { kind: Kind::Failed, words: format!("{}, asked for a token", self.words).into() },
+            _ => self,
+        }
+    }
+
     /// It answered what makes no sense.
     pub(super) fn nonsense(upstream: &str, why: impl std::fmt::Display) -> Self {
         Self { kind: Kind::Failed, words: format!("upstream {upstream} {why}").into() }

@@ -19,6 +19,7 @@ mod listing;
 mod manifests;
 #[path = "../it/many.rs"]
 mod many;
+mod mirror;
 #[path = "../it/names.rs"]
 mod names;
 #[path = "../it/repositories.rs"]
@@ -29,6 +30,9 @@ mod staging;
 mod upkeep;
 #[path = "../it/uploads.rs"]
 mod uploads;
+#[allow(dead_code, reason = "another target uses all of it")]
+#[path = "../it/pull_through/upstream.rs"]
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;

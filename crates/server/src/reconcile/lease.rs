@@ -8,15 +8,19 @@
 //! A store that this process has for itself ([`Store::version`]) knows of nobody to divide with: then there is no lease, no
 //! write and no wait.
 //!
-//! Two servers are kept apart as far as their clocks agree: they may differ by a fifth of a lease.
+//! Two servers are kept apart as far as their clocks agree: they may differ by a fifth of a lease. A lease whose end lies further ahead than
+//! any may was taken by a clock that is ahead. Its holder still has it for as long as it renews it, which changes its end; once it has
+//! stayed as it is for longer than a lease lasts, by this server's own watch, nobody has it.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
-use layer0_domain::port::store::{Lease, LeaseAnswer, Store};
+use layer0_domain::port::store::{Lease, LeaseAnswer, Store, StoreError};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -55,6 +59,53 @@ pub(crate) struct Leases {
     pub(crate) holder: String,
     /// For how long it takes leases.
     pub(crate) times: LeaseTimes,
+    /// Leases that end further ahead than any may, and since when they were seen so.
+    strange: Mutex<HashMap<String, (Lease, Instant)>>,
+}
+
+impl Leases {
+    pub(crate) fn of(holder: String, times: LeaseTimes) -> Self {
+        Self { holder, times, strange: Mutex::default() }
+    }
+
+    /// Whether nobody has this lease any more, though it has not run out by this server's clock.
+    fn is_left(&self, lease: &Lease, now: Timestamp) -> bool {
+        // A map is whole after each of its calls.
+        let mut strange = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = self.times.length + self.times.margin();
+        if Duration::from_millis(lease.until.ms_since(now)) <= most {
+            strange.remove(&lease.name);
+            return false;
+        }
+        match strange.get(&lease.name) {
+            Some((seen, since)) if seen == lease => since.elapsed() > most,
+            _ => {
+                strange.insert(lease.name.clone(), (lease.clone(), Instant::now()));
+                false
+            }
+        }
+    }
+
+    /// Takes a lease, also one that is left, as if its end had come.
+    async fn take(&self, store: &dyn Store, name: &str, now: Timestamp) -> Result<LeaseAnswer, StoreError> {
+        let Self { holder, times, strange } = self;
+        let answer = match store.lease_take(name, holder, now, times.end(now)).await? {
+            LeaseAnswer::Held(by) if self.is_left(&by, now) => {
+                warn!(
+                    lease.name = name,
+                    "{} has left a lease that ends {} s from now: the clock of that server, or of this one, is wrong",
+                    by.holder,
+                    by.until.ms_since(now) / 1000
+                );
+                store.lease_take(name, holder, by.until, times.end(now)).await?
+            }
+            answer => answer,
+        };
+        if let LeaseAnswer::Taken(_) = answer {
+            strange.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        }
+        Ok(answer)
+    }
 }
 
 /// What came of a piece of work.
@@ -108,9 +159,9 @@ async fn held<T>(
     if store.version().is_some() {
         return Outcome::Done(work.await);
     }
-    let Leases { holder, times } = leases;
+    let times = leases.times;
     let (asked, now) = (Instant::now(), clock.now());
-    let lease = match store.lease_take(name, holder, now, times.end(now)).await {
+    let lease = match leases.take(store, name, now).await {
         Ok(LeaseAnswer::Taken(lease)) => lease,
         Ok(LeaseAnswer::Held(by)) => {
             // At its very end it is free. Never at once again, whatever the clocks say.
@@ -131,7 +182,7 @@ async fn held<T>(
             }
             Outcome::Done(answer)
         }
-        () = keep(store, clock, *times, &lease, asked) => {
+        () = keep(store, clock, times, &lease, asked) => {
             warn!(lease.name = name, "a lease could not be renewed: what it was for is left to whoever takes it next");
             Outcome::Lost
         }
@@ -174,7 +225,7 @@ mod tests {
     use super::*;
 
     fn leases(holder: &str, length: Duration) -> Leases {
-        Leases { holder: holder.to_owned(), times: LeaseTimes { length, renewal: length / 10 } }
+        Leases::of(holder.to_owned(), LeaseTimes { length, renewal: length / 10 })
     }
 
     /// Work that never ends by itself, and says whether it goes on.
@@ -212,6 +263,39 @@ mod tests {
         assert_eq!(inner.into_inner().expect("nobody panics"), Some(Outcome::Elsewhere(Duration::from_secs(60))));
         // Given back: the other one gets it at once.
         assert_eq!(held(&store, &clock, &b, "n", async { 8 }).await, Outcome::Done(8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_of_a_clock_that_is_ahead_is_no_ones_when_nobody_renews_it() {
+        const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
+        let store = SqliteStore::in_memory().with_others();
+        let (right, ahead) = (FixedClock::default(), FixedClock::default());
+        ahead.advance_ms(YEAR_MS);
+        let (a, b) = (leases("a", Duration::from_secs(15)), leases("b", Duration::from_secs(15)));
+        let ask = || held(&store, &right, &a, "n", async { 1 });
+        // While its holder renews it, it is his.
+        let now = ahead.now();
+        let taken = store.lease_take("n", "b", now, b.times.end(now)).await.expect("the store answers");
+        let LeaseAnswer::Taken(mut lease) = taken else { panic!("nobody else has it") };
+        for _ in 0..10 {
+            assert_eq!(ask().await, Outcome::Elsewhere(a.times.length));
+            tokio::time::advance(b.times.renewal * 5).await;
+            ahead.advance_ms(7_500);
+            let now = ahead.now();
+            let renewed = store.lease_renew(&lease, now, b.times.end(now)).await.expect("the store answers");
+            lease = renewed.expect("it is b's");
+        }
+        // Given back, by the clock that is ahead: for a's it ends in a year.
+        assert!(store.lease_release(&lease, ahead.now()).await.expect("the store answers"));
+        let mut asked = 0;
+        while ask().await != Outcome::Done(1) {
+            asked += 1;
+            assert!(asked < 5, "it is never taken");
+            tokio::time::advance(a.times.length).await;
+        }
+        assert!(asked >= 2, "it is watched for longer than a lease lasts");
+        // From then on it is one like others.
+        assert_eq!(ask().await, Outcome::Done(1));
     }
 
     #[tokio::test]

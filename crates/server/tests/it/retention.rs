@@ -1,9 +1,11 @@
 //! Retention rules of owners, from the front door.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use layer0_api::types::{GcQuery, RetentionRule, RetiredImage};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_store::SqliteStore;
@@ -117,6 +119,51 @@ async fn a_clock_that_leaps_lets_no_image_go_before_it_has_gone_on_for_a_day() {
     clock.advance_ms(1);
     let after = client.admin_gc(&watched).await.expect("a report");
     assert_eq!((tags(&after.retention), after.held), (vec!["1"], vec![]));
+}
+
+/// A clock that is a year ahead from the moment at which it was asked so many more times.
+#[derive(Debug)]
+struct Leaping {
+    clock: FixedClock,
+    left: AtomicI64,
+}
+
+impl Clock for Leaping {
+    fn now(&self) -> Timestamp {
+        let has_leapt = self.left.fetch_sub(1, Ordering::SeqCst) <= 0;
+        self.clock.now().plus_ms(if has_leapt { 365 * 24 * HOUR } else { 0 })
+    }
+
+    fn random(&self) -> [u8; 32] {
+        self.clock.random()
+    }
+}
+
+/// A run that found the clock right, and at each of its later looks at it is told that it is a year later.
+#[tokio::test]
+async fn a_clock_that_leaps_in_the_middle_of_a_run_lets_no_image_go() {
+    let clock = FixedClock::at(Timestamp(1_700_000_000_000));
+    let clock = Arc::new(Leaping { clock, left: AtomicI64::new(i64::MAX) });
+    let app = TestApp::with(TestOptions { clock: clock.clone(), ..TestOptions::default() }).await;
+    let (raw, client) = (Raw::of(&app), app.client());
+    for name in ["app", "web"] {
+        raw.post("/repository/team", &json!({"name": name})).await.expect(201);
+        raw.push(&format!("team/{name}"), "1", "amd64", "1").await;
+    }
+    raw.post("/owner/team/retention", &json!({"keep_hours": 720, "untagged_hours": 1})).await.expect(201);
+    // Since it only counts down from here on, a run of its own says how often it asks.
+    let vouched = GcQuery { trust_clock: Some("true".to_owned()) };
+    clock.left.store(i64::MAX, Ordering::SeqCst);
+    assert_eq!(client.admin_gc(&vouched).await.expect("a report").retention, []);
+    let asked = i64::MAX - clock.left.load(Ordering::SeqCst);
+    assert!(asked > 1, "{asked}");
+    for left in 0..=asked {
+        clock.left.store(left, Ordering::SeqCst);
+        let report = client.admin_gc(&GcQuery::default()).await.expect("a report");
+        assert_eq!(report.retention, [], "it leaps after {left} looks");
+        clock.left.store(i64::MAX, Ordering::SeqCst);
+        assert_eq!(client.admin_gc(&vouched).await.expect("a report").retention, [], "it was put right");
+    }
 }
 
 #[tokio::test]

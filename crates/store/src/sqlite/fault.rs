@@ -35,6 +35,19 @@ pub(super) enum Fault {
     Closed,
 }
 
+impl Fault {
+    /// What a failed commit is answered with. SQLite grows the index of the WAL after the frames of the commit were synced: when there is
+    /// no room for that, a restart may find the commit and let it stand. So this one does not say for certain that nothing was written.
+    pub(super) fn of_commit(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(code, _) if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                Self::Sqlite(Arc::new(error))
+            }
+            _ => Self::from(error),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         match &error {
@@ -163,6 +176,13 @@ mod tests {
         assert!(matches!(failure(ffi::SQLITE_IOERR_SHMSIZE), Fault::Full));
         assert!(matches!(failure(ffi::SQLITE_IOERR_READ), Fault::Sqlite(_)));
         assert!(matches!(failure(ffi::SQLITE_CORRUPT), Fault::Sqlite(_)));
+    }
+
+    #[test]
+    fn a_commit_that_may_stand_is_not_said_to_have_had_no_room() {
+        let of_commit = |extended| Fault::of_commit(rusqlite::Error::SqliteFailure(ffi::Error::new(extended), None));
+        assert!(matches!(of_commit(ffi::SQLITE_FULL), Fault::Full));
+        assert!(matches!(of_commit(ffi::SQLITE_IOERR_SHMSIZE), Fault::Sqlite(_)));
     }
 
     #[test]

@@ -245,7 +245,7 @@ fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Jo
             break;
         }
     }
-    let outcome = outcome.and_then(|()| statement(connection, "COMMIT"));
+    let outcome = outcome.and_then(|()| commit(connection));
     if outcome.is_err() && !connection.is_autocommit() {
         // It fails only when the transaction is gone already, which is what is wanted.
         let _ = statement(connection, "ROLLBACK");
@@ -310,6 +310,11 @@ fn caught(connection: &Connection, job: &mut dyn Job) -> Result<Option<Ran>, Fau
         });
     }
     Ok(ran)
+}
+
+fn commit(connection: &Connection) -> Result<(), Fault> {
+    let committed = connection.prepare_cached("COMMIT").and_then(|mut it| it.execute([]));
+    committed.map(drop).map_err(Fault::of_commit)
 }
 
 fn statement(connection: &Connection, sql: &str) -> Result<(), Fault> {

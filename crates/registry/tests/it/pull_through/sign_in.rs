@@ -133,6 +133,23 @@ async fn a_token_server_that_says_nothing_is_waited_for_once_for_a_repository() 
     assert!((1..=2).contains(&asked), "{asked}");
 }
 
+/// What stands where the token server was knows nothing of images.
+#[tokio::test]
+async fn a_token_server_that_is_gone_says_nothing_about_images() {
+    let upstream = FakeUpstream::start().await;
+    upstream.door(Door::Bearer);
+    upstream.image("team/base", "1", b"layer");
+    let stage = Stage::with(vec![with_password(&upstream, "secret")]).await;
+    let path = "/v2/hub/team/base/manifests/1";
+    stage.client.get(path).await.expect(200);
+    upstream.no_tokens();
+    stage.clock.advance_ms(60 * 60 * 1000);
+    let stale = stage.client.get(path).await.expect(200);
+    assert!(stale.header("warning").contains("asked for a token"), "{}", stale.header("warning"));
+    let answer = stage.client.get("/v2/hub/team/other/manifests/1").await;
+    assert_eq!(answer.error(), (502, "UNAVAILABLE".to_owned()));
+}
+
 #[tokio::test]
 async fn tokens_of_several_repositories_are_asked_for_at_once() {
     let upstream = FakeUpstream::start().await;

@@ -76,6 +76,8 @@ struct Inside {
     is_silent: bool,
     /// Whether no token is given, and none refused.
     are_tokens_silent: bool,
+    /// Whether there is nothing where tokens are to be had.
+    are_tokens_gone: bool,
     /// What every HEAD is answered with.
     head: Option<StatusCode>,
     door: Door,
@@ -192,6 +194,10 @@ impl FakeUpstream {
         self.inside().are_tokens_silent = are_silent;
     }
 
+    pub(super) fn no_tokens(&self) {
+        self.inside().are_tokens_gone = true;
+    }
+
     /// Answers every HEAD so, whatever is asked for.
     pub(super) fn refuse_heads(&self, status: u16) {
         self.inside().head = Some(StatusCode::from_u16(status).unwrap());
@@ -273,9 +279,9 @@ async fn serve(State(shared): State<Shared>, request: Request) -> Response {
         let to = format!("{base}{}", path.trim_start_matches("/v2"));
         return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response();
     }
-    let (head, are_tokens_silent) = {
+    let (head, are_tokens_silent, are_tokens_gone) = {
         let inside = locked(&shared.inside);
-        (inside.head, inside.are_tokens_silent)
+        (inside.head, inside.are_tokens_silent, inside.are_tokens_gone)
     };
     if let (Some(status), true) = (head, request.method == Method::HEAD) {
         return status.into_response();
@@ -283,6 +289,9 @@ async fn serve(State(shared): State<Shared>, request: Request) -> Response {
     if path == "/token" {
         if are_tokens_silent {
             std::future::pending::<()>().await;
+        }
+        if are_tokens_gone {
+            return StatusCode::NOT_FOUND.into_response();
         }
         return token(&shared, authorization.as_deref(), &query);
     }
