@@ -185,6 +185,7 @@ fn online(
             terminal,
             input,
             watching: RefCell::new(None),
+            backing_up: RefCell::new(None),
         };
         let done = bounded(&app, noun, limit).await;
         if let (Some(asked), Ok(())) = (version, &done) {
@@ -213,6 +214,7 @@ async fn bounded(app: &App, noun: Noun, limit: Option<Duration>) -> Result<(), C
         Ok(()) = tokio::signal::ctrl_c() => CliError::new(Exit::Interrupted, "interrupted"),
         limit = expiry => CliError::timeout(limit),
     };
+    commands::backup::give_up(app).await;
     Err(match app.watching.borrow().as_deref() {
         Some(operation) => ended
             .hint(format!("the operation goes on; `l0 operation follow {operation}` follows it"))

@@ -39,6 +39,14 @@ pub(crate) enum DataDirError {
         /// One of the things in it.
         found: String,
     },
+    /// A restore into it did not come to its end.
+    #[error(
+        "a restore into {path} was cut off; run the same `l0 admin restore` again, which begins it anew, and start the server then"
+    )]
+    HalfRestored {
+        /// Which directory.
+        path: String,
+    },
     /// A file that others write too can't be understood; it is left as it is. Nothing of its text is repeated: it holds
     /// secrets.
     #[error("{path} is malformed at line {line}, column {column}, and is left as it is")]
@@ -71,10 +79,16 @@ fn unusable(what: &'static str, path: &Path, source: std::io::Error) -> DataDirE
 /// right away, and what file systems put into their own root.
 const BEFORE_US: &[&str] = &["layer0.toml", "lock", "lost+found"];
 
+/// What `l0 admin restore` makes first, and removes at its end.
+const RESTORING: &str = "restoring";
+
 /// Refuses a directory that has things of others in it and no instance: `/tmp`, a home directory, a slip of the finger.
 fn is_for_us(path: &Path) -> Result<(), DataDirError> {
     if path.join(SqliteStore::FILE_NAME).exists() {
         return Ok(());
+    }
+    if path.join(RESTORING).exists() {
+        return Err(DataDirError::HalfRestored { path: path.display().to_string() });
     }
     let entries = std::fs::read_dir(path).map_err(|why| unusable("can't read", path, why))?;
     for entry in entries {
@@ -242,6 +256,11 @@ mod tests {
         assert!(matches!(&why, DataDirError::Foreign { found, .. } if found == "thesis.txt"), "{why}");
         assert_eq!(mode(&shared), 0o777);
         assert_eq!(std::fs::read_dir(&shared).expect("read").count(), 1, "nothing was added");
+
+        std::fs::create_dir(shared.join(RESTORING)).expect("made");
+        let Err(why) = DataDir::open(&shared) else { panic!("it was taken") };
+        assert!(matches!(&why, DataDirError::HalfRestored { .. }), "{why}");
+        std::fs::remove_dir(shared.join(RESTORING)).expect("removed");
 
         // With an instance in it, it is ours, and its mode is its owner's business.
         std::fs::write(shared.join(SqliteStore::FILE_NAME), "").expect("written");

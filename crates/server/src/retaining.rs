@@ -72,7 +72,11 @@ pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, cloc
             return retained;
         }
         Err(why) => {
-            retained.passed_over("*", why.as_ref());
+            if owners.is_empty() {
+                tracing::warn!(error = chain(why.as_ref()), "what was seen of the clock could not be written down");
+            } else {
+                retained.passed_over("*", why.as_ref());
+            }
             return retained;
         }
     };

@@ -52,6 +52,8 @@ pub(crate) struct Restored {
     /// Blobs that were restored whole, though the state says that they are damaged.
     pub(crate) whole_again: Vec<String>,
     pub(crate) not_copied: Vec<String>,
+    /// Whether the data directory had a `layer0.toml` of its own, which says something else than that of the instance and was kept.
+    pub(crate) settings_kept: bool,
     /// Whether the images lay in a bucket, and lie in the data directory now.
     pub(crate) in_bucket: bool,
 }
@@ -90,6 +92,7 @@ pub(crate) fn restore(
             whole_again: manifest.damaged_there.iter().filter(|it| !damaged.contains(it)).cloned().collect(),
             damaged,
             not_copied: manifest.not_copied.clone(),
+            settings_kept: target.has_other_settings(manifest.settings.as_deref()),
             in_bucket: manifest.in_bucket,
         }),
         Err(why) => {
@@ -155,6 +158,12 @@ impl<'a> Target<'a> {
         }
         self.disk.directory_make(&draft)?;
         self.disk.directory_sync(&self.root)
+    }
+
+    /// Whether there is a `layer0.toml` that does not say what the instance's did.
+    fn has_other_settings(&self, settings: Option<&str>) -> bool {
+        let there = fs::read(self.root.join(SETTINGS));
+        settings.is_some_and(|settings| there.is_ok_and(|there| there != settings.as_bytes()))
     }
 
     fn draft(&self) -> PathBuf {

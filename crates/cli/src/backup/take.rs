@@ -83,12 +83,25 @@ pub(crate) async fn take(
     of_the_same(place, backup)?;
     let (progress, damaged_there) = (Progress::default(), Vec::new());
     let mut run = Run { place, source, pace, began: Instant::now(), progress, damaged_there, tell };
-    let taken = run.all(&name, backup).await;
-    if taken.is_err() {
-        // A disk that is full has room again, but for what is whole. What can't be removed now, the next run removes.
-        let _ = place.leftovers_remove();
+    let mut tidy = Tidy { place, is_whole: false };
+    let manifest = run.all(&name, backup).await?;
+    tidy.is_whole = true;
+    Ok((name, manifest))
+}
+
+/// Removes what is half when a backup fails, or is given up in the middle.
+struct Tidy<'a> {
+    place: &'a Place<'a>,
+    is_whole: bool,
+}
+
+impl Drop for Tidy<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // A disk that is full has room again, but for what is whole. What can't be removed now, the next run removes.
+            let _ = self.place.leftovers_remove();
+        }
     }
-    taken.map(|manifest| (name, manifest))
 }
 
 /// What a snapshot says of itself.

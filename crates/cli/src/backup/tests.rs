@@ -509,6 +509,25 @@ fn a_blob_that_is_damaged_in_the_instance_and_whole_here_is_named() {
 }
 
 #[test]
+fn settings_that_are_there_are_kept_and_that_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let root = dir.path().join("b");
+    taken(&root, &OsDisk, &first(), FIRST).expect("taken");
+    let place = Place::read(&root, &OsDisk).expect("read");
+    let of_instance = first().begun(FIRST).settings.expect("it has some");
+    for (there, is_kept) in [(None, false), (Some(of_instance.as_str()), false), (Some("# mine"), true)] {
+        let data = tempfile::tempdir().expect("a directory");
+        if let Some(there) = there {
+            fs::write(data.path().join("layer0.toml"), there).expect("written");
+        }
+        let restored = restore(&place, None, data.path(), OnDamage::Stop).expect("restored");
+        assert_eq!(restored.settings_kept, is_kept, "{there:?}");
+        let kept = fs::read_to_string(data.path().join("layer0.toml")).expect("there");
+        assert_eq!(kept, there.unwrap_or(&of_instance));
+    }
+}
+
+#[test]
 fn a_restore_that_was_killed_at_its_end_is_told_from_one_of_another_snapshot() {
     let dir = tempfile::tempdir().expect("a directory");
     let (root, data) = (dir.path().join("b"), dir.path().join("data"));

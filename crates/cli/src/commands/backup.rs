@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::time::Duration;
 
 use layer0_api::client::{ByteStream, Client, ClientError};
 use layer0_api::shell::shell_word;
@@ -19,6 +20,9 @@ use crate::printer::Printer;
 use crate::printer::rows::moment;
 use crate::printer::table::Table;
 use crate::progress::Share;
+
+/// How long the server may take to be told that a backup was ended early.
+const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// How many damaged blobs are named in a text; JSON names all.
 const NAMED: usize = 20;
@@ -86,11 +90,9 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
     }
     let place = Place::open(&args.directory, &OsDisk)?;
     let begun = app.client.admin_backup().await.map_err(|why| app.error(why))?;
+    *app.backing_up.borrow_mut() = Some(begun.backup_id.clone());
     let taken = taken(app, &place, &begun, Pace::new(rate)).await;
-    // What the server keeps for it goes now, and else after a while.
-    if let Err(why) = app.client.admin_backup_end(&begun.backup_id).await {
-        app.printer.debug(|| why.to_string());
-    }
+    end(app).await;
     let (snapshot, manifest) = taken?;
     // Old ones go when the new one is there and whole, and only then.
     let dropped = args.keep.map(|keep| backup::keep(&place, keep, &snapshot)).transpose()?.flatten();
@@ -117,6 +119,23 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
     };
     app.printer.result(&outcome, said)?;
     judge(&outcome)
+}
+
+/// Ends the backup that the server keeps ready, if there is one: what it keeps for that goes now, and else after a while.
+async fn end(app: &App) {
+    let under_way = app.backing_up.borrow_mut().take();
+    if let Some(id) = under_way
+        && let Err(why) = app.client.admin_backup_end(&id).await
+    {
+        app.printer.debug(|| why.to_string());
+    }
+}
+
+/// The same, when the command is ended early and nobody waits for long.
+pub(crate) async fn give_up(app: &App) {
+    if tokio::time::timeout(GIVE_UP, end(app)).await.is_err() {
+        app.printer.debug(|| "the server was not told that the backup has ended".to_owned());
+    }
 }
 
 async fn taken(app: &App, place: &Place<'_>, begun: &Backup, pace: Pace) -> Result<(String, Manifest), CliError> {
@@ -271,8 +290,12 @@ fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
         return Ok(());
     }
     let count = checked.findings.len();
-    let found = if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") };
-    let mut error = CliError::new(Exit::Failed, format!("{found} not as they should be in the backups"));
+    let found = if count == 1 {
+        "1 thing is not as it should be".to_owned()
+    } else {
+        format!("{count} things are not as they should be")
+    };
+    let mut error = CliError::new(Exit::Failed, format!("{found} in the backups"));
     error.details = listed(checked.findings.iter().map(|finding| format!("  {finding}")));
     Err(checked.hints().fold(error, CliError::hint))
 }
@@ -283,6 +306,12 @@ pub(crate) fn restore(printer: &Printer, args: &Restore) -> Result<(), CliError>
     let place = Place::read(&args.directory, &OsDisk)?;
     let restored = backup::restore(&place, args.snapshot.as_deref(), &args.data_dir, on_damage)?;
     printer.result(&restored, |it| restored_said(it, &args.data_dir))?;
+    if restored.settings_kept {
+        printer.warn(&format!(
+            "{} was there and is kept; that of the instance says something else, and is in the backup",
+            args.data_dir.join("layer0.toml").display()
+        ));
+    }
     for lost in &restored.lost {
         printer.warn(&format!(
             "{} was {} when the backup was taken; push the images that need it again",
@@ -358,6 +387,7 @@ mod tests {
             damaged: vec![],
             whole_again: vec!["sha256:1".to_owned(), "sha256:2".to_owned()],
             not_copied: vec![],
+            settings_kept: false,
             in_bucket: true,
         };
         let said = |it: &Restored| restored_said(it, Path::new("./data"));

@@ -31,7 +31,8 @@ fn login(local: &Local<'_>, host: Option<&str>, executable: Option<&Path>) -> Re
     let own = is_at(&endpoint, &host);
     // A pipeline signs in by itself when docker asks.
     let pipeline = set(local.env, ENV_ENDPOINT).is_some() && Evidence::of_environment(local.env)?.is_some();
-    let signed_in = pipeline || known.endpoint_like(&endpoint).is_some() || set(local.env, ENV_TOKEN).is_some();
+    let lasts = pipeline || known.endpoint_like(&endpoint).is_some();
+    let signed_in = lasts || set(local.env, ENV_TOKEN).is_some();
     if !own {
         Credentials::update(local.env, |known| {
             let login = known.registries.remove(&host).filter(|it| it.endpoint == endpoint);
@@ -51,6 +52,11 @@ fn login(local: &Local<'_>, host: Option<&str>, executable: Option<&Path>) -> Re
     local.printer.message(&format!("docker and podman sign in to {host} by your login at {endpoint}"))?;
     if let Some(link) = link {
         local.printer.note(&link);
+    }
+    if signed_in && !lasts {
+        local.printer.warn(&format!(
+            "no login is stored: docker is signed in where {ENV_TOKEN} is set, as here; `l0 login {endpoint}` signs in for good"
+        ));
     }
     if !signed_in {
         local.printer.warn(&format!("you are not signed in to {endpoint}: `l0 login {endpoint}`"));

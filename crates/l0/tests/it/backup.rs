@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -309,6 +310,34 @@ fn a_backup_under_full_load_is_whole() {
     for (at, image) in going.iter().enumerate() {
         assert!(client.pulls(&format!("going{at}"), image), "image {at} was deleted after the moment of the backup");
     }
+}
+
+/// Ctrl-C, and a time that is up: the server is told, else it would keep four of them for minutes and refuse the fifth.
+#[test]
+fn a_backup_that_is_given_up_leaves_nothing_half_here_or_there() {
+    let instance = instance();
+    Client::of(&instance).push("large", &Image::new(noise("large", 8 << 20), "large"));
+    let directory = instance.path("backups");
+    let half = || fs::read_dir(directory.join("incoming")).map_or(0, Iterator::count);
+    for round in 0..6 {
+        let begun = || if half() > 0 { Ok(()) } else { Err("not yet".to_owned()) };
+        let said = if round % 2 == 0 {
+            let mut command = instance.l0_command(&["admin", "backup", text(&directory), "--rate", "1"]);
+            let taking = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+            until("the first blob to come", begun);
+            let signal = Command::new("kill").args(["-INT", &taking.id().to_string()]).status().expect("kill runs");
+            assert!(signal.success());
+            let ended = taking.wait_with_output().expect("our own child");
+            assert_eq!(ended.status.code(), Some(130));
+            String::from_utf8(ended.stderr).expect("text")
+        } else {
+            let late = ["admin", "backup", text(&directory), "--rate", "1", "--timeout", "1s"];
+            instance.l0(&late).exits(6).all()
+        };
+        assert!(!said.contains("backups go on already"), "{round}: {said}");
+        assert_eq!(half(), 0, "{round}: something half is left");
+    }
+    backup(&instance, &directory, &[]).ok();
 }
 
 #[test]
