@@ -95,8 +95,21 @@ fn may_be_logged(what: &Metadata<'_>) -> bool {
     !is_silent || *what.level() <= LevelFilter::WARN
 }
 
+/// Reads what is to be logged. A word alone is a level, or a part of this program; any other would be taken for a part that nothing has, and
+/// turn all of the log off.
+fn log_filter(text: &str) -> Result<Targets, Failed> {
+    let is_known = |word: &str| match word.split_once('=') {
+        Some((part, level)) => !part.is_empty() && !level.is_empty(),
+        None => word.starts_with("layer0") || word.parse::<LevelFilter>().is_ok(),
+    };
+    if let Some(word) = text.split(',').map(str::trim).find(|word| !is_known(word)) {
+        return Err(format!("`{word}` is no level: there are error, warn, info, debug, trace and off").into());
+    }
+    Ok(text.parse::<Targets>()?)
+}
+
 fn start_log(config: &Config) -> Result<(), Failed> {
-    let wanted: Targets = config.log.parse().map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
+    let wanted = log_filter(&config.log).map_err(|why| format!("`{}` is no log filter: {why}", config.log))?;
     let filter = wanted.and(filter_fn(may_be_logged));
     let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -313,4 +326,20 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
         wiring::first_token_shown(app).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_is_none_does_not_turn_the_log_off() {
+        for good in ["info", "off", "warn,layer0_server=debug", "layer0_registry", "hyper=info, debug"] {
+            assert!(log_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["inf", "warn,inf", "nonsense=,=", "layer0_server=debgu", "nonsense"] {
+            assert!(log_filter(bad).is_err(), "{bad}");
+        }
+        assert!(log_filter("inf").is_err_and(|why| why.to_string().contains("`inf` is no level")));
+    }
 }

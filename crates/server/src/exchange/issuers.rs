@@ -127,7 +127,7 @@ impl Issuers {
     /// Fetches what is kept of an issuer, if it may be fetched now; answers why it could not be.
     async fn renew(&self, issuer: &Issuer, kept: &mut Kept, now: Timestamp) -> BoxError {
         if !kept.may_fetch(now) {
-            return "it did not answer a moment ago".into();
+            return "it was asked a moment ago, in vain".into();
         }
         match self.fetch(issuer).await {
             Ok((document, keys)) => {
@@ -155,7 +155,7 @@ impl Issuers {
         let discovery: Discovery = serde_json::from_slice(&discovery).map_err(|_| "it says nothing of itself")?;
         // OpenID Connect Discovery 1.0, section 4.3: else somebody could speak for another.
         if discovery.issuer != issuer.as_str() {
-            return Err("it says that it is another".into());
+            return Err(format!("it says that it is {:?}", discovery.issuer).into());
         }
         if !issuer.admits(&discovery.jwks_uri) {
             return Err("its keys are where no server is sent".into());

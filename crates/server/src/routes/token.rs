@@ -178,8 +178,10 @@ async fn registry(
 /// The token that a path names: by its id, or (the predecessor's form) by the token itself. One that the caller may not
 /// see is not there.
 async fn find(app: &App, who: &SignedIn, text: &str) -> Result<Token, ApiError> {
-    let missing =
-        || ApiError::new(ErrorCode::TokenDoesNotExist, "there is no such token").hint("`l0 token list` shows all");
+    let missing = || {
+        ApiError::new(ErrorCode::TokenDoesNotExist, "there is no such token")
+            .hint("a token goes by its id, which stands first in `l0 token list`")
+    };
     let by_secret = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let found = match by_secret.as_deref().and_then(|text| text.split_once(':')) {
         Some((_, secret)) => app.access.token_find(&token::hash(&Secret::new(secret))).await?,

@@ -104,7 +104,8 @@ async fn next_line(sources: Option<Vec<Source>>) -> Option<(Result<LogLine, Engi
             match sources[at].next().await {
                 Ok(Some(Ok(line))) => sources[at].head = Some(line),
                 // A copy of before that was taken away since it was listed: its log went with it.
-                Ok(None | Some(Err(DockerError::NotFound(_)))) => {
+                // While it is being removed Docker refuses (409).
+                Ok(None | Some(Err(DockerError::NotFound(_) | DockerError::Conflict(_)))) => {
                     sources.swap_remove(at);
                     continue;
                 }
@@ -201,8 +202,10 @@ mod tests {
             later_limit: LINE_LIMIT,
         };
         let gone = source(vec![Err(DockerError::NotFound("No such container: 1".to_owned()))]);
+        let going = "can not get logs from container which is dead or marked for removal";
+        let going = source(vec![Err(DockerError::Conflict(going.to_owned()))]);
         let line = Stamped { stamp: "2026-01-01T00:00:00Z".to_owned(), text: "up".to_owned() };
-        let (first, rest) = next_line(Some(vec![gone, source(vec![Ok(line)])])).await.expect("a line");
+        let (first, rest) = next_line(Some(vec![gone, going, source(vec![Ok(line)])])).await.expect("a line");
         assert_eq!(first.expect("no failure").line, "up");
         assert!(next_line(rest).await.is_none(), "and no more");
     }
