@@ -123,6 +123,9 @@ fn a_registry_of_another_name_needs_its_server_named() {
     let ran = login(&home, &program, &["--endpoint", "https://other.example.com"]);
     assert_eq!(ran.code, 0, "{}", ran.text());
     assert!(ran.stderr.contains("you are not signed in to https://other.example.com/"), "{}", ran.text());
+    let env = home.env_with(&[("LAYER0_AUTH_TOKEN", "YTpi")]);
+    let ran = run_as(&program, &["registry", "login", "--endpoint", "https://other.example.com"], &env);
+    assert!(ran.code == 0 && ran.stderr.contains("no login is stored"), "{}", ran.text());
     let nobody = Home::new();
     assert_eq!(login(&nobody, &program, &[]).code, 3);
 }
