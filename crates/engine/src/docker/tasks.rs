@@ -17,8 +17,10 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use super::client::chain;
-use super::containers::copy::{Stage, apps, containers_seen, foreign_program, lacks_any, never_executed, stage};
-use super::containers::end::{copy_remove, copy_stop, last_words};
+use super::containers::copy::{
+    KILLED_BY, Stage, apps, containers_seen, culprit, foreign_program, killed, lacks_any, never_executed, stage,
+};
+use super::containers::end::{copy_remove, copy_stop, last_words, memory_said};
 use super::containers::start::copy_start;
 use super::containers::warnings::warnings;
 use super::containers::{CopySpec, Making, StartError, Starting};
@@ -57,10 +59,27 @@ struct Known {
     told_to_stop: bool,
     /// Whether it was given up.
     failed: bool,
-    /// Whether its end was looked into.
-    end_known: bool,
+    /// How far the look into its end is.
+    inquest: Inquest,
     /// Whether any of its containers was ever started: then it is not started again, whatever becomes of them.
     ran: bool,
+}
+
+/// The look into the end of a copy that does not say by itself what it came to.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Inquest {
+    /// Not begun: the copy runs, or its end was not seen yet.
+    #[default]
+    Due,
+    /// Docker is asked.
+    Open,
+    /// What can be known is known.
+    Closed,
+}
+
+/// Whether the end of a copy has to be looked into before it can be told.
+fn is_unclear(containers: &[Arc<Container>]) -> bool {
+    never_executed(containers) || apps(containers).any(killed)
 }
 
 impl Known {
@@ -111,10 +130,19 @@ impl Task {
         numbers.sort_unstable();
         numbers.dedup();
         let given_up = self.failure.is_some();
+        let runs = self.spec.as_ref().is_some_and(|spec| spec.run == TaskRun::Once);
         let copies = numbers.into_iter().filter_map(|number| {
             let containers = containers.get(&number).unwrap_or(&none);
-            let busy = self.copies.get(&number).is_some_and(|known| known.busy);
-            copy_seen(self.id.as_str(), number, containers, given_up && !busy)
+            let known = self.copies.get(&number);
+            let busy = known.is_some_and(|known| known.busy);
+            let mut copy = copy_seen(self.id.as_str(), number, containers, given_up && !busy)?;
+            if copy.state == CopyState::Stopped && runs && !given_up && is_unclear(containers) {
+                match known.map(|known| known.inquest) {
+                    Some(Inquest::Closed) => killed_tell(&mut copy, containers),
+                    _ => copy.state = CopyState::Draining,
+                }
+            }
+            Some(copy)
         });
         TaskSeen {
             id: self.id.clone(),
@@ -152,6 +180,15 @@ fn copy_seen(entity: &str, number: u32, containers: &[Arc<Container>], given_up:
         started: containers.iter().filter_map(|container| container.started).min(),
         containers: containers_seen(containers),
     })
+}
+
+/// Says of the container that a copy ended with that it was killed, if Docker gives no reason.
+fn killed_tell(copy: &mut CopySeen, containers: &[Arc<Container>]) {
+    let Some(culprit) = culprit(containers).filter(|culprit| killed(culprit)) else { return };
+    let seen = copy.containers.iter_mut().find(|seen| seen.name == culprit.container);
+    if let Some(outcome) = seen.and_then(|seen| seen.outcome.as_mut()) {
+        outcome.reason.get_or_insert_with(|| format!("killed {KILLED_BY}"));
+    }
 }
 
 /// A task that nobody told us of, as its containers show it.
@@ -206,12 +243,11 @@ pub(super) fn pass(shared: &Arc<Shared>, task: &mut Task) -> Option<Timestamp> {
         // A copy that can't be started ends itself and the starting of others; those that run go on.
         let stop = spec.run == TaskRun::Stop || known.failed;
         let start = !stop && task.failure.is_none();
-        if over && !known.end_known {
-            known.end_known = true;
-            if never_executed(containers) {
-                known.busy = true;
-                spawn_post_mortem(shared, &task.id, number, containers.to_vec());
-                continue;
+        if over && known.inquest == Inquest::Due {
+            known.inquest = Inquest::Closed;
+            if spec.run == TaskRun::Once && is_unclear(containers) {
+                known.inquest = Inquest::Open;
+                spawn_inquest(shared, &task.id, number, containers.to_vec());
             }
         }
         // In the same pass: when all that ends has ended already, nothing will happen any more that calls for another.
@@ -325,16 +361,19 @@ fn may_go_away(class: FailureClass) -> bool {
     }
 }
 
-/// Finds out whether a copy ended because its program is not for this machine; that is no end of a run, but a start that
-/// can't come about.
-fn spawn_post_mortem(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {
+/// Looks into the end of a copy, which is not told as over until then.
+fn spawn_inquest(shared: &Arc<Shared>, id: &TaskId, number: u32, containers: Vec<Arc<Container>>) {
     let (inside, id) = (Arc::clone(shared), id.clone());
     shared.spawn(async move {
-        let words = last_words(&inside, &containers, None).await;
-        let foreign = foreign_program(&words);
+        let containers = memory_said(&inside, &containers).await;
+        let foreign = if never_executed(&containers) {
+            foreign_program(&last_words(&inside, &containers, None).await)
+        } else {
+            None
+        };
         inside.task_note(&id, |task| {
             let Some(known) = task.copies.get_mut(&number) else { return };
-            known.busy = false;
+            known.inquest = Inquest::Closed;
             if let Some(failure) = foreign {
                 known.failed = true;
                 task.failure.get_or_insert(failure);

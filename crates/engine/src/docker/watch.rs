@@ -104,10 +104,12 @@ impl Watch {
         let Some(chunk) = chunk else { return Err(DockerError::Down("it closed the stream of events".to_owned())) };
         let mut ids = Vec::new();
         for event in chunk {
-            let id = event?.actor.and_then(|actor| actor.id);
-            if let Some(id) = id
-                && !ids.contains(&id)
-            {
+            let event = event?;
+            let Some(id) = event.actor.and_then(|actor| actor.id) else { continue };
+            if event.action.as_deref() == Some("oom") {
+                self.world.memory_ended(&id);
+            }
+            if !ids.contains(&id) {
                 ids.push(id);
             }
         }

@@ -4,7 +4,7 @@
 //! can overtake each other; each question takes a ticket when it is sent, and an answer whose ticket is older than what
 //! the mirror has of that container is dropped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -165,6 +165,9 @@ pub(super) enum NetworkUse {
 struct Mirror {
     /// By Docker's id; `None` for one that is known to be gone.
     containers: HashMap<String, (u64, Option<Arc<Container>>)>,
+    /// Docker's ids of those of whom an event said that their memory was at an end. What Docker says when it is asked
+    /// about the container may never have it: see [`super::containers::end::memory_said`].
+    out_of_memory: HashSet<String>,
     networks: Vec<Network>,
 }
 
@@ -200,8 +203,11 @@ impl World {
     }
 
     /// Writes down what Docker said about one container: what it is, or that it is gone.
-    pub(super) fn container_set(&self, id: &str, ticket: u64, container: Option<Container>) {
+    pub(super) fn container_set(&self, id: &str, ticket: u64, mut container: Option<Container>) {
         let mut mirror = self.lock();
+        if let Some(container) = &mut container {
+            container.out_of_memory |= mirror.out_of_memory.contains(id);
+        }
         let known = mirror.containers.get(id);
         if known.is_some_and(|(newest, _)| *newest >= ticket) {
             return;
@@ -218,13 +224,20 @@ impl World {
         }
     }
 
+    /// Writes down that an event said of a container that its memory was at an end. The next answer about it has that.
+    pub(super) fn memory_ended(&self, id: &str) {
+        self.lock().out_of_memory.insert(id.to_owned());
+    }
+
     /// Writes down which containers a complete list had; those that it had not are gone.
     pub(super) fn containers_keep(&self, ids: &[String], ticket: u64) {
         let mut mirror = self.lock();
         let before = mirror.containers.len();
-        let keep: std::collections::HashSet<&str> = ids.iter().map(String::as_str).collect();
-        mirror.containers.retain(|id, (newest, _)| *newest >= ticket || keep.contains(id.as_str()));
-        let changed = mirror.containers.len() != before;
+        let keep: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let Mirror { containers, out_of_memory, .. } = &mut *mirror;
+        containers.retain(|id, (newest, _)| *newest >= ticket || keep.contains(id.as_str()));
+        out_of_memory.retain(|id| containers.contains_key(id));
+        let changed = containers.len() != before;
         drop(mirror);
         if changed {
             self.changed();
@@ -328,6 +341,16 @@ mod tests {
         Container { run, ..sample() }
     }
 
+    #[test]
+    fn what_an_event_said_of_the_memory_is_kept_until_the_container_is_gone() {
+        let world = World::new();
+        world.memory_ended("c");
+        world.container_set("c", world.ticket(), Some(container(Run::Ended)));
+        assert!(world.container("c").expect("it is there").out_of_memory);
+        world.containers_keep(&[], world.ticket());
+        world.container_set("c", world.ticket(), Some(container(Run::Ended)));
+        assert!(!world.container("c").expect("it is there").out_of_memory);
+    }
     #[test]
     fn an_answer_that_was_overtaken_is_dropped() {
         let world = World::new();

@@ -133,14 +133,26 @@ async fn a_directory_of_the_host_is_mounted() {
     stage.leave().await;
 }
 
+/// Docker may hear of the kernel's reason only after it heard of the end, or never; several at once make that likely.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_eats_too_much_is_told_as_such() {
     let stage = Stage::new().await;
-    let spec = stage.task_wanted("eater", 1, definition(json!([tool("eater", &["eat", "400"])])));
-    stage.ensure(Want::Task(spec.clone())).await;
-    let seen = stage.task_ended(&spec).await;
-    let outcome = seen.copies[0].containers[0].outcome.clone().expect("it ended");
-    assert_eq!((outcome.exit_code, outcome.reason.as_deref()), (Some(137), Some("out of memory")));
+    let eaters: Vec<_> = (0..4)
+        .map(|at| stage.task_wanted(&format!("eater-{at}"), 1, definition(json!([tool("eater", &["eat", "400"])]))))
+        .collect();
+    for spec in &eaters {
+        stage.ensure(Want::Task(spec.clone())).await;
+    }
+    for spec in &eaters {
+        let seen = stage.task_ended(spec).await;
+        let outcome = seen.copies[0].containers[0].outcome.clone().expect("it ended");
+        assert_eq!(outcome.exit_code, Some(137));
+        let reason = outcome.reason.unwrap_or_default();
+        println!("{}: {reason}", spec.name);
+        let unknown = "killed by the system because it used more memory than it may, or by somebody; \
+                       Docker does not say which";
+        assert!(["out of memory", unknown].contains(&reason.as_str()), "{reason:?}");
+    }
     stage.leave().await;
 }
 

@@ -77,6 +77,19 @@ pub(in crate::docker) fn culprit(containers: &[Arc<Container>]) -> Option<&Conta
         .or_else(|| ended().max_by_key(|app| app.finished))
 }
 
+/// Whether a container was killed and nothing says why, or not yet: Docker may say only later that its memory was at an
+/// end.
+pub(in crate::docker) fn killed(container: &Container) -> bool {
+    container.run == Run::Ended && container.exit_code == Some(KILLED) && !container.out_of_memory
+}
+
+/// The exit code that Docker reports of what was ended by `SIGKILL`.
+const KILLED: i64 = 137;
+
+/// What is said of a container that was killed without a reason that Docker knows; it may never hear of the kernel's.
+pub(in crate::docker) const KILLED_BY: &str =
+    "by the system because it used more memory than it may, or by somebody; Docker does not say which";
+
 /// How a container's end is told: class and sentence.
 pub(in crate::docker) fn end_words(container: &Container) -> (FailureClass, String) {
     let name = &container.container;
@@ -86,6 +99,10 @@ pub(in crate::docker) fn end_words(container: &Container) -> (FailureClass, Stri
             FailureClass::NoCapacity,
             format!("container `{name}` was killed because it used more memory than it may (exit code {code})"),
         );
+    }
+    if killed(container) {
+        let message = format!("container `{name}` was killed (exit code {code}): {KILLED_BY}");
+        return (FailureClass::Exited, message);
     }
     (FailureClass::Exited, format!("container `{name}` ended with exit code {code}{}", signal_words(code)))
 }
@@ -123,7 +140,6 @@ pub(in crate::docker) fn foreign_program(words: &[LogLine]) -> Option<Failure> {
 fn signal_words(code: i64) -> &'static str {
     match code {
         134 => " (it aborted)",
-        137 => " (it was killed)",
         139 => " (it made an illegal access to memory)",
         143 => " (it was told to stop)",
         _ => "",
@@ -177,6 +193,17 @@ mod tests {
     fn of_three(name: &str, run: Run) -> Arc<Container> {
         let essential = name != "init";
         Arc::new(Container { container: name.into(), essential, size: 3, essentials: 2, run, ..sample() })
+    }
+
+    #[test]
+    fn a_kill_without_a_reason_is_not_told_as_one_with() {
+        let ended = |code| Container { run: Run::Ended, exit_code: Some(code), ..sample() };
+        let (class, words) = end_words(&Container { out_of_memory: true, ..ended(137) });
+        assert_eq!(class, FailureClass::NoCapacity, "{words}");
+        let (class, words) = end_words(&ended(137));
+        assert_eq!(class, FailureClass::Exited);
+        assert!(words.ends_with("Docker does not say which"), "{words}");
+        assert!(!killed(&ended(1)) && !killed(&Container { run: Run::Running, ..ended(137) }));
     }
 
     fn is_running(containers: &[Arc<Container>]) -> bool {

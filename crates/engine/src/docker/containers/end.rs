@@ -11,6 +11,7 @@ use layer0_domain::model::failure::LogLine;
 
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, START_LIMIT};
+use crate::docker::containers::copy::killed;
 use crate::docker::labels::{self, OwnerKind};
 use crate::docker::logs;
 use crate::docker::watch::look;
@@ -118,6 +119,30 @@ pub(in crate::docker) async fn volumes_remove(shared: &Shared, labels: &[(&str, 
         }
     }
     Ok(())
+}
+
+/// How long after a container was killed Docker may say that its memory was at an end. Up to 1.7 s were seen on a busy
+/// machine.
+const MEMORY_SAID_WITHIN: Duration = Duration::from_secs(3);
+
+/// The containers as they are once Docker had its time to say of those that were killed whether their memory was at an
+/// end. That news has its own way from the kernel to Docker and may come after the news of the end: then only an event
+/// says it, and `OOMKilled` never does; or it is lost, when what brings it is gone before (containerd's pull request 12714
+/// is about both).
+pub(in crate::docker) async fn memory_said(shared: &Shared, containers: &[Arc<Container>]) -> Vec<Arc<Container>> {
+    let now = || -> Vec<Arc<Container>> {
+        let known = |container: &Arc<Container>| shared.world.container(&container.id);
+        containers.iter().map(|container| known(container).unwrap_or_else(|| Arc::clone(container))).collect()
+    };
+    let mut news = shared.world.news();
+    let said = async {
+        while now().iter().any(|container| killed(container)) {
+            shared.world.changed_since(&mut news).await;
+        }
+    };
+    // When nothing is said by then, somebody else killed it.
+    let _ = tokio::time::timeout(MEMORY_SAID_WITHIN, said).await;
+    now()
 }
 
 /// The last lines of a copy's containers: those of the one that is to blame, or of all.

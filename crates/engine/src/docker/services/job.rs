@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use layer0_domain::model::failure::Failure;
+use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::time::Timestamp;
 use tracing::{debug, warn};
@@ -12,7 +12,7 @@ use super::{Job, JobKind, Known, Service, WAIT_MS, unhealthy_words};
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, chain};
 use crate::docker::containers::copy::{culprit, end_words, foreign_program, network_owner, never_executed};
-use crate::docker::containers::end::{copy_remove, copy_stop, last_words};
+use crate::docker::containers::end::{copy_remove, copy_stop, last_words, memory_said};
 use crate::docker::containers::start::copy_start;
 use crate::docker::containers::{CopySpec, Making, StartError, Starting};
 use crate::docker::labels::OwnerKind;
@@ -243,31 +243,33 @@ pub(super) fn bury(
     } else if let Some(deployment) = deployment.as_ref().filter(|_| !served) {
         service.vacancy_leave(deployment, crashes, now);
     }
-    let (class, words) = culprit(containers)
-        .map_or_else(|| (layer0_domain::model::failure::FailureClass::Exited, "the copy ended".to_owned()), end_words);
-    let culprit = culprit(containers).map(|container| container.container.clone());
-    warn!(service.id = %service.id, "copy {number} of {}: {words}", service.id);
     let (id, containers, inside) = (service.id.clone(), containers.to_vec(), Arc::clone(shared));
     shared.spawn(async move {
         let shared = inside;
-        let failed = match deployment {
-            Some(deployment) if !served => {
-                let mut failure = Failure::new(class, format!("{words} before it was healthy"));
-                failure.log_tail = last_words(&shared, &containers, culprit.as_deref()).await;
-                let foreign = never_executed(&containers).then(|| foreign_program(&failure.log_tail)).flatten();
-                failure = foreign.unwrap_or(failure);
-                Some((deployment, failure))
-            }
-            _ => None,
-        };
-        shared.service_note(&id, |service| {
-            if let Some((deployment, failure)) = failed {
-                service.failure_count(&deployment, failure);
-            }
-        });
-        rest_stop(&shared, &id, number).await;
+        let told = end_tell(&shared, &id, number, &containers, deployment.filter(|_| !served));
+        tokio::join!(told, rest_stop(&shared, &id, number));
         done(&shared, &id, number, JobKind::Bury, |_, _| {});
     });
+}
+
+/// Says in the log why a copy ended, and counts it as a failed start of the deployment, if it is one.
+async fn end_tell(
+    shared: &Shared,
+    id: &ServiceId,
+    number: u32,
+    containers: &[Arc<Container>],
+    failed_start_of: Option<DeploymentId>,
+) {
+    let containers = memory_said(shared, containers).await;
+    let culprit = culprit(&containers);
+    let (class, words) = culprit.map_or_else(|| (FailureClass::Exited, "the copy ended".to_owned()), end_words);
+    warn!(service.id = %id, "copy {number} of {id}: {words}");
+    let Some(deployment) = failed_start_of else { return };
+    let mut failure = Failure::new(class, format!("{words} before it was healthy"));
+    failure.log_tail = last_words(shared, &containers, culprit.map(|it| it.container.as_str())).await;
+    let foreign = never_executed(&containers).then(|| foreign_program(&failure.log_tail)).flatten();
+    let failure = foreign.unwrap_or(failure);
+    shared.service_note(id, |service| service.failure_count(&deployment, failure));
 }
 
 /// Stops what still runs of a copy that ended. Gives up when the service is being removed, which takes away what does not
