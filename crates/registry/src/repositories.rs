@@ -9,6 +9,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
 use layer0_domain::model::registry::{Manifest, ManifestRef, Platform, Repository, Visibility};
 use layer0_domain::model::time::Timestamp;
+use layer0_domain::plan;
 use layer0_domain::port::home_store::HomeStore as _;
 use layer0_domain::port::registry_store::{Page, RegistryStoreError};
 
@@ -263,6 +264,20 @@ impl Registry {
             return ecr.tag_list(name, page).await;
         }
         self.parts().store.tag_list(name, page).await
+    }
+
+    /// The images that no tag leads to; `None` when the repository isn't there. In ECR they are all manifests without a tag, the parts
+    /// of an image for several platforms too, since nothing there says what is made of what.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub async fn untagged(&self, name: &RepositoryName) -> Result<Option<Vec<Digest>>, RegistryStoreError> {
+        #[cfg(feature = "ecr")]
+        if let Some(ecr) = self.ecr_of(name).await? {
+            return ecr.untagged(name).await;
+        }
+        let images = self.parts().store.images(name).await?;
+        Ok(images.map(|images| plan::retention::untagged(&images).into_iter().cloned().collect()))
     }
 
     /// The same for the registry's own routes.

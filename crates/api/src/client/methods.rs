@@ -168,6 +168,9 @@ methods! {
         DELETE "/repository/{}/{}" (segment(owner), name), query &[("force", force)];
     /// The tags of a repository.
     image_list(owner: &str, name: &str) -> ImageList = GET "/repository/{}/{}/image" (segment(owner), name);
+    /// The digests of the images of a repository that no tag leads to.
+    image_list_untagged(owner: &str, name: &str) -> ImageList =
+        GET "/repository/{}/{}/image" (segment(owner), name), query &[("untagged", true)];
     /// One image by tag or digest.
     image_get(owner: &str, name: &str, reference: &str) -> Image =
         GET "/repository/{}/{}/image/{}" (segment(owner), name, segment(reference));

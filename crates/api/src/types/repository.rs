@@ -89,7 +89,7 @@ pub struct RepositoryList {
 /// `GET /repository/{owner}/{name}/image`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageList {
-    /// The tags.
+    /// The tags, or the digests of the images that no tag leads to, when those were asked for (`untagged=true`).
     pub images: Vec<String>,
 }
 

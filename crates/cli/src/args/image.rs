@@ -6,12 +6,15 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Example:\n  l0 image resolve registry.example.com/team/app:1")]
 pub(crate) enum Image {
-    /// List the tags of a repository
-    #[command(after_help = "Example:\n  l0 image list team/app")]
+    /// List the images of a repository by their tags, or those without a tag
+    #[command(after_help = "Example:\n  l0 image list team/app\n  l0 image list team/app --untagged")]
     List {
         /// OWNER/NAME
         #[arg(value_name = "REPOSITORY")]
         repository: String,
+        /// The images that no tag leads to, by their digests
+        #[arg(long)]
+        untagged: bool,
     },
     /// Show an image: digest, size, platforms
     #[command(after_help = "Example:\n  l0 image get team/app:1")]
@@ -21,6 +24,8 @@ pub(crate) enum Image {
         image: String,
     },
     /// Delete a tag, or by digest an image with all its tags
+    ///
+    /// The image behind a tag stays, but for ECR, where it goes with its last tag: `l0 image list REPOSITORY --untagged` lists those without one.
     #[command(after_help = "Example:\n  l0 image delete team/app:1")]
     Delete {
         /// OWNER/NAME:TAG or OWNER/NAME@DIGEST

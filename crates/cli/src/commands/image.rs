@@ -11,12 +11,17 @@ use crate::target::{self, Kind};
 
 pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
     match verb {
-        Image::List { repository: text } => {
+        Image::List { repository: text, untagged } => {
             let name = repository(&text)?;
-            let tags = app.client.image_list(&name.owner, &name.name).await.map_err(|why| app.error(why))?.images;
-            // In text as `image get` takes them, in JSON the tags alone.
-            app.printer.result(&tags[..], |tags| {
-                let images: Vec<String> = tags.iter().map(|tag| format!("{text}:{tag}")).collect();
+            let (found, before) = if untagged {
+                (app.client.image_list_untagged(&name.owner, &name.name).await, '@')
+            } else {
+                (app.client.image_list(&name.owner, &name.name).await, ':')
+            };
+            let found = found.map_err(|why| app.error(why))?.images;
+            // In text as `image get` takes them, in JSON the tags or digests alone.
+            app.printer.result(&found[..], |found| {
+                let images: Vec<String> = found.iter().map(|it| format!("{text}{before}{it}")).collect();
                 rows::name_table("IMAGE", &images)
             })
         }
@@ -28,7 +33,20 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
         }
         Image::Delete { image: text } => {
             let (name, reference) = image(&text)?;
-            app.client.image_delete(&name.owner, &name.name, &reference).await.map_err(|why| app.error(why))?;
+            let (owner, name) = (&name.owner, &name.name);
+            // Only for the note below: what this user may not see, nobody tells.
+            let behind = match reference.contains(':') {
+                true => None,
+                false => app.client.image_get(owner, name, &reference).await.ok().map(|image| image.digest),
+            };
+            app.client.image_delete(owner, name, &reference).await.map_err(|why| app.error(why))?;
+            if let Some(digest) = behind
+                && app.client.image_get(owner, name, &digest).await.is_ok()
+            {
+                app.printer.note(&format!(
+                    "the tag is gone, its image stays: `l0 image delete {owner}/{name}@{digest}` deletes it, with whatever other tags it has"
+                ));
+            }
             Ok(())
         }
         Image::Check { image, environment, platform, stateful } => {

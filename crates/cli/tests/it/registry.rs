@@ -129,7 +129,18 @@ fn images() {
     assert!(shown.contains("2.5 kB") && !shown.contains("1MB"), "{shown}");
     assert_eq!(fake.run(&["image", "get", "team/app:s", "-o", "json"]).json()[0]["size"], "1MB");
     assert_eq!(fake.run(&["image", "get", "team/app:2"]).code, 3);
-    assert_eq!(fake.run(&["image", "delete", "team/app@sha256:ab"]).code, 0);
+    assert_eq!(fake.run(&["image", "delete", "team/app@sha256:ab"]).text(), "exit code 0\n--- stdout\n--- stderr\n");
+    fake.json("GET /repository/team/app/image?untagged=true", json!({ "images": ["sha256:ab"] }));
+    assert_snapshot!("image_list_untagged", fake.run(&["image", "list", "team/app", "--untagged"]).text());
+    // In ECR the image is gone with its last tag.
+    fake.json("DELETE /repository/team/app/image/s", json!("deleted"))
+        .on("GET /repository/team/app/image/sha256%3Aab", [error(404, "ImageDoesNotExist", "no image")]);
+    assert_eq!(fake.run(&["image", "delete", "team/app:s"]).text(), "exit code 0\n--- stdout\n--- stderr\n");
+    fake.json("DELETE /repository/team/app/image/1", json!("deleted")).json(
+        "GET /repository/team/app/image/sha256%3Aab",
+        json!({ "digest": "sha256:ab", "size": "12MB", "pushed_at": "" }),
+    );
+    assert_snapshot!("image_delete_tag", fake.run(&["image", "delete", "team/app:1"]).text());
 }
 
 #[test]

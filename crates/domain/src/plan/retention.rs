@@ -182,6 +182,17 @@ pub fn confirm(repository: &str, immutable: &[TagRule], images: &Images, asked: 
     Retiring { tags: tags.cloned().collect(), manifests: manifests.cloned().collect() }
 }
 
+/// The images that no tag leads to, in byte order of their digests: without their parts, and without what is about them.
+#[must_use]
+pub fn untagged(images: &Images) -> Vec<&Digest> {
+    let tagged = reached(images, images.tags.iter().map(|tag| &tag.digest).collect());
+    let rest: Vec<&ImageManifest> = images.manifests.iter().filter(|it| !tagged.contains(&it.digest)).collect();
+    let here: BTreeSet<&Digest> = rest.iter().map(|it| &it.digest).collect();
+    let parts: BTreeSet<&Digest> = rest.iter().flat_map(|it| &it.children).collect();
+    let is_about = |it: &ImageManifest| it.subject.as_ref().is_some_and(|subject| here.contains(subject));
+    rest.into_iter().filter(|it| !parts.contains(&it.digest) && !is_about(it)).map(|it| &it.digest).collect()
+}
+
 /// The manifest that a tag says something about, whether that is there or not, as signatures do where a registry had no referrers:
 /// `sha256-HEX`, with something behind it or not (distribution specification, "Referrers Tag Schema").
 #[must_use]

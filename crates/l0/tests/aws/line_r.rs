@@ -66,6 +66,7 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("repository retention list team").says(&["dev-*", "30d"]),
     run("repository retention remove team/other --tags 'dev-*'"),
     run("image list team/other"),
+    run("image list team/other --untagged"),
     run("image get team/other:v1").exits(3),
     run("image delete team/other:v1").exits(3),
     run("repository import l0/team/other team/other --registry main --dry-run").exits(4),

@@ -187,7 +187,8 @@ fn older_names_and_new_nouns() {
     l0(&stage, &format!("--token {secret} service list")).exits(4).says("l0 login");
     ok("service delete app");
     l0(&stage, "repository delete demo/app").exits(4).says("--force");
-    ok("image delete demo/app:v1");
+    ok("image delete demo/app:v1").says("its image stays: `l0 image delete demo/app@sha256:");
+    ok("image list demo/app --untagged").says("demo/app@sha256:");
     ok("repository delete --force demo/app");
     for shell in ["bash", "cmd", "powershell"] {
         run(stage.command(L0).args(["endpoint", "-s", shell, "--data-dir"]).arg(stage.data()), b"")

@@ -256,6 +256,25 @@ impl Ecr {
         self.tags(name, page).await.map_err(RegistryError::outside)
     }
 
+    /// The manifests without a tag, in byte order of their digests; `None` when the repository isn't there.
+    pub(crate) async fn untagged(&self, name: &RepositoryName) -> Result<Option<Vec<Digest>>, RegistryStoreError> {
+        let theirs = self.place().path_of(name);
+        let (mut found, mut next) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let page = self.parts.api.image_page(&theirs, next.as_deref()).await.map_err(failed)?;
+            let Some((images, after)) = page else { return Ok(None) };
+            let untagged = images.iter().filter(|image| image.image_tag().is_none());
+            found.extend(untagged.filter_map(|image| Digest::parse(image.image_digest()?).ok()));
+            next = after;
+            if next.is_none() {
+                break;
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(Some(found))
+    }
+
     /// The image that would go with a tag, because no other tag points to it; `None` for a tag that isn't there or is not alone.
     pub(crate) async fn image_of_last_tag(
         &self,

@@ -163,23 +163,37 @@ fn below(owner: &str, rest: &str) -> Result<Below, ApiError> {
     Ok(Below::Repository(read::repository(owner, rest)?))
 }
 
+/// Which images are asked for.
+#[derive(Deserialize)]
+struct Which {
+    #[serde(default)]
+    untagged: bool,
+}
+
 /// One repository, its images, or one image
 ///
-/// `{name}` answers a `Repository`; `{name}/image` an `ImageList`; `{name}/image/{tag or digest}` an `Image`.
+/// `{name}` answers a `Repository`; `{name}/image` an `ImageList`, with `untagged=true` of the images that no tag leads to;
+/// `{name}/image/{tag or digest}` an `Image`.
 #[utoipa::path(get, path = "/repository/{owner}/{*rest}", operation_id = "repository_get", tag = "repository",
-    params(("owner" = String, Path), ("rest" = String, Path)),
+    params(("owner" = String, Path), ("rest" = String, Path), ("untagged" = Option<bool>, Query)),
     responses((status = 200, body = wire::Repository, description = "What the path names."), Errors))]
 async fn get(
     who: SignedIn,
     State(app): State<App>,
     ApiPath((owner, rest)): ApiPath<(String, String)>,
+    ApiQuery(Which { untagged }): ApiQuery<Which>,
 ) -> Result<Response, ApiError> {
     match below(&owner, &rest)? {
         Below::Repository(name) => Ok(Json(repository(&app, &seen(&app, &who, &name).await?).await?).into_response()),
         Below::Images(name) => {
             seen(&app, &who, &name).await?;
-            let images =
-                app.registry.tag_list(&name, Page::default()).await?.ok_or_else(|| no_repository(&app, &name))?;
+            let images = if untagged {
+                let digests = app.registry.untagged(&name).await?;
+                digests.map(|digests| digests.iter().map(ToString::to_string).collect())
+            } else {
+                app.registry.tag_list(&name, Page::default()).await?
+            };
+            let images = images.ok_or_else(|| no_repository(&app, &name))?;
             Ok(Json(wire::ImageList { images }).into_response())
         }
         Below::Image(name, reference, text) => {

@@ -34,6 +34,27 @@ async fn listed(raw: &Raw) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn images_without_a_tag_are_listed_by_their_digests() {
+    let (app, _clock, raw) = started().await;
+    let client = app.client();
+    let first = raw.push("team/app", "v1", "amd64", "first").await;
+    let second = raw.push("team/app", "v2", "amd64", "second").await;
+    let untagged = async || client.image_list_untagged("team", "app").await.expect("a list").images;
+    assert_eq!(untagged().await, Vec::<String>::new());
+    client.image_delete("team", "app", "v1").await.expect("it goes");
+    assert_eq!(untagged().await, [first.as_str()], "its tag is deleted");
+    assert_ne!(raw.push("team/app", "v2", "amd64", "third").await, second);
+    let mut both = [first.as_str(), second.as_str()];
+    both.sort_unstable();
+    assert_eq!(untagged().await, both, "its tag has moved on");
+    client.image_delete("team", "app", &first).await.expect("it goes");
+    client.image_delete("team", "app", &second).await.expect("it goes");
+    assert_eq!(untagged().await, Vec::<String>::new());
+    assert_eq!(client.image_list("team", "app").await.expect("a list").images, ["v2"]);
+    raw.get("/repository/team/none/image?untagged=true").await.expect(404);
+}
+
+#[tokio::test]
 async fn images_go_by_the_rules_of_their_owner_and_their_space_comes_back() {
     let (app, clock, raw) = started().await;
     let client = app.client();

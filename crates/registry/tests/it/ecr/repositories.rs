@@ -155,6 +155,17 @@ async fn an_image_is_described_by_where_it_lies() {
     assert!(stage.registry.credential(&image).await.unwrap().is_none(), "the role pulls, no credential is given away");
 }
 
+#[tokio::test]
+async fn images_without_a_tag_are_listed() {
+    let stage = Stage::start().await;
+    let untagged = async || stage.registry.untagged(&name("team/app")).await.unwrap();
+    assert_eq!(stage.registry.untagged(&name("team/none")).await.unwrap(), None);
+    let (_, first) = stage.client.push_image("team/app", "1", "first").await;
+    assert_eq!(untagged().await, Some(vec![]));
+    stage.client.push_image("team/app", "1", "second").await;
+    assert_eq!(untagged().await, Some(vec![first]), "its tag has moved on");
+}
+
 /// ECR lets an image go with its last tag, so whoever asks who runs an image has to ask about that one too.
 #[tokio::test]
 async fn the_image_that_goes_with_its_last_tag_is_known() {
