@@ -72,9 +72,10 @@ where
             Some(audited) => Some(Done::from(audited)),
             None => {
                 let note = noted.note();
+                let target = note.whole_target();
                 note.caller.zip(operation).map(|(caller, action)| {
                     let action = note.action.map_or(action, str::to_owned);
-                    let (target, environment) = (note.target, note.environment);
+                    let environment = note.environment;
                     Done { caller, action, target, environment }
                 })
             }

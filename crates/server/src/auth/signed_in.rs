@@ -45,8 +45,21 @@ pub(crate) struct Note {
     pub(crate) action: Option<&'static str>,
     /// To what.
     pub(crate) target: String,
+    /// What it is to become, each value by itself.
+    becomes: Vec<String>,
     /// In which environment, or to which.
     pub(crate) environment: Option<EnvironmentId>,
+}
+
+impl Note {
+    /// To what, and what it is to become.
+    pub(crate) fn whole_target(&self) -> String {
+        if self.becomes.is_empty() {
+            self.target.clone()
+        } else {
+            format!("{}: {}", self.target, self.becomes.join(", "))
+        }
+    }
 }
 
 impl Trail {
@@ -117,6 +130,11 @@ impl SignedIn {
     /// Says what the request is about, for the audit log.
     pub(crate) fn about(&self, target: impl ToString) {
         self.trail.with(|note| note.target = target.to_string());
+    }
+
+    /// Says what that is to become, for the audit log: a new value in few words, never a secret.
+    pub(crate) fn becomes(&self, value: impl ToString) {
+        self.trail.with(|note| note.becomes.push(value.to_string()));
     }
 
     /// Says what the request does, for the audit log, where the operation's own name says less.

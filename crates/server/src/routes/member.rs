@@ -60,6 +60,10 @@ async fn put(
         None | Some("") => None,
         Some(text) => Some(read::glob(text, "tags")?).filter(|tags| !tags.is_everything()),
     };
+    who.becomes(role);
+    if let Some(tags) = &tags {
+        who.becomes(format!("tags {tags}"));
+    }
     let member = Member { owner, user, role, tags, since: app.clock.now(), by_group: false };
     may_give(&who, &member)?;
     if who.user() == Some(&member.user) {

@@ -91,6 +91,9 @@ async fn create(
     let name = read::owner_name(&request.owner_name)?;
     who.about(&name);
     let quota_bytes = request.quota_bytes.map(quota).transpose()?;
+    if let Some(bytes) = quota_bytes {
+        who.becomes(format!("quota {bytes} bytes"));
+    }
     let owner = Owner { name, created: app.clock.now(), quota_bytes, tag_rules: vec![], retention: vec![] };
     app.access.owner_create(&owner).await?;
     Ok(created(write::owner(&OwnerUse { owner, used_bytes: 0, repositories: 0 })))
@@ -128,6 +131,11 @@ async fn update(
         (None, true) => Some(None),
         (None, false) => None,
     };
+    match quota_bytes {
+        Some(Some(bytes)) => who.becomes(format!("quota {bytes} bytes")),
+        Some(None) => who.becomes("no quota"),
+        None => {}
+    }
     let changed = app.access.owner_update(&found.owner.name, &OwnerChange { quota_bytes }).await?;
     Ok(Json(write::owner(&changed)))
 }

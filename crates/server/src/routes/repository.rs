@@ -114,6 +114,7 @@ async fn create(
         Some(text) => read::visibility(text)?,
     };
     who.must(Action::Admin, (&name).into())?;
+    who.becomes(visibility.as_str());
     if let Some(upstream) = app.registry.upstream_of(&name) {
         // The words of a push: a repository of this name would stand there empty for ever.
         let why = format!("{name} mirrors {upstream}: what is there is pulled from there, and nothing is pushed to it");
@@ -269,7 +270,9 @@ async fn update(
     };
     kept(&app, &who, &name).await?;
     who.must(Action::Admin, (&name).into())?;
-    let changed = app.registry.repository_update(&name, read::visibility(&request.visibility)?).await?;
+    let visibility = read::visibility(&request.visibility)?;
+    who.becomes(visibility.as_str());
+    let changed = app.registry.repository_update(&name, visibility).await?;
     // Whoever pulls what is private from now on may have no right to.
     app.sign_in.changes.tell();
     Ok(Json(repository(&app, &changed).await?))

@@ -118,6 +118,9 @@ async fn create(
     };
     let (made, secret) = token::token_create(&app.ctx(&who.caller), NewToken { subject, name, scopes, expiry }).await?;
     who.about(format!("token {} of {}", made.id, made.sign_in_name()));
+    for scope in made.scopes.iter().flatten() {
+        who.becomes(scope);
+    }
     Ok(created(shown(&made, &secret)))
 }
 

@@ -86,6 +86,15 @@ async fn create(
     who.must_be_unbounded_admin()?;
     let name = read::name(&request.user_name, "a user's name")?;
     who.about(&name);
+    if request.admin == Some(true) {
+        who.becomes("an admin");
+    }
+    if request.password.is_some() {
+        who.becomes("with a password");
+    }
+    if let Some(subject) = &request.subject {
+        who.becomes(format!("{subject} at the provider"));
+    }
     if RESERVED.contains(&name.as_str()) {
         return Err(ApiError::value(format!("`{name}` is kept for Layer0 itself")));
     }
@@ -127,6 +136,15 @@ async fn update(
     if request.admin.is_some() || !own_password {
         who.must_be_unbounded_admin()?;
         who.about(&found.user.name);
+    }
+    if let Some(admin) = request.admin {
+        who.becomes(if admin { "an admin" } else { "no admin" });
+    }
+    if request.password.is_some() {
+        who.becomes("with a new password");
+    }
+    if request.remove_password == Some(true) {
+        who.becomes("without a password");
     }
     // It would open more than the provider, which may send its bearer away.
     if found.user.person.is_some() && request.password.is_some() && !who.caller.rights.are_everything() {

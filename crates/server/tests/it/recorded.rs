@@ -2,7 +2,7 @@
 
 use layer0_server::testing::{TestApp, TestOptions};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{MANIFEST, Raw, digest};
 
@@ -60,4 +60,38 @@ async fn pushed_and_read(options: TestOptions) {
         "manifest_push team/made:v2 400".to_owned(),
     ];
     assert_eq!(lines, expected.map(|line| format!("admin 127.0.0.1 {line}")));
+}
+
+#[tokio::test]
+async fn what_became_of_people_and_what_they_may_is_in_the_log() {
+    let app = TestApp::start().await;
+    let raw = Raw::of(&app);
+    raw.post("/user", &json!({"user_name": "alice", "password": "correct horse"})).await.expect(201);
+    raw.patch("/user/alice", &json!({"admin": true})).await.expect(200);
+    raw.patch("/user/alice", &json!({"admin": false, "password": "battery staple"})).await.expect(200);
+    raw.post("/owner", &json!({"owner_name": "team", "quota_bytes": 1000})).await.expect(201);
+    raw.patch("/owner/team", &json!({"remove_quota": true})).await.expect(200);
+    raw.put("/owner/team/member/alice", &json!({"role": "writer", "tags": "dev-*"})).await.expect(200);
+    raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    raw.patch("/repository/team/app", &json!({"visibility": "public"})).await.expect(200);
+    let token = json!({"owner": "team", "name": "ci", "scopes": ["pull:team/app"]});
+    let token = raw.post("/token", &token).await.expect(201).json();
+    let entries = raw.get("/admin/audit?limit=100").await.expect(200).text();
+    assert!(!entries.contains("horse") && !entries.contains("staple"), "{entries}");
+    let entries: Vec<Value> = serde_json::from_str(&entries).expect("JSON");
+    let line =
+        |it: &Value| format!("{} {}", it["action"].as_str().expect("text"), it["target"].as_str().expect("text"));
+    let lines: Vec<String> = entries.iter().map(line).collect();
+    let expected = [
+        "user_create alice: with a password".to_owned(),
+        "user_update alice: an admin".to_owned(),
+        "user_update alice: no admin, with a new password".to_owned(),
+        "owner_create team: quota 1000 bytes".to_owned(),
+        "owner_update team: no quota".to_owned(),
+        "member_put alice in team: writer, tags dev-*".to_owned(),
+        "repository_create team/app: private".to_owned(),
+        "repository_update team/app: public".to_owned(),
+        format!("token_create token {} of team+ci: pull:team/app", token["token_id"].as_str().expect("an id")),
+    ];
+    assert_eq!(lines, expected);
 }
