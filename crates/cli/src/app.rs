@@ -34,6 +34,8 @@ pub(crate) struct App {
     pub(crate) input: Input,
     /// The operation that is followed now: whoever ends the command early says how to follow it on.
     pub(crate) watching: RefCell<Option<String>>,
+    /// What the command would do once that operation has ended, in words: nobody does when it ends early.
+    pub(crate) rest: RefCell<Option<String>>,
     /// The backup that the server keeps ready now: whoever ends the command early ends it too.
     pub(crate) backing_up: RefCell<Option<String>>,
 }

@@ -185,6 +185,7 @@ fn online(
             terminal,
             input,
             watching: RefCell::new(None),
+            rest: RefCell::new(None),
             backing_up: RefCell::new(None),
         };
         let done = bounded(&app, noun, limit).await;
@@ -215,10 +216,14 @@ async fn bounded(app: &App, noun: Noun, limit: Option<Duration>) -> Result<(), C
         limit = expiry => CliError::timeout(limit),
     };
     commands::backup::give_up(app).await;
-    Err(match app.watching.borrow().as_deref() {
+    let ended = match app.watching.borrow().as_deref() {
         Some(operation) => ended
             .hint(format!("the operation goes on; `l0 operation follow {operation}` follows it"))
             .field("OperationID", operation),
+        None => ended,
+    };
+    Err(match app.rest.borrow().as_deref() {
+        Some(rest) => ended.hint(rest),
         None => ended,
     })
 }

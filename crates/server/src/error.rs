@@ -185,7 +185,11 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::NameTaken { by, .. } => {
-                ApiError::new(ErrorCode::NameTaken, error.to_string()).hint(format!("choose another name, or use {by}"))
+                let other = match by {
+                    EntityRef::Task(id) => format!("delete it: `l0 task delete {id}`"),
+                    by => format!("use {by}"),
+                };
+                ApiError::new(ErrorCode::NameTaken, error.to_string()).hint(format!("choose another name, or {other}"))
             }
             StoreError::Conflict { .. } => {
                 ApiError::new(ErrorCode::Conflict, error.to_string()).hint("look at it again, and try again")

@@ -59,6 +59,9 @@ pub struct Service {
     /// What it waits for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// The copies of the wanted deployment that were lost after they had been healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_copies: Option<LostCopies>,
     /// What the user should know: fields that the engine can't honour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -97,6 +100,17 @@ pub struct Deployment {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
+}
+
+/// Copies that had been healthy and then ended by themselves, or failed their health check for too long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LostCopies {
+    /// How many, since the deployment began or the server started.
+    pub count: u32,
+    /// When the newest of them was lost, RFC 3339.
+    pub at: String,
+    /// Why that one was.
+    pub cause: Failure,
 }
 
 /// A service in a list.

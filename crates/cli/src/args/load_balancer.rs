@@ -21,6 +21,9 @@ pub(crate) enum LoadBalancer {
         /// Certificate of an HTTPS or TLS listener
         #[arg(long, value_name = "ARN")]
         certificate: Option<String>,
+        /// In place of what is on the host port
+        #[arg(long)]
+        replace: bool,
     },
     /// Send requests of some paths or hosts to another container port
     #[command(
@@ -138,9 +141,9 @@ pub(crate) struct LoadBalancerCreate {
     /// What is checked: TCP:PORT or HTTP:PORT/PATH
     #[arg(long, value_name = "TARGET", default_value = "TCP:80")]
     pub(crate) healthcheck_target: String,
-    /// Path of an HTTP check
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    pub(crate) healthcheck_path: String,
+    /// Path of an HTTP check on the first container port; no target counts beside it [default: /, with a target none]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) healthcheck_path: Option<String>,
     /// Seconds from check to check
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub(crate) healthcheck_interval: i64,
@@ -170,10 +173,10 @@ pub(crate) struct HealthCheckChange {
     /// NAME, ENVIRONMENT:NAME or an id
     #[arg(value_name = "LOAD_BALANCER_NAME")]
     pub(crate) target: String,
-    /// What is checked: TCP:PORT or HTTP:PORT/PATH
+    /// What is checked: TCP:PORT or HTTP:PORT/PATH; in place of a path
     #[arg(long, alias = "set-target", value_name = "TARGET")]
     pub(crate) healthcheck_target: Option<String>,
-    /// Path of an HTTP check
+    /// Path of an HTTP check on the first container port; no target counts beside it
     #[arg(long, alias = "set-path", value_name = "PATH")]
     pub(crate) healthcheck_path: Option<String>,
     /// Seconds from check to check

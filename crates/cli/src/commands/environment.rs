@@ -32,10 +32,18 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
         Environment::Delete { target, recursive } => {
             let found = target::one(app, Kind::Environment, &target).await?;
             let change = if recursive {
+                let again =
+                    format!("the environment is not deleted yet: `l0 environment delete -r {}` goes on", found.id);
+                app.rest.replace(Some(again));
                 empty(app, &found.id).await?;
-                delete_unlinked(app, &found.id).await?
+                let change = delete_unlinked(app, &found.id).await?;
+                app.rest.replace(None);
+                change
             } else {
-                let hint = format!("`l0 environment delete -r {}` takes them away too", found.id);
+                let hint = format!(
+                    "`l0 environment delete -r {}` deletes what is in it, and takes its links to other environments away",
+                    found.id
+                );
                 app.client.environment_delete(&found.id).await.map_err(|why| match why.code() {
                     Some(code) if code == ErrorCode::DependencyError.as_str() => app.error(why).hint(hint),
                     _ => app.error(why),

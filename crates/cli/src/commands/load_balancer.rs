@@ -17,10 +17,14 @@ const DEFAULT_PORT: &str = "80:80/HTTP";
 
 pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
     match verb {
-        LoadBalancer::AddPort { target, port: text, certificate } => {
+        LoadBalancer::AddPort { target, port: text, certificate, replace } => {
             let port = port(&text, certificate.as_deref())?;
             let found = target::one(app, Kind::LoadBalancer, &target).await?;
-            let request = UpdateLoadBalancerRequest { add_ports: vec![port], ..UpdateLoadBalancerRequest::default() };
+            let mut request = UpdateLoadBalancerRequest::default();
+            if replace {
+                request.remove_ports.push(port.host_port);
+            }
+            request.add_ports.push(port);
             let change = update(app, &found.id, &request).await?;
             settle_and_show(app, &change).await
         }
@@ -122,6 +126,7 @@ fn listeners(args: &LoadBalancerCreate) -> Result<Vec<Port>, CliError> {
 
 async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
     let ports = listeners(&args)?;
+    let is_own_target = args.healthcheck_target != "TCP:80";
     let environment = target::one(app, Kind::Environment, &args.environment).await?;
     let request = CreateLoadBalancerRequest {
         load_balancer_name: args.name,
@@ -130,8 +135,9 @@ async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
         is_public: !args.private,
         ports,
         health_check: Some(HealthCheck {
+            // A target counts only where there is no path.
+            path: args.healthcheck_path.unwrap_or_else(|| if is_own_target { "" } else { "/" }.to_owned()),
             target: args.healthcheck_target,
-            path: args.healthcheck_path,
             interval: args.healthcheck_interval,
             timeout: args.healthcheck_timeout,
             healthy_threshold: args.healthcheck_healthy_threshold,
@@ -149,6 +155,11 @@ async fn health_check(app: &App, args: HealthCheckChange) -> Result<(), CliError
     let found = target::one(app, Kind::LoadBalancer, &args.target).await?;
     let seen = read(app, &found.id).await?;
     let mut check = seen.health_check.clone();
+    // A target counts only where there is no path.
+    if args.healthcheck_target.is_some() && args.healthcheck_path.is_none() && !check.path.is_empty() {
+        app.printer.note(&format!("the path `{}` is taken away, since no target counts beside one", check.path));
+        check.path.clear();
+    }
     merge(&mut check.target, args.healthcheck_target);
     merge(&mut check.path, args.healthcheck_path);
     merge(&mut check.interval, args.healthcheck_interval);

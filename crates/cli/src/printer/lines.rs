@@ -76,6 +76,12 @@ pub(crate) fn services(items: &[Service]) -> String {
         if let Some(what) = &item.waiting_for {
             part.push_str(&format!("waiting for {what}\n"));
         }
+        if let Some(lost) = &item.lost_copies {
+            let copies = if lost.count == 1 { "copy that was healthy was" } else { "copies that were healthy were" };
+            let newest = if lost.count == 1 { "" } else { "the newest " };
+            part.push_str(&format!("{} {copies} lost, {newest}at {}\n", lost.count, moment(&lost.at)));
+            part.push_str(&cause(&lost.cause));
+        }
         part.extend(item.warnings.iter().map(|warning| format!("warning: {warning}\n")));
         if !part.is_empty() {
             out.push_str(&format!("\n{}: {part}", item.service_name));

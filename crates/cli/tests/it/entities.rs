@@ -174,6 +174,10 @@ fn a_load_balancer_is_created_with_the_contracts_defaults() {
             "idle_timeout": 60,
         })
     );
+    fake.run(&["loadbalancer", "create", "dev", "web", "--healthcheck-target", "HTTP:8081/health"]);
+    let sent = fake.requests().iter().filter(|r| r.line.starts_with("POST")).map(|r| r.body.clone()).next_back();
+    let sent = sent.expect("a change")["health_check"].clone();
+    assert_eq!((&sent["target"], &sent["path"]), (&json!("HTTP:8081/health"), &json!("")), "a path would go before it");
 }
 
 #[test]
@@ -185,6 +189,11 @@ fn ports_are_changes_and_not_lists() {
     assert_eq!(fake.run(&["loadbalancer", "addport", "web", "8080:80/http"]).code, 0);
     let port = json!({ "certificate_arn": "", "container_port": 80, "host_port": 8080, "protocol": "http" });
     assert_eq!(fake.body("PATCH /loadbalancer/lb1"), json!({ "add_ports": [port] }));
+    assert_eq!(fake.run(&["loadbalancer", "addport", "web", "8080:80/http", "--replace"]).code, 0);
+    assert_eq!(
+        fake.requests().iter().filter(|r| r.line.starts_with("PATCH")).map(|r| r.body.clone()).next_back(),
+        Some(json!({ "remove_ports": [8080], "add_ports": [port] }))
+    );
     assert_snapshot!("dropport_missing", fake.run(&["loadbalancer", "dropport", "web", "81"]).text());
     assert_eq!(fake.run(&["loadbalancer", "dropport", "web", "80"]).code, 0);
     assert_eq!(
@@ -276,6 +285,12 @@ fn a_health_check_is_shown_or_merged() {
         fake.body("PATCH /loadbalancer/lb1"),
         json!({ "health_check": { "target": "TCP:80", "path": "/", "interval": 10, "timeout": 5, "healthy_threshold": 2, "unhealthy_threshold": 2 } })
     );
+    // A path would be asked for in place of the target.
+    let ran = fake.run(&["loadbalancer", "healthcheck", "web", "--healthcheck-target", "HTTP:8081/health"]);
+    assert_eq!(ran.stderr.lines().next(), Some("the path `/` is taken away, since no target counts beside one"));
+    let sent = fake.requests().iter().filter(|r| r.line.starts_with("PATCH")).map(|r| r.body.clone()).next_back();
+    let sent = sent.expect("a change")["health_check"].clone();
+    assert_eq!((&sent["target"], &sent["path"]), (&json!("HTTP:8081/health"), &json!("")));
     let ran = fake.run(&["loadbalancer", "idletimeout", "web", "soon"]);
     assert_eq!(
         (ran.code, ran.stderr.as_str()),
@@ -301,6 +316,10 @@ fn a_service_shows_its_pins_and_the_cause_of_a_failure_below_the_table() {
             "deployments": [failed, deployment("1", "PRIMARY", "healthy", 2)], "desired_count": 2, "environment_id": "dev1", "environment_name": "dev",
             "load_balancer_id": "lb1", "load_balancer_name": "web", "pending_count": 0, "running_count": 2, "service_id": "web1",
             "service_name": "web", "stateful": false,
+            "lost_copies": {
+                "count": 4, "at": "2026-01-02T03:04:05Z",
+                "cause": { "class": "exited", "message": "container `app` ended with exit code 7", "hint": "look at the lines", "log_tail": [{ "container_name": "app", "line": "starting" }] },
+            },
         }),
     );
     assert_snapshot!("service_get", fake.run(&["service", "get", "web"]).text());

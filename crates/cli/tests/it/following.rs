@@ -160,6 +160,19 @@ fn operations_are_listed_and_shown_under_both_names() {
 }
 
 #[test]
+fn a_recursive_delete_that_ends_early_says_what_is_left_to_do() {
+    let fake = Fake::start();
+    let service =
+        json!({ "service_id": "s1", "service_name": "s1", "environment_id": "dev1", "environment_name": "dev" });
+    fake.found("type=environment&fuzz=dev", &[("dev1", "dev", "", "")])
+        .json("GET /service", json!([service]))
+        .json("GET /task", json!([]))
+        .on("DELETE /service/s1", [Reply::Json(202, json!({ "entity_id": "s1", "operation_id": "op1" }))])
+        .on("GET /operation/op1/events?after=0", [Reply::Open(String::new())]);
+    assert_snapshot!("delete_recursive_early", fake.run(&["-t=300ms", "environment", "delete", "-r", "dev"]).text());
+}
+
+#[test]
 fn a_recursive_delete_empties_the_environment_in_order() {
     let fake = Fake::start();
     let linked = json!({

@@ -56,11 +56,11 @@ impl FailureClass {
             FailureClass::NoCapacity => "lower the deploy's memory or CPU, or free some on this machine",
             FailureClass::PortTaken => "choose another host port, or stop what holds it",
             FailureClass::Unhealthy => {
-                "check that the container listens on the load balancer's container port and answers the health check path; the log lines above show what it said"
+                "check that the container does what its own health check asks, listens on the load balancer's container port and answers the health check path; the log lines above show what it said"
             }
             FailureClass::Exited => "the log lines above are the last the container wrote",
             FailureClass::CannotStart => {
-                "correct the deploy's command, user, mounts or limits, create it again and update the service"
+                "correct the command, user, mounts or limits in the deploy's file, and roll that out as a new deploy"
             }
             FailureClass::EngineUnavailable => "start the Docker engine; the operation goes on by itself",
             FailureClass::Timeout => "`l0 operation get ID` shows what it waited for",

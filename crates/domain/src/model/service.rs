@@ -50,6 +50,15 @@ impl Service {
         self.deployments.iter().skip(1).find(|deployment| deployment.was_healthy)
     }
 
+    /// What a rollback goes to: the newest other deployment that was healthy and is not the same again.
+    #[must_use]
+    pub fn before(&self) -> Option<&Deployment> {
+        let now = self.wanted();
+        let is_other =
+            |it: &&Deployment| it.was_healthy && (&it.deploy, &it.definition) != (&now.deploy, &now.definition);
+        self.deployments.iter().skip(1).find(is_other)
+    }
+
     /// Whether nothing of the wanted deployment is to be started any more: it failed or was aborted, and there was nothing to
     /// go back to.
     #[must_use]

@@ -117,10 +117,10 @@ pub async fn load_balancer_update(
         }
         for port in &change.add_ports {
             if it.ports.iter().any(|there| there.host_port == port.host_port) {
-                return Err(OpsError::invalid(format!(
-                    "Host port '{}' is on this Load Balancer already",
-                    port.host_port
-                )));
+                return Err(OpsError::invalid_with(
+                    format!("Host port '{}' is on this Load Balancer already", port.host_port),
+                    "`l0 loadbalancer addport --replace` puts another one in its place",
+                ));
             }
             it.ports.push(port.clone());
         }
@@ -137,6 +137,10 @@ pub async fn load_balancer_update(
         check(ctx, &changed).await?;
         for holder in ctx.store.entity_holders(&of).await? {
             if let Some(Entity::Service(service)) = ctx.store.entity_get(&holder.entity).await? {
+                // What was given up starts nothing any more: the next roll-out is compared with what stands here then.
+                if service.halted() {
+                    continue;
+                }
                 let launch = Launch::of_stateful(service.stateful);
                 super::service::ports_fit(ctx, &changed, &service.wanted().definition, launch)?;
             }

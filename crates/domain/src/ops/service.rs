@@ -142,10 +142,15 @@ pub async fn service_abort(ctx: &Ctx<'_>, id: &ServiceId) -> Result<Accepted, Op
                 return Err(OpsError::missing(of.clone()));
             };
             let (name, wanted, state) = (service.name.clone(), service.wanted().label(), service.wanted().state);
+            let before = service.before().map(Deployment::label);
             let aborted = plan::service::aborted(service, ctx.clock.now()).ok_or_else(|| {
+                let hint = match &before {
+                    Some(before) => format!("`l0 service rollback {name}` goes back to {before}"),
+                    None => format!("roll another deploy out: `l0 service update {name} DEPLOY`"),
+                };
                 OpsError::invalid_with(
                     format!("no roll-out of service `{name}` is under way: {wanted} is {}", state.words()),
-                    "`l0 service rollback SERVICE` goes back to the deployment before this one",
+                    hint,
                 )
             })?;
             warnings = match aborted.wanted().state {
@@ -169,10 +174,11 @@ pub async fn service_abort(ctx: &Ctx<'_>, id: &ServiceId) -> Result<Accepted, Op
 pub async fn service_rollback(ctx: &Ctx<'_>, id: &ServiceId, check: PullCheck) -> Result<Accepted, OpsError> {
     let of = EntityRef::Service(id.clone());
     let service = service_live(ctx, &of).await?;
-    let Some(before) = service.fallback() else {
+    let Some(before) = service.before() else {
+        let same = if service.fallback().is_some() { " and is another one than now" } else { "" };
         return Err(OpsError::invalid_with(
-            format!("service `{}` has no earlier deployment that was healthy", service.name),
-            "roll a deploy out: `l0 service update SERVICE DEPLOY`",
+            format!("service `{}` has no earlier deployment that was healthy{same}", service.name),
+            format!("roll a deploy out: `l0 service update {} DEPLOY`", service.name),
         ));
     };
     let (images, definition) = deployment_pin(ctx, before, run_of(&service, check)).await?;
@@ -301,7 +307,10 @@ pub(super) fn ports_fit(
                     "load balancer `{}` sends {what} to container port {container_port}, and no container of the deploy maps it (mapped: {has})",
                     load_balancer.name
                 ),
-                "add the port to the deploy's `portMappings`, or change the load balancer's ports",
+                format!(
+                    "add the port to the deploy's `portMappings`, or change the load balancer's (`l0 loadbalancer addport --replace {} HOST_PORT:CONTAINER_PORT/PROTOCOL`); while a service runs, update it first to a deploy that maps the old port and the new one",
+                    load_balancer.name
+                ),
             ))
         }
     }

@@ -250,12 +250,36 @@ pub struct ServiceSeen {
     /// Starts that failed, by deployment, since the engine was told of it: each a copy that could not be started, ended
     /// by itself before it was healthy, or never became healthy.
     pub failures: Vec<StartFailures>,
+    /// The copies of the wanted deployment that were lost after they had been healthy; `None` when none was.
+    pub lost: Option<LostCopies>,
     /// What the engine waits for, in words, when it waits: `pulling …`, `2 of 3 copies to pass their health check`.
     pub waiting_for: Option<String>,
     /// What the user should know (a field that this engine can't honour).
     pub warnings: Vec<String>,
     /// Why it can't be done as asked: the engine tries no more until it is told something else.
     pub problem: Option<Failure>,
+}
+
+/// Copies of a deployment that had been healthy and then ended by themselves, or failed their health check for so long that they were
+/// taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostCopies {
+    /// Of which deployment.
+    pub deployment: DeploymentId,
+    /// How many, since the engine has been watching it.
+    pub count: u32,
+    /// When the newest of them was lost, by the engine's clock.
+    pub at: Timestamp,
+    /// Why that one was.
+    pub last: Failure,
+}
+
+impl LostCopies {
+    /// Counts one more; those of another deployment count no longer.
+    pub fn count(known: &mut Option<Self>, deployment: &DeploymentId, at: Timestamp, last: Failure) {
+        let before = known.as_ref().filter(|known| known.deployment == *deployment).map_or(0, |known| known.count);
+        *known = Some(Self { deployment: deployment.clone(), count: before.saturating_add(1), at, last });
+    }
 }
 
 /// A deployment's failed starts.

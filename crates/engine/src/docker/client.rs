@@ -94,6 +94,9 @@ pub(super) enum Link {
     Down(String),
 }
 
+/// Why nothing is known of Docker in the first moments.
+const NOT_ASKED: &str = "not yet, this server has just started";
+
 /// The connection to Docker.
 pub(super) struct Client {
     host: String,
@@ -103,7 +106,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(host: &str) -> Self {
-        let (link, _) = watch::channel(Link::Down("it was not asked yet".to_owned()));
+        let (link, _) = watch::channel(Link::Down(NOT_ASKED.to_owned()));
         Self { host: host.to_owned(), docker: Mutex::new(None), link }
     }
 
@@ -181,7 +184,7 @@ impl Client {
         if let Link::Down(why) = &*self.link.borrow() {
             return Err(DockerError::Down(why.clone()));
         }
-        self.slot().clone().ok_or_else(|| DockerError::Down("it was not asked yet".to_owned()))
+        self.slot().clone().ok_or_else(|| DockerError::Down(NOT_ASKED.to_owned()))
     }
 
     /// Makes one call with the usual limit.

@@ -196,7 +196,7 @@ impl Shared {
         if self.client.is_up() {
             return Ok(());
         }
-        let why = self.client.down().unwrap_or_else(|| "what it has is being listed".to_owned());
+        let why = self.client.down().unwrap_or_else(|| "not yet, what it has is being listed".to_owned());
         Err(self.error("", DockerError::Down(why)))
     }
 
@@ -206,7 +206,7 @@ impl Shared {
 
     fn error(&self, op: &'static str, error: DockerError) -> EngineError {
         match error {
-            DockerError::Down(_) => EngineError::Unavailable { engine: self.client.words(), source: Box::new(error) },
+            DockerError::Down(why) => EngineError::Unavailable { engine: self.client.words(), source: why.into() },
             other => EngineError::Failed { op, source: Box::new(other) },
         }
     }

@@ -70,8 +70,8 @@ pub(super) enum Outcome {
     Nothing,
     /// It is healthy now.
     Healthy,
-    /// It ended by itself, or never became healthy; with the failure when it had not been healthy before.
-    Ended(Option<Failure>),
+    /// It ended by itself, or was without a passed check for too long; and why.
+    Ended(Failure),
     /// It was asked to go and is gone.
     Left,
 }
@@ -124,18 +124,15 @@ impl Copy {
                 Outcome::Healthy
             }
             Step::GiveUp if matches!(self.state, CopyState::Starting | CopyState::Unhealthy) => {
-                let failure = (!self.was_healthy).then(|| {
-                    let names: Vec<_> = self.program.containers.iter().map(|c| format!("`{}`", c.name)).collect();
-                    let message = format!(
-                        "copy `{}` runs, but its health check did not pass in {} ms (containers: {})",
-                        self.id,
-                        pace.health_limit_ms,
-                        names.join(", ")
-                    );
-                    Failure::new(FailureClass::Unhealthy, message)
-                });
+                let names: Vec<_> = self.program.containers.iter().map(|c| format!("`{}`", c.name)).collect();
+                let message = format!(
+                    "copy `{}` runs, but its health check did not pass in {} ms (containers: {})",
+                    self.id,
+                    pace.health_limit_ms,
+                    names.join(", ")
+                );
                 self.stop(now, "its health check did not pass");
-                Outcome::Ended(failure)
+                Outcome::Ended(Failure::new(FailureClass::Unhealthy, message))
             }
             Step::Drained if self.state == CopyState::Draining => {
                 self.stop(now, "it was stopped");
@@ -153,7 +150,7 @@ impl Copy {
             for end in &mut self.ends {
                 *end = Some(End { at: now, exit_code: None, reason: Some(reason.clone()) });
             }
-            return Outcome::Ended(Some(failure));
+            return Outcome::Ended(failure);
         }
         self.state = CopyState::Starting;
         self.started = Some(now);
@@ -180,10 +177,9 @@ impl Copy {
         if !script.essential && self.ends.iter().any(Option::is_none) {
             return Outcome::Nothing;
         }
-        let failure = (!self.was_healthy).then(|| {
-            let message = format!("container `{}` ended with exit code {exit_code} before it was healthy", script.name);
-            Failure::new(FailureClass::Exited, message)
-        });
+        let before = if self.was_healthy { "" } else { " before it was healthy" };
+        let message = format!("container `{}` ended with exit code {exit_code}{before}", script.name);
+        let failure = Failure::new(FailureClass::Exited, message);
         let reason = format!("the essential container `{}` ended", script.name);
         let outcome = if self.is_wanted() { Outcome::Ended(failure) } else { Outcome::Left };
         self.stop(now, &reason);

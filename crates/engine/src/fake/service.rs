@@ -8,7 +8,7 @@ use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{CopyId, DeploymentId, EnvironmentId, ServiceId};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::engine::{
-    CopyState, EngineError, Removed, ServiceMode, ServiceSeen, ServiceSpec, StartFailures,
+    CopyState, EngineError, LostCopies, Removed, ServiceMode, ServiceSeen, ServiceSpec, StartFailures,
 };
 
 use super::behaviour::{Pace, warnings};
@@ -33,6 +33,7 @@ pub(super) struct Service {
     /// Those that ended, for their logs.
     pub(super) ended: VecDeque<Copy>,
     failures: Vec<StartFailures>,
+    lost: Option<LostCopies>,
     backoff: Backoff,
     removing: bool,
 }
@@ -67,6 +68,7 @@ impl Service {
     pub(super) fn forget(&mut self) -> bool {
         self.told = None;
         self.failures.clear();
+        self.lost = None;
         self.backoff = Backoff::default();
         self.removing = false;
         !self.copies.is_empty()
@@ -161,6 +163,7 @@ impl State {
             copies: BTreeMap::new(),
             ended: VecDeque::new(),
             failures: Vec::new(),
+            lost: None,
             backoff: Backoff::default(),
             removing: false,
         });
@@ -231,10 +234,14 @@ impl State {
         match outcome {
             Outcome::Nothing => return,
             Outcome::Healthy => service.failures.retain(|known| Some(&known.deployment) != deployment.as_ref()),
-            Outcome::Ended(failure) => {
-                if let (Some(mut failure), Some(deployment)) = (failure, deployment.as_ref()) {
+            Outcome::Ended(mut failure) => {
+                if let Some(deployment) = deployment.as_ref() {
                     failure.log_tail = logs::tail_of(copy, self.now, LOG_TAIL);
-                    service.failure_count(deployment, failure);
+                    if copy.was_healthy {
+                        LostCopies::count(&mut service.lost, deployment, self.now, failure);
+                    } else {
+                        service.failure_count(deployment, failure);
+                    }
                 }
                 service.backoff.grow(self.now, &self.pace);
                 service.end_kept(number);
@@ -314,6 +321,10 @@ impl State {
             generation: told.map(|spec| spec.generation),
             copies: service.copies.values().map(Copy::seen).collect(),
             failures: service.failures.clone(),
+            lost: service
+                .lost
+                .clone()
+                .filter(|lost| told.is_some_and(|spec| spec.revision.deployment == lost.deployment)),
             waiting_for: told.and_then(|spec| self.service_waiting_for(service, spec)),
             warnings: told.map(|spec| warnings(&spec.revision.definition)).unwrap_or_default(),
             problem: None,

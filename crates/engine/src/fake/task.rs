@@ -107,7 +107,7 @@ impl State {
             timeline.schedule_in(*now, ms, Event::Step(owner(), number, step));
         });
         // An end with an exit code is what a task is for; only a start that does not come about is a failure.
-        if let Outcome::Ended(Some(failure)) = outcome
+        if let Outcome::Ended(failure) = outcome
             && copy.started.is_none()
         {
             task.failure.get_or_insert(failure);

@@ -122,6 +122,16 @@ async fn a_crashed_copy_is_replaced_at_once() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(seen.failures.is_empty(), "a crash is no failed start: {:?}", seen.failures);
     stage.steady(&spec).await;
+    let seen = stage.service_until("the lost copy to be told", &spec.id, |seen| seen.lost.is_some()).await;
+    let lost = seen.lost.expect("it is told");
+    println!("{}", lost.last.message);
+    assert_eq!((lost.count, lost.deployment), (1, spec.revision.deployment.clone()));
+    assert!(lost.last.message.starts_with("container `web` was killed"), "{}", lost.last.message);
+    let mut newer = spec.clone();
+    newer.revision = revision("web-2", definition(json!([tool("web", &["sleep"])])));
+    newer.generation = newer.generation.next();
+    stage.service(&newer).await;
+    assert_eq!(stage.steady(&newer).await.lost, None, "the new deployment has lost none");
     stage.leave().await;
 }
 

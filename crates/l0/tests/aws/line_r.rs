@@ -146,6 +146,9 @@ pub(crate) const SCRIPT: &[Step<Cloud>] = &[
     run("loadbalancer addport web 8081:8080/http")
         .says(&["8081:8080/HTTP"])
         .then(|cloud| assert_eq!(ports(&balancer(cloud, "web").1), ["443", "80", "8081"])),
+    run("loadbalancer addport web 8081:8080/http --replace")
+        .says(&["8081:8080/HTTP"])
+        .then(|cloud| assert_eq!(ports(&balancer(cloud, "web").1), ["443", "80", "8081"])),
     run(certificate!("loadbalancer addport web 8443:8080/https")).says(&["8443:8080/HTTPS"]),
     run("loadbalancer addport web 80:8080").exits(2).says(&["Port format is: HOST_PORT:CONTAINER_PORT/PROTOCOL"]),
     run("loadbalancer dropport dev:web 8081"),

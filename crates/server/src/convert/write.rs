@@ -262,7 +262,13 @@ pub(crate) fn service(it: &Service, around: ServiceAround, seen: Option<&Service
         service_id: it.id.to_string(),
         service_name: it.name.to_string(),
         stateful: it.stateful,
-        waiting_for: seen.and_then(|seen| seen.waiting_for.clone()),
+        // Once it was given up nothing comes of what it would wait for.
+        waiting_for: seen.filter(|_| !it.halted()).and_then(|seen| seen.waiting_for.clone()),
+        lost_copies: seen.and_then(|seen| seen.lost.as_ref()).map(|lost| wire::LostCopies {
+            count: lost.count,
+            at: rfc3339(lost.at),
+            cause: failure(&lost.last),
+        }),
         warnings: seen.map(|seen| seen.warnings.clone()).unwrap_or_default(),
     }
 }

@@ -51,6 +51,9 @@ const UPLOADS: Duration = Duration::from_secs(600);
 /// How long to wait before the start's resync is tried again when the engine did not answer and did not change either.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// How long after the start it is usual that the engine can't be told anything yet.
+const STARTS: Duration = Duration::from_secs(2);
+
 /// The least between two tries, however often the engine changes meanwhile.
 const RETRY_LEAST: Duration = Duration::from_millis(10);
 
@@ -218,11 +221,10 @@ async fn resync(app: App, told: Arc<Told>) {
 async fn rounds(app: &App, told: &Told) {
     let mut nudges = app.nudge.listen();
     let mut complained = String::new();
-    let mut is_new = true;
+    let begun = std::time::Instant::now();
     let logged = Arc::new(Logged::default());
     while !app.stop.asked() {
         nudges.mark_unchanged();
-        let starts = std::mem::take(&mut is_new);
         let pause = match tell::everything(app, told).await {
             Ok(complete) => {
                 complained.clear();
@@ -230,8 +232,8 @@ async fn rounds(app: &App, told: &Told) {
             }
             Err(why) => {
                 let text = tell::chain(&why);
-                // At a start nobody has asked it yet. An engine that stays away is one line, not one every two seconds.
-                if starts {
+                // At a start nobody has asked it yet, or what it has is being read. An engine that stays away is one line, not one every two seconds.
+                if begun.elapsed() < STARTS {
                     debug!(error = text, "the engine could not be told yet what is wanted");
                 } else if text != complained {
                     warn!(error = text, "the engine could not be told what is wanted; trying on");

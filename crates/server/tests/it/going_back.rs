@@ -65,7 +65,9 @@ async fn an_abort_goes_back_to_the_copies_that_never_went() {
     let (status, error) = refused(client.service_abort(&web).await);
     assert_eq!(status, 422);
     assert_eq!(error.message, "no roll-out of service `web` is under way: good:1 is healthy");
-    assert!(error.hint.is_some_and(|hint| hint.contains("l0 service rollback")));
+    // What was aborted was never healthy: a rollback would be refused.
+    assert_eq!(error.hint.as_deref(), Some("roll another deploy out: `l0 service update web DEPLOY`"));
+    assert_eq!(refused(client.service_rollback(&web, &wire::RollbackServiceRequest::default()).await).0, 422);
 }
 
 /// Where nothing ran before, nothing runs afterwards, and the user is told; the next roll-out starts it.
@@ -152,6 +154,14 @@ async fn a_rollback_rolls_out_the_images_that_ran_before() {
     done(&client, client.service_rollback(&web, &request).await).await;
     let forth = client.service_get(&web).await.expect("it is there").deployments.remove(0);
     assert_eq!((&forth.images, &forth.deploy_id), (&new.images, &new.deploy_id));
+    let (_, error) = refused(client.service_abort(&web).await);
+    assert_eq!(error.hint.as_deref(), Some("`l0 service rollback web` goes back to app:1"));
+
+    // Whoever rolled the same out twice does not mean to go back to it.
+    done(&client, client.service_update(&web, &to_deploy(&second)).await).await;
+    done(&client, client.service_rollback(&web, &request).await).await;
+    let back = client.service_get(&web).await.expect("it is there").deployments.remove(0);
+    assert_eq!((&back.images, &back.deploy_id), (&old.images, &old.deploy_id));
 }
 
 /// What does not come up a second time is rolled back itself, with its cause.

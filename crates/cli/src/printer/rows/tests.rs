@@ -47,6 +47,7 @@ fn service(
         service_name: name.to_owned(),
         stateful,
         waiting_for: None,
+        lost_copies: None,
         warnings: Vec::new(),
     }
 }

@@ -56,6 +56,7 @@ fn seen(copies: &[(&str, CopyState)], failures: u32) -> ServiceSeen {
             in_a_row: failures,
             last,
         }],
+        lost: None,
         waiting_for: None,
         warnings: vec![],
         problem: None,

@@ -90,21 +90,26 @@ const KILLED: i64 = 137;
 pub(in crate::docker) const KILLED_BY: &str =
     "by the system because it used more memory than it may, or by somebody; Docker does not say which";
 
-/// How a container's end is told: class and sentence.
-pub(in crate::docker) fn end_words(container: &Container) -> (FailureClass, String) {
+/// A failure by the end of a container; `when` is behind the sentence.
+pub(in crate::docker) fn end_failure(container: &Container, when: &str) -> Failure {
+    let mut failure = Failure::new(FailureClass::Exited, format!("{}{when}", end_words(container)));
+    if container.out_of_memory || killed(container) {
+        failure.hint = Some("raise the container's `memory` in the deploy, or let it use less".to_owned());
+    }
+    failure
+}
+
+/// How a container's end is told.
+fn end_words(container: &Container) -> String {
     let name = &container.container;
     let code = container.exit_code.unwrap_or_default();
     if container.out_of_memory {
-        return (
-            FailureClass::NoCapacity,
-            format!("container `{name}` was killed because it used more memory than it may (exit code {code})"),
-        );
+        return format!("container `{name}` was killed because it used more memory than it may (exit code {code})");
     }
     if killed(container) {
-        let message = format!("container `{name}` was killed (exit code {code}): {KILLED_BY}");
-        return (FailureClass::Exited, message);
+        return format!("container `{name}` was killed (exit code {code}): {KILLED_BY}");
     }
-    (FailureClass::Exited, format!("container `{name}` ended with exit code {code}{}", signal_words(code)))
+    format!("container `{name}` ended with exit code {code}{}", signal_words(code))
 }
 
 /// Exit codes with which the container runtime ends a container whose program the kernel refuses: 1 (runc 1.1), 255
@@ -198,11 +203,12 @@ mod tests {
     #[test]
     fn a_kill_without_a_reason_is_not_told_as_one_with() {
         let ended = |code| Container { run: Run::Ended, exit_code: Some(code), ..sample() };
-        let (class, words) = end_words(&Container { out_of_memory: true, ..ended(137) });
-        assert_eq!(class, FailureClass::NoCapacity, "{words}");
-        let (class, words) = end_words(&ended(137));
-        assert_eq!(class, FailureClass::Exited);
+        let words = end_words(&Container { out_of_memory: true, ..ended(137) });
+        assert!(words.contains("more memory than it may"), "{words}");
+        let words = end_words(&ended(137));
         assert!(words.ends_with("Docker does not say which"), "{words}");
+        let hint = |code| end_failure(&ended(code), "").hint.expect("each has one");
+        assert!(hint(137).contains("raise") && !hint(1).contains("raise"));
         assert!(!killed(&ended(1)) && !killed(&Container { run: Run::Running, ..ended(137) }));
     }
 

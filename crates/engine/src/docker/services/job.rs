@@ -8,10 +8,10 @@ use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::time::Timestamp;
 use tracing::{debug, warn};
 
-use super::{Job, JobKind, Known, Service, WAIT_MS, unhealthy_words};
+use super::{Fault, Job, JobKind, Known, Service, WAIT_MS, unhealthy_words};
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, chain};
-use crate::docker::containers::copy::{culprit, end_words, foreign_program, network_owner, never_executed};
+use crate::docker::containers::copy::{culprit, end_failure, foreign_program, network_owner, never_executed};
 use crate::docker::containers::end::{copy_remove, copy_stop, last_words, memory_said};
 use crate::docker::containers::start::copy_start;
 use crate::docker::containers::{CopySpec, Making, StartError, Starting};
@@ -26,7 +26,7 @@ const REMOVE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A job that is ready to go: the copy is marked already.
 pub(super) enum Ready {
     Start(u32, CopySpec),
-    Leave { number: u32, drain: Drain, starting: Option<Starting>, failed: Option<(DeploymentId, Failure)> },
+    Leave { number: u32, drain: Drain, starting: Option<Starting>, fault: Option<Fault> },
 }
 
 /// Where a leaving copy has requests to finish.
@@ -48,16 +48,19 @@ pub(super) fn prepare(
         Step::GiveUp { number } => {
             let patience_ms = service.patience_ms(shared);
             let known = service.copies.get(&number)?;
-            let (deployment, crashes, now) = (known.deployment.clone(), known.memory.crashes, shared.ticker.now());
-            if known.memory.ever_healthy {
+            let now = shared.ticker.now();
+            let (crashes, had_been_healthy) = (known.memory.crashes, known.memory.ever_healthy);
+            let fault = known.deployment.clone().map(|deployment| Fault {
+                deployment,
+                had_been_healthy,
+                failure: unhealthy_words(known, patience_ms, now),
+            });
+            if had_been_healthy {
                 service.vacancies.push(Vacancy::after_crash(now, 0, crashes));
-                return prepare_leave(service, number, None, world);
+            } else if let Some(fault) = &fault {
+                service.vacancy_leave(&fault.deployment, crashes, now);
             }
-            let failed = deployment.map(|deployment| (deployment, unhealthy_words(known, patience_ms)));
-            if let Some((deployment, _)) = &failed {
-                service.vacancy_leave(deployment, crashes, now);
-            }
-            prepare_leave(service, number, failed, world)
+            prepare_leave(service, number, fault, world)
         }
     }
 }
@@ -88,7 +91,7 @@ fn prepare_start(service: &mut Service, number: u32, crashes: u32) -> Option<Rea
 fn prepare_leave(
     service: &mut Service,
     number: u32,
-    failed: Option<(DeploymentId, Failure)>,
+    fault: Option<Fault>,
     world: &BTreeMap<u32, Vec<Arc<Container>>>,
 ) -> Option<Ready> {
     let balancer = service.spec.as_ref().and_then(|spec| spec.load_balancer.clone());
@@ -104,7 +107,7 @@ fn prepare_leave(
     known.progress = None;
     known.job = Some(Job { kind: JobKind::Leave, starting: None });
     let target = world.get(&number).and_then(|containers| network_owner(containers)).map(|owner| owner.id.clone());
-    Some(Ready::Leave { number, drain: Drain { balancer, target }, starting, failed })
+    Some(Ready::Leave { number, drain: Drain { balancer, target }, starting, fault })
 }
 
 /// Sends a job off.
@@ -118,9 +121,9 @@ pub(super) fn spawn(shared: &Arc<Shared>, service: &mut Service, job: Ready) {
                 job.starting = Some(Starting::new(work, making));
             }
         }
-        Ready::Leave { number, drain, starting, failed } => {
+        Ready::Leave { number, drain, starting, fault } => {
             let inside = Arc::clone(&shared);
-            shared.spawn(async move { leave(&inside, &id, number, drain, starting, failed).await });
+            shared.spawn(async move { leave(&inside, &id, number, drain, starting, fault).await });
         }
     }
 }
@@ -185,16 +188,16 @@ async fn leave(
     number: u32,
     drain: Drain,
     starting: Option<Starting>,
-    failed: Option<(DeploymentId, Failure)>,
+    fault: Option<Fault>,
 ) {
     if let Some(starting) = starting {
         starting.over().await;
     }
-    if let Some((deployment, mut failure)) = failed {
+    if let Some(mut fault) = fault {
         let containers = shared.world.copy(OwnerKind::Service, id.as_str(), number);
-        failure.log_tail = last_words(shared, &containers, None).await;
-        warn!(service.id = %id, "gave up copy {number} of {id}: {}", failure.message);
-        shared.service_note(id, |service| service.failure_count(&deployment, failure));
+        fault.failure.log_tail = last_words(shared, &containers, None).await;
+        warn!(service.id = %id, "gave up copy {number} of {id}: {}", fault.failure.message);
+        shared.service_note(id, |service| service.fault_count(fault, shared.ticker.now()));
     }
     if let (Some(balancer), Some(target)) = (&drain.balancer, &drain.target) {
         shared.balancers.drained(balancer, target, shared.drain_timeout).await;
@@ -246,30 +249,34 @@ pub(super) fn bury(
     let (id, containers, inside) = (service.id.clone(), containers.to_vec(), Arc::clone(shared));
     shared.spawn(async move {
         let shared = inside;
-        let told = end_tell(&shared, &id, number, &containers, deployment.filter(|_| !served));
+        let told = end_tell(&shared, &id, number, &containers, deployment.map(|deployment| (deployment, served)));
         tokio::join!(told, rest_stop(&shared, &id, number));
         done(&shared, &id, number, JobKind::Bury, |_, _| {});
     });
 }
 
-/// Says in the log why a copy ended, and counts it as a failed start of the deployment, if it is one.
+/// Says in the log why a copy ended, and counts it: as one of this deployment that had been healthy, or not.
 async fn end_tell(
     shared: &Shared,
     id: &ServiceId,
     number: u32,
     containers: &[Arc<Container>],
-    failed_start_of: Option<DeploymentId>,
+    of: Option<(DeploymentId, bool)>,
 ) {
     let containers = memory_said(shared, containers).await;
     let culprit = culprit(&containers);
-    let (class, words) = culprit.map_or_else(|| (FailureClass::Exited, "the copy ended".to_owned()), end_words);
-    warn!(service.id = %id, "copy {number} of {id}: {words}");
-    let Some(deployment) = failed_start_of else { return };
-    let mut failure = Failure::new(class, format!("{words} before it was healthy"));
+    let had_been_healthy = of.as_ref().is_some_and(|(_, had_been_healthy)| *had_been_healthy);
+    let when = if had_been_healthy { "" } else { " before it was healthy" };
+    let mut failure = match culprit {
+        Some(culprit) => end_failure(culprit, when),
+        None => Failure::new(FailureClass::Exited, format!("the copy ended{when}")),
+    };
+    warn!(service.id = %id, "copy {number} of {id}: {}", failure.message);
+    let Some((deployment, _)) = of else { return };
     failure.log_tail = last_words(shared, &containers, culprit.map(|it| it.container.as_str())).await;
     let foreign = never_executed(&containers).then(|| foreign_program(&failure.log_tail)).flatten();
-    let failure = foreign.unwrap_or(failure);
-    shared.service_note(id, |service| service.failure_count(&deployment, failure));
+    let fault = Fault { deployment, had_been_healthy, failure: foreign.unwrap_or(failure) };
+    shared.service_note(id, |service| service.fault_count(fault, shared.ticker.now()));
 }
 
 /// Stops what still runs of a copy that ended. Gives up when the service is being removed, which takes away what does not

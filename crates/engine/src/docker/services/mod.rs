@@ -14,7 +14,7 @@ use layer0_domain::model::failure::{Failure, FailureClass};
 use layer0_domain::model::id::{DeploymentId, ServiceId};
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::engine::{CopySeen, CopyState, ServiceSeen, ServiceSpec, StartFailures};
+use layer0_domain::port::engine::{CopySeen, CopyState, LostCopies, ServiceSeen, ServiceSpec, StartFailures};
 
 use self::judge::{Evidence, Memory, Traffic, Verdict, judge};
 use super::Shared;
@@ -40,6 +40,7 @@ pub(super) struct Service {
     pub(super) copies: BTreeMap<u32, Known>,
     vacancies: Vec<Vacancy>,
     failures: Vec<(DeploymentId, FailedStarts)>,
+    lost: Option<LostCopies>,
     next_number: u32,
     pub(super) removing: bool,
     /// What the last start that ended had to wait for; `None` when it had not to.
@@ -88,6 +89,14 @@ pub(super) enum JobKind {
     Bury,
 }
 
+/// What became of a copy that was not asked to end.
+pub(super) struct Fault {
+    deployment: DeploymentId,
+    /// Whether it had been healthy; else its start failed.
+    had_been_healthy: bool,
+    failure: Failure,
+}
+
 /// How often starts of a deployment failed since a copy of it last became healthy.
 #[derive(Debug, Clone)]
 struct FailedStarts {
@@ -107,6 +116,7 @@ impl Service {
             copies: BTreeMap::new(),
             vacancies: Vec::new(),
             failures: Vec::new(),
+            lost: None,
             next_number: 1,
             removing: false,
             waits_for: None,
@@ -165,6 +175,16 @@ impl Service {
         self.failures.push((deployment.clone(), failed));
     }
 
+    /// Counts a copy that failed.
+    fn fault_count(&mut self, fault: Fault, now: Timestamp) {
+        let Fault { deployment, had_been_healthy, failure } = fault;
+        if had_been_healthy {
+            LostCopies::count(&mut self.lost, &deployment, now, failure);
+        } else {
+            self.failure_count(&deployment, failure);
+        }
+    }
+
     /// A copy of this deployment is healthy that was not before: its starts do succeed.
     fn became_healthy(&mut self, deployment: &DeploymentId) {
         self.failures.retain(|(of, _)| of != deployment);
@@ -208,6 +228,10 @@ impl Service {
             generation: self.spec.as_ref().map(|spec| spec.generation),
             copies: copies.collect(),
             failures: failures.collect(),
+            lost: self
+                .lost
+                .clone()
+                .filter(|lost| self.spec.as_ref().is_some_and(|spec| spec.revision.deployment == lost.deployment)),
             waiting_for: self.waiting_for(shared),
             warnings: self.warnings.clone(),
             problem: None,
@@ -301,6 +325,7 @@ pub(super) fn stray_seen(id: ServiceId, containers: &BTreeMap<u32, Vec<Arc<Conta
         generation: None,
         copies,
         failures: Vec::new(),
+        lost: None,
         waiting_for: None,
         warnings: Vec::new(),
         problem: None,
@@ -461,11 +486,18 @@ fn targets_tell(shared: &Shared, service: &Service, world: &BTreeMap<u32, Vec<Ar
     shared.balancers.targets_set(&service.id, spec.load_balancer.as_ref(), targets.collect());
 }
 
-/// Why a start that was given up failed.
-fn unhealthy_words(known: &Known, patience_ms: i64) -> Failure {
+/// Why a copy was given up.
+fn unhealthy_words(known: &Known, patience_ms: i64, now: Timestamp) -> Failure {
     let reason = known.reason.as_deref().unwrap_or("its health check did not pass");
-    let seconds = patience_ms / 1_000;
-    let message = format!("the copy did not become healthy within {seconds} s: {reason}");
+    let ran_ms = known.memory.running_since.map_or(0, |since| now.ms_since(since));
+    let message = if known.memory.ever_healthy {
+        format!("the copy was healthy no more: {reason}")
+    } else if ran_ms < patience_ms.unsigned_abs() {
+        // Its own check may say so before the time is over.
+        format!("the copy did not become healthy: {reason}")
+    } else {
+        format!("the copy did not become healthy within {} s: {reason}", patience_ms / 1_000)
+    };
     Failure::new(FailureClass::Unhealthy, message)
 }
 

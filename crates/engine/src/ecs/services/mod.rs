@@ -15,7 +15,7 @@ use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{DeploymentId, LoadBalancerId, ServiceId};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::plan::load_balancer::{Form, form, has_own_address};
-use layer0_domain::port::engine::{EngineError, ServiceMode, ServiceSpec, StartFailures};
+use layer0_domain::port::engine::{EngineError, LostCopies, ServiceMode, ServiceSpec, StartFailures};
 use layer0_domain::port::pull::Launch;
 use tokio::time::Instant;
 
@@ -82,10 +82,12 @@ pub(super) struct ServiceState {
     running_since: HashMap<String, Instant>,
     /// Tasks that were healthy once.
     healthy_once: HashSet<String>,
-    /// Tasks whose failed start is counted.
+    /// Tasks whose failed start, or whose end, is counted.
     counted: HashSet<String>,
     /// Failed starts.
     pub(super) failures: Vec<StartFailures>,
+    /// Copies that were healthy and ended by themselves.
+    lost_copies: Option<LostCopies>,
     /// What it waits for before ECS can be asked.
     pub(super) waiting_for: Option<String>,
     /// Why what it waits for never will be, as long as nothing else is wanted of that.

@@ -6,7 +6,8 @@ use layer0_domain::model::failure::{Failure, LogLine};
 use layer0_domain::model::id::{CopyId, DeploymentId, ServiceId};
 use layer0_domain::model::task::ContainerOutcome;
 use layer0_domain::model::task_definition::TaskDefinition;
-use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, ServiceSeen, StartFailures};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::engine::{ContainerSeen, CopySeen, CopyState, LostCopies, ServiceSeen, StartFailures};
 use tokio::time::Instant;
 
 use super::ServiceState;
@@ -41,6 +42,11 @@ fn running_since(task: &EcsTask, now: Instant, wall: SystemTime) -> Instant {
     let started = task.started.and_then(|at| u64::try_from(at.0).ok()).map(Duration::from_millis);
     let age = started.and_then(|started| wall.duration_since(UNIX_EPOCH).ok()?.checked_sub(started));
     age.filter(|age| *age >= LONG_AGO).and_then(|age| now.checked_sub(age)).unwrap_or(now)
+}
+
+fn timestamp(wall: SystemTime) -> Timestamp {
+    let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl ServiceState {
@@ -102,10 +108,9 @@ impl ServiceState {
             *known = task;
             let tasks = std::mem::take(&mut self.tasks);
             // Failures are counted when all are read, with the last words that go with them.
-            let counted = self.counted.clone();
-            let failures = self.failures.clone();
+            let (counted, failures, lost) = (self.counted.clone(), self.failures.clone(), self.lost_copies.clone());
             let _ = self.tasks_put(names, tasks, settle);
-            (self.counted, self.failures) = (counted, failures);
+            (self.counted, self.failures, self.lost_copies) = (counted, failures, lost);
         }
     }
 
@@ -147,10 +152,13 @@ impl ServiceState {
                     self.failures.retain(|known| known.deployment != deployment);
                 }
             } else if task.is_stopped()
-                && !self.healthy_once.contains(&task.id)
                 && self.counted.insert(task.id.clone())
                 && let Some(failure) = cause::failed_start(&task, self.definition_of(&deployment))
             {
+                if self.healthy_once.contains(&task.id) {
+                    LostCopies::count(&mut self.lost_copies, &deployment, timestamp(wall), failure);
+                    continue;
+                }
                 failed.retain(|(of, _)| *of != deployment);
                 failed.push((deployment.clone(), task));
                 self.failure_count(deployment, failure);
@@ -263,6 +271,7 @@ impl ServiceState {
             generation: self.spec.as_ref().map(|spec| spec.generation),
             copies: copies.collect(),
             failures: self.failures_seen(),
+            lost: self.lost_copies.clone().filter(|lost| wanted == Some(&lost.deployment)),
             waiting_for,
             warnings: self.unregistered.clone().into_iter().chain(self.unasked(settle)).collect(),
             problem: self.problem.clone().or_else(|| self.lost.clone()),

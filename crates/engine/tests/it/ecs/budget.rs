@@ -165,6 +165,15 @@ async fn a_crash_is_seen_without_a_look_at_all_services() {
         }
     })
     .await;
+    until("the lost copy to be told", || async {
+        let seen = engine.observe(Scope::One(observed.clone())).await.map_err(|error| error.to_string())?;
+        let lost = seen.services.iter().find_map(|service| service.lost.clone());
+        let lost = lost.ok_or_else(|| "not yet".to_owned())?;
+        assert_eq!(lost.count, 1);
+        assert!(lost.last.message.contains("exit code 1"), "{}", lost.last.message);
+        Ok::<(), String>(())
+    })
+    .await;
     let counts = counted(&aws);
     let services = counts.get("DescribeServices").copied().unwrap_or_default();
     assert!(services < SERVICES.div_ceil(10) as usize, "{counts:?}");

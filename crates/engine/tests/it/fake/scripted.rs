@@ -187,9 +187,13 @@ async fn states_follow_each_other_at_their_pace() {
 async fn crashed_copies_are_replaced_after_a_growing_pause() {
     let fake = fake().await;
     fake.ensure(Want::Service(service("web", 1, scripted_definition(&[])))).await.expect("it can be done");
-    for pause_ms in [100, 200, 400] {
+    assert_eq!(service_seen(&fake, "web").await.lost, None);
+    for (before, pause_ms) in [100, 200, 400].into_iter().enumerate() {
         let copy = service_seen(&fake, "web").await.copies.remove(0).id;
         assert!(fake.crash_copy(&copy, 137));
+        let lost = service_seen(&fake, "web").await.lost.expect("one was lost");
+        assert_eq!((lost.count as usize, lost.last.class), (before + 1, FailureClass::Exited));
+        assert!(lost.last.message.ends_with("ended with exit code 137"), "{}", lost.last.message);
         assert!(!fake.crash_copy(&copy, 137), "it has ended already");
         fake.advance(ms(pause_ms - 1));
         let seen = service_seen(&fake, "web").await;
