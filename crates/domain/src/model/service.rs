@@ -59,6 +59,11 @@ impl Service {
         self.deployments.iter().skip(1).find(is_other)
     }
 
+    /// What may be gone back to: by itself, and by a rollback. What they run has to stay.
+    pub fn ways_back(&self) -> impl Iterator<Item = &Deployment> {
+        self.fallback().into_iter().chain(self.before())
+    }
+
     /// Whether nothing of the wanted deployment is to be started any more: it failed or was aborted, and there was nothing to
     /// go back to.
     #[must_use]

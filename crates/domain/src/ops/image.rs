@@ -304,8 +304,8 @@ pub async fn images_pinned(
         for entity in store.entity_list(kind).await? {
             let (word, images) = match &entity {
                 Entity::Service(it) => {
-                    let fallback = it.fallback().into_iter().flat_map(|it| &it.images);
-                    ("service", it.wanted().images.iter().chain(fallback).collect())
+                    let before = it.ways_back().flat_map(|it| &it.images);
+                    ("service", it.wanted().images.iter().chain(before).collect())
                 }
                 Entity::Task(it) if it.outcome.is_none() => ("task", it.images.iter().collect()),
                 Entity::Task(_) | Entity::Environment(_) | Entity::LoadBalancer(_) => ("", Vec::new()),
@@ -331,7 +331,7 @@ async fn holders(ctx: &Ctx<'_>, wanted: impl Fn(&ImageRef) -> bool) -> Result<Ve
     for kind in [EntityKind::Service, EntityKind::Task] {
         for entity in ctx.store.entity_list(kind).await? {
             let held = match &entity {
-                Entity::Service(it) => needs(&it.wanted().images) || it.fallback().is_some_and(|it| needs(&it.images)),
+                Entity::Service(it) => needs(&it.wanted().images) || it.ways_back().any(|it| needs(&it.images)),
                 Entity::Task(it) => it.outcome.is_none() && needs(&it.images),
                 Entity::Environment(_) | Entity::LoadBalancer(_) => false,
             };

@@ -230,9 +230,9 @@ fn replace_wanted(service: &mut Service, deployment: Deployment) {
         wanted.updated = now;
     }
     service.deployments.insert(0, deployment);
-    let fallback = service.fallback().map(|it| it.id.clone());
+    let ways_back: Vec<DeploymentId> = service.ways_back().map(|it| it.id.clone()).collect();
     while service.deployments.len() > DEPLOYMENTS_KEPT {
-        let oldest = service.deployments.iter().rposition(|it| Some(&it.id) != fallback.as_ref());
+        let oldest = service.deployments.iter().rposition(|it| !ways_back.contains(&it.id));
         match oldest {
             Some(at) if at > 0 => drop(service.deployments.remove(at)),
             _ => break,
