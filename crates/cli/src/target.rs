@@ -183,6 +183,20 @@ pub(crate) async fn find(app: &App, kind: Kind, target: &str) -> Result<Vec<Foun
     Ok(found)
 }
 
+/// The ids of all entities that a target names; says so when there is none.
+pub(crate) async fn ids(app: &App, kind: Kind, target: &str) -> Result<Vec<String>, CliError> {
+    let found = find(app, kind, target).await?;
+    if found.is_empty() {
+        let noun = kind.wire();
+        app.printer.note(&format!(
+            "no {} is named `{target}`: `l0 {} list` shows all",
+            noun.replace('_', " "),
+            noun.replace('_', "")
+        ));
+    }
+    Ok(found.into_iter().map(|found| found.id).collect())
+}
+
 async fn ask(app: &App, query: &TagQuery) -> Result<Vec<Found>, CliError> {
     Ok(gather(app.client.tag_list(query).await.map_err(|why| app.error(why))?))
 }

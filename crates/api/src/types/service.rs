@@ -107,7 +107,7 @@ pub struct Deployment {
 pub struct LostCopies {
     /// How many, since the deployment began or the server started.
     pub count: u32,
-    /// When the newest of them was lost, RFC 3339.
+    /// When the newest of them was seen to be lost, RFC 3339.
     pub at: String,
     /// Why that one was.
     pub cause: Failure,

@@ -44,7 +44,7 @@ pub(crate) enum Environment {
         /// NAME or an id
         #[arg(value_name = "NAME")]
         target: String,
-        /// Delete its services, tasks and load balancers first; waits for those with --no-wait too
+        /// Delete its services, tasks and load balancers first, and wait until these are gone
         #[arg(short, long)]
         recursive: bool,
     },

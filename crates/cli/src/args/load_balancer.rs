@@ -138,9 +138,9 @@ pub(crate) struct LoadBalancerCreate {
     /// Reachable from its own environment and those linked to it only
     #[arg(long)]
     pub(crate) private: bool,
-    /// What is checked: TCP:PORT or HTTP:PORT/PATH
-    #[arg(long, value_name = "TARGET", default_value = "TCP:80")]
-    pub(crate) healthcheck_target: String,
+    /// What is checked: TCP:PORT or HTTP:PORT/PATH [default: TCP:80]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) healthcheck_target: Option<String>,
     /// Path of an HTTP check on the first container port; no target counts beside it [default: /, with a target none]
     #[arg(long, value_name = "PATH")]
     pub(crate) healthcheck_path: Option<String>,

@@ -27,7 +27,7 @@ pub(crate) async fn run(app: &App, verb: Deploy) -> Result<(), CliError> {
             app.settle_silently(&change).await
         }
         Deploy::Get { target } => {
-            let ids = target::find(app, Kind::Deploy, &target).await?.into_iter().map(|found| found.id).collect();
+            let ids = target::ids(app, Kind::Deploy, &target).await?;
             let deploys = app.read_all(ids, async |client, id| client.deploy_get(&id).await).await?;
             app.printer.result(&deploys[..], rows::deploy_table)
         }

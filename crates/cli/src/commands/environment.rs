@@ -52,7 +52,7 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
             app.settle_silently(&change).await
         }
         Environment::Get { target } => {
-            let ids = target::find(app, Kind::Environment, &target).await?.into_iter().map(|found| found.id).collect();
+            let ids = target::ids(app, Kind::Environment, &target).await?;
             show(app, ids).await
         }
         Environment::List => {

@@ -19,6 +19,10 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
                 (app.client.image_list(&name.owner, &name.name).await, ':')
             };
             let found = found.map_err(|why| app.error(why))?.images;
+            // A server from before it could answers its tags, which is what nobody wants to delete.
+            if untagged && found.iter().any(|it| !it.contains(':')) {
+                return Err(CliError::new(Exit::Refused, "this server is older and can't list images without a tag"));
+            }
             // In text as `image get` takes them, in JSON the tags or digests alone.
             app.printer.result(&found[..], |found| {
                 let images: Vec<String> = found.iter().map(|it| format!("{text}{before}{it}")).collect();

@@ -83,7 +83,7 @@ pub(crate) async fn run(app: &App, verb: LoadBalancer) -> Result<(), CliError> {
             settle_and_show(app, &change).await
         }
         LoadBalancer::Get { target } => {
-            let ids = target::find(app, Kind::LoadBalancer, &target).await?.into_iter().map(|found| found.id).collect();
+            let ids = target::ids(app, Kind::LoadBalancer, &target).await?;
             show(app, ids).await
         }
         LoadBalancer::HealthCheck(args) => health_check(app, *args).await,
@@ -126,7 +126,7 @@ fn listeners(args: &LoadBalancerCreate) -> Result<Vec<Port>, CliError> {
 
 async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
     let ports = listeners(&args)?;
-    let is_own_target = args.healthcheck_target != "TCP:80";
+    let has_target = args.healthcheck_target.is_some();
     let environment = target::one(app, Kind::Environment, &args.environment).await?;
     let request = CreateLoadBalancerRequest {
         load_balancer_name: args.name,
@@ -136,8 +136,8 @@ async fn create(app: &App, args: LoadBalancerCreate) -> Result<(), CliError> {
         ports,
         health_check: Some(HealthCheck {
             // A target counts only where there is no path.
-            path: args.healthcheck_path.unwrap_or_else(|| if is_own_target { "" } else { "/" }.to_owned()),
-            target: args.healthcheck_target,
+            path: args.healthcheck_path.unwrap_or_else(|| if has_target { "" } else { "/" }.to_owned()),
+            target: args.healthcheck_target.unwrap_or_else(|| "TCP:80".to_owned()),
             interval: args.healthcheck_interval,
             timeout: args.healthcheck_timeout,
             healthy_threshold: args.healthcheck_healthy_threshold,

@@ -44,7 +44,7 @@ pub(crate) async fn run(app: &App, verb: Service) -> Result<(), CliError> {
             app.settle_silently(&change).await
         }
         Service::Get { target } => {
-            let ids = target::find(app, Kind::Service, &target).await?.into_iter().map(|found| found.id).collect();
+            let ids = target::ids(app, Kind::Service, &target).await?;
             show(app, ids).await
         }
         Service::List => {

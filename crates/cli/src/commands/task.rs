@@ -43,7 +43,7 @@ pub(crate) async fn run(app: &App, verb: Task) -> Result<(), CliError> {
             app.settle_silently(&change).await
         }
         Task::Get { target } => {
-            let ids = target::find(app, Kind::Task, &target).await?.into_iter().map(|found| found.id).collect();
+            let ids = target::ids(app, Kind::Task, &target).await?;
             show(app, ids).await
         }
         Task::List { all: _ } => {

@@ -53,15 +53,21 @@ impl Service {
     /// What a rollback goes to: the newest other deployment that was healthy and is not the same again.
     #[must_use]
     pub fn before(&self) -> Option<&Deployment> {
-        let now = self.wanted();
-        let is_other =
-            |it: &&Deployment| it.was_healthy && (&it.deploy, &it.definition) != (&now.deploy, &now.definition);
-        self.deployments.iter().skip(1).find(is_other)
+        self.other_than(self.wanted())
     }
 
-    /// What may be gone back to: by itself, and by a rollback. What they run has to stay.
+    fn other_than(&self, now: &Deployment) -> Option<&Deployment> {
+        let is_other = |it: &&Deployment| {
+            it.id != now.id && it.was_healthy && (&it.deploy, &it.definition) != (&now.deploy, &now.definition)
+        };
+        self.deployments.iter().find(is_other)
+    }
+
+    /// What may be gone back to: by itself, by a rollback, and by a rollback after the wanted deployment was given up. What they run has
+    /// to stay.
     pub fn ways_back(&self) -> impl Iterator<Item = &Deployment> {
-        self.fallback().into_iter().chain(self.before())
+        let fallback = self.fallback();
+        fallback.into_iter().chain(self.before()).chain(fallback.and_then(|it| self.other_than(it)))
     }
 
     /// Whether nothing of the wanted deployment is to be started any more: it failed or was aborted, and there was nothing to

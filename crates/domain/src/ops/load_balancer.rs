@@ -4,7 +4,7 @@ use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::{EntityKind, EntityRef};
 use crate::model::id::{EnvironmentId, LoadBalancerId};
 use crate::model::listener_rule::Rule;
-use crate::model::load_balancer::{Action, HealthCheck, LoadBalancer, LoadBalancerKind, Port, Visibility};
+use crate::model::load_balancer::{Action, HealthCheck, LoadBalancer, LoadBalancerKind, Port, Protocol, Visibility};
 use crate::model::name::Name;
 use crate::model::operation::Verb;
 use crate::model::time::Generation;
@@ -109,6 +109,7 @@ pub async fn load_balancer_update(
         if let Some(ports) = &change.ports {
             it.ports.clone_from(ports);
         }
+        let before = it.ports.clone();
         for gone in &change.remove_ports {
             if !it.ports.iter().any(|port| port.host_port == *gone) {
                 return Err(OpsError::invalid(format!("Host port '{gone}' doesn't exist on this Load Balancer")));
@@ -122,7 +123,8 @@ pub async fn load_balancer_update(
                     "`l0 loadbalancer addport --replace` puts another one in its place",
                 ));
             }
-            it.ports.push(port.clone());
+            let replaced = before.iter().find(|there| there.host_port == port.host_port);
+            it.ports.push(with_rules_of(replaced, port.clone()));
         }
         rules_change(&mut it.ports, &change)?;
         it.ports = sorted(std::mem::take(&mut it.ports))?;
@@ -137,8 +139,9 @@ pub async fn load_balancer_update(
         check(ctx, &changed).await?;
         for holder in ctx.store.entity_holders(&of).await? {
             if let Some(Entity::Service(service)) = ctx.store.entity_get(&holder.entity).await? {
-                // What was given up starts nothing any more: the next roll-out is compared with what stands here then.
-                if service.halted() {
+                // What came to nothing starts nothing any more, and its ports must not hold up those of the next roll-out, which is
+                // compared with what stands here then.
+                if service.halted() && !service.wanted().was_healthy {
                     continue;
                 }
                 let launch = Launch::of_stateful(service.stateful);
@@ -147,6 +150,18 @@ pub async fn load_balancer_update(
         }
     }
     ctx.change(&of, Verb::Update, apply).await
+}
+
+/// A port in the place of another one goes on with its rules, where it can have any and brings none.
+fn with_rules_of(replaced: Option<&Port>, mut port: Port) -> Port {
+    if let (Some(Port { action: Action::Forward { rules: old, .. }, .. }), Action::Forward { rules, .. }) =
+        (replaced, &mut port.action)
+        && rules.is_empty()
+        && matches!(port.protocol, Protocol::Http | Protocol::Https)
+    {
+        rules.clone_from(old);
+    }
+    port
 }
 
 /// Takes rules away and adds some.

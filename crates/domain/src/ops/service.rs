@@ -99,7 +99,14 @@ pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange
             warnings = ctx.engine.warnings(&deployment.definition);
             Some(deployment)
         }
-        None => None,
+        None => {
+            // The load balancer may have changed since that came to nothing.
+            let service = service_live(ctx, &of).await?;
+            if service.wanted().state == DeploymentState::Failed {
+                ports_fit_behind(ctx, &service, &service.wanted().definition).await?;
+            }
+            None
+        }
     };
     let verb = if rollout.is_some() { Verb::Update } else { Verb::Scale };
     let accepted = ctx

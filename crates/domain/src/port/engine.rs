@@ -268,14 +268,14 @@ pub struct LostCopies {
     pub deployment: DeploymentId,
     /// How many, since the engine has been watching it.
     pub count: u32,
-    /// When the newest of them was lost, by the engine's clock.
+    /// When the newest of them was seen to be lost, by the engine's clock.
     pub at: Timestamp,
     /// Why that one was.
     pub last: Failure,
 }
 
 impl LostCopies {
-    /// Counts one more; those of another deployment count no longer.
+    /// Counts one more of the wanted deployment; those of another one count no longer.
     pub fn count(known: &mut Option<Self>, deployment: &DeploymentId, at: Timestamp, last: Failure) {
         let before = known.as_ref().filter(|known| known.deployment == *deployment).map_or(0, |known| known.count);
         *known = Some(Self { deployment: deployment.clone(), count: before.saturating_add(1), at, last });

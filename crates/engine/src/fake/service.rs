@@ -237,9 +237,10 @@ impl State {
             Outcome::Ended(mut failure) => {
                 if let Some(deployment) = deployment.as_ref() {
                     failure.log_tail = logs::tail_of(copy, self.now, LOG_TAIL);
-                    if copy.was_healthy {
+                    let is_wanted = service.told.as_ref().is_some_and(|told| told.revision.deployment == *deployment);
+                    if copy.was_healthy && is_wanted {
                         LostCopies::count(&mut service.lost, deployment, self.now, failure);
-                    } else {
+                    } else if !copy.was_healthy {
                         service.failure_count(deployment, failure);
                     }
                 }

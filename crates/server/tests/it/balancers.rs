@@ -3,7 +3,10 @@
 use layer0_api::types as wire;
 use layer0_server::testing::TestApp;
 
-use crate::support::{deploy, done, environment, load_balancer, new_load_balancer, new_service, port, refused};
+use crate::support::{
+    deploy, done, end_of, environment, load_balancer, new_load_balancer, new_service, port, refused, to_deploy,
+    to_scale,
+};
 
 fn rule(path: &str, container_port: i64) -> wire::PortRule {
     wire::PortRule { paths: vec![path.to_owned()], container_port, ..wire::PortRule::default() }
@@ -38,7 +41,14 @@ async fn rules_are_kept_in_their_order() {
     assert!(now.url.ends_with(":8080/"), "not to what only redirects: {}", now.url);
     let gone = wire::UpdateLoadBalancerRequest { remove_rules: vec![of(8080, &a, None)], ..Default::default() };
     done(&client, client.load_balancer_update(&id, &gone).await).await;
-    assert_eq!(client.load_balancer_get(&id).await.expect("it is there").ports[1].rules, [c, b]);
+    assert_eq!(client.load_balancer_get(&id).await.expect("it is there").ports[1].rules, [c.clone(), b.clone()]);
+    // A port that takes the place of another one goes on with its rules.
+    let other = wire::Port { container_port: 84, ..port(8080) };
+    let replaced =
+        wire::UpdateLoadBalancerRequest { remove_ports: vec![8080], add_ports: vec![other], ..Default::default() };
+    done(&client, client.load_balancer_update(&id, &replaced).await).await;
+    let now = client.load_balancer_get(&id).await.expect("it is there").ports.remove(1);
+    assert_eq!((now.container_port, now.rules), (84, vec![c, b]));
     let (status, error) = refused(client.load_balancer_update(&id, &gone).await);
     assert!(status == 422 && error.message.contains("has no rule path=/a/*:81"), "{error:?}");
     // What an older program sends has no rules and no redirect, and is answered without them.
@@ -88,6 +98,34 @@ async fn what_can_not_be_honoured_is_refused() {
         assert!(status == 422 && error.message.contains(message), "{message}: {error:?}");
     }
     assert!(client.load_balancer_list().await.expect("a list").is_empty(), "nothing was made");
+}
+
+/// A service that came to nothing does not hold its load balancer to the ports of what failed, and runs nothing beside them.
+#[tokio::test]
+async fn ports_of_what_came_to_nothing_can_be_changed() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let env = environment(&client, "dev").await;
+    let balancer = load_balancer(&client, "lb", &env, &[8080]).await;
+    let broken = deploy(&client, "broken", &[("FAKE_EXIT", "1")]).await;
+    let request =
+        wire::CreateServiceRequest { load_balancer_id: balancer.clone(), ..new_service("web", &env, &broken, 1) };
+    let create = client.service_create(&request).await.expect("accepted");
+    assert_eq!(end_of(&client, &create).await.state, "failed");
+    let to = |container_port: i64| wire::UpdateLoadBalancerRequest {
+        remove_ports: vec![8080],
+        add_ports: vec![wire::Port { container_port, ..port(8080) }],
+        ..Default::default()
+    };
+    done(&client, client.load_balancer_update(&balancer, &to(9999)).await).await;
+    let (status, error) = refused(client.service_update(&create.entity_id, &to_scale(2)).await);
+    assert!(status == 422 && error.message.contains("container port 9999"), "{error:?}");
+    done(&client, client.load_balancer_update(&balancer, &to(80)).await).await;
+    let good = deploy(&client, "good", &[]).await;
+    done(&client, client.service_update(&create.entity_id, &to_deploy(&good)).await).await;
+    // What runs holds the ports again.
+    let (status, error) = refused(client.load_balancer_update(&balancer, &to(9999)).await);
+    assert!(status == 422 && error.message.contains("container port 9999"), "{error:?}");
 }
 
 /// A rule is checked against the service behind the load balancer, and the redirect takes no rule.

@@ -207,6 +207,23 @@ fn an_abort_of_the_only_roll_out_leaves_no_copy() {
 }
 
 #[test]
+fn what_may_be_gone_back_to_is_known_while_another_one_is_rolled_out() {
+    let of = |id: &str, deploy: &str, state| Deployment {
+        deploy: DeployId::parse(deploy).expect("an id"),
+        ..deployment(id, state)
+    };
+    use DeploymentState::{Healthy, InProgress};
+    let ids = |service: &Service| -> Vec<String> { service.ways_back().map(|it| it.id.to_string()).collect() };
+    let (a, b1, b2) = (of("a", "app.1", Healthy), of("b1", "app.2", Healthy), of("b2", "app.2", Healthy));
+    let again = service(1, vec![b2.clone(), b1.clone(), a.clone()]);
+    assert_eq!(again.before().map(|it| it.id.as_str()), Some("a"));
+    let update = service(1, vec![of("c", "app.3", InProgress), b2, b1, a]);
+    assert_eq!(ids(&update), ["b2", "b2", "a"]);
+    let back = aborted(update, NOW).expect("a roll-out is under way");
+    assert_eq!((back.wanted().id.as_str(), back.before().map(|it| it.id.as_str())), ("b2", Some("a")));
+}
+
+#[test]
 fn what_was_aborted_is_nothing_to_go_back_to() {
     let update =
         service(1, vec![deployment("new", DeploymentState::InProgress), deployment("old", DeploymentState::Aborted)]);

@@ -90,9 +90,9 @@ const KILLED: i64 = 137;
 pub(in crate::docker) const KILLED_BY: &str =
     "by the system because it used more memory than it may, or by somebody; Docker does not say which";
 
-/// A failure by the end of a container; `when` is behind the sentence.
+/// A failure by the end of a container; `when`, with a space before it, says more of that.
 pub(in crate::docker) fn end_failure(container: &Container, when: &str) -> Failure {
-    let mut failure = Failure::new(FailureClass::Exited, format!("{}{when}", end_words(container)));
+    let mut failure = Failure::new(FailureClass::Exited, end_words(container, when));
     if container.out_of_memory || killed(container) {
         failure.hint = Some("raise the container's `memory` in the deploy, or let it use less".to_owned());
     }
@@ -100,16 +100,18 @@ pub(in crate::docker) fn end_failure(container: &Container, when: &str) -> Failu
 }
 
 /// How a container's end is told.
-fn end_words(container: &Container) -> String {
+fn end_words(container: &Container, when: &str) -> String {
     let name = &container.container;
     let code = container.exit_code.unwrap_or_default();
     if container.out_of_memory {
-        return format!("container `{name}` was killed because it used more memory than it may (exit code {code})");
+        return format!(
+            "container `{name}` was killed because it used more memory than it may (exit code {code}){when}"
+        );
     }
     if killed(container) {
-        return format!("container `{name}` was killed (exit code {code}): {KILLED_BY}");
+        return format!("container `{name}` was killed (exit code {code}){when}: {KILLED_BY}");
     }
-    format!("container `{name}` ended with exit code {code}{}", signal_words(code))
+    format!("container `{name}` ended with exit code {code}{}{when}", signal_words(code))
 }
 
 /// Exit codes with which the container runtime ends a container whose program the kernel refuses: 1 (runc 1.1), 255
@@ -203,9 +205,10 @@ mod tests {
     #[test]
     fn a_kill_without_a_reason_is_not_told_as_one_with() {
         let ended = |code| Container { run: Run::Ended, exit_code: Some(code), ..sample() };
-        let words = end_words(&Container { out_of_memory: true, ..ended(137) });
+        let words = end_words(&Container { out_of_memory: true, ..ended(137) }, "");
         assert!(words.contains("more memory than it may"), "{words}");
-        let words = end_words(&ended(137));
+        let words = end_words(&ended(137), " before it was healthy");
+        assert!(words.contains("137) before it was healthy: by"), "{words}");
         assert!(words.ends_with("Docker does not say which"), "{words}");
         let hint = |code| end_failure(&ended(code), "").hint.expect("each has one");
         assert!(hint(137).contains("raise") && !hint(1).contains("raise"));

@@ -235,7 +235,8 @@ pub(super) fn bury(
     let Some(known) = service.copies.get_mut(&number) else { return };
     known.buried = true;
     known.job = Some(Job { kind: JobKind::Bury, starting: None });
-    let served = known.memory.ever_healthy || known.memory.adopted;
+    let had_been_healthy = known.memory.ever_healthy;
+    let served = had_been_healthy || known.memory.adopted;
     let crashes = known.memory.crashes;
     let deployment = known.deployment.clone();
     // How one had been that had ended before we came nobody knows.
@@ -246,37 +247,49 @@ pub(super) fn bury(
     } else if let Some(deployment) = deployment.as_ref().filter(|_| !served) {
         service.vacancy_leave(deployment, crashes, now);
     }
+    // Whether one that had been found running was ever healthy nobody knows: it is neither a failed start nor a copy lost.
+    let counts_for =
+        deployment.filter(|_| had_been_healthy || !served).map(|deployment| (deployment, had_been_healthy));
     let (id, containers, inside) = (service.id.clone(), containers.to_vec(), Arc::clone(shared));
     shared.spawn(async move {
         let shared = inside;
-        let told = end_tell(&shared, &id, number, &containers, deployment.map(|deployment| (deployment, served)));
+        let told = end_tell(&shared, &id, number, &containers, counts_for);
         tokio::join!(told, rest_stop(&shared, &id, number));
         done(&shared, &id, number, JobKind::Bury, |_, _| {});
     });
 }
 
-/// Says in the log why a copy ended, and counts it: as one of this deployment that had been healthy, or not.
+/// Counts the end of a copy for this deployment: as one that had been healthy, or not. It is counted at once, since what comes of a
+/// roll-out depends on it; why it ended is said better when Docker knows more, and in the log then.
 async fn end_tell(
     shared: &Shared,
     id: &ServiceId,
     number: u32,
     containers: &[Arc<Container>],
-    of: Option<(DeploymentId, bool)>,
+    counts_for: Option<(DeploymentId, bool)>,
 ) {
-    let containers = memory_said(shared, containers).await;
-    let culprit = culprit(&containers);
-    let had_been_healthy = of.as_ref().is_some_and(|(_, had_been_healthy)| *had_been_healthy);
+    let had_been_healthy = counts_for.as_ref().is_none_or(|(_, had_been_healthy)| *had_been_healthy);
     let when = if had_been_healthy { "" } else { " before it was healthy" };
-    let mut failure = match culprit {
+    let words = |containers: &[Arc<Container>]| match culprit(containers) {
         Some(culprit) => end_failure(culprit, when),
         None => Failure::new(FailureClass::Exited, format!("the copy ended{when}")),
     };
-    warn!(service.id = %id, "copy {number} of {id}: {}", failure.message);
-    let Some((deployment, _)) = of else { return };
-    failure.log_tail = last_words(shared, &containers, culprit.map(|it| it.container.as_str())).await;
-    let foreign = never_executed(&containers).then(|| foreign_program(&failure.log_tail)).flatten();
-    let fault = Fault { deployment, had_been_healthy, failure: foreign.unwrap_or(failure) };
-    shared.service_note(id, |service| service.fault_count(fault, shared.ticker.now()));
+    let mut counted = None;
+    if let Some((deployment, had_been_healthy)) = counts_for {
+        let mut failure = words(containers);
+        failure.log_tail = last_words(shared, containers, culprit(containers).map(|it| it.container.as_str())).await;
+        let foreign = never_executed(containers).then(|| foreign_program(&failure.log_tail)).flatten();
+        let fault = Fault { deployment, had_been_healthy, failure: foreign.unwrap_or(failure) };
+        counted = Some(fault.clone());
+        shared.service_note(id, |service| service.fault_count(fault, shared.ticker.now()));
+    }
+    let containers = memory_said(shared, containers).await;
+    let better = words(&containers);
+    warn!(service.id = %id, "copy {number} of {id}: {}", better.message);
+    if let Some(fault) = counted.filter(|_| culprit(&containers).is_some_and(|culprit| culprit.out_of_memory)) {
+        let better = Failure { log_tail: fault.failure.log_tail.clone(), ..better };
+        shared.service_note(id, |service| service.fault_reword(&fault, better));
+    }
 }
 
 /// Stops what still runs of a copy that ended. Gives up when the service is being removed, which takes away what does not

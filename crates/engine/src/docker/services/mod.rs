@@ -90,6 +90,7 @@ pub(super) enum JobKind {
 }
 
 /// What became of a copy that was not asked to end.
+#[derive(Clone)]
 pub(super) struct Fault {
     deployment: DeploymentId,
     /// Whether it had been healthy; else its start failed.
@@ -178,10 +179,25 @@ impl Service {
     /// Counts a copy that failed.
     fn fault_count(&mut self, fault: Fault, now: Timestamp) {
         let Fault { deployment, had_been_healthy, failure } = fault;
-        if had_been_healthy {
+        let is_wanted = self.spec.as_ref().is_some_and(|spec| spec.revision.deployment == deployment);
+        if had_been_healthy && !is_wanted {
+            // Nobody is told of those, and they must not put an end to what was counted of the wanted one.
+        } else if had_been_healthy {
             LostCopies::count(&mut self.lost, &deployment, now, failure);
         } else {
             self.failure_count(&deployment, failure);
+        }
+    }
+
+    /// Says better why a copy failed, unless another one was counted since.
+    fn fault_reword(&mut self, fault: &Fault, better: Failure) {
+        let last = if fault.had_been_healthy {
+            self.lost.as_mut().filter(|lost| lost.deployment == fault.deployment).map(|lost| &mut lost.last)
+        } else {
+            self.failures.iter_mut().find(|(of, _)| *of == fault.deployment).map(|(_, failed)| &mut failed.last)
+        };
+        if let Some(last) = last.filter(|last| **last == fault.failure) {
+            *last = better;
         }
     }
 

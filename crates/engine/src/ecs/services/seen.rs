@@ -156,6 +156,9 @@ impl ServiceState {
                 && let Some(failure) = cause::failed_start(&task, self.definition_of(&deployment))
             {
                 if self.healthy_once.contains(&task.id) {
+                    if self.spec.as_ref().is_none_or(|spec| spec.revision.deployment != deployment) {
+                        continue;
+                    }
                     LostCopies::count(&mut self.lost_copies, &deployment, timestamp(wall), failure);
                     continue;
                 }
