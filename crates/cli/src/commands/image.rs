@@ -39,16 +39,15 @@ pub(crate) async fn run(app: &App, verb: Image) -> Result<(), CliError> {
             let (name, reference) = image(&text)?;
             let (owner, name) = (&name.owner, &name.name);
             // Only for the note below: what this user may not see, nobody tells.
-            let behind = match reference.contains(':') {
-                true => None,
-                false => app.client.image_get(owner, name, &reference).await.ok().map(|image| image.digest),
-            };
+            let is_tag = !reference.contains(':');
+            let behind = if is_tag { app.client.image_get(owner, name, &reference).await.ok() } else { None };
             app.client.image_delete(owner, name, &reference).await.map_err(|why| app.error(why))?;
-            if let Some(digest) = behind
-                && app.client.image_get(owner, name, &digest).await.is_ok()
+            if let Some(found) = behind
+                && app.client.image_get(owner, name, &found.digest).await.is_ok()
             {
                 app.printer.note(&format!(
-                    "the tag is gone, its image stays: `l0 image delete {owner}/{name}@{digest}` deletes it, with whatever other tags it has"
+                    "the tag is gone, its image stays: `l0 image delete {owner}/{name}@{}` deletes it, with whatever other tags it has",
+                    found.digest
                 ));
             }
             Ok(())

@@ -60,7 +60,7 @@ impl FailureClass {
             }
             FailureClass::Exited => "the log lines above are the last the container wrote",
             FailureClass::CannotStart => {
-                "correct the command, user, mounts or limits in the deploy's file, and roll that out as a new deploy"
+                "correct the command, user, mounts or limits in the deploy's file, and make a new deploy of it"
             }
             FailureClass::EngineUnavailable => "start the Docker engine; the operation goes on by itself",
             FailureClass::Timeout => "`l0 operation get ID` shows what it waited for",

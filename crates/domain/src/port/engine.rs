@@ -275,10 +275,25 @@ pub struct LostCopies {
 }
 
 impl LostCopies {
-    /// Counts one more of the wanted deployment; those of another one count no longer.
-    pub fn count(known: &mut Option<Self>, deployment: &DeploymentId, at: Timestamp, last: Failure) {
+    /// Counts one more, if it is of the wanted deployment; those of another one count no longer then.
+    pub fn count(
+        known: &mut Option<Self>,
+        wanted: Option<&DeploymentId>,
+        deployment: &DeploymentId,
+        at: Timestamp,
+        last: Failure,
+    ) {
+        if wanted != Some(deployment) {
+            return;
+        }
         let before = known.as_ref().filter(|known| known.deployment == *deployment).map_or(0, |known| known.count);
         *known = Some(Self { deployment: deployment.clone(), count: before.saturating_add(1), at, last });
+    }
+
+    /// Those of the wanted deployment.
+    #[must_use]
+    pub fn of_wanted(known: Option<&Self>, wanted: Option<&DeploymentId>) -> Option<Self> {
+        known.filter(|known| wanted == Some(&known.deployment)).cloned()
     }
 }
 

@@ -237,10 +237,10 @@ impl State {
             Outcome::Ended(mut failure) => {
                 if let Some(deployment) = deployment.as_ref() {
                     failure.log_tail = logs::tail_of(copy, self.now, LOG_TAIL);
-                    let is_wanted = service.told.as_ref().is_some_and(|told| told.revision.deployment == *deployment);
-                    if copy.was_healthy && is_wanted {
-                        LostCopies::count(&mut service.lost, deployment, self.now, failure);
-                    } else if !copy.was_healthy {
+                    let wanted = service.told.as_ref().map(|told| &told.revision.deployment);
+                    if copy.was_healthy {
+                        LostCopies::count(&mut service.lost, wanted, deployment, self.now, failure);
+                    } else {
                         service.failure_count(deployment, failure);
                     }
                 }
@@ -322,10 +322,7 @@ impl State {
             generation: told.map(|spec| spec.generation),
             copies: service.copies.values().map(Copy::seen).collect(),
             failures: service.failures.clone(),
-            lost: service
-                .lost
-                .clone()
-                .filter(|lost| told.is_some_and(|spec| spec.revision.deployment == lost.deployment)),
+            lost: LostCopies::of_wanted(service.lost.as_ref(), told.map(|spec| &spec.revision.deployment)),
             waiting_for: told.and_then(|spec| self.service_waiting_for(service, spec)),
             warnings: told.map(|spec| warnings(&spec.revision.definition)).unwrap_or_default(),
             problem: None,

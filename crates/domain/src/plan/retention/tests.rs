@@ -91,6 +91,17 @@ fn three() -> Images {
     }
 }
 
+/// 1 is an index of 2 and 3, 4 signs 2, 5 is an index of 3.
+fn indexes() -> Vec<ImageManifest> {
+    vec![
+        manifest(1, 1, &[2, 3], None),
+        manifest(2, 1, &[], None),
+        manifest(3, 1, &[], None),
+        manifest(4, 1, &[], Some(2)),
+        manifest(5, 8, &[3], None),
+    ]
+}
+
 #[test]
 fn the_last_and_the_young_are_kept_and_what_no_rule_names() {
     let images = three();
@@ -119,18 +130,9 @@ fn what_runs_and_what_is_immutable_is_held() {
 
 #[test]
 fn untagged_images_are_told_whole() {
-    // 1 is an index of 2 and 3, 4 signs 2, 5 has a tag and is an index of 3, 6 is about what is not there.
-    let images = Images {
-        tags: vec![tag("new", 5, 8)],
-        manifests: vec![
-            manifest(1, 1, &[2, 3], None),
-            manifest(2, 1, &[], None),
-            manifest(3, 1, &[], None),
-            manifest(4, 1, &[], Some(2)),
-            manifest(5, 8, &[3], None),
-            manifest(6, 8, &[], Some(9)),
-        ],
-    };
+    let mut images = Images { tags: vec![tag("new", 5, 8)], manifests: indexes() };
+    // What it is about is not there.
+    images.manifests.push(manifest(6, 8, &[], Some(9)));
     let found: BTreeSet<Digest> = untagged(&images).into_iter().cloned().collect();
     assert_eq!(found, [digest(1), digest(6)].into());
     assert_eq!(untagged(&three()), Vec::<&Digest>::new());
@@ -138,17 +140,7 @@ fn untagged_images_are_told_whole() {
 
 #[test]
 fn an_image_goes_whole_and_only_when_nothing_leads_to_it() {
-    // 1 is an index of 2 and 3, 4 signs 2, 5 is an index of 3.
-    let mut images = Images {
-        tags: vec![tag("old", 1, 1), tag("new", 5, 8)],
-        manifests: vec![
-            manifest(1, 1, &[2, 3], None),
-            manifest(2, 1, &[], None),
-            manifest(3, 1, &[], None),
-            manifest(4, 1, &[], Some(2)),
-            manifest(5, 8, &[3], None),
-        ],
-    };
+    let mut images = Images { tags: vec![tag("old", 1, 1), tag("new", 5, 8)], manifests: indexes() };
     let case = Case::of(vec![rule("*", Some(1), None, Some(2))]);
     let plan = case.plan(&images, at(9));
     assert_eq!((names(&plan), gone(&plan)), (vec!["old"], vec![digest(1), digest(2), digest(4)]));

@@ -179,11 +179,9 @@ impl Service {
     /// Counts a copy that failed.
     fn fault_count(&mut self, fault: Fault, now: Timestamp) {
         let Fault { deployment, had_been_healthy, failure } = fault;
-        let is_wanted = self.spec.as_ref().is_some_and(|spec| spec.revision.deployment == deployment);
-        if had_been_healthy && !is_wanted {
-            // Nobody is told of those, and they must not put an end to what was counted of the wanted one.
-        } else if had_been_healthy {
-            LostCopies::count(&mut self.lost, &deployment, now, failure);
+        if had_been_healthy {
+            let wanted = self.spec.as_ref().map(|spec| &spec.revision.deployment);
+            LostCopies::count(&mut self.lost, wanted, &deployment, now, failure);
         } else {
             self.failure_count(&deployment, failure);
         }
@@ -244,10 +242,7 @@ impl Service {
             generation: self.spec.as_ref().map(|spec| spec.generation),
             copies: copies.collect(),
             failures: failures.collect(),
-            lost: self
-                .lost
-                .clone()
-                .filter(|lost| self.spec.as_ref().is_some_and(|spec| spec.revision.deployment == lost.deployment)),
+            lost: LostCopies::of_wanted(self.lost.as_ref(), self.spec.as_ref().map(|spec| &spec.revision.deployment)),
             waiting_for: self.waiting_for(shared),
             warnings: self.warnings.clone(),
             problem: None,

@@ -156,10 +156,8 @@ impl ServiceState {
                 && let Some(failure) = cause::failed_start(&task, self.definition_of(&deployment))
             {
                 if self.healthy_once.contains(&task.id) {
-                    if self.spec.as_ref().is_none_or(|spec| spec.revision.deployment != deployment) {
-                        continue;
-                    }
-                    LostCopies::count(&mut self.lost_copies, &deployment, timestamp(wall), failure);
+                    let wanted = self.spec.as_ref().map(|spec| &spec.revision.deployment);
+                    LostCopies::count(&mut self.lost_copies, wanted, &deployment, timestamp(wall), failure);
                     continue;
                 }
                 failed.retain(|(of, _)| *of != deployment);
@@ -274,7 +272,7 @@ impl ServiceState {
             generation: self.spec.as_ref().map(|spec| spec.generation),
             copies: copies.collect(),
             failures: self.failures_seen(),
-            lost: self.lost_copies.clone().filter(|lost| wanted == Some(&lost.deployment)),
+            lost: LostCopies::of_wanted(self.lost_copies.as_ref(), wanted),
             waiting_for,
             warnings: self.unregistered.clone().into_iter().chain(self.unasked(settle)).collect(),
             problem: self.problem.clone().or_else(|| self.lost.clone()),
