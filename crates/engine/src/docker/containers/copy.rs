@@ -93,8 +93,11 @@ pub(in crate::docker) const KILLED_BY: &str =
 /// A failure by the end of a container; `when`, with a space before it, says more of that.
 pub(in crate::docker) fn end_failure(container: &Container, when: &str) -> Failure {
     let mut failure = Failure::new(FailureClass::Exited, end_words(container, when));
-    if container.out_of_memory || killed(container) {
-        failure.hint = Some("raise the container's `memory` in the deploy, or let it use less".to_owned());
+    let less = "raise the container's `memory` in the deploy, or let it use less";
+    if container.out_of_memory {
+        failure.hint = Some(less.to_owned());
+    } else if killed(container) {
+        failure.hint = Some(format!("if nobody did, {less}"));
     }
     failure
 }
