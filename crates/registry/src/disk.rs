@@ -18,8 +18,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// What the registry does to directories and names. Calls may block.
 pub trait Disk: Send + Sync + 'static {
@@ -95,6 +95,12 @@ pub trait DiskFile: Send {
     /// # Errors
     /// What the system says.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
+
+    /// Gives back the blocks of these bytes, which are zeros from now on. Where the file system can't, they are written as zeros.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn punch(&mut self, offset: u64, length: u64) -> io::Result<()>;
 
     /// Advises the system to begin to bring these bytes to the disk, and does not wait for it: what a later sync waits for has less
     /// to do. They are no safer for it.
@@ -187,6 +193,18 @@ fn open_cached(path: &Path, flags: OFlags) -> Option<File> {
     openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED).ok().map(File::from)
 }
 
+/// Writes zeros, as far as the file goes.
+fn zero(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let zeros = [0; 16 << 10];
+    let (mut at, until) = (offset, file.metadata()?.len().min(offset.saturating_add(length)));
+    while at < until {
+        let step = usize::try_from(until - at).map_or(zeros.len(), |left| left.min(zeros.len()));
+        file.write_all_at(&zeros[..step], at)?;
+        at += u64::try_from(step).expect("a length fits in 64 bits");
+    }
+    Ok(())
+}
+
 impl DiskFile for File {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
@@ -194,6 +212,17 @@ impl DiskFile for File {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
+    }
+
+    fn punch(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        if length == 0 {
+            return Ok(());
+        }
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&*self, hole, offset, length) {
+            Err(Errno::OPNOTSUPP) => zero(self, offset, length),
+            punched => Ok(punched?),
+        }
     }
 
     fn begin_sync(&self, offset: u64, length: u64) {
@@ -211,7 +240,7 @@ impl DiskRead for File {
     fn read_at(&self, bytes: &mut Vec<u8>, offset: u64) -> io::Result<usize> {
         loop {
             match rustix::io::pread(self, spare_capacity(bytes), offset) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 read => return Ok(read?),
             }
         }

@@ -11,6 +11,7 @@ pub mod engine_suite;
 pub mod home_store_suite;
 pub mod image_end_suite;
 pub mod image_source;
+pub mod kept;
 pub mod memory_bytes;
 pub mod memory_end;
 #[cfg(feature = "oidc")]

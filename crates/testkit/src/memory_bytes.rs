@@ -74,6 +74,10 @@ impl BlobBytes for MemoryBytes {
         None
     }
 
+    fn is_place(&self, _place: &BlobPlace) -> bool {
+        true
+    }
+
     fn upload_begin(&self, upload: &str, _reach: Reach) -> io::Result<Box<dyn UploadBytes>> {
         let begun = Piece { bytes: Arc::default(), written: now() };
         self.kept().uploads.insert(upload.to_owned(), begun);
@@ -159,6 +163,10 @@ impl UploadBytes for MemoryUpload {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes.extend_from_slice(bytes);
         Ok(())
+    }
+
+    fn append_last(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes)
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {

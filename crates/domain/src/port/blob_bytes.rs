@@ -23,8 +23,8 @@ use crate::model::time::Timestamp;
 /// Who knows the place of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// Its digest says it: a blob has one place, and who pushes it again puts new bytes there. One process at a time
-    /// uses it.
+    /// Its digest says it, where the store notes no other (`RegistryStore::blob_place`). At the place of its digest a blob has
+    /// new bytes when it is pushed again; any other is one upload's, used once and never again. One process at a time uses it.
     Digest,
     /// The store does (`RegistryStore::blob_place`): every upload has a place of its own, which is used once and never again.
     /// So several processes may use it at once.
@@ -116,8 +116,12 @@ pub trait BlobBytes: Send + Sync {
     /// Who knows the place of a blob.
     fn naming(&self) -> Naming;
 
-    /// The place of a blob, when its digest says it ([`Naming::Digest`]).
+    /// The place of a blob of which none was noted, when its digest says it ([`Naming::Digest`]).
     fn place_of(&self, digest: &Digest) -> Option<BlobPlace>;
+
+    /// Whether these are the words of a place here. A state that was copied out of one kind of place and is used with another may
+    /// name some that are not.
+    fn is_place(&self, place: &BlobPlace) -> bool;
 
     /// Begins an upload of this name (letters, digits and hyphens), of which there is none.
     ///
@@ -126,7 +130,7 @@ pub trait BlobBytes: Send + Sync {
     fn upload_begin(&self, upload: &str, reach: Reach) -> io::Result<Box<dyn UploadBytes>>;
 
     /// Finds an upload that was begun, here or in a process that is gone, or, with [`Naming::Store`], in another one; `None` when
-    /// there is none. All that was settled as a chunk is there. Of what was settled as a whole, the end may not be there to be gone
+    /// there is none, or one with nothing in it of a process that is gone. All that was settled as a chunk is there. Of what was settled as a whole, the end may not be there to be gone
     /// on with: then it is not counted, but belongs to what is completed when nothing is appended.
     ///
     /// # Errors
@@ -193,6 +197,12 @@ pub trait UploadBytes: Send {
     /// As all of them.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
+    /// Adds the last bytes: nothing comes after them but the end, in this process. So they need not be found by anybody before.
+    ///
+    /// # Errors
+    /// As [`UploadBytes::append`].
+    fn append_last(&mut self, bytes: &[u8]) -> io::Result<()>;
+
     /// Takes all bytes from here on back.
     ///
     /// # Errors
@@ -232,8 +242,8 @@ pub trait UploadBytes: Send {
         false
     }
 
-    /// Makes what was completed the bytes of a blob, and answers their place. With [`Naming::Digest`] they take the place of
-    /// what is there. The upload is over.
+    /// Makes what was completed the bytes of a blob, and answers their place. At the place that the digest says they take that of what
+    /// is there. The upload is over.
     ///
     /// # Errors
     /// As all of them.

@@ -225,9 +225,10 @@ pub trait RegistryStore: Send + Sync {
 
     /// Notes that a blob (already stored) is in a repository. Again is no error. With sums the content was just verified:
     /// they are kept in the place of any that were known, and a mark of damage goes, for all repositories that hold the
-    /// blob; and with a place, that is where its bytes lie from now on. Without sums, what is known of the content stays as it
+    /// blob; and with a place, that is where its bytes lie from now on, without one, where its digest says. Without sums, what is known of the content stays as it
     /// is; with a place then, it must be the one that is known: what lay there may have gone with the last repository that
-    /// held it. `at` is remembered, also again: a link that no manifest names is kept for a while from then on.
+    /// held it. `at` is remembered, also again: a link that no manifest names is kept for a while from then on. Answers the place that was
+    /// known before and that nobody names any more, if there is one.
     ///
     /// # Errors
     /// `RepositoryMissing`, `QuotaExceeded`; `ContentMissing` when the blob lies at no such place.
@@ -237,7 +238,7 @@ pub trait RegistryStore: Send + Sync {
         blob: &BlobLink,
         at: Timestamp,
         along: &Along,
-    ) -> Result<(), RegistryStoreError>;
+    ) -> Result<Option<BlobPlace>, RegistryStoreError>;
 
     /// The size of a blob in a repository, and when it was linked last; `None` when it isn't there, or is marked as damaged.
     async fn blob_size(
@@ -278,7 +279,8 @@ pub trait RegistryStore: Send + Sync {
     /// those after `after`.
     async fn blob_list(&self, after: Option<&Digest>, most: u32) -> Result<Vec<HeldBlob>, RegistryStoreError>;
 
-    /// Those of these digests that no repository holds as a blob, in the order given.
+    /// Those of these digests that no repository holds as a blob which lies where its digest says, in the order given: it holds none,
+    /// or one with another place.
     async fn blob_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>, RegistryStoreError>;
 
     /// Each repository that holds a blob, in byte order, at most 100, and what needs it there.

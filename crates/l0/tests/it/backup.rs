@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use layer0_testkit::kept::kept;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -290,7 +291,7 @@ fn a_backup_under_full_load_is_whole() {
     clients.into_iter().for_each(|client| client.join().expect("a client panicked"));
     assert_eq!(taken["lost"], json!([]), "nothing that the state names went before it was copied");
     until("what was deleted to go when the backup has ended", || {
-        match going.iter().find(|it| blob_file(&instance.data().join("registry"), &it.layer).exists()) {
+        match going.iter().find(|it| kept(instance.data(), &digest(&it.layer)).is_some()) {
             None => Ok(()),
             Some(it) => Err(digest(&it.layer)),
         }
@@ -350,7 +351,7 @@ fn damage_on_either_side_is_named() {
     let directory = instance.path("backups");
 
     // In the instance: named, and the rest is copied.
-    rot(&blob_file(&instance.data().join("registry"), &bad.layer));
+    kept(instance.data(), &digest(&bad.layer)).expect("it is there").rot();
     let said = backup(&instance, &directory, &[]).exits(5).says(&digest(&bad.layer)).says("damaged");
     assert_eq!(said.json()["lost"][0]["why"], "damaged");
     let data = instance.path("restored");

@@ -88,14 +88,15 @@ impl Blobs {
         BytesHold { inner: Arc::clone(&self.inner) }
     }
 
-    /// Opens a blob's bytes as they lie there, compared with nothing; `None` when there are none. `place` is for where the digest does
-    /// not say it.
+    /// Opens a blob's bytes as they lie there, compared with nothing; `None` when there are none. `place` is what the store
+    /// notes.
     pub(crate) async fn open_raw(
         &self,
         digest: &Digest,
         place: Option<BlobPlace>,
     ) -> std::io::Result<Option<Box<dyn BlobContent>>> {
-        let Some(place) = self.inner.bytes.place_of(digest).or(place) else { return Ok(None) };
+        let inner = &self.inner;
+        let Some(place) = inner.noted(place).or_else(|| inner.bytes.place_of(digest)) else { return Ok(None) };
         let bytes = Arc::clone(&self.inner.bytes);
         blocking(move || bytes.open(&place, Source::Medium)).await
     }

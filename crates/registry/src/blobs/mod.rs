@@ -12,7 +12,7 @@
 //! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
 //! since the file goes only after another look at the holders under the lock.
 //!
-//! Where the store knows the place of a blob, no lock is needed, and several servers may be at it: every push has a place of its
+//! Where the store knows the place of a blob, in a bucket or in a pack, no lock is needed, and several servers may be at it: every push has a place of its
 //! own, which is noted in the unit of work that links the blob; the unit that takes the last link away takes the place out and
 //! tells it, and a mount is refused when the place is not the one that it saw. So whoever was told a place may remove what is
 //! there: nobody will ever name it again.
@@ -40,7 +40,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobCondition, BlobPlace};
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::blob_bytes::{BlobBytes, Look, Naming, Seen, Source};
+use layer0_domain::port::blob_bytes::{BlobBytes, BlobContent, Look, Naming, Seen, Source};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{
     Along, BlobLeft, BlobLink, FreedBlob, LinkedBlob, RegistryStore, RegistryStoreError,
@@ -88,10 +88,36 @@ pub(crate) enum Opened {
 impl Inner {
     /// Where a blob lies; `None` when nobody said it.
     async fn place(&self, digest: &Digest) -> Result<Option<BlobPlace>, RegistryError> {
-        match self.bytes.place_of(digest) {
-            Some(place) => Ok(Some(place)),
-            None => Ok(self.store.blob_place(digest).await?),
+        let noted = self.noted(self.store.blob_place(digest).await?);
+        Ok(noted.or_else(|| self.bytes.place_of(digest)))
+    }
+
+    /// What the store said, if it is a place here.
+    fn noted(&self, said: Option<BlobPlace>) -> Option<BlobPlace> {
+        said.filter(|place| self.bytes.is_place(place))
+    }
+
+    /// The place as the store notes it: not at all where the digest says it.
+    fn to_note(&self, digest: &Digest, place: BlobPlace) -> Option<BlobPlace> {
+        (self.bytes.place_of(digest).as_ref() != Some(&place)).then_some(place)
+    }
+
+    /// Opens a blob's bytes; `None` when there are none.
+    async fn open(&self, digest: &Digest) -> Result<Option<Box<dyn BlobContent>>, RegistryError> {
+        let mut place = self.place(digest).await?;
+        while let Some(at) = place {
+            if let Some(content) = self.bytes.open_ready(&at) {
+                return Ok(Some(content));
+            }
+            let (bytes, there) = (Arc::clone(&self.bytes), at.clone());
+            let content = blocking(move || bytes.open(&there, Source::Any)).await.map_err(RegistryError::from_io)?;
+            if content.is_some() {
+                return Ok(content);
+            }
+            // It was pushed again in this moment, and lies elsewhere now.
+            place = self.place(digest).await?.filter(|now| *now != at);
         }
+        Ok(None)
     }
 
     async fn look(&self, place: &BlobPlace, look: Look) -> Result<Seen, RegistryError> {
@@ -116,11 +142,10 @@ impl Inner {
     /// Removes the bytes when no repository holds the blob. The caller has the digest's lock. With a place of the store's it was
     /// told that nobody names it any more, or knows that nobody ever did.
     async fn remove_unheld(&self, digest: &Digest, told: Option<BlobPlace>) -> Result<(), RegistryError> {
-        match (self.bytes.place_of(digest), told) {
-            (None, Some(told)) => self.remove(told).await,
-            (None, None) => Ok(()),
-            (Some(_), _) if !self.store.blob_holders(digest).await?.is_empty() => Ok(()),
-            (Some(place), _) => self.remove(place).await,
+        match (self.noted(told), self.bytes.place_of(digest)) {
+            (Some(told), _) => self.remove(told).await,
+            (None, Some(place)) if self.store.blob_holders(digest).await?.is_empty() => self.remove(place).await,
+            (None, _) => Ok(()),
         }
     }
 
@@ -211,16 +236,7 @@ impl Blobs {
             // There were no bytes to read.
             BlobCondition::Unproven => None,
         };
-        let opened = match self.inner.place(digest).await? {
-            Some(place) => match self.inner.bytes.open_ready(&place) {
-                Some(content) => Some(content),
-                None => {
-                    let bytes = Arc::clone(&self.inner.bytes);
-                    blocking(move || bytes.open(&place, Source::Any)).await.map_err(RegistryError::from_io)?
-                }
-            },
-            None => None,
-        };
+        let opened = self.inner.open(digest).await?;
         let found = opened.as_ref().map(|content| content.length().unwrap_or(record.size));
         if !check_length(repository, digest, record.size, found) {
             return Ok(Opened::Missing);
@@ -277,15 +293,20 @@ impl Blobs {
         });
         let (held, kept) = kept.await.map_err(RegistryError::from_io)?;
         let (size, inferred, place, sums) = match kept {
-            Ok((size, inferred, place, sums)) => {
-                (size, inferred, (inner.bytes.naming() == Naming::Store).then_some(place), sums)
-            }
+            Ok((size, inferred, place, sums)) => (size, inferred, inner.to_note(&digest, place), sums),
             Err(error) => return Ok((held, Err(error))),
         };
         let link = BlobLink { digest: digest.clone(), size, sums, place: place.clone() };
         let linked = inner.store.blob_link(&push.repository, &link, push.at, &push.along).await;
         match &linked {
-            Ok(()) => {}
+            // Where it lay before, nobody looks for it any more: whoever was told that place and finds nothing there asks again.
+            Ok(Some(left)) if inner.bytes.naming() == Naming::Digest => {
+                if let Err(error) = inner.remove(left.clone()).await {
+                    left_behind(&digest, &error);
+                }
+            }
+            // In a bucket another server may be about to read it: it goes as a stray.
+            Ok(_) => {}
             // Whether the link was written is not known for certain before the store is opened again: the bytes must be
             // there if it was. The sweep removes them if it was not.
             Err(RegistryStoreError::Failed { .. }) => {
@@ -302,7 +323,7 @@ impl Blobs {
                 }
             }
         }
-        Ok((held, linked.map(|()| size).map_err(RegistryError::from)))
+        Ok((held, linked.map(|_| size).map_err(RegistryError::from)))
     }
 
     /// Makes a blob of one repository a blob of another too. `false` when the first does not hold it (whole).
@@ -318,11 +339,11 @@ impl Blobs {
         to_the_end(async move {
             let _share = inner.locks.share(&digest).await;
             let Some((LinkedBlob { size, .. }, place)) = inner.whole(&from, &digest).await? else { return Ok(false) };
-            let place = (inner.bytes.naming() == Naming::Store).then_some(place);
+            let place = inner.to_note(&digest, place);
             match inner.store.blob_link(&to, &BlobLink { digest, size, sums: None, place }, at, &along).await {
                 // Another server has taken the last link away, or it was pushed again, in this moment.
                 Err(RegistryStoreError::ContentMissing { .. }) => Ok(false),
-                linked => Ok(linked.map(|()| true)?),
+                linked => Ok(linked.map(|_| true)?),
             }
         })
         .await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::blob_bytes::{Look, Naming, Seen};
+use layer0_domain::port::blob_bytes::{Look, Seen};
 
 use super::{Blobs, Inner};
 use crate::blocking::{blocking, to_the_end};
@@ -45,19 +45,18 @@ impl Inner {
     /// Looks at a place that no repository holds a blob at, as it seems; answers its length when it is a stray and was dealt with.
     ///
     /// Where the digest says the place, nobody is between bytes and their link under the digest's lock: bytes without a link are a
-    /// stray, not a push on its way. Whoever pushes afterwards brings bytes of his own. Where the store does, it is their age that
-    /// says so: no upload goes on for as long.
+    /// stray, not a push on its way. Whoever pushes afterwards brings bytes of his own. Where the store
+    /// does, it is their age that says so: no upload goes on for as long.
     pub(super) async fn stray(&self, place: &BlobPlace, removal: Removal) -> Result<Option<u64>, RegistryError> {
-        let digest = match self.bytes.naming() {
-            Naming::Digest => Digest::parse(place.as_str()).ok(),
-            Naming::Store => None,
-        };
+        let digest = self.digest_at(place);
         let _lock = match &digest {
             Some(digest) => Some(self.locks.lock(digest).await),
             None => None,
         };
         let is_held = match &digest {
-            Some(digest) => !self.store.blob_holders(digest).await?.is_empty(),
+            Some(digest) => {
+                !self.store.blob_holders(digest).await?.is_empty() && self.store.blob_place(digest).await?.is_none()
+            }
             None => self.unheld(std::slice::from_ref(place)).await?.is_empty(),
         };
         if is_held {
@@ -75,12 +74,27 @@ impl Inner {
 
     /// Those of these places that no repository holds a blob at.
     async fn unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, RegistryError> {
-        if self.bytes.naming() == Naming::Store {
-            return Ok(self.store.place_unheld(places).await?);
+        let (mut digests, mut noted) = (Vec::new(), Vec::new());
+        for place in places {
+            match self.digest_at(place) {
+                Some(digest) => digests.push(digest),
+                None => noted.push(place.clone()),
+            }
         }
-        let digests: Vec<Digest> = places.iter().filter_map(|place| Digest::parse(place.as_str()).ok()).collect();
-        let unheld = self.store.blob_unheld(&digests).await?;
-        Ok(unheld.iter().filter_map(|digest| self.bytes.place_of(digest)).collect())
+        let mut unheld = match noted.as_slice() {
+            [] => Vec::new(),
+            noted => self.store.place_unheld(noted).await?,
+        };
+        if !digests.is_empty() {
+            let free = self.store.blob_unheld(&digests).await?;
+            unheld.extend(free.iter().filter_map(|digest| self.bytes.place_of(digest)));
+        }
+        Ok(unheld)
+    }
+
+    /// The digest that says this place.
+    fn digest_at(&self, place: &BlobPlace) -> Option<Digest> {
+        Digest::parse(place.as_str()).ok().filter(|digest| self.bytes.place_of(digest).as_ref() == Some(place))
     }
 }
 

@@ -179,7 +179,16 @@ impl World {
             self.registry.repository_delete(&name(repository), false).await.expect("no script deletes a repository");
         }
         self.registry.sweep().await.expect("the directory can be read");
-        let left = [files(&self.root.join("blobs")), files(&self.root.join("uploads"))].concat();
+        let mut left = [files(&self.root.join("blobs")), files(&self.root.join("uploads"))].concat();
+        let (bytes, mut next) = (&self.registry.parts().bytes, None::<String>);
+        loop {
+            let page = bytes.list(next.as_deref()).expect("the directory can be read");
+            left.extend(page.places.iter().map(|place| place.as_str().into()));
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
         assert!(left.is_empty(), "left behind: {left:?}");
         let repositories = self.store.repository_list(None, Page::default()).await.expect("the store answers");
         assert_eq!(repositories, []);

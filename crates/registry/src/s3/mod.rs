@@ -136,6 +136,10 @@ impl BlobBytes for S3Bytes {
         None
     }
 
+    fn is_place(&self, _place: &BlobPlace) -> bool {
+        true
+    }
+
     fn upload_begin(&self, upload: &str, reach: Reach) -> io::Result<Box<dyn UploadBytes>> {
         let begun = S3Upload::begin(self.bucket.clone(), Arc::clone(&self.waiting), upload, reach)?;
         Ok(Box::new(begun))

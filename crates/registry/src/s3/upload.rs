@@ -346,6 +346,10 @@ impl UploadBytes for S3Upload {
         Ok(())
     }
 
+    fn append_last(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes)
+    }
+
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.open()?;
         self.recall()?;

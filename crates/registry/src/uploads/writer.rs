@@ -101,11 +101,15 @@ impl Writer {
     /// Adds bytes at the end.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes.append(bytes)?;
+        self.added(bytes);
+        Ok(())
+    }
+
+    fn added(&mut self, bytes: &[u8]) {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
         }
         self.show();
-        Ok(())
     }
 
     /// Keeps bytes that [`write`](Self::write) adds at the end: whoever ends the upload anyway saves a hop to a thread.
@@ -113,10 +117,15 @@ impl Writer {
         self.unwritten = bytes;
     }
 
-    /// Adds what was put off.
+    /// Adds what was put off, after which nothing comes.
     pub(crate) fn write(&mut self) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.unwritten);
-        if bytes.is_empty() { Ok(()) } else { self.append(&bytes) }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bytes.append_last(&bytes)?;
+        self.added(&bytes);
+        Ok(())
     }
 
     /// Takes everything after the mark back.

@@ -15,22 +15,24 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use futures_util::FutureExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use layer0_domain::model::access::{Action, Caller, Rights, Scope, Secret, Who};
-use layer0_domain::model::digest::Digest;
+use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::id::TokenId;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::BoxError;
-use layer0_domain::port::blob_bytes::BlobBytes;
+use layer0_domain::port::blob_bytes::{BlobBytes, Source};
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::image_source::PullCredential;
 use layer0_domain::port::registry_store::RegistryStore;
 use layer0_registry::disk::{Disk, OsDisk};
 use layer0_registry::{
-    Admission, Challenge, Gate, MirrorSettings, PullCredentialMinter, Registry, RegistryConfig, RegistryPorts,
+    Admission, Challenge, FileBytes, Gate, MirrorSettings, PullCredentialMinter, Registry, RegistryConfig,
+    RegistryPorts,
 };
 use layer0_store::SqliteStore;
 use layer0_testkit::clock::RunningClock;
@@ -197,6 +199,9 @@ pub(crate) enum Doors {
     Bearer,
 }
 
+/// Bytes of a record in a pack before those of its blob.
+const HEADER: u64 = 64;
+
 /// Bytes that lie in a bucket, and not in the directory.
 #[derive(Clone)]
 pub(crate) struct Elsewhere {
@@ -212,6 +217,7 @@ pub(crate) struct TestRegistry {
     pub(crate) address: SocketAddr,
     pub(crate) directory: Arc<tempfile::TempDir>,
     pub(crate) elsewhere: Option<Elsewhere>,
+    pub(crate) unpacked: bool,
     mirrors: Vec<MirrorSettings>,
     server: JoinHandle<()>,
 }
@@ -234,6 +240,8 @@ pub(crate) struct Ground {
     pub(crate) directory: Arc<tempfile::TempDir>,
     /// Where bytes lie; `None` for the directory.
     pub(crate) elsewhere: Option<Elsewhere>,
+    /// Whether each blob that comes has a file of its own, as small as it may be.
+    pub(crate) unpacked: bool,
     /// Which prefixes mirror other registries.
     pub(crate) mirrors: Vec<MirrorSettings>,
 }
@@ -247,7 +255,7 @@ impl Ground {
     /// Nothing yet, in this directory.
     pub(crate) fn in_directory(directory: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
         let (store, directory) = (Arc::new(SqliteStore::in_memory()), Arc::new(directory));
-        Self { store, clock, directory, elsewhere: None, mirrors: Vec::new() }
+        Self { store, clock, directory, elsewhere: None, unpacked: false, mirrors: Vec::new() }
     }
 
     /// With these repositories.
@@ -269,6 +277,13 @@ impl TestRegistry {
 
     pub(crate) async fn with(doors: Doors, adjust: Adjust) -> Self {
         Self::around(doors, adjust, |store| store).await
+    }
+
+    /// With each blob in a file of its own.
+    pub(crate) async fn unpacked() -> Self {
+        let ground =
+            Ground::new(Arc::new(RunningClock::default())).with_repositories(&["team/app", "team/other"]).await;
+        Self::launch(Doors::Open, |_| {}, Ground { unpacked: true, ..ground }, |store| store).await
     }
 
     /// With something between the registry and its store.
@@ -298,6 +313,7 @@ impl TestRegistry {
             clock: Arc::clone(&self.clock),
             directory: Arc::clone(&self.directory),
             elsewhere: self.elsewhere.clone(),
+            unpacked: self.unpacked,
             mirrors: self.mirrors.clone(),
         }
     }
@@ -311,7 +327,7 @@ impl TestRegistry {
     pub(crate) async fn on(
         doors: Doors,
         adjust: Adjust,
-        Ground { store, clock, directory, elsewhere, mirrors }: Ground,
+        Ground { store, clock, directory, elsewhere, unpacked, mirrors }: Ground,
         seen: Arc<dyn RegistryStore>,
         disk: Arc<dyn Disk>,
     ) -> io::Result<Self> {
@@ -333,13 +349,17 @@ impl TestRegistry {
         let ports = RegistryPorts { store: seen, clock: Arc::clone(&clock), gate, minter: Arc::new(Minter) };
         let registry = match &elsewhere {
             Some(elsewhere) => Registry::open_with(config, ports, Arc::clone(&elsewhere.bytes)),
+            None if unpacked => {
+                let bytes = FileBytes::open_unpacked(directory.path(), disk)?;
+                Registry::open_with(config, ports, Arc::new(bytes))
+            }
             None => Registry::open_on(config, ports, disk)?,
         };
         let registry = registry.with_mirrors(mirrors.clone()).expect("mirrors that fit together");
         let app = registry.router().merge(bearer.router()).into_make_service_with_connect_info::<SocketAddr>();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).await.expect("the server runs until it is dropped") });
-        Ok(Self { registry, store, clock, address, directory, elsewhere, mirrors, server })
+        Ok(Self { registry, store, clock, address, directory, elsewhere, unpacked, mirrors, server })
     }
 
     /// Where the registry keeps its files.
@@ -356,12 +376,28 @@ impl TestRegistry {
         names(&self.root().join("uploads"))
     }
 
-    /// Where a blob's file lies.
-    pub(crate) fn blob_file(&self, digest: &Digest) -> PathBuf {
-        self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
+    /// The file in which a blob lies, and where in it.
+    pub(crate) fn blob_lies(&self, digest: &Digest) -> (PathBuf, u64) {
+        let store: &dyn RegistryStore = self.store.as_ref();
+        let noted = store.blob_place(digest).now_or_never().expect("it is read at once").expect("a read succeeds");
+        let Some(place) = noted else {
+            let fan = self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]);
+            return (fan.join(digest.hex()), 0);
+        };
+        let mut parts = place.as_str().split(':').skip(1);
+        let pack = self.root().join("packs").join(parts.next().expect("a pack"));
+        let offset = u64::from_str_radix(parts.next().expect("an offset"), 16).expect("a number");
+        (pack, offset + HEADER)
     }
 
-    /// The names of all blob files; of objects, the digests by SHA-256.
+    /// A blob's own file.
+    pub(crate) fn blob_file(&self, digest: &Digest) -> PathBuf {
+        let (file, begin) = self.blob_lies(digest);
+        assert_eq!(begin, 0, "it lies in a pack");
+        file
+    }
+
+    /// The names of all blob files; of records in packs and of objects, the digests by SHA-256.
     pub(crate) fn blob_files(&self) -> Vec<String> {
         if let Some(Elsewhere { s3, .. }) = &self.elsewhere {
             let mut found: Vec<String> =
@@ -374,6 +410,28 @@ impl TestRegistry {
             let root = self.root().join("blobs").join(algorithm);
             for fan in names(&root) {
                 found.extend(names(&root.join(fan)));
+            }
+        }
+        let bytes = FileBytes::open(self.directory.path(), Arc::new(OsDisk)).expect("it is there");
+        let mut next = None;
+        loop {
+            let page = bytes.list(next.as_deref()).expect("a list");
+            for place in page.places.iter().filter(|place| place.as_str().starts_with("pack:")) {
+                let content = bytes.open(place, Source::Any).expect("a pack").expect("it is there");
+                let (mut all, length) = (Vec::new(), content.length().expect("it is known"));
+                while (all.len() as u64) < length {
+                    let at = all.len() as u64;
+                    assert!(content.read(&mut all, 1 << 20, at, length).expect("it is read") > 0, "it is cut off");
+                }
+                let store: &dyn RegistryStore = self.store.as_ref();
+                let longer = Algorithm::Sha512.digest_of(&all);
+                let noted = store.blob_place(&longer).now_or_never().expect("it is read at once");
+                let is_longer = noted.expect("a read succeeds").as_ref() == Some(place);
+                found.push(if is_longer { longer } else { Digest::sha256_of(&all) }.hex().to_owned());
+            }
+            next = page.next;
+            if next.is_none() {
+                break;
             }
         }
         found.sort();

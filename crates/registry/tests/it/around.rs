@@ -83,7 +83,7 @@ impl<A: Around> RegistryStore for StoreAround<A> {
         blob: &BlobLink,
         at: Timestamp,
         along: &Along,
-    ) -> Result<()> {
+    ) -> Result<Option<BlobPlace>> {
         self.around.change("blob_link", self.inner.blob_link(repository, blob, at, along)).await
     }
 

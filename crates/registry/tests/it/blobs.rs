@@ -1,5 +1,7 @@
 //! Reading, mounting and deleting blobs.
 
+use std::fs::File;
+
 use http::Method;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::Visibility;
@@ -113,21 +115,22 @@ async fn digests_that_are_none() {
 
 #[tokio::test]
 async fn the_file_goes_with_the_last_repository_that_holds_it() {
-    let registry = TestRegistry::start().await;
-    let client = Client::of(&registry);
-    let digest = client.push("team/app", "shared").await;
-    if registry.elsewhere.is_some() {
-        // A second push would lie at a place of its own, and leave a stray (`tests/s3/upkeep.rs`).
-        client.post(&format!("/v2/team/other/blobs/uploads/?mount={digest}&from=team/app")).await.expect(201);
-    } else {
-        client.push("team/other", "shared").await;
+    for registry in [TestRegistry::start().await, TestRegistry::unpacked().await] {
+        let client = Client::of(&registry);
+        let digest = client.push("team/app", "shared").await;
+        if registry.unpacked {
+            client.push("team/other", "shared").await;
+        } else {
+            // A second push would lie at a place of its own, and leave a stray (`sweep.rs`, `tests/s3/upkeep.rs`).
+            client.post(&format!("/v2/team/other/blobs/uploads/?mount={digest}&from=team/app")).await.expect(201);
+        }
+        client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+        client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
+        client.get(&format!("/v2/team/other/blobs/{digest}")).await.expect(200);
+        assert_eq!(registry.blob_files(), [digest.hex()]);
+        client.delete(&format!("/v2/team/other/blobs/{digest}")).await.expect(202);
+        assert_eq!(registry.blob_files(), [""; 0]);
     }
-    client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
-    client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(404);
-    client.get(&format!("/v2/team/other/blobs/{digest}")).await.expect(200);
-    assert_eq!(registry.blob_files(), [digest.hex()]);
-    client.delete(&format!("/v2/team/other/blobs/{digest}")).await.expect(202);
-    assert_eq!(registry.blob_files(), [""; 0]);
 }
 
 #[tokio::test]
@@ -183,25 +186,31 @@ async fn nobody_mounts_what_he_may_not_read() {
 
 #[tokio::test]
 async fn a_file_that_is_cut_off_or_gone_is_not_served_and_a_push_heals_it() {
-    let registry = TestRegistry::start().await;
-    let client = Client::of(&registry);
-    let digest = client.push("team/app", "content").await;
+    let (registry, alone) = (TestRegistry::start().await, TestRegistry::unpacked().await);
+    let digest = Digest::sha256_of(b"content");
+    for registry in [&registry, &alone] {
+        Client::of(registry).push("team/app", "content").await;
+    }
     let path = format!("/v2/team/app/blobs/{digest}");
     if registry.elsewhere.is_some() {
         // An object is not looked at before it is read (`tests/s3/upkeep.rs`).
         return;
     }
-    let file = registry.blob_file(&digest);
-    for damage in [Some("con"), None] {
-        match damage {
-            Some(rest) => std::fs::write(&file, rest).unwrap(),
-            None => std::fs::remove_file(&file).unwrap(),
+    for registry in [&registry, &alone] {
+        let client = Client::of(registry);
+        for is_cut in [true, false] {
+            let (file, begin) = registry.blob_lies(&digest);
+            if is_cut {
+                File::options().write(true).open(&file).unwrap().set_len(begin + 3).unwrap();
+            } else {
+                std::fs::remove_file(&file).unwrap();
+            }
+            client.get(&path).await.expect(404);
+            client.head(&path).await.expect(404);
+            client.post(&format!("/v2/team/other/blobs/uploads/?mount={digest}&from=team/app")).await.expect(202);
+            client.push("team/app", "content").await;
+            assert_eq!(client.get(&path).await.expect(200).body, "content");
         }
-        client.get(&path).await.expect(404);
-        client.head(&path).await.expect(404);
-        client.post(&format!("/v2/team/other/blobs/uploads/?mount={digest}&from=team/app")).await.expect(202);
-        client.push("team/app", "content").await;
-        assert_eq!(client.get(&path).await.expect(200).body, "content");
     }
 }
 

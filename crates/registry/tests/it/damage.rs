@@ -21,10 +21,11 @@ const PIECE: usize = 64 << 10;
 
 /// Turns one byte of a blob's file into another one; its length stays.
 pub(crate) fn rot(registry: &TestRegistry, digest: &Digest, at: usize) {
-    let file = File::options().read(true).write(true).open(registry.blob_file(digest)).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at as u64).unwrap();
-    file.write_all_at(&[!byte[0]], at as u64).unwrap();
+    let (path, begin) = registry.blob_lies(digest);
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let (mut byte, at) = ([0], begin + at as u64);
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[!byte[0]], at).unwrap();
 }
 
 pub(crate) async fn condition(registry: &TestRegistry, digest: &Digest) -> Option<BlobCondition> {
@@ -141,7 +142,7 @@ async fn a_config_that_has_rotted_says_nothing_about_platforms() {
 
 #[tokio::test]
 async fn a_blob_from_before_checksums_is_read_whole_before_it_is_served() {
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let client = Client::of(&registry);
     let content = noise(20 * PIECE + 5);
     let digest = client.push("team/app", content.clone()).await;

@@ -9,6 +9,7 @@ use layer0_domain::port::image_end::ImageEnd;
 use layer0_testkit::image_end_suite::{self as suite, Stage, sample};
 
 use crate::common::{TestRegistry, name};
+use crate::damage::rot;
 
 struct OnDisk {
     end: Arc<dyn ImageEnd>,
@@ -57,6 +58,6 @@ async fn a_damaged_blob_is_not_there() {
     let one = sample::image("one");
     one.push(end.as_ref(), &["v1"]).await;
     let layer = Digest::sha256_of(b"base");
-    std::fs::write(registry.blob_file(&layer), b"bAse").unwrap();
+    rot(&registry, &layer, 1);
     assert!(end.blob_read(&layer).await.unwrap().is_none());
 }

@@ -45,7 +45,9 @@ impl Hidden {
             this.ask(Method::DELETE, &format!("/v2/team/other/blobs/{blob}"), "").await.expect(202);
         }
         this.push("team/app", "{}").await;
-        assert_eq!(this.registry.blob_files().len(), 2, "it is there");
+        let mut there = this.registry.blob_files();
+        there.dedup();
+        assert_eq!(there.len(), 2, "it is there");
         this
     }
 

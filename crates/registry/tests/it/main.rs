@@ -25,6 +25,7 @@ mod manifests;
 mod many;
 mod names;
 mod orders;
+mod packs;
 mod pull_through;
 mod reads;
 mod repositories;

@@ -168,6 +168,7 @@ async fn uploads_are_named_by_their_own_names_only() {
     let registry = TestRegistry::start().await;
     let client = Client::of(&registry);
     let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "x").await.expect(202);
     let id = upload.rsplit('/').next().unwrap();
     for name in [
         "..%2F..%2Flayer0.db".to_owned(),

@@ -38,13 +38,11 @@ enum Act {
 impl Act {
     /// Whether the blob's lock is held at the step of this label.
     fn has_lock(self, label: &str) -> bool {
-        let is_removal = label.ends_with("blob_holders") || label == "stat blobs" || label == "remove blobs";
+        let is_disk = label == "read" || [" blobs", " packs", " uploads"].iter().any(|of| label.ends_with(of));
+        let is_removal = label.ends_with("blob_holders") || is_disk;
         match self {
-            Self::Push => {
-                let is_disk = label.ends_with(" blobs") || label.ends_with(" uploads");
-                label.ends_with("blob_link") || (is_disk && !label.starts_with("stat") && label != "make uploads")
-            }
-            Self::Mount => label.ends_with("blob_size") || label.ends_with("blob_link") || label == "stat blobs",
+            Self::Push => label.ends_with("blob_link") || is_disk,
+            Self::Mount => ["blob_size", "blob_place", "blob_link"].iter().any(|it| label.ends_with(it)) || is_disk,
             Self::Delete => is_removal || label.ends_with("blob_unlink"),
             Self::DeleteRepository | Self::Sweep => is_removal,
         }
@@ -55,7 +53,7 @@ impl Act {
         match self {
             // Nobody holds the blob any more: it is not mounted, and wants no lock.
             Self::Mount if label != "Before blob_unlink" => Second::Runs,
-            Self::Push => Second::WaitsAfter("make uploads"),
+            Self::Push => Second::WaitsAfter("After room"),
             Self::Mount => Second::WaitsAfter("After blob_holders"),
             Self::Delete => Second::WaitsAtOnce,
             Self::DeleteRepository => Second::WaitsAfter("After repository_delete"),
@@ -108,14 +106,22 @@ enum Told {
     Nothing,
 }
 
+/// Where a small blob lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Pack,
+    Files,
+}
+
 /// Lets `first` be interrupted by `second` at each of its steps in turn, and answers what the two were told in each order.
-async fn every_order(first: Act, second: Act) -> Vec<[Told; 2]> {
+async fn every_order(first: Act, second: Act, layout: Layout) -> Vec<[Told; 2]> {
     // In two days from now every file is old, and an upload that is begun then is not.
     let now = Timestamp(RunningClock::default().now().0 + 48 * 60 * 60 * 1000);
     let digest = Digest::sha256_of(CONTENT.as_bytes());
     let mut all = Vec::new();
     for at in 0.. {
         let ground = Ground::new(Arc::new(FixedClock::at(now))).with_repositories(&["team/app", "team/other"]).await;
+        let ground = Ground { unpacked: layout == Layout::Files, ..ground };
         let order = Arc::new(Order::default());
         // The first sweep of a process looks at all files.
         let registry = registry_on(ground, Arc::clone(&order) as _).await;
@@ -146,9 +152,9 @@ async fn every_order(first: Act, second: Act) -> Vec<[Told; 2]> {
 }
 
 /// Both ways round: every order of these two. Each outcome of `wanted` comes about in one of them, and no other.
-async fn race(first: Act, second: Act, wanted: &[[Told; 2]]) {
-    let mut all = every_order(first, second).await;
-    all.extend(every_order(second, first).await.into_iter().map(|[one, other]| [other, one]));
+async fn race(first: Act, second: Act, layout: Layout, wanted: &[[Told; 2]]) {
+    let mut all = every_order(first, second, layout).await;
+    all.extend(every_order(second, first, layout).await.into_iter().map(|[one, other]| [other, one]));
     for outcome in wanted {
         assert!(all.contains(outcome), "it never came to {outcome:?}: {all:?}");
     }
@@ -156,21 +162,32 @@ async fn race(first: Act, second: Act, wanted: &[[Told; 2]]) {
 }
 
 macro_rules! races {
-    ($($name:ident: $first:ident, $second:ident => $wanted:expr;)+) => {$(
+    ($($name:ident: $first:ident, $second:ident, $layout:ident => $wanted:expr;)+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            race(Act::$first, Act::$second, &$wanted).await;
+            race(Act::$first, Act::$second, Layout::$layout, &$wanted).await;
         }
     )+};
 }
 
 races! {
     a_sweep_never_takes_what_is_being_pushed:
-        Push, Sweep => [[Told::Holds, Told::Swept], [Told::Holds, Told::Nothing]];
-    the_last_holder_lets_go_while_another_one_pushes: Delete, Push => [[Told::Nothing, Told::Holds]];
+        Push, Sweep, Files => [[Told::Holds, Told::Swept], [Told::Holds, Told::Nothing]];
+    the_last_holder_lets_go_while_another_one_pushes: Delete, Push, Files => [[Told::Nothing, Told::Holds]];
     the_last_holder_lets_go_while_another_one_mounts:
-        Delete, Mount => [[Told::Nothing, Told::Holds], [Told::Nothing, Told::Nothing]];
-    the_last_repository_goes_while_another_one_pushes: DeleteRepository, Push => [[Told::Nothing, Told::Holds]];
+        Delete, Mount, Files => [[Told::Nothing, Told::Holds], [Told::Nothing, Told::Nothing]];
+    the_last_repository_goes_while_another_one_pushes: DeleteRepository, Push, Files => [[Told::Nothing, Told::Holds]];
     the_last_repository_goes_while_another_one_mounts:
-        DeleteRepository, Mount => [[Told::Nothing, Told::Holds], [Told::Nothing, Told::Nothing]];
+        DeleteRepository, Mount, Files => [[Told::Nothing, Told::Holds], [Told::Nothing, Told::Nothing]];
+
+    // The push goes into a pack, so the file that nobody holds goes each time.
+    a_sweep_takes_a_file_whose_blob_is_pushed_into_a_pack: Push, Sweep, Pack => [[Told::Holds, Told::Swept]];
+    the_last_holder_lets_go_while_another_one_pushes_into_a_pack:
+        Delete, Push, Pack => [[Told::Nothing, Told::Holds]];
+    the_last_holder_lets_go_while_another_one_mounts_from_a_pack:
+        Delete, Mount, Pack => [[Told::Nothing, Told::Holds], [Told::Nothing, Told::Nothing]];
+    the_last_repository_goes_while_another_one_pushes_into_a_pack:
+        DeleteRepository, Push, Pack => [[Told::Nothing, Told::Holds]];
+    the_last_repository_goes_while_another_one_mounts_from_a_pack:
+        DeleteRepository, Mount, Pack => [[Told::Nothing, Told::Holds], [Told::Nothing, Told::Nothing]];
 }

@@ -81,7 +81,8 @@ async fn start() -> (TestRegistry, Client, Arc<Ailing>) {
 
 /// Always, from this byte of a blob on.
 fn bad_from(registry: &TestRegistry, digest: &Digest, from: usize) -> Option<Trouble> {
-    Some(Trouble::File(registry.blob_file(digest), from as u64, usize::MAX))
+    let (file, begin) = registry.blob_lies(digest);
+    Some(Trouble::File(file, begin + from as u64, usize::MAX))
 }
 
 async fn verify(registry: &TestRegistry) -> Vec<VerifyFinding> {
@@ -195,6 +196,7 @@ async fn an_upload_that_is_gone_on_with_and_can_not_be_read_stores_nothing() {
         // Another process does not know the hash of what is there.
         let ground = Ground {
             elsewhere: None,
+            unpacked: false,
             mirrors: Vec::new(),
             store: Arc::clone(&registry.store),
             clock: Arc::clone(&registry.clock),
@@ -289,6 +291,7 @@ async fn a_page_that_the_database_has_lost_costs_what_was_on_it() {
     let clock = Arc::new(RunningClock::default());
     let ground = || Ground {
         elsewhere: None,
+        unpacked: false,
         mirrors: Vec::new(),
         store: Arc::new(SqliteStore::open(&path).unwrap()),
         clock: Arc::clone(&clock) as _,

@@ -57,7 +57,7 @@ async fn images_of_ours_and_of_others() {
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let client = Client::of(&registry);
     let (manifest, _) = client.push_image("team/app", "1", "layer").await;
     let mut child = descriptor(OCI_MANIFEST, &manifest.to_string());
@@ -74,7 +74,7 @@ async fn what_is_missing_is_named() {
     assert!(found.missing.is_empty());
 
     let layer = Digest::sha256_of(b"layer");
-    std::fs::remove_file(registry.root().join("blobs/sha256").join(&layer.hex()[..2]).join(layer.hex())).unwrap();
+    std::fs::remove_file(registry.blob_file(&layer)).unwrap();
     let child = Digest::sha256_of(other.to_string().as_bytes());
     client.delete(&format!("/v2/team/app/manifests/{child}")).await.expect(202);
     let SourceAnswer::Found(found) = describe(&registry, &image).await else { panic!("not found") };

@@ -18,6 +18,7 @@ async fn abandoned_uploads_are_swept() {
     let registry = TestRegistry::with(Doors::Open, |config| config.upload_expiry = Duration::ZERO).await;
     let client = Client::of(&registry);
     let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "half").await.expect(202);
     let busy = client.begin("team/app").await;
     let (sender, body) = pieces();
     // Two whole batches of a stream.
@@ -40,7 +41,9 @@ async fn abandoned_uploads_are_swept() {
 #[tokio::test]
 async fn fresh_uploads_are_not_swept_even_by_a_new_process() {
     let registry = TestRegistry::start().await;
-    let upload = Client::of(&registry).begin("team/app").await;
+    let client = Client::of(&registry);
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], "half").await.expect(202);
     assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
     let registry = registry.restart().await;
     assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
@@ -57,6 +60,7 @@ async fn an_upload_expires_a_day_after_somebody_last_named_it() {
     let client = Client::of(&registry);
     let (forgotten, kept) = (client.begin("team/app").await, client.begin("team/app").await);
     client.ask(Method::PATCH, &forgotten, &[], "half").await.expect(202);
+    client.ask(Method::PATCH, &kept, &[], "con").await.expect(202);
     let sweep = async || registry.registry.sweep().await.unwrap().uploads;
     clock.advance_ms(DAY - 1);
     client.get(&kept).await.expect(204);
@@ -66,7 +70,7 @@ async fn an_upload_expires_a_day_after_somebody_last_named_it() {
     assert_eq!(client.get(&forgotten).await.error(), (404, "BLOB_UPLOAD_UNKNOWN".to_owned()));
     assert_eq!(client.ask(Method::PATCH, &forgotten, &[], "more").await.error().0, 404);
     let digest = Digest::sha256_of(b"content");
-    client.ask(Method::PUT, &format!("{kept}?digest={digest}"), &[], "content").await.expect(201);
+    client.ask(Method::PUT, &format!("{kept}?digest={digest}"), &[], "tent").await.expect(201);
     clock.advance_ms(DAY);
     assert_eq!((sweep().await, registry.staged().len()), (0, 0));
 }
@@ -84,7 +88,7 @@ pub(crate) fn stray(registry: &TestRegistry, content: &[u8], age: Duration) -> D
 #[tokio::test]
 async fn files_that_nobody_holds_go_when_they_are_old() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let held = Client::of(&registry).push("team/app", "held").await;
     File::options().write(true).open(registry.blob_file(&held)).unwrap().set_modified(SystemTime::now() - DAY).unwrap();
     stray(&registry, b"old", DAY);

@@ -57,7 +57,7 @@ async fn a_sound_registry_has_no_findings() {
 
 #[tokio::test]
 async fn what_is_damaged_is_named_with_all_that_needs_it() {
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let client = Client::of(&registry);
     let (one, one_digest) = client.push_image("team/app", "1", "rotten").await;
     client.put_manifest("team/app", "latest", &one).await.expect(201);
@@ -141,7 +141,7 @@ async fn a_file_that_was_brought_back_is_whole_again() {
 
 #[tokio::test]
 async fn blobs_from_before_checksums_get_them() {
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let digest = Client::of(&registry).push("team/app", "content").await;
     let proven = condition(&registry, &digest).await;
     as_before(&registry, &digest, 7).await;
@@ -152,7 +152,7 @@ async fn blobs_from_before_checksums_get_them() {
 
 #[tokio::test]
 async fn what_can_not_be_read_is_told_and_not_marked() {
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let client = Client::of(&registry);
     let (digest, sound) = (client.push("team/app", "content").await, client.push("team/app", "sound").await);
     let file = registry.blob_file(&digest);
@@ -185,7 +185,7 @@ async fn it_reads_no_faster_than_it_may() {
 
 #[tokio::test]
 async fn what_is_deleted_meanwhile_is_no_finding() {
-    let registry = TestRegistry::start().await;
+    let registry = TestRegistry::unpacked().await;
     let client = Client::of(&registry);
     let mut digests = vec![client.push("team/app", "one").await, client.push("team/app", "two").await];
     digests.sort();

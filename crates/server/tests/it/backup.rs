@@ -8,6 +8,7 @@ use layer0_api::types::{BackupBlobQuery, GcQuery};
 use layer0_domain::model::time::Timestamp;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
+use layer0_testkit::kept::kept;
 use layer0_testkit::until::until_true;
 use reqwest::Method;
 use serde_json::json;
@@ -49,10 +50,7 @@ async fn what_a_backup_names_stays_until_it_has_ended() {
     let id = begun.backup_id.as_str();
     let named = blobs(&client, id).await;
     assert_eq!(u64::try_from(named.len()), Ok(begun.blobs));
-    let file = |digest: &str| {
-        let hex = digest.strip_prefix("sha256:").expect("a digest");
-        app.data_dir().join("registry/blobs/sha256").join(&hex[..2]).join(hex)
-    };
+    let is_kept = |digest: &str| kept(app.data_dir(), digest).is_some();
 
     // A repository goes at once, the images of the other one by a collection, and something new comes.
     raw.delete("/repository/team/other?force=true").await.expect(200);
@@ -85,12 +83,12 @@ async fn what_a_backup_names_stays_until_it_has_ended() {
     client.admin_backup_end(id).await.expect("ended");
     client.admin_backup_end(id).await.expect("again");
     assert_eq!(client.admin_backup_state(id).await.err().expect("ended").code(), Some("BackupDoesNotExist"));
-    assert!(named.iter().all(|digest| file(digest).exists()), "the second one holds them");
+    assert!(named.iter().all(|digest| is_kept(digest)), "the second one holds them");
     assert_eq!(blobs(&client, &later.backup_id).await.len(), 2);
     client.admin_backup_end(&later.backup_id).await.expect("ended");
-    let all_gone = async || named.iter().all(|digest| !file(digest).exists());
+    let all_gone = async || named.iter().all(|digest| !is_kept(digest));
     until_true("what nothing names is gone", all_gone).await;
-    assert!(file(&new).exists());
+    assert!(is_kept(&new));
     assert_eq!(std::fs::read_dir(app.data_dir().join("copies")).expect("read").count(), 0, "a copy has no name");
 }
 

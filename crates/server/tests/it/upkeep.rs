@@ -10,6 +10,7 @@ use layer0_api::types::{GcQuery, VerifyFinding, VerifyProgress, VerifyReport, Ve
 use layer0_domain::model::time::Timestamp;
 use layer0_server::testing::{TestApp, TestOptions};
 use layer0_testkit::clock::FixedClock;
+use layer0_testkit::kept::kept;
 use layer0_testkit::until::{ends, until_true};
 use reqwest::Method;
 use serde_json::json;
@@ -32,13 +33,9 @@ async fn follow(client: &Client, mib_per_s: Option<i64>) -> (Vec<VerifyFinding>,
     }
 }
 
-/// Turns a blob's first byte into another one.
+/// Turns one byte of a blob into another one.
 fn rot(app: &TestApp, digest: &str) {
-    let hex = digest.strip_prefix("sha256:").expect("a digest");
-    let path = app.data_dir().join("registry/blobs/sha256").join(&hex[..2]).join(hex);
-    let mut bytes = std::fs::read(&path).expect("it is there");
-    bytes[0] = !bytes[0];
-    std::fs::write(&path, bytes).expect("it is ours");
+    kept(app.data_dir(), digest).expect("it is there").rot();
 }
 
 async fn layer_of(raw: &Raw, repository: &str, tag: &str) -> String {

@@ -31,7 +31,8 @@ const BLOBS: &str = "SELECT digest, max(size), \
 impl SqliteStore {
     /// Copies the database, as it is at one moment, into the file `path`, and answers the blobs that the copy names. The settings
     /// `without` are not in the copy: what makes this one the owner of something must not come along. The file is not there, or
-    /// empty; its directory is the caller's own. The copy is an ordinary database without a WAL, read once more to see that
+    /// empty; its directory is the caller's own. Nor are the places of blobs: whoever uses the copy has their bytes where their digests
+    /// say. The copy is an ordinary database without a WAL, read once more to see that
     /// it is whole, and is not synced. Others read and write meanwhile: it is one read transaction on a connection of its own, so the
     /// WAL grows by what is written in that time.
     ///
@@ -81,7 +82,9 @@ fn copy(source: &Path, path: &Path, without: &[&str]) -> Result<Vec<CopiedBlob>,
     if said != "ok" {
         return Err(Fault::Unreadable { what: "database" }.into());
     }
-    blobs(&copy)
+    let blobs = blobs(&copy)?;
+    copy.execute("DELETE FROM blob_place", [])?;
+    Ok(blobs)
 }
 
 fn blobs(copy: &Connection) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
@@ -143,6 +146,8 @@ mod tests {
         let copy = SqliteStore::open(&path).expect("it has our mark and our schema");
         assert!(owner(&store).await && !owner(&copy).await, "what was to stay behind is in the original alone");
         assert_eq!(copy.repository_get(&name).await.expect("read"), Some(repository));
+        let place = async |of: &SqliteStore| of.blob_place(&Digest::sha256_of(b"two!")).await.expect("read");
+        assert_eq!((place(&store).await, place(&copy).await), (Some(BlobPlace::new("k/2")), None));
         let mut ended = false;
         for at in 0..200_u32 {
             let there = copy.setting_get(&format!("key.{at}")).await.expect("read").is_some();

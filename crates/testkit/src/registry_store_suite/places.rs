@@ -22,7 +22,8 @@ pub async fn a_blob_lies_where_it_was_pushed_to_last(store: &dyn RegistryStore) 
     push_to(store, &app, "blob", "u1/a").await;
     push_to(store, &app, "second", "u2/a").await;
     assert_eq!(place(store, "blob").await, Some(at("u1/a")));
-    push_to(store, &other, "blob", "u3/a").await;
+    assert_eq!(push_to(store, &other, "blob", "u3/a").await, Some(at("u1/a")));
+    assert_eq!(push_to(store, &other, "blob", "u3/a").await, None);
     assert_eq!(place(store, "blob").await, Some(at("u3/a")));
     let asked = ["u1/a", "u2/a", "u3/a", "u4/a"].map(at);
     let unheld = store.place_unheld(&asked).await.expect("a read succeeds");
@@ -33,6 +34,10 @@ pub async fn a_blob_lies_where_it_was_pushed_to_last(store: &dyn RegistryStore) 
     assert_eq!(place(store, "blob").await, Some(at("u3/a")));
     push(store, &app, "elsewhere").await;
     assert_eq!(place(store, "elsewhere").await, None);
+    // Pushed again to where its digest says, it lies there, and nobody knows of the other place any more.
+    push(store, &app, "blob").await;
+    assert_eq!(place(store, "blob").await, None);
+    assert_eq!(store.place_unheld(&[at("u3/a")]).await.expect("a read succeeds"), [at("u3/a")]);
 }
 
 /// `blob_link`: without sums the place must be the one that is known; else `ContentMissing`, and nothing is written.
@@ -108,7 +113,7 @@ pub async fn a_mount_and_the_last_unlink_never_both_win(store: &dyn RegistryStor
         let (mounted, left) =
             join(store.blob_link(&other, &mount, AT, &Along::NOTHING), store.blob_unlink(&app, &blob)).await;
         match (mounted, left.expect("a write succeeds")) {
-            (Ok(()), Some(BlobLeft::Elsewhere)) => {
+            (Ok(_), Some(BlobLeft::Elsewhere)) => {
                 assert_eq!(place(store, "blob").await, Some(at(&text)));
                 store.blob_unlink(&other, &blob).await.expect("a write succeeds");
             }

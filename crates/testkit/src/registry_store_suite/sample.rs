@@ -93,7 +93,12 @@ pub fn freed(word: &str, place: Option<&str>) -> FreedBlob {
 }
 
 /// Links a blob as a push into a bucket does: with sums and a place.
-pub async fn push_to(store: &dyn RegistryStore, repository: &RepositoryName, word: &str, place: &str) {
+pub async fn push_to(
+    store: &dyn RegistryStore,
+    repository: &RepositoryName,
+    word: &str,
+    place: &str,
+) -> Option<BlobPlace> {
     let link = BlobLink { sums: Some(sums(word)), place: Some(BlobPlace::new(place)), ..blob(word) };
-    store.blob_link(repository, &link, AT, &Along::NOTHING).await.expect("the repository is there");
+    store.blob_link(repository, &link, AT, &Along::NOTHING).await.expect("the repository is there")
 }

@@ -4,7 +4,7 @@ use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::registry::{ChildManifest, Manifest};
 use layer0_domain::port::registry_store::{Along, BlobLink, ContentUser, HeldBlob, RegistryStore};
 
-use super::sample::{self, AT, digest, link, manifest, manifest_with, name, push, put, repository};
+use super::sample::{self, AT, digest, link, manifest, manifest_with, name, push, push_to, put, repository};
 
 fn sorted<const N: usize>(words: [&str; N]) -> Vec<Digest> {
     let mut all: Vec<Digest> = words.into_iter().map(digest).collect();
@@ -46,14 +46,16 @@ pub async fn blobs_are_listed_once_in_order_by_page(store: &dyn RegistryStore) {
     assert_eq!(paged, expected);
 }
 
-/// `blob_unheld`: of these digests, those that no repository holds; a manifest of that digest is no blob.
+/// `blob_unheld`: of these digests, those that no repository holds, or holds elsewhere than they say; a manifest of that digest is no
+/// blob.
 pub async fn blobs_that_nobody_holds_are_told_apart(store: &dyn RegistryStore) {
     let app = repository(store, "team/app").await;
     link(store, &app, "held").await;
+    push_to(store, &app, "elsewhere", "u1/a").await;
     put(store, &app, &manifest("manifest"), &[]).await;
-    let asked = ["nobody's", "held", "manifest"].map(digest);
+    let asked = ["nobody's", "held", "elsewhere", "manifest"].map(digest);
     let unheld = store.blob_unheld(&asked).await.expect("a read succeeds");
-    assert_eq!(unheld, [digest("nobody's"), digest("manifest")]);
+    assert_eq!(unheld, [digest("nobody's"), digest("elsewhere"), digest("manifest")]);
     assert_eq!(store.blob_unheld(&[]).await.expect("a read succeeds"), []);
 }
 

@@ -28,7 +28,7 @@ impl Chance {
     }
 
     /// What is left of a file: the bytes of its last sync, those that were written since, a part of these, or these with
-    /// a page that never came.
+    /// a page that never came. Pages that nobody has written to since the last sync are as they were, and none of them goes.
     pub(super) fn mixture(&mut self, durable: Vec<u8>, seen: &[u8]) -> Vec<u8> {
         const PAGE: usize = 4096;
         if durable == seen {
@@ -38,13 +38,27 @@ impl Chance {
         match self.below(4) {
             0 => durable,
             1 => seen.to_vec(),
-            2 => seen[..usize::try_from(self.below(length + 1)).expect("it is small")].to_vec(),
+            2 => {
+                let kept = seen.len().min(durable.len());
+                let more = self.below(length - kept as u64 + 1);
+                seen[..kept + usize::try_from(more).expect("it is small")].to_vec()
+            }
             _ => {
                 let mut bytes = seen.to_vec();
-                let page = usize::try_from(self.below(length.div_ceil(PAGE as u64))).expect("it is small");
-                bytes.chunks_mut(PAGE).skip(page).take(1).for_each(|page| page.fill(0));
+                let pages = bytes.chunks_mut(PAGE).enumerate();
+                let mut written: Vec<_> = pages
+                    .filter(|(at, page)| durable.chunks(PAGE).nth(*at).is_none_or(|before| !is_same(before, page)))
+                    .map(|(_, page)| page)
+                    .collect();
+                let page = usize::try_from(self.below(written.len() as u64)).expect("it is small");
+                written.into_iter().skip(page).take(1).for_each(|page| page.fill(0));
                 bytes
             }
         }
     }
+}
+
+/// Whether a page is as it was, which may have been the last one of its file.
+fn is_same(before: &[u8], now: &[u8]) -> bool {
+    now.strip_prefix(before).is_some_and(|more| more.iter().all(|byte| *byte == 0))
 }

@@ -86,10 +86,12 @@ impl FaultyDisk {
     /// All that is there now has long been on the disk.
     pub(crate) fn settle(&self) {
         let mut model = self.model();
-        *model = Model { nodes: model.nodes, ..Model::default() };
+        let before = std::mem::take(&mut *model);
+        model.nodes = before.nodes;
         let mut todo = vec![self.root.clone()];
         while let Some(path) = todo.pop() {
-            let node = model.node();
+            // Whoever has it open has the same one still.
+            let node = before.names.get(&path).copied().unwrap_or_else(|| model.node());
             model.names.insert(path.clone(), node);
             if path.is_dir() {
                 let entries = fs::read_dir(&path).expect("it is there");
@@ -287,6 +289,12 @@ impl DiskFile for FaultyFile {
         let _model = self.disk.model();
         whole(self.disk.faults.step(Kind::Change, false, self.disk.label("truncate", &self.path)))?;
         self.file.set_len(length)
+    }
+
+    fn punch(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        let _model = self.disk.model();
+        whole(self.disk.faults.step(Kind::Change, false, self.disk.label("punch", &self.path)))?;
+        DiskFile::punch(&mut self.file, offset, length)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -58,6 +58,7 @@ async fn restarted(ground: &Ground) -> TestRegistry {
         clock: Arc::clone(&ground.clock),
         directory: Arc::clone(&ground.directory),
         elsewhere: None,
+        unpacked: ground.unpacked,
         mirrors: Vec::new(),
     };
     let store = Arc::clone(&ground.store) as Arc<dyn RegistryStore>;
@@ -95,10 +96,11 @@ impl Plan {
 
 /// One life of a workflow: the stage, the act with this fault, a restart, the act again, a sweep. Answers the steps of the
 /// act, and what remains.
-async fn life(workflow: &Workflow, plan: Plan, context: &str) -> (Vec<Step>, Remains) {
-    // In two days from now all files are old, and uploads that are begun then are not.
-    let now = Timestamp(RunningClock::default().now().0 + 48 * 60 * 60 * 1000);
+async fn life(workflow: &Workflow, layout: Layout, plan: Plan, context: &str) -> (Vec<Step>, Remains) {
+    // In eight days from now all bytes are old, and uploads that are begun then are not.
+    let now = Timestamp(RunningClock::default().now().0 + 8 * 24 * 60 * 60 * 1000);
     let ground = Ground::in_directory(in_memory(), Arc::new(FixedClock::at(now)));
+    let ground = Ground { unpacked: layout == Layout::Files, ..ground };
     let mut ground = ground.with_repositories(&["team/app", "team/other"]).await;
     let faults = Faults::default();
     let disk = FaultyDisk::new(faults.clone(), ground.directory.path());
@@ -144,6 +146,7 @@ async fn act(
         clock: Arc::clone(&ground.clock),
         directory: Arc::clone(&ground.directory),
         elsewhere: None,
+        unpacked: ground.unpacked,
         mirrors: Vec::new(),
     };
     let disk_seen: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -243,9 +246,16 @@ async fn remains(registry: &TestRegistry) -> Remains {
     Remains { tags, manifests, blobs, damaged, files: registry.blob_files(), staged: registry.staged() }
 }
 
+/// Where small blobs lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Packs,
+    Files,
+}
+
 /// All faults at all steps.
-async fn matrix(workflow: Workflow) {
-    let (steps, clean) = life(&workflow, Plan::Nothing, "nothing goes wrong").await;
+async fn matrix(workflow: Workflow, layout: Layout) {
+    let (steps, clean) = life(&workflow, layout, Plan::Nothing, "nothing goes wrong").await;
     assert_eq!(clean.staged, [""; 0]);
     let held: BTreeSet<&str> = clean.blobs.iter().map(|(_, digest)| digest.hex()).collect();
     assert_eq!(clean.files, held.into_iter().collect::<Vec<_>>(), "each blob that is held has a file, and no other");
@@ -264,7 +274,7 @@ async fn matrix(workflow: Workflow) {
         plans.push((Plan::End(fault), format!("{fault:?} at the end")));
     }
     for (plan, context) in plans {
-        let (_, left) = life(&workflow, plan, &context).await;
+        let (_, left) = life(&workflow, layout, plan, &context).await;
         assert_eq!(left, clean, "{context}: it comes to another end");
     }
 }
@@ -273,9 +283,22 @@ macro_rules! workflows {
     ($($name:ident: $workflow:ident),+ $(,)?) => {$(
         #[tokio::test]
         async fn $name() {
-            matrix(workflows::$workflow).await;
+            matrix(workflows::$workflow, Layout::Packs).await;
+            matrix(workflows::$workflow, Layout::Files).await;
         }
     )+};
+}
+
+/// Blobs without checksums are older than packs.
+#[tokio::test]
+async fn a_blob_that_gets_its_checksums() {
+    matrix(workflows::FIRST_PROOF, Layout::Files).await;
+}
+
+/// Of which one has no checksums.
+#[tokio::test]
+async fn a_verification() {
+    matrix(workflows::VERIFY, Layout::Files).await;
 }
 
 workflows! {
@@ -300,7 +323,5 @@ workflows! {
     a_collection: COLLECT,
     images_that_go_by_a_rule: RETIRE,
     a_blob_that_is_healed: HEAL,
-    a_blob_that_gets_its_checksums: FIRST_PROOF,
-    a_verification: VERIFY,
     a_repository_that_is_made_by_a_push: CREATE_ON_PUSH,
 }

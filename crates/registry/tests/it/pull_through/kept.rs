@@ -19,6 +19,7 @@ use super::Stage;
 use super::upstream::FakeUpstream;
 use crate::client::{Client, OCI_INDEX, OCI_MANIFEST, image, noise};
 use crate::common::{Doors, Ground, TestRegistry};
+use crate::damage::rot;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -155,8 +156,8 @@ async fn a_damaged_blob_is_fetched_again() {
     let stage = Stage::of(&upstream).await;
     let path = format!("/v2/hub/team/base/blobs/{digest}");
     stage.client.get(&path).await.expect(200);
-    until_true("it is kept", || async { !stage.registry.blob_files().is_empty() }).await;
-    std::fs::write(stage.registry.blob_file(&digest), vec![0; 100_000]).unwrap();
+    until_true("it is kept", || async { stage.registry.blob_lies(&digest).0.exists() }).await;
+    rot(&stage.registry, &digest, 70_000);
     // Whoever comes before the first fill has ended may have what that still knows.
     until_true("it is fetched again", || async {
         assert!(stage.client.get(&path).await.expect(200).body == noise(100_000));

@@ -78,6 +78,11 @@ impl DiskFile for StagedFile {
         self.inner.truncate(length)
     }
 
+    fn punch(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        self.stage.disk(Step::Disk("punch", &self.path))?;
+        self.inner.punch(offset, length)
+    }
+
     fn begin_sync(&self, offset: u64, length: u64) {
         // No more than advice: whoever refuses it hears of no error.
         if self.stage.disk(Step::Disk("begin sync", &self.path)).is_ok() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::BlobRecord;
+use layer0_domain::model::registry::{BlobPlace, BlobRecord};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{BlobLeft, BlobLink, CollectedBlob, LinkedBlob, RegistryStoreError};
 
@@ -45,6 +45,14 @@ pub(super) struct Named {
 /// What was collected with what no longer counts then, and what is known for the next step.
 pub(super) type Collected = (Vec<(CollectedBlob, Option<Bulk>)>, Option<Named>);
 
+/// What a link has taken the place of.
+pub(super) struct Linked {
+    /// What no longer counts.
+    pub(super) retired: Option<Bulk>,
+    /// Where the blob lay before.
+    pub(super) left: Option<BlobPlace>,
+}
+
 /// A blob on its way out of a repository.
 pub(super) struct Unlinking {
     pub(super) actions: Vec<Action>,
@@ -64,7 +72,7 @@ impl Table {
         blob: &BlobLink,
         sums: Option<&Bulk>,
         at: Timestamp,
-    ) -> Result<Step<Option<Bulk>>, RegistryStoreError> {
+    ) -> Result<Step<Linked>, RegistryStoreError> {
         let seen = self.repository_demand(repository).await?;
         let (link_at, record_at, sums_at) =
             (link_key(&seen, &blob.digest), content::key(&blob.digest), sums_key(&blob.digest));
@@ -95,22 +103,25 @@ impl Table {
         }
         let mut record = before.clone().unwrap_or_default();
         record.size = blob.size;
-        let mut retired = None;
+        let mut done = Linked { retired: None, left: None };
         if let Some(sums) = sums {
             record = record.whole();
             let old = found.get(&sums_at).map(Bulk::apart_of).transpose()?.flatten();
             actions.extend(sums_write(&blob.digest, sums, old.as_ref()));
-            retired = old;
-            if let Some(place) = &blob.place
-                && known != Some(place)
-            {
-                actions.push(Action::put(Item::at(&place_key(place)).with_text("digest", blob.digest.to_string())));
+            done.retired = old;
+            if known != blob.place.as_ref() {
+                let noted = blob
+                    .place
+                    .as_ref()
+                    .map(|place| Action::put(Item::at(&place_key(place)).with_text("digest", blob.digest.to_string())));
+                actions.extend(noted);
                 actions.extend(known.map(|known| Action::delete(place_key(known))));
-                record.place = Some(place.clone());
+                done.left = known.cloned();
+                record.place.clone_from(&blob.place);
             }
         }
         actions.push(record.write(&blob.digest, before.as_ref()));
-        Ok(Step::Write(actions, retired))
+        Ok(Step::Write(actions, done))
     }
 
     /// Length and time of a link to a blob that is not damaged.

@@ -212,7 +212,13 @@ impl Table {
     pub(super) async fn blobs_unheld(&self, digests: &[Digest]) -> Result<Vec<Digest>, Fault> {
         let keys: std::collections::HashSet<_> = digests.iter().map(key).collect();
         let held = self.get_many(&keys.into_iter().collect::<Vec<_>>()).await?;
-        Ok(digests.iter().filter(|digest| !held.contains_key(&key(digest))).cloned().collect())
+        let mut unheld = Vec::new();
+        for digest in digests {
+            if Record::of(held.get(&key(digest)))?.is_none_or(|record| record.place.is_some()) {
+                unheld.push(digest.clone());
+            }
+        }
+        Ok(unheld)
     }
 
     pub(super) async fn places_unheld(&self, places: &[BlobPlace]) -> Result<Vec<BlobPlace>, Fault> {

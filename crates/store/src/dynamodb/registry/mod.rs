@@ -88,7 +88,7 @@ impl RegistryStore for DynamoStore {
         blob: &BlobLink,
         at: Timestamp,
         along: &Along,
-    ) -> Result<(), RegistryStoreError> {
+    ) -> Result<Option<BlobPlace>, RegistryStoreError> {
         self.make_first(repository, along).await?;
         let sums = match &blob.sums {
             Some(sums) => Some(self.table.bulk_keep(content::sums_bytes(sums)).await?),
@@ -96,9 +96,9 @@ impl RegistryStore for DynamoStore {
         };
         let linked = self.table.unit(|| self.table.blob_link_step(repository, blob, sums.as_ref(), at)).await;
         match linked {
-            Ok(retired) => {
+            Ok(blob::Linked { retired, left }) => {
                 self.table.bulk_drop(retired).await;
-                Ok(())
+                Ok(left)
             }
             Err(error) => Err(self.unkept(error, sums).await),
         }

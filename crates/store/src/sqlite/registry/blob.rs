@@ -2,7 +2,7 @@
 
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::registry::BlobRecord;
+use layer0_domain::model::registry::{BlobPlace, BlobRecord};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::registry_store::{BlobLeft, BlobLink, HeldBlob, LinkedBlob};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -36,14 +36,17 @@ pub(super) fn link_tx(
     repository: &RepositoryName,
     blob: &BlobLink,
     at: Timestamp,
-) -> RegistryWork<()> {
+) -> RegistryWork<Option<BlobPlace>> {
     let (name, repository) = (repository, repository::demand(db, repository)?);
     let (text, size) = (blob.digest.to_string(), to_integer("blob size", blob.size)?);
-    match (&blob.place, &blob.sums) {
-        (Some(place), Some(_)) => place::put(db, &blob.digest, place)?,
-        (Some(place), None) => place::demand(db, &blob.digest, place)?,
-        (None, _) => {}
-    }
+    let left = match (&blob.place, &blob.sums) {
+        (place, Some(_)) => place::replace(db, &text, place.as_ref())?,
+        (Some(place), None) => {
+            place::demand(db, &blob.digest, place)?;
+            None
+        }
+        (None, None) => None,
+    };
     let before: Option<i64> = db
         .prepare_cached("SELECT size FROM blob_link WHERE repository = ?1 AND digest = ?2")?
         .query_row(params![repository, text], |row| row.get(0))
@@ -59,9 +62,10 @@ pub(super) fn link_tx(
                ON CONFLICT (repository, digest) DO UPDATE SET size = excluded.size, linked = excluded.linked";
     db.prepare_cached(sql)?.execute(params![repository, text, size, at.0])?;
     match &blob.sums {
-        Some(sums) => content::prove_tx(db, &blob.digest, sums),
-        None => Ok(()),
+        Some(sums) => content::prove_tx(db, &blob.digest, sums)?,
+        None => {}
     }
+    Ok(left)
 }
 
 pub(super) fn get_tx(
@@ -131,7 +135,7 @@ pub(super) fn list_tx(db: &Connection, after: Option<&Digest>, most: u32) -> Reg
 pub(super) fn unheld_tx(db: &Connection, digests: Vec<Digest>) -> RegistryWork<Vec<Digest>> {
     let mut unheld = Vec::new();
     for digest in digests {
-        if !is_held(db, &digest.to_string())? {
+        if !is_held(db, &digest.to_string())? || place::get_tx(db, &digest)?.is_some() {
             unheld.push(digest);
         }
     }

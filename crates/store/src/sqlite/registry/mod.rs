@@ -45,22 +45,22 @@ fn is_short(page: &Page) -> bool {
 }
 
 /// Writes a push to a repository with what goes along. The record comes last: most pushes that are refused have written nothing then.
-fn push_tx(
+fn push_tx<T>(
     db: &Connection,
     name: &RepositoryName,
     along: &Along,
-    push: impl FnOnce() -> RegistryWork<()>,
-) -> RegistryWork<()> {
+    push: impl FnOnce() -> RegistryWork<T>,
+) -> RegistryWork<T> {
     if let Some(created) = along.create
         && repository::number(db, name)?.is_none()
     {
         repository::create_tx(db, &Repository { name: name.clone(), created, visibility: Visibility::Private })?;
     }
-    push()?;
+    let pushed = push()?;
     if let Some(record) = &along.record {
         audit::append(db, record)?;
     }
-    Ok(())
+    Ok(pushed)
 }
 
 #[async_trait]
@@ -123,7 +123,7 @@ impl RegistryStore for SqliteStore {
         blob: &BlobLink,
         at: Timestamp,
         along: &Along,
-    ) -> Result<(), RegistryStoreError> {
+    ) -> Result<Option<BlobPlace>, RegistryStoreError> {
         let (repository, blob, along) = (repository.clone(), blob.clone(), along.clone());
         self.write_content(move |db| push_tx(db, &repository, &along, || blob::link_tx(db, &repository, &blob, at)))
             .await

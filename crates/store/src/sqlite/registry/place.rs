@@ -29,12 +29,21 @@ pub(super) fn unheld_tx(db: &Connection, places: Vec<BlobPlace>) -> RegistryWork
     Ok(unheld)
 }
 
-/// Notes where a blob lies from now on.
-pub(super) fn put(db: &Connection, digest: &Digest, place: &BlobPlace) -> RegistryWork<()> {
-    let sql = "INSERT INTO blob_place (digest, place) VALUES (?1, ?2) \
-               ON CONFLICT (digest) DO UPDATE SET place = excluded.place";
-    db.prepare_cached(sql)?.execute(params![digest.to_string(), place.as_str()])?;
-    Ok(())
+/// Notes where a blob lies from now on, `None` for where its digest says; answers where it lay before, if that is another place.
+pub(super) fn replace(db: &Connection, digest: &str, place: Option<&BlobPlace>) -> RegistryWork<Option<BlobPlace>> {
+    let before = of(db, digest)?;
+    if before.as_ref() == place {
+        return Ok(None);
+    }
+    match place {
+        Some(place) => {
+            let sql = "INSERT INTO blob_place (digest, place) VALUES (?1, ?2) \
+                       ON CONFLICT (digest) DO UPDATE SET place = excluded.place";
+            db.prepare_cached(sql)?.execute(params![digest, place.as_str()])?;
+        }
+        None => drop(take(db, digest)?),
+    }
+    Ok(before)
 }
 
 /// Refuses a link to a blob that does not lie there.

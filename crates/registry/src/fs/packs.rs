@@ -1,0 +1,499 @@
+//! Small blobs, many to a file: `packs/<number>`. Synchronous; callers are on blocking threads.
+//!
+//! A file for each of them would cost two waits for the disk and three changes of names. Here those who come at the same time share
+//! one write to the disk, and no name changes (`docs/decisions/0029-packs.md`).
+//!
+//! ```text
+//!   mark · zeros │ header · bytes · zeros │ header · bytes · zeros │ …      each part begins where a block of the disk does
+//! ```
+//! A pack is written by one process, from its begin to its end, and never gone on with: so no two records lie over each other, also
+//! where a write went wrong or a power loss has left a part of one. A record that is removed becomes a hole, which gives its blocks
+//! back. Where a record lies, the store knows; what is in its header is for whoever goes through a pack to find those that
+//! nobody names. The mark is chance and stands in each header, so that no blob can hold what looks like one.
+
+use std::collections::HashMap;
+use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use layer0_domain::model::registry::BlobPlace;
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::blob_bytes::BlobContent as _;
+
+use super::content::PackContent;
+use crate::aligned::Aligned;
+use crate::content::sum;
+use crate::disk::{Disk, DiskFile, DiskRead, found};
+
+/// What a disk gives and takes back at once, on every file system that is met.
+const BLOCK: u64 = 4096;
+/// Bytes before those of a blob: mark, offset, length, time, and their sum.
+pub(super) const HEADER: usize = 64;
+const MARK: usize = 16;
+const SUMMED: usize = MARK + 24;
+/// A pack that has so much takes no more: one that lost all its blobs gives back its name too.
+const FULL: u64 = 256 << 20;
+/// No record is as long: a number that says so is none.
+const TOO_LONG: u64 = 1 << 40;
+/// How much of a pack is read at once by whoever goes through it.
+const STEP: usize = 256 << 10;
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PackPlace {
+    pack: u32,
+    offset: u64,
+    /// Of the blob, without the header.
+    length: u64,
+}
+
+impl PackPlace {
+    /// Reads what [`PackPlace::words`] has written.
+    pub(super) fn of(place: &BlobPlace) -> Option<Self> {
+        let mut parts = place.as_str().strip_prefix("pack:")?.split(':');
+        let mut part = || parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
+        let (pack, offset, length) = (u32::try_from(part()?).ok()?, part()?, part()?);
+        let is_one = parts.next().is_none() && offset % BLOCK == 0 && offset < TOO_LONG && length < TOO_LONG;
+        is_one.then_some(Self { pack, offset, length })
+    }
+
+    /// The place in the words of the port. In the order of time, so that an index of them grows at its end.
+    pub(super) fn words(self) -> BlobPlace {
+        BlobPlace::new(format!("pack:{:08x}:{:08x}:{:x}", self.pack, self.offset, self.length))
+    }
+
+    /// Whether this header is the record's.
+    fn is_said(self, said: &[u8]) -> bool {
+        header(said, self.offset).is_some_and(|(length, _)| length == self.length)
+    }
+
+    /// When the record was written; `None` when it isn't there.
+    fn written(self, file: &dyn DiskRead) -> io::Result<Option<Timestamp>> {
+        let said = read(file, self.offset, HEADER)?;
+        Ok(self.is_said(&said).then(|| header(&said, self.offset)).flatten().map(|(_, written)| written))
+    }
+
+    /// Where the blob's bytes begin.
+    fn begin(self) -> u64 {
+        self.offset + HEADER as u64
+    }
+
+    /// How much of the pack is the record's.
+    fn taken(self) -> u64 {
+        (HEADER as u64 + self.length).next_multiple_of(BLOCK)
+    }
+}
+
+/// A blob's bytes with room for its header.
+pub(super) struct Record(Aligned);
+
+impl Record {
+    /// With room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let mut record = Aligned::with_capacity(HEADER + bytes);
+        record.extend_from_slice(&[0; HEADER]);
+        Self(record)
+    }
+
+    pub(super) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0[HEADER..]
+    }
+
+    /// Writes the header.
+    fn head(&mut self, mark: [u8; MARK], place: PackPlace, at: Timestamp) {
+        self.0[..MARK].copy_from_slice(&mark);
+        for (number, value) in [place.offset, place.length, at.0.cast_unsigned()].into_iter().enumerate() {
+            let from = MARK + number * 8;
+            self.0[from..from + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        let sum = sum(&self.0[..SUMMED]);
+        self.0[SUMMED..SUMMED + 4].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// What a header says of the record that begins at `offset`, if it is one: how long it is, and when it was written.
+fn header(bytes: &[u8], offset: u64) -> Option<(u64, Timestamp)> {
+    let said = bytes.get(..SUMMED)?;
+    let kept = u32::from_le_bytes(bytes.get(SUMMED..SUMMED + 4)?.try_into().ok()?);
+    let value = |number: usize| {
+        let from = MARK + number * 8;
+        said[from..from + 8].try_into().map(u64::from_le_bytes).ok()
+    };
+    let is_one = value(0)? == offset && sum(said) == kept;
+    let (length, written) = (value(1)?, value(2)?);
+    (is_one && length < TOO_LONG).then_some((length, Timestamp(written.cast_signed())))
+}
+
+/// Those who come while others are being written: the first of them writes for all.
+#[derive(Default)]
+struct Group {
+    state: Mutex<Gathered>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Gathered {
+    records: Vec<Record>,
+    /// What became of them, in their order.
+    outcome: Option<Result<Vec<PackPlace>, Arc<io::Error>>>,
+}
+
+impl Group {
+    fn state(&self) -> MutexGuard<'_, Gathered> {
+        lock(&self.state)
+    }
+
+    fn end(&self, outcome: Result<Vec<PackPlace>, Arc<io::Error>>) {
+        self.state().outcome.get_or_insert(outcome);
+        self.done.notify_all();
+    }
+
+    /// Waits for what became of one of them.
+    fn wait(&self, number: usize) -> io::Result<PackPlace> {
+        let mut state = self.state();
+        loop {
+            match &state.outcome {
+                Some(Ok(places)) => return Ok(places[number]),
+                Some(Err(error)) => return Err(io::Error::new(error.kind(), Arc::clone(error))),
+                None => state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// Ends a group for those who wait when its first one panics.
+struct Ending<'a>(&'a Group);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end(Err(Arc::new(io::Error::other("whoever wrote the pack ended in the middle"))));
+    }
+}
+
+/// The pack that is being written.
+struct Current {
+    number: u32,
+    mark: [u8; MARK],
+    file: Box<dyn DiskFile>,
+    next: u64,
+    /// How long the file is.
+    end: u64,
+}
+
+/// Who reads a record, and whether it goes when they have ended.
+#[derive(Default)]
+struct Use {
+    readers: usize,
+    goes: bool,
+}
+
+#[derive(Default)]
+struct Uses {
+    read: HashMap<PackPlace, Use>,
+    /// Records that nobody reads any more, and that were to go.
+    over: Vec<PackPlace>,
+}
+
+/// The directory of packs.
+pub(super) struct Packs {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    /// Those who will be written next.
+    gathering: Mutex<Option<Arc<Group>>>,
+    /// Held by whoever writes.
+    current: Mutex<Option<Current>>,
+    uses: Mutex<Uses>,
+}
+
+/// What is under these locks is whole at every moment that somebody could panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Sixteen bytes that nobody can guess: the keys of these hashes are the system's randomness.
+fn mark() -> [u8; MARK] {
+    let mut mark = [0; MARK];
+    for half in mark.chunks_exact_mut(8) {
+        half.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
+    }
+    mark
+}
+
+impl Packs {
+    pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { disk, root, gathering: Mutex::default(), current: Mutex::default(), uses: Mutex::default() }
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.root.join(format!("{number:08x}"))
+    }
+
+    /// Keeps a record; returns when it is on the disk.
+    pub(super) fn put(&self, record: Record) -> io::Result<PackPlace> {
+        let (group, number) = {
+            let mut gathering = lock(&self.gathering);
+            let group = Arc::clone(gathering.get_or_insert_default());
+            let mut state = group.state();
+            state.records.push(record);
+            let number = state.records.len() - 1;
+            drop(state);
+            (group, number)
+        };
+        if number == 0 {
+            let ending = Ending(&group);
+            let mut current = lock(&self.current);
+            // Whoever comes from here on is in the next one.
+            lock(&self.gathering).take();
+            let mut records = std::mem::take(&mut group.state().records);
+            let written = self.write(&mut current, &mut records);
+            drop(current);
+            group.end(written.map_err(Arc::new));
+            drop(ending);
+        }
+        group.wait(number)
+    }
+
+    /// Writes records into the pack that is being written, or a new one. After an error that pack takes no more: what is in
+    /// it from there on is not known.
+    fn write(&self, current: &mut Option<Current>, records: &mut [Record]) -> io::Result<Vec<PackPlace>> {
+        let mut pack = match current.take().filter(|pack| self.takes_more(pack)) {
+            Some(pack) => pack,
+            None => self.begin()?,
+        };
+        let begin = pack.next;
+        let written = pack.write(records);
+        match written {
+            Ok(places) => {
+                *current = Some(pack);
+                Ok(places)
+            }
+            Err(error) => {
+                // It gives back what it can: the disk may be full.
+                pack.file.punch(begin, pack.next - begin).ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a pack can be gone on with. Somebody may have taken it away, or cut it off: what is written into it then is nowhere.
+    fn takes_more(&self, pack: &Current) -> bool {
+        let is_whole = |metadata: fs::Metadata| metadata.len() >= pack.end;
+        pack.next < FULL && self.disk.file_metadata(&self.path(pack.number)).is_ok_and(is_whole)
+    }
+
+    /// Begins a pack, with the next number: one that was given is never given again, since the place of a record is not either.
+    fn begin(&self) -> io::Result<Current> {
+        let number = self.numbers()?.last().map_or(0, |last| last + 1);
+        let path = self.path(number);
+        self.disk.file_make(&path)?;
+        let begun = self.disk.file_open(&path).and_then(|mut file| {
+            let mark = mark();
+            let mut first = Aligned::zeroed(usize::try_from(BLOCK).expect("it is small"));
+            first[..MARK].copy_from_slice(&mark);
+            file.write_at(&first, 0)?;
+            self.disk.directory_sync(&self.root)?;
+            Ok(Current { number, mark, file, next: BLOCK, end: BLOCK })
+        });
+        if begun.is_err() {
+            self.disk.file_remove(&path).ok();
+        }
+        begun
+    }
+
+    /// The numbers of all packs, in order. What is named otherwise is none of ours.
+    pub(super) fn numbers(&self) -> io::Result<Vec<u32>> {
+        let Some(entries) = found(fs::read_dir(&self.root))? else { return Ok(Vec::new()) };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let number = name.to_str().filter(|name| name.len() == 8).and_then(|it| u32::from_str_radix(it, 16).ok());
+            numbers.extend(number);
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// A record of a pack that was opened; it stays readable for as long as the content lives.
+    fn content(self: &Arc<Self>, place: PackPlace, file: Box<dyn DiskRead>) -> io::Result<PackContent> {
+        let there = file.metadata()?.len().saturating_sub(place.begin());
+        lock(&self.uses).read.entry(place).or_default().readers += 1;
+        let reading = Reading { packs: Arc::clone(self), place };
+        Ok(PackContent::new(file, place.begin(), place.length.min(there), reading))
+    }
+
+    /// Opens a record; `None` when it isn't there.
+    pub(super) fn open(self: &Arc<Self>, place: PackPlace) -> io::Result<Option<PackContent>> {
+        let Some(file) = found(self.disk.file_read(&self.path(place.pack)))? else { return Ok(None) };
+        let content = self.content(place, file)?;
+        Ok(content.is_current()?.then_some(content))
+    }
+
+    /// As [`Packs::open`], when nothing has to be waited for.
+    pub(super) fn open_ready(self: &Arc<Self>, place: PackPlace) -> Option<PackContent> {
+        let file = self.disk.file_read_ready(&self.path(place.pack))?;
+        let mut said = [0; HEADER];
+        let is_there = file.read_ready(&mut said, place.offset) && place.is_said(&said);
+        is_there.then(|| self.content(place, file).ok()).flatten()
+    }
+
+    /// How much there is of a record, and when its pack was last written to, as far as its pack's length tells; `None` when the pack
+    /// isn't there.
+    pub(super) fn glance(&self, place: PackPlace) -> io::Result<Option<(u64, fs::Metadata)>> {
+        let metadata = found(self.disk.file_metadata(&self.path(place.pack)))?;
+        Ok(metadata.map(|metadata| (place.length.min(metadata.len().saturating_sub(place.begin())), metadata)))
+    }
+
+    /// As [`Packs::glance`], when nothing has to be waited for.
+    pub(super) fn glance_ready(&self, place: PackPlace) -> Option<(u64, fs::Metadata)> {
+        let metadata = self.disk.file_metadata_ready(&self.path(place.pack))?;
+        Some((place.length.min(metadata.len().saturating_sub(place.begin())), metadata))
+    }
+
+    /// When a record was written, by its header; `None` when there is no such record.
+    pub(super) fn written(&self, place: PackPlace) -> io::Result<Option<Timestamp>> {
+        let Some(file) = found(self.disk.file_read(&self.path(place.pack)))? else { return Ok(None) };
+        place.written(&*file)
+    }
+
+    /// Makes a record a hole, once nobody reads it any more. None there is no error. Not synced: what comes back after a power cut is
+    /// only space.
+    pub(super) fn remove(&self, place: PackPlace) -> io::Result<()> {
+        let mut gone = {
+            let mut uses = lock(&self.uses);
+            let over = std::mem::take(&mut uses.over);
+            match uses.read.get_mut(&place) {
+                Some(used) => {
+                    used.goes = true;
+                    over
+                }
+                None => [over, vec![place]].concat(),
+            }
+        };
+        // What fails is found again by whoever goes through the pack.
+        while let Some(place) = gone.pop() {
+            // By its header, so that a place which is none can take nothing else away.
+            if self.written(place)?.is_some() {
+                self.disk.file_open(&self.path(place.pack))?.punch(place.offset, place.taken())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of a pack. One in which nothing is left goes, but for the last one: it may be the one that is written, and no
+    /// number is given twice.
+    pub(super) fn list(&self, number: u32) -> io::Result<Vec<PackPlace>> {
+        let path = self.path(number);
+        let Some(file) = found(self.disk.file_read(&path))? else { return Ok(Vec::new()) };
+        let records = match read_mark(&*file)? {
+            Some(mark) => records(&*file, number, mark)?,
+            None => Vec::new(),
+        };
+        if records.is_empty() && self.numbers()?.last() != Some(&number) {
+            found(self.disk.file_remove(&path))?;
+        }
+        Ok(records)
+    }
+}
+
+impl Current {
+    fn write(&mut self, records: &mut [Record]) -> io::Result<Vec<PackPlace>> {
+        let at = now();
+        let mut places = Vec::with_capacity(records.len());
+        for record in records {
+            let length = u64::try_from(record.bytes().len()).expect("a length fits in 64 bits");
+            let place = PackPlace { pack: self.number, offset: self.next, length };
+            record.head(self.mark, place, at);
+            self.next += place.taken();
+            self.end = place.begin() + length;
+            self.file.write_at(&record.0, place.offset)?;
+            places.push(place);
+        }
+        self.file.sync()?;
+        Ok(places)
+    }
+}
+
+/// Reads up to so many bytes; fewer at the end only.
+fn read(file: &dyn DiskRead, from: u64, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(most);
+    while bytes.len() < most {
+        let behind = u64::try_from(bytes.len()).expect("a length fits in 64 bits");
+        if file.read_at(&mut bytes, from + behind)? == 0 {
+            break;
+        }
+    }
+    bytes.truncate(most);
+    Ok(bytes)
+}
+
+/// The mark of a pack; `None` of one whose begin never came to the disk.
+fn read_mark(file: &dyn DiskRead) -> io::Result<Option<[u8; MARK]>> {
+    let mark: Option<[u8; MARK]> = read(file, 0, MARK)?.try_into().ok();
+    Ok(mark.filter(|mark| *mark != [0; MARK]))
+}
+
+/// Goes through a pack.
+fn records(file: &dyn DiskRead, pack: u32, mark: [u8; MARK]) -> io::Result<Vec<PackPlace>> {
+    let mut places = Vec::new();
+    let mut next = BLOCK;
+    loop {
+        let from = next;
+        let step = read(file, from, STEP)?;
+        if step.is_empty() {
+            return Ok(places);
+        }
+        let until = from + u64::try_from(step.len()).expect("a length fits in 64 bits");
+        while next < until {
+            let begin = usize::try_from(next - from).expect("it lies in the step");
+            match header(&step[begin..], next) {
+                Some((length, _)) if step[begin..].starts_with(&mark) => {
+                    let place = PackPlace { pack, offset: next, length };
+                    places.push(place);
+                    next += place.taken();
+                }
+                _ => next += BLOCK,
+            }
+        }
+    }
+}
+
+/// Somebody reads a record.
+pub(super) struct Reading {
+    packs: Arc<Packs>,
+    place: PackPlace,
+}
+
+impl Reading {
+    /// Whether the record is still there, in the pack that was opened.
+    pub(super) fn is_current(&self, file: &dyn DiskRead) -> io::Result<bool> {
+        Ok(self.place.written(file)?.is_some())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut uses = lock(&self.packs.uses);
+        let Some(used) = uses.read.get_mut(&self.place) else { return };
+        used.readers -= 1;
+        if used.readers == 0 {
+            let goes = used.goes;
+            uses.read.remove(&self.place);
+            // Whoever ends a read must not wait for a disk: the next removal does it, or the search for strays.
+            if goes {
+                uses.over.push(self.place);
+            }
+        }
+    }
+}
