@@ -12,7 +12,7 @@
 //! | what | where |
 //! |---|---|
 //! | repositories, manifests with their bytes, tags, which blob is in which repository | port `RegistryStore` |
-//! | bytes of blobs | `DIR/registry/blobs/<algorithm>/<two hex digits>/<hex>` |
+//! | bytes of blobs | `DIR/registry/blobs/<algorithm>/<two hex digits>/<hex>`; of small ones `DIR/registry/packs/<number>`, many in each |
 //! | uploads that are not finished | `DIR/registry/uploads/<id>` |
 //!
 //! With the cargo feature `s3` the bytes may lie in a bucket instead (module `s3`): both are the port `BlobBytes`.
@@ -21,9 +21,10 @@
 //! module `ecr`. Which lies where is said in one place: [`Whereabouts`].
 //!
 //! # A push
-//! `POST` makes a staged file, `PATCH` appends to it and hashes on the way, `PUT` compares the digest; then, in this
+//! `POST` begins an upload, `PATCH` appends to its staged file and hashes on the way, `PUT` compares the digest; then, in this
 //! order: fsync the file, rename it to its place, fsync the directory, write the link to the store (durable), answer
-//! 201. In a bucket: complete the object, write link and place to the store, answer. The manifest and its tags are one unit of
+//! 201. Of what is small: write it into a pack, with those who come at the same time, fsync that, write link and place to the store,
+//! answer. In a bucket: complete the object, write link and place to the store, answer. The manifest and its tags are one unit of
 //! work in the store. What a client was told is stored is stored; what it was not told may be there as a file that nobody can
 //! reach. The invariant of links and files and how it is kept is written at the module `blobs`, the life of an upload at
 //! `uploads`.

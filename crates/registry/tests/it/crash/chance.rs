@@ -46,7 +46,7 @@ impl Chance {
             _ => {
                 let mut bytes = seen.to_vec();
                 let pages = bytes.chunks_mut(PAGE).enumerate();
-                let mut written: Vec<_> = pages
+                let written: Vec<_> = pages
                     .filter(|(at, page)| durable.chunks(PAGE).nth(*at).is_none_or(|before| !is_same(before, page)))
                     .map(|(_, page)| page)
                     .collect();

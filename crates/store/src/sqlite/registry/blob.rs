@@ -61,9 +61,8 @@ pub(super) fn link_tx(
     let sql = "INSERT INTO blob_link (repository, digest, size, linked) VALUES (?1, ?2, ?3, ?4) \
                ON CONFLICT (repository, digest) DO UPDATE SET size = excluded.size, linked = excluded.linked";
     db.prepare_cached(sql)?.execute(params![repository, text, size, at.0])?;
-    match &blob.sums {
-        Some(sums) => content::prove_tx(db, &blob.digest, sums)?,
-        None => {}
+    if let Some(sums) = &blob.sums {
+        content::prove_tx(db, &blob.digest, sums)?;
     }
     Ok(left)
 }
