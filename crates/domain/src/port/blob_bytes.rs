@@ -129,6 +129,11 @@ pub trait BlobBytes: Send + Sync {
     /// As all of them.
     fn upload_begin(&self, upload: &str, reach: Reach) -> io::Result<Box<dyn UploadBytes>>;
 
+    /// As [`BlobBytes::upload_begin`], when nothing has to be waited for; `None` says nothing, and nothing was begun.
+    fn upload_begin_ready(&self, _upload: &str) -> Option<Box<dyn UploadBytes>> {
+        None
+    }
+
     /// Finds an upload that was begun, here or in a process that is gone, or, with [`Naming::Store`], in another one; `None` when
     /// there is none, or one with nothing in it of a process that is gone. All that was settled as a chunk is there. Of what was settled as a whole, the end may not be there to be gone
     /// on with: then it is not counted, but belongs to what is completed when nothing is appended.

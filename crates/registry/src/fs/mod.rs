@@ -158,6 +158,10 @@ impl BlobBytes for FileBytes {
         Ok(Box::new(FileUpload::begun(Arc::clone(&self.to), self.uploads.join(upload))))
     }
 
+    fn upload_begin_ready(&self, upload: &str) -> Option<Box<dyn UploadBytes>> {
+        self.upload_begin(upload, Reach::Named).ok()
+    }
+
     fn upload_find(&self, upload: &str) -> io::Result<Option<Box<dyn UploadBytes>>> {
         let path = self.uploads.join(upload);
         let Some(metadata) = found(self.to.disk.file_metadata(&path))? else { return Ok(None) };

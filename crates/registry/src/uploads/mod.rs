@@ -169,7 +169,19 @@ impl Inner {
     ) -> io::Result<Arc<Upload>> {
         let _beginning = self.begin(&id);
         let bytes = self.bytes.upload_begin(id.as_str(), reach)?;
-        Ok(self.keep(id, share, |offset, share| Writer::begun(bytes, algorithm, offset, share), at))
+        Ok(self.begun(id, bytes, algorithm, share, at))
+    }
+
+    /// Keeps an upload that has just begun.
+    fn begun(
+        &self,
+        id: UploadId,
+        bytes: Box<dyn UploadBytes>,
+        algorithm: Algorithm,
+        share: Share,
+        at: Timestamp,
+    ) -> Arc<Upload> {
+        self.keep(id, share, |offset, share| Writer::begun(bytes, algorithm, offset, share), at)
     }
 
     /// Keeps an upload that was found.
@@ -198,6 +210,10 @@ impl Uploads {
         share: Share,
         at: Timestamp,
     ) -> Result<(), RegistryError> {
+        if let Some(bytes) = self.inner.bytes.upload_begin_ready(id.as_str()) {
+            self.inner.begun(id, bytes, algorithm, share, at);
+            return Ok(());
+        }
         let inner = Arc::clone(&self.inner);
         let begun = blocking(move || inner.make(id, Reach::Named, algorithm, share, at));
         begun.await.map(drop).map_err(RegistryError::from_io)

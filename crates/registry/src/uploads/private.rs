@@ -85,6 +85,10 @@ impl Uploads {
         at: Timestamp,
     ) -> Result<Private, RegistryError> {
         let uploads = self.clone();
+        if let Some(bytes) = self.inner.bytes.upload_begin_ready(id.as_str()) {
+            let upload = self.inner.begun(id.clone(), bytes, algorithm, share, at);
+            return Ok(Private { uploads, id, upload, ended: false });
+        }
         // Made there: who goes away before it has begun leaves nothing either.
         let begun = blocking(move || {
             let upload = uploads.inner.make(id.clone(), Reach::Private, algorithm, share, at)?;
