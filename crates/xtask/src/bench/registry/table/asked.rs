@@ -24,13 +24,15 @@ pub(super) enum Bound {
     OfLimit(f64),
     /// At most so much of the limit.
     AtMostOfLimit(f64),
+    /// At least this, on any machine.
+    AtLeast(f64),
     /// At most this.
     AtMost(f64),
     /// At most this, where a figure is as it was on the machine that the bounds were set on.
     AtPace(f64, Pace),
 }
 
-use Bound::{AtMost, AtMostOfLimit, AtPace, Free, OfLimit};
+use Bound::{AtLeast, AtMost, AtMostOfLimit, AtPace, Free, OfLimit};
 
 /// A figure that says how much slower this machine is than the one that the bounds were set on.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +113,12 @@ pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     ("— in turns with pushes in one request", "turns.chunked_mib_s", IN_TURNS, OfLimit(0.95)),
     ("push of a big blob as one stream, MiB/s", "push.streamed.mib_s", DISK, Free),
     ("— in turns with pushes in one request", "turns.streamed_mib_s", IN_TURNS, OfLimit(0.95)),
-    ("push of small images, images/s", "push.small_images.images_s", Machine("client_ceiling_images_s"), Free),
+    (
+        "push of small images, images/s",
+        "push.small_images.images_s",
+        Machine("client_ceiling_images_s"),
+        AtLeast(400.0),
+    ),
     ("— in turns with what the client can send", "writes.images_s", Beside("writes.limit_images_s"), OfLimit(0.32)),
     (
         "— in turns with sending them and keeping their files, one after the other",
@@ -121,11 +128,16 @@ pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     ),
     ("— p99 of one image, ms", "push.small_images.image_p99_ms", Limit::None, Free),
     ("— p99 of one image, in turns, ms", "writes.image_p99_ms", Limit::None, AtPace(60.0, CLIENT_IMAGES)),
-    ("PUT of a manifest under a new tag, 1/s", "tags.tag_put_s", Machine("client_ceiling_put_s"), Free),
+    ("PUT of a manifest under a new tag, 1/s", "tags.tag_put_s", Machine("client_ceiling_put_s"), AtLeast(8_000.0)),
     ("— in turns with what the client can send", "writes.tags_s", PUTS_IN_TURNS, OfLimit(0.35)),
     ("list of all tags, ms", "tags.full_ms", Limit::None, Free),
     ("page of 100 tags, ms", "tags.page100_ms", Limit::None, AtPace(0.3, CLIENT)),
-    ("new repositories (mount and PUT), 1/s", "catalog.repo_create_s", Machine("client_ceiling_put_s"), Free),
+    (
+        "new repositories (mount and PUT), 1/s",
+        "catalog.repo_create_s",
+        Machine("client_ceiling_put_s"),
+        AtLeast(4_000.0),
+    ),
     ("— in turns with what the client can send", "writes.repos_s", PUTS_IN_TURNS, OfLimit(0.174)),
     ("page of 100 repositories, ms", "catalog.page100_ms", Limit::None, AtPace(0.3, CLIENT)),
     ("all repositories in pages of 1000, ms", "catalog.walk1000_ms", Limit::None, AtPace(10.0, CLIENT)),
@@ -217,6 +229,7 @@ pub(super) fn judged(bound: Bound, measured: Option<f64>, limit: Option<f64>) ->
             let keeps = measured.zip(limit).is_some_and(|(ours, limit)| ours <= most * limit);
             (format!("≤ {most:.2}× limit"), Some(keeps))
         }
+        AtLeast(least) => (format!("≥ {least}"), Some(measured.is_some_and(|ours| ours >= least))),
         AtMost(most) | AtPace(most, _) => (format!("≤ {most}"), Some(measured.is_some_and(|ours| ours <= most))),
     }
 }
