@@ -18,7 +18,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, ResolveFlags, SeekFrom, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// What the registry does to directories and names. Calls may block.
@@ -133,9 +133,16 @@ pub trait DiskRead: Send + Sync {
     /// What the system says.
     fn metadata(&self) -> io::Result<fs::Metadata>;
 
-    /// Advises the system to forget what it has in memory of the file, so that the next read comes from the disk. No more
-    /// than advice: a file system that keeps its files in memory has no other place to read them from.
-    fn forget(&self);
+    /// Where the next bytes are that are no hole, from an offset on; `None` when only holes come. A file system without holes has bytes
+    /// everywhere.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
+
+    /// Advises the system to forget what it has in memory of these bytes (`None` for all from there on), so that the next read comes from
+    /// the disk. No more than advice: a file system that keeps its files in memory has no other place to read them from.
+    fn forget(&self, offset: u64, length: Option<NonZeroU64>);
 }
 
 /// The machine's own file system.
@@ -264,8 +271,17 @@ impl DiskRead for File {
         Self::metadata(self)
     }
 
-    fn forget(&self) {
-        rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed).ok();
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(self, SeekFrom::Data(offset)) {
+            Ok(next) => Ok(Some(next)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok((offset < self.metadata()?.len()).then_some(offset)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn forget(&self, offset: u64, length: Option<NonZeroU64>) {
+        rustix::fs::fadvise(self, offset, length, rustix::fs::Advice::DontNeed).ok();
     }
 }
 

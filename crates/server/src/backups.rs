@@ -20,7 +20,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::id::id_text;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::store::StoreError;
-use layer0_store::{CopiedBlob, SqliteStore};
+use layer0_store::{CopiedBlob, CopiedPlaces, SqliteStore};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -202,7 +202,12 @@ pub(crate) async fn begin(app: &App) -> Result<Arc<Running>, BackupError> {
     let begun = app.clock.now();
     DirBuilder::new().recursive(true).mode(0o700).create(copies)?;
     let path = Scratch(copies.join(format!("{id}.db")));
-    let blobs = file.copy_to(path.0.clone(), NOT_COPIED).await?;
+    // From a disk each blob is restored to where its digest says, whatever file it shares here.
+    let copied_places = match app.backups.images_lie {
+        ImagesLie::OnDisk => CopiedPlaces::LeftOut,
+        ImagesLie::InBucket => CopiedPlaces::Kept,
+    };
+    let blobs = file.copy_to(path.0.clone(), NOT_COPIED, copied_places).await?;
     let copy = File::open(&path.0)?;
     let copy_bytes = copy.metadata()?.len();
     drop(path);

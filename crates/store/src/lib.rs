@@ -79,4 +79,4 @@ pub use aws_sdk_dynamodb::Client as DynamoClient;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{DynamoStore, LAYOUT_LOOK, LayoutMismatch, LayoutStep, Layouts, StepTaken, TableError};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{CopiedBlob, OpenError, SqliteStore};
+pub use sqlite::{CopiedBlob, CopiedPlaces, OpenError, SqliteStore};

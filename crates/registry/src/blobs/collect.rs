@@ -44,7 +44,8 @@ impl Blobs {
         // Linked again as by a mount from itself, which is refused when it has gone in this moment.
         match self.mount(repository.clone(), repository.clone(), digest.clone(), now, Along::NOTHING).await {
             Ok(true) => Ok(Some(size)),
-            Ok(false) => Ok(None),
+            // It has gone, or was pushed again in this moment, which is as good as a link.
+            Ok(false) => Ok(self.inner.whole(repository, digest).await?.map(|(linked, _)| linked.size)),
             // It is there, and can be pulled; at worst a push will be told later that it is not any more.
             Err(error) => {
                 tracing::warn!(

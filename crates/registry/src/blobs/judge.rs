@@ -17,7 +17,7 @@ use std::sync::Arc;
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
-use layer0_domain::port::blob_bytes::{BlobContent, Look, Seen, Source};
+use layer0_domain::port::blob_bytes::{BlobContent, Look, Naming, Seen, Source};
 
 use super::reader::{BlobReader, ReadError};
 use super::{Blobs, Inner};
@@ -96,6 +96,23 @@ impl Inner {
             "blob {digest} is damaged on disk; it is held by {names}, and counts as missing until an image with it is pushed again"
         );
         Ok(())
+    }
+
+    /// Condemns a blob of which a close look finds nothing where a glance does: nobody would push it again, since whoever asks is told that
+    /// it is there.
+    async fn condemn_lost(&self, digest: &Digest) -> Result<(), RegistryError> {
+        // In a bucket another server may push it between two looks.
+        if self.bytes.naming() == Naming::Store {
+            return Ok(());
+        }
+        let _lock = self.locks.lock(digest).await;
+        if self.store.blob_holders(digest).await?.is_empty() {
+            return Ok(());
+        }
+        let Some(place) = self.place(digest).await? else { return Ok(()) };
+        let is_lost = self.look(&place, Look::Closely).await? == Seen::Gone
+            && self.look(&place, Look::Glance).await? != Seen::Gone;
+        if is_lost { self.condemn(digest).await } else { Ok(()) }
     }
 
     /// Reads a blob from start to end and writes down what that shows.
@@ -180,8 +197,15 @@ impl Blobs {
         to_the_end(async move { inner.settle(&digest, lying, read).await }).await.map_err(RegistryError::from_io)?
     }
 
+    /// As of `Inner`.
+    pub(super) async fn condemn_lost(&self, digest: &Digest) -> Result<(), RegistryError> {
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
+        to_the_end(async move { inner.condemn_lost(&digest).await }).await.map_err(RegistryError::from_io)?
+    }
+
     /// Whether a repository holds a blob that has no bytes, and none on their way in.
     pub(crate) async fn is_gone(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        self.condemn_lost(digest).await?;
         let _lock = self.inner.locks.lock(digest).await;
         if self.inner.store.blob_holders(digest).await?.is_empty() {
             return Ok(false);

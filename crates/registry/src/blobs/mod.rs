@@ -158,16 +158,27 @@ impl Inner {
         digest: &Digest,
     ) -> Result<Option<(LinkedBlob, BlobPlace)>, RegistryError> {
         let Some(linked) = self.store.blob_size(repository, digest).await? else { return Ok(None) };
-        let size = linked.size;
-        let Some(place) = self.place(digest).await? else {
-            check_length(repository, digest, size, None);
-            return Ok(None);
-        };
-        let is_whole = match self.look(&place, Look::Glance).await? {
-            Seen::Gone => check_length(repository, digest, size, None),
-            Seen::There { length, .. } => length.is_none() || check_length(repository, digest, size, length),
-        };
-        Ok(is_whole.then_some((linked, place)))
+        let mut place = self.place(digest).await?;
+        loop {
+            let found = match &place {
+                Some(at) => self.look(at, Look::Glance).await?,
+                None => Seen::Gone,
+            };
+            let length = match found {
+                Seen::There { length, .. } => length.or(Some(linked.size)),
+                Seen::Gone => None,
+            };
+            if length == Some(linked.size) {
+                return Ok(place.map(|place| (linked, place)));
+            }
+            let now = self.place(digest).await?;
+            if now == place {
+                check_length(repository, digest, linked.size, length);
+                return Ok(None);
+            }
+            // It was pushed again in this moment, and lies elsewhere now.
+            place = now;
+        }
     }
 }
 
@@ -237,6 +248,9 @@ impl Blobs {
             BlobCondition::Unproven => None,
         };
         let opened = self.inner.open(digest).await?;
+        if opened.is_none() {
+            self.condemn_lost(digest).await?;
+        }
         let found = opened.as_ref().map(|content| content.length().unwrap_or(record.size));
         if !check_length(repository, digest, record.size, found) {
             return Ok(Opened::Missing);
@@ -300,8 +314,10 @@ impl Blobs {
         let linked = inner.store.blob_link(&push.repository, &link, push.at, &push.along).await;
         match &linked {
             // Where it lay before, nobody looks for it any more: whoever was told that place and finds nothing there asks again.
-            Ok(Some(left)) if inner.bytes.naming() == Naming::Digest => {
-                if let Err(error) = inner.remove(left.clone()).await {
+            Ok(left) if inner.bytes.naming() == Naming::Digest => {
+                if let Some(left) = inner.noted(left.clone())
+                    && let Err(error) = inner.remove(left).await
+                {
                     left_behind(&digest, &error);
                 }
             }

@@ -55,7 +55,8 @@ impl Inner {
         };
         let is_held = match &digest {
             Some(digest) => {
-                !self.store.blob_holders(digest).await?.is_empty() && self.store.blob_place(digest).await?.is_none()
+                !self.store.blob_holders(digest).await?.is_empty()
+                    && self.noted(self.store.blob_place(digest).await?).is_none()
             }
             None => self.unheld(std::slice::from_ref(place)).await?.is_empty(),
         };

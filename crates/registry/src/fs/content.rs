@@ -1,6 +1,7 @@
 //! A file that is open for reading.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::port::blob_bytes::BlobContent;
 
 use super::blobs::BlobFiles;
-use super::packs::Reading;
+use super::packs::InUse;
 use crate::disk::DiskRead;
 
 /// A file. It stays readable when its name goes.
@@ -62,17 +63,17 @@ pub(super) struct PackContent {
     /// Where it begins in the file.
     begin: u64,
     length: u64,
-    reading: Reading,
+    using: InUse,
 }
 
 impl PackContent {
-    pub(super) fn new(file: Box<dyn DiskRead>, begin: u64, length: u64, reading: Reading) -> Self {
-        Self { file, begin, length, reading }
+    pub(super) fn new(file: Box<dyn DiskRead>, begin: u64, length: u64, using: InUse) -> Self {
+        Self { file, begin, length, using }
     }
 
-    /// Advises the system to forget what it has in memory of the pack.
+    /// Advises the system to forget what it has in memory of the record.
     pub(super) fn forget(&self) {
-        self.file.forget();
+        self.file.forget(self.begin, NonZeroU64::new(self.length));
     }
 }
 
@@ -100,7 +101,7 @@ impl BlobContent for PackContent {
     }
 
     fn is_current(&self) -> io::Result<bool> {
-        self.reading.is_current(&*self.file)
+        self.using.is_current(&*self.file)
     }
 }
 

@@ -5,7 +5,7 @@
 //! | blobs | `blobs/<algorithm>/<two hex digits>/<hex>` |
 //! | small blobs | `packs/<number>`, many in each |
 //! | uploads that are not finished | `uploads/<name>` |
-//! | that the names of these directories are on the disk | `synced` |
+//! | that the names of these directories are on the disk | `synced-2` |
 //!
 //! An upload is its staged file: what it has is the file's length. So it survives a restart, `kill -9` included, once there is
 //! something in it; before, there is no file, and whoever has begun it begins anew. What is in a
@@ -36,6 +36,9 @@ use self::packs::{PackPlace, Packs};
 use self::upload::{FileUpload, Whereto};
 use crate::disk::{Disk, found};
 
+/// The mark of a start that has waited for the names of all directories that there are now. With another directory it gets another name.
+const SYNCED: &str = "synced-2";
+
 /// The largest blob that goes into a pack: what costs more to name than to write.
 const PACKED_MAX: u64 = 256 << 10;
 
@@ -62,7 +65,7 @@ impl FileBytes {
     /// It can't be made or written to.
     pub fn open(data_dir: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
         let root = data_dir.join("registry");
-        let (blobs, uploads, synced) = (root.join("blobs"), root.join("uploads"), root.join("synced"));
+        let (blobs, uploads, synced) = (root.join("blobs"), root.join("uploads"), root.join(SYNCED));
         let packs = root.join("packs");
         // That a directory is there does not say that its name is on the disk: the process that made it may have ended before. The
         // mark says so, and need not be on the disk itself: where it is missing all is synced once more.
@@ -184,7 +187,7 @@ impl BlobBytes for FileBytes {
             At::File(digest) => {
                 let Some((file, length)) = self.to.blobs.open_blob(&digest)? else { return Ok(None) };
                 if source == Source::Medium {
-                    file.forget();
+                    file.forget(0, None);
                 }
                 Ok(Some(Box::new(FileContent::blob(file, length, Arc::clone(&self.to.blobs), digest))))
             }

@@ -11,7 +11,7 @@
 //! back. Where a record lies, the store knows; what is in its header is for whoever goes through a pack to find those that
 //! nobody names. The mark is chance and stands in each header, so that no blob can hold what looks like one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -21,11 +21,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::blob_bytes::BlobContent as _;
 
 use super::content::PackContent;
 use crate::aligned::Aligned;
-use crate::content::sum;
+use crate::content::{is_loss, sum};
 use crate::disk::{Disk, DiskFile, DiskRead, found};
 
 /// What a disk gives and takes back at once, on every file system that is met.
@@ -38,9 +37,6 @@ const SUMMED: usize = MARK + 24;
 const FULL: u64 = 256 << 20;
 /// No record is as long: a number that says so is none.
 const TOO_LONG: u64 = 1 << 40;
-/// How much of a pack is read at once by whoever goes through it.
-const STEP: usize = 256 << 10;
-
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PackPlace {
@@ -161,7 +157,12 @@ impl Group {
         loop {
             match &state.outcome {
                 Some(Ok(places)) => return Ok(places[number]),
-                Some(Err(error)) => return Err(io::Error::new(error.kind(), Arc::clone(error))),
+                Some(Err(error)) => {
+                    return Err(match error.raw_os_error() {
+                        Some(code) => io::Error::from_raw_os_error(code),
+                        None => io::Error::new(error.kind(), Arc::clone(error)),
+                    });
+                }
                 None => state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -187,17 +188,19 @@ struct Current {
     end: u64,
 }
 
-/// Who reads a record, and whether it goes when they have ended.
+/// Who needs a record, and whether it goes when they have ended.
 #[derive(Default)]
 struct Use {
-    readers: usize,
+    users: usize,
     goes: bool,
 }
 
 #[derive(Default)]
 struct Uses {
-    read: HashMap<PackPlace, Use>,
-    /// Records that nobody reads any more, and that were to go.
+    used: HashMap<PackPlace, Use>,
+    /// Records that are being removed at this moment.
+    going: HashSet<PackPlace>,
+    /// Records that nobody needs any more, and that were to go.
     over: Vec<PackPlace>,
 }
 
@@ -240,8 +243,15 @@ impl Packs {
         self.root.join(format!("{number:08x}"))
     }
 
-    /// Keeps a record; returns when it is on the disk.
-    pub(super) fn put(&self, record: Record) -> io::Result<PackPlace> {
+    /// Keeps a record; returns when it is on the disk. It is not removed while what is answered lives, so that a search for strays
+    /// does not take it before it is linked.
+    pub(super) fn put(self: &Arc<Self>, record: Record) -> io::Result<InUse> {
+        let place = self.keep(record)?;
+        // Nobody knows it yet.
+        self.take_use(place).ok_or_else(|| io::Error::other("a place was given twice"))
+    }
+
+    fn keep(&self, record: Record) -> io::Result<PackPlace> {
         let (group, number) = {
             let mut gathering = lock(&self.gathering);
             let group = Arc::clone(gathering.get_or_insert_default());
@@ -281,7 +291,11 @@ impl Packs {
             }
             Err(error) => {
                 // It gives back what it can: the disk may be full.
-                pack.file.punch(begin, pack.next - begin).ok();
+                if begin == BLOCK {
+                    self.disk.file_remove(&self.path(pack.number)).ok();
+                } else {
+                    pack.file.punch(begin, pack.next - begin).ok();
+                }
                 Err(error)
             }
         }
@@ -295,9 +309,14 @@ impl Packs {
 
     /// Begins a pack, with the next number: one that was given is never given again, since the place of a record is not either.
     fn begin(&self) -> io::Result<Current> {
-        let number = self.numbers()?.last().map_or(0, |last| last + 1);
+        let last = self.numbers()?.last().copied();
+        let number = last.map_or(0, |last| last + 1);
         let path = self.path(number);
-        self.disk.file_make(&path)?;
+        // That its directory is gone is no word about an upload.
+        self.disk.file_make(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::other(error),
+            _ => error,
+        })?;
         let begun = self.disk.file_open(&path).and_then(|mut file| {
             let mark = mark();
             let mut first = Aligned::zeroed(usize::try_from(BLOCK).expect("it is small"));
@@ -306,10 +325,23 @@ impl Packs {
             self.disk.directory_sync(&self.root)?;
             Ok(Current { number, mark, file, next: BLOCK, end: BLOCK })
         });
-        if begun.is_err() {
-            self.disk.file_remove(&path).ok();
+        match (&begun, last) {
+            (Err(_), _) => drop(self.disk.file_remove(&path)),
+            // It was kept for its number.
+            (Ok(_), Some(last)) => drop(self.end(last)),
+            (Ok(_), None) => {}
         }
         begun
+    }
+
+    /// Takes a pack away in which nothing is left. The caller holds what is written, and knows that it is another one.
+    fn end(&self, number: u32) -> io::Result<()> {
+        let path = self.path(number);
+        let Some(file) = found(self.disk.file_read(&path))? else { return Ok(()) };
+        match file.next_data(BLOCK)? {
+            None => found(self.disk.file_remove(&path)).map(drop),
+            Some(_) => Ok(()),
+        }
     }
 
     /// The numbers of all packs, in order. What is named otherwise is none of ours.
@@ -325,27 +357,38 @@ impl Packs {
         Ok(numbers)
     }
 
-    /// A record of a pack that was opened; it stays readable for as long as the content lives.
-    fn content(self: &Arc<Self>, place: PackPlace, file: Box<dyn DiskRead>) -> io::Result<PackContent> {
-        let there = file.metadata()?.len().saturating_sub(place.begin());
-        lock(&self.uses).read.entry(place).or_default().readers += 1;
-        let reading = Reading { packs: Arc::clone(self), place };
-        Ok(PackContent::new(file, place.begin(), place.length.min(there), reading))
+    /// The right to need a record; `None` when it is being removed.
+    fn take_use(self: &Arc<Self>, place: PackPlace) -> Option<InUse> {
+        let mut uses = lock(&self.uses);
+        if uses.going.contains(&place) {
+            return None;
+        }
+        uses.used.entry(place).or_default().users += 1;
+        Some(InUse { packs: Arc::clone(self), place })
     }
 
-    /// Opens a record; `None` when it isn't there.
+    /// Opens a record; `None` when it isn't there. It stays readable for as long as the content lives.
     pub(super) fn open(self: &Arc<Self>, place: PackPlace) -> io::Result<Option<PackContent>> {
         let Some(file) = found(self.disk.file_read(&self.path(place.pack)))? else { return Ok(None) };
-        let content = self.content(place, file)?;
-        Ok(content.is_current()?.then_some(content))
+        let Some(using) = self.take_use(place) else { return Ok(None) };
+        let there = file.metadata()?.len().saturating_sub(place.begin());
+        match place.written(&*file) {
+            Ok(None) => return Ok(None),
+            // What the disk has lost of the header it may not have lost of the rest: whoever reads on finds out.
+            Err(error) if !is_loss(&error) => return Err(error),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        Ok(Some(PackContent::new(file, place.begin(), place.length.min(there), using)))
     }
 
     /// As [`Packs::open`], when nothing has to be waited for.
     pub(super) fn open_ready(self: &Arc<Self>, place: PackPlace) -> Option<PackContent> {
         let file = self.disk.file_read_ready(&self.path(place.pack))?;
+        let using = self.take_use(place)?;
+        let there = file.metadata().ok()?.len().saturating_sub(place.begin());
         let mut said = [0; HEADER];
         let is_there = file.read_ready(&mut said, place.offset) && place.is_said(&said);
-        is_there.then(|| self.content(place, file).ok()).flatten()
+        is_there.then(|| PackContent::new(file, place.begin(), place.length.min(there), using))
     }
 
     /// How much there is of a record, and when its pack was last written to, as far as its pack's length tells; `None` when the pack
@@ -367,43 +410,60 @@ impl Packs {
         place.written(&*file)
     }
 
-    /// Makes a record a hole, once nobody reads it any more. None there is no error. Not synced: what comes back after a power cut is
-    /// only space.
+    /// Makes a record a hole, once nobody needs it any more, and takes its pack away when nothing is left in that. None there is no
+    /// error. Not synced: what comes back after a power cut is only space.
     pub(super) fn remove(&self, place: PackPlace) -> io::Result<()> {
-        let mut gone = {
+        self.clear(Some(place))
+    }
+
+    /// Removes what was to go when nobody needed it any more, and this.
+    pub(super) fn clear(&self, also: Option<PackPlace>) -> io::Result<()> {
+        let gone = {
             let mut uses = lock(&self.uses);
-            let over = std::mem::take(&mut uses.over);
-            match uses.read.get_mut(&place) {
-                Some(used) => {
-                    used.goes = true;
-                    over
-                }
-                None => [over, vec![place]].concat(),
+            let mut gone = std::mem::take(&mut uses.over);
+            match also.map(|place| (place, uses.used.get_mut(&place))) {
+                Some((_, Some(used))) => used.goes = true,
+                Some((place, None)) => gone.push(place),
+                None => {}
             }
+            uses.going.extend(gone.iter().copied());
+            gone
         };
-        // What fails is found again by whoever goes through the pack.
-        while let Some(place) = gone.pop() {
-            // By its header, so that a place which is none can take nothing else away.
-            if self.written(place)?.is_some() {
-                self.disk.file_open(&self.path(place.pack))?.punch(place.offset, place.taken())?;
-            }
+        let mut removed = Ok(());
+        for place in &gone {
+            // What fails is found again by whoever looks for strays.
+            removed = removed.and(self.punch(*place));
+        }
+        let mut uses = lock(&self.uses);
+        for place in &gone {
+            uses.going.remove(place);
+        }
+        removed
+    }
+
+    fn punch(&self, place: PackPlace) -> io::Result<()> {
+        // By its header, so that a place which is none can take nothing else away.
+        if self.written(place)?.is_none() {
+            return Ok(());
+        }
+        self.disk.file_open(&self.path(place.pack))?.punch(place.offset, place.taken())?;
+        // While nobody begins or writes one. The last one stays: it may be the one that is written, and no number is given twice.
+        let _current = lock(&self.current);
+        if self.numbers()?.last() != Some(&place.pack) {
+            self.end(place.pack)?;
         }
         Ok(())
     }
 
-    /// The records of a pack. One in which nothing is left goes, but for the last one: it may be the one that is written, and no
-    /// number is given twice.
+    /// The records of a pack, as far as it can be read.
     pub(super) fn list(&self, number: u32) -> io::Result<Vec<PackPlace>> {
-        let path = self.path(number);
-        let Some(file) = found(self.disk.file_read(&path))? else { return Ok(Vec::new()) };
-        let records = match read_mark(&*file)? {
-            Some(mark) => records(&*file, number, mark)?,
-            None => Vec::new(),
-        };
-        if records.is_empty() && self.numbers()?.last() != Some(&number) {
-            found(self.disk.file_remove(&path))?;
+        let Some(file) = found(self.disk.file_read(&self.path(number)))? else { return Ok(Vec::new()) };
+        match read_mark(&*file) {
+            Ok(Some(mark)) => records(&*file, number, mark),
+            Ok(None) => Ok(Vec::new()),
+            Err(error) if is_loss(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
-        Ok(records)
     }
 }
 
@@ -444,52 +504,54 @@ fn read_mark(file: &dyn DiskRead) -> io::Result<Option<[u8; MARK]>> {
     Ok(mark.filter(|mark| *mark != [0; MARK]))
 }
 
-/// Goes through a pack.
+/// Goes through a pack, from header to header and over holes. What can't be read is passed over.
 fn records(file: &dyn DiskRead, pack: u32, mark: [u8; MARK]) -> io::Result<Vec<PackPlace>> {
     let mut places = Vec::new();
     let mut next = BLOCK;
-    loop {
-        let from = next;
-        let step = read(file, from, STEP)?;
-        if step.is_empty() {
-            return Ok(places);
-        }
-        let until = from + u64::try_from(step.len()).expect("a length fits in 64 bits");
-        while next < until {
-            let begin = usize::try_from(next - from).expect("it lies in the step");
-            match header(&step[begin..], next) {
-                Some((length, _)) if step[begin..].starts_with(&mark) => {
-                    let place = PackPlace { pack, offset: next, length };
-                    places.push(place);
-                    next += place.taken();
-                }
-                _ => next += BLOCK,
+    while let Some(data) = file.next_data(next)? {
+        next = data - data % BLOCK;
+        let said = match read(file, next, HEADER) {
+            Err(error) if is_loss(&error) => Vec::new(),
+            said => said?,
+        };
+        match header(&said, next) {
+            Some((length, _)) if said.starts_with(&mark) => {
+                let place = PackPlace { pack, offset: next, length };
+                places.push(place);
+                next += place.taken();
             }
+            _ => next += BLOCK,
         }
     }
+    Ok(places)
 }
 
-/// Somebody reads a record.
-pub(super) struct Reading {
+/// Somebody needs a record: it is not removed before this is dropped.
+pub(super) struct InUse {
     packs: Arc<Packs>,
     place: PackPlace,
 }
 
-impl Reading {
+impl InUse {
+    /// Where it is.
+    pub(super) fn place(&self) -> PackPlace {
+        self.place
+    }
+
     /// Whether the record is still there, in the pack that was opened.
     pub(super) fn is_current(&self, file: &dyn DiskRead) -> io::Result<bool> {
         Ok(self.place.written(file)?.is_some())
     }
 }
 
-impl Drop for Reading {
+impl Drop for InUse {
     fn drop(&mut self) {
         let mut uses = lock(&self.packs.uses);
-        let Some(used) = uses.read.get_mut(&self.place) else { return };
-        used.readers -= 1;
-        if used.readers == 0 {
+        let Some(used) = uses.used.get_mut(&self.place) else { return };
+        used.users -= 1;
+        if used.users == 0 {
             let goes = used.goes;
-            uses.read.remove(&self.place);
+            uses.used.remove(&self.place);
             // Whoever ends a read must not wait for a disk: the next removal does it, or the search for strays.
             if goes {
                 uses.over.push(self.place);

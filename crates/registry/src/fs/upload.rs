@@ -10,7 +10,7 @@ use layer0_domain::port::blob_bytes::{BlobContent, Settling, UploadBytes};
 
 use super::blobs::BlobFiles;
 use super::content::{FileContent, MemoryContent};
-use super::packs::{PackPlace, Packs, Record};
+use super::packs::{InUse, Packs, Record};
 use crate::disk::{Disk, DiskFile, found};
 
 /// So much is written before the system is told to begin to bring it to the disk: while a large blob comes, the disk would have nothing to
@@ -39,14 +39,15 @@ pub(super) struct FileUpload {
     begun: u64,
     /// All of an upload that came at once and is small: it never has a file.
     last: Option<Record>,
-    /// Where it lies when it was completed, of a small one.
-    packed: Option<PackPlace>,
+    /// Where it lies when it was completed, of a small one; until it is a blob's, or nobody's.
+    packed: Option<InUse>,
+    is_kept: bool,
 }
 
 impl FileUpload {
     /// Of which nothing is there.
     pub(super) fn begun(to: Arc<Whereto>, path: PathBuf) -> Self {
-        Self { to, path, is_made: false, file: None, length: 0, begun: 0, last: None, packed: None }
+        Self { to, path, is_made: false, file: None, length: 0, begun: 0, last: None, packed: None, is_kept: false }
     }
 
     /// Of a file that is there.
@@ -172,12 +173,13 @@ impl UploadBytes for FileUpload {
 
     fn keep(&mut self, digest: &Digest) -> io::Result<BlobPlace> {
         self.file = None;
-        if let Some(place) = self.packed.take() {
+        if let Some(packed) = &self.packed {
+            self.is_kept = true;
             // What stays of it is an upload that nobody goes on with, and is swept as one.
             if std::mem::take(&mut self.is_made) {
                 self.to.disk.file_remove(&self.path).ok();
             }
-            return Ok(place.words());
+            return Ok(packed.place().words());
         }
         self.to.blobs.take_in(&self.path, digest)?;
         Ok(BlobPlace::new(digest.to_string()))
@@ -185,8 +187,11 @@ impl UploadBytes for FileUpload {
 
     fn discard(&mut self) -> io::Result<()> {
         self.file = None;
-        if let Some(place) = self.packed.take() {
-            self.to.packs.remove(place)?;
+        if let Some(packed) = self.packed.take() {
+            let place = packed.place();
+            drop(packed);
+            // What was kept may have been told to go meanwhile.
+            self.to.packs.clear((!self.is_kept).then_some(place))?;
         }
         found(self.to.disk.file_remove(&self.path)).map(drop)
     }

@@ -381,13 +381,17 @@ impl TestRegistry {
         let store: &dyn RegistryStore = self.store.as_ref();
         let noted = store.blob_place(digest).now_or_never().expect("it is read at once").expect("a read succeeds");
         let Some(place) = noted else {
-            let fan = self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]);
-            return (fan.join(digest.hex()), 0);
+            return (self.blob_file_of(digest), 0);
         };
         let mut parts = place.as_str().split(':').skip(1);
         let pack = self.root().join("packs").join(parts.next().expect("a pack"));
         let offset = u64::from_str_radix(parts.next().expect("an offset"), 16).expect("a number");
         (pack, offset + HEADER)
+    }
+
+    /// A blob's own file, whether it has one or not.
+    pub(crate) fn blob_file_of(&self, digest: &Digest) -> PathBuf {
+        self.root().join("blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
     }
 
     /// A blob's own file.

@@ -73,7 +73,7 @@ async fn a_start_waits_for_the_names_of_directories_until_one_has_done_so() {
     assert_eq!(start().await, all);
     assert_eq!(start().await, [""; 0]);
     // As a start leaves them that was killed right before the last thing it does.
-    std::fs::remove_file(root.join("synced")).unwrap();
+    std::fs::remove_file(root.join("synced-2")).unwrap();
     assert_eq!(start().await, all);
     std::fs::remove_dir(root.join("blobs/sha512")).unwrap();
     assert_eq!(start().await, all, "one had to be made");

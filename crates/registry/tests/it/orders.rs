@@ -44,7 +44,8 @@ impl Act {
             Self::Push => label.ends_with("blob_link") || is_disk,
             Self::Mount => ["blob_size", "blob_place", "blob_link"].iter().any(|it| label.ends_with(it)) || is_disk,
             Self::Delete => is_removal || label.ends_with("blob_unlink"),
-            Self::DeleteRepository | Self::Sweep => is_removal,
+            Self::DeleteRepository => is_removal,
+            Self::Sweep => is_removal || label.ends_with("blob_place"),
         }
     }
 

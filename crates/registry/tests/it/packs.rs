@@ -258,8 +258,63 @@ async fn a_place_that_is_none_here_is_as_good_as_none() {
         store.blob_link(&name("team/app"), &link, registry.clock.now(), &Along::NOTHING).await.unwrap();
         assert_eq!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body, "content");
     }
+    // A search for strays does not take it for one that lies elsewhere.
+    let file = registry.blob_file_of(&digest);
+    File::options().write(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+    assert_eq!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body, "content");
     client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
     assert_eq!(registry.blob_files(), [""; 0]);
+}
+
+/// Of a header that has rotted nothing is left to find the record by, and of a mark nothing to find any: neither takes away what is
+/// named, and what can't be served any more is missed.
+#[tokio::test]
+async fn what_rots_before_the_bytes_takes_nothing_else_away() {
+    let clock = Arc::new(FixedClock::at(RunningClock::default().now()));
+    let ground = Ground::new(clock.clone()).with_repositories(&["team/app", "team/other"]).await;
+    let registry = TestRegistry::launch(Doors::Open, |_| {}, ground, |store| store).await;
+    let client = Client::of(&registry);
+    let lost = client.push("team/app", "lost").await;
+    let sound = client.push("team/app", noise(100_000)).await;
+    let (pack, begin) = registry.blob_lies(&lost);
+    let file = File::options().write(true).open(&pack).unwrap();
+    file.write_all_at(&[0; 64], begin - 64).unwrap();
+    file.write_all_at(&[0; 16], 0).unwrap();
+    let registry = registry.restart().await;
+    let client = Client::of(&registry);
+    client.push("team/app", "in the next pack").await;
+    clock.advance_ms(10 * DAY);
+    assert_eq!(registry.registry.sweep().await.unwrap(), Swept::default());
+    let path = format!("/v2/team/app/blobs/{sound}");
+    assert!(client.get(&path).await.expect(200).body == noise(100_000), "the bytes differ");
+
+    let path = format!("/v2/team/app/blobs/{lost}");
+    client.get(&path).await.expect(404);
+    client.head(&path).await.expect(404);
+    client.post(&format!("/v2/team/other/blobs/uploads/?mount={lost}&from=team/app")).await.expect(202);
+    client.push("team/app", "lost").await;
+    client.head(&path).await.expect(200);
+    assert_eq!(client.get(&path).await.expect(200).body, "lost");
+}
+
+/// A data directory of the version before: no packs, and its own word that all names are on the disk.
+#[tokio::test]
+async fn a_directory_from_before_packs_gets_them_and_keeps_what_it_has() {
+    let registry = TestRegistry::unpacked().await;
+    let digest = Client::of(&registry).push("team/app", "content").await;
+    let ground = Ground { unpacked: false, ..registry.ground() };
+    let root = registry.root();
+    drop(registry);
+    fs::remove_dir(root.join("packs")).unwrap();
+    fs::remove_file(root.join("synced-2")).unwrap();
+    File::create(root.join("synced")).unwrap();
+    let registry = TestRegistry::launch(Doors::Open, |_| {}, ground, |store| store).await;
+    let client = Client::of(&registry);
+    assert_eq!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body, "content");
+    client.push("team/app", "new").await;
+    assert_eq!(packs(&root).len(), 1);
+    assert!(root.join("synced-2").exists());
 }
 
 /// A pack that was taken away or cut off is not written on: what is pushed afterwards is there.

@@ -22,6 +22,15 @@ pub struct CopiedBlob {
     pub place: Option<BlobPlace>,
 }
 
+/// What a copy says of where the bytes of blobs lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopiedPlaces {
+    /// What the original says: whoever uses the copy has them there too, as in a bucket.
+    Kept,
+    /// Nothing: whoever uses the copy has them where their digests say.
+    LeftOut,
+}
+
 /// All blobs, each once, in byte order of their digests.
 const BLOBS: &str = "SELECT digest, max(size), \
      EXISTS (SELECT 1 FROM blob_damage WHERE blob_damage.digest = blob_link.digest), \
@@ -31,8 +40,7 @@ const BLOBS: &str = "SELECT digest, max(size), \
 impl SqliteStore {
     /// Copies the database, as it is at one moment, into the file `path`, and answers the blobs that the copy names. The settings
     /// `without` are not in the copy: what makes this one the owner of something must not come along. The file is not there, or
-    /// empty; its directory is the caller's own. Nor are the places of blobs: whoever uses the copy has their bytes where their digests
-    /// say. The copy is an ordinary database without a WAL, read once more to see that
+    /// empty; its directory is the caller's own. The copy is an ordinary database without a WAL, read once more to see that
     /// it is whole, and is not synced. Others read and write meanwhile: it is one read transaction on a connection of its own, so the
     /// WAL grows by what is written in that time.
     ///
@@ -42,11 +50,12 @@ impl SqliteStore {
         &self,
         path: PathBuf,
         without: &'static [&'static str],
+        places: CopiedPlaces,
     ) -> Result<Vec<CopiedBlob>, StoreError> {
         let Some(source) = self.shared.path.clone() else {
             return Err(StoreError::Failed { source: "a store in memory can't be copied".into() });
         };
-        let copied = tokio::task::spawn_blocking(move || copy(&source, &path, without));
+        let copied = tokio::task::spawn_blocking(move || copy(&source, &path, without, places));
         match copied.await {
             Ok(copied) => copied.map_err(Stop::into_error),
             Err(broken) => Err(StoreError::Failed { source: broken.into() }),
@@ -54,7 +63,12 @@ impl SqliteStore {
     }
 }
 
-fn copy(source: &Path, path: &Path, without: &[&str]) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
+fn copy(
+    source: &Path,
+    path: &Path,
+    without: &[&str],
+    places: CopiedPlaces,
+) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
     let unmade = |why: std::io::Error| match why.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Stop::Refused(StoreError::Full),
         _ => Stop::Refused(StoreError::Failed { source: why.into() }),
@@ -83,7 +97,9 @@ fn copy(source: &Path, path: &Path, without: &[&str]) -> Result<Vec<CopiedBlob>,
         return Err(Fault::Unreadable { what: "database" }.into());
     }
     let blobs = blobs(&copy)?;
-    copy.execute("DELETE FROM blob_place", [])?;
+    if places == CopiedPlaces::LeftOut {
+        copy.execute("DELETE FROM blob_place", [])?;
+    }
     Ok(blobs)
 }
 
@@ -136,7 +152,8 @@ mod tests {
         };
         store.setting_get_or_put("owner.of", b"a bucket").await.expect("written");
         let path = dir.path().join("copy.db");
-        let mut blobs = store.copy_to(path.clone(), &["owner.of", "never.set"]).await.expect("copied");
+        let mut blobs =
+            store.copy_to(path.clone(), &["owner.of", "never.set"], CopiedPlaces::LeftOut).await.expect("copied");
         writing.await.expect("written");
         blobs.sort_by_key(|it| it.held.size);
         let seen: Vec<_> =
@@ -148,12 +165,18 @@ mod tests {
         assert_eq!(copy.repository_get(&name).await.expect("read"), Some(repository));
         let place = async |of: &SqliteStore| of.blob_place(&Digest::sha256_of(b"two!")).await.expect("read");
         assert_eq!((place(&store).await, place(&copy).await), (Some(BlobPlace::new("k/2")), None));
+        let with = dir.path().join("with.db");
+        store.copy_to(with.clone(), &[], CopiedPlaces::Kept).await.expect("copied");
+        assert_eq!(place(&SqliteStore::open(&with).expect("it opens")).await, Some(BlobPlace::new("k/2")));
         let mut ended = false;
         for at in 0..200_u32 {
             let there = copy.setting_get(&format!("key.{at}")).await.expect("read").is_some();
             assert!(!(ended && there), "key {at} was written after one that is missing");
             ended |= !there;
         }
-        assert!(matches!(SqliteStore::in_memory().copy_to(path, &[]).await, Err(StoreError::Failed { .. })));
+        assert!(matches!(
+            SqliteStore::in_memory().copy_to(path, &[], CopiedPlaces::Kept).await,
+            Err(StoreError::Failed { .. })
+        ));
     }
 }

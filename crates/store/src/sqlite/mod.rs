@@ -43,7 +43,7 @@ mod trust;
 mod user;
 mod writer;
 
-pub use copy::CopiedBlob;
+pub use copy::{CopiedBlob, CopiedPlaces};
 use fault::{Fault, Stop};
 use near::{Near, Opener};
 use queue::Queue;

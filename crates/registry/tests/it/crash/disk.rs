@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -259,8 +260,12 @@ impl DiskRead for FaultyRead {
         self.inner.metadata()
     }
 
-    fn forget(&self) {
-        self.inner.forget();
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        self.inner.next_data(offset)
+    }
+
+    fn forget(&self, offset: u64, length: Option<NonZeroU64>) {
+        self.inner.forget(offset, length);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,7 +115,11 @@ impl DiskRead for StagedRead {
         self.inner.metadata()
     }
 
-    fn forget(&self) {
-        self.inner.forget();
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        self.inner.next_data(offset)
+    }
+
+    fn forget(&self, offset: u64, length: Option<NonZeroU64>) {
+        self.inner.forget(offset, length);
     }
 }
