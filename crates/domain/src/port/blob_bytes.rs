@@ -67,7 +67,8 @@ pub enum Seen {
     There {
         /// How many; `None` when only a close look tells.
         length: Option<u64>,
-        /// When they were written, or begun to be; `None` when only a close look tells.
+        /// When they were written, or begun to be; later where they share a file with others, and a glance does not tell them
+        /// apart; `None` when only a close look tells.
         written: Option<Timestamp>,
     },
 }
