@@ -221,7 +221,8 @@ pub trait UploadBytes: Send {
     /// As all of them.
     fn settle(&mut self, settling: Settling) -> io::Result<()>;
 
-    /// Lets go of what costs something while nobody writes; of bytes that were not settled, perhaps. Does not block.
+    /// Lets go of what costs something while nobody writes; of bytes that were not settled, perhaps. What was kept can be removed from
+    /// then on, and not before. Does not block.
     fn rest(&mut self);
 
     /// Looks whether another process has written to it; answers whether there is anything else than before.

@@ -305,7 +305,7 @@ impl Blobs {
             });
             Ok((held, kept))
         });
-        let (held, kept) = kept.await.map_err(RegistryError::from_io)?;
+        let (mut held, kept) = kept.await.map_err(RegistryError::from_io)?;
         let (size, inferred, place, sums) = match kept {
             Ok((size, inferred, place, sums)) => (size, inferred, inner.to_note(&digest, place), sums),
             Err(error) => return Ok((held, Err(error))),
@@ -333,6 +333,8 @@ impl Blobs {
             // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the bytes.
             Err(_) => {
                 drop(share);
+                // Whoever brings bytes keeps them from being removed.
+                held.rest();
                 let _lock = inner.locks.lock(&digest).await;
                 if let Err(error) = inner.remove_unheld(&digest, place).await {
                     left_behind(&digest, &error);

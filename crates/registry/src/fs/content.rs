@@ -9,7 +9,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::port::blob_bytes::BlobContent;
 
 use super::blobs::BlobFiles;
-use super::packs::InUse;
+use super::packs::Reading;
 use crate::disk::DiskRead;
 
 /// A file. It stays readable when its name goes.
@@ -63,12 +63,12 @@ pub(super) struct PackContent {
     /// Where it begins in the file.
     begin: u64,
     length: u64,
-    using: InUse,
+    reading: Reading,
 }
 
 impl PackContent {
-    pub(super) fn new(file: Box<dyn DiskRead>, begin: u64, length: u64, using: InUse) -> Self {
-        Self { file, begin, length, using }
+    pub(super) fn new(file: Box<dyn DiskRead>, begin: u64, length: u64, reading: Reading) -> Self {
+        Self { file, begin, length, reading }
     }
 
     /// Advises the system to forget what it has in memory of the record.
@@ -101,7 +101,7 @@ impl BlobContent for PackContent {
     }
 
     fn is_current(&self) -> io::Result<bool> {
-        self.using.is_current(&*self.file)
+        self.reading.is_current(&*self.file)
     }
 }
 

@@ -188,19 +188,21 @@ struct Current {
     end: u64,
 }
 
-/// Who needs a record, and whether it goes when they have ended.
+/// Who reads a record, and whether it goes when they have ended.
 #[derive(Default)]
 struct Use {
-    users: usize,
+    readers: usize,
     goes: bool,
 }
 
 #[derive(Default)]
 struct Uses {
-    used: HashMap<PackPlace, Use>,
+    read: HashMap<PackPlace, Use>,
+    /// Records that are on their way to being named: whoever wants one removed has looked before it was.
+    brought: HashSet<PackPlace>,
     /// Records that are being removed at this moment.
     going: HashSet<PackPlace>,
-    /// Records that nobody needs any more, and that were to go.
+    /// Records that nobody reads any more, and that were to go.
     over: Vec<PackPlace>,
 }
 
@@ -245,10 +247,8 @@ impl Packs {
 
     /// Keeps a record; returns when it is on the disk. It is not removed while what is answered lives, so that a search for strays
     /// does not take it before it is linked.
-    pub(super) fn put(self: &Arc<Self>, record: Record) -> io::Result<InUse> {
-        let place = self.keep(record)?;
-        // Nobody knows it yet.
-        self.take_use(place).ok_or_else(|| io::Error::other("a place was given twice"))
+    pub(super) fn put(self: &Arc<Self>, record: Record) -> io::Result<Brought> {
+        Ok(Brought { place: self.keep(record)?, packs: Arc::clone(self) })
     }
 
     fn keep(&self, record: Record) -> io::Result<PackPlace> {
@@ -283,13 +283,18 @@ impl Packs {
             None => self.begin()?,
         };
         let begin = pack.next;
-        let written = pack.write(records);
+        let places = pack.places(records);
+        lock(&self.uses).brought.extend(places.iter().copied());
+        let written = pack.write(records, &places);
         match written {
-            Ok(places) => {
+            Ok(()) => {
                 *current = Some(pack);
                 Ok(places)
             }
             Err(error) => {
+                let mut uses = lock(&self.uses);
+                places.iter().for_each(|place| drop(uses.brought.remove(place)));
+                drop(uses);
                 // It gives back what it can: the disk may be full.
                 if begin == BLOCK {
                     self.disk.file_remove(&self.path(pack.number)).ok();
@@ -336,11 +341,14 @@ impl Packs {
 
     /// Takes a pack away in which nothing is left. The caller holds what is written, and knows that it is another one.
     fn end(&self, number: u32) -> io::Result<()> {
-        let path = self.path(number);
-        let Some(file) = found(self.disk.file_read(&path))? else { return Ok(()) };
-        match file.next_data(BLOCK)? {
-            None => found(self.disk.file_remove(&path)).map(drop),
-            Some(_) => Ok(()),
+        if self.is_empty(number)? { found(self.disk.file_remove(&self.path(number))).map(drop) } else { Ok(()) }
+    }
+
+    /// Whether a pack is there and all holes behind its mark.
+    fn is_empty(&self, number: u32) -> io::Result<bool> {
+        match found(self.disk.file_read(&self.path(number)))? {
+            Some(file) => Ok(file.next_data(BLOCK)?.is_none()),
+            None => Ok(false),
         }
     }
 
@@ -357,20 +365,20 @@ impl Packs {
         Ok(numbers)
     }
 
-    /// The right to need a record; `None` when it is being removed.
-    fn take_use(self: &Arc<Self>, place: PackPlace) -> Option<InUse> {
+    /// The right to read a record; `None` when it is being removed.
+    fn reading(self: &Arc<Self>, place: PackPlace) -> Option<Reading> {
         let mut uses = lock(&self.uses);
         if uses.going.contains(&place) {
             return None;
         }
-        uses.used.entry(place).or_default().users += 1;
-        Some(InUse { packs: Arc::clone(self), place })
+        uses.read.entry(place).or_default().readers += 1;
+        Some(Reading { packs: Arc::clone(self), place })
     }
 
     /// Opens a record; `None` when it isn't there. It stays readable for as long as the content lives.
     pub(super) fn open(self: &Arc<Self>, place: PackPlace) -> io::Result<Option<PackContent>> {
         let Some(file) = found(self.disk.file_read(&self.path(place.pack)))? else { return Ok(None) };
-        let Some(using) = self.take_use(place) else { return Ok(None) };
+        let Some(reading) = self.reading(place) else { return Ok(None) };
         let there = file.metadata()?.len().saturating_sub(place.begin());
         match place.written(&*file) {
             Ok(None) => return Ok(None),
@@ -378,17 +386,17 @@ impl Packs {
             Err(error) if !is_loss(&error) => return Err(error),
             Ok(Some(_)) | Err(_) => {}
         }
-        Ok(Some(PackContent::new(file, place.begin(), place.length.min(there), using)))
+        Ok(Some(PackContent::new(file, place.begin(), place.length.min(there), reading)))
     }
 
     /// As [`Packs::open`], when nothing has to be waited for.
     pub(super) fn open_ready(self: &Arc<Self>, place: PackPlace) -> Option<PackContent> {
         let file = self.disk.file_read_ready(&self.path(place.pack))?;
-        let using = self.take_use(place)?;
+        let reading = self.reading(place)?;
         let there = file.metadata().ok()?.len().saturating_sub(place.begin());
         let mut said = [0; HEADER];
         let is_there = file.read_ready(&mut said, place.offset) && place.is_said(&said);
-        is_there.then(|| PackContent::new(file, place.begin(), place.length.min(there), using))
+        is_there.then(|| PackContent::new(file, place.begin(), place.length.min(there), reading))
     }
 
     /// How much there is of a record, and when its pack was last written to, as far as its pack's length tells; `None` when the pack
@@ -410,21 +418,16 @@ impl Packs {
         place.written(&*file)
     }
 
-    /// Makes a record a hole, once nobody needs it any more, and takes its pack away when nothing is left in that. None there is no
-    /// error. Not synced: what comes back after a power cut is only space.
+    /// Makes a record a hole, once nobody reads it any more, and takes its pack away when nothing is left in that. None there is no
+    /// error, nor is one that is being brought, which stays. Not synced: what comes back after a power cut is only space.
     pub(super) fn remove(&self, place: PackPlace) -> io::Result<()> {
-        self.clear(Some(place))
-    }
-
-    /// Removes what was to go when nobody needed it any more, and this.
-    pub(super) fn clear(&self, also: Option<PackPlace>) -> io::Result<()> {
         let gone = {
-            let mut uses = lock(&self.uses);
+            let uses = &mut *lock(&self.uses);
             let mut gone = std::mem::take(&mut uses.over);
-            match also.map(|place| (place, uses.used.get_mut(&place))) {
-                Some((_, Some(used))) => used.goes = true,
-                Some((place, None)) => gone.push(place),
-                None => {}
+            match uses.read.get_mut(&place) {
+                _ if uses.brought.contains(&place) => {}
+                Some(read) => read.goes = true,
+                None => gone.push(place),
             }
             uses.going.extend(gone.iter().copied());
             gone
@@ -447,6 +450,9 @@ impl Packs {
             return Ok(());
         }
         self.disk.file_open(&self.path(place.pack))?.punch(place.offset, place.taken())?;
+        if !self.is_empty(place.pack)? {
+            return Ok(());
+        }
         // While nobody begins or writes one. The last one stays: it may be the one that is written, and no number is given twice.
         let _current = lock(&self.current);
         if self.numbers()?.last() != Some(&place.pack) {
@@ -468,20 +474,27 @@ impl Packs {
 }
 
 impl Current {
-    fn write(&mut self, records: &mut [Record]) -> io::Result<Vec<PackPlace>> {
-        let at = now();
+    /// Gives each record a place.
+    fn places(&mut self, records: &[Record]) -> Vec<PackPlace> {
         let mut places = Vec::with_capacity(records.len());
         for record in records {
             let length = u64::try_from(record.bytes().len()).expect("a length fits in 64 bits");
             let place = PackPlace { pack: self.number, offset: self.next, length };
-            record.head(self.mark, place, at);
             self.next += place.taken();
             self.end = place.begin() + length;
-            self.file.write_at(&record.0, place.offset)?;
             places.push(place);
         }
-        self.file.sync()?;
-        Ok(places)
+        places
+    }
+
+    /// Writes each record at its place; returns when all are on the disk.
+    fn write(&mut self, records: &mut [Record], places: &[PackPlace]) -> io::Result<()> {
+        let at = now();
+        for (record, place) in records.iter_mut().zip(places) {
+            record.head(self.mark, *place, at);
+            self.file.write_at(&record.0, place.offset)?;
+        }
+        self.file.sync()
     }
 }
 
@@ -526,32 +539,46 @@ fn records(file: &dyn DiskRead, pack: u32, mark: [u8; MARK]) -> io::Result<Vec<P
     Ok(places)
 }
 
-/// Somebody needs a record: it is not removed before this is dropped.
-pub(super) struct InUse {
+/// Somebody brings a record: it is not removed before this is dropped.
+pub(super) struct Brought {
     packs: Arc<Packs>,
     place: PackPlace,
 }
 
-impl InUse {
+impl Brought {
     /// Where it is.
     pub(super) fn place(&self) -> PackPlace {
         self.place
     }
+}
 
+impl Drop for Brought {
+    fn drop(&mut self) {
+        lock(&self.packs.uses).brought.remove(&self.place);
+    }
+}
+
+/// Somebody reads a record: it is not removed before this is dropped.
+pub(super) struct Reading {
+    packs: Arc<Packs>,
+    place: PackPlace,
+}
+
+impl Reading {
     /// Whether the record is still there, in the pack that was opened.
     pub(super) fn is_current(&self, file: &dyn DiskRead) -> io::Result<bool> {
         Ok(self.place.written(file)?.is_some())
     }
 }
 
-impl Drop for InUse {
+impl Drop for Reading {
     fn drop(&mut self) {
         let mut uses = lock(&self.packs.uses);
-        let Some(used) = uses.used.get_mut(&self.place) else { return };
-        used.users -= 1;
-        if used.users == 0 {
-            let goes = used.goes;
-            uses.used.remove(&self.place);
+        let Some(read) = uses.read.get_mut(&self.place) else { return };
+        read.readers -= 1;
+        if read.readers == 0 {
+            let goes = read.goes;
+            uses.read.remove(&self.place);
             // Whoever ends a read must not wait for a disk: the next removal does it, or the search for strays.
             if goes {
                 uses.over.push(self.place);

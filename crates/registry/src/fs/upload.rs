@@ -10,7 +10,7 @@ use layer0_domain::port::blob_bytes::{BlobContent, Settling, UploadBytes};
 
 use super::blobs::BlobFiles;
 use super::content::{FileContent, MemoryContent};
-use super::packs::{InUse, Packs, Record};
+use super::packs::{Brought, Packs, Record};
 use crate::disk::{Disk, DiskFile, found};
 
 /// So much is written before the system is told to begin to bring it to the disk: while a large blob comes, the disk would have nothing to
@@ -40,7 +40,7 @@ pub(super) struct FileUpload {
     /// All of an upload that came at once and is small: it never has a file.
     last: Option<Record>,
     /// Where it lies when it was completed, of a small one; until it is a blob's, or nobody's.
-    packed: Option<InUse>,
+    packed: Option<Brought>,
     is_kept: bool,
 }
 
@@ -145,6 +145,10 @@ impl UploadBytes for FileUpload {
         if self.last.take().is_some() {
             self.length = 0;
         }
+        // Whether what was kept is a blob's was decided.
+        if self.is_kept {
+            self.packed = None;
+        }
     }
 
     fn refresh(&mut self) -> io::Result<bool> {
@@ -187,11 +191,10 @@ impl UploadBytes for FileUpload {
 
     fn discard(&mut self) -> io::Result<()> {
         self.file = None;
-        if let Some(packed) = self.packed.take() {
+        if let Some(packed) = self.packed.take().filter(|_| !self.is_kept) {
             let place = packed.place();
             drop(packed);
-            // What was kept may have been told to go meanwhile.
-            self.to.packs.clear((!self.is_kept).then_some(place))?;
+            self.to.packs.remove(place)?;
         }
         found(self.to.disk.file_remove(&self.path)).map(drop)
     }

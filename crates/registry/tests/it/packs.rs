@@ -209,6 +209,24 @@ fn whoever_reads_a_record_reads_it_to_its_end_though_it_is_removed() {
     assert_eq!(listed(&bytes), []);
 }
 
+/// A search for strays may have looked before a record was linked, and removes it afterwards.
+#[test]
+fn what_is_being_brought_is_not_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = open(directory.path());
+    let digest = Digest::sha256_of(b"brought");
+    let mut upload = bytes.upload_begin("00-aa", Reach::Private).unwrap();
+    upload.append_last(b"brought").unwrap();
+    upload.complete().unwrap();
+    let place = upload.keep(&digest).unwrap();
+    bytes.remove(&place).unwrap();
+    assert_eq!(read(&bytes, &place).as_deref(), Some(&b"brought"[..]));
+    upload.rest();
+    assert_eq!(read(&bytes, &place).as_deref(), Some(&b"brought"[..]), "it was linked, and nobody took it out");
+    bytes.remove(&place).unwrap();
+    assert_eq!(read(&bytes, &place), None);
+}
+
 /// What looks like the begin of a record inside a blob is none: whoever pushes it does not know the pack's mark.
 #[test]
 fn a_blob_can_not_forge_records() {
