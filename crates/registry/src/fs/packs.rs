@@ -293,7 +293,9 @@ impl Packs {
             }
             Err(error) => {
                 let mut uses = lock(&self.uses);
-                places.iter().for_each(|place| drop(uses.brought.remove(place)));
+                for place in &places {
+                    uses.brought.remove(place);
+                }
                 drop(uses);
                 // It gives back what it can: the disk may be full.
                 if begin == BLOCK {
