@@ -1,0 +1,2 @@
+-- Small blobs may lie in packs (registry/packs), at places that blob_place notes for a disk too. No table changes: the number keeps a
+-- program that does not know packs from taking their blobs for missing.
