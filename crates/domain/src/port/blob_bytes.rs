@@ -136,7 +136,8 @@ pub trait BlobBytes: Send + Sync {
     }
 
     /// Finds an upload that was begun, here or in a process that is gone, or, with [`Naming::Store`], in another one; `None` when
-    /// there is none, or one with nothing in it of a process that is gone. All that was settled as a chunk is there. Of what was settled as a whole, the end may not be there to be gone
+    /// there is none, or one with nothing in it of a process that is gone. All that was settled as a chunk is there. Of what was
+    /// settled as a whole, the end may not be there to be gone
     /// on with: then it is not counted, but belongs to what is completed when nothing is appended.
     ///
     /// # Errors

@@ -225,7 +225,8 @@ pub trait RegistryStore: Send + Sync {
 
     /// Notes that a blob (already stored) is in a repository. Again is no error. With sums the content was just verified:
     /// they are kept in the place of any that were known, and a mark of damage goes, for all repositories that hold the
-    /// blob; and with a place, that is where its bytes lie from now on, without one, where its digest says. Without sums, what is known of the content stays as it
+    /// blob; and with a place, that is where its bytes lie from now on, without one, where its digest says. Without sums, what is
+    /// known of the content stays as it
     /// is; with a place then, it must be the one that is known: what lay there may have gone with the last repository that
     /// held it. `at` is remembered, also again: a link that no manifest names is kept for a while from then on. Answers the place that was
     /// known before and that nobody names any more, if there is one.

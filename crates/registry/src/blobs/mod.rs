@@ -12,7 +12,8 @@
 //! The store takes links away without the lock (a repository's deletion takes many in one unit of work); that is safe
 //! since the file goes only after another look at the holders under the lock.
 //!
-//! Where the store knows the place of a blob, in a bucket or in a pack, no lock is needed, and several servers may be at it: every push has a place of its
+//! Where the store knows the place of a blob, in a bucket or in a pack, no lock is needed, and several servers may be at it: every
+//! push has a place of its
 //! own, which is noted in the unit of work that links the blob; the unit that takes the last link away takes the place out and
 //! tells it, and a mount is refused when the place is not the one that it saw. So whoever was told a place may remove what is
 //! there: nobody will ever name it again.

@@ -8,8 +8,7 @@
 //! | that the names of these directories are on the disk | `synced-2` |
 //!
 //! An upload is its staged file: what it has is the file's length. So it survives a restart, `kill -9` included, once there is
-//! something in it; before, there is no file, and whoever has begun it begins anew. What is in a
-//! staged file was never promised to anybody but through that length, which is asked again after a restart; it is not synced
+//! something in it; before, there is no file, and whoever has begun it begins anew. What is in a staged file was never promised to anybody but through that length, which is asked again after a restart; it is not synced
 //! before the end.
 
 mod blobs;

@@ -30,13 +30,14 @@ use crate::disk::{Disk, DiskFile, DiskRead, found};
 /// What a disk gives and takes back at once, on every file system that is met.
 const BLOCK: u64 = 4096;
 /// Bytes before those of a blob: mark, offset, length, time, and their sum.
-pub(super) const HEADER: usize = 64;
+const HEADER: usize = 64;
 const MARK: usize = 16;
 const SUMMED: usize = MARK + 24;
 /// A pack that has so much takes no more: one that lost all its blobs gives back its name too.
 const FULL: u64 = 256 << 20;
 /// No record is as long: a number that says so is none.
 const TOO_LONG: u64 = 1 << 40;
+
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PackPlace {

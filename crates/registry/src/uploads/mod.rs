@@ -8,7 +8,8 @@
 //!                    └── DELETE, expiry ──────▶ gone
 //! ```
 //! Its bytes lie where blobs lie (port `BlobBytes`), the repository is in its name. So it survives a restart, `kill -9`
-//! included, when there is something in it (in a bucket, always); only the running hash is lost, and all is hashed again at the end. In a bucket it can be gone on with at another
+//! included, when there is something in it (in a bucket, always); only the running hash is lost, and all is hashed again at the
+//! end. In a bucket it can be gone on with at another
 //! server, too: what is remembered here is compared with what is there when a request does not fit.
 //!
 //! One request at a time writes to an upload. A second one is told so at once.
