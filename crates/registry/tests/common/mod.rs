@@ -37,6 +37,7 @@ use layer0_registry::{
 use layer0_store::SqliteStore;
 use layer0_testkit::clock::RunningClock;
 use layer0_testkit::s3::FakeS3;
+use layer0_testkit::until::until_true;
 use tokio::task::JoinHandle;
 
 pub(crate) const USER: &str = "ci";
@@ -399,6 +400,13 @@ impl TestRegistry {
         let (file, begin) = self.blob_lies(digest);
         assert_eq!(begin, 0, "it lies in a pack");
         file
+    }
+
+    /// Waits until a blob is noted in a repository, which is after its bytes have come to lie where they stay.
+    pub(crate) async fn until_kept(&self, repository: &str, digest: &Digest) {
+        let (store, repository): (&dyn RegistryStore, _) = (self.store.as_ref(), name(repository));
+        let is_noted = || async { store.blob_get(&repository, digest).await.expect("a read succeeds").is_some() };
+        until_true("the blob is kept", is_noted).await;
     }
 
     /// The names of all blob files; of records in packs and of objects, the digests by SHA-256.

@@ -22,7 +22,7 @@ async fn a_lost_blob_is_fetched_again() {
     let (client, s3) = (Client::of(&registry), &registry.elsewhere.as_ref().unwrap().s3);
     let path = format!("/v2/hub/team/base/blobs/{digest}");
     client.get(&path).await.expect(200);
-    until_true("it is kept", || async { !registry.blob_files().is_empty() }).await;
+    registry.until_kept("hub/team/base", &digest).await;
     for key in s3.keys() {
         s3.lose(&key);
     }

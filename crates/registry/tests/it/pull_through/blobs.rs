@@ -36,8 +36,8 @@ async fn sixty_four_clients_on_one_cold_blob_are_one_request() {
     assert_eq!(upstream.lines(), [format!("GET /v2/team/base/blobs/{digest}")]);
     assert_eq!(upstream.sent(), SIZE as u64, "each byte once");
 
-    let kept = || async { !stage.registry.blob_files().is_empty() && stage.registry.staged().is_empty() };
-    until_true("the blob is kept", kept).await;
+    stage.registry.until_kept("hub/team/base", &digest).await;
+    until_true("no upload is left", || async { stage.registry.staged().is_empty() }).await;
     assert!(client.get(&path).await.expect(200).body == content);
     assert_eq!(upstream.lines(), [""; 0], "it is here now");
     assert_eq!(stage.registry.blob_files(), [digest.hex()]);
@@ -69,7 +69,7 @@ async fn a_fill_goes_on_without_its_client() {
     upstream.gate(false);
     drop(stage.client.begin_get(&path).await);
     upstream.gate(true);
-    until_true("it is kept", || async { !stage.registry.blob_files().is_empty() }).await;
+    stage.registry.until_kept("hub/team/base", &digest).await;
     assert!(stage.client.get(&path).await.expect(200).body == noise(SIZE));
     assert_eq!(upstream.lines().len(), 1);
 }
@@ -121,7 +121,7 @@ async fn a_blob_of_another_repository_of_the_mirror_is_not_fetched_again() {
     let stage = Stage::of(&upstream).await;
     let digest = upstream.blob("team/base", "a layer that many have");
     stage.client.get(&format!("/v2/hub/team/base/blobs/{digest}")).await.expect(200);
-    until_true("it is kept", || async { !stage.registry.blob_files().is_empty() }).await;
+    stage.registry.until_kept("hub/team/base", &digest).await;
     upstream.came();
     // The upstream decides who has it.
     let path = format!("/v2/hub/team/app/blobs/{digest}");
@@ -144,7 +144,7 @@ async fn an_upstream_that_refuses_every_head_gives_blobs_all_the_same() {
         let (base, app) = (format!("/v2/hub/team/base/blobs/{digest}"), format!("/v2/hub/team/app/blobs/{digest}"));
         assert_eq!(stage.client.head(&base).await.expect(200).header("content-length"), "70000");
         assert_eq!(stage.client.get(&base).await.expect(200).body, content);
-        until_true("it is kept", || async { !stage.registry.blob_files().is_empty() }).await;
+        stage.registry.until_kept("hub/team/base", &digest).await;
         let sent = upstream.sent();
         // One that another repository has already is not sent again.
         assert_eq!(stage.client.get(&app).await.expect(200).body, content);

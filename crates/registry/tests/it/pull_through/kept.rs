@@ -63,7 +63,7 @@ async fn nothing_is_pushed_to_a_mirror() {
     // From a mirror into a repository of one's own is a mount as any other.
     let base = upstream.blob("team/base", "base layer");
     stage.client.get(&format!("/v2/hub/team/base/blobs/{base}")).await.expect(200);
-    until_true("it is kept", || async { stage.registry.blob_files().len() == 2 }).await;
+    stage.registry.until_kept("hub/team/base", &base).await;
     stage.client.post(&format!("/v2/team/app/blobs/uploads/?mount={base}&from=hub/team/base")).await.expect(201);
 }
 
@@ -91,7 +91,9 @@ async fn what_was_pulled_outlives_the_collection_and_what_nobody_named_does_not(
     ] {
         get(path).await;
     }
-    until_true("all is kept", || async { stage.registry.blob_files().len() == 3 }).await;
+    for blob in [&config, &layer, &stray] {
+        stage.registry.until_kept("hub/team/base", blob).await;
+    }
     let named = async || {
         let reference = layer0_domain::model::registry::ManifestRef::Digest(child.clone());
         let kept = stage.registry.ground().store;
@@ -121,8 +123,8 @@ async fn what_a_dead_server_did_not_note_is_noted_with_the_next_pull() {
     stage.client.get(&path).await.expect(200);
     for blob in [&config, &layer] {
         stage.client.get(&format!("/v2/hub/team/base/blobs/{blob}")).await.expect(200);
+        stage.registry.until_kept("hub/team/base", blob).await;
     }
-    until_true("all is kept", || async { stage.registry.blob_files().len() == 2 }).await;
     let (name, store) = (crate::common::name("hub/team/base"), stage.registry.ground().store);
     let reference = layer0_domain::model::registry::ManifestRef::Digest(manifest.clone());
     use layer0_domain::port::registry_store::RegistryStore as _;
@@ -156,7 +158,7 @@ async fn a_damaged_blob_is_fetched_again() {
     let stage = Stage::of(&upstream).await;
     let path = format!("/v2/hub/team/base/blobs/{digest}");
     stage.client.get(&path).await.expect(200);
-    until_true("it is kept", || async { stage.registry.blob_lies(&digest).0.exists() }).await;
+    stage.registry.until_kept("hub/team/base", &digest).await;
     rot(&stage.registry, &digest, 70_000);
     // Whoever comes before the first fill has ended may have what that still knows.
     until_true("it is fetched again", || async {
@@ -201,7 +203,8 @@ fn a_server_that_dies_in_a_fill_leaves_nothing_that_is_wrong() {
         upstream.gate(true);
         let client = Client::of(&registry);
         assert!(client.get(&path).await.expect(200).body == noise(3 << 20));
-        until_true("it is kept", || async { registry.blob_files() == [digest.hex()] }).await;
+        registry.until_kept("hub/team/base", &digest).await;
+        assert_eq!(registry.blob_files(), [digest.hex()]);
         // The upload that was cut off goes as every one that nobody goes on with.
         clock.advance_ms(2 * DAY);
         registry.registry.sweep().await.unwrap();

@@ -1,8 +1,6 @@
 //! How long a tag is believed, and what is served when the upstream fails.
 
 use layer0_domain::model::digest::Digest;
-use layer0_domain::port::registry_store::RegistryStore as _;
-use layer0_testkit::until::until_true;
 use serde_json::json;
 
 use super::Stage;
@@ -124,9 +122,8 @@ async fn an_upstream_that_is_away_is_no_hindrance_to_what_is_here() {
         stage.client.get(&format!("/v2/hub/team/base/blobs/{blob}")).await.expect(200);
     }
     // Whoever asked has a blob as soon as it is proven; it is written down right after that.
-    let (name, store) = (crate::common::name("hub/team/base"), stage.registry.ground().store);
     for blob in [&config, &layer] {
-        until_true("it is kept", || async { store.blob_get(&name, blob).await.unwrap().is_some() }).await;
+        stage.registry.until_kept("hub/team/base", blob).await;
     }
     drop(upstream);
     stage.clock.advance_ms(TTL_MS);
