@@ -21,18 +21,14 @@ pub(crate) fn sum(piece: &[u8]) -> u32 {
     crc32c::crc32c(piece)
 }
 
-#[derive(Clone)]
 enum Hasher {
     Sha256(Sha256),
     Sha512(Sha512),
 }
 
 /// The digest and the checksums of content that comes by in parts.
-#[derive(Clone)]
 pub(crate) struct ContentHash {
     hasher: Hasher,
-    /// How many bytes came by.
-    length: u64,
     /// Of the pieces that are complete.
     sums: Vec<u32>,
     /// Of the piece that is not, and how many bytes it has.
@@ -46,23 +42,10 @@ impl ContentHash {
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
             Algorithm::Sha512 => Hasher::Sha512(Sha512::new()),
         };
-        Self { hasher, length: 0, sums: Vec::new(), current: 0, filled: 0 }
-    }
-
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        match self.hasher {
-            Hasher::Sha256(_) => Algorithm::Sha256,
-            Hasher::Sha512(_) => Algorithm::Sha512,
-        }
-    }
-
-    /// How many bytes came by.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
+        Self { hasher, sums: Vec::new(), current: 0, filled: 0 }
     }
 
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
-        self.length += u64::try_from(bytes.len()).expect("a length fits in 64 bits");
         match &mut self.hasher {
             Hasher::Sha256(hash) => hash.update(bytes),
             Hasher::Sha512(hash) => hash.update(bytes),

@@ -2,9 +2,13 @@
 //!
 //! A large batch is written with one hop to a thread, but a thousand clients that push at once would fill the memory with them. So
 //! there are only so many. Whoever comes while all are in use has what came written as it lies in the connection's own memory.
+//!
+//! The system gives memory page by page, and zeroes each of them, which takes longer than to write what comes into it. So the memory
+//! of some batches stays for the next ones, until no upload is left.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::aligned::Aligned;
 
@@ -17,10 +21,59 @@ const EDGE: usize = 256 << 10;
 const LONG: u64 = 4 << 20;
 /// How much a small one gathers, so that nobody makes a hop for every few bytes.
 const SMALL: usize = 16 << 10;
-/// So many large ones are there at most, in the whole process: an upload has two at a time.
+/// So many large ones are there at most, in the whole process: an upload has seven when it is alone, and two in a crowd.
 const LARGE_MAX: usize = 32;
+/// With so many in use there is a crowd.
+const CROWD: usize = LARGE_MAX / 2;
+/// The memory of so many stays.
+const KEPT_MAX: usize = 8;
 
-static ROOM: Semaphore = Semaphore::const_new(LARGE_MAX);
+static ROOM: Mutex<Room> = Mutex::new(Room { in_use: 0, kept: Vec::new() });
+
+/// The large ones of this process.
+struct Room {
+    in_use: usize,
+    /// Memory for those to come.
+    kept: Vec<Aligned>,
+}
+
+impl Room {
+    fn lock() -> MutexGuard<'static, Self> {
+        // Nobody panics who has it locked.
+        ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory for one more, if there may be one; new memory has no room yet.
+    fn take(&mut self) -> Option<Aligned> {
+        if self.in_use == LARGE_MAX {
+            return None;
+        }
+        self.in_use += 1;
+        Some(self.kept.pop().unwrap_or_default())
+    }
+
+    /// Takes the memory of one back, and answers it when it is not kept.
+    fn give(&mut self, mut memory: Aligned) -> Option<Aligned> {
+        self.in_use -= 1;
+        memory.clear();
+        if self.kept.len() == KEPT_MAX || memory.room() < LARGE {
+            return Some(memory);
+        }
+        self.kept.push(memory);
+        None
+    }
+}
+
+/// Whether so many come that none should have more large ones than it needs.
+pub(super) fn is_crowd() -> bool {
+    Room::lock().in_use >= CROWD
+}
+
+/// Gives the memory back that was kept for batches to come.
+pub(super) fn release() {
+    let kept = std::mem::take(&mut Room::lock().kept);
+    drop(kept);
+}
 
 /// How much the next batch may hold, of a body of which so many bytes have come and so many, as far as is known, will.
 pub(super) fn most(came: u64, expected: Option<usize>) -> usize {
@@ -42,8 +95,8 @@ pub(super) struct Batch {
     bytes: Aligned,
     /// In their place: what came, as it came.
     whole: Bytes,
-    /// The right to be large; kept as long as the memory is.
-    large: Option<SemaphorePermit<'static>>,
+    /// It is one of the large ones, for as long as it has their memory.
+    is_large: bool,
 }
 
 impl Batch {
@@ -51,19 +104,34 @@ impl Batch {
     /// bytes will come with these and after them, as far as is known.
     pub(super) fn fill(&mut self, came: &mut Bytes, expected: Option<usize>, most: usize) -> bool {
         let coming = expected.unwrap_or(0).max(came.len());
-        if self.large.is_none() && self.bytes.len() + coming > SMALL {
-            self.large = ROOM.try_acquire().ok();
+        if !self.is_large && self.bytes.len() + coming > SMALL {
+            self.enlarge();
         }
-        if self.large.is_none() && self.bytes.is_empty() && came.len() >= SMALL {
+        if !self.is_large && self.bytes.is_empty() && came.len() >= SMALL {
             self.whole = std::mem::take(came);
             return true;
         }
-        let most = most.min(if self.large.is_some() { LARGE } else { SMALL });
+        let most = most.min(if self.is_large { LARGE } else { SMALL });
         let room = most.saturating_sub(self.bytes.len());
         // What is known to come needs no room that grows and is copied on the way.
         self.bytes.reserve(expected.unwrap_or(0).min(room));
         self.bytes.extend_from_slice(&came.split_to(came.len().min(room)));
         self.bytes.len() >= most
+    }
+
+    /// Makes it a large one, if there may be one more.
+    fn enlarge(&mut self) {
+        let Some(mut memory) = Room::lock().take() else { return };
+        self.is_large = true;
+        if memory.room() > 0 {
+            memory.extend_from_slice(&self.bytes);
+            self.bytes = memory;
+        }
+    }
+
+    /// Whether there is so much in it that a hop to a thread is worth it.
+    pub(super) fn is_much(&self) -> bool {
+        self.is_large && self.bytes.len() >= EDGE
     }
 
     /// Whether it is the connection's memory: nothing more comes into that while this is there.
@@ -75,6 +143,15 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.whole = Bytes::new();
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.is_large {
+            let left = Room::lock().give(std::mem::take(&mut self.bytes));
+            drop(left);
+        }
     }
 }
 
@@ -127,6 +204,24 @@ mod tests {
         assert!(batch.fill(&mut more, None, LARGE));
         assert_eq!((batch.len(), more.len()), (LARGE, 5), "what there is no room for stays");
     }
+
+    #[test]
+    fn memory_stays_for_those_to_come() {
+        let mut room = Room { in_use: 0, kept: Vec::new() };
+        let taken: Vec<Aligned> = std::iter::from_fn(|| room.take()).collect();
+        assert_eq!((taken.len(), room.in_use), (LARGE_MAX, LARGE_MAX));
+        for mut memory in taken {
+            memory.reserve(LARGE);
+            memory.extend_from_slice(b"some");
+            room.give(memory);
+        }
+        assert_eq!((room.in_use, room.kept.len()), (0, KEPT_MAX));
+        let again = room.take().expect("there is room");
+        assert!(again.is_empty() && again.room() >= LARGE, "what was in it is gone");
+        assert!(room.give(Aligned::with_capacity(LARGE / 2)).is_some(), "what is smaller is not kept");
+        assert_eq!((room.in_use, room.kept.len()), (0, KEPT_MAX - 1));
+    }
+
     /// How a body is cut up.
     fn cut(length: usize) -> Vec<usize> {
         let (mut cut, mut came) = (Vec::new(), 0);

@@ -16,6 +16,7 @@
 
 mod batch;
 mod claim;
+mod hashing;
 mod held;
 mod id;
 mod private;
@@ -121,6 +122,15 @@ impl Inner {
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Arc<Upload>>> {
         // The map is whole at every moment that somebody could panic.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets an upload whose bytes are gone.
+    fn forget(&self, id: &UploadId) {
+        let mut open = self.open();
+        open.remove(id);
+        if open.is_empty() {
+            batch::release();
+        }
     }
 
     fn beginning(&self) -> std::sync::MutexGuard<'_, HashSet<UploadId>> {
@@ -253,7 +263,7 @@ impl Uploads {
         let recounted = blocking(move || {
             for (id, _) in suspects {
                 if inner.bytes.upload_find(id.as_str())?.is_none() {
-                    inner.open().remove(&id);
+                    inner.forget(&id);
                 }
             }
             Ok(())
@@ -339,7 +349,7 @@ impl Uploads {
 
     /// Forgets an upload whose bytes are gone.
     pub(crate) fn forget(&self, id: &UploadId) {
-        self.inner.open().remove(id);
+        self.inner.forget(id);
     }
 
     /// Removes uploads that nobody touched for `expiry`; answers how many. One that is being written to is never among
@@ -383,7 +393,7 @@ impl Uploads {
                 };
                 if let Ok(mut held) = upload.hold() {
                     held.discard();
-                    inner.open().remove(&id);
+                    inner.forget(&id);
                     swept += 1;
                 }
             }

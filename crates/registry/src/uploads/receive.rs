@@ -1,7 +1,8 @@
 //! A request's body on its way into an upload.
 //!
-//! The body is gathered in batches; a batch is written and hashed on a blocking thread while the next one is gathered. So one upload
-//! holds two batches in memory at most, whatever its size, and no async thread ever hashes or waits for the disk.
+//! The body is gathered in batches; a batch is written on a blocking thread while the next one is gathered, and hashed on another
+//! (`hashing.rs`). So one upload holds seven batches in memory at most, whatever its size, and no async thread ever hashes or waits for the
+//! disk.
 
 use std::io;
 use std::time::Duration;
@@ -94,7 +95,7 @@ pub(crate) async fn receive(
         }
         held.unclaim();
     }
-    let mark = held.mark();
+    let begun = held.offset();
     let mut spare = Some(Batch::default());
     let mut held = Some(held);
     let mut writing: Option<Writing> = None;
@@ -131,10 +132,8 @@ pub(crate) async fn receive(
             }
             let is_borrowed = batch.is_borrowed();
             let task = tokio::task::spawn_blocking(move || {
-                let mut batch = batch;
-                let result = writer.append(&batch);
-                batch.clear();
-                (writer, batch, result)
+                let (spare, result) = writer.append_batch(batch);
+                (writer, spare, result)
             });
             if is_borrowed {
                 // There is a crowd: nobody reads ahead, and the disk has enough to do.
@@ -182,7 +181,7 @@ pub(crate) async fn receive(
                     "the chunk was announced with {announced} bytes and has {}{came}",
                     if came > announced { "at least " } else { "" }
                 ));
-                rewind(held, mark, error).await
+                rewind(held, begun, error).await
             }
             _ => (held, Ok(came)),
         },
@@ -272,9 +271,9 @@ async fn give_up(mut held: Held, error: RegistryError) -> (Held, Result<u64, Reg
     }
 }
 
-async fn rewind(mut held: Held, mark: super::writer::Mark, error: RegistryError) -> (Held, Result<u64, RegistryError>) {
+async fn rewind(mut held: Held, offset: u64, error: RegistryError) -> (Held, Result<u64, RegistryError>) {
     let done = blocking(move || {
-        if held.rewind(mark).is_err() {
+        if held.rewind(offset).is_err() {
             held.discard();
         }
         Ok(held)

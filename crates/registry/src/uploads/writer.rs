@@ -9,15 +9,10 @@ use layer0_domain::model::registry::{BlobPlace, BlobSums};
 use layer0_domain::port::blob_bytes::{Naming, Settling, UploadBytes};
 
 use super::batch::Batch;
+use super::hashing::Hashing;
 use super::staged::{Share, Staged};
-use crate::content::{ContentHash, Survey};
+use crate::content::Survey;
 use crate::error::RegistryError;
-
-/// Where an upload stood at some moment, to go back to.
-pub(crate) struct Mark {
-    offset: u64,
-    hash: Option<ContentHash>,
-}
 
 /// The one who may write to an upload in this process.
 pub(crate) struct Writer {
@@ -27,7 +22,7 @@ pub(crate) struct Writer {
     /// What it counts with; nothing once it is gone.
     share: Share,
     /// Over all that it has; `None` for one that was found, whose bytes are read again at the end.
-    hash: Option<ContentHash>,
+    hash: Option<Hashing>,
     /// What has come last, where it is written at the end.
     unwritten: Batch,
     /// The upload was committed, cancelled or swept.
@@ -42,7 +37,7 @@ impl Writer {
         shown: Arc<AtomicU64>,
         share: Share,
     ) -> Self {
-        let hash = Some(ContentHash::new(algorithm));
+        let hash = Some(Hashing::new(algorithm));
         Self { bytes, shown, share, hash, unwritten: Batch::default(), gone: false }
     }
 
@@ -50,7 +45,7 @@ impl Writer {
     /// so nothing is taken for known there.
     pub(crate) fn found(bytes: Box<dyn UploadBytes>, naming: Naming, shown: Arc<AtomicU64>, share: Share) -> Self {
         let is_empty = naming == Naming::Digest && bytes.length() == 0;
-        let hash = is_empty.then(|| ContentHash::new(Algorithm::Sha256));
+        let hash = is_empty.then(|| Hashing::new(Algorithm::Sha256));
         let mut this = Self { bytes, shown, share, hash, unwritten: Batch::default(), gone: false };
         this.show();
         this
@@ -68,12 +63,8 @@ impl Writer {
     /// again at the end.
     pub(crate) fn expect(&mut self, algorithm: Algorithm) {
         if self.offset() == 0 && self.hash.is_some() {
-            self.hash = Some(ContentHash::new(algorithm));
+            self.hash = Some(Hashing::new(algorithm));
         }
-    }
-
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { offset: self.offset(), hash: self.hash.clone() }
     }
 
     /// Shows and counts how many bytes there are.
@@ -105,6 +96,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds a batch at the end, and answers one that is empty. What is added is there; its hash may not be taken yet.
+    pub(super) fn append_batch(&mut self, mut batch: Batch) -> (Batch, io::Result<()>) {
+        if let Err(error) = self.bytes.append(&batch) {
+            batch.clear();
+            return (batch, Err(error));
+        }
+        let spare = match &mut self.hash {
+            Some(hash) => hash.add(batch),
+            None => {
+                batch.clear();
+                batch
+            }
+        };
+        self.show();
+        (spare, Ok(()))
+    }
+
     fn added(&mut self, bytes: &[u8]) {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
@@ -128,11 +136,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes everything after the mark back.
-    pub(crate) fn rewind(&mut self, mark: Mark) -> io::Result<()> {
+    /// Takes everything back that came after there were so many bytes. A hash can't be taken back: what is left is read again at the end.
+    pub(crate) fn rewind(&mut self, offset: u64) -> io::Result<()> {
         self.unwritten = Batch::default();
-        self.bytes.truncate(mark.offset)?;
-        self.hash = mark.hash;
+        self.bytes.truncate(offset)?;
+        self.hash = self.hash.take().filter(|hash| hash.length() == offset);
         self.show();
         Ok(())
     }
@@ -145,6 +153,9 @@ impl Writer {
     /// Ends a request.
     pub(crate) fn rest(&mut self) {
         self.bytes.rest();
+        if let Some(hash) = &self.hash {
+            hash.rest();
+        }
         self.show();
     }
 
@@ -166,9 +177,9 @@ impl Writer {
     /// The digest of all bytes by the given algorithm, and their checksums. Uses the running hash where there is one of exactly
     /// these bytes, and ends it; else reads them.
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> io::Result<(Digest, BlobSums)> {
-        let of_all = |hash: &ContentHash| hash.algorithm() == algorithm && hash.length() == self.bytes.length();
+        let of_all = |hash: &Hashing| hash.algorithm() == algorithm && hash.length() == self.bytes.length();
         match self.hash.take().filter(of_all) {
-            Some(hash) => Ok(hash.finish()),
+            Some(hash) => Ok(hash.finish().finish()),
             None => Survey::new(self.bytes.reread()?, algorithm).run(),
         }
     }
@@ -240,10 +251,13 @@ mod tests {
         let begun = bytes.upload_begin("staged", Reach::Named).unwrap();
         let mut writer = Writer::begun(begun, Algorithm::Sha256, Arc::clone(&shown), Share::nobodys());
         writer.append(b"hello ").unwrap();
-        let mark = writer.mark();
+        let mark = writer.offset();
         writer.append(b"nobody").unwrap();
         writer.rewind(mark).unwrap();
         assert_eq!((writer.offset(), shown.load(Ordering::Acquire)), (6, 6));
+        writer.append(b"again").unwrap();
+        assert_eq!(writer.digest(Algorithm::Sha256).unwrap().0, Digest::sha256_of(b"hello again"));
+        writer.rewind(6).unwrap();
         drop(writer);
 
         let mut writer =
