@@ -9,6 +9,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
+use tokio::runtime::Handle;
 
 use crate::aligned::Aligned;
 
@@ -28,13 +29,15 @@ const CROWD: usize = LARGE_MAX / 2;
 /// The memory of so many stays.
 const KEPT_MAX: usize = 8;
 
-static ROOM: Mutex<Room> = Mutex::new(Room { in_use: 0, kept: Vec::new() });
+static ROOM: Mutex<Room> = Mutex::new(Room { in_use: 0, kept: Vec::new(), is_expected: false });
 
-/// The large ones of this process.
+/// The large ones of this process: never more than [`LARGE_MAX`], with those of which only the memory is there.
 struct Room {
     in_use: usize,
     /// Memory for those to come.
     kept: Vec<Aligned>,
+    /// Somebody may want it.
+    is_expected: bool,
 }
 
 impl Room {
@@ -49,6 +52,7 @@ impl Room {
             return None;
         }
         self.in_use += 1;
+        self.is_expected = true;
         Some(self.kept.pop().unwrap_or_default())
     }
 
@@ -56,11 +60,18 @@ impl Room {
     fn give(&mut self, mut memory: Aligned) -> Option<Aligned> {
         self.in_use -= 1;
         memory.clear();
-        if self.kept.len() == KEPT_MAX || memory.room() < LARGE {
+        let is_room = self.kept.len() < KEPT_MAX && self.in_use + self.kept.len() < LARGE_MAX;
+        if !self.is_expected || !is_room || memory.room() < LARGE {
             return Some(memory);
         }
         self.kept.push(memory);
         None
+    }
+
+    /// Notes that nobody wants any until the next one is taken, and answers what was kept.
+    fn release(&mut self) -> Vec<Aligned> {
+        self.is_expected = false;
+        std::mem::take(&mut self.kept)
     }
 }
 
@@ -69,11 +80,22 @@ pub(super) fn is_crowd() -> bool {
     Room::lock().in_use >= CROWD
 }
 
-/// Gives the memory back that was kept for batches to come.
+/// Gives the memory back that was kept for batches to come: no upload is left.
 pub(super) fn release() {
-    let kept = std::mem::take(&mut Room::lock().kept);
-    drop(kept);
+    let kept = Room::lock().release();
+    if kept.is_empty() {
+        return;
+    }
+    // The system takes some hundred microseconds for it, which an event loop does not have.
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(kept))),
+        Err(_) => drop(kept),
+    }
 }
+
+/// For tests that want to know who has large ones.
+#[cfg(test)]
+pub(super) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// How much the next batch may hold, of a body of which so many bytes have come and so many, as far as is known, will.
 pub(super) fn most(came: u64, expected: Option<usize>) -> usize {
@@ -171,9 +193,9 @@ mod tests {
         vec![7; length].into()
     }
 
-    /// Nobody else in this test process has large ones for long: the loop ends when all are taken.
     #[test]
     fn there_are_only_so_many_large_batches() {
+        let _alone = ALONE.blocking_lock();
         let filled = || {
             let mut batch = Batch::default();
             while !batch.fill(&mut bytes(64 << 10), None, LARGE) {}
@@ -207,7 +229,7 @@ mod tests {
 
     #[test]
     fn memory_stays_for_those_to_come() {
-        let mut room = Room { in_use: 0, kept: Vec::new() };
+        let mut room = Room { in_use: 0, kept: Vec::new(), is_expected: false };
         let taken: Vec<Aligned> = std::iter::from_fn(|| room.take()).collect();
         assert_eq!((taken.len(), room.in_use), (LARGE_MAX, LARGE_MAX));
         for mut memory in taken {
@@ -220,6 +242,12 @@ mod tests {
         assert!(again.is_empty() && again.room() >= LARGE, "what was in it is gone");
         assert!(room.give(Aligned::with_capacity(LARGE / 2)).is_some(), "what is smaller is not kept");
         assert_eq!((room.in_use, room.kept.len()), (0, KEPT_MAX - 1));
+
+        let late = room.take().expect("there is room");
+        assert_eq!(room.release().len(), KEPT_MAX - 2);
+        assert!(room.give(late).is_some(), "nobody wants it any more");
+        let taken: Vec<Aligned> = std::iter::from_fn(|| room.take()).collect();
+        assert_eq!((taken.len(), room.in_use + room.kept.len()), (LARGE_MAX, LARGE_MAX));
     }
 
     /// How a body is cut up.

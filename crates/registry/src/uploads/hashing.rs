@@ -36,14 +36,12 @@ struct State {
     waiting: VecDeque<Batch>,
     /// A thread was asked for, and has not ended.
     is_called: bool,
-    /// Memory of what was hashed, while there is somebody who fills it again.
-    spare: Option<Vec<Batch>>,
 }
 
 impl Hashing {
     pub(super) fn new(algorithm: Algorithm) -> Self {
         let hash = Some(ContentHash::new(algorithm));
-        let state = Mutex::new(State { hash, waiting: VecDeque::new(), is_called: false, spare: None });
+        let state = Mutex::new(State { hash, waiting: VecDeque::new(), is_called: false });
         Self { shared: Arc::new(Shared { state, moved: Condvar::new() }), algorithm, length: 0 }
     }
 
@@ -62,8 +60,9 @@ impl Hashing {
         self.shared.all().hash.as_mut().expect("all is hashed").update(bytes);
     }
 
-    /// Adds a batch, and answers one that is empty. Returns before it is hashed, unless too many wait already.
+    /// Adds a batch, and returns before it is hashed, unless too many wait already. Answers one that is empty.
     pub(super) fn add(&mut self, mut batch: Batch) -> Batch {
+        // In a crowd others use the time, and the memory.
         let runtime = Handle::try_current().ok().filter(|_| batch.is_much() && !batch::is_crowd());
         let Some(runtime) = runtime else {
             self.update(&batch);
@@ -73,28 +72,28 @@ impl Hashing {
         self.added(&batch);
         let mut state = self.shared.until(WAITING_MAX - 1);
         state.waiting.push_back(batch);
-        let spare = state.spare.get_or_insert_default().pop();
         if !std::mem::replace(&mut state.is_called, true) {
             let shared = Arc::clone(&self.shared);
             runtime.spawn_blocking(move || shared.until(0).is_called = false);
         }
-        spare.unwrap_or_default()
+        Batch::default()
     }
 
     fn added(&mut self, bytes: &[u8]) {
         self.length += u64::try_from(bytes.len()).expect("a length fits in 64 bits");
     }
 
-    /// Notes that nothing comes for now: memory need not be kept for it.
-    pub(super) fn rest(&self) {
-        self.shared.state().spare = None;
-    }
-
     /// The hash of all that was added, once it is taken.
     pub(super) fn finish(self) -> ContentHash {
-        let mut state = self.shared.all();
-        state.spare = None;
-        state.hash.take().expect("all is hashed")
+        self.shared.all().hash.take().expect("all is hashed")
+    }
+}
+
+impl Drop for Hashing {
+    fn drop(&mut self) {
+        // Nobody will ask for it.
+        let waiting = std::mem::take(&mut self.shared.state().waiting);
+        drop(waiting);
     }
 }
 
@@ -113,15 +112,12 @@ impl Shared {
                 state = self.moved(state);
                 continue;
             };
-            let mut batch = state.waiting.pop_front().expect("something waits");
+            let batch = state.waiting.pop_front().expect("something waits");
             drop(state);
             hash.update(&batch);
-            batch.clear();
+            drop(batch);
             state = self.state();
             state.hash = Some(hash);
-            if let Some(spare) = &mut state.spare {
-                spare.push(batch);
-            }
             self.moved.notify_all();
         }
         state
@@ -155,9 +151,15 @@ mod tests {
         batch
     }
 
+    /// Nobody else has large ones meanwhile: with many of them all would be hashed where it is added.
+    fn alone() -> impl Drop {
+        batch::ALONE.blocking_lock()
+    }
+
     /// Once with threads for whoever wants one, and once where no other thread comes: there is one, and it adds.
     #[test]
     fn what_is_added_is_hashed_in_its_order_whoever_does_it() {
+        let _alone = alone();
         for threads in [1, 8] {
             let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(threads).build().unwrap();
             let adding = runtime.spawn_blocking(|| {
@@ -170,9 +172,6 @@ mod tests {
                         all.extend_from_slice(b"a few bytes");
                         hashing.update(b"a few bytes");
                     }
-                    if round % 11 == 5 {
-                        hashing.rest();
-                    }
                 }
                 assert_eq!(hashing.length(), all.len() as u64);
                 (hashing.finish().finish().0, Digest::sha256_of(&all))
@@ -184,6 +183,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_thread_where_there_is_no_runtime() {
+        let _alone = alone();
         let mut hashing = Hashing::new(Algorithm::Sha512);
         assert!(hashing.add(large(7, 1 << 20)).is_empty());
         hashing.update(b"");

@@ -62,6 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_is_dropped_in_the_middle_leaves_no_file_open() {
+        let _alone = super::super::batch::ALONE.lock().await;
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().canonicalize().expect("it is there");
         let uploads = Uploads::new(Arc::new(FileBytes::open(&root, Arc::new(OsDisk)).expect("a directory")));

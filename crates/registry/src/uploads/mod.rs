@@ -126,9 +126,15 @@ impl Inner {
 
     /// Forgets an upload whose bytes are gone.
     fn forget(&self, id: &UploadId) {
+        self.forget_some(|open| drop(open.remove(id)));
+    }
+
+    fn forget_some(&self, forget: impl FnOnce(&mut HashMap<UploadId, Arc<Upload>>)) {
         let mut open = self.open();
-        open.remove(id);
-        if open.is_empty() {
+        forget(&mut open);
+        let is_last = open.is_empty();
+        drop(open);
+        if is_last {
             batch::release();
         }
     }
@@ -399,9 +405,11 @@ impl Uploads {
             }
             inner.staged().retain(|_, of| Arc::strong_count(of) > 1);
             // Those that another server has finished, or ended.
-            inner.open().retain(|_, upload| {
-                let touched = upload.touched.load(Ordering::Acquire);
-                now.0.saturating_sub(touched) < expiry || upload.hold().is_err()
+            inner.forget_some(|open| {
+                open.retain(|_, upload| {
+                    let touched = upload.touched.load(Ordering::Acquire);
+                    now.0.saturating_sub(touched) < expiry || upload.hold().is_err()
+                });
             });
             Ok(swept)
         })

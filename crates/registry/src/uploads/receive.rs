@@ -1,7 +1,7 @@
 //! A request's body on its way into an upload.
 //!
-//! The body is gathered in batches; a batch is written on a blocking thread while the next one is gathered, and hashed on another
-//! (`hashing.rs`). So one upload holds seven batches in memory at most, whatever its size, and no async thread ever hashes or waits for the
+//! The body is gathered in batches; a batch is written on a blocking thread while the next one is gathered, and hashed there or, when it
+//! is large, on another one (`hashing.rs`). So one upload holds seven batches in memory at most, whatever its size, and no async thread ever hashes or waits for the
 //! disk.
 
 use std::io;

@@ -153,9 +153,6 @@ impl Writer {
     /// Ends a request.
     pub(crate) fn rest(&mut self) {
         self.bytes.rest();
-        if let Some(hash) = &self.hash {
-            hash.rest();
-        }
         self.show();
     }
 
@@ -229,6 +226,7 @@ impl Writer {
     }
 
     fn over(&mut self) {
+        self.hash = None;
         self.gone = true;
         self.share.set(0);
     }
