@@ -1,4 +1,4 @@
-//! Memory for what has come of a body and is not written yet.
+//! Memory for what has come of a body and is not written yet, or not hashed.
 //!
 //! A large batch is written with one hop to a thread, but a thousand clients that push at once would fill the memory with them. So
 //! there are only so many. Whoever comes while all are in use has what came written as it lies in the connection's own memory.
@@ -22,11 +22,12 @@ const EDGE: usize = 256 << 10;
 const LONG: u64 = 4 << 20;
 /// How much a small one gathers, so that nobody makes a hop for every few bytes.
 const SMALL: usize = 16 << 10;
-/// So many large ones are there at most, in the whole process: an upload has seven when it is alone, and two in a crowd.
+/// So many large ones are there at most, in the whole process. An upload has seven at a time when it is alone (one is gathered, one
+/// written, one hashed, and four wait for that), and two in a crowd.
 const LARGE_MAX: usize = 32;
 /// With so many in use there is a crowd.
 const CROWD: usize = LARGE_MAX / 2;
-/// The memory of so many stays.
+/// The memory of so many stays for others: more than one upload has.
 const KEPT_MAX: usize = 8;
 
 static ROOM: Mutex<Room> = Mutex::new(Room { in_use: 0, kept: Vec::new(), is_expected: false });

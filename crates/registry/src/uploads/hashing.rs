@@ -182,6 +182,23 @@ mod tests {
     }
 
     #[test]
+    fn in_a_crowd_nobody_has_batches_that_wait() {
+        let _alone = alone();
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let adding = runtime.spawn_blocking(|| {
+            let mut hashing = Hashing::new(Algorithm::Sha256);
+            let mut waiting = |crowd: &[Batch]| {
+                hashing.add(large(1, 1 << 20));
+                (crowd.len(), hashing.shared.state().waiting.len())
+            };
+            let alone = waiting(&[]);
+            let crowd: Vec<Batch> = (0..16).map(|_| large(0, 1 << 20)).collect();
+            (alone, waiting(&crowd))
+        });
+        assert_eq!(runtime.block_on(adding).unwrap(), ((0, 1), (16, 0)));
+    }
+
+    #[test]
     fn nobody_waits_for_a_thread_where_there_is_no_runtime() {
         let _alone = alone();
         let mut hashing = Hashing::new(Algorithm::Sha512);

@@ -129,12 +129,13 @@ impl Inner {
         self.forget_some(|open| drop(open.remove(id)));
     }
 
+    /// With the last one goes the memory that was kept for them.
     fn forget_some(&self, forget: impl FnOnce(&mut HashMap<UploadId, Arc<Upload>>)) {
         let mut open = self.open();
         forget(&mut open);
-        let is_last = open.is_empty();
+        let is_none_left = open.is_empty();
         drop(open);
-        if is_last {
+        if is_none_left {
             batch::release();
         }
     }

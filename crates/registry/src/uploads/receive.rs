@@ -1,8 +1,8 @@
 //! A request's body on its way into an upload.
 //!
 //! The body is gathered in batches; a batch is written on a blocking thread while the next one is gathered, and hashed there or, when it
-//! is large, on another one (`hashing.rs`). So one upload holds seven batches in memory at most, whatever its size, and no async thread ever hashes or waits for the
-//! disk.
+//! is large, on another one (`hashing.rs`). So one upload holds seven batches in memory at most, whatever its size (`batch.rs`), and no
+//! async thread ever hashes or waits for the disk.
 
 use std::io;
 use std::time::Duration;

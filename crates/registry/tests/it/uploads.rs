@@ -146,6 +146,48 @@ async fn chunks_that_do_not_fit() {
     is_there(&client, &digest, b"hello world").await;
 }
 
+/// A chunk is answered when it is written, and may still be hashed when the next one comes, when it is taken back, and at the end.
+#[tokio::test]
+async fn large_chunks() {
+    let registry = TestRegistry::start().await;
+    let client = Client::of(&registry);
+    let content = noise((24 << 20) + 5);
+    for (algorithm, is_one_taken_back) in [(ALGORITHMS[0], false), (ALGORITHMS[0], true), (ALGORITHMS[1], false)] {
+        let upload = client.begin("team/app").await;
+        for (number, chunk) in content.chunks(8 << 20).enumerate() {
+            if is_one_taken_back && number == 1 {
+                let (sender, body) = pieces();
+                let send = async {
+                    for piece in chunk.chunks(1 << 20).take(7) {
+                        sender.send(piece.to_vec().into()).await.ok();
+                    }
+                    drop(sender);
+                };
+                let range = format!("{}-{}", 8 << 20, (16 << 20) - 1);
+                let headers = [("content-range", range.as_str())];
+                let (got, ()) = tokio::join!(client.send(Method::PATCH, &upload, &headers, body), send);
+                assert_eq!(got.error(), (400, "SIZE_INVALID".to_owned()));
+            }
+            client.ask(Method::PATCH, &upload, &[], chunk.to_vec()).await.expect(202);
+        }
+        let digest = digest_by(algorithm, &content);
+        client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
+        is_there(&client, &digest, &content).await;
+    }
+
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], content[1..].to_vec()).await.expect(202);
+    let other = Digest::sha256_of(b"another");
+    let got = client.ask(Method::PUT, &format!("{upload}?digest={other}"), &[], "").await;
+    assert_eq!(got.error(), (400, "DIGEST_INVALID".to_owned()));
+    client.get(&format!("/v2/team/app/blobs/{other}")).await.expect(404);
+
+    let upload = client.begin("team/app").await;
+    client.ask(Method::PATCH, &upload, &[], content.clone()).await.expect(202);
+    client.delete(&upload).await.expect(204);
+    assert_eq!(registry.staged(), [""; 0]);
+}
+
 #[tokio::test]
 async fn wrong_digests() {
     let registry = TestRegistry::start().await;
