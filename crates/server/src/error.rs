@@ -230,8 +230,9 @@ impl From<BackupError> for ApiError {
 }
 
 fn disk_full() -> ApiError {
-    ApiError::new(ErrorCode::DiskFull, "no space is left on the server's disk; nothing was changed")
-        .hint("free some space and try again")
+    ApiError::new(ErrorCode::DiskFull, "no space is left on the server's disk; nothing was changed").hint(
+        "delete images (`l0 image delete`, `l0 repository delete`), or free some space on that disk, and try again",
+    )
 }
 
 impl From<AccessStoreError> for ApiError {

@@ -29,6 +29,7 @@
 //! - A job never sees half of another; what it decides on may have been written by another job of its own batch, so when
 //!   the commit fails, all answers of the batch, refusals included, become that failure.
 //! - A call that was queued runs, even if its caller stops waiting.
+//! - On a full disk what gives room back, and what shuts somebody out, is done as long as there is something of the room that is kept for it.
 //! - Only the writer writes; the readers' connections are `query_only`. Nothing here keeps two processes apart beyond
 //!   SQLite's own locks: the server holds the lock of its data directory.
 //! - The columns beside a JSON body repeat what is in it and are written by the same statement.

@@ -21,6 +21,7 @@ use layer0_domain::port::access_store::{
 use rusqlite::Connection;
 
 use super::fault::AccessWork;
+use super::writer::{Repeated, Room, Scope};
 use super::{SqliteStore, audit, grant, member, owner, person, shut_out, token, trust, user};
 
 #[async_trait]
@@ -93,7 +94,8 @@ impl AccessStore for SqliteStore {
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
         let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
-        self.write(move |db| owner::rule_delete_tx::<TagRule>(db, &owner, &repositories, &tags)).await
+        self.write_giving(Scope::Any, move |db| owner::rule_delete_tx::<TagRule>(db, &owner, &repositories, &tags))
+            .await
     }
 
     async fn retention_rule_put(&self, owner: &OwnerName, rule: &RetentionRule) -> Result<(), AccessStoreError> {
@@ -108,7 +110,10 @@ impl AccessStore for SqliteStore {
         tags: &Glob,
     ) -> Result<(), AccessStoreError> {
         let (owner, repositories, tags) = (owner.clone(), repositories.clone(), tags.clone());
-        self.write(move |db| owner::rule_delete_tx::<RetentionRule>(db, &owner, &repositories, &tags)).await
+        self.write_giving(Scope::Any, move |db| {
+            owner::rule_delete_tx::<RetentionRule>(db, &owner, &repositories, &tags)
+        })
+        .await
     }
 
     async fn member_put(&self, member: &Member) -> Result<(), AccessStoreError> {
@@ -165,7 +170,7 @@ impl AccessStore for SqliteStore {
     }
 
     async fn token_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
-        self.write(move |db| token::prune_tx(db, before)).await
+        self.write_giving(Scope::Any, move |db| token::prune_tx(db, before)).await
     }
 
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
@@ -206,12 +211,14 @@ impl AccessStore for SqliteStore {
 
     async fn grant_delete(&self, grant: &Grant, read: Generation) -> Result<bool, AccessStoreError> {
         let grant = grant.clone();
-        self.write(move |db| grant::delete_tx(db, &grant, read)).await
+        self.write_giving(Scope::Any, move |db| grant::delete_tx(db, &grant, read)).await
     }
 
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
         let record = record.clone();
-        self.write_content(move |db| Ok(audit::append(db, &record)?)).await
+        // What was done is done: it is in the log though the disk is full. What was refused for that would only fill it.
+        let room = if record.status < 400 { Room::Gives } else { Room::Takes };
+        self.write_in(Scope::Content, room, Repeated(move |db: &Connection| Ok(audit::append(db, &record)?))).await
     }
 
     async fn audit_list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, AccessStoreError> {
@@ -220,17 +227,17 @@ impl AccessStore for SqliteStore {
     }
 
     async fn audit_prune(&self, before: Timestamp) -> Result<u64, AccessStoreError> {
-        self.write_content(move |db| audit::prune_tx(db, before)).await
+        self.write_giving(Scope::Content, move |db| audit::prune_tx(db, before)).await
     }
 }
 
 impl SqliteStore {
-    /// A write that may shut somebody out, counted with it: when it is refused, so is the count.
+    /// A write that may shut somebody out, counted with it: when it is refused, so is the count. It must not fail because the disk is full.
     async fn shut_out<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> AccessWork<T> + Send + 'static,
+        work: impl Fn(&Connection) -> AccessWork<T> + Send + 'static,
     ) -> Result<T, AccessStoreError> {
-        self.write(move |db| {
+        self.write_giving(Scope::Any, move |db| {
             shut_out::note_tx(db)?;
             work(db)
         })

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqliteStore;
 use super::convert::{from_integer, from_json, to_integer, to_json};
 use super::fault::{Fault, Stop};
+use super::writer::Scope;
 
 /// The setting that keeps the number of changes, in decimal digits.
 const COUNT: &str = "repository_home.changes";
@@ -39,7 +40,7 @@ impl HomeStore for SqliteStore {
 
     async fn home_delete(&self, repository: &RepositoryName, read: Generation) -> Result<bool, HomeStoreError> {
         let repository = repository.clone();
-        self.write(move |db| delete_tx(db, &repository, read)).await
+        self.write_giving(Scope::Any, move |db| delete_tx(db, &repository, read)).await
     }
 
     async fn home_count(&self) -> Result<u64, HomeStoreError> {

@@ -33,6 +33,7 @@ mod public;
 mod queue;
 mod reader;
 mod registry;
+mod reserve;
 mod schema;
 mod setting;
 mod shut_out;
@@ -47,8 +48,9 @@ pub use copy::{CopiedBlob, CopiedPlaces};
 use fault::{Fault, Stop};
 use near::{Near, Opener};
 use queue::Queue;
+use reserve::Reserve;
 use schema::SchemaError;
-use writer::{Commits, Once, Repeated, Scope, Work};
+use writer::{Commits, Once, Repeated, Room, Scope, Work};
 
 /// Threads that read what may take long: lists of everything, audit logs.
 const READERS: usize = 2;
@@ -207,7 +209,8 @@ impl SqliteStore {
         let writer = Arc::new(Queue::new());
         let near = Arc::new(near);
         let (queue, counted, views) = (Arc::clone(&writer), Arc::clone(&commits), Arc::clone(&near));
-        threads.push(thread("store-writer", move || writer::run(&connection, &queue, &counted, &views)));
+        let mut reserve = path.as_deref().map_or_else(Reserve::none, Reserve::beside);
+        threads.push(thread("store-writer", move || writer::run(&connection, &queue, &counted, &views, &mut reserve)));
         let readers = (!reading.is_empty()).then(|| Arc::new(Queue::new()));
         if let Some(readers) = &readers {
             for open in reading {
@@ -272,7 +275,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(Scope::Any, Once(Some(work))).await
+        self.write_in(Scope::Any, Room::Takes, Once(Some(work))).await
     }
 
     /// As [`Self::write`], of what repositories hold and of the audit log: who somebody is was and stays remembered. `work` may run
@@ -285,16 +288,30 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(Scope::Content, Repeated(work)).await
+        self.write_in(Scope::Content, Room::Takes, Repeated(work)).await
     }
 
-    async fn write_in<T, E>(&self, scope: Scope, work: impl Work<T, E> + 'static) -> Result<T, E>
+    /// Runs `work` as one unit that is not refused because the disk is full, as long as there is room of what is kept for such ones. It may
+    /// run more than once.
+    async fn write_giving<T, E>(
+        &self,
+        scope: Scope,
+        work: impl Fn(&Connection) -> Result<T, Stop<E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        self.write_in(scope, Room::Gives, Repeated(work)).await
+    }
+
+    async fn write_in<T, E>(&self, scope: Scope, room: Room, work: impl Work<T, E> + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        self.shared.writer.push(writer::job(scope, work, caller));
+        self.shared.writer.push(writer::job(scope, room, work, caller));
         // Without an answer the job was dropped: the queue is closed, or the job panicked.
         answer.await.unwrap_or_else(|_| Err(E::from(Fault::Closed)))
     }

@@ -78,7 +78,7 @@ pub(super) fn progress_tx(
     db: &Connection,
     operation: &Operation,
     events: &[(Timestamp, String)],
-    change: Change,
+    change: &Change,
 ) -> StoreWork<bool> {
     let Some((sequence, mut stored)) = find(db, &operation.id)? else {
         return Err(StoreError::Missing { entity: operation.entity.clone() }.into());
@@ -93,8 +93,8 @@ pub(super) fn progress_tx(
     append(db, sequence, events)?;
     match change {
         Change::Nothing => {}
-        Change::Rewrite(row) => entity::rewrite_tx(db, &row)?,
-        Change::Purge(entity, generation) => entity::purge_tx(db, &entity, generation)?,
+        Change::Rewrite(row) => entity::rewrite_tx(db, row)?,
+        Change::Purge(entity, generation) => entity::purge_tx(db, entity, *generation)?,
     }
     Ok(true)
 }

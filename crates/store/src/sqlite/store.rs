@@ -6,7 +6,7 @@ use layer0_domain::model::entity::{EntityKind, EntityRef};
 use layer0_domain::model::id::{DeployId, OperationId};
 use layer0_domain::model::image_map::MapRule;
 use layer0_domain::model::name::Name;
-use layer0_domain::model::operation::{Operation, OperationEvent};
+use layer0_domain::model::operation::{Operation, OperationEvent, Verb};
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::tag::Tag;
 use layer0_domain::model::time::{Generation, Timestamp};
@@ -14,8 +14,10 @@ use layer0_domain::port::store::{
     Alongside, Entity, Holder, Lease, LeaseAnswer, NewDeploy, OperationLog, OperationLogLine, Store, StoreError,
     Summary,
 };
+use rusqlite::Connection;
 
 use super::operation::Change;
+use super::writer::{Repeated, Room, Scope};
 use super::{SqliteStore, deploy, entity, image_map, lease, operation, setting, tag};
 
 #[async_trait]
@@ -29,7 +31,12 @@ impl Store for SqliteStore {
     async fn entity_update(&self, entity: &Entity, operation: &Operation) -> Result<Generation, StoreError> {
         let row = entity::Row::after(entity)?;
         let asked = operation.clone();
-        self.write(move |db| entity::update_tx(db, &row, &asked)).await
+        self.write_in(
+            Scope::Any,
+            room(asked.verb),
+            Repeated(move |db: &Connection| entity::update_tx(db, &row, &asked)),
+        )
+        .await
     }
 
     async fn entity_get(&self, entity: &EntityRef) -> Result<Option<Entity>, StoreError> {
@@ -77,7 +84,7 @@ impl Store for SqliteStore {
 
     async fn deploy_delete(&self, id: &DeployId) -> Result<(), StoreError> {
         let id = id.clone();
-        self.write(move |db| deploy::delete_tx(db, &id)).await
+        self.write_giving(Scope::Any, move |db| deploy::delete_tx(db, &id)).await
     }
 
     async fn operation_get(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
@@ -116,7 +123,8 @@ impl Store for SqliteStore {
         };
         let operation = operation.clone();
         let events = events.to_vec();
-        self.write(move |db| operation::progress_tx(db, &operation, &events, change)).await
+        // What was begun goes on to its end.
+        self.write_giving(Scope::Any, move |db| operation::progress_tx(db, &operation, &events, &change)).await
     }
 
     async fn tag_list(&self) -> Result<Vec<Tag>, StoreError> {
@@ -130,7 +138,7 @@ impl Store for SqliteStore {
 
     async fn tag_delete(&self, tag: &Tag) -> Result<bool, StoreError> {
         let tag = tag.clone();
-        self.write(move |db| tag::delete_tx(db, &tag)).await
+        self.write_giving(Scope::Any, move |db| tag::delete_tx(db, &tag)).await
     }
 
     async fn map_list(&self) -> Result<Vec<MapRule>, StoreError> {
@@ -179,5 +187,13 @@ impl Store for SqliteStore {
     async fn lease_release(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
         let lease = lease.clone();
         self.write(move |db| lease::release_tx(db, &lease, now)).await
+    }
+}
+
+/// Whoever has too much running must be able to end it, though the disk is full.
+fn room(verb: Verb) -> Room {
+    match verb {
+        Verb::Delete | Verb::Stop | Verb::Abort | Verb::Scale => Room::Gives,
+        Verb::Create | Verb::Update | Verb::Rollback => Room::Takes,
     }
 }

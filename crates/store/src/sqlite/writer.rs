@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::fault::{Fault, Stop};
 use super::near::{self, Near, Shared};
 use super::queue::Queue;
+use super::reserve::Reserve;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ mod tests;
 const BATCH_MAX: usize = 256;
 
 /// From so many pages on in the WAL they are written back into the database: 4 MiB, as SQLite does by itself.
-const WAL_PAGES_MAX: u32 = 1000;
+pub(super) const WAL_PAGES_MAX: u32 = 1000;
 
 thread_local! {
     /// How many pages the WAL had after the last commit of this thread.
@@ -42,6 +43,15 @@ pub(super) enum Scope {
     Content,
     /// Anything.
     Any,
+}
+
+/// What a unit of work does to the room on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It takes some, as all do that keep something.
+    Takes,
+    /// It gives some back, ends something, shuts somebody out, or notes down that this was done: it must not fail because the disk is full.
+    Gives,
 }
 
 /// How often something was committed, for those who remember what they read.
@@ -67,6 +77,9 @@ impl Commits {
 pub(super) trait Job: Send {
     /// What it may change.
     fn scope(&self) -> Scope;
+
+    /// What it does to the room on the disk.
+    fn room(&self) -> Room;
 
     /// Whether it can run once more, after all that it wrote was undone.
     fn repeats(&self) -> bool;
@@ -120,6 +133,7 @@ impl<T, E, W: Fn(&Connection) -> Result<T, Stop<E>> + Send> Work<T, E> for Repea
 
 struct Write<W, T, E> {
     scope: Scope,
+    room: Room,
     work: W,
     /// What came of it; `None` before it ran, and after a panic.
     outcome: Option<Result<T, Stop<E>>>,
@@ -127,13 +141,13 @@ struct Write<W, T, E> {
 }
 
 /// A job that runs `work`, keeps its changes when that answers `Ok`, and tells `caller` after the commit.
-pub(super) fn job<W, T, E>(scope: Scope, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
+pub(super) fn job<W, T, E>(scope: Scope, room: Room, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
 where
     W: Work<T, E> + 'static,
     T: Send + 'static,
     E: From<Fault> + Send + 'static,
 {
-    Box::new(Write { scope, work, outcome: None, caller })
+    Box::new(Write { scope, room, work, outcome: None, caller })
 }
 
 impl<W, T, E> Job for Write<W, T, E>
@@ -144,6 +158,10 @@ where
 {
     fn scope(&self) -> Scope {
         self.scope
+    }
+
+    fn room(&self) -> Room {
+        self.room
     }
 
     fn repeats(&self) -> bool {
@@ -172,7 +190,15 @@ where
 }
 
 /// Does jobs until the queue is closed and empty; counts each commit in `commits` before anybody is told of it.
-pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &Commits, views: &Near) {
+pub(super) fn run(
+    connection: &Shared,
+    queue: &Queue<Box<dyn Job>>,
+    commits: &Commits,
+    views: &Near,
+    reserve: &mut Reserve,
+) {
+    // While there is room: later may be too late.
+    reserve.hold();
     loop {
         let jobs = queue.take(BATCH_MAX);
         if jobs.is_empty() {
@@ -188,7 +214,7 @@ pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &Co
             continue;
         };
         while jobs.len() > 0 {
-            transaction(connection, &mut jobs, commits);
+            transaction(connection, &mut jobs, commits, reserve);
             views.end_idle();
         }
         if WAL_PAGES.get() >= WAL_PAGES_MAX {
@@ -197,7 +223,8 @@ pub(super) fn run(connection: &Shared, queue: &Queue<Box<dyn Job>>, commits: &Co
     }
 }
 
-/// Writes the WAL back into the database, so that the next commit begins it anew.
+/// Writes the WAL back into the database, so that the next commit begins it anew. Right after a delete that needed what is kept for it, the
+/// rest of that is there for this.
 fn write_back(connection: &Connection, views: &Near) {
     // All of it can be written back when nobody looks at an older state, and it can begin anew when nobody looks into it.
     views.end_all();
@@ -213,7 +240,16 @@ fn write_back(connection: &Connection, views: &Near) {
 /// A job that goes wrong undoes nothing but itself. A savepoint for each would see to that, but before a page is changed SQLite copies
 /// it for each of them. So as long as all jobs can run again there is none: most that refuse have written nothing yet, and for the
 /// rest all are undone and run once more, each in a savepoint of its own.
-fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Job>>, commits: &Commits) {
+///
+/// When there is no room for them, those that give room back run once more with the room that was kept for them. Until that is whole
+/// again, those that take room are refused, unless the database has as much of it inside.
+fn transaction(
+    connection: &Connection,
+    jobs: &mut std::vec::IntoIter<Box<dyn Job>>,
+    commits: &Commits,
+    reserve: &mut Reserve,
+) {
+    let has_room = reserve.hold() || has_room_inside(connection);
     if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
         jobs.for_each(|job| job.answer(Err(fault.clone())));
         return;
@@ -223,6 +259,10 @@ fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Jo
     let mut scope = Scope::Content;
     let mut all_repeat = true;
     for mut job in jobs {
+        if !has_room && job.room() == Room::Takes {
+            job.answer(Err(Fault::Full));
+            continue;
+        }
         if job.scope() == Scope::Any {
             scope = Scope::Any;
         }
@@ -251,9 +291,35 @@ fn transaction(connection: &Connection, jobs: &mut std::vec::IntoIter<Box<dyn Jo
         let _ = statement(connection, "ROLLBACK");
     }
     commits.count(scope);
-    for job in taken {
+    let (mut giving, taking): (Vec<_>, Vec<_>) = taken.into_iter().partition(|job| job.room() == Room::Gives);
+    for job in taking {
         job.answer(outcome.clone());
     }
+    let mut outcome = outcome;
+    if matches!(outcome, Err(Fault::Full)) && !giving.is_empty() && reserve.release() {
+        outcome = once_more(connection, &mut giving);
+        commits.count(scope);
+    }
+    for job in giving {
+        job.answer(outcome.clone());
+    }
+}
+
+/// Whether the database has as much room inside as is kept beside it: pages that deletes have left.
+fn has_room_inside(connection: &Connection) -> bool {
+    let free = connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0));
+    free.is_ok_and(|pages| pages >= 2 * WAL_PAGES_MAX)
+}
+
+/// Runs these jobs, all of which can run again, in a transaction of their own.
+fn once_more(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    statement(connection, "BEGIN IMMEDIATE")?;
+    let ran = jobs.iter_mut().try_for_each(|job| inside_savepoint(connection, &mut **job));
+    let outcome = ran.and_then(|()| commit(connection));
+    if outcome.is_err() && !connection.is_autocommit() {
+        let _ = statement(connection, "ROLLBACK");
+    }
+    outcome
 }
 
 /// How a job has left the transaction that it ran in.

@@ -1,10 +1,14 @@
 //! No room: it is said, nothing is lost, and all goes on once there is room again.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use futures_util::future::join_all;
+use layer0_domain::model::audit::AuditRecord;
 use layer0_domain::model::registry::{Manifest, ManifestRef};
+use layer0_domain::model::time::Timestamp;
+use layer0_domain::port::access_store::{AccessStore as _, AccessStoreError};
 use layer0_domain::port::registry_store::{Along, RegistryStore, RegistryStoreError};
 use layer0_domain::port::store::{Store, StoreError};
 use layer0_store::SqliteStore;
@@ -79,18 +83,29 @@ fn big_deploy() -> layer0_domain::port::store::NewDeploy {
     new
 }
 
-/// A file system of a few megabytes, gone with the value.
+/// A small file system, gone with the value. Of each a store keeps 8 MiB for deletes.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     /// `None` where this process may not mount: then there is no disk to fill.
-    fn mount(at: &'a Path) -> Option<Self> {
+    fn mount(at: &'a Path, mebibytes: u32) -> Option<Self> {
+        let size = format!("size={mebibytes}m");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m", "layer0-store-test"])
+            .args(["-t", "tmpfs", "-o", &size, "layer0-store-test"])
             .arg(at)
             .output()
             .is_ok_and(|output| output.status.success());
         mounted.then_some(Self(at))
+    }
+}
+
+impl SmallDisk<'_> {
+    /// Leaves no room for anybody.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("filler")).expect("room for a name");
+        for size in [64 * 1024, 4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
     }
 }
 
@@ -107,7 +122,7 @@ impl Drop for SmallDisk<'_> {
 #[tokio::test]
 async fn a_full_disk_says_so_and_goes_on_when_there_is_room() {
     let directory = tempfile::tempdir().expect("a directory can be made");
-    let Some(_disk) = SmallDisk::mount(directory.path()) else {
+    let Some(_disk) = SmallDisk::mount(directory.path(), 12) else {
         eprintln!("not root: no small file system can be mounted, so only the page limit is tested");
         return;
     };
@@ -138,4 +153,99 @@ async fn a_full_disk_says_so_and_goes_on_when_there_is_room() {
     check(&again, "m", written).await;
     check(&again, "more", more).await;
     again.close().await;
+}
+
+/// A record of a change that was answered so.
+fn record(status: u16) -> AuditRecord {
+    AuditRecord {
+        at: Timestamp(1),
+        who: "admin".to_owned(),
+        token: None,
+        from: String::new(),
+        action: "image_delete".to_owned(),
+        target: "team/app".to_owned(),
+        environment: None,
+        status,
+    }
+}
+
+/// What makes room is not refused for lack of it, also when it is much; and room that it makes is used.
+#[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
+#[tokio::test]
+async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let Some(disk) = SmallDisk::mount(directory.path(), 40) else {
+        eprintln!("not root: no small file system can be mounted");
+        return;
+    };
+    let path = directory.path().join(SqliteStore::FILE_NAME);
+    let store = SqliteStore::open(&path).expect("a new file opens");
+    registry::repository(&store, "team/app").await;
+    let written = fill(&store, "m").await;
+    disk.fill();
+    assert_eq!(fill(&store, "refused").await, 0);
+    let name = registry::name("team/app");
+
+    // A start is possible too, and finds what is kept.
+    store.close().await;
+    let store = SqliteStore::open(&path).expect("a full disk is enough to open");
+    for number in 0..written {
+        let digest = big(&format!("m{number}")).digest;
+        let deleted = store.manifest_delete(&name, &digest).await;
+        assert!(matches!(deleted, Ok(true)), "{number} of {written}: {deleted:?}");
+        let noted = store.audit_append(&record(202)).await;
+        assert!(noted.is_ok(), "{number} of {written}: {noted:?}");
+        if number == 20 {
+            // Pushes don't get what is left of it, and nor does the log of their refusals.
+            let kept = std::fs::metadata(directory.path().join("layer0.db-reserve")).expect("some is left").len();
+            assert!(kept < 8 * 1024 * 1024, "no delete needed it");
+            assert_eq!(fill(&store, "early").await, 0);
+            let refused = store.audit_append(&record(507)).await;
+            assert!(matches!(refused, Err(AccessStoreError::Full)), "{refused:?}");
+        }
+    }
+    let more = fill(&store, "again").await;
+    assert!(more > 0, "the database has room inside");
+    store.close().await;
+
+    let again = SqliteStore::open(&path).expect("it was closed");
+    for number in 0..written {
+        let digest = big(&format!("m{number}")).digest;
+        let gone = again.manifest_get(&name, &ManifestRef::Digest(digest)).await.expect("a read succeeds");
+        assert_eq!(gone, None);
+    }
+    check(&again, "again", more).await;
+    again.close().await;
+}
+
+/// A full disk has no room for the pages that stand in the WAL only, either.
+#[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
+#[tokio::test]
+async fn on_a_full_disk_the_wal_is_written_back_with_what_is_kept() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let Some(disk) = SmallDisk::mount(directory.path(), 24) else {
+        eprintln!("not root: no small file system can be mounted");
+        return;
+    };
+    let path = directory.path().join(SqliteStore::FILE_NAME);
+    let store = SqliteStore::open(&path).expect("a new file opens");
+    registry::repository(&store, "team/app").await;
+    let name = registry::name("team/app");
+    for number in 0..30 {
+        let put = store.manifest_put(&name, &big(&format!("m{number}")), &[], &Along::NOTHING).await;
+        assert!(put.is_ok(), "{put:?}");
+    }
+    let length = || std::fs::metadata(&path).expect("it is there").len();
+    assert!(length() < 1024 * 1024, "all of it is in the WAL");
+    disk.fill();
+    for number in 0..5_000 {
+        if length() > 1024 * 1024 {
+            break;
+        }
+        let noted = store.audit_append(&record(202)).await;
+        assert!(noted.is_ok(), "{number}: {noted:?}");
+    }
+    assert!(length() > 1024 * 1024, "it was written back");
+    check(&store, "m", 30).await;
+    store.close().await;
 }

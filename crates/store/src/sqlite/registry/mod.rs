@@ -16,6 +16,7 @@ use layer0_domain::port::registry_store::{
 use rusqlite::Connection;
 
 use super::fault::RegistryWork;
+use super::writer::Scope;
 use super::{SqliteStore, audit};
 
 mod blob;
@@ -109,12 +110,12 @@ impl RegistryStore for SqliteStore {
         only_empty: bool,
     ) -> Result<Vec<FreedBlob>, RegistryStoreError> {
         let name = name.clone();
-        self.write(move |db| repository::delete_tx(db, &name, only_empty)).await
+        self.write_giving(Scope::Any, move |db| repository::delete_tx(db, &name, only_empty)).await
     }
 
     async fn repository_vacate(&self, name: &RepositoryName) -> Result<Vec<FreedBlob>, RegistryStoreError> {
         let name = name.clone();
-        self.write(move |db| repository::vacate_tx(db, &name)).await
+        self.write_giving(Scope::Any, move |db| repository::vacate_tx(db, &name)).await
     }
 
     async fn blob_link(
@@ -195,7 +196,7 @@ impl RegistryStore for SqliteStore {
         digest: &Digest,
     ) -> Result<Option<BlobLeft>, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        self.write_content(move |db| blob::unlink_tx(db, &repository, &digest)).await
+        self.write_giving(Scope::Content, move |db| blob::unlink_tx(db, &repository, &digest)).await
     }
 
     async fn blob_unneeded(
@@ -216,7 +217,7 @@ impl RegistryStore for SqliteStore {
         until: Timestamp,
     ) -> Result<Vec<CollectedBlob>, RegistryStoreError> {
         let (repository, digests) = (repository.clone(), digests.to_vec());
-        self.write_content(move |db| unneeded::collect_tx(db, &repository, &digests, until)).await
+        self.write_giving(Scope::Content, move |db| unneeded::collect_tx(db, &repository, &digests, until)).await
     }
 
     async fn manifest_put(
@@ -270,12 +271,12 @@ impl RegistryStore for SqliteStore {
 
     async fn manifest_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryStoreError> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        self.write_content(move |db| manifest::delete_tx(db, &repository, &digest)).await
+        self.write_giving(Scope::Content, move |db| manifest::delete_tx(db, &repository, &digest)).await
     }
 
     async fn tag_delete(&self, repository: &RepositoryName, tag: &str) -> Result<bool, RegistryStoreError> {
         let (repository, tag) = (repository.clone(), tag.to_owned());
-        self.write_content(move |db| tag::delete_tx(db, &repository, &tag)).await
+        self.write_giving(Scope::Content, move |db| tag::delete_tx(db, &repository, &tag)).await
     }
 
     async fn images(&self, repository: &RepositoryName) -> Result<Option<Images>, RegistryStoreError> {
@@ -291,7 +292,7 @@ impl RegistryStore for SqliteStore {
         records: &[AuditRecord],
     ) -> Result<Retiring, RegistryStoreError> {
         let (repository, asked, records) = (repository.clone(), asked.clone(), records.to_vec());
-        self.write_content(move |db| {
+        self.write_giving(Scope::Content, move |db| {
             let went = retention::retire_tx(db, &repository, &asked, at)?;
             for record in asked.of_what_went(&went, &records) {
                 audit::append(db, record)?;
