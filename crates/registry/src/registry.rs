@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::placement::BackingName;
+use layer0_domain::model::placement::{BackingName, RepositoryPrefix};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::blob_bytes::{BlobBytes, Naming};
 use layer0_domain::port::clock::Clock;
@@ -212,6 +212,11 @@ impl Registry {
     /// Which repositories mirror other registries; `None` where none do.
     pub(crate) fn mirrors(&self) -> Option<&Mirrors> {
         self.parts.mirrors.as_ref()
+    }
+
+    /// The prefixes that mirror other registries, each with its upstream.
+    pub fn upstreams(&self) -> impl Iterator<Item = (&RepositoryPrefix, &UpstreamUrl)> {
+        self.mirrors().into_iter().flat_map(Mirrors::upstreams)
     }
 
     /// The upstream that a repository mirrors; `None` for one that is pushed to.

@@ -62,6 +62,18 @@ pub struct ApiConfig {
     /// Where that registry really listens, as the engine reaches it.
     #[serde(default)]
     pub registry_address: String,
+    /// Which repositories mirror other registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<Mirror>,
+}
+
+/// Repositories that mirror another registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Mirror {
+    /// How their names begin: `hub`.
+    pub prefix: String,
+    /// The registry, and what stands before their names there.
+    pub upstream: String,
 }
 
 /// A failure with its cause.

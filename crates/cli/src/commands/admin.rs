@@ -62,6 +62,7 @@ fn report(app: &App, config: &ApiConfig) -> String {
         line("Engine:", &config.engine),
         line("Registry:", &config.registry_name),
         line("Registry at:", &config.registry_address),
+        config.mirrors.iter().map(|one| line("Mirror:", &format!("{} of {}", one.prefix, one.upstream))).collect(),
     ]
     .concat()
 }

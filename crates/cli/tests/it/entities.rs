@@ -400,6 +400,10 @@ fn the_debug_report_has_no_secret() {
         json!({
             "instance": "local", "vpc_id": "", "version": "1.2.3", "public_subnets": [], "private_subnets": ["a", "b"], "kind": "local",
             "engine": "docker", "registry_name": "registry.layer0.test", "registry_address": "localhost:9090",
+            "mirrors": [
+                { "prefix": "hub", "upstream": "https://registry-1.docker.io" },
+                { "prefix": "mirrors/quay", "upstream": "https://quay.io" },
+            ],
         }),
     );
     let text = fake.run(&["admin", "debug"]).text().replace(&fake.address.to_string(), "ADDRESS");

@@ -35,6 +35,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
+use layer0_domain::model::placement::RepositoryPrefix;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::registry_store::RegistryStoreError;
@@ -132,6 +133,11 @@ impl Mirrors {
         empty_directory(&spool).map_err(MirrorError::Spool)?;
         let (manifests, fills, sizes) = (Manifests::default(), Fills::default(), Arc::default());
         Ok(Self { all, via, spool, manifests, fills, sizes })
+    }
+
+    /// All of them, as they are written down.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&RepositoryPrefix, &UpstreamUrl)> {
+        self.all.iter().map(|mirror| (&mirror.settings.prefix, &mirror.settings.upstream))
     }
 
     /// The mirror that a repository belongs to.

@@ -6,6 +6,8 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, Response};
 use layer0_api::types as wire;
 use layer0_domain::model::access::Action;
+use layer0_domain::model::placement::RepositoryPrefix;
+use layer0_registry::UpstreamUrl;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -56,6 +58,10 @@ async fn health(State(app): State<App>) -> (StatusCode, [(HeaderName, &'static s
     responses((status = 200, body = wire::ApiConfig, description = "No secret stands in it."), Errors))]
 async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiConfig>, ApiError> {
     let network = app.identity.network.as_ref();
+    let mirror = |(prefix, upstream): (&RepositoryPrefix, &UpstreamUrl)| wire::Mirror {
+        prefix: prefix.to_string(),
+        upstream: upstream.to_string(),
+    };
     Ok(Json(wire::ApiConfig {
         instance: app.identity.instance.clone(),
         vpc_id: network.map(|network| network.vpc.clone()).unwrap_or_default(),
@@ -66,6 +72,7 @@ async fn config(_: SignedIn, State(app): State<App>) -> Result<Json<wire::ApiCon
         engine: app.engine.capabilities().name.to_owned(),
         registry_name: app.identity.registry_name.clone(),
         registry_address: app.identity.registry.current.clone(),
+        mirrors: app.registry.upstreams().map(mirror).collect(),
     }))
 }
 

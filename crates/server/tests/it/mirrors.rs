@@ -11,9 +11,12 @@ async fn nobody_has_an_upstream_asked_about_an_image_that_they_may_not_pull() {
     let upstream = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     upstream.set_nonblocking(true).expect("it can be");
     let address = format!("http://{}", upstream.local_addr().expect("it is bound"));
+    let shown = address.clone();
     let options = TestOptions { mirror: Some(("hub", address)), ..TestOptions::default() };
     let app = TestApp::with(options).await;
     let raw = Raw::of(&app);
+    let told = raw.get("/admin/config").await.expect(200).json()["mirrors"].take();
+    assert_eq!(told, json!([{ "prefix": "hub", "upstream": shown }]));
     raw.post("/user", &json!({"user_name": "stranger"})).await.expect(201);
     let token = raw.post("/token", &json!({"name": "t", "user": "stranger"})).await.expect(201).json();
     let stranger = raw.as_(Some(&basic("stranger", token["secret"].as_str().expect("a secret"))));
