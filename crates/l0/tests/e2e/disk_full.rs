@@ -258,7 +258,8 @@ fn a_full_disk_refuses_mounts_and_manifests_as_a_whole_and_deletes() {
 #[test]
 fn on_a_full_disk_deletes_make_room_for_pushes() {
     let disk = SmallDisk::new(40);
-    let mut instance = Instance::prepared(&["--engine", "fake"]).with_data(&disk.path().join("data"));
+    let mut instance =
+        Instance::prepared(&["--engine", "fake", "--registry-gc-every", "0"]).with_data(&disk.path().join("data"));
     instance.server_start();
     for name in ["demo/app", "demo/kept"] {
         instance.l0(&["repository", "create", name]).ok();
@@ -268,6 +269,15 @@ fn on_a_full_disk_deletes_make_room_for_pushes() {
     assert_eq!(upload(&instance, &kept).0, 201);
     let mount = format!("/v2/demo/kept/blobs/uploads/?mount={}&from=demo/app", digest(&kept));
     assert_eq!(registry(&instance, "POST", &mount, "").0, 201);
+    // Of the two images the rule keeps the last one.
+    for word in ["old", "new"] {
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "annotations": { "word": word },
+            "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(&kept), "size": kept.len() } });
+        let (status, body) =
+            registry(&instance, "PUT", &format!("/v2/demo/kept/manifests/{word}"), &manifest.to_string());
+        assert_eq!(status, 201, "{body}");
+    }
+    instance.l0(&["repository", "retention", "add", "demo/kept", "--tags", "*", "--keep-last", "1"]).ok();
     let full = |instance: &Instance, seed: u32| {
         (0..100).find(|number| upload(instance, &noise(2 * 1024 * 1024, seed + number)).0 == 507)
     };
@@ -280,6 +290,8 @@ fn on_a_full_disk_deletes_make_room_for_pushes() {
     instance.l0(&["environment", "create", "comes"]).exits(1).says("disk");
     instance.l0(&["environment", "delete", "goes"]).ok();
     assert!(!instance.l0(&["environment", "list"]).ok().out.contains("goes"));
+    instance.l0(&["admin", "gc", "--now"]).ok().says("1 tag, 0 images without a tag, taken away");
+    assert_eq!(registry(&instance, "GET", "/v2/demo/kept/manifests/old", "").0, 404);
     instance.l0(&["repository", "delete", "demo/app", "--force"]).ok();
     instance.l0(&["admin", "audit", "--who", "admin"]).ok().says("repository_delete");
     instance.l0(&["repository", "create", "demo/app"]).ok();

@@ -21,7 +21,7 @@ use layer0_domain::port::access_store::{
 use rusqlite::Connection;
 
 use super::fault::AccessWork;
-use super::writer::{Repeated, Room, Scope};
+use super::writer::{DiskRoom, Repeated, Scope};
 use super::{SqliteStore, audit, grant, member, owner, person, shut_out, token, trust, user};
 
 #[async_trait]
@@ -133,12 +133,12 @@ impl AccessStore for SqliteStore {
 
     async fn token_create(&self, token: &Token) -> Result<(), AccessStoreError> {
         let token = token.clone();
-        self.write(move |db| token::create_tx(db, &token)).await
+        self.write_giving(Scope::Any, move |db| token::create_tx(db, &token)).await
     }
 
     async fn token_create_once(&self, token: &Token, noted: &str) -> Result<bool, AccessStoreError> {
         let (token, noted) = (token.clone(), noted.to_owned());
-        self.write(move |db| token::create_once_tx(db, &token, &noted)).await
+        self.write_giving(Scope::Any, move |db| token::create_once_tx(db, &token, &noted)).await
     }
 
     async fn token_find(&self, hash: &[u8; 32]) -> Result<Option<TokenAccess>, AccessStoreError> {
@@ -175,7 +175,7 @@ impl AccessStore for SqliteStore {
 
     async fn token_touch(&self, id: &TokenId, at: Timestamp) -> Result<(), AccessStoreError> {
         let id = id.clone();
-        self.write(move |db| token::touch_tx(db, &id, at)).await
+        self.write_giving(Scope::Any, move |db| token::touch_tx(db, &id, at)).await
     }
 
     async fn shut_out_count(&self) -> Result<u64, AccessStoreError> {
@@ -206,7 +206,7 @@ impl AccessStore for SqliteStore {
         read: Option<Generation>,
     ) -> Result<Option<Generation>, AccessStoreError> {
         let grant = grant.clone();
-        self.write(move |db| grant::put_tx(db, &grant, read)).await
+        self.write_giving(Scope::Any, move |db| grant::put_tx(db, &grant, read)).await
     }
 
     async fn grant_delete(&self, grant: &Grant, read: Generation) -> Result<bool, AccessStoreError> {
@@ -217,7 +217,7 @@ impl AccessStore for SqliteStore {
     async fn audit_append(&self, record: &AuditRecord) -> Result<(), AccessStoreError> {
         let record = record.clone();
         // What was done is done: it is in the log though the disk is full. What was refused for that would only fill it.
-        let room = if record.status < 400 { Room::Gives } else { Room::Takes };
+        let room = if record.status < 400 { DiskRoom::Gives } else { DiskRoom::Takes };
         self.write_in(Scope::Content, room, Repeated(move |db: &Connection| Ok(audit::append(db, &record)?))).await
     }
 

@@ -35,7 +35,7 @@ impl HomeStore for SqliteStore {
 
     async fn home_put(&self, home: &Home, read: Option<Generation>) -> Result<Option<Generation>, HomeStoreError> {
         let home = home.clone();
-        self.write(move |db| put_tx(db, &home, read)).await
+        self.write_giving(Scope::Any, move |db| put_tx(db, &home, read)).await
     }
 
     async fn home_delete(&self, repository: &RepositoryName, read: Generation) -> Result<bool, HomeStoreError> {

@@ -50,7 +50,7 @@ use near::{Near, Opener};
 use queue::Queue;
 use reserve::Reserve;
 use schema::SchemaError;
-use writer::{Commits, Once, Repeated, Room, Scope, Work};
+use writer::{Commits, DiskRoom, Once, Repeated, Scope, Work};
 
 /// Threads that read what may take long: lists of everything, audit logs.
 const READERS: usize = 2;
@@ -275,7 +275,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(Scope::Any, Room::Takes, Once(Some(work))).await
+        self.write_in(Scope::Any, DiskRoom::Takes, Once(Some(work))).await
     }
 
     /// As [`Self::write`], of what repositories hold and of the audit log: who somebody is was and stays remembered. `work` may run
@@ -288,7 +288,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(Scope::Content, Room::Takes, Repeated(work)).await
+        self.write_in(Scope::Content, DiskRoom::Takes, Repeated(work)).await
     }
 
     /// Runs `work` as one unit that is not refused because the disk is full, as long as there is room of what is kept for such ones. It may
@@ -302,10 +302,10 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
     {
-        self.write_in(scope, Room::Gives, Repeated(work)).await
+        self.write_in(scope, DiskRoom::Gives, Repeated(work)).await
     }
 
-    async fn write_in<T, E>(&self, scope: Scope, room: Room, work: impl Work<T, E> + 'static) -> Result<T, E>
+    async fn write_in<T, E>(&self, scope: Scope, room: DiskRoom, work: impl Work<T, E> + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
@@ -383,6 +383,8 @@ fn prepare_writer(connection: &Connection) -> Result<(), rusqlite::Error> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What savepoints put aside needs no room on a disk that may be full.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     writer::count_wal_pages(connection);
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
 }

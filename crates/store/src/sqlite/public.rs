@@ -11,6 +11,7 @@ use super::SqliteStore;
 use super::convert::parsed;
 use super::fault::StoreWork;
 use super::shut_out;
+use super::writer::{DiskRoom, Repeated, Scope};
 
 pub(super) const BY_REPOSITORY: &str = "SELECT 1 FROM public_repository WHERE repository = ?1";
 
@@ -23,7 +24,8 @@ impl PublicStore for SqliteStore {
 
     async fn visibility_put(&self, repository: &RepositoryName, visibility: Visibility) -> Result<(), StoreError> {
         let repository = repository.clone();
-        self.write(move |db| put_tx(db, &repository, visibility)).await
+        let room = DiskRoom::of(visibility);
+        self.write_in(Scope::Any, room, Repeated(move |db: &Connection| put_tx(db, &repository, visibility))).await
     }
 
     async fn public_list(&self) -> Result<Vec<RepositoryName>, StoreError> {

@@ -4,20 +4,19 @@
 //! the disk would stay full. So a file beside the database holds some of the disk, and goes when a delete finds no room. What takes room is
 //! refused from then on until the file is whole again, or else pushes would have what deletes need.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
-/// What is kept. Enough for the pages of [`WAL_PAGES_MAX`](super::writer::WAL_PAGES_MAX) twice, in the WAL and in the database that they
-/// make longer.
-const BYTES: u64 = 8 * STEP;
+/// What is kept. Enough twice for the pages of a WAL that is about to be written back: in it, and in the database that they make longer.
+pub(super) const BYTES: u64 = 8 * 1024 * 1024;
 
-/// It is taken in pieces: what is left of it is kept too.
-const STEP: u64 = 1024 * 1024;
+/// It is taken in pieces, so that what is left of it is kept too; all of these divide [`BYTES`].
+const STEPS: [u64; 2] = [1024 * 1024, 64 * 1024];
 
 /// The file that holds the room.
 #[derive(Debug)]
@@ -26,79 +25,112 @@ pub(super) struct Reserve {
     path: Option<PathBuf>,
     /// How much the file holds.
     held: u64,
+    /// Whether the log says already that it can't be had now.
+    is_told: bool,
 }
 
 impl Reserve {
     /// That of a database that is no file.
     pub(super) fn none() -> Self {
-        Self { path: None, held: 0 }
+        Self { path: None, held: 0, is_told: false }
     }
 
     /// That of the database `database`; nothing is held yet.
     pub(super) fn beside(database: &Path) -> Self {
         let mut name = database.as_os_str().to_owned();
         name.push("-reserve");
-        Self { path: Some(PathBuf::from(name)), held: 0 }
+        Self { path: Some(PathBuf::from(name)), held: 0, is_told: false }
     }
 
-    /// Takes what is lacking, as far as the disk has it; answers whether all of it is held, or there is nothing to hold.
+    /// Takes what is lacking, as far as the disk has it; answers whether all of it is held, or can't be had for another reason than
+    /// room.
     pub(super) fn hold(&mut self) -> bool {
         let Some(path) = &self.path else { return true };
         if self.held >= BYTES {
             return true;
         }
-        match take(path, &mut self.held) {
-            Ok(()) => true,
-            Err(error) if is_full(&error) => false,
-            Err(error) => {
-                tracing::warn!(
-                    error = %error, file = %path.display(),
-                    "no room can be kept for deletes here: on a full disk they are refused like pushes"
-                );
-                self.path = None;
-                true
-            }
+        let error = match take(path, &mut self.held) {
+            Ok(()) => return true,
+            Err(error) if is_full(&error) => return false,
+            Err(error) => error,
+        };
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::warn!(
+                error = %error, file = %path.display(),
+                "no room can be kept for deletes: on a full disk they are refused like pushes"
+            );
         }
+        if promises_none(&error) {
+            self.release();
+            self.path = None;
+        }
+        true
+    }
+
+    /// How much is held, in bytes.
+    pub(super) fn held(&self) -> u64 {
+        self.held
     }
 
     /// Gives the room back to the disk; answers whether there was any.
     pub(super) fn release(&mut self) -> bool {
         let had = std::mem::take(&mut self.held) > 0;
-        had && self.path.as_ref().is_some_and(|path| fs::remove_file(path).is_ok())
+        // The file stays: whoever reads it (a copy of the directory) would keep its room otherwise.
+        let shorten = |path: &PathBuf| OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(0));
+        had && self.path.as_ref().is_some_and(|path| shorten(path).is_ok())
     }
 }
 
 /// Makes the file as long as it should be, or as the disk lets it be; `held` says how long it is.
 fn take(path: &Path, held: &mut u64) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false);
-    options.mode(0o600);
-    let file = options.open(path)?;
-    *held = whole_steps(&file)?;
-    while *held < BYTES {
-        // From the begin, where there may be holes.
-        if let Err(error) = fallocate(&file, FallocateFlags::empty(), 0, *held + STEP) {
-            // It may have had a part of the step.
-            file.set_len(*held)?;
-            return Err(error.into());
+    let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(path)?;
+    *held = there(&file)?;
+    for step in STEPS {
+        while *held < BYTES {
+            // From the begin, where there may be holes.
+            let taken = retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, *held + step));
+            match taken.map_err(io::Error::from) {
+                Ok(()) => *held += step,
+                Err(error) => {
+                    // It may have had a part of the step.
+                    file.set_len(*held)?;
+                    if is_full(&error) {
+                        break;
+                    }
+                    return Err(error);
+                }
+            }
         }
-        *held += STEP;
     }
-    Ok(())
+    if *held < BYTES {
+        return Err(ErrorKind::StorageFull.into());
+    }
+    // Some file systems say yes and hold nothing.
+    if there(&file)? < BYTES { Err(ErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
 /// How much of the file is there. A file that somebody copied may have its length and no room on the disk.
-fn whole_steps(file: &File) -> io::Result<u64> {
+fn there(file: &File) -> io::Result<u64> {
     let metadata = file.metadata()?;
-    Ok(metadata.len().min(metadata.blocks() * 512) / STEP * STEP)
+    let [.., least] = STEPS;
+    Ok(metadata.len().min(metadata.blocks() * 512) / least * least)
 }
 
 fn is_full(error: &io::Error) -> bool {
-    [Errno::NOSPC, Errno::DQUOT].iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Whether asking again gives nothing else.
+fn promises_none(error: &io::Error) -> bool {
+    let never = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::PERM, Errno::ROFS];
+    error.kind() == ErrorKind::Unsupported
+        || never.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -117,7 +149,7 @@ mod tests {
             // As after a start.
             assert!(Reserve::beside(&database).hold());
             assert!(reserve.release());
-            assert!(!file.exists());
+            assert_eq!(fs::metadata(&file).expect("it stays").blocks(), 0);
         }
     }
 

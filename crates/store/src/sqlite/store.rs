@@ -17,7 +17,7 @@ use layer0_domain::port::store::{
 use rusqlite::Connection;
 
 use super::operation::Change;
-use super::writer::{Repeated, Room, Scope};
+use super::writer::{DiskRoom, Repeated, Scope};
 use super::{SqliteStore, deploy, entity, image_map, lease, operation, setting, tag};
 
 #[async_trait]
@@ -161,7 +161,7 @@ impl Store for SqliteStore {
 
     async fn setting_replace(&self, key: &str, read: Option<&[u8]>, write: &[u8]) -> Result<bool, StoreError> {
         let (key, read, write) = (key.to_owned(), read.map(<[u8]>::to_vec), write.to_owned());
-        self.write(move |db| setting::replace_tx(db, &key, read.as_deref(), &write)).await
+        self.write_giving(Scope::Any, move |db| setting::replace_tx(db, &key, read.as_deref(), &write)).await
     }
 
     async fn setting_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -191,9 +191,9 @@ impl Store for SqliteStore {
 }
 
 /// Whoever has too much running must be able to end it, though the disk is full.
-fn room(verb: Verb) -> Room {
+fn room(verb: Verb) -> DiskRoom {
     match verb {
-        Verb::Delete | Verb::Stop | Verb::Abort | Verb::Scale => Room::Gives,
-        Verb::Create | Verb::Update | Verb::Rollback => Room::Takes,
+        Verb::Delete | Verb::Stop | Verb::Abort | Verb::Scale => DiskRoom::Gives,
+        Verb::Create | Verb::Update | Verb::Rollback => DiskRoom::Takes,
     }
 }

@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use layer0_domain::model::registry::Visibility;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::{Fault, Stop};
 use super::near::{self, Near, Shared};
 use super::queue::Queue;
-use super::reserve::Reserve;
+use super::reserve::{self, Reserve};
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ mod tests;
 const BATCH_MAX: usize = 256;
 
 /// From so many pages on in the WAL they are written back into the database: 4 MiB, as SQLite does by itself.
-pub(super) const WAL_PAGES_MAX: u32 = 1000;
+const WAL_PAGES_MAX: u32 = 1000;
 
 thread_local! {
     /// How many pages the WAL had after the last commit of this thread.
@@ -47,11 +48,22 @@ pub(super) enum Scope {
 
 /// What a unit of work does to the room on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum DiskRoom {
     /// It takes some, as all do that keep something.
     Takes,
-    /// It gives some back, ends something, shuts somebody out, or notes down that this was done: it must not fail because the disk is full.
+    /// It gives some back, ends something, lets somebody in or shuts somebody out, or notes down that this was done: it must not fail because
+    /// the disk is full. It can run again.
     Gives,
+}
+
+impl DiskRoom {
+    /// That of a change to who may see a repository: it may shut everybody out.
+    pub(super) fn of(visibility: Visibility) -> Self {
+        match visibility {
+            Visibility::Public => Self::Takes,
+            Visibility::Private => Self::Gives,
+        }
+    }
 }
 
 /// How often something was committed, for those who remember what they read.
@@ -79,7 +91,7 @@ pub(super) trait Job: Send {
     fn scope(&self) -> Scope;
 
     /// What it does to the room on the disk.
-    fn room(&self) -> Room;
+    fn disk_room(&self) -> DiskRoom;
 
     /// Whether it can run once more, after all that it wrote was undone.
     fn repeats(&self) -> bool;
@@ -133,7 +145,7 @@ impl<T, E, W: Fn(&Connection) -> Result<T, Stop<E>> + Send> Work<T, E> for Repea
 
 struct Write<W, T, E> {
     scope: Scope,
-    room: Room,
+    room: DiskRoom,
     work: W,
     /// What came of it; `None` before it ran, and after a panic.
     outcome: Option<Result<T, Stop<E>>>,
@@ -141,7 +153,7 @@ struct Write<W, T, E> {
 }
 
 /// A job that runs `work`, keeps its changes when that answers `Ok`, and tells `caller` after the commit.
-pub(super) fn job<W, T, E>(scope: Scope, room: Room, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
+pub(super) fn job<W, T, E>(scope: Scope, room: DiskRoom, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
 where
     W: Work<T, E> + 'static,
     T: Send + 'static,
@@ -160,7 +172,7 @@ where
         self.scope
     }
 
-    fn room(&self) -> Room {
+    fn disk_room(&self) -> DiskRoom {
         self.room
     }
 
@@ -214,25 +226,55 @@ pub(super) fn run(
             continue;
         };
         while jobs.len() > 0 {
+            if !has_room(connection, reserve) {
+                jobs = without_those_that_take_room(jobs);
+            }
             transaction(connection, &mut jobs, commits, reserve);
             views.end_idle();
         }
         if WAL_PAGES.get() >= WAL_PAGES_MAX {
-            write_back(connection, views);
+            write_back(connection, views, reserve);
         }
     }
 }
 
-/// Writes the WAL back into the database, so that the next commit begins it anew. Right after a delete that needed what is kept for it, the
-/// rest of that is there for this.
-fn write_back(connection: &Connection, views: &Near) {
+/// Writes the WAL back into the database, so that the next commit begins it anew.
+fn write_back(connection: &Connection, views: &Near, reserve: &mut Reserve) {
     // All of it can be written back when nobody looks at an older state, and it can begin anew when nobody looks into it.
     views.end_all();
-    let written = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+    let write = || connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+    let mut written = write().map_err(Fault::from);
+    // What is kept for deletes is not given to pushes. When deletes have needed some, the rest is good for this, where it is enough.
+    let is_enough = || lacks(connection).is_some_and(|lacking| lacking <= reserve.held());
+    if matches!(written, Err(Fault::Full)) && reserve.held() < reserve::BYTES && is_enough() && reserve.release() {
+        written = write().map_err(Fault::from);
+        reserve.hold();
+    }
     if let Err(error) = written {
         tracing::warn!(error = %error, "the WAL could not be written back into the database; the next commit tries again");
     }
     views.end_all();
+}
+
+/// How many bytes the database's file gets longer by when all is written back.
+fn lacks(connection: &Connection) -> Option<u64> {
+    let pages = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).map(u64::from).ok();
+    let length = std::fs::metadata(connection.path()?).ok()?.len();
+    Some((pages("page_count")? * pages("page_size")?).saturating_sub(length))
+}
+
+/// Whether what takes room may have some: all of what is kept for deletes is there, beside the database or inside, in pages that deletes have
+/// left.
+fn has_room(connection: &Connection, reserve: &mut Reserve) -> bool {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).map_or(0, u64::from);
+    reserve.hold() || reserve.held() + number("freelist_count") * number("page_size") >= reserve::BYTES
+}
+
+/// Refuses what takes room; the others stay.
+fn without_those_that_take_room(jobs: std::vec::IntoIter<Box<dyn Job>>) -> std::vec::IntoIter<Box<dyn Job>> {
+    let (giving, taking): (Vec<_>, Vec<_>) = jobs.partition(|job| job.disk_room() == DiskRoom::Gives);
+    taking.into_iter().for_each(|job| job.answer(Err(Fault::Full)));
+    giving.into_iter()
 }
 
 /// Takes jobs into one transaction until there are no more or the transaction is lost, and answers those it took.
@@ -241,15 +283,17 @@ fn write_back(connection: &Connection, views: &Near) {
 /// it for each of them. So as long as all jobs can run again there is none: most that refuse have written nothing yet, and for the
 /// rest all are undone and run once more, each in a savepoint of its own.
 ///
-/// When there is no room for them, those that give room back run once more with the room that was kept for them. Until that is whole
-/// again, those that take room are refused, unless the database has as much of it inside.
+/// When there is no room for them, those that give room back run once more, each in a transaction of its own: with the others it was too much,
+/// or it takes some of what is kept for them.
 fn transaction(
     connection: &Connection,
     jobs: &mut std::vec::IntoIter<Box<dyn Job>>,
     commits: &Commits,
     reserve: &mut Reserve,
 ) {
-    let has_room = reserve.hold() || has_room_inside(connection);
+    if jobs.len() == 0 {
+        return;
+    }
     if let Err(fault) = statement(connection, "BEGIN IMMEDIATE") {
         jobs.for_each(|job| job.answer(Err(fault.clone())));
         return;
@@ -259,10 +303,6 @@ fn transaction(
     let mut scope = Scope::Content;
     let mut all_repeat = true;
     for mut job in jobs {
-        if !has_room && job.room() == Room::Takes {
-            job.answer(Err(Fault::Full));
-            continue;
-        }
         if job.scope() == Scope::Any {
             scope = Scope::Any;
         }
@@ -291,35 +331,33 @@ fn transaction(
         let _ = statement(connection, "ROLLBACK");
     }
     commits.count(scope);
-    let (mut giving, taking): (Vec<_>, Vec<_>) = taken.into_iter().partition(|job| job.room() == Room::Gives);
-    for job in taking {
-        job.answer(outcome.clone());
-    }
-    let mut outcome = outcome;
-    if matches!(outcome, Err(Fault::Full)) && !giving.is_empty() && reserve.release() {
-        outcome = once_more(connection, &mut giving);
-        commits.count(scope);
-    }
-    for job in giving {
-        job.answer(outcome.clone());
+    for job in taken {
+        if matches!(outcome, Err(Fault::Full)) && job.disk_room() == DiskRoom::Gives {
+            alone(connection, job, commits, reserve);
+        } else {
+            job.answer(outcome.clone());
+        }
     }
 }
 
-/// Whether the database has as much room inside as is kept beside it: pages that deletes have left.
-fn has_room_inside(connection: &Connection) -> bool {
-    let free = connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0));
-    free.is_ok_and(|pages| pages >= 2 * WAL_PAGES_MAX)
-}
-
-/// Runs these jobs, all of which can run again, in a transaction of their own.
-fn once_more(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-    statement(connection, "BEGIN IMMEDIATE")?;
-    let ran = jobs.iter_mut().try_for_each(|job| inside_savepoint(connection, &mut **job));
-    let outcome = ran.and_then(|()| commit(connection));
-    if outcome.is_err() && !connection.is_autocommit() {
-        let _ = statement(connection, "ROLLBACK");
+/// Runs a job that must not fail because the disk is full in a transaction of its own, with what is kept for such jobs if it must be.
+fn alone(connection: &Connection, mut job: Box<dyn Job>, commits: &Commits, reserve: &mut Reserve) {
+    let mut run = || {
+        statement(connection, "BEGIN IMMEDIATE")?;
+        let outcome = inside_savepoint(connection, &mut *job).and_then(|()| commit(connection));
+        if outcome.is_err() && !connection.is_autocommit() {
+            let _ = statement(connection, "ROLLBACK");
+        }
+        outcome
+    };
+    let mut outcome = run();
+    if matches!(outcome, Err(Fault::Full)) && reserve.release() {
+        outcome = run();
+        // Before somebody else has it.
+        reserve.hold();
     }
-    outcome
+    commits.count(job.scope());
+    job.answer(outcome);
 }
 
 /// How a job has left the transaction that it ran in.

@@ -1,5 +1,6 @@
 //! No room: it is said, nothing is lost, and all goes on once there is room again.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -189,21 +190,26 @@ async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
     // A start is possible too, and finds what is kept.
     store.close().await;
     let store = SqliteStore::open(&path).expect("a full disk is enough to open");
-    for number in 0..written {
+    // Beside pushes in the same commit, and one of them that is refused.
+    let digests: Vec<_> = (0..10).map(|number| big(&format!("m{number}")).digest).collect();
+    let missing = big("missing").digest;
+    let deletes = join_all(digests.iter().chain([&missing]).map(|digest| store.manifest_delete(&name, digest)));
+    let manifests: Vec<_> = (0..10).map(|number| big(&format!("beside{number}"))).collect();
+    let pushes = join_all(manifests.iter().map(|it| store.manifest_put(&name, it, &[], &Along::NOTHING)));
+    let (pushed, deleted) = tokio::join!(pushes, deletes);
+    let deleted: Vec<_> = deleted.into_iter().map(|answer| answer.expect("it has room")).collect();
+    assert_eq!(deleted, [[true; 10].as_slice(), &[false]].concat());
+    assert!(pushed.iter().all(|answer| matches!(answer, Err(RegistryStoreError::Full))), "{pushed:?}");
+
+    for number in 10..written {
         let digest = big(&format!("m{number}")).digest;
         let deleted = store.manifest_delete(&name, &digest).await;
         assert!(matches!(deleted, Ok(true)), "{number} of {written}: {deleted:?}");
         let noted = store.audit_append(&record(202)).await;
         assert!(noted.is_ok(), "{number} of {written}: {noted:?}");
-        if number == 20 {
-            // Pushes don't get what is left of it, and nor does the log of their refusals.
-            let kept = std::fs::metadata(directory.path().join("layer0.db-reserve")).expect("some is left").len();
-            assert!(kept < 8 * 1024 * 1024, "no delete needed it");
-            assert_eq!(fill(&store, "early").await, 0);
-            let refused = store.audit_append(&record(507)).await;
-            assert!(matches!(refused, Err(AccessStoreError::Full)), "{refused:?}");
-        }
     }
+    let kept = std::fs::metadata(directory.path().join("layer0.db-reserve")).expect("some is left").len();
+    assert!(kept < 8 * 1024 * 1024, "no delete needed it");
     let more = fill(&store, "again").await;
     assert!(more > 0, "the database has room inside");
     store.close().await;
@@ -238,14 +244,32 @@ async fn on_a_full_disk_the_wal_is_written_back_with_what_is_kept() {
     let length = || std::fs::metadata(&path).expect("it is there").len();
     assert!(length() < 1024 * 1024, "all of it is in the WAL");
     disk.fill();
+    let reserve = directory.path().join("layer0.db-reserve");
+    let mut lengths = BTreeSet::from([length()]);
     for number in 0..5_000 {
         if length() > 1024 * 1024 {
             break;
         }
         let noted = store.audit_append(&record(202)).await;
         assert!(noted.is_ok(), "{number}: {noted:?}");
+        let kept = std::fs::metadata(&reserve).expect("it stays").len();
+        assert!(kept > 3 * 1024 * 1024, "what is not needed is taken back at once: {kept}");
+        // Behind whatever the writer does after its answer.
+        let nothing = store.manifest_delete(&name, &big("missing").digest).await;
+        assert!(matches!(nothing, Ok(false)), "{nothing:?}");
+        lengths.insert(length());
     }
     assert!(length() > 1024 * 1024, "it was written back");
-    check(&store, "m", 30).await;
+    assert_eq!(lengths.len(), 2, "at once, when it was time for it: {lengths:?}");
+
+    // Pushes don't get what is left, though the WAL is empty again, and nor does the log of their refusals.
+    assert_eq!(fill(&store, "refused").await, 0);
+    let refused = store.audit_append(&record(507)).await;
+    assert!(matches!(refused, Err(AccessStoreError::Full)), "{refused:?}");
+    let deleted = store.manifest_delete(&name, &big("m29").digest).await;
+    assert!(matches!(deleted, Ok(true)), "{deleted:?}");
+    check(&store, "m", 29).await;
+    std::fs::remove_file(directory.path().join("filler")).expect("it is there");
+    assert!(fill(&store, "m29 again").await > 0, "there is room, without a restart");
     store.close().await;
 }

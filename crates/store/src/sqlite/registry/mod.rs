@@ -16,7 +16,7 @@ use layer0_domain::port::registry_store::{
 use rusqlite::Connection;
 
 use super::fault::RegistryWork;
-use super::writer::Scope;
+use super::writer::{DiskRoom, Repeated, Scope};
 use super::{SqliteStore, audit};
 
 mod blob;
@@ -97,7 +97,9 @@ impl RegistryStore for SqliteStore {
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
         let name = name.clone();
-        self.write(move |db| repository::update_tx(db, &name, visibility)).await
+        let room = DiskRoom::of(visibility);
+        self.write_in(Scope::Any, room, Repeated(move |db: &Connection| repository::update_tx(db, &name, visibility)))
+            .await
     }
 
     async fn room(&self, repository: &RepositoryName) -> Result<Option<Room>, RegistryStoreError> {
@@ -162,7 +164,7 @@ impl RegistryStore for SqliteStore {
 
     async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError> {
         let digest = digest.clone();
-        self.write_content(move |db| content::condemn_tx(db, &digest, at)).await
+        self.write_giving(Scope::Content, move |db| content::condemn_tx(db, &digest, at)).await
     }
 
     async fn blob_holders(&self, digest: &Digest) -> Result<Vec<(RepositoryName, u64)>, RegistryStoreError> {

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::SqliteStore;
 use crate::sqlite::fault::{Fault, Stop};
 use crate::sqlite::setting;
+use crate::sqlite::writer::Scope;
 
 /// Keeps the writer busy until the answer is called, so that all that is queued meanwhile becomes one batch.
 async fn hold(store: &SqliteStore) -> impl FnOnce() + use<> {
@@ -29,9 +30,10 @@ async fn hold(store: &SqliteStore) -> impl FnOnce() + use<> {
     move || drop(release)
 }
 
-fn put(store: &SqliteStore, key: &'static str) -> impl Future<Output = Result<bool, StoreError>> {
+/// One that can't run again.
+fn put(store: &SqliteStore, key: &'static str) -> impl Future<Output = Result<Vec<u8>, StoreError>> {
     let store = store.clone();
-    async move { store.setting_replace(key, None, b"value").await }
+    async move { store.write(move |db| setting::get_or_put_tx(db, key, b"value")).await }
 }
 
 fn bad(
@@ -164,6 +166,45 @@ async fn when_sqlite_rolls_the_batch_back_all_in_it_are_told_and_the_rest_goes_o
     for (key, expected) in [("first", false), ("by the bad one", false), ("second", true)] {
         assert_eq!(there(&store, key).await, expected, "{key}");
     }
+}
+
+#[tokio::test]
+async fn what_gives_room_is_run_again_alone_when_there_was_none_for_all() {
+    let store = SqliteStore::in_memory();
+    let ran: [Arc<AtomicUsize>; 2] = Default::default();
+    let giving = |key: &'static str, ran: &Arc<AtomicUsize>, end: fn() -> Result<(), Stop<StoreError>>| {
+        let (store, ran) = (store.clone(), Arc::clone(ran));
+        async move {
+            store
+                .write_giving(Scope::Any, move |db| {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    setting::get_or_put_tx(db, key, b"value")?;
+                    end()
+                })
+                .await
+        }
+    };
+    let no_room = |db: &Connection| {
+        db.execute_batch("ROLLBACK")?;
+        Err(Stop::Fault(Fault::Full))
+    };
+    let release = hold(&store).await;
+    let (given, refused, taking, broken, ()) = tokio::join!(
+        giving("given", &ran[0], || Ok(())),
+        giving("refused", &ran[1], refuses),
+        put(&store, "taking"),
+        bad(&store, no_room),
+        async { release() }
+    );
+    assert!(given.is_ok(), "{given:?}");
+    assert!(matches!(refused, Err(StoreError::OwnerMissing { .. })), "{refused:?}");
+    assert!(matches!(taking, Err(StoreError::Full)), "{taking:?}");
+    assert!(matches!(broken, Err(StoreError::Full)), "{broken:?}");
+    for (key, expected) in [("given", true), ("refused", false), ("taking", false), ("by the bad one", false)] {
+        assert_eq!(there(&store, key).await, expected, "{key}");
+    }
+    // With the others, once more because one of them was undone, and alone.
+    assert_eq!(ran.map(|ran| ran.load(Ordering::Relaxed)), [3, 3]);
 }
 
 #[tokio::test]
