@@ -54,7 +54,8 @@ fn say(printer: &Printer, begun: &DeviceSignIn) {
         None => printer.note(&format!("open {verification_uri} and type in the code {user_code}")),
     }
     let minutes = (begun.expires_in + 59) / 60;
-    printer.note(&format!("waiting for the sign-in at {issuer}, for {minutes} minutes at most"));
+    let minutes = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+    printer.note(&format!("waiting for the sign-in at {issuer}, for {minutes} at most"));
 }
 
 async fn waited(client: &Client, begun: &DeviceSignIn, printer: &Printer, name: String) -> Result<SignedIn, CliError> {

@@ -179,7 +179,10 @@ impl CliError {
                     out = out.hint("It appears you may not have set your LAYER0_API_ENDPOINT environment variable; `eval \"$(l0 endpoint --data-dir DIR)\"` sets it");
                     out = out.hint("is the server running? `l0 server --data-dir DIR` starts it");
                 }
-                if endpoint.starts_with("https://") {
+                // What rustls says of an answer that is no TLS.
+                if endpoint.starts_with("https://") && root_of(source).contains("InvalidContentType") {
+                    out = out.hint("it does not speak TLS there: name it with http://");
+                } else if endpoint.starts_with("https://") {
                     out = out.hint(
                         "if its certificate is not one that this machine trusts, LAYER0_SKIP_SSL_VERIFY=1 accepts it",
                     );

@@ -87,6 +87,10 @@ pub struct Collected {
     pub bytes: u64,
     /// Bytes that come back: those of them that no other repository holds.
     pub freed: u64,
+    /// Blobs that no manifest names either, and that are younger than the grace.
+    pub waiting: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
 }
 
 /// What a run tells of a repository.
@@ -103,12 +107,14 @@ impl Collected {
         self.blobs += other.blobs;
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.freed = self.freed.saturating_add(other.freed);
+        self.waiting += other.waiting;
+        self.waiting_bytes = self.waiting_bytes.saturating_add(other.waiting_bytes);
     }
 }
 
 impl From<Batch> for Collected {
     fn from(Batch { blobs, bytes, freed }: Batch) -> Self {
-        Self { blobs, bytes, freed }
+        Self { blobs, bytes, freed, ..Self::default() }
     }
 }
 
@@ -171,9 +177,9 @@ impl Registry {
                 let name = repository.name;
                 let mut collected = Collected::default();
                 let end = run.repository(&name, collection, &mut collected).await;
-                if collected != Collected::default() {
+                all.add(collected);
+                if collected.blobs > 0 {
                     tell(&name, Told::Lost(collected));
-                    all.add(collected);
                 }
                 if let Err(error) = end {
                     tracing::error!(
@@ -185,7 +191,7 @@ impl Registry {
                 }
             }
         }
-        if collection == Collection::Take && all != Collected::default() {
+        if collection == Collection::Take && all.blobs > 0 {
             tracing::info!(
                 blob.count = all.blobs,
                 blob.bytes = all.freed,
@@ -223,13 +229,18 @@ impl Run<'_> {
         let mut after = None;
         loop {
             let began = Instant::now();
-            let page = parts.store.blob_unneeded(name, self.until, after.as_ref(), BATCH).await?;
+            // However old: what waits for the grace is counted.
+            let page = parts.store.blob_unneeded(name, Timestamp(i64::MAX), after.as_ref(), BATCH).await?;
             let last = page.last().map(|(digest, _)| digest.clone());
-            if last.is_some() {
+            if let Some(last) = &last {
+                let mut old = parts.store.blob_unneeded(name, self.until, after.as_ref(), BATCH).await?;
+                old.retain(|(digest, _)| digest <= last);
+                collected.add(waiting(&page, &old));
                 collected.add(match collection {
-                    Collection::DryRun => self.would_go(page).await?,
+                    _ if old.is_empty() => Collected::default(),
+                    Collection::DryRun => self.would_go(old).await?,
                     Collection::Take => {
-                        let digests = page.into_iter().map(|(digest, _)| digest).collect();
+                        let digests = old.into_iter().map(|(digest, _)| digest).collect();
                         parts.blobs.collect(name.clone(), digests, self.until).await?.into()
                     }
                 });
@@ -252,9 +263,19 @@ impl Run<'_> {
                 _ => *self.going.entry(digest).and_modify(|gone| *gone += 1).or_insert(1),
             };
             let freed = if gone == holders.max(1) { size } else { 0 };
-            would.add(Collected { blobs: 1, bytes: size, freed });
+            would.add(Collected { blobs: 1, bytes: size, freed, ..Collected::default() });
         }
         Ok(would)
+    }
+}
+
+/// Those of a page that are not among the old ones of it.
+fn waiting(page: &[(Digest, u64)], old: &[(Digest, u64)]) -> Collected {
+    let bytes = |blobs: &[(Digest, u64)]| blobs.iter().map(|(_, size)| *size).fold(0, u64::saturating_add);
+    Collected {
+        waiting: page.len().saturating_sub(old.len()) as u64,
+        waiting_bytes: bytes(page).saturating_sub(bytes(old)),
+        ..Collected::default()
     }
 }
 

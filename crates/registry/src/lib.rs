@@ -93,5 +93,6 @@ pub use crate::mirror::{MirrorError, MirrorLogin, MirrorSettings, Patience, Upst
 pub use crate::path::ROUTES;
 pub use crate::registry::{Registry, RegistryPorts, Swept};
 pub use crate::repositories::TaggedImage;
+pub use crate::uploads::{Unfinished, UploadSum};
 pub use crate::verify::{Content, Fault, Rate, VerifyEvent, VerifyFinding, VerifyTally};
 pub use crate::whereabouts::{Moved, Whereabouts};

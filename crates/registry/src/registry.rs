@@ -16,6 +16,7 @@ use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
 
 use crate::answers::Answers;
 use crate::blobs::{Blobs, Removal};
+use crate::collection::Collection;
 use crate::config::RegistryConfig;
 use crate::disk::{Disk, OsDisk};
 #[cfg(feature = "ecr")]
@@ -26,7 +27,7 @@ use crate::gate::{Gate, PullCredentialMinter};
 use crate::homes::Homes;
 use crate::mirror::{MirrorError, MirrorSettings, Mirrors, UpstreamUrl};
 use crate::routes;
-use crate::uploads::Uploads;
+use crate::uploads::{Unfinished, Uploads};
 
 /// The registry of an instance. Clones are the same registry. One process at a time may have one open on a data
 /// directory.
@@ -258,6 +259,28 @@ impl Registry {
         }
         let strays = self.strays_sweep(now, age).await?;
         Ok(Swept { uploads: uploads.map_err(RegistryError::outside)?, strays })
+    }
+
+    /// What was begun to be pushed and is not finished; in a run that takes, what nobody goes on with is ended first, and still counted.
+    /// Uploads to ECR are ECR's.
+    ///
+    /// # Errors
+    /// They could not be looked at.
+    pub async fn unfinished(&self, collection: Collection) -> Result<Unfinished, RegistryStoreError> {
+        let parts = self.parts();
+        let (now, age) = (parts.clock.now(), parts.config.upload_expiry);
+        let outside = |error| RegistryError::outside(RegistryError::from_io(error));
+        let seen = parts.uploads.unfinished(age, now).await.map_err(outside)?;
+        if collection == Collection::Take {
+            parts.uploads.sweep(age, now).await.map_err(outside)?;
+        }
+        Ok(seen)
+    }
+
+    /// For how long an upload is kept that nobody goes on with.
+    #[must_use]
+    pub fn upload_expiry(&self) -> std::time::Duration {
+        self.parts.config.upload_expiry
     }
 
     /// Looks for bytes that no repository holds, if that was not done for a day, and answers how many went.

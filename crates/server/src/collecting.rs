@@ -1,13 +1,13 @@
 //! The collection of what nothing needs in the registry: by itself, and when an admin asks for it.
 //!
-//! First go images, by the rules of their owners, and then, whatever became of that, the blobs that no manifest needs. Any server may do it, several at a time
+//! First go images, by the rules of their owners, and then, whatever became of that, the blobs that no manifest needs, and uploads that nobody goes on with. Any server may do it, several at a time
 //! too: what goes is decided in the store. By itself one does it, the one that holds the lease. It keeps no place over a restart.
 
 use std::time::Duration;
 
 use layer0_api::types as wire;
 use layer0_domain::port::registry_store::RegistryStoreError;
-use layer0_registry::{Collection, Haste, Told};
+use layer0_registry::{Collection, Haste, Told, Unfinished};
 use tracing::warn;
 
 use crate::app::App;
@@ -42,6 +42,7 @@ pub(crate) async fn collect(
     });
     let all = all.await?;
     let grace_seconds = app.registry.blob_grace().as_secs();
+    let Unfinished { left, open } = app.registry.unfinished(collection).await?;
     Ok(wire::GcReport {
         repositories,
         blobs: all.blobs,
@@ -49,6 +50,13 @@ pub(crate) async fn collect(
         grace_seconds,
         retention: retention.going,
         held: retention.held,
+        waiting_blobs: all.waiting,
+        waiting_bytes: all.waiting_bytes,
+        uploads: left.uploads,
+        upload_bytes: left.bytes,
+        open_uploads: open.uploads,
+        open_upload_bytes: open.bytes,
+        upload_seconds: app.registry.upload_expiry().as_secs(),
     })
 }
 

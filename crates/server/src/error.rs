@@ -230,9 +230,7 @@ impl From<BackupError> for ApiError {
 }
 
 fn disk_full() -> ApiError {
-    ApiError::new(ErrorCode::DiskFull, "no space is left on the server's disk; nothing was changed").hint(
-        "delete images (`l0 image delete`, `l0 repository delete`), or free some space on that disk, and try again",
-    )
+    ApiError::new(ErrorCode::DiskFull, "no space is left on the server's disk; nothing was changed").hint("`l0 repository delete --force` makes room at once, `l0 image delete` and then `l0 admin gc --now` for images older than the grace; or free some space on that disk, and try again")
 }
 
 impl From<AccessStoreError> for ApiError {
@@ -284,9 +282,10 @@ impl From<RegistryStoreError> for ApiError {
             RegistryStoreError::RepositoryMissing(_) => {
                 ApiError::new(ErrorCode::RepositoryDoesNotExist, error.to_string())
             }
-            RegistryStoreError::RepositoryNotEmpty { .. } => {
-                ApiError::new(ErrorCode::DependencyError, error.to_string())
-                    .hint("delete its images first, or delete it with `--force`")
+            RegistryStoreError::RepositoryNotEmpty { repository, .. } => {
+                ApiError::new(ErrorCode::DependencyError, error.to_string()).hint(format!(
+                    "delete its images first (`l0 image list {repository}`, with `--untagged` those without a tag), or delete it with `--force`"
+                ))
             }
             RegistryStoreError::ContentMissing { .. } => ApiError::value(error.to_string()),
             RegistryStoreError::QuotaExceeded { .. } => ApiError::new(ErrorCode::QuotaExceeded, error.to_string()),

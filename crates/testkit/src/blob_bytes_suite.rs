@@ -301,7 +301,7 @@ pub fn what_was_kept_is_not_discarded(bytes: &dyn BlobBytes) {
     assert_eq!(read(bytes, &place, 0, u64::MAX, 100), b"kept");
 }
 
-/// `upload_list`: each that is not over, with a time.
+/// `upload_list`: each that is not over, with a time, and with its size where that is known.
 pub fn uploads_are_listed(bytes: &dyn BlobBytes) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_millis();
     let names = ["00-aa", "00-bb", "00-cc"];
@@ -318,6 +318,7 @@ pub fn uploads_are_listed(bytes: &dyn BlobBytes) {
         let written = seen.written.expect("nobody takes it away").0;
         // Whole seconds are enough.
         assert!(written + 2_000 > i64::try_from(since).expect("it fits"), "{seen:?}");
+        assert!(seen.bytes.is_none_or(|bytes| bytes == 4), "{seen:?}");
     }
 }
 

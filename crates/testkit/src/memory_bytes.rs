@@ -98,7 +98,11 @@ impl BlobBytes for MemoryBytes {
     fn upload_list(&self) -> io::Result<UploadList> {
         let kept = self.kept();
         let seen = kept.uploads.iter();
-        let seen = seen.map(|(upload, piece)| UploadSeen { upload: upload.clone(), written: Some(piece.written) });
+        let seen = seen.map(|(upload, piece)| UploadSeen {
+            upload: upload.clone(),
+            written: Some(piece.written),
+            bytes: Some(piece.bytes.len() as u64),
+        });
         Ok(UploadList { uploads: seen.collect(), now: None })
     }
 

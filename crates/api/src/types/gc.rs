@@ -41,6 +41,27 @@ pub struct GcReport {
     /// Tags that no rule keeps and that stay all the same, and repositories of which all stays.
     #[serde(default)]
     pub held: Vec<HeldImage>,
+    /// Blobs that no manifest names either, and that are younger than the grace.
+    #[serde(default)]
+    pub waiting_blobs: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub waiting_bytes: u64,
+    /// Uploads that were begun, and that nobody has gone on with for `upload_seconds`: they were ended, or would be.
+    #[serde(default)]
+    pub uploads: u64,
+    /// Their bytes, as far as they are known; in a bucket they are not.
+    #[serde(default)]
+    pub upload_bytes: u64,
+    /// Uploads that are under way, or were left not so long ago.
+    #[serde(default)]
+    pub open_uploads: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub open_upload_bytes: u64,
+    /// For how many seconds an upload is kept that nobody goes on with.
+    #[serde(default)]
+    pub upload_seconds: u64,
 }
 
 /// What goes by a retention rule: a tag, or a manifest that has none.

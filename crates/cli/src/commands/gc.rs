@@ -9,6 +9,9 @@ use crate::printer::rows;
 
 pub(crate) async fn run(app: &App, now: bool, trust_clock: bool) -> Result<(), CliError> {
     let query = GcQuery { trust_clock: trust_clock.then(|| "true".to_owned()) };
+    if now {
+        app.rest.replace(Some("the server goes on; what is left is found by the next run".to_owned()));
+    }
     let asked = if now { app.client.admin_gc(&query).await } else { app.client.admin_gc_plan(&query).await };
     let report = asked.map_err(|why| app.error(why))?;
     app.printer.result(&report, |report| {
@@ -24,14 +27,16 @@ pub(crate) async fn run(app: &App, now: bool, trust_clock: bool) -> Result<(), C
         app.printer.note(&retired(&report, now));
     }
     app.printer.note(&said(&report, now));
+    for line in [left(&report, now), waiting(&report)].into_iter().flatten() {
+        app.printer.note(&line);
+    }
     Ok(())
 }
 
 fn retired(report: &GcReport, now: bool) -> String {
     let tags = report.retention.iter().filter(|it| it.tag.is_some()).count();
     let manifests = report.retention.len() - tags;
-    let of = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let what = format!("{}, {} without a tag", of(tags, "tag"), of(manifests, "image"));
+    let what = format!("{}, {} without a tag", of(tags as u64, "tag"), of(manifests as u64, "image"));
     match now {
         true => format!("By the retention rules: {what}, taken away."),
         false => format!("By the retention rules: {what}. Their bytes are counted when they are gone."),
@@ -39,7 +44,7 @@ fn retired(report: &GcReport, now: bool) -> String {
 }
 
 fn said(report: &GcReport, now: bool) -> String {
-    let blobs = if report.blobs == 1 { "1 blob".to_owned() } else { format!("{} blobs", report.blobs) };
+    let blobs = of(report.blobs, "blob");
     let freed = size(report.freed_bytes);
     match (report.blobs, now) {
         (0, false) if !report.retention.is_empty() => "Nothing was changed; `l0 admin gc --now` does it.".to_owned(),
@@ -47,4 +52,40 @@ fn said(report: &GcReport, now: bool) -> String {
         (_, true) => format!("{blobs} taken away; {freed} came back."),
         (_, false) => format!("{blobs}, {freed}. Nothing was changed; `l0 admin gc --now` takes them away."),
     }
+}
+
+/// Uploads that nobody goes on with.
+fn left(report: &GcReport, now: bool) -> Option<String> {
+    let sum = sum(report.uploads, "unfinished upload", report.upload_bytes)?;
+    let hours = hours(report.upload_seconds);
+    Some(match now {
+        true => format!("{sum}, which nobody has gone on with for {hours}: ended."),
+        false => format!("{sum}, which nobody has gone on with for {hours}: `l0 admin gc --now` ends that."),
+    })
+}
+
+/// What would come back if it were older.
+fn waiting(report: &GcReport) -> Option<String> {
+    let blobs = sum(report.waiting_blobs, "blob", report.waiting_bytes)
+        .map(|sum| format!("{sum}, which no image needs, for a grace of {}", hours(report.grace_seconds)));
+    let uploads = sum(report.open_uploads, "unfinished upload", report.open_upload_bytes)
+        .map(|sum| format!("{sum}, for {} after the last byte", hours(report.upload_seconds)));
+    let parts: Vec<String> = blobs.into_iter().chain(uploads).collect();
+    (!parts.is_empty()).then(|| format!("Kept: {}.", parts.join("; ")))
+}
+
+fn sum(count: u64, word: &str, bytes: u64) -> Option<String> {
+    match (count, bytes) {
+        (0, _) => None,
+        (_, 0) => Some(of(count, word)),
+        _ => Some(format!("{} ({})", of(count, word), size(bytes))),
+    }
+}
+
+fn of(count: u64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+fn hours(seconds: u64) -> String {
+    of(seconds / 3600, "hour")
 }

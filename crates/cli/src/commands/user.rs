@@ -59,7 +59,9 @@ pub(crate) async fn run(app: &App, verb: User) -> Result<(), CliError> {
 
 pub(crate) async fn whoami(app: &App) -> Result<(), CliError> {
     let who = app.client.whoami().await.map_err(|why| app.error(why))?;
-    app.printer.result(&[who][..], rows::whoami_table)
+    app.printer.result(&[who][..], rows::whoami_table)?;
+    app.printer.note(&format!("At {}.", app.client.endpoint()));
+    Ok(())
 }
 
 fn print(app: &App, user: &Entity) -> Result<(), CliError> {

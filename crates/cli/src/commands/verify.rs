@@ -27,6 +27,7 @@ pub(crate) async fn run(app: &App, rate: Option<i64>) -> Result<(), CliError> {
     if rate.is_some_and(|rate| rate < 1) {
         return Err(CliError::usage("--rate must be at least 1"));
     }
+    app.rest.replace(Some("the server reads on; `l0 admin verify` follows it again".to_owned()));
     let outcome = follow(app, &VerifyRequest { mib_per_s: rate }).await?;
     app.printer.result(&outcome, |outcome| rows::finding_table(&outcome.findings))?;
     app.printer.note(&summary(&outcome.report));
@@ -113,7 +114,7 @@ fn judge(outcome: &Outcome) -> Result<(), CliError> {
         })
         .collect();
     if !untagged.is_empty() {
-        error = error.hint(format!("no tag needs {}: push what it belongs to again, or leave it", listed(&untagged)));
+        error = error.hint(format!("no tag needs {}: push what it belongs to again; or delete that image, if it is there, and it goes with a collection after the grace", listed(&untagged)));
     }
     if !unreadable.is_empty() {
         error = error.hint("the server's log says why some files can't be read");

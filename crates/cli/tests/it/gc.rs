@@ -15,6 +15,8 @@ fn report(repositories: &[(&str, u64, u64, u64)]) -> Value {
     let (blobs, freed) = repositories.iter().fold((0, 0), |sum, it| (sum.0 + it.1, sum.1 + it.3));
     json!({
         "repositories": each.collect::<Vec<_>>(), "blobs": blobs, "freed_bytes": freed, "grace_seconds": 86_400, "retention": [], "held": [],
+        "waiting_blobs": 0, "waiting_bytes": 0, "uploads": 0, "upload_bytes": 0, "open_uploads": 0, "open_upload_bytes": 0,
+        "upload_seconds": 86_400,
     })
 }
 
@@ -79,4 +81,25 @@ fn what_goes_by_rules_and_what_is_held_is_shown() {
     fake.on(GC, [Reply::Json(200, some)]);
     let went = fake.run(&["admin", "gc", "--now"]).text();
     assert!(went.contains("taken away"), "{went}");
+}
+
+#[test]
+fn what_waits_and_what_nobody_goes_on_with_is_shown() {
+    let fake = Fake::start();
+    let mut some = report(&[]);
+    for (field, value) in [
+        ("waiting_blobs", 3),
+        ("waiting_bytes", 20_000_000),
+        ("uploads", 1),
+        ("upload_bytes", 400_122_250),
+        ("open_uploads", 2),
+        ("open_upload_bytes", 0),
+        ("upload_seconds", 3600),
+    ] {
+        some[field] = json!(value);
+    }
+    fake.on(PLAN, [Reply::Json(200, some.clone())]);
+    assert_snapshot!("gc_plan_waiting", fake.run(&["admin", "gc", "--dry-run"]).text());
+    fake.on(GC, [Reply::Json(200, some)]);
+    assert_snapshot!("gc_now_waiting", fake.run(&["admin", "gc", "--now"]).text());
 }

@@ -5,7 +5,7 @@ use super::{Ctx, OpsError};
 use crate::model::access::{Secret, Subject, Token};
 use crate::model::id::TokenId;
 use crate::model::name::Name;
-use crate::model::owner::Member;
+use crate::model::owner::{Member, OwnerName};
 use crate::model::person::{Given, Person, PersonId};
 use crate::model::time::Timestamp;
 use crate::model::user::{User, UserChange};
@@ -33,6 +33,17 @@ pub struct ShownPerson {
     pub given: Given,
 }
 
+/// What came of a sign-in.
+#[derive(Debug)]
+pub struct PersonSignedIn {
+    /// The token that was made.
+    pub token: Token,
+    /// Its secret, shown once.
+    pub secret: Secret,
+    /// Owners in which a group gives a place, and that are not there.
+    pub nowhere: Vec<OwnerName>,
+}
+
 /// Gives a token to somebody whom the provider has signed in: makes their user with the first sign-in, brings what their groups
 /// give up to date, and makes a token called `name` that lives so many hours. Idempotent but for the token: an error leaves less
 /// than the groups give, and the next sign-in the rest.
@@ -45,10 +56,11 @@ pub async fn person_sign_in(
     shown: &ShownPerson,
     name: &Name,
     hours: u32,
-) -> Result<(Token, Secret), OpsError> {
+) -> Result<PersonSignedIn, OpsError> {
     let access = user_of(ctx, shown).await?;
+    let mut nowhere = Vec::new();
     for step in steps(&access, &shown.given) {
-        take(ctx, &access, &step).await?;
+        nowhere.extend(take(ctx, &access, &step).await?);
     }
     let (secret, now) = (new_secret(ctx), ctx.clock.now());
     let token = Token {
@@ -63,7 +75,7 @@ pub async fn person_sign_in(
         trust: None,
     };
     ctx.access.token_create(&token).await?;
-    Ok((token, secret))
+    Ok(PersonSignedIn { token, secret, nowhere })
 }
 
 /// The user who is linked with somebody, made when there was none.
@@ -77,9 +89,10 @@ async fn user_of(ctx: &Ctx<'_>, shown: &ShownPerson) -> Result<UserAccess, OpsEr
             ))
         }),
         None => {
-            let name = shown.name.clone().map_err(|why| OpsError::denied(why.to_string()))?;
+            let another = |why: String| OpsError::denied(format!("{why}; {}", by_hand(id)));
+            let name = shown.name.clone().map_err(|why| another(why.to_string()))?;
             if RESERVED.contains(&name.as_str()) {
-                return Err(OpsError::denied(format!("the provider's name `{name}` is kept for Layer0 itself")));
+                return Err(another(format!("the provider's name `{name}` is kept for Layer0 itself")));
             }
             let person = Some(Person::new(id.clone()));
             let user = User { name, admin: false, password: None, created: ctx.clock.now(), person };
@@ -98,13 +111,16 @@ async fn existing(ctx: &Ctx<'_>, user: &User, id: &PersonId) -> Result<UserAcces
         return Ok(access);
     }
     let name = &user.name;
-    Err(OpsError::denied(format!(
-        "the name `{name}` belongs to another user here; an admin makes a user for {id}: `l0 user create NAME --subject '{}'`",
-        id.subject
-    )))
+    Err(OpsError::denied(format!("the name `{name}` belongs to another user here; {}", by_hand(id))))
 }
 
-async fn take(ctx: &Ctx<'_>, access: &UserAccess, step: &PersonStep) -> Result<(), OpsError> {
+/// The way in for somebody who can't have the name that the provider says.
+fn by_hand(id: &PersonId) -> String {
+    format!("an admin makes a user for {id}: `l0 user create NAME --subject '{}'`", id.subject)
+}
+
+/// Takes a step; answers the owner in which there should be a place, when it is not there.
+async fn take(ctx: &Ctx<'_>, access: &UserAccess, step: &PersonStep) -> Result<Option<OwnerName>, OpsError> {
     let (name, now): (&Name, Timestamp) = (&access.user.name, ctx.clock.now());
     let taken = match step {
         PersonStep::Leave(owner) => ctx.access.member_delete(owner, name).await,
@@ -121,7 +137,8 @@ async fn take(ctx: &Ctx<'_>, access: &UserAccess, step: &PersonStep) -> Result<(
     match (taken, step) {
         // A place that is gone already; an owner that a rule names and that is not there (yet). A user who has gone meanwhile gets no
         // token.
-        (Err(AccessStoreError::Missing { .. }), PersonStep::Leave(_) | PersonStep::Join(..)) => Ok(()),
-        (taken, _) => Ok(taken?),
+        (Err(AccessStoreError::Missing { .. }), PersonStep::Leave(_)) => Ok(None),
+        (Err(AccessStoreError::Missing { .. }), PersonStep::Join(owner, _)) => Ok(Some(owner.clone())),
+        (taken, _) => Ok(taken.map(|()| None)?),
     }
 }

@@ -89,6 +89,8 @@ pub struct UploadSeen {
     pub upload: String,
     /// When it was last written to; `None` when it went meanwhile.
     pub written: Option<Timestamp>,
+    /// How many bytes it has; `None` where a list does not say it.
+    pub bytes: Option<u64>,
 }
 
 /// The uploads that were begun and are not finished.

@@ -25,7 +25,7 @@ pub enum RegistryStoreError {
     #[error("repository `{0}` does not exist")]
     RepositoryMissing(RepositoryName),
     /// The repository has images: delete them, or insist.
-    #[error("repository `{repository}` holds {manifests} manifests")]
+    #[error("repository `{repository}` holds {manifests} manifest{}", if *manifests == 1 { "" } else { "s" })]
     RepositoryNotEmpty {
         /// Which.
         repository: RepositoryName,

@@ -290,6 +290,7 @@ fn on_a_full_disk_deletes_make_room_for_pushes() {
     instance.l0(&["environment", "create", "comes"]).exits(1).says("disk");
     instance.l0(&["environment", "delete", "goes"]).ok();
     assert!(!instance.l0(&["environment", "list"]).ok().out.contains("goes"));
+    instance.l0(&["admin", "verify"]).ok();
     instance.l0(&["admin", "gc", "--now"]).ok().says("1 tag, 0 images without a tag, taken away");
     assert_eq!(registry(&instance, "GET", "/v2/demo/kept/manifests/old", "").0, 404);
     instance.l0(&["repository", "delete", "demo/app", "--force"]).ok();

@@ -175,8 +175,9 @@ impl BlobBytes for FileBytes {
         for entry in fs::read_dir(&self.uploads)? {
             let entry = entry?;
             let Ok(upload) = entry.file_name().into_string() else { continue };
-            let written = fs::metadata(entry.path()).and_then(|metadata| modified(&metadata)).ok();
-            seen.push(UploadSeen { upload, written });
+            let metadata = fs::metadata(entry.path()).ok();
+            let written = metadata.as_ref().and_then(|metadata| modified(metadata).ok());
+            seen.push(UploadSeen { upload, written, bytes: metadata.map(|metadata| metadata.len()) });
         }
         Ok(UploadList { uploads: seen, now: None })
     }

@@ -169,7 +169,7 @@ impl BlobBytes for S3Bytes {
                     }
                 },
             };
-            seen.push(UploadSeen { upload: upload.to_owned(), written });
+            seen.push(UploadSeen { upload: upload.to_owned(), written, bytes: None });
         }
         Ok(UploadList { uploads: seen, now: date })
     }

@@ -359,6 +359,30 @@ impl Uploads {
         self.inner.forget(id);
     }
 
+    /// What was begun and is not finished, by whether nobody touched it for `expiry`.
+    pub(crate) async fn unfinished(&self, expiry: Duration, now: Timestamp) -> io::Result<Unfinished> {
+        let inner = Arc::clone(&self.inner);
+        let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
+        blocking(move || {
+            let list = inner.bytes.upload_list()?;
+            let now = list.now.map_or(now, |dated| now.min(dated));
+            let mut unfinished = Unfinished::default();
+            for seen in list.uploads {
+                let Some(id) = UploadId::parse_any(&seen.upload) else { continue };
+                let known = inner.open().get(&id).cloned();
+                let touched = known.as_ref().map(|upload| upload.touched.load(Ordering::Acquire));
+                let Some(touched) = touched.or(seen.written.map(|written| written.0)) else { continue };
+                let bytes = known.map(|upload| upload.offset()).or(seen.bytes).unwrap_or(0);
+                let is_left = now.0.saturating_sub(touched) >= expiry;
+                let side = if is_left { &mut unfinished.left } else { &mut unfinished.open };
+                side.uploads += 1;
+                side.bytes = side.bytes.saturating_add(bytes);
+            }
+            Ok(unfinished)
+        })
+        .await
+    }
+
     /// Removes uploads that nobody touched for `expiry`; answers how many. One that is being written to is never among
     /// them.
     pub(crate) async fn sweep(&self, expiry: Duration, now: Timestamp) -> io::Result<usize> {
@@ -416,6 +440,24 @@ impl Uploads {
         })
         .await
     }
+}
+
+/// Uploads that are not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unfinished {
+    /// Those that nobody goes on with.
+    pub left: UploadSum,
+    /// The others.
+    pub open: UploadSum,
+}
+
+/// Some uploads, added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UploadSum {
+    /// How many.
+    pub uploads: u64,
+    /// Their bytes, as far as it is known without asking for each.
+    pub bytes: u64,
 }
 
 /// What a client is told of an upload that could not be written to: that it is over, where it is.

@@ -9,7 +9,7 @@ use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::{Caller, Rights, Subject, Who};
 use layer0_domain::ops::OpsError;
-use layer0_domain::ops::person::person_sign_in;
+use layer0_domain::ops::person::{PersonSignedIn, person_sign_in};
 use layer0_domain::plan::trust::shown;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -99,7 +99,7 @@ async fn ask(
         }
     };
     let given = person_sign_in(&app.ctx(&Caller::anonymous()), &person, &name, provider.hours).await;
-    let (given, secret) = match given {
+    let PersonSignedIn { token: given, secret, nowhere } = match given {
         Ok(given) => given,
         Err(why) => {
             if matches!(why, OpsError::Denied { .. }) {
@@ -108,6 +108,12 @@ async fn ask(
             return Err(why.into());
         }
     };
+    for owner in nowhere {
+        tracing::warn!(
+            person.id = %person.id, owner.name = %owner,
+            "a rule for groups gives {} a place in owner {owner}, which is not there: its first repository makes it", person.id
+        );
+    }
     if let (Some(Extension(trail)), Subject::User(user)) = (trail, &given.subject) {
         let (who, rights) = (Who::User(user.clone()), Rights::scopes(vec![]));
         trail.by(Caller { who, token: Some(given.id.clone()), rights }, shown(&format!("for {}", person.id)));

@@ -212,7 +212,13 @@ async fn no_image(app: &App, name: &RepositoryName, reference: &str) -> Result<A
         return Ok(no_repository(app, name));
     }
     Ok(ApiError::new(ErrorCode::ImageDoesNotExist, format!("repository `{name}` has no image `{reference}`"))
-        .hint(format!("`l0 image list {name}` shows its tags")))
+        .hint(match reference.split_once(':') {
+            // A tag has no colon.
+            Some((algorithm, _)) => format!(
+                "a digest is whole (`{algorithm}:` and 64 digits for sha256), as `l0 image get` and `l0 image list --untagged` show it"
+            ),
+            None => format!("`l0 image list {name}` shows its tags"),
+        }))
 }
 
 /// What runs an image keeps it: a copy that must be started again has to be pulled again.

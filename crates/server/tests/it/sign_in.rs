@@ -218,6 +218,7 @@ async fn a_name_is_never_taken_over() {
     let collision = async |changed: Value, says: &str| {
         let error = place.shown(changed.clone()).await.error(403);
         assert!(error.message.contains(says), "{changed}: {error:?}");
+        assert!(error.message.contains("`l0 user create NAME --subject 'u2'`"), "{changed}: {error:?}");
     };
     for name in ["bob", "admin", "alice"] {
         collision(json!({"sub": "u2", "preferred_username": name}), "belongs to another user here").await;

@@ -43,17 +43,23 @@ async fn what_a_deleted_image_and_an_abandoned_push_left_goes_after_the_grace() 
     client.delete(&format!("/v2/team/app/manifests/{gone}")).await.expect(202);
     let abandoned = client.push("team/other", "abandoned").await;
     client.post(&format!("/v2/team/app/blobs/uploads/?mount={abandoned}&from=team/other")).await.expect(201);
-    let before = registry.blob_files();
-
     clock.advance_ms(24 * HOUR - 1);
-    assert_eq!(collect(&registry, Collection::Take).await, (Collected::default(), vec![]));
+    let waiting = Collected { waiting: 3, waiting_bytes: 18 + 9 + 9, ..Collected::default() };
+    for collection in [Collection::DryRun, Collection::Take] {
+        assert_eq!(collect(&registry, collection).await, (waiting, vec![]));
+    }
     clock.advance_ms(1);
-    let want = Collected { blobs: 3, bytes: 18 + 9 + 9, freed: 18 + 9 };
+    // A young one among the old ones.
+    client.push("team/app", "young").await;
+    let before = registry.blob_files();
+    let (waiting, waiting_bytes) = (1, 5);
+    let want = Collected { blobs: 3, bytes: 18 + 9 + 9, freed: 18 + 9, waiting, waiting_bytes };
     let told = vec!["team/app: 2 18".to_owned(), "team/other: 1 9".to_owned()];
     assert_eq!(collect(&registry, Collection::DryRun).await, (want, told.clone()));
     assert_eq!(registry.blob_files(), before, "a dry run takes nothing");
     assert_eq!(collect(&registry, Collection::Take).await, (want, told));
-    assert_eq!(collect(&registry, Collection::Take).await, (Collected::default(), vec![]));
+    let left = Collected { waiting, waiting_bytes, ..Collected::default() };
+    assert_eq!(collect(&registry, Collection::Take).await, (left, vec![]));
     assert_eq!(registry.blob_files().len(), before.len() - 2);
     client.get(&format!("/v2/team/app/manifests/{kept}")).await.expect(200);
     client.get(&format!("/v2/team/app/blobs/{abandoned}")).await.expect(404);
@@ -73,7 +79,7 @@ async fn a_dry_run_counts_a_blob_that_very_many_hold_once_and_as_the_run_does() 
         client.post(&format!("/v2/{name}/blobs/uploads/?mount={digest}&from={}", names[0])).await.expect(201);
     }
     clock.advance_ms(24 * HOUR);
-    let want = Collected { blobs: 101, bytes: 101 * 6, freed: 6 };
+    let want = Collected { blobs: 101, bytes: 101 * 6, freed: 6, ..Collected::default() };
     let dry = collect(&registry, Collection::DryRun).await;
     assert_eq!(dry.0, want);
     assert_eq!(collect(&registry, Collection::Take).await, dry);

@@ -17,8 +17,10 @@ pub(super) fn prove_tx(db: &Connection, digest: &Digest, sums: &BlobSums) -> Reg
         return Ok(());
     }
     let bytes: Vec<u8> = sums.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+    // Whoever verifies finds the same as a rule: then nothing is written.
     let sql = "INSERT INTO blob_sums (digest, piece, sums) VALUES (?1, ?2, ?3) \
-               ON CONFLICT (digest) DO UPDATE SET piece = excluded.piece, sums = excluded.sums";
+               ON CONFLICT (digest) DO UPDATE SET piece = excluded.piece, sums = excluded.sums \
+               WHERE piece <> excluded.piece OR sums <> excluded.sums";
     db.prepare_cached(sql)?.execute(params![digest, sums.piece, bytes])?;
     db.prepare_cached("DELETE FROM blob_damage WHERE digest = ?1")?.execute([digest])?;
     Ok(())
