@@ -87,7 +87,7 @@ pub struct Collected {
     pub bytes: u64,
     /// Bytes that come back: those of them that no other repository holds.
     pub freed: u64,
-    /// Blobs that no manifest names either, and that are younger than the grace.
+    /// Blobs that no manifest of their repository names either, and that are younger than the grace. Only counted in haste.
     pub waiting: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
@@ -166,7 +166,8 @@ impl Registry {
         let parts = self.parts();
         let grace = i64::try_from(parts.config.blob_grace.as_millis()).unwrap_or(i64::MAX);
         let until = Timestamp(parts.clock.now().0.saturating_sub(grace));
-        let mut run = Run { registry: self, until, pace: Pace::new(haste), going: HashMap::new() };
+        let counts = haste == Haste::Now;
+        let mut run = Run { registry: self, until, pace: Pace::new(haste), counts, going: HashMap::new() };
         let mut all = Collected::default();
         let mut page = Page { after: None, most: Some(PAGE) };
         loop {
@@ -209,6 +210,8 @@ struct Run<'a> {
     registry: &'a Registry,
     until: Timestamp,
     pace: Pace,
+    /// Whether what waits for the grace is counted: for somebody who asks.
+    counts: bool,
     /// Out of how many repositories a blob would have gone, in a dry run, of those that several hold.
     going: HashMap<Digest, u64>,
 }
@@ -229,13 +232,17 @@ impl Run<'_> {
         let mut after = None;
         loop {
             let began = Instant::now();
-            // However old: what waits for the grace is counted.
-            let page = parts.store.blob_unneeded(name, Timestamp(i64::MAX), after.as_ref(), BATCH).await?;
+            let listed = if self.counts { Timestamp(i64::MAX) } else { self.until };
+            let page = parts.store.blob_unneeded(name, listed, after.as_ref(), BATCH).await?;
             let last = page.last().map(|(digest, _)| digest.clone());
             if let Some(last) = &last {
-                let mut old = parts.store.blob_unneeded(name, self.until, after.as_ref(), BATCH).await?;
-                old.retain(|(digest, _)| digest <= last);
-                collected.add(waiting(&page, &old));
+                let mut old = page;
+                if self.counts {
+                    let all = old;
+                    old = parts.store.blob_unneeded(name, self.until, after.as_ref(), BATCH).await?;
+                    old.retain(|(digest, _)| digest <= last);
+                    collected.add(waiting(&all, &old));
+                }
                 collected.add(match collection {
                     _ if old.is_empty() => Collected::default(),
                     Collection::DryRun => self.would_go(old).await?,

@@ -261,7 +261,7 @@ impl Registry {
         Ok(Swept { uploads: uploads.map_err(RegistryError::outside)?, strays })
     }
 
-    /// What was begun to be pushed and is not finished; in a run that takes, what nobody goes on with is ended first, and still counted.
+    /// What was begun to be pushed and is not finished. In a run that takes, what nobody goes on with is counted, and ended.
     /// Uploads to ECR are ECR's.
     ///
     /// # Errors

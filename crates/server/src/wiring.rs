@@ -257,7 +257,10 @@ pub(crate) async fn app_with(
     let mut registry_config = RegistryConfig::new(data_dir.path());
     registry_config.create_on_push = config.create_on_push;
     registry_config.blob_grace = config.gc.grace;
-    registry_config.upload_expiry = registry_config.upload_expiry.min(config.gc.grace);
+    // Where several servers share uploads, only the one that is written to knows when.
+    if config.registries.s3.is_none() {
+        registry_config.upload_expiry = registry_config.upload_expiry.min(config.gc.grace);
+    }
     registry_config.trusted_proxy = config.trusted_proxy;
     registry_config.challenge = match config.challenge {
         ChallengeKind::Bearer => Challenge::Bearer,

@@ -41,7 +41,7 @@ pub struct GcReport {
     /// Tags that no rule keeps and that stay all the same, and repositories of which all stays.
     #[serde(default)]
     pub held: Vec<HeldImage>,
-    /// Blobs that no manifest names either, and that are younger than the grace.
+    /// Blobs that no manifest of their repository names either, and that are younger than the grace.
     #[serde(default)]
     pub waiting_blobs: u64,
     /// Their bytes.

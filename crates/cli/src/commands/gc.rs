@@ -64,10 +64,11 @@ fn left(report: &GcReport, now: bool) -> Option<String> {
     })
 }
 
-/// What would come back if it were older.
+/// What is not old enough.
 fn waiting(report: &GcReport) -> Option<String> {
-    let blobs = sum(report.waiting_blobs, "blob", report.waiting_bytes)
-        .map(|sum| format!("{sum}, which no image needs, for a grace of {}", hours(report.grace_seconds)));
+    let blobs = sum(report.waiting_blobs, "blob", report.waiting_bytes).map(|sum| {
+        format!("{sum}, which no image of their repository needs, for a grace of {}", hours(report.grace_seconds))
+    });
     let uploads = sum(report.open_uploads, "unfinished upload", report.open_upload_bytes)
         .map(|sum| format!("{sum}, for {} after the last byte", hours(report.upload_seconds)));
     let parts: Vec<String> = blobs.into_iter().chain(uploads).collect();

@@ -279,6 +279,8 @@ async fn append(
     };
     let receiving = receive(held, body, announced, length, then, parts.config.body_idle, relief(registry, name));
     let (held, received) = registry.while_allowed(ask, name, Action::Push, receiving).await?;
+    // It may have taken hours: its age counts from its last byte.
+    parts.uploads.known(id, parts.clock.now());
     match received {
         Ok(count) => Ok((held, count)),
         Err(error) => {

@@ -359,7 +359,7 @@ impl Uploads {
         self.inner.forget(id);
     }
 
-    /// What was begun and is not finished, by whether nobody touched it for `expiry`.
+    /// What was begun and is not finished, by whether [`sweep`](Self::sweep) would remove it.
     pub(crate) async fn unfinished(&self, expiry: Duration, now: Timestamp) -> io::Result<Unfinished> {
         let inner = Arc::clone(&self.inner);
         let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
@@ -372,8 +372,10 @@ impl Uploads {
                 let known = inner.open().get(&id).cloned();
                 let touched = known.as_ref().map(|upload| upload.touched.load(Ordering::Acquire));
                 let Some(touched) = touched.or(seen.written.map(|written| written.0)) else { continue };
+                let is_written = known.as_ref().is_some_and(|upload| upload.hold().is_err());
+                let is_left =
+                    now.0.saturating_sub(touched) >= expiry && !is_written && !inner.beginning().contains(&id);
                 let bytes = known.map(|upload| upload.offset()).or(seen.bytes).unwrap_or(0);
-                let is_left = now.0.saturating_sub(touched) >= expiry;
                 let side = if is_left { &mut unfinished.left } else { &mut unfinished.open };
                 side.uploads += 1;
                 side.bytes = side.bytes.saturating_add(bytes);

@@ -100,7 +100,11 @@ pub(super) const FLAGS: &[(&str, &str, &str)] = &[
     ),
     ("stop-delay", "SECONDS", "How long all goes on after SIGTERM while /health answers 503 [default: 0]"),
     ("registry-gc-every", "HOURS", "How often what no image needs is collected; 0 for never [default: 24]"),
-    ("registry-gc-grace", "HOURS", "How long a blob is kept that no image needs [default: 24]"),
+    (
+        "registry-gc-grace",
+        "HOURS",
+        "How long a blob is kept that no image needs, and at most an upload that nobody goes on with [default: 24]",
+    ),
     (
         "registry-mirrors",
         "RULES",

@@ -214,10 +214,10 @@ async fn no_image(app: &App, name: &RepositoryName, reference: &str) -> Result<A
     Ok(ApiError::new(ErrorCode::ImageDoesNotExist, format!("repository `{name}` has no image `{reference}`"))
         .hint(match reference.split_once(':') {
             // A tag has no colon.
-            Some((algorithm, _)) => format!(
+            Some((algorithm, _)) if Digest::parse(reference).is_err() => format!(
                 "a digest is whole (`{algorithm}:` and 64 digits for sha256), as `l0 image get` and `l0 image list --untagged` show it"
             ),
-            None => format!("`l0 image list {name}` shows its tags"),
+            _ => format!("`l0 image list {name}` shows its tags"),
         }))
 }
 

@@ -5,9 +5,10 @@ mod model;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::Method;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::{RegistryStore, RegistryStoreError};
-use layer0_registry::{Collected, Collection, Haste, Told};
+use layer0_registry::{Collected, Collection, Haste, Told, Unfinished};
 use layer0_testkit::clock::{FixedClock, RunningClock};
 
 use crate::around::{Around, Result, StoreAround};
@@ -23,9 +24,15 @@ async fn standing() -> (TestRegistry, Arc<FixedClock>) {
     (TestRegistry::launch(Doors::Open, |_| {}, ground, |store| store).await, clock)
 }
 
+/// As somebody does who waits for it; one that rests finds as much, and counts nothing that waits.
 async fn collect(registry: &TestRegistry, collection: Collection) -> (Collected, Vec<String>) {
+    if collection == Collection::DryRun {
+        let gentle = registry.registry.collect(collection, Haste::Gentle, |_, _| {}).await.unwrap();
+        let now = registry.registry.collect(collection, Haste::Now, |_, _| {}).await.unwrap();
+        assert_eq!(gentle, Collected { waiting: 0, waiting_bytes: 0, ..now });
+    }
     let mut told = Vec::new();
-    let all = registry.registry.collect(collection, Haste::Gentle, |name, it| {
+    let all = registry.registry.collect(collection, Haste::Now, |name, it| {
         told.push(match it {
             Told::Lost(it) => format!("{name}: {} {}", it.blobs, it.freed),
             Told::PassedOver => format!("{name}: passed over"),
@@ -63,6 +70,30 @@ async fn what_a_deleted_image_and_an_abandoned_push_left_goes_after_the_grace() 
     assert_eq!(registry.blob_files().len(), before.len() - 2);
     client.get(&format!("/v2/team/app/manifests/{kept}")).await.expect(200);
     client.get(&format!("/v2/team/app/blobs/{abandoned}")).await.expect(404);
+}
+
+/// Those that nobody goes on with are ended, and no others.
+#[tokio::test]
+async fn an_upload_is_left_when_its_last_byte_is_as_old_as_the_expiry() {
+    let (registry, clock) = standing().await;
+    let client = Client::of(&registry);
+    let mut uploads = Vec::new();
+    for chunk in ["one", "three"] {
+        let place = client.begin("team/app").await;
+        client.ask(Method::PATCH, &place, &[], chunk).await.expect(202);
+        uploads.push(place);
+        clock.advance_ms(HOUR);
+    }
+    let sums = |unfinished: Unfinished| [unfinished.left, unfinished.open].map(|sum| (sum.uploads, sum.bytes));
+    let look = async |collection| sums(registry.registry.unfinished(collection).await.unwrap());
+    assert_eq!(look(Collection::Take).await, [(0, 0), (2, 8)]);
+    clock.advance_ms(22 * HOUR);
+    for collection in [Collection::DryRun, Collection::Take] {
+        assert_eq!(look(collection).await, [(1, 3), (1, 5)]);
+    }
+    assert_eq!(look(Collection::Take).await, [(0, 0), (1, 5)]);
+    client.get(&uploads[0]).await.expect(404);
+    client.get(&uploads[1]).await.expect(204);
 }
 
 /// More repositories than a store names when it is asked who holds a blob.
