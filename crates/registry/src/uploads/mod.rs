@@ -33,7 +33,7 @@ use std::time::Duration;
 use layer0_domain::model::digest::Algorithm;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::time::Timestamp;
-use layer0_domain::port::blob_bytes::{BlobBytes, Naming, Reach, UploadBytes};
+use layer0_domain::port::blob_bytes::{BlobBytes, Naming, Reach, UploadBytes, UploadSeen};
 use layer0_domain::port::registry_store::{Along, Room};
 
 pub(crate) use self::claim::Claim;
@@ -122,6 +122,20 @@ impl Inner {
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Arc<Upload>>> {
         // The map is whole at every moment that somebody could panic.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is to know of an upload that was listed; `None` for one that begins in this moment or is gone, and for what is none.
+    fn look(&self, seen: &UploadSeen) -> Option<Looked> {
+        let id = UploadId::parse_any(&seen.upload)?;
+        // In this order: whoever is not beginning any more is open. By its bytes alone one that begins now may look old, when the clock
+        // was set.
+        if self.beginning().contains(&id) {
+            return None;
+        }
+        let known = self.open().get(&id).cloned();
+        let touched = known.as_ref().map(|upload| upload.touched.load(Ordering::Acquire));
+        let touched = touched.or(seen.written.map(|written| written.0))?;
+        Some(Looked { id, known, touched })
     }
 
     /// Forgets an upload whose bytes are gone.
@@ -368,13 +382,10 @@ impl Uploads {
             let now = list.now.map_or(now, |dated| now.min(dated));
             let mut unfinished = Unfinished::default();
             for seen in list.uploads {
-                let Some(id) = UploadId::parse_any(&seen.upload) else { continue };
-                let known = inner.open().get(&id).cloned();
-                let touched = known.as_ref().map(|upload| upload.touched.load(Ordering::Acquire));
-                let Some(touched) = touched.or(seen.written.map(|written| written.0)) else { continue };
-                let is_written = known.as_ref().is_some_and(|upload| upload.hold().is_err());
-                let is_left =
-                    now.0.saturating_sub(touched) >= expiry && !is_written && !inner.beginning().contains(&id);
+                let Some(Looked { known, touched, .. }) = inner.look(&seen) else { continue };
+                // Only what is old is held for a moment: a client that comes just then would be told that it is busy.
+                let is_left = now.0.saturating_sub(touched) >= expiry
+                    && known.as_ref().is_none_or(|upload| upload.hold().is_ok());
                 let bytes = known.map(|upload| upload.offset()).or(seen.bytes).unwrap_or(0);
                 let side = if is_left { &mut unfinished.left } else { &mut unfinished.open };
                 side.uploads += 1;
@@ -396,18 +407,7 @@ impl Uploads {
             // Where another clock dates them, one that is ahead here must not end what another server is writing to.
             let now = list.now.map_or(now, |dated| now.min(dated));
             for seen in list.uploads {
-                let Some(id) = UploadId::parse_any(&seen.upload) else { continue };
-                // In this order: whoever is not beginning any more is open. By its bytes alone one that begins now may look old,
-                // when the clock was set.
-                if inner.beginning().contains(&id) {
-                    continue;
-                }
-                let known = inner.open().get(&id).cloned();
-                let touched = match (&known, seen.written) {
-                    (Some(upload), _) => upload.touched.load(Ordering::Acquire),
-                    (None, Some(written)) => written.0,
-                    (None, None) => continue,
-                };
+                let Some(Looked { id, known, touched }) = inner.look(&seen) else { continue };
                 if now.0.saturating_sub(touched) < expiry {
                     continue;
                 }
@@ -442,6 +442,15 @@ impl Uploads {
         })
         .await
     }
+}
+
+/// An upload that was listed.
+struct Looked {
+    id: UploadId,
+    /// It, where this process has heard of it.
+    known: Option<Arc<Upload>>,
+    /// As of [`Upload`], or when its bytes were written last.
+    touched: i64,
 }
 
 /// Uploads that are not finished.

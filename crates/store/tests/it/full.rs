@@ -15,6 +15,7 @@ use layer0_domain::port::store::{Store, StoreError};
 use layer0_store::SqliteStore;
 use layer0_testkit::registry_store_suite::sample as registry;
 use layer0_testkit::store_suite::sample;
+use tempfile::TempDir;
 
 /// A manifest of 64 KiB.
 fn big(word: &str) -> Manifest {
@@ -85,52 +86,54 @@ fn big_deploy() -> layer0_domain::port::store::NewDeploy {
 }
 
 /// A small file system, gone with the value. Of each a store keeps 8 MiB for deletes.
-struct SmallDisk<'a>(&'a Path);
+struct SmallDisk(TempDir);
 
-impl<'a> SmallDisk<'a> {
+impl SmallDisk {
     /// `None` where this process may not mount: then there is no disk to fill.
-    fn mount(at: &'a Path, mebibytes: u32) -> Option<Self> {
+    #[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
+    fn mount(mebibytes: u32) -> Option<Self> {
+        let at = tempfile::tempdir().expect("a directory can be made");
         let size = format!("size={mebibytes}m");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "layer0-store-test"])
-            .arg(at)
+            .arg(at.path())
             .output()
             .is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("not root: no small file system can be mounted, so only the page limit is tested");
+        }
         mounted.then_some(Self(at))
     }
-}
 
-impl SmallDisk<'_> {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     /// Leaves no room for anybody.
     fn fill(&self) {
-        let mut file = std::fs::File::create(self.0.join("filler")).expect("room for a name");
+        let mut file = std::fs::File::create(self.path().join("filler")).expect("room for a name");
         for size in [64 * 1024, 4096, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
     }
 }
 
-impl Drop for SmallDisk<'_> {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(self.0).status();
+        let unmounted = Command::new("umount").arg(self.path()).status();
         assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
     }
 }
 
 /// The same with the real errors of a real file system, where this process may mount one. The page limit above shows the
 /// rest everywhere.
-#[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
 #[tokio::test]
 async fn a_full_disk_says_so_and_goes_on_when_there_is_room() {
-    let directory = tempfile::tempdir().expect("a directory can be made");
-    let Some(_disk) = SmallDisk::mount(directory.path(), 12) else {
-        eprintln!("not root: no small file system can be mounted, so only the page limit is tested");
-        return;
-    };
-    let path = directory.path().join(SqliteStore::FILE_NAME);
+    let Some(disk) = SmallDisk::mount(12) else { return };
+    let path = disk.path().join(SqliteStore::FILE_NAME);
     let store = SqliteStore::open(&path).expect("a new file opens");
     registry::repository(&store, "team/app").await;
-    let ballast = directory.path().join("ballast");
+    let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 1024 * 1024]).expect("there is room");
 
     let written = fill(&store, "m").await;
@@ -171,15 +174,10 @@ fn record(status: u16) -> AuditRecord {
 }
 
 /// What makes room is not refused for lack of it, also when it is much; and room that it makes is used.
-#[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
 #[tokio::test]
 async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
-    let directory = tempfile::tempdir().expect("a directory can be made");
-    let Some(disk) = SmallDisk::mount(directory.path(), 40) else {
-        eprintln!("not root: no small file system can be mounted");
-        return;
-    };
-    let path = directory.path().join(SqliteStore::FILE_NAME);
+    let Some(disk) = SmallDisk::mount(40) else { return };
+    let path = disk.path().join(SqliteStore::FILE_NAME);
     let store = SqliteStore::open(&path).expect("a new file opens");
     registry::repository(&store, "team/app").await;
     let written = fill(&store, "m").await;
@@ -208,7 +206,7 @@ async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
         let noted = store.audit_append(&record(202)).await;
         assert!(noted.is_ok(), "{number} of {written}: {noted:?}");
     }
-    let kept = std::fs::metadata(directory.path().join("layer0.db-reserve")).expect("some is left").len();
+    let kept = std::fs::metadata(disk.path().join("layer0.db-reserve")).expect("some is left").len();
     assert!(kept < 8 * 1024 * 1024, "no delete needed it");
     let more = fill(&store, "again").await;
     assert!(more > 0, "the database has room inside");
@@ -225,15 +223,10 @@ async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
 }
 
 /// A full disk has no room for the pages that stand in the WAL only, either.
-#[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
 #[tokio::test]
 async fn on_a_full_disk_the_wal_is_written_back_with_what_is_kept() {
-    let directory = tempfile::tempdir().expect("a directory can be made");
-    let Some(disk) = SmallDisk::mount(directory.path(), 24) else {
-        eprintln!("not root: no small file system can be mounted");
-        return;
-    };
-    let path = directory.path().join(SqliteStore::FILE_NAME);
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let path = disk.path().join(SqliteStore::FILE_NAME);
     let store = SqliteStore::open(&path).expect("a new file opens");
     registry::repository(&store, "team/app").await;
     let name = registry::name("team/app");
@@ -244,7 +237,7 @@ async fn on_a_full_disk_the_wal_is_written_back_with_what_is_kept() {
     let length = || std::fs::metadata(&path).expect("it is there").len();
     assert!(length() < 1024 * 1024, "all of it is in the WAL");
     disk.fill();
-    let reserve = directory.path().join("layer0.db-reserve");
+    let reserve = disk.path().join("layer0.db-reserve");
     let mut lengths = BTreeSet::from([length()]);
     for number in 0..5_000 {
         if length() > 1024 * 1024 {
@@ -269,7 +262,7 @@ async fn on_a_full_disk_the_wal_is_written_back_with_what_is_kept() {
     let deleted = store.manifest_delete(&name, &big("m29").digest).await;
     assert!(matches!(deleted, Ok(true)), "{deleted:?}");
     check(&store, "m", 29).await;
-    std::fs::remove_file(directory.path().join("filler")).expect("it is there");
+    std::fs::remove_file(disk.path().join("filler")).expect("it is there");
     assert!(fill(&store, "m29 again").await > 0, "there is room, without a restart");
     store.close().await;
 }
