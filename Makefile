@@ -9,7 +9,7 @@ demo: ## From nothing to a running service with a private image; needs Rust, ins
 demo-down: ## Remove all that `make demo` started
 	@scripts/demo-down.sh
 
-release: ## l0 with AWS, linked statically, so that it runs everywhere and `l0 setup` can make an image of it
+release: ## The l0 to hand out: with AWS, static, so that it runs everywhere and `l0 setup` can make an image of it, and the least memory
 	@scripts/release.sh
 
 test: ## Every test, with its own set-up

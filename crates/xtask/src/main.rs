@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `check [NAME...]` | every rule that a change must keep, or only the named ones; `check --list` names them |
 //! | `generate [--check]` | writes `openapi/layer0.json` and `docs/configuration.md` from the server's code, or says that they are out of date; `openapi` is the same |
+//! | `release [--dev] [CARGO OPTIONS]` | builds the executable that is handed out: with AWS, static, its functions in the order of their use |
 //! | `bench [--write] [--no-build] [ROW...]` | measures what must be reached, or only the named rows; `bench --list` names them |
 //! | `bench registry [--write] [--no-build] [--quick] [--script PATH]` | measures the registry beside docker-registry and the machine's limits |
 //! | `bench build [--write]` | measures how long building from nothing takes |
@@ -21,6 +22,7 @@ mod bench;
 mod check;
 mod generate;
 mod project;
+mod release;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ use crate::project::Project;
 
 const USAGE: &str = "usage: cargo xtask check [--list | NAME...]
        cargo xtask generate [--check]
+       cargo xtask release [--dev] [CARGO OPTIONS]
        cargo xtask bench [--list | [--write] [--no-build] [ROW...]]
        cargo xtask bench registry [--write] [--no-build] [--quick] [--script PATH]
        cargo xtask bench aws [--write] [--no-build] [--small] [--kept]
@@ -58,6 +61,7 @@ fn run(words: &[&str]) -> Result<bool> {
         ["check", names @ ..] => check::run(&Project::load()?, names),
         ["generate" | "openapi"] => generate::write(&Project::load()?).map(|()| true),
         ["generate" | "openapi", "--check"] => check::run(&Project::load()?, &["generated"]),
+        ["release", words @ ..] => release::run(&Project::load()?, words),
         ["bench", "--list"] => {
             bench::list();
             Ok(true)

@@ -58,15 +58,18 @@ fn here() -> Result<(String, String)> {
     ))
 }
 
+/// How the executable that is handed out is built.
+pub(crate) const RELEASE: &str = "`make release`";
+
 /// How things were built.
-fn build() -> Result<String> {
-    Ok(format!("`cargo build --release`, {}", run(Command::new("rustc").arg("--version"))?))
+fn build(command: &str) -> Result<String> {
+    Ok(format!("{command}, {}", run(Command::new("rustc").arg("--version"))?))
 }
 
-/// Facts about the machine for what needs neither Docker nor other servers, a line each.
-pub(crate) fn own_facts() -> Result<Vec<String>> {
+/// Facts about the machine for what needs neither Docker nor other servers, and was built by this command, a line each.
+pub(crate) fn own_facts(command: &str) -> Result<Vec<String>> {
     let (machine, system) = here()?;
-    Ok(vec![machine, system, build()?])
+    Ok(vec![machine, system, build(command)?])
 }
 
 /// Facts about the machine, a line each.
@@ -77,7 +80,7 @@ pub(crate) fn facts(docker: &Docker) -> Result<Vec<String>> {
     // wrk says its version with its usage, and fails.
     let wrk = Command::new("wrk").arg("-v").output()?;
     let wrk = String::from_utf8_lossy(&wrk.stdout).split_whitespace().nth(1).unwrap_or("?").to_owned();
-    Ok(vec![machine, system, format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?), build()?])
+    Ok(vec![machine, system, format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?), build(RELEASE)?])
 }
 
 /// Which part of the machine is busy now, in per cent.
@@ -117,4 +120,12 @@ pub(crate) fn quiet() -> Result<f64> {
             return Ok(seen * 100.0);
         }
     }
+}
+
+/// A line of kB in one of a process's files.
+pub(crate) fn mib(pid: u32, file: &str, name: &str) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("{file} has {name}"))?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
 }

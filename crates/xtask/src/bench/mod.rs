@@ -6,23 +6,24 @@
 //! The registry is no row, nor are an instance on AWS and building: each is measured by itself, when it is asked for by name
 //! ([`registry`], [`aws`], [`build`]).
 //!
-//! It links nothing of what it measures: it runs the release build of `l0`, the Docker client, nginx and wrk, and speaks
+//! It links nothing of what it measures: it runs `l0` as it is handed out ([`crate::release`]), the Docker client, nginx and wrk, and speaks
 //! HTTP by itself.
 
 mod aws;
 mod build;
+pub(crate) mod client;
 mod docker;
 mod filled;
 mod guestbook;
 mod http;
-mod instance;
+pub(crate) mod instance;
 mod load;
-mod machine;
+pub(crate) mod machine;
 mod nginx;
 mod registry;
 mod report;
 mod rows;
-mod stats;
+pub(crate) mod stats;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use self::guestbook::run as run_command;
 use self::instance::Instance;
 use self::report::{Measured, Results};
 use crate::project::Project;
+use crate::release;
 
 /// What a row came to.
 struct Outcome {
@@ -151,7 +153,7 @@ const BUILD: &str = "build";
 /// A bench with options and a section of its own.
 type Alone = fn(&Project, &[&str]) -> Result<bool>;
 
-/// The release build of `l0` that is measured.
+/// The `l0` that is measured: as it is handed out.
 struct L0 {
     path: PathBuf,
     /// What it was built from.
@@ -163,8 +165,7 @@ impl L0 {
     fn prepare(project: &Project, no_build: bool) -> Result<Self> {
         if !no_build {
             println!("building l0 (release)");
-            let words = ["build", "--release", "--quiet", "--locked", "--package", "l0"];
-            run_command(project.command(env!("CARGO")).args(words))?;
+            release::build(project, release::Profile::Release, &[])?;
         }
         // A copy, so that a build that goes on beside the bench changes nothing in the middle of it.
         let path = project.root.join("target/bench/l0");

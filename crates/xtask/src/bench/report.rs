@@ -231,8 +231,8 @@ pub(crate) fn wrapped(text: &str) -> String {
 const INTRODUCTION: &str = "# Benchmarks
 
 What Layer0 must reach on one machine, and what it does. Written by `cargo xtask bench --write`; nothing here is typed in by
-hand. `cargo xtask bench` measures every row, `cargo xtask bench ROW...` those named, `--list` names them. It drives the
-release build of `l0`, a real Docker engine and the real `docker` client, and cleans up behind itself. `cargo xtask bench
+hand. `cargo xtask bench` measures every row, `cargo xtask bench ROW...` those named, `--list` names them. It drives
+`l0` as `make release` makes it, a real Docker engine and the real `docker` client, and cleans up behind itself. `cargo xtask bench
 registry` measures the registry, `cargo xtask bench aws` an instance on AWS, `cargo xtask bench build` how long it takes to
 build; they have sections of their own below.
 

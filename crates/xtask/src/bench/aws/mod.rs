@@ -1,6 +1,6 @@
 //! An instance on AWS with many services: `cargo xtask bench aws`.
 //!
-//! The release build of `l0` with AWS built in, as a process of its own, on the fake AWS of the testkit, as another one, with
+//! `l0` as it is handed out, as a process of its own, on the fake AWS of the testkit, as another one, with
 //! the latency and the throttles of the real one as far as they are known. Everything goes through the API: what is made,
 //! what is rolled out, what is seen.
 //!
@@ -28,6 +28,7 @@ use super::guestbook::run as run_command;
 use super::report::Results;
 use super::{built_earlier, checked_out, machine, stats};
 use crate::project::Project;
+use crate::release;
 
 /// After a start copies count as healthy when they have been seen to run for ten seconds; until then they are looked at often.
 const SETTLED: Duration = Duration::from_secs(15);
@@ -166,7 +167,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         bail!("--small is for trying it out: its numbers are not kept, so there is nothing to --write");
     }
     if given("--kept") {
-        Results::load(&project.root).write(&project.root, &machine::own_facts()?)?;
+        Results::load(&project.root).write(&project.root, &machine::own_facts(machine::RELEASE)?)?;
         println!("written: docs/benchmarks.md, from what was measured last");
         return Ok(true);
     }
@@ -183,7 +184,8 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let simulation = Simulation::new(size, Cloud::start(&fake, &setup)?, Server::new(&l0)?);
     let (figures, faults) = measure(simulation)?;
     let load = machine::load_average()?;
-    let measured = Measured { figures, faults, at, source, busy_percent, load, machine: machine::own_facts()? };
+    let measured =
+        Measured { figures, faults, at, source, busy_percent, load, machine: machine::own_facts(machine::RELEASE)? };
     print!("{}", section(Some(&measured)));
     for fault in &measured.faults {
         println!("bench aws  FAULT  {fault}");
@@ -196,7 +198,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let mut results = Results::load(&project.root);
     results.put_aws(&project.root, measured)?;
     if given("--write") {
-        results.write(&project.root, &machine::own_facts()?)?;
+        results.write(&project.root, &machine::own_facts(machine::RELEASE)?)?;
         println!("written: docs/benchmarks.md");
     }
     Ok(good)
@@ -207,10 +209,10 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
 fn prepare(project: &Project, no_build: bool, programs: &[(&str, &std::path::Path)]) -> Result<()> {
     if !no_build {
         println!("building l0 with AWS, and the fake AWS (release)");
-        for words in [["--package", "l0", "--bin", "l0"], ["--package", "layer0-testkit", "--bin", "fake-aws"]] {
-            let always = ["build", "--release", "--quiet", "--locked", "--features", "aws"];
-            run_command(project.command(env!("CARGO")).args(always).args(words))?;
-        }
+        let fake = ["--package", "layer0-testkit", "--bin", "fake-aws"];
+        let words = ["build", "--release", "--quiet", "--locked", "--features", "aws"];
+        run_command(project.command(env!("CARGO")).args(words).args(fake))?;
+        release::build(project, release::Profile::Release, &[])?;
     }
     std::fs::create_dir_all(project.root.join("target/bench"))?;
     for (name, copy) in programs {

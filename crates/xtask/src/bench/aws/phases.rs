@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::super::instance::Api;
 use super::super::machine::TICKS_PER_SECOND;
-use super::super::rows::idle::{cpu_ticks, mib};
+use super::super::machine::mib;
+use super::super::rows::idle::cpu_ticks;
 use super::super::stats::{in_parallel, pause, until};
 use super::cloud::{Calls, Cloud, Limit};
 use super::server::{INSTANCE, Server};

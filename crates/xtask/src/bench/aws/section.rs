@@ -163,7 +163,7 @@ fn notes(it: &Measured) -> Vec<String> {
 const INTRODUCTION: &str = "
 ## An instance on AWS
 
-`cargo xtask bench aws`: the release build of `l0` with AWS built in, as a process of its own, on the fake AWS of the testkit as
+`cargo xtask bench aws`: `l0` as it is handed out, as a process of its own, on the fake AWS of the testkit as
 another one. The fake has the throttles that AWS documents (`crates/testkit/src/aws/throttle.rs`), answers to looks after 40 ms and
 to changes after 120 ms as a rule, with one in a hundred three times as late; AWS publishes no such figures, so these are an
 assumption. A task takes 30 s to start and 5 s to stop. The state is in SQLite in the data directory: DynamoDB has limits of its own,

@@ -1,4 +1,4 @@
-//! The server that is measured: the release build of `l0`, on the fake AWS.
+//! The server that is measured: `l0` as it is handed out, on the fake AWS.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -8,10 +8,10 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::super::client::{Body, Client};
 use super::super::guestbook::run as run_command;
 use super::super::instance::{Engine, Instance};
-use super::super::rows::idle::mib;
-use super::client::{Body, Client};
+use super::super::machine::mib;
 
 /// How many there are.
 const CLIENTS: usize = 1000;

@@ -10,13 +10,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
+use super::super::client::{Body, Client};
 use super::super::guestbook::run as run_command;
 use super::super::instance::{Engine, Instance};
 use super::super::machine::TICKS_PER_SECOND;
 use super::super::nginx::Nginx;
 use super::super::rows::idle::cpu_ticks;
 use super::super::stats::median;
-use super::client::{Body, Client};
 use super::wrk::Load;
 
 /// Where: the script's section `catalog` has made it, with this tag.

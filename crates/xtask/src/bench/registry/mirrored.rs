@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::super::client::Client;
 use super::super::instance::{Engine, Instance};
 use super::super::nginx::Nginx;
 use super::super::stats::{in_parallel, median, pause};
-use super::client::Client;
 use super::gets::{CONNECTIONS, FILES, MIB, digest_of, random};
 
 /// Where the mirror has it.

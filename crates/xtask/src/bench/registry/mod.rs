@@ -8,7 +8,6 @@
 //! Nothing is measured a second time when others were busy. The script would keep the quieter of both runs, and with it
 //! could lose sight of a crash that lost data.
 
-mod client;
 mod crowd;
 mod gets;
 mod mirrored;

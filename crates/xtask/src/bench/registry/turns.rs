@@ -9,10 +9,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::super::client::{Body, Client};
 use super::super::guestbook::run as run_command;
 use super::super::instance::{Engine, Instance};
 use super::super::stats::median;
-use super::client::{Body, Client};
 
 /// Where to: the script's section `catalog` has made it.
 const REPOSITORY: &str = "bench/catalog-seed";

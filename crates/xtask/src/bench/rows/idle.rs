@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::bench::guestbook::Guestbook;
-use crate::bench::machine;
+use crate::bench::machine::{self, mib};
 use crate::bench::stats::pause;
 use crate::bench::{Bench, Outcome};
 
@@ -55,12 +55,4 @@ pub(in crate::bench) fn cpu_ticks(pid: u32) -> Result<u64> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse::<u64>().ok());
     Ok(field(14).context("user time")? + field(15).context("system time")?)
-}
-
-/// A line of kB in one of a process's files.
-pub(in crate::bench) fn mib(pid: u32, file: &str, name: &str) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("{file} has {name}"))?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024.0)
 }

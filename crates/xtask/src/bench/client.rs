@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::super::instance::Instance;
+use super::instance::Instance;
 
 /// Whoever is told nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -18,9 +18,11 @@ const PAGE: usize = 4096;
 
 /// What is sent behind a head.
 #[derive(Clone, Copy)]
-pub(super) enum Body<'a> {
+pub(crate) enum Body<'a> {
     /// With its length.
     Whole(&'a [u8]),
+    /// The same, of this media type.
+    Manifest(&'a str, &'a [u8]),
     /// Piece by piece, and its length is not told (RFC 9112, section 7.1).
     Stream(&'a [u8]),
 }
@@ -33,22 +35,22 @@ enum Afterwards {
 }
 
 /// What a server said.
-pub(super) struct Answer(Vec<u8>);
+pub(crate) struct Answer(Vec<u8>);
 
 impl Answer {
     /// All that came, head and body.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Without its head.
-    pub(super) fn body(&self) -> Result<&[u8]> {
+    pub(crate) fn body(&self) -> Result<&[u8]> {
         let head = self.0.windows(4).position(|four| four == b"\r\n\r\n").context("a head has an end")?;
         Ok(&self.0[head + 4..])
     }
 
     /// Refuses every other status.
-    pub(super) fn expect(self, status: u16) -> Result<Self> {
+    pub(crate) fn expect(self, status: u16) -> Result<Self> {
         let first =
             String::from_utf8_lossy(self.0.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
         ensure!(first.starts_with(&format!("HTTP/1.1 {status} ")), "{status} was expected, and this came: {first}");
@@ -56,7 +58,7 @@ impl Answer {
     }
 
     /// Where it says that one goes on.
-    pub(super) fn location(&self) -> Result<String> {
+    pub(crate) fn location(&self) -> Result<String> {
         let text = String::from_utf8_lossy(&self.0);
         let line = text.lines().find_map(|line| line.strip_prefix("location: "));
         Ok(line.context("an upload has an address")?.trim().to_owned())
@@ -64,23 +66,28 @@ impl Answer {
 }
 
 /// Somebody who may do everything.
-pub(super) struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     token: String,
 }
 
 impl Client {
-    pub(super) fn of(instance: &Instance) -> Result<Self> {
-        Ok(Self { address: instance.address, token: instance.token()? })
+    pub(crate) fn of(instance: &Instance) -> Result<Self> {
+        Ok(Self::new(instance.address, instance.token()?))
+    }
+
+    /// `token` is what stands behind `Basic `.
+    pub(crate) fn new(address: SocketAddr, token: String) -> Self {
+        Self { address, token }
     }
 
     /// The same, who asks somebody else.
-    pub(super) fn elsewhere(&self, address: SocketAddr) -> Self {
+    pub(crate) fn elsewhere(&self, address: SocketAddr) -> Self {
         Self { address, token: self.token.clone() }
     }
 
     /// Asks over a connection of its own, and reads the answer to its end.
-    pub(super) fn ask(&self, method: &str, path: &str, body: Body) -> Result<Answer> {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Body) -> Result<Answer> {
         let mut answer = Vec::new();
         let mut stream = self.connect()?;
         self.send(&mut stream, method, path, body, Afterwards::Close)?;
@@ -89,7 +96,7 @@ impl Client {
     }
 
     /// Asks for something large and keeps none of it; answers how many bytes came, with the head.
-    pub(super) fn drain(&self, path: &str) -> Result<usize> {
+    pub(crate) fn drain(&self, path: &str) -> Result<usize> {
         let mut stream = self.connect()?;
         self.send(&mut stream, "GET", path, Body::Whole(b""), Afterwards::Close)?;
         let (mut room, mut came) = (vec![0; PIECE + PAGE], 0);
@@ -104,7 +111,7 @@ impl Client {
     }
 
     /// A connection, for [`Client::ask_on`].
-    pub(super) fn connect(&self) -> Result<TcpStream> {
+    pub(crate) fn connect(&self) -> Result<TcpStream> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -113,7 +120,7 @@ impl Client {
     }
 
     /// Asks over a connection that stays, for what is answered without a body.
-    pub(super) fn ask_on(&self, stream: &mut TcpStream, method: &str, path: &str, body: Body) -> Result<Answer> {
+    pub(crate) fn ask_on(&self, stream: &mut TcpStream, method: &str, path: &str, body: Body) -> Result<Answer> {
         self.send(stream, method, path, body, Afterwards::Stay)?;
         let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
         while !answer.ends_with(b"\r\n\r\n") {
@@ -127,17 +134,18 @@ impl Client {
     fn send(&self, stream: &mut TcpStream, method: &str, path: &str, body: Body, then: Afterwards) -> Result<()> {
         let (host, token) = (self.address, &self.token);
         let length = match body {
-            Body::Whole(bytes) => format!("Content-Length: {}", bytes.len()),
+            Body::Whole(bytes) | Body::Manifest(_, bytes) => format!("Content-Length: {}", bytes.len()),
             Body::Stream(_) => "Transfer-Encoding: chunked".to_owned(),
         };
+        let media_type = if let Body::Manifest(media_type, _) = body { media_type } else { "application/octet-stream" };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {token}\r\n{length}\r\n\
-             Content-Type: application/octet-stream\r\nConnection: {}\r\n\r\n",
+             Content-Type: {media_type}\r\nConnection: {}\r\n\r\n",
             if then == Afterwards::Close { "close" } else { "keep-alive" }
         );
         stream.write_all(head.as_bytes())?;
         match body {
-            Body::Whole(bytes) => stream.write_all(bytes)?,
+            Body::Whole(bytes) | Body::Manifest(_, bytes) => stream.write_all(bytes)?,
             Body::Stream(bytes) => {
                 for piece in bytes.chunks(PIECE) {
                     stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
@@ -151,7 +159,7 @@ impl Client {
     }
 
     /// Begins an upload; answers where it goes on.
-    pub(super) fn begin(&self, repository: &str) -> Result<String> {
+    pub(crate) fn begin(&self, repository: &str) -> Result<String> {
         self.ask("POST", &format!("/v2/{repository}/blobs/uploads/"), Body::Whole(b""))?.expect(202)?.location()
     }
 }
