@@ -61,6 +61,9 @@ fn here() -> Result<(String, String)> {
 /// How the executable that is handed out is built.
 pub(crate) const RELEASE: &str = "`make release`";
 
+/// What is said of one that was there.
+pub(crate) const EARLIER: &str = "built earlier";
+
 /// How things were built.
 fn build(command: &str) -> Result<String> {
     Ok(format!("{command}, {}", run(Command::new("rustc").arg("--version"))?))
@@ -72,15 +75,15 @@ pub(crate) fn own_facts(command: &str) -> Result<Vec<String>> {
     Ok(vec![machine, system, build(command)?])
 }
 
-/// Facts about the machine, a line each.
-pub(crate) fn facts(docker: &Docker) -> Result<Vec<String>> {
+/// Facts about the machine for what was built by this command, a line each.
+pub(crate) fn facts(docker: &Docker, command: &str) -> Result<Vec<String>> {
     let (machine, system) = here()?;
     let nginx = Command::new(which("nginx").context("nginx is here")?).arg("-v").output()?;
     let nginx = String::from_utf8_lossy(&nginx.stderr).trim().replace("nginx version: nginx/", "");
     // wrk says its version with its usage, and fails.
     let wrk = Command::new("wrk").arg("-v").output()?;
     let wrk = String::from_utf8_lossy(&wrk.stdout).split_whitespace().nth(1).unwrap_or("?").to_owned();
-    Ok(vec![machine, system, format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?), build(RELEASE)?])
+    Ok(vec![machine, system, format!("Docker Engine {}, nginx {nginx}, wrk {wrk}", docker.version()?), build(command)?])
 }
 
 /// Which part of the machine is busy now, in per cent.

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use self::docker::Docker;
 use self::guestbook::run as run_command;
@@ -158,22 +158,26 @@ struct L0 {
     path: PathBuf,
     /// What it was built from.
     source: String,
+    /// By what, as far as it is known.
+    how: &'static str,
 }
 
 impl L0 {
     /// Builds it, or takes what was built last, and sets a copy aside.
     fn prepare(project: &Project, no_build: bool) -> Result<Self> {
-        if !no_build {
+        let built = if no_build {
+            project.root.join("target/release/l0")
+        } else {
             println!("building l0 (release)");
-            release::build(project, release::Profile::Release, &[])?;
-        }
+            release::build(project, release::Profile::Release, &[])?
+        };
         // A copy, so that a build that goes on beside the bench changes nothing in the middle of it.
         let path = project.root.join("target/bench/l0");
         std::fs::create_dir_all(project.root.join("target/bench"))?;
         drop(std::fs::remove_file(&path));
-        std::fs::copy(project.root.join("target/release/l0"), &path)?;
+        std::fs::copy(&built, &path).with_context(|| format!("copying {}", built.display()))?;
         let source = if no_build { built_earlier(&path)? } else { checked_out(project)? };
-        Ok(Self { path, source })
+        Ok(Self { path, source, how: if no_build { machine::EARLIER } else { machine::RELEASE } })
     }
 }
 
@@ -211,7 +215,7 @@ pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let docker = Docker::find()?;
     let notes = project.root.join("target/bench/instances");
     instance::sweep_leftovers(&notes, &docker)?;
-    let L0 { path: l0, source } = L0::prepare(project, options.contains(&"--no-build"))?;
+    let L0 { path: l0, source, how } = L0::prepare(project, options.contains(&"--no-build"))?;
     let bench = Bench { root: project.root.clone(), l0, source, docker, notes, filled: RefCell::default() };
 
     let mut results = Results::load(&project.root);
@@ -220,7 +224,7 @@ pub(crate) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         good &= measure(&bench, row, &mut results)?;
     }
     if options.contains(&"--write") {
-        results.write(&project.root, &machine::facts(&bench.docker)?)?;
+        results.write(&project.root, Some(&machine::facts(&bench.docker, how)?))?;
         println!("written: docs/benchmarks.md");
     }
     Ok(good)

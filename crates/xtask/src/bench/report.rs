@@ -96,18 +96,23 @@ impl Results {
     }
 
     /// Writes `docs/benchmarks.md`. Of what a checkout has not measured (the rows, the registry, the instance on AWS, the build) what the
-    /// page says stays.
-    pub(crate) fn write(&self, root: &Path, facts: &[String]) -> Result<()> {
+    /// page says stays; so does where the rows were measured, when `facts` don't say it.
+    pub(crate) fn write(&self, root: &Path, facts: Option<&[String]>) -> Result<()> {
         let file = root.join("docs/benchmarks.md");
         let old = fs::read_to_string(&file).unwrap_or_default();
         fs::write(&file, self.document(facts, &old)).with_context(|| format!("writing {}", file.display()))
     }
 
-    fn document(&self, facts: &[String], old: &str) -> String {
+    fn document(&self, facts: Option<&[String]>, old: &str) -> String {
         let mut text = String::from(INTRODUCTION);
         match between(old, ROWS_BEGIN, &[REGISTRY_BEGINS, AWS_BEGINS, BUILD_BEGINS, LIMITS_BEGIN]) {
             Some(rows) if self.rows.is_empty() => text.push_str(rows),
-            _ => self.rows_section(&mut text, facts),
+            _ => {
+                let kept = between(old, WHERE_BEGINS, &[HOW_BEGINS]).unwrap_or_default();
+                let told = |facts: &[String]| facts.iter().map(|fact| format!("- {fact}\n")).collect();
+                let place = facts.map_or_else(|| kept.replacen(WHERE_BEGINS, "", 1), told);
+                self.rows_section(&mut text, &place);
+            }
         }
         match (&self.registry, between(old, REGISTRY_BEGINS, &[AWS_BEGINS, BUILD_BEGINS, LIMITS_BEGIN])) {
             (None, Some(registry)) => text.push_str(registry),
@@ -126,7 +131,7 @@ impl Results {
         text
     }
 
-    fn rows_section(&self, text: &mut String, facts: &[String]) {
+    fn rows_section(&self, text: &mut String, place: &str) {
         text.push_str("\n| row | what | bound | measured | |\n|---|---|---|---|---|\n");
         for row in ROWS {
             let (figure, verdict) = match self.rows.get(row.name) {
@@ -135,11 +140,9 @@ impl Results {
             };
             text.push_str(&format!("| `{}` | {} | {} | {figure} | {verdict} |\n", row.name, row.what, row.bound));
         }
-        text.push_str("\n## Where\n\n");
-        for fact in facts {
-            text.push_str(&format!("- {fact}\n"));
-        }
-        text.push_str("\n## How each row was measured\n");
+        text.push_str(WHERE_BEGINS);
+        text.push_str(place);
+        text.push_str(HOW_BEGINS);
         for row in ROWS {
             let Some(it) = self.rows.get(row.name) else { continue };
             text.push_str(&format!(
@@ -191,6 +194,8 @@ fn registry_section(text: &mut String, measured: Option<&registry::Measured>, ki
 
 /// How the parts of the page begin.
 const ROWS_BEGIN: &str = "\n| row | what |";
+const WHERE_BEGINS: &str = "\n## Where\n\n";
+const HOW_BEGINS: &str = "\n## How each row was measured\n";
 const REGISTRY_BEGINS: &str = "\n## Registry\n";
 const AWS_BEGINS: &str = "\n## An instance on AWS\n";
 const BUILD_BEGINS: &str = "\n## Building\n";
@@ -300,7 +305,7 @@ mod tests {
         let mut results = Results::default();
         results.rows.insert("create".to_owned(), measured(true));
         results.rows.insert("crash".to_owned(), measured(false));
-        let text = results.document(&["a fact".to_owned()], "");
+        let text = results.document(Some(&["a fact".to_owned()]), "");
         let line = |name: &str| text.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_default();
         assert!(line("create").ends_with("| 1.0× | met |"));
         assert!(line("crash").ends_with("| 1.0× | **missed** |"));
@@ -311,7 +316,7 @@ mod tests {
     #[test]
     fn the_registry_comes_after_the_rows_and_says_when_it_is_not_clean() {
         let section = |results: &Results| {
-            let text = results.document(&[], "");
+            let text = results.document(Some(&[]), "");
             let after = text.split_once("\n## Registry\n").map(|(_, after)| after.to_owned()).unwrap_or_default();
             assert!(after.contains("\n## What this does not show\n"));
             after.split_once(AWS_BEGINS).map(|(registry, _)| registry.to_owned()).unwrap_or_default()
@@ -362,17 +367,18 @@ mod tests {
         let rows = Results { rows: [("create".to_owned(), row)].into(), ..Results::default() };
         let alone = Results { registry: Some(registry), ..Results::default() };
         let facts = ["a fact".to_owned()];
-        let both = alone.document(&["another fact".to_owned()], &rows.document(&facts, ""));
+        let both = alone.document(Some(&["another fact".to_owned()]), &rows.document(Some(&facts), ""));
         assert!(both.contains("2026-01-01") && both.contains("2026-02-02"));
         assert!(both.contains("- a fact\n") && !both.contains("another fact"));
-        assert_eq!(rows.document(&facts, &both), both);
+        assert_eq!(rows.document(Some(&facts), &both), both);
+        assert_eq!(rows.document(None, &both), both, "where it was stays, when nothing else is said");
         // Each still replaces its own.
-        assert!(!rows.document(&[], &both).contains("- a fact\n"));
+        assert!(!rows.document(Some(&[]), &both).contains("- a fact\n"));
         assert_eq!(both.matches(REGISTRY_BEGINS).count(), 1);
         assert_eq!(both.matches(AWS_BEGINS).count(), 1);
         let (before, after) = both.split_once("\nNot measured yet.\n").expect("nothing of AWS was measured");
         let aws = format!("{before}\nIt was measured elsewhere.\n{after}");
-        assert_eq!(alone.document(&[], &aws), aws);
+        assert_eq!(alone.document(None, &aws), aws);
     }
 
     #[test]

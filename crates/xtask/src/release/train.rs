@@ -37,20 +37,20 @@ const COMMANDS: &[&[&str]] = &[
 
 /// The functions that all of it takes: first those of a start, which every server has in memory.
 pub(super) fn order(l0: &Path, directory: &Path) -> Result<Order> {
-    let profile = |name: &str| directory.join(format!("{name}.callgrind"));
+    let command_name = |number: usize| format!("command-{number}");
     // The start that is looked at is one of many, not the first.
-    let server = Server::start(l0, directory, "fake", Some(&profile("work")))?;
+    let server = Server::start(l0, directory, "fake", Some("work"))?;
     images(&server.client, directory)?;
     for (number, words) in COMMANDS.iter().enumerate() {
-        command(l0, directory, &server, words, &profile(&format!("command-{number}")))?;
+        command(l0, directory, &server, words, &command_name(number))?;
     }
     server.stop()?;
-    Server::start(l0, directory, "none", Some(&profile("start")))?.stop()?;
+    Server::start(l0, directory, "none", Some("start"))?.stop()?;
 
     let mut order = Order::default();
-    let commands = (0..COMMANDS.len()).map(|number| format!("command-{number}"));
+    let commands = (0..COMMANDS.len()).map(command_name);
     for name in ["start".to_owned(), "work".to_owned()].into_iter().chain(commands) {
-        let file = profile(&name);
+        let file = directory.join(format!("{name}.callgrind"));
         order.add(&fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?);
     }
     Ok(order)
@@ -74,7 +74,7 @@ struct Server {
 
 impl Server {
     /// Starts one, and waits for its first answer to somebody it knows.
-    fn start(l0: &Path, directory: &Path, engine: &str, profile: Option<&Path>) -> Result<Self> {
+    fn start(l0: &Path, directory: &Path, engine: &str, profile: Option<&str>) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let (data, log) = (directory.join("data"), directory.join("server.log"));
         let mut command = observed(l0, directory, profile);
@@ -101,7 +101,8 @@ impl Server {
     /// Ends it as an operator does.
     fn stop(mut self) -> Result<()> {
         let child = &mut self.process.0;
-        output(Command::new("kill").arg(child.id().to_string()))?;
+        // The shell's own: a small machine has no other.
+        output(Command::new("sh").args(["-c", "kill \"$1\"", "sh", &child.id().to_string()]))?;
         let status = stats::until(PATIENCE, "the server to end", || Ok(child.try_wait()?))?;
         ensure!(status.success(), "the server ended with {status}");
         Ok(())
@@ -119,23 +120,26 @@ impl Drop for Running {
     }
 }
 
-/// The executable, with nothing of the user's own settings; under callgrind when it is told where to write.
-fn observed(l0: &Path, directory: &Path, profile: Option<&Path>) -> Command {
+/// The executable, with nothing of the user's own settings; under callgrind when it is told what to call what it writes.
+fn observed(l0: &Path, directory: &Path, profile: Option<&str>) -> Command {
     let mut command = match profile {
         None => Command::new(l0),
         Some(profile) => {
-            let mut command = Command::new("valgrind");
-            command.args(["--quiet", "--tool=callgrind", "--demangle=no"]);
-            command.arg(format!("--callgrind-out-file={}", profile.display())).arg(l0);
+            let mut command = Command::new("sh");
+            // Valgrind keeps some files of its own above all that a process may have, and fails where that is without end.
+            command.args(["-c", "ulimit -Sn 4096; exec \"$@\"", "sh", "valgrind"]);
+            command.args(["--quiet", "--vgdb=no", "--tool=callgrind", "--demangle=no"]);
+            command.arg(format!("--callgrind-out-file={profile}.callgrind")).arg(l0);
             command
         }
     };
     own_settings(&mut command, directory);
+    command.current_dir(directory).env("HOME", directory).env_remove("VALGRIND_OPTS");
     command
 }
 
 /// One command of the command line.
-fn command(l0: &Path, directory: &Path, server: &Server, words: &[&str], profile: &Path) -> Result<()> {
+fn command(l0: &Path, directory: &Path, server: &Server, words: &[&str], profile: &str) -> Result<()> {
     let mut command = observed(l0, directory, Some(profile));
     command.args(words).env("LAYER0_API_ENDPOINT", format!("http://{}/", server.address));
     command.env("LAYER0_AUTH_TOKEN", &server.token).stdin(Stdio::null());
@@ -149,7 +153,8 @@ fn images(client: &Client, directory: &Path) -> Result<()> {
     for (number, size) in sizes.into_iter().enumerate() {
         let content = vec![u8::try_from(number)?; size];
         let digest = digest(directory, &content)?;
-        push(client, &content, &digest, number % 2 == 1)?;
+        let way = if number % 2 == 1 { Way::Stream } else { Way::Once };
+        push(client, &content, &digest, way).with_context(|| format!("pushing a blob of {size} bytes"))?;
         blobs.push((digest, content));
     }
     let described = |kind: &str, (digest, content): &(String, Vec<u8>)| {
@@ -167,7 +172,8 @@ fn images(client: &Client, directory: &Path) -> Result<()> {
     };
     for name in ["v1", "v2", &digest] {
         let path = format!("/v2/{REPOSITORY}/manifests/{name}");
-        client.ask("PUT", &path, Body::Manifest(MANIFEST, manifest.as_bytes()))?.expect(201)?;
+        let put = client.ask("PUT", &path, Body::Manifest(MANIFEST, manifest.as_bytes()))?;
+        put.expect(201).with_context(|| format!("PUT {path}"))?;
         ask("HEAD", &path, 200)?;
         ask("GET", &path, 200)?;
     }
@@ -183,14 +189,23 @@ fn images(client: &Client, directory: &Path) -> Result<()> {
     ask("DELETE", &format!("/v2/{REPOSITORY}/manifests/v2"), 202)
 }
 
-/// A blob comes, in one request or as a stream.
-fn push(client: &Client, content: &[u8], digest: &str, is_stream: bool) -> Result<()> {
-    let mut place = client.begin(REPOSITORY)?;
-    let mut rest = content;
-    if is_stream {
-        place = client.ask("PATCH", &place, Body::Stream(content))?.expect(202)?.location()?;
-        rest = b"";
-    }
+/// How a blob comes.
+#[derive(Clone, Copy)]
+enum Way {
+    /// With the request that ends its upload.
+    Once,
+    /// Before that, with no word of its length.
+    Stream,
+}
+
+fn push(client: &Client, content: &[u8], digest: &str, way: Way) -> Result<()> {
+    let begun = client.begin(REPOSITORY)?;
+    let (place, rest) = match way {
+        Way::Once => (begun, content),
+        Way::Stream => {
+            (client.ask("PATCH", &begun, Body::Stream(content))?.expect(202)?.location()?, Default::default())
+        }
+    };
     let joined = if place.contains('?') { '&' } else { '?' };
     client.ask("PUT", &format!("{place}{joined}digest={digest}"), Body::Whole(rest))?.expect(201).map(drop)
 }

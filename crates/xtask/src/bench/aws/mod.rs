@@ -13,10 +13,11 @@ mod phases;
 mod section;
 mod server;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -167,12 +168,13 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         bail!("--small is for trying it out: its numbers are not kept, so there is nothing to --write");
     }
     if given("--kept") {
-        Results::load(&project.root).write(&project.root, &machine::own_facts(machine::RELEASE)?)?;
+        Results::load(&project.root).write(&project.root, None)?;
         println!("written: docs/benchmarks.md, from what was measured last");
         return Ok(true);
     }
     let (l0, fake) = (project.root.join("target/bench/l0-aws"), project.root.join("target/bench/fake-aws"));
-    prepare(project, given("--no-build"), &[("l0", &l0), ("fake-aws", &fake)])?;
+    prepare(project, given("--no-build"), (&l0, &fake))?;
+    let how = if given("--no-build") { machine::EARLIER } else { machine::RELEASE };
     let source = if given("--no-build") { built_earlier(&l0)? } else { checked_out(project)? };
     let size = if given("--small") { SMALL } else { FULL };
     let busy_percent = if given("--small") { machine::busy_percent()? } else { machine::quiet()? };
@@ -184,8 +186,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let simulation = Simulation::new(size, Cloud::start(&fake, &setup)?, Server::new(&l0)?);
     let (figures, faults) = measure(simulation)?;
     let load = machine::load_average()?;
-    let measured =
-        Measured { figures, faults, at, source, busy_percent, load, machine: machine::own_facts(machine::RELEASE)? };
+    let measured = Measured { figures, faults, at, source, busy_percent, load, machine: machine::own_facts(how)? };
     print!("{}", section(Some(&measured)));
     for fault in &measured.faults {
         println!("bench aws  FAULT  {fault}");
@@ -198,7 +199,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let mut results = Results::load(&project.root);
     results.put_aws(&project.root, measured)?;
     if given("--write") {
-        results.write(&project.root, &machine::own_facts(machine::RELEASE)?)?;
+        results.write(&project.root, None)?;
         println!("written: docs/benchmarks.md");
     }
     Ok(good)
@@ -206,18 +207,20 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
 
 /// Builds the programs, or takes those that were built last, and sets copies aside, so that a build that goes on beside the
 /// bench changes nothing in the middle of it.
-fn prepare(project: &Project, no_build: bool, programs: &[(&str, &std::path::Path)]) -> Result<()> {
+fn prepare(project: &Project, no_build: bool, (l0, fake): (&Path, &Path)) -> Result<()> {
+    let target = project.root.join("target/release");
+    let mut built = target.join("l0");
     if !no_build {
-        println!("building l0 with AWS, and the fake AWS (release)");
-        let fake = ["--package", "layer0-testkit", "--bin", "fake-aws"];
+        println!("building l0, and the fake AWS (release)");
+        let program = ["--package", "layer0-testkit", "--bin", "fake-aws"];
         let words = ["build", "--release", "--quiet", "--locked", "--features", "aws"];
-        run_command(project.command(env!("CARGO")).args(words).args(fake))?;
-        release::build(project, release::Profile::Release, &[])?;
+        built = release::build(project, release::Profile::Release, &[])?;
+        run_command(project.command(env!("CARGO")).args(words).args(program))?;
     }
     std::fs::create_dir_all(project.root.join("target/bench"))?;
-    for (name, copy) in programs {
+    for (from, copy) in [(&built, l0), (&target.join("fake-aws"), fake)] {
         drop(std::fs::remove_file(copy));
-        std::fs::copy(project.root.join("target/release").join(name), copy)?;
+        std::fs::copy(from, copy).with_context(|| format!("copying {}", from.display()))?;
     }
     Ok(())
 }

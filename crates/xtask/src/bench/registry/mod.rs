@@ -166,7 +166,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let busy_percent =
         if options.quick || options.kills.is_some() { machine::busy_percent()? } else { machine::quiet()? };
     let at = run_command(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
-    let facts = machine::facts(&docker)?;
+    let facts = machine::facts(&docker, l0.how)?;
     let instance = || Instance::new(&l0.path, &notes, &docker);
     if let Some(count) = options.kills {
         let benches = (0..KILLED_AT_ONCE).map(|lane| {
@@ -180,7 +180,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
         let mut results = Results::load(&project.root);
         results.put_kills(&project.root, kills)?;
         if options.write {
-            results.write(&project.root, &facts)?;
+            results.write(&project.root, None)?;
             println!("written: docs/benchmarks.md");
         }
         return Ok(clean);
@@ -214,7 +214,7 @@ pub(super) fn run(project: &Project, words: &[&str]) -> Result<bool> {
     let mut results = Results::load(&project.root);
     results.put_registry(&project.root, measured)?;
     if options.write {
-        results.write(&project.root, &facts)?;
+        results.write(&project.root, None)?;
         println!("written: docs/benchmarks.md");
     }
     Ok(clean)
