@@ -348,7 +348,8 @@ fn restored_said(it: &Restored, data_dir: &Path) -> String {
     let backing = if it.in_bucket { " --registry-backing disk" } else { "" };
     format!(
         "Restored instance `{}` as it was at {} UTC: {} ({}).\nNo token is kept in the directory: those that were known then are good again, and \
-         `--new-admin-token` at its start makes another one.\nIt was written by version {}; start it: l0 server --data-dir {}{backing}\n",
+         `--new-admin-token` at its start makes another one.\nWhere the other one still runs, or to look at it first, start it with `--engine none`: two \
+         of one instance take each other's containers away.\nIt was written by version {}; start it, with the flags that it had: l0 server --data-dir {}{backing}\n",
         it.instance,
         moment(&it.begun),
         blobs(it.blobs),

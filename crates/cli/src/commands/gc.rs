@@ -37,9 +37,12 @@ fn retired(report: &GcReport, now: bool) -> String {
     let tags = report.retention.iter().filter(|it| it.tag.is_some()).count();
     let manifests = report.retention.len() - tags;
     let what = format!("{}, {} without a tag", of(tags as u64, "tag"), of(manifests as u64, "image"));
+    // Else the operator of a full disk waits for bytes that no rule lets go of.
+    let stay =
+        if manifests == 0 { " Images that lose their tags stay: a rule with --untagged is for them." } else { "" };
     match now {
-        true => format!("By the retention rules: {what}, taken away."),
-        false => format!("By the retention rules: {what}. Their bytes are counted when they are gone."),
+        true => format!("By the retention rules: {what}, taken away.{stay}"),
+        false => format!("By the retention rules: {what}. Their bytes are counted when they are gone.{stay}"),
     }
 }
 

@@ -108,7 +108,13 @@ async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
                 untagged_hours: untagged.map(|age| age.0),
             };
             let rule = app.client.retention_rule_add(&name.owner, &request).await.map_err(|why| app.error(why))?;
-            print_retention(app, &name.owner, &[rule])
+            print_retention(app, &name.owner, std::slice::from_ref(&rule))?;
+            if rule.untagged_hours.is_none() {
+                app.printer.note(
+                    "It takes tags away. The images behind them stay, and so do their bytes: `--untagged 7d`, here or in a rule of its own, lets those go.",
+                );
+            }
+            Ok(())
         }
         Retention::List { owner } => {
             let found = app.client.owner_get(&owner).await.map_err(|why| app.error(why))?;

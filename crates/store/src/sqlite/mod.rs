@@ -127,7 +127,15 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
     },
-    /// SQLite refuses it: no database, damaged, no rights, no room, or a file system without shared memory.
+    /// Its disk has no room for what lies beside it while it is open.
+    #[error(
+        "the database {path} can't be opened: its disk is full; make a little room, start the server, and delete images"
+    )]
+    Full {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// SQLite refuses it: no database, damaged, no rights, or a file system without shared memory.
     #[error("the database {path} can't be used")]
     Unusable {
         /// Which file.
@@ -149,7 +157,14 @@ impl SqliteStore {
     /// [`OpenError`]; the file of a newer Layer0 or of another program is left as it is.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         make_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
-        Self::open_file(path).map_err(|error| match error {
+        let mut opened = Self::open_file(path);
+        // Without room for the WAL and its index nothing could be deleted. They take little of what is kept for that; the writer
+        // keeps the rest again.
+        if opened.as_ref().is_err_and(SchemaError::is_full) && Reserve::beside(path).give_at_start() {
+            opened = Self::open_file(path);
+        }
+        opened.map_err(|error| match error {
+            full if full.is_full() => OpenError::Full { path: path.to_owned() },
             SchemaError::Newer { found } => OpenError::Newer { path: path.to_owned(), found, known: schema::known() },
             SchemaError::NotOurs => OpenError::NotOurs { path: path.to_owned() },
             other @ (SchemaError::Step { .. } | SchemaError::Read(_)) => {

@@ -4,7 +4,7 @@
 //! the disk would stay full. So a file beside the database holds some of the disk, and goes when a delete finds no room. What takes room is
 //! refused from then on until the file is whole again, or else pushes would have what deletes need.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -65,6 +65,13 @@ impl Reserve {
             self.path = None;
         }
         true
+    }
+
+    /// Gives back what an earlier start has kept; answers whether there was any.
+    pub(super) fn give_at_start(&mut self) -> bool {
+        let kept = self.path.as_ref().and_then(|path| fs::metadata(path).ok());
+        self.held = kept.map_or(0, |kept| kept.len());
+        self.release()
     }
 
     /// How much is held, in bytes.
@@ -129,8 +136,6 @@ fn promises_none(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

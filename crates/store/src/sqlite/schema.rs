@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::fault;
+
 /// Marks a SQLite file as ours (`PRAGMA application_id`): "L0db".
 const APPLICATION_ID: i32 = 0x4c30_6462;
 
@@ -44,6 +46,16 @@ pub(super) enum SchemaError {
     },
     #[error("the schema can't be read")]
     Read(#[from] rusqlite::Error),
+}
+
+impl SchemaError {
+    /// Whether it is for lack of room.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Step { source, .. } | Self::Read(source) => fault::is_out_of_room(source),
+            Self::Newer { .. } | Self::NotOurs => false,
+        }
+    }
 }
 
 /// Refuses what is newer or not ours. Changes nothing.

@@ -12,7 +12,7 @@ use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::access_store::{AccessStore as _, AccessStoreError};
 use layer0_domain::port::registry_store::{Along, RegistryStore, RegistryStoreError};
 use layer0_domain::port::store::{Store, StoreError};
-use layer0_store::SqliteStore;
+use layer0_store::{OpenError, SqliteStore};
 use layer0_testkit::registry_store_suite::sample as registry;
 use layer0_testkit::store_suite::sample;
 use tempfile::TempDir;
@@ -111,7 +111,11 @@ impl SmallDisk {
 
     /// Leaves no room for anybody.
     fn fill(&self) {
-        let mut file = std::fs::File::create(self.path().join("filler")).expect("room for a name");
+        let mut file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path().join("filler"))
+            .expect("room for a name");
         for size in [64 * 1024, 4096, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
@@ -220,6 +224,50 @@ async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
     }
     check(&again, "again", more).await;
     again.close().await;
+}
+
+/// Nothing lies beside a database that was closed, and whoever opens it needs room for the WAL: others may have taken all there was.
+#[tokio::test]
+async fn on_a_disk_that_others_have_filled_a_store_opens_with_what_is_kept() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let path = disk.path().join(SqliteStore::FILE_NAME);
+    let store = SqliteStore::open(&path).expect("a new file opens");
+    registry::repository(&store, "team/app").await;
+    let name = registry::name("team/app");
+    for number in 0..10 {
+        let put = store.manifest_put(&name, &big(&format!("m{number}")), &[], &Along::NOTHING).await;
+        assert!(put.is_ok(), "{put:?}");
+    }
+    store.close().await;
+    assert!(!disk.path().join("layer0.db-shm").exists(), "it was closed");
+    disk.fill();
+
+    let store = SqliteStore::open(&path).expect("it has room for that");
+    check(&store, "m", 10).await;
+    let deleted = store.manifest_delete(&name, &big("m9").digest).await;
+    assert!(matches!(deleted, Ok(true)), "{deleted:?}");
+    let pushed = store.manifest_put(&name, &big("more"), &[], &Along::NOTHING).await;
+    assert!(matches!(pushed, Err(RegistryStoreError::Full)), "{pushed:?}");
+    store.close().await;
+
+    // Where nothing is kept, it is said what is wrong.
+    disk.fill();
+    let reserve = std::fs::File::options().write(true).open(disk.path().join("layer0.db-reserve")).expect("it stays");
+    reserve.set_len(0).expect("a file can be cut");
+    disk.fill();
+    let refused = SqliteStore::open(&path).map(drop).expect_err("there is no room at all");
+    assert!(
+        matches!(&refused, OpenError::Full { .. }) && refused.to_string().contains("its disk is full"),
+        "{refused:?}"
+    );
+
+    std::fs::remove_file(disk.path().join("filler")).expect("it is there");
+    let store = SqliteStore::open(&path).expect("there is room");
+    check(&store, "m", 9).await;
+    store.manifest_put(&name, &big("more"), &[], &Along::NOTHING).await.expect("there is room");
+    let kept = std::fs::metadata(disk.path().join("layer0.db-reserve")).expect("it stays").len();
+    assert_eq!(kept, 8 * 1024 * 1024, "it is kept again");
+    store.close().await;
 }
 
 /// A full disk has no room for the pages that stand in the WAL only, either.
