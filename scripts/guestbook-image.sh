@@ -26,7 +26,7 @@ GUESTBOOK_VERSION=$version RUSTFLAGS='-C target-feature=+crt-static' \
     --target "$target" --target-dir "$package/target" 9>&-
 
 # The build context is this one file, so that the client has nothing else to send.
-context=$(mktemp -d "$package/target/image-XXXXXX")
+context=$(mktemp -d -p "$package/target")
 trap 'rm -rf "$context" "$context.log"' EXIT
 cp "$package/target/$target/release/guestbook" "$context/guestbook"
 flock -u 9

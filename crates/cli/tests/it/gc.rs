@@ -78,9 +78,13 @@ fn what_goes_by_rules_and_what_is_held_is_shown() {
         assert!(plan.contains(said), "{said}: {plan}");
     }
     assert!(plan.contains("1 tag, 1 image without a tag") && plan.contains("Nothing was changed"), "{plan}");
+    // Who takes tags away alone waits for bytes that do not come.
+    let stay = "Images that lose their tags stay: a rule with --untagged is for them.";
+    assert!(!plan.contains(stay), "{plan}");
+    some["retention"] = json!([image(Some("dev-1"))]);
     fake.on(GC, [Reply::Json(200, some)]);
     let went = fake.run(&["admin", "gc", "--now"]).text();
-    assert!(went.contains("taken away"), "{went}");
+    assert!(went.contains("taken away") && went.contains(stay), "{went}");
 }
 
 #[test]

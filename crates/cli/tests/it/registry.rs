@@ -226,6 +226,12 @@ fn kept_images() {
     let bounds = ["--keep-last", "10", "--keep", "36h", "--untagged", "7d"];
     let added = fake.run(&[&add[..], &bounds[..]].concat()).text();
     assert_eq!(fake.body("POST /owner/team/retention"), rule);
+    let stay = "The images behind them stay";
+    assert!(!added.contains(stay), "{added}");
+    let tags_alone = json!({ "repositories": "app-*", "tags": "dev-*", "keep_last": 10 });
+    fake.on("POST /owner/team/retention", [Reply::Json(201, tags_alone)]);
+    let noted = fake.run(&[&add[..], &bounds[..2]].concat()).text();
+    assert!(noted.contains(stay) && noted.contains("--untagged 7d"), "{noted}");
     for shown in [
         added,
         fake.run(&["repository", "retention", "list", "team"]).text(),

@@ -24,6 +24,18 @@ fn big(word: &str) -> Manifest {
     Manifest { bytes, ..registry::manifest(word) }
 }
 
+/// A new store with so many manifests, for which there is room.
+async fn with_manifests(path: &Path, count: usize) -> SqliteStore {
+    let store = SqliteStore::open(path).expect("a new file opens");
+    registry::repository(&store, "team/app").await;
+    let name = registry::name("team/app");
+    for number in 0..count {
+        let put = store.manifest_put(&name, &big(&format!("m{number}")), &[], &Along::NOTHING).await;
+        assert!(put.is_ok(), "{put:?}");
+    }
+    store
+}
+
 /// Writes until there is no room; answers how many were written.
 async fn fill(store: &SqliteStore, prefix: &str) -> usize {
     let name = registry::name("team/app");
@@ -230,15 +242,8 @@ async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
 #[tokio::test]
 async fn on_a_disk_that_others_have_filled_a_store_opens_with_what_is_kept() {
     let Some(disk) = SmallDisk::mount(24) else { return };
-    let path = disk.path().join(SqliteStore::FILE_NAME);
-    let store = SqliteStore::open(&path).expect("a new file opens");
-    registry::repository(&store, "team/app").await;
-    let name = registry::name("team/app");
-    for number in 0..10 {
-        let put = store.manifest_put(&name, &big(&format!("m{number}")), &[], &Along::NOTHING).await;
-        assert!(put.is_ok(), "{put:?}");
-    }
-    store.close().await;
+    let (path, name) = (disk.path().join(SqliteStore::FILE_NAME), registry::name("team/app"));
+    with_manifests(&path, 10).await.close().await;
     assert!(!disk.path().join("layer0.db-shm").exists(), "it was closed");
     disk.fill();
 
@@ -274,14 +279,8 @@ async fn on_a_disk_that_others_have_filled_a_store_opens_with_what_is_kept() {
 #[tokio::test]
 async fn on_a_full_disk_the_wal_is_written_back_with_what_is_kept() {
     let Some(disk) = SmallDisk::mount(24) else { return };
-    let path = disk.path().join(SqliteStore::FILE_NAME);
-    let store = SqliteStore::open(&path).expect("a new file opens");
-    registry::repository(&store, "team/app").await;
-    let name = registry::name("team/app");
-    for number in 0..30 {
-        let put = store.manifest_put(&name, &big(&format!("m{number}")), &[], &Along::NOTHING).await;
-        assert!(put.is_ok(), "{put:?}");
-    }
+    let (path, name) = (disk.path().join(SqliteStore::FILE_NAME), registry::name("team/app"));
+    let store = with_manifests(&path, 30).await;
     let length = || std::fs::metadata(&path).expect("it is there").len();
     assert!(length() < 1024 * 1024, "all of it is in the WAL");
     disk.fill();

@@ -9,8 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::super::instance::Api;
-use super::super::machine::TICKS_PER_SECOND;
-use super::super::machine::mib;
+use super::super::machine::{TICKS_PER_SECOND, mib};
 use super::super::rows::idle::cpu_ticks;
 use super::super::stats::{in_parallel, pause, until};
 use super::cloud::{Calls, Cloud, Limit};
