@@ -2,6 +2,8 @@
 
 use std::io;
 
+use tokio::runtime::Handle;
+
 /// Runs `work` on a thread that may block. A panic in it goes on in the caller; a runtime that is shutting down is an
 /// error.
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -13,6 +15,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(io::Error::other("the server is stopping")),
         },
+    }
+}
+
+/// Drops what takes long to be dropped, and for which nobody waits, on a thread that may block; here where there is no runtime.
+pub(crate) fn drop_elsewhere<T: Send + 'static>(what: T) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(what))),
+        Err(_) => drop(what),
     }
 }
 

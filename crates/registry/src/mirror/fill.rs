@@ -27,7 +27,7 @@ use super::refusal::Refusal;
 use super::source::Source;
 use super::{Mirror, Mirrors, upstream_size};
 use crate::aligned::Aligned;
-use crate::blocking::blocking;
+use crate::blocking::{blocking, drop_elsewhere};
 use crate::error::RegistryError;
 use crate::registry::Registry;
 use crate::uploads::{Claim, Held, Push, Share, UploadId, lost};
@@ -147,6 +147,13 @@ impl Fill {
             Ok(Bytes::from_owner(bytes))
         })
         .await
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        // What was written goes with it, 2 ms for 32 MiB, which the event loop of the client that is ready last does not have.
+        drop_elsewhere(self.spool.take());
     }
 }
 

@@ -9,9 +9,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use tokio::runtime::Handle;
 
 use crate::aligned::Aligned;
+use crate::blocking::drop_elsewhere;
 
 /// How much a large one holds: enough that the hop to the thread does not count.
 pub(super) const LARGE: usize = 1 << 20;
@@ -88,10 +88,7 @@ pub(super) fn release() {
         return;
     }
     // The system takes some hundred microseconds for it, which an event loop does not have.
-    match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(kept))),
-        Err(_) => drop(kept),
-    }
+    drop_elsewhere(kept);
 }
 
 /// For tests that want to know who has large ones.

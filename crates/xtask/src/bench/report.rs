@@ -265,8 +265,11 @@ const HOW_THE_REGISTRY: &str = "- More is better in what is counted per second; 
   Layer0's uploads; for small images, tags and repositories an nginx that says yes to everything, so what the client can send at
   most. Their bounds were set as numbers (400 images, 8,000 tags, 4,000 repositories of two requests each in a second) on a machine
   whose client came to 1,240 images and 22,990 requests: here they are that part of what the client can send.
+- HEADs are asked for by the script's client, of nginx in turns too: wrk waits for the body that an answer to HEAD announces.
 - A cold blob of a mirror has two rows: by the script's clients over the time that the upstream takes to send it once, and by clients that
-  cost less, in turns with nginx, which has as much as a file; its limit is the upstream's time too where nginx is faster than that.
+  cost less, in turns with nginx, which has as much as a file; its limit is the upstream's time too where nginx is faster than that. The
+  script's clients are 64 processes that it makes of itself, and the last one is timed while the others end, so it runs for this alone: with
+  the big blobs of other sections in its memory each would take longer to end.
 - In the checks, statuses must be 400 to 499, and a digest gives nothing (`absent`) or the right bytes (`ok`). What is not as
   it must be is **bold**.
 - The script's own files stay in `target/bench/registry/`: every percentile, and what else was noted.

@@ -1,10 +1,11 @@
-//! GETs of ours and of nginx, which has the same bytes as files, in turns: a machine that is shared is another one half a minute later,
+//! GETs and HEADs of ours and of nginx, which has the same bytes as files, in turns: a machine that is shared is another one half a minute later,
 //! so that two figures which were taken one after the other say little about each other.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
+use std::slice;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +18,8 @@ use super::super::machine::TICKS_PER_SECOND;
 use super::super::nginx::Nginx;
 use super::super::rows::idle::cpu_ticks;
 use super::super::stats::median;
-use super::wrk::Load;
+use super::heads::Heads;
+use super::wrk::{Load, Seen};
 
 /// Where: the script's section `catalog` has made it, with this tag.
 const REPOSITORY: &str = "bench/catalog-seed";
@@ -55,6 +57,46 @@ impl Subject<'_> {
     }
 }
 
+/// What loads have in common.
+struct Bench<'a> {
+    instance: &'a Instance,
+    rounds: usize,
+    seconds: u32,
+    /// Of all loads.
+    errors: u64,
+}
+
+impl Bench<'_> {
+    /// Each subject with what is asked of it, by its name: so many rounds, in each of which another one has the first turn.
+    fn loads(
+        &mut self,
+        client: &mut dyn FnMut(&Load) -> Result<Seen>,
+        subjects: &[(&str, Subject, &[String])],
+    ) -> Result<Map<String, Value>> {
+        let seconds = self.seconds;
+        let mut turns: Vec<Turns> = subjects.iter().map(|_| Turns::default()).collect();
+        for turn in 0..self.rounds * subjects.len() {
+            let at = (turn + turn / subjects.len()) % subjects.len();
+            let (_, subject, paths) = subjects[at];
+            let address = match subject {
+                Subject::Nginx(nginx) => nginx.address,
+                Subject::Ours(instance) => instance.address,
+            };
+            let before = subject.ticks()?;
+            let load = Load { address, credential: &self.instance.token()?, paths, connections: CONNECTIONS, seconds };
+            let seen = client(&load)?;
+            self.errors += seen.errors;
+            turns[at].rates.push(seen.req_s);
+            turns[at].seconds.push(seconds_of(subject.ticks()? - before) / (seen.req_s * f64::from(seconds)));
+        }
+        let told = |(name, _, _): &(&str, Subject, &[String]), turns: &Turns| {
+            let of = json!({ "req_s": median(&turns.rates), "cpu_us": median(&turns.seconds) * 1e6 });
+            ((*name).to_owned(), of)
+        };
+        Ok(subjects.iter().zip(&turns).map(|(subject, turns)| told(subject, turns)).collect())
+    }
+}
+
 /// Rates of a subject, and the processor time of each request or blob.
 #[derive(Default)]
 struct Turns {
@@ -63,14 +105,14 @@ struct Turns {
 }
 
 /// Measures, and stops the instance again.
-pub(super) fn measure(instance: &mut Instance, is_quick: bool) -> Result<Value> {
+pub(super) fn measure(instance: &mut Instance, script: &Path, is_quick: bool) -> Result<Value> {
     instance.start(Engine::Fake)?;
-    let measured = in_turns(instance, is_quick)?;
+    let measured = in_turns(instance, script, is_quick)?;
     instance.stop()?;
     Ok(measured)
 }
 
-fn in_turns(instance: &Instance, is_quick: bool) -> Result<Value> {
+fn in_turns(instance: &Instance, script: &Path, is_quick: bool) -> Result<Value> {
     let (big, rounds, seconds) = if is_quick { (BIG / 8, 1, 1) } else { (BIG, ROUNDS, SECONDS) };
     let (client, home) = (Client::of(instance)?, instance.dir.join("gets"));
     let files = home.join("files");
@@ -92,37 +134,28 @@ fn in_turns(instance: &Instance, is_quick: bool) -> Result<Value> {
         format!("{FILES} server {{ listen 127.0.0.1:{port}; root {}; }}", files.display())
     })?;
     let (theirs, ours) = (Subject::Nginx(&nginx), Subject::Ours(instance));
-    let mut errors = 0;
-    let mut loads = |subjects: &[(&str, Subject, &[String])]| -> Result<Map<String, Value>> {
-        let mut turns: Vec<Turns> = subjects.iter().map(|_| Turns::default()).collect();
-        for turn in 0..rounds * subjects.len() {
-            let at = (turn + turn / subjects.len()) % subjects.len();
-            let (_, subject, paths) = subjects[at];
-            let address = match subject {
-                Subject::Nginx(nginx) => nginx.address,
-                Subject::Ours(instance) => instance.address,
-            };
-            let before = subject.ticks()?;
-            let load = Load { address, credential: &instance.token()?, paths, connections: CONNECTIONS, seconds };
-            let seen = load.run(&instance.dir)?;
-            errors += seen.errors;
-            turns[at].rates.push(seen.req_s);
-            turns[at].seconds.push(seconds_of(subject.ticks()? - before) / (seen.req_s * f64::from(seconds)));
-        }
-        let told = |(name, _, _): &(&str, Subject, &[String]), turns: &Turns| {
-            let of = json!({ "req_s": median(&turns.rates), "cpu_us": median(&turns.seconds) * 1e6 });
-            ((*name).to_owned(), of)
-        };
-        Ok(subjects.iter().zip(&turns).map(|(subject, turns)| told(subject, turns)).collect())
-    };
-    let mut measured = loads(&[
-        ("nginx_manifest", theirs, &["/manifest".to_owned()]),
-        ("by_tag", ours, &[by_tag]),
-        ("by_digest", ours, &[by_digest]),
-    ])?;
+    let mut bench = Bench { instance, rounds, seconds, errors: 0 };
+    let mut wrk = |load: &Load| load.run(&instance.dir);
+    let mut measured = bench.loads(
+        &mut wrk,
+        &[
+            ("nginx_manifest", theirs, &["/manifest".to_owned()]),
+            ("by_tag", ours, slice::from_ref(&by_tag)),
+            ("by_digest", ours, &[by_digest]),
+        ],
+    )?;
     // A request for a MiB is one.
-    measured.extend(loads(&[("nginx_pieces", theirs, &pieces.0), ("pieces", ours, &pieces.1)])?);
-    measured.insert("errors".to_owned(), json!(errors));
+    measured.extend(bench.loads(&mut wrk, &[("nginx_pieces", theirs, &pieces.0), ("pieces", ours, &pieces.1)])?);
+    let mut heads = Heads::start(script)?;
+    measured.extend(bench.loads(
+        &mut |load| heads.run(load),
+        &[
+            ("nginx_head", theirs, &["/manifest".to_owned()]),
+            ("head_by_tag", ours, &[by_tag]),
+            ("head_blob", ours, &pieces.1[..1]),
+        ],
+    )?);
+    measured.insert("errors".to_owned(), json!(bench.errors));
 
     let mut turns = [Turns::default(), Turns::default()];
     for turn in 0..rounds * turns.len() {

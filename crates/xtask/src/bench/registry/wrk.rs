@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use serde::Deserialize;
 
 use super::super::guestbook::run as run_command;
 
-/// What wrk is to ask for.
+/// What is to be asked for.
 pub(super) struct Load<'a> {
     pub(super) address: SocketAddr,
     /// For Basic, in base64.
@@ -20,7 +21,8 @@ pub(super) struct Load<'a> {
     pub(super) seconds: u32,
 }
 
-/// What wrk saw.
+/// What was seen.
+#[derive(Deserialize)]
 pub(super) struct Seen {
     pub(super) req_s: f64,
     pub(super) p99_ms: f64,
@@ -29,7 +31,7 @@ pub(super) struct Seen {
 }
 
 impl Load<'_> {
-    /// Runs it, with a file of its own in a directory.
+    /// GETs by wrk, which has a file of its own in a directory.
     pub(super) fn run(&self, directory: &Path) -> Result<Seen> {
         let paths: Vec<String> = self.paths.iter().map(|path| format!("{path:?}")).collect();
         let script = directory.join("paths.lua");

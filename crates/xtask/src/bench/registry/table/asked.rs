@@ -54,6 +54,7 @@ const IN_TURNS: Limit = Beside("turns.monolithic_mib_s");
 /// the bounds were set. So what is asked for is asked for in turns too, and no part of this limit is.
 const PUTS_IN_TURNS: Limit = Beside("writes.limit_put_s");
 const MANIFEST_IN_TURNS: Limit = Beside("gets.nginx_manifest.req_s");
+const HEAD_IN_TURNS: Limit = Beside("gets.nginx_head.req_s");
 
 /// Each measure: what it is, where it stands under `results`, its limit, and its bound.
 pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
@@ -70,13 +71,10 @@ pub(super) const MEASURES: &[(&str, &str, Limit, Bound)] = &[
     ("GET of a manifest by digest, requests/s", "manifest.get_by_digest.req_s", Machine("nginx_get_small.req_s"), Free),
     ("— in turns with nginx", "gets.by_digest.req_s", MANIFEST_IN_TURNS, OfLimit(0.7)),
     ("— p99, ms", "manifest.get_by_digest.p99_ms", Machine("nginx_get_small.p99_ms"), AtPace(6.0, NGINX_SMALL)),
-    (
-        "HEAD of a manifest by tag, requests/s",
-        "manifest.head_by_tag.req_s",
-        Machine("nginx_head_small.req_s"),
-        OfLimit(0.7),
-    ),
-    ("HEAD of a blob, requests/s", "manifest.head_blob.req_s", Machine("nginx_head_small.req_s"), OfLimit(0.7)),
+    ("HEAD of a manifest by tag, requests/s", "manifest.head_by_tag.req_s", Machine("nginx_head_small.req_s"), Free),
+    ("— in turns with nginx", "gets.head_by_tag.req_s", HEAD_IN_TURNS, OfLimit(0.7)),
+    ("HEAD of a blob, requests/s", "manifest.head_blob.req_s", Machine("nginx_head_small.req_s"), Free),
+    ("— in turns with nginx", "gets.head_blob.req_s", HEAD_IN_TURNS, OfLimit(0.7)),
     (
         "GET of manifests by many tags, requests/s",
         "tags.get_by_tag_after.req_s",
