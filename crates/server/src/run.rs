@@ -11,6 +11,7 @@ use std::time::Duration;
 use layer0_api::shell::shell_word;
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::placement::BackingName;
+use layer0_store::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -60,8 +61,12 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return failed(&why, 1),
     };
-    let result = runtime.block_on(serve(&config));
+    let mut kept = None;
+    let result = runtime.block_on(serve(&config, &mut kept));
     runtime.shutdown_timeout(Duration::from_secs(2));
+    if let Some(kept) = kept {
+        kept.close();
+    }
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => failed(why.as_ref(), 1),
@@ -133,7 +138,21 @@ async fn take(path: &Path) -> Result<DataDir, DataDirError> {
     DataDir::open(path)
 }
 
-async fn serve(config: &Config) -> Result<(), Failed> {
+/// What is let go of last, when nobody is left who could ask for it.
+struct Kept {
+    store: SqliteStore,
+    /// Nobody else opens the store before it is closed.
+    data_dir: DataDir,
+}
+
+impl Kept {
+    fn close(self) {
+        self.store.close_blocking();
+        drop(self.data_dir);
+    }
+}
+
+async fn serve(config: &Config, kept: &mut Option<Kept>) -> Result<(), Failed> {
     // Before anyone is told that the server is there: from then on it stops in the orderly way when it is told to.
     let mut signals = Signals::listen();
     descriptors::raise();
@@ -142,8 +161,10 @@ async fn serve(config: &Config) -> Result<(), Failed> {
         format!("can't listen on {}: {why} (choose another with `--listen ADDR:PORT`)", config.listen)
     })?;
     let address = listener.local_addr()?;
-    let app = wiring::app(config, &data_dir, address, Arc::new(SystemClock)).await?;
-    greet(config, &data_dir, &app, address).await?;
+    let store = wiring::store(&data_dir)?;
+    let Kept { store, data_dir } = kept.insert(Kept { store, data_dir });
+    let app = wiring::app(config, data_dir, address, Arc::new(SystemClock), store.clone()).await?;
+    greet(config, data_dir, &app, address).await?;
 
     let stop = app.stop.clone();
     let stopper = tokio::spawn(async move {

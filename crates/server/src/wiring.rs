@@ -86,16 +86,17 @@ pub(crate) const IMAGE_INDEX: &str = "image_index";
 /// from.
 pub(crate) type EngineMaker<'a> = dyn Fn(String, &Registry) -> Result<Arc<dyn Engine>, WiringError> + Send + Sync + 'a;
 
-/// Puts an instance together. `address` is where it listens, with the port that it really got.
+/// Puts an instance together, on the store of its data directory. `address` is where it listens, with the port that it really got.
 pub(crate) async fn app(
     config: &Config,
     data_dir: &DataDir,
     address: std::net::SocketAddr,
     clock: Arc<dyn Clock>,
+    store: SqliteStore,
 ) -> Result<App, WiringError> {
     let directory = registry_directory(config, data_dir);
     let aws = Aws::connect(config).await?;
-    let mut stores = aws.stores(config, store(data_dir)?).await?;
+    let mut stores = aws.stores(config, store).await?;
     let bytes = aws.bytes(config, stores.entities.as_ref()).await?;
     // Where a repository lies that was moved is asked here, before the rules.
     let whereabouts = Whereabouts::new(stores.images.clone(), config.registries.placement.clone());

@@ -2,6 +2,7 @@
 
 mod migration;
 
+use layer0_api::client::ClientError;
 use layer0_api::types::{
     AddTagRuleRequest, CreateRepositoryRequest, ImportRepositoryRequest, Repository as Entity, RetentionRule, TagRule,
     UpdateRepositoryRequest,
@@ -24,8 +25,14 @@ pub(crate) async fn run(app: &App, verb: Repository) -> Result<(), CliError> {
             let name = repository(&name)?;
             let visibility = public.then(|| PUBLIC.to_owned());
             let request = CreateRepositoryRequest { name: name.name, visibility };
+            // Whoever may see no owners can make none either.
+            let is_new = is_refused(&app.client.owner_get(&name.owner).await, "OwnerDoesNotExist");
             let made = app.client.repository_create(&name.owner, &request).await.map_err(|why| app.error(why))?;
-            print(app, &made)
+            print(app, &made)?;
+            if is_new {
+                app.printer.note(&format!("Owner {} was made with it: there was none of this name.", name.owner));
+            }
+            Ok(())
         }
         Repository::Import { backing, name, registry, dry_run } => {
             let name = name.map(|name| repository(&name)).transpose()?.map(|it| format!("{}/{}", it.owner, it.name));
@@ -107,8 +114,20 @@ async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
                 keep_hours: keep.map(|age| age.0),
                 untagged_hours: untagged.map(|age| age.0),
             };
+            let before = app.client.owner_get(&name.owner).await.map(|it| it.retention).unwrap_or_default();
             let rule = app.client.retention_rule_add(&name.owner, &request).await.map_err(|why| app.error(why))?;
             print_retention(app, &name.owner, std::slice::from_ref(&rule))?;
+            let is_in_place = |it: &RetentionRule| (&it.repositories, &it.tags) == (&rule.repositories, &rule.tags);
+            if let Some(replaced) = before.into_iter().find(|it| is_in_place(it) && *it != rule) {
+                let was = access_rows::retention_rule_table(&name.owner, &[replaced]);
+                app.printer.note(&format!("It takes the place of this rule:\n{}", was.trim_end()));
+            }
+            // A pattern may be for repositories to come.
+            if let Some(exact) = rule.repositories.as_deref().filter(|it| !it.contains('*'))
+                && is_refused(&app.client.repository_get(&name.owner, exact).await, "RepositoryDoesNotExist")
+            {
+                app.printer.warn(&format!("there is no repository {}/{exact}", name.owner));
+            }
             if rule.untagged_hours.is_none() {
                 app.printer.note(
                     "It takes tags away. The images behind them stay, and so do their bytes: `--untagged 7d`, here or in a rule of its own, lets those go.",
@@ -126,6 +145,11 @@ async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
             Ok(())
         }
     }
+}
+
+/// Whether the server refused something with this code.
+fn is_refused<T>(answer: &Result<T, ClientError>, code: &str) -> bool {
+    answer.as_ref().is_err_and(|why| why.code() == Some(code))
 }
 
 fn print_retention(app: &App, owner: &str, rules: &[RetentionRule]) -> Result<(), CliError> {

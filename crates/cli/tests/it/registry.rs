@@ -26,6 +26,9 @@ fn repositories() {
         );
     assert_snapshot!("repository_create", fake.run(&["repository", "create", "team/app/web"]).text());
     assert_eq!(fake.body("POST /repository/team"), json!({ "name": "app/web" }));
+    fake.on("GET /owner/team", [error(404, "OwnerDoesNotExist", "owner `team` does not exist")]);
+    let made = fake.run(&["repository", "create", "team/app/web"]);
+    assert_eq!(made.stderr, "Owner team was made with it: there was none of this name.\n");
     assert_eq!(fake.run(&["repository", "get", "team/app/web", "-o=json"]).json(), json!([repository()]));
     assert_snapshot!("repository_list", fake.run(&["repository", "list"]).text());
     assert_eq!(fake.run(&["repository", "list", "team"]).stdout, fake.run(&["repository", "list"]).stdout);
@@ -232,6 +235,14 @@ fn kept_images() {
     fake.on("POST /owner/team/retention", [Reply::Json(201, tags_alone)]);
     let noted = fake.run(&[&add[..], &bounds[..2]].concat()).text();
     assert!(noted.contains(stay) && noted.contains("--untagged 7d"), "{noted}");
+    let replaced = noted.split_once("It takes the place of this rule:\n").expect(&noted).1;
+    assert!(replaced.contains("36h"), "{noted}");
+    assert!(!added.contains("takes the place"), "the same once more replaces nothing: {added}");
+    let exact = json!({ "repositories": "ap", "tags": "*", "untagged_hours": 24 });
+    fake.on("POST /owner/team/retention", [Reply::Json(201, exact)])
+        .on("GET /repository/team/ap", [error(404, "RepositoryDoesNotExist", "repository `team/ap` does not exist")]);
+    let slip = fake.run(&["repository", "retention", "add", "team/ap", "--untagged", "1d"]);
+    assert_eq!((slip.code, slip.stderr.as_str()), (0, "warning: there is no repository team/ap\n"));
     for shown in [
         added,
         fake.run(&["repository", "retention", "list", "team"]).text(),

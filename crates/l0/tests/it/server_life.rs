@@ -194,3 +194,36 @@ fn configuration_is_read_strictly() {
     assert_ne!(said.code, Some(0), "{}", said.all());
     said.says(&port.to_string());
 }
+
+#[test]
+fn the_log_says_who_was_refused_a_push_and_why() {
+    let instance = Instance::start(&["--engine", "fake", "--create-on-push"]);
+    let mut connection = http::Connection::open(&instance.address()).expect("a connection");
+    let signed_in = format!("Authorization: Basic {}\r\n", instance.credential());
+    let headers = format!("{signed_in}Content-Type: application/vnd.oci.image.manifest.v1+json\r\n");
+    let mut put = |headers: &str, path: &str, body: &[u8]| {
+        connection.request("PUT", path, headers, body).expect("an answer").status
+    };
+    assert_eq!(put(&headers, "/v2/team/app/manifests/v1", b"no manifest"), 400);
+    // Who nobody knows leaves nothing in it.
+    assert_eq!(put("", "/v2/team/other/manifests/v1", b"{}"), 401);
+    let line = "admin was refused a PUT to team/app: ";
+    until("a line in the log", || {
+        let log = instance.log();
+        if log.contains(line) { Ok(()) } else { Err(log) }
+    });
+    assert!(!instance.log().contains("team/other"), "{}", instance.log());
+}
+
+#[test]
+fn a_server_that_was_stopped_leaves_its_store_in_one_file() {
+    let mut instance = Instance::start(&["--engine", "fake"]);
+    run(instance.command(L0).args(["environment", "create", "prod"]), b"").ok();
+    let wal = instance.data().join("layer0.db-wal");
+    assert!(wal.exists(), "it is written to while the server runs");
+    instance.server_stop();
+    assert!(!wal.exists(), "what was in it is in the database");
+    assert!(instance.data().join("layer0.db").exists());
+    instance.server_start();
+    assert!(run(instance.command(L0).args(["environment", "list"]), b"").ok().out.contains("prod"));
+}

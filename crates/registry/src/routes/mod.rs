@@ -163,6 +163,9 @@ async fn anew(registry: &Registry, request: Request) -> Response {
     let mut response = match Ask::new(parts) {
         Ok(ask) => {
             let answered = dispatch(registry, &ask, body).await;
+            if let Err(error) = &answered {
+                push::note_refusal(&ask, error);
+            }
             let mut response = answered.unwrap_or_else(IntoResponse::into_response);
             if let Some(audited) = ask.unrecorded(response.status()) {
                 response.extensions_mut().insert(audited);

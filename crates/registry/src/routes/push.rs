@@ -68,6 +68,16 @@ fn note_made(name: &RepositoryName) {
     tracing::info!(repository.name = %name, "made repository {name} for a push");
 }
 
+/// Notes that somebody who has signed in was refused a change, and why: the request's own line names its route alone.
+pub(super) fn note_refusal(ask: &Ask, error: &RegistryError) {
+    let name = Target::parse(ask.uri.path()).and_then(|target| target.name().map(str::to_owned));
+    let (Some(caller), Some(name), Some(why)) = (ask.caller.get(), name, error.refusal()) else { return };
+    if !ask.method.is_safe() {
+        let (who, method) = (&caller.who, &ask.method);
+        tracing::info!(repository.name = name, refused = why, "{who} was refused a {method} to {name}: {why}");
+    }
+}
+
 /// What of a request goes into the audit log: what changed something, and what was refused to somebody who had signed in.
 /// A step on the way (an upload begun, a chunk) changes nothing that anybody sees.
 fn audited(ask: &Ask, status: StatusCode) -> Option<Audited> {
@@ -80,6 +90,7 @@ fn audited(ask: &Ask, status: StatusCode) -> Option<Audited> {
         (Target::Upload { name, .. }, Method::PUT) => {
             ("blob_push", named(&name, ask.param("digest").unwrap_or_default()))
         }
+        (Target::Upload { name, .. }, Method::PATCH) if refused => ("blob_push", named(&name, "")),
         (Target::Uploads { name }, Method::POST) if status == StatusCode::CREATED || refused => {
             match ask.param("mount") {
                 Some(digest) => ("blob_mount", named(&name, digest)),

@@ -47,8 +47,10 @@ pub(super) fn load(
     let mut all = Vec::new();
     if let Some(given) = find("registry_mirrors", &["LAYER0_REGISTRY_MIRRORS"]) {
         for rule in given.text.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
-            let (prefix, url) = rule.split_once('=').unwrap_or((rule, ""));
             let part = |text: &str| Given { text: text.to_owned(), ..given.clone() };
+            let Some((prefix, url)) = rule.split_once('=') else {
+                return Err(part(rule).wrong("needs an upstream, as in `hub=https://registry-1.docker.io`"));
+            };
             let settings = settings(&part(prefix), &part(url), placement)?;
             let login = signed_in(&settings, None, &part(url))?;
             all.push(MirrorConfig { settings, login });

@@ -15,7 +15,8 @@ async fn app(directory: &std::path::Path) -> (App, DataDir) {
     let config = Config::load(&args, &|_| None).expect("a configuration");
     let data_dir = DataDir::open(&data).expect("a directory of our own");
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9090));
-    let app = super::app(&config, &data_dir, address, Arc::new(SystemClock)).await.expect("put together");
+    let store = super::store(&data_dir).expect("the store opens");
+    let app = super::app(&config, &data_dir, address, Arc::new(SystemClock), store).await.expect("put together");
     (app, data_dir)
 }
 

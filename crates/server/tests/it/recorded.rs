@@ -62,6 +62,22 @@ async fn pushed_and_read(options: TestOptions) {
     assert_eq!(lines, expected.map(|line| format!("admin 127.0.0.1 {line}")));
 }
 
+/// A chunk is no record but where it is what the owner may not have.
+#[tokio::test]
+async fn what_a_quota_refuses_is_in_the_log() {
+    let app = TestApp::with(TestOptions { create_on_push: true, ..Default::default() }).await;
+    let raw = Raw::of(&app);
+    raw.post("/owner", &json!({"owner_name": "team", "quota_bytes": 10})).await.expect(201);
+    let begun = raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+    raw.send(Method::PATCH, begun.header("location"), &[], "few").await.expect(202);
+    raw.send(Method::PATCH, begun.header("location"), &[], "far too many bytes").await.expect(403);
+    let entries = raw.get("/admin/audit?limit=100").await.expect(200).json();
+    let pushes: Vec<&Value> =
+        entries.as_array().expect("a list").iter().filter(|it| it["action"] == "blob_push").collect();
+    assert_eq!(pushes.len(), 1, "{entries}");
+    assert_eq!((&pushes[0]["target"], &pushes[0]["status"]), (&json!("team/app"), &json!(403)));
+}
+
 #[tokio::test]
 async fn what_became_of_people_and_what_they_may_is_in_the_log() {
     let app = TestApp::start().await;

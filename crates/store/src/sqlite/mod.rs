@@ -257,17 +257,20 @@ impl SqliteStore {
     /// Finishes what is queued, writes the WAL back into the database and closes it, for all clones. Later calls are
     /// answered with `Failed`. Without this the last handle's end does the same, but nobody waits for it.
     pub async fn close(&self) {
+        let store = self.clone();
+        let closed = tokio::task::spawn_blocking(move || store.close_blocking());
+        let _ = closed.await;
+    }
+
+    /// As [`SqliteStore::close`], for whoever has no runtime any more. Blocks.
+    pub fn close_blocking(&self) {
         self.shared.close();
         let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let store = Arc::clone(&self.shared);
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // Its panic, if there was one, is in the log already.
-                let _ = thread.join();
-            }
-            store.near.close();
-        });
-        let _ = joined.await;
+        for thread in threads {
+            // Its panic, if there was one, is in the log already.
+            let _ = thread.join();
+        }
+        self.shared.near.close();
     }
 
     /// The commits that were counted; `None` where others write too.
