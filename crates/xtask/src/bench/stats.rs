@@ -9,6 +9,13 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     percentile(values, 50.0)
 }
 
+/// What something came to in turns with something else, of which the n-th turns belong together: the middle of their ratios, for
+/// what the other came to in the middle. A machine that is shared becomes another one in between; a round sees one of them.
+pub(crate) fn paired(values: &[f64], others: &[f64]) -> f64 {
+    let ratios: Vec<f64> = values.iter().zip(others).map(|(value, other)| value / other).collect();
+    median(&ratios) * median(others)
+}
+
 /// The value below which `percent` of the others lie. Not a number when there is none.
 #[expect(
     clippy::cast_precision_loss,
@@ -82,6 +89,15 @@ mod tests {
         assert!((percentile(&values, 99.0) - 100.0).abs() < f64::EPSILON);
         assert!((largest(&values) - 100.0).abs() < f64::EPSILON);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn a_machine_that_slows_down_changes_no_ratio() {
+        // Three times as slow from the second turn of one of them on.
+        let (others, values) = ([90.0, 90.0, 30.0, 30.0, 30.0], [45.0, 15.0, 15.0, 15.0, 15.0]);
+        assert!((paired(&values, &others) - 15.0).abs() < f64::EPSILON, "half of the other's 30");
+        assert!((paired(&others, &others) - 30.0).abs() < f64::EPSILON);
+        assert!(paired(&[], &[]).is_nan());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::super::instance::{Engine, Instance};
 use super::super::machine::TICKS_PER_SECOND;
 use super::super::nginx::Nginx;
 use super::super::rows::idle::cpu_ticks;
-use super::super::stats::median;
+use super::super::stats::{median, paired};
 use super::heads::Heads;
 use super::wrk::{Load, Seen};
 
@@ -89,9 +89,10 @@ impl Bench<'_> {
             turns[at].rates.push(seen.req_s);
             turns[at].seconds.push(seconds_of(subject.ticks()? - before) / (seen.req_s * f64::from(seconds)));
         }
+        let first = &turns[0];
         let told = |(name, _, _): &(&str, Subject, &[String]), turns: &Turns| {
-            let of = json!({ "req_s": median(&turns.rates), "cpu_us": median(&turns.seconds) * 1e6 });
-            ((*name).to_owned(), of)
+            let cpu_us = median(&turns.seconds) * 1e6;
+            ((*name).to_owned(), json!({ "req_s": paired(&turns.rates, &first.rates), "cpu_us": cpu_us }))
         };
         Ok(subjects.iter().zip(&turns).map(|(subject, turns)| told(subject, turns)).collect())
     }
@@ -170,9 +171,10 @@ fn in_turns(instance: &Instance, script: &Path, is_quick: bool) -> Result<Value>
         turns[at].seconds.push(seconds_of(subject.ticks()? - before));
         ensure!(came > big * MIB, "a big blob does not come");
     }
+    let first = &turns[0];
     for (name, turns) in ["nginx_big", "big"].into_iter().zip(&turns) {
         let cpu = median(&turns.seconds) * 1024.0 / big as f64;
-        measured.insert(name.to_owned(), json!({ "mib_s": median(&turns.rates), "cpu_s_per_gib": cpu }));
+        measured.insert(name.to_owned(), json!({ "mib_s": paired(&turns.rates, &first.rates), "cpu_s_per_gib": cpu }));
     }
     Ok(Value::Object(measured))
 }
