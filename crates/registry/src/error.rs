@@ -183,9 +183,10 @@ impl RegistryError {
 
     /// The only place that knows statuses and codes.
     /// The words in which a client is told that what it asks for is not done, and that another request might be; `None` where the fault
-    /// is none of the client's. For a line of the log: what the client wrote of it is escaped.
+    /// is none of the client's. For a line of the log: what would end the line, or colour it, is left out.
     pub(crate) fn refusal(&self) -> Option<String> {
-        self.status_and_code().0.is_client_error().then(|| shown(&self.to_string()).escape_debug().to_string())
+        let words = || shown(&self.to_string()).replace(char::is_control, " ");
+        self.status_and_code().0.is_client_error().then(words)
     }
 
     fn status_and_code(&self) -> (StatusCode, &'static str) {
@@ -353,8 +354,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line_and_a_fault_of_ours_is_none() {
-        let refused = RegistryError::ManifestInvalid("not\nJSON \u{1b}[31m".to_owned());
-        assert_eq!(refused.refusal().as_deref(), Some(r"not\nJSON \u{1b}[31m"));
+        let refused = RegistryError::ManifestInvalid("it isn't\nJSON \u{1b}[31m".to_owned());
+        assert_eq!(refused.refusal().as_deref(), Some("it isn't JSON  [31m"));
         assert_eq!(RegistryError::Full.refusal(), None);
         assert_eq!(RegistryError::Unavailable.refusal(), None);
     }
