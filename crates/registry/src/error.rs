@@ -181,14 +181,29 @@ impl RegistryError {
         }
     }
 
-    /// The only place that knows statuses and codes.
-    /// The words in which a client is told that what it asks for is not done, and that another request might be; `None` where the fault
-    /// is none of the client's. For a line of the log: what would end the line, or colour it, is left out.
+    /// Why what somebody asked for is not done, for the log; `None` where it is not for what was asked. Where the words for the client
+    /// repeat what it wrote, the code of the specification alone.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let words = || shown(&self.to_string()).replace(char::is_control, " ");
-        self.status_and_code().0.is_client_error().then(words)
+        let (status, code) = self.status_and_code();
+        match self {
+            Self::TooSlow | Self::BodyBroken => None,
+            _ if !status.is_client_error() => None,
+            Self::Denied(_)
+            | Self::Ended
+            | Self::NameUnknown(_)
+            | Self::NotCreated(_)
+            | Self::BlobUnknown(_)
+            | Self::UploadUnknown
+            | Self::UploadBusy
+            | Self::OutOfOrder { .. }
+            | Self::DigestMismatch { .. }
+            | Self::ManifestTooLarge { .. }
+            | Self::ContentMissing(_) => Some(self.to_string()),
+            _ => Some(code.to_owned()),
+        }
     }
 
+    /// The only place that knows statuses and codes.
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
@@ -353,11 +368,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_one_line_and_a_fault_of_ours_is_none() {
-        let refused = RegistryError::ManifestInvalid("it isn't\nJSON \u{1b}[31m".to_owned());
-        assert_eq!(refused.refusal().as_deref(), Some("it isn't JSON  [31m"));
-        assert_eq!(RegistryError::Full.refusal(), None);
-        assert_eq!(RegistryError::Unavailable.refusal(), None);
+    fn a_refusal_repeats_nothing_that_the_client_wrote() {
+        let said = |error: RegistryError| error.refusal();
+        let words = "expected value at `hunter2`".to_owned();
+        assert_eq!(said(RegistryError::ManifestInvalid(words)).as_deref(), Some("MANIFEST_INVALID"));
+        assert_eq!(said(RegistryError::Denied("it is immutable".to_owned())).as_deref(), Some("it is immutable"));
+        for fault in
+            [RegistryError::Full, RegistryError::Unavailable, RegistryError::BodyBroken, RegistryError::TooSlow]
+        {
+            assert_eq!(fault.refusal(), None, "{fault}");
+        }
     }
 
     #[test]

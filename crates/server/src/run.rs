@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use layer0_api::shell::shell_word;
@@ -29,6 +29,9 @@ use crate::{listen, reconcile, routes, wiring};
 
 /// How long the reconciler may take to end the step that it is in the middle of. Its leases are given back with it.
 const STEP_MAX: Duration = Duration::from_secs(10);
+
+/// How long it may take to write the WAL back into the store's file and to end reads that nobody waits for.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// How often it is tried to take hold of the data directory, and how long it is waited in between: a look at it takes
 /// microseconds, and one who comes second must not wait long for the refusal.
@@ -147,8 +150,17 @@ struct Kept {
 
 impl Kept {
     fn close(self) {
-        self.store.close_blocking();
-        drop(self.data_dir);
+        let Self { store, data_dir } = self;
+        let (told, closed) = mpsc::channel();
+        std::thread::spawn(move || {
+            store.close_blocking();
+            // Nobody waits any more, where it took that long.
+            let _ = told.send(());
+        });
+        if closed.recv_timeout(CLOSE_MAX).is_err() {
+            info!("the store is not closed yet; the next start goes on from what it has written");
+        }
+        drop(data_dir);
     }
 }
 

@@ -207,7 +207,7 @@ fn the_log_says_who_was_refused_a_push_and_why() {
     assert_eq!(put(&headers, "/v2/team/app/manifests/v1", b"no manifest"), 400);
     // Who nobody knows leaves nothing in it.
     assert_eq!(put("", "/v2/team/other/manifests/v1", b"{}"), 401);
-    let line = "admin was refused a PUT to team/app: ";
+    let line = "admin was refused a PUT to team/app: MANIFEST_INVALID";
     until("a line in the log", || {
         let log = instance.log();
         if log.contains(line) { Ok(()) } else { Err(log) }

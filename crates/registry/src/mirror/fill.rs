@@ -153,7 +153,9 @@ impl Fill {
 impl Drop for Fill {
     fn drop(&mut self) {
         // What was written goes with it, 2 ms for 32 MiB, which the event loop of the client that is ready last does not have.
-        drop_elsewhere(self.spool.take());
+        if let Some(spool) = self.spool.take() {
+            drop_elsewhere(spool);
+        }
     }
 }
 

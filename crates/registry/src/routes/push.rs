@@ -74,7 +74,7 @@ pub(super) fn note_refusal(ask: &Ask, error: &RegistryError) {
     let (Some(caller), Some(name), Some(why)) = (ask.caller.get(), name, error.refusal()) else { return };
     if !ask.method.is_safe() {
         let (who, method) = (&caller.who, &ask.method);
-        tracing::info!(repository.name = %name, "{who} was refused a {method} to {name}: {why}");
+        tracing::info!(audit.who = %who, repository.name = %name, "{who} was refused a {method} to {name}: {why}");
     }
 }
 

@@ -49,7 +49,9 @@ pub(super) fn load(
         for rule in given.text.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
             let part = |text: &str| Given { text: text.to_owned(), ..given.clone() };
             let Some((prefix, url)) = rule.split_once('=') else {
-                return Err(part(rule).wrong("needs an upstream, as in `hub=https://registry-1.docker.io`"));
+                // An address without its prefix is not repeated: it may hold a password.
+                let shown = if RepositoryPrefix::parse(rule).is_ok() { rule } else { "…" };
+                return Err(part(shown).wrong("is no `PREFIX=URL`, such as `hub=https://registry-1.docker.io`"));
             };
             let settings = settings(&part(prefix), &part(url), placement)?;
             let login = signed_in(&settings, None, &part(url))?;

@@ -265,8 +265,8 @@ const HOW_THE_REGISTRY: &str = "- More is better in what is counted per second; 
   Layer0's uploads; for small images, tags and repositories an nginx that says yes to everything, so what the client can send at
   most. Their bounds were set as numbers (400 images, 8,000 tags, 4,000 repositories of two requests each in a second) on a machine
   whose client came to 1,240 images and 22,990 requests: here they are that part of what the client can send.
-- A rate that was measured in turns is the middle of the rounds' ratios, for what the limit came to in the middle: a disk that becomes
-  another one between two rounds says nothing then.
+- GETs, HEADs and pushes of a big blob that were measured in turns are the middle of the rounds' ratios, for what the limit came to in
+  the middle: a disk that becomes another one between two rounds says nothing then. Small writes and passwords are the middle alone.
 - HEADs are asked for by the script's client, of nginx in turns too: wrk waits for the body that an answer to HEAD announces.
 - A cold blob of a mirror has two rows: by the script's clients over the time that the upstream takes to send it once, and by clients that
   cost less, in turns with nginx, which has as much as a file; its limit is the upstream's time too where nginx is faster than that. The

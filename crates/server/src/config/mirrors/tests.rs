@@ -89,8 +89,10 @@ fn what_can_not_be_is_refused_with_its_place_and_without_a_secret() {
         let text = one(&keys);
         assert!(text.contains(want) && !text.contains("hunter2"), "{text}");
     }
-    let bare = error(&["--registry-mirrors", "hub"], "");
-    assert_eq!(bare, "--registry-mirrors: `hub` needs an upstream, as in `hub=https://registry-1.docker.io`");
+    let what = "is no `PREFIX=URL`, such as `hub=https://registry-1.docker.io`";
+    assert_eq!(error(&["--registry-mirrors", "hub"], ""), format!("--registry-mirrors: `hub` {what}"));
+    let bare = error(&["--registry-mirrors", "https://me:hunter2@docker.io"], "");
+    assert_eq!(bare, format!("--registry-mirrors: `…` {what}"));
     assert!(error(&["--registry-mirrors", "hub="], "").starts_with("--registry-mirrors: `` is no address"));
     assert!(error(&["--registry-mirrors", "Hub=https://quay.io"], "").contains("`Hub` is no beginning"));
 }
