@@ -24,7 +24,7 @@ const MIB: usize = 512;
 const CHUNK: usize = 16 << 20;
 
 /// How often each has its turn, at another place in the row each time.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 9;
 
 /// How a blob is pushed.
 #[derive(Clone, Copy)]
