@@ -182,7 +182,7 @@ impl RegistryError {
     }
 
     /// Why what somebody asked for is not done, for the log; `None` where it is not for what was asked. Where the words for the client
-    /// repeat what it wrote, the code of the specification alone.
+    /// repeat what it wrote, the code of the specification alone. It is one line.
     pub(crate) fn refusal(&self) -> Option<String> {
         let (status, code) = self.status_and_code();
         match self {
@@ -198,7 +198,7 @@ impl RegistryError {
             | Self::OutOfOrder { .. }
             | Self::DigestMismatch { .. }
             | Self::ManifestTooLarge { .. }
-            | Self::ContentMissing(_) => Some(self.to_string()),
+            | Self::ContentMissing(_) => Some(self.to_string().replace(char::is_control, " ")),
             _ => Some(code.to_owned()),
         }
     }

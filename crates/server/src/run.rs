@@ -159,8 +159,9 @@ impl Kept {
         });
         if closed.recv_timeout(CLOSE_MAX).is_err() {
             info!("the store is not closed yet; the next start goes on from what it has written");
+            // Until this process has ended.
+            std::mem::forget(data_dir);
         }
-        drop(data_dir);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use layer0_domain::model::access::Secret;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::{Placement, RepositoryPrefix};
-use layer0_registry::{MirrorLogin, MirrorSettings, UpstreamUrl, UpstreamUrlError};
+use layer0_registry::{MirrorLogin, MirrorSettings, UpstreamUrl};
 
 use super::file::MirrorTable;
 use super::{ConfigError, Given, Source};
@@ -49,9 +49,9 @@ pub(super) fn load(
         for rule in given.text.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
             let part = |text: &str| Given { text: text.to_owned(), ..given.clone() };
             let Some((prefix, url)) = rule.split_once('=') else {
-                // An address without its prefix is not repeated: it may hold a password.
-                let shown = if RepositoryPrefix::parse(rule).is_ok() { rule } else { "…" };
-                return Err(part(shown).wrong("is no `PREFIX=URL`, such as `hub=https://registry-1.docker.io`"));
+                return Err(
+                    without_user(&part(rule)).wrong("is no `PREFIX=URL`, such as `hub=https://registry-1.docker.io`")
+                );
             };
             let settings = settings(&part(prefix), &part(url), placement)?;
             let login = signed_in(&settings, None, &part(url))?;
@@ -91,14 +91,17 @@ pub(super) fn load(
     Ok(all)
 }
 
+/// What may be repeated of it: nothing where it may hold a password.
+fn without_user(given: &Given) -> Given {
+    let text = if given.text.contains('@') { "…@…".to_owned() } else { given.text.clone() };
+    Given { text, ..given.clone() }
+}
+
 fn settings(prefix: &Given, url: &Given, placement: &Placement) -> Result<MirrorSettings, ConfigError> {
-    let upstream = UpstreamUrl::parse(&url.text).map_err(|why| match why {
-        UpstreamUrlError::NoUrl => url.wrong(why.to_string()),
-        // The text is not repeated.
-        UpstreamUrlError::User => Given { text: "…@…".to_owned(), ..url.clone() }.wrong(why.to_string()),
+    let upstream = UpstreamUrl::parse(&url.text).map_err(|why| without_user(url).wrong(why.to_string()))?;
+    let legal = RepositoryPrefix::parse(&prefix.text).map_err(|_| {
+        without_user(prefix).wrong("is no beginning of repositories' names, such as `hub` or `mirrors/hub`")
     })?;
-    let legal = RepositoryPrefix::parse(&prefix.text)
-        .map_err(|_| prefix.wrong("is no beginning of repositories' names, such as `hub` or `mirrors/hub`"))?;
     // One below it that has rules of its own, and any other.
     let below = placement.rules().iter().filter(|rule| !rule.backing.is_local()).map(|rule| rule.prefix.as_str());
     let is_elsewhere = below.map(|it| format!("{it}/name")).chain([format!("{legal}/name")]).any(|name| {

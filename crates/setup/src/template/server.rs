@@ -11,14 +11,14 @@ use crate::instance::Backing;
 pub(super) const PORT: u16 = 9090;
 
 /// How long ECS waits from `SIGTERM` to `SIGKILL`: the most that Fargate has (`stopTimeout`). The server's own times fit in:
-/// delay, grace, and twelve seconds for the step that it is in the middle of, which give its leases back.
+/// delay, grace, and seventeen seconds for the step that it is in the middle of, which give its leases back, and for its store.
 const STOP_TIMEOUT_S: u16 = 120;
 /// How long a server goes on after `SIGTERM` and says at `/health` that it leaves: for tasks that end without ECS having taken them
 /// out of the target group. One look of the load balancer.
 const STOP_DELAY_S: u16 = HEALTH_INTERVAL_S;
 /// How long requests that still run may take after that.
 const STOP_GRACE_S: u16 = 90;
-const _: () = assert!(STOP_DELAY_S + STOP_GRACE_S + 12 <= STOP_TIMEOUT_S);
+const _: () = assert!(STOP_DELAY_S + STOP_GRACE_S + 17 <= STOP_TIMEOUT_S);
 
 pub(super) fn server(template: &mut Template<'_>, network: &Seen, door: &Door) {
     let tags = template.tags("server");

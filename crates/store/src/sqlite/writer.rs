@@ -23,8 +23,8 @@ const BATCH_MAX: usize = 256;
 /// From so many pages on in the WAL they are written back into the database: 16 MiB, four times as many as SQLite takes by itself. Most
 /// commits change the same pages, and each of them is written back once.
 const WAL_PAGES_MAX: u32 = 4000;
-/// From so many on where the disk is full, or would have to find more room than [`LACKING_MAX`] for them: what is kept for deletes must be
-/// enough for the growth of the WAL and for that of the database. Where nothing can be kept, too.
+/// From so many on where deletes have needed what is kept for them, where nothing can be kept, or where the database's file would get longer
+/// by [`LACKING_MAX`]: what is kept must be enough for that, and for the growth of the WAL.
 const WAL_PAGES_SCARCE: u32 = 1000;
 const LACKING_MAX: u64 = reserve::BYTES / 2;
 
@@ -216,9 +216,6 @@ pub(super) fn run(
 ) {
     // While there is room: later may be too late.
     reserve.hold();
-    // The WAL could not be written back for lack of room. It may have room for commits of its own, but the more there are in it, the more
-    // the database lacks, and what is kept for deletes must be enough for that.
-    let mut is_stuck = false;
     loop {
         let jobs = queue.take(BATCH_MAX);
         if jobs.is_empty() {
@@ -233,18 +230,15 @@ pub(super) fn run(
             jobs.for_each(|job| job.answer(Err(Fault::Closed)));
             continue;
         };
-        if is_stuck {
-            is_stuck = !write_back(connection, views, reserve);
-        }
         while jobs.len() > 0 {
-            if is_stuck || !has_room(connection, reserve) {
+            if !has_room(connection, reserve) {
                 jobs = without_those_that_take_room(jobs);
             }
             transaction(connection, &mut jobs, commits, reserve);
             views.end_idle();
         }
         if is_long(connection, reserve) {
-            is_stuck = !write_back(connection, views, reserve);
+            write_back(connection, views, reserve);
         }
     }
 }
@@ -260,8 +254,8 @@ fn is_long(connection: &Connection, reserve: &Reserve) -> bool {
     }
 }
 
-/// Writes the WAL back into the database, so that the next commit begins it anew; answers whether the disk had room for that.
-fn write_back(connection: &Connection, views: &Near, reserve: &mut Reserve) -> bool {
+/// Writes the WAL back into the database, so that the next commit begins it anew.
+fn write_back(connection: &Connection, views: &Near, reserve: &mut Reserve) {
     // All of it can be written back when nobody looks at an older state, and it can begin anew when nobody looks into it.
     views.end_all();
     let write = || connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
@@ -272,11 +266,10 @@ fn write_back(connection: &Connection, views: &Near, reserve: &mut Reserve) -> b
         written = write().map_err(Fault::from);
         reserve.hold();
     }
-    if let Err(error) = &written {
+    if let Err(error) = written {
         tracing::warn!(error = %error, "the WAL could not be written back into the database; the next commit tries again");
     }
     views.end_all();
-    !matches!(written, Err(Fault::Full))
 }
 
 /// How many bytes the database's file gets longer by when all is written back.

@@ -92,7 +92,13 @@ fn what_can_not_be_is_refused_with_its_place_and_without_a_secret() {
     let what = "is no `PREFIX=URL`, such as `hub=https://registry-1.docker.io`";
     assert_eq!(error(&["--registry-mirrors", "hub"], ""), format!("--registry-mirrors: `hub` {what}"));
     let bare = error(&["--registry-mirrors", "https://me:hunter2@docker.io"], "");
-    assert_eq!(bare, format!("--registry-mirrors: `…` {what}"));
+    assert_eq!(bare, format!("--registry-mirrors: `…@…` {what}"));
+    for slip in
+        ["hub=me:hunter2@docker.io", "hub=ftp://me:hunter2@docker.io", "https://me:hunter2@docker.io=https://quay.io"]
+    {
+        let said = error(&["--registry-mirrors", slip], "");
+        assert!(said.starts_with("--registry-mirrors: `…@…` ") && !said.contains("hunter2"), "{said}");
+    }
     assert!(error(&["--registry-mirrors", "hub="], "").starts_with("--registry-mirrors: `` is no address"));
     assert!(error(&["--registry-mirrors", "Hub=https://quay.io"], "").contains("`Hub` is no beginning"));
 }
