@@ -67,9 +67,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept by each connection; more than there are.
 const STATEMENTS_KEPT: usize = 128;
 
-/// The WAL file is cut back to this size after it was written back. On a disk that is full then, commits find no more room in it: what they
-/// change must find room in the database with what is kept for deletes (`reserve.rs`).
-const WAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
+/// The WAL file is cut back to this size after a checkpoint.
+const WAL_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 
 /// The ports `Store`, `AccessStore` and `RegistryStore` on one SQLite database. Clones share it; when the last is dropped, the threads
 /// finish what is queued and end.

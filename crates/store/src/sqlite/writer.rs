@@ -20,13 +20,8 @@ mod tests;
 /// waits only milliseconds for the last.
 const BATCH_MAX: usize = 256;
 
-/// From so many pages on in the WAL they are written back into the database: 16 MiB, four times as many as SQLite takes by itself. Most
-/// commits change the same pages, and each of them is written back once.
-const WAL_PAGES_MAX: u32 = 4000;
-/// From so many on where deletes have needed what is kept for them, where nothing can be kept, or where the database's file would get longer
-/// by [`LACKING_MAX`]: what is kept must be enough for that, and for the growth of the WAL.
-const WAL_PAGES_SCARCE: u32 = 1000;
-const LACKING_MAX: u64 = reserve::BYTES / 2;
+/// From so many pages on in the WAL they are written back into the database: 4 MiB, as SQLite does by itself.
+const WAL_PAGES_MAX: u32 = 1000;
 
 thread_local! {
     /// How many pages the WAL had after the last commit of this thread.
@@ -237,20 +232,9 @@ pub(super) fn run(
             transaction(connection, &mut jobs, commits, reserve);
             views.end_idle();
         }
-        if is_long(connection, reserve) {
+        if WAL_PAGES.get() >= WAL_PAGES_MAX {
             write_back(connection, views, reserve);
         }
-    }
-}
-
-/// Whether the WAL is to be written back.
-fn is_long(connection: &Connection, reserve: &Reserve) -> bool {
-    let is_scarce =
-        || reserve.held() < reserve::BYTES || lacks(connection).is_some_and(|lacking| lacking >= LACKING_MAX);
-    match WAL_PAGES.get() {
-        WAL_PAGES_MAX.. => true,
-        WAL_PAGES_SCARCE.. => is_scarce(),
-        _ => false,
     }
 }
 

@@ -201,9 +201,8 @@ async fn on_a_full_disk_deletes_are_done_and_noted_and_give_room() {
     assert_eq!(fill(&store, "refused").await, 0);
     let name = registry::name("team/app");
 
-    // A start is possible too, and finds what is kept; others have taken what the WAL gave back.
+    // A start is possible too, and finds what is kept.
     store.close().await;
-    disk.fill();
     let store = SqliteStore::open(&path).expect("a full disk is enough to open");
     // Beside pushes in the same commit, and one of them that is refused.
     let digests: Vec<_> = (0..10).map(|number| big(&format!("m{number}")).digest).collect();
@@ -274,46 +273,6 @@ async fn on_a_disk_that_others_have_filled_a_store_opens_with_what_is_kept() {
     let kept = std::fs::metadata(disk.path().join("layer0.db-reserve")).expect("it stays").len();
     assert_eq!(kept, 8 * 1024 * 1024, "it is kept again");
     store.close().await;
-}
-
-/// The WAL's file may be long from before, and commits find room in it when the disk has none: no more of it than can be written back.
-#[tokio::test]
-async fn on_a_full_disk_a_long_wal_takes_no_more_than_deletes_can_do_without() {
-    let Some(disk) = SmallDisk::mount(48) else { return };
-    let (path, name) = (disk.path().join(SqliteStore::FILE_NAME), registry::name("team/app"));
-    let store = with_manifests(&path, 10).await;
-    let wal = disk.path().join("layer0.db-wal");
-    let length = || std::fs::metadata(&wal).expect("it is there").len();
-    let mut records = 0;
-    while length() < 15 * 1024 * 1024 {
-        store.audit_append(&record(202)).await.expect("there is room");
-        records += 1;
-        assert!(records < 10_000, "the WAL has {} bytes", length());
-    }
-    // It is written back, and begins anew.
-    for _ in 0..50 {
-        store.audit_append(&record(202)).await.expect("there is room");
-    }
-    disk.fill();
-    let written = fill(&store, "late").await;
-    assert!((1..100).contains(&written), "{written} of 64 KiB each");
-    // More than the WAL's file has room for.
-    for number in 0..5_000 {
-        let noted = store.audit_append(&record(202)).await;
-        assert!(noted.is_ok(), "{number}: {noted:?}");
-    }
-    for number in 0..written {
-        let deleted = store.manifest_delete(&name, &big(&format!("late{number}")).digest).await;
-        assert!(matches!(deleted, Ok(true)), "{number} of {written}: {deleted:?}");
-    }
-    std::fs::remove_file(disk.path().join("filler")).expect("it is there");
-    let more = fill(&store, "more").await;
-    assert!(more > 0, "room that is freed is used, without a restart");
-    store.close().await;
-    let again = SqliteStore::open(&path).expect("it was closed");
-    check(&again, "m", 10).await;
-    check(&again, "more", more).await;
-    again.close().await;
 }
 
 /// A full disk has no room for the pages that stand in the WAL only, either.
