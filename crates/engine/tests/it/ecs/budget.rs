@@ -109,6 +109,7 @@ async fn quiet(aws: &FakeAws, change: impl FnOnce(&mut EcsConfig)) -> EcsEngine 
     change(&mut config);
     let engine = EcsEngine::start(config, &stage::sdk(aws).await);
     stage::ensure(&engine, &stage::environment()).await.expect("it is there");
+    stage::settled(&engine, &stage::environment()).await.expect("it is there");
     let wants = wants();
     join_all(wants.iter().map(|want| stage::ensure(&engine, want))).await;
     for want in &wants {
