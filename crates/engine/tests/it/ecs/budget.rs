@@ -109,7 +109,6 @@ async fn quiet(aws: &FakeAws, change: impl FnOnce(&mut EcsConfig)) -> EcsEngine 
     change(&mut config);
     let engine = EcsEngine::start(config, &stage::sdk(aws).await);
     stage::ensure(&engine, &stage::environment()).await.expect("it is there");
-    stage::settled(&engine, &stage::environment()).await.expect("it is there");
     let wants = wants();
     join_all(wants.iter().map(|want| stage::ensure(&engine, want))).await;
     for want in &wants {
@@ -189,6 +188,8 @@ async fn being_told_of_many_services_costs_a_tenth_of_a_call_each_and_nothing_ag
     (config.look_busy, config.look_stops) = (NEVER, NEVER);
     let engine = EcsEngine::start(config, &stage::sdk(&aws).await);
     stage::ensure(&engine, &stage::environment()).await.expect("it is there");
+    // It looks at its stack in its own time.
+    stage::settled(&engine, &stage::environment()).await.expect("it is there");
     let wants = wants();
     for allowed in [BUDGET, 0] {
         aws.calls_clear();
