@@ -58,7 +58,7 @@ impl Subject<'_> {
 }
 
 /// What loads have in common.
-struct Bench<'a> {
+struct Loads<'a> {
     instance: &'a Instance,
     rounds: usize,
     seconds: u32,
@@ -66,9 +66,9 @@ struct Bench<'a> {
     errors: u64,
 }
 
-impl Bench<'_> {
+impl Loads<'_> {
     /// Each subject with what is asked of it, by its name: so many rounds, in each of which another one has the first turn.
-    fn loads(
+    fn run(
         &mut self,
         client: &mut dyn FnMut(&Load) -> Result<Seen>,
         subjects: &[(&str, Subject, &[String])],
@@ -135,9 +135,9 @@ fn in_turns(instance: &Instance, script: &Path, is_quick: bool) -> Result<Value>
         format!("{FILES} server {{ listen 127.0.0.1:{port}; root {}; }}", files.display())
     })?;
     let (theirs, ours) = (Subject::Nginx(&nginx), Subject::Ours(instance));
-    let mut bench = Bench { instance, rounds, seconds, errors: 0 };
+    let mut loads = Loads { instance, rounds, seconds, errors: 0 };
     let mut wrk = |load: &Load| load.run(&instance.dir);
-    let mut measured = bench.loads(
+    let mut measured = loads.run(
         &mut wrk,
         &[
             ("nginx_manifest", theirs, &["/manifest".to_owned()]),
@@ -146,9 +146,9 @@ fn in_turns(instance: &Instance, script: &Path, is_quick: bool) -> Result<Value>
         ],
     )?;
     // A request for a MiB is one.
-    measured.extend(bench.loads(&mut wrk, &[("nginx_pieces", theirs, &pieces.0), ("pieces", ours, &pieces.1)])?);
+    measured.extend(loads.run(&mut wrk, &[("nginx_pieces", theirs, &pieces.0), ("pieces", ours, &pieces.1)])?);
     let mut heads = Heads::start(script)?;
-    measured.extend(bench.loads(
+    measured.extend(loads.run(
         &mut |load| heads.run(load),
         &[
             ("nginx_head", theirs, &["/manifest".to_owned()]),
@@ -156,7 +156,7 @@ fn in_turns(instance: &Instance, script: &Path, is_quick: bool) -> Result<Value>
             ("head_blob", ours, &pieces.1[..1]),
         ],
     )?);
-    measured.insert("errors".to_owned(), json!(bench.errors));
+    measured.insert("errors".to_owned(), json!(loads.errors));
 
     let mut turns = [Turns::default(), Turns::default()];
     for turn in 0..rounds * turns.len() {
