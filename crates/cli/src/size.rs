@@ -1,6 +1,6 @@
 //! Numbers of bytes as people write and read them: `500MB` is a power of 1000, `10GiB` one of 1024. Pure.
 
-/// The units and their bytes. The first of a kind is the one that is printed.
+/// The units and their bytes.
 const DECIMAL: [(&str, u64); 6] = [
     ("B", 1),
     ("kB", 1_000),
@@ -75,30 +75,26 @@ impl Quota {
     }
 }
 
-/// Bytes to about a tenth, in powers of 1000 as registries print them.
+/// Bytes to a tenth, cut off, in powers of 1024.
 pub(crate) fn rounded(bytes: u64) -> String {
-    let (unit, factor) = unit_of(&DECIMAL[..5], bytes);
-    if factor == 1 {
-        format!("{bytes} B")
-    } else {
-        format!("{}.{} {unit}", bytes / factor, bytes % factor * 10 / factor)
-    }
-}
-
-/// Bytes as somebody will have written them: in a unit of either kind that fits without a rest, else rounded.
-pub(crate) fn exact(bytes: u64) -> String {
-    for units in [&DECIMAL[..], &BINARY[..]] {
-        let (unit, factor) = unit_of(units, bytes);
-        if bytes.is_multiple_of(factor) && (factor > 1 || bytes < 1000) {
-            return format!("{} {unit}", bytes / factor);
+    match BINARY.iter().rev().find(|(_, factor)| *factor <= bytes) {
+        None => format!("{bytes} B"),
+        // In tenths as a whole, since ten times the rest of a large one is beyond 64 bits.
+        Some((unit, factor)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*factor);
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
         }
     }
-    rounded(bytes)
 }
 
-/// The largest unit that is not larger than so many bytes, or the smallest one.
-fn unit_of(units: &[(&'static str, u64)], bytes: u64) -> (&'static str, u64) {
-    units.iter().rev().find(|(_, factor)| *factor <= bytes).or(units.first()).copied().unwrap_or(("B", 1))
+/// Bytes as somebody will have written them: in the largest unit of either kind that fits without a rest, else rounded.
+pub(crate) fn exact(bytes: u64) -> String {
+    let fits = |(_, factor): &&(&str, u64)| (2..=bytes).contains(factor) && bytes.is_multiple_of(*factor);
+    let largest = |units: &'static [(&'static str, u64)]| units.iter().rev().find(fits);
+    match largest(&DECIMAL).or_else(|| largest(&BINARY)) {
+        Some((unit, factor)) => format!("{} {unit}", bytes / factor),
+        None => rounded(bytes),
+    }
 }
 
 #[cfg(test)]
@@ -155,10 +151,11 @@ mod tests {
         for (bytes, text) in [
             (0, "0 B"),
             (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (12_345_678, "12.3 MB"),
-            (5_000_000_000, "5.0 GB"),
-            (9_999_000_000_000_000, "9999.0 TB"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_600_000, "1.5 MiB"),
+            (1 << 30, "1.0 GiB"),
+            (u64::MAX, "16383.9 PiB"),
         ] {
             assert_eq!(rounded(bytes), text);
         }
@@ -166,12 +163,11 @@ mod tests {
 
     #[test]
     fn what_was_written_is_printed_again() {
-        for text in ["0 B", "999 B", "500 MB", "10 GiB", "2 TB", "1 KiB", "3 kB", "512 MiB"] {
+        for text in ["0 B", "999 B", "500 MB", "10 GiB", "2 TB", "1 KiB", "3 kB", "512 MiB", "1500 MB", "2560 KiB"] {
             let bytes = u64::try_from(parse(text).expect(text)).expect("not negative");
             assert_eq!(exact(bytes), text);
         }
-        assert_eq!(exact(1_536), "1.5 kB");
-        assert_eq!(exact(10_737_418_241), "10.7 GB");
-        assert_eq!(exact(1_500_000_000), "1.5 GB");
+        assert_eq!(exact(1_537), "1.5 KiB");
+        assert_eq!(exact(10_737_418_241), "10.0 GiB");
     }
 }

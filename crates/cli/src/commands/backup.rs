@@ -9,7 +9,6 @@ use layer0_api::shell::shell_word;
 use layer0_api::types::{Backup, BackupBlob, BackupBlobQuery};
 use serde::Serialize;
 
-use super::verify::size;
 use crate::app::App;
 use crate::args::admin::{Backups, Restore, TakeBackup};
 use crate::backup::disk::OsDisk;
@@ -20,6 +19,7 @@ use crate::printer::Printer;
 use crate::printer::rows::moment;
 use crate::printer::table::Table;
 use crate::progress::Share;
+use crate::size::rounded;
 
 /// How long the server may take to be told that a backup was ended early.
 const GIVE_UP: Duration = Duration::from_secs(2);
@@ -142,7 +142,7 @@ async fn taken(app: &App, place: &Place<'_>, begun: &Backup, pace: Pace) -> Resu
     let mut share = Share::new(app);
     let source = Server { app, client: &app.client, id: &begun.backup_id };
     let tell = |it: Progress| {
-        let (done, all, copied) = (size(it.bytes), size(begun.blob_bytes), size(it.copied_bytes));
+        let (done, all, copied) = (rounded(it.bytes), rounded(begun.blob_bytes), rounded(it.copied_bytes));
         share.show(
             it.bytes,
             begun.blob_bytes,
@@ -157,17 +157,17 @@ fn said(it: &Outcome) -> String {
         "Backup {} of instance `{}`: state {}, {} ({}), of which {} copied now ({}).\n",
         it.snapshot,
         it.instance,
-        size(it.state_bytes),
+        rounded(it.state_bytes),
         blobs(u64::try_from(it.blobs).unwrap_or(u64::MAX)),
-        size(it.blob_bytes),
+        rounded(it.blob_bytes),
         it.copied,
-        size(it.copied_bytes),
+        rounded(it.copied_bytes),
     );
     if !it.not_copied.is_empty() {
         text.push_str(&format!("What lies in ECR ({}) is not in it: AWS keeps it.\n", it.not_copied.join(", ")));
     }
     if let Some(dropped) = it.dropped.as_ref().filter(|dropped| !dropped.snapshots.is_empty() || dropped.blobs > 0) {
-        let (count, went) = (dropped.snapshots.len(), size(dropped.bytes));
+        let (count, went) = (dropped.snapshots.len(), rounded(dropped.bytes));
         let snapshots = if count == 1 { "1 old backup".to_owned() } else { format!("{count} old backups") };
         text.push_str(&format!("Dropped {snapshots}, and {} that none needs ({went}).\n", blobs(dropped.blobs)));
     }
@@ -263,10 +263,10 @@ fn table(rows: &[Row]) -> String {
                 snapshot.as_str(),
                 &it.instance,
                 &it.version,
-                &size(it.state_bytes),
+                &rounded(it.state_bytes),
                 &it.blobs.to_string(),
-                &size(it.blob_bytes),
-                &size(it.copied_bytes),
+                &rounded(it.blob_bytes),
+                &rounded(it.copied_bytes),
                 &it.lost.to_string(),
             ]),
             None => table.row([snapshot.as_str(), error.as_deref().unwrap_or_default()]),
@@ -284,7 +284,7 @@ fn check(printer: &Printer, directory: &Path) -> Result<(), CliError> {
     let checked = backup::check(&place)?;
     printer.result(&checked, |it| {
         let snapshots = if it.snapshots == 1 { "1 snapshot".to_owned() } else { format!("{} snapshots", it.snapshots) };
-        format!("Read {snapshots} and {} ({}).\n", blobs(it.blobs), size(it.bytes))
+        format!("Read {snapshots} and {} ({}).\n", blobs(it.blobs), rounded(it.bytes))
     })?;
     if checked.findings.is_empty() {
         return Ok(());
@@ -353,7 +353,7 @@ fn restored_said(it: &Restored, data_dir: &Path) -> String {
         it.instance,
         moment(&it.begun),
         blobs(it.blobs),
-        size(it.bytes),
+        rounded(it.bytes),
         it.version,
         shell_word(&data_dir.to_string_lossy()),
     )

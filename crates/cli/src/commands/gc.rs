@@ -2,10 +2,10 @@
 
 use layer0_api::types::{GcQuery, GcReport};
 
-use super::verify::size;
 use crate::app::App;
 use crate::error::CliError;
 use crate::printer::rows;
+use crate::size::rounded;
 
 pub(crate) async fn run(app: &App, now: bool, trust_clock: bool) -> Result<(), CliError> {
     let query = GcQuery { trust_clock: trust_clock.then(|| "true".to_owned()) };
@@ -18,7 +18,7 @@ pub(crate) async fn run(app: &App, now: bool, trust_clock: bool) -> Result<(), C
         let tables = [
             (report.retention.is_empty(), rows::retired_table(&report.retention)),
             (report.held.is_empty(), rows::held_table(&report.held)),
-            (false, rows::gc_table(&report.repositories, size)),
+            (false, rows::gc_table(&report.repositories)),
         ];
         let shown = tables.into_iter().filter(|(empty, _)| !empty).map(|(_, table)| table);
         shown.collect::<Vec<_>>().join("\n")
@@ -48,7 +48,7 @@ fn retired(report: &GcReport, now: bool) -> String {
 
 fn said(report: &GcReport, now: bool) -> String {
     let blobs = of(report.blobs, "blob");
-    let freed = size(report.freed_bytes);
+    let freed = rounded(report.freed_bytes);
     match (report.blobs, now) {
         (0, false) if !report.retention.is_empty() => "Nothing was changed; `l0 admin gc --now` does it.".to_owned(),
         (0, _) => "Nothing to collect: all blobs belong to an image, or are younger than the grace.".to_owned(),
@@ -82,7 +82,7 @@ fn sum(count: u64, word: &str, bytes: u64) -> Option<String> {
     match (count, bytes) {
         (0, _) => None,
         (_, 0) => Some(of(count, word)),
-        _ => Some(format!("{} ({})", of(count, word), size(bytes))),
+        _ => Some(format!("{} ({})", of(count, word), rounded(bytes))),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::{CliError, Exit};
 use crate::follow::{Pause, passing};
 use crate::printer::rows;
 use crate::progress::Share;
+use crate::size::rounded;
 
 /// How many images a hint names.
 const NAMED: usize = 5;
@@ -49,7 +50,7 @@ async fn follow(app: &App, request: &VerifyRequest) -> Result<Outcome, CliError>
                     match events.next().await {
                         Some(Ok(Verified::Progress(it))) => {
                             pause.reset();
-                            let (read, all) = (size(it.bytes), size(it.bytes_total));
+                            let (read, all) = (rounded(it.bytes), rounded(it.bytes_total));
                             let found = match findings.len() {
                                 1 => "1 finding".to_owned(),
                                 count => format!("{count} findings"),
@@ -73,12 +74,13 @@ async fn follow(app: &App, request: &VerifyRequest) -> Result<Outcome, CliError>
 }
 
 fn summary(report: &VerifyReport) -> String {
-    let mut text = format!("Read {} blobs ({}) and {} manifests.", report.blobs, size(report.bytes), report.manifests);
+    let mut text =
+        format!("Read {} blobs ({}) and {} manifests.", report.blobs, rounded(report.bytes), report.manifests);
     if report.strays > 0 {
         text.push_str(&format!(
             " {} files ({}) are in no repository; they are removed when they are a day old.",
             report.strays,
-            size(report.stray_bytes)
+            rounded(report.stray_bytes)
         ));
     }
     if !report.not_read.is_empty() {
@@ -131,38 +133,9 @@ fn listed(all: &BTreeSet<String>) -> String {
     text
 }
 
-/// Bytes as people read them.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut tenths = u128::from(bytes) * 10;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes} B"),
-        _ => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_one_digit_after_the_point() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_600_000, "1.5 MiB"),
-            (1 << 30, "1.0 GiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-    }
 
     #[test]
     fn a_long_list_is_cut() {

@@ -362,10 +362,10 @@ pub(crate) fn stray_table(strays: &[SweepStray], unclear: &[SweepThing]) -> Stri
     table.text()
 }
 
-pub(crate) fn gc_table(repositories: &[GcRepository], size: fn(u64) -> String) -> String {
+pub(crate) fn gc_table(repositories: &[GcRepository]) -> String {
     let mut table = Table::new(&["REPOSITORY", "BLOBS", "SIZE", "COMES BACK"]);
     for it in repositories {
-        table.row([it.repository.as_str(), &it.blobs.to_string(), &size(it.bytes), &size(it.freed_bytes)]);
+        table.row([it.repository.as_str(), &it.blobs.to_string(), &rounded(it.bytes), &rounded(it.freed_bytes)]);
     }
     table.text()
 }

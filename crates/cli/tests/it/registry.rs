@@ -129,7 +129,7 @@ fn images() {
     let small = json!({ "tag": "s", "digest": "sha256:ab", "size": "1MB", "size_bytes": 2587, "pushed_at": "2026-01-02T03:04:05Z" });
     fake.json("GET /repository/team/app/image/s", small);
     let shown = fake.run(&["image", "get", "team/app:s"]).stdout;
-    assert!(shown.contains("2.5 kB") && !shown.contains("1MB"), "{shown}");
+    assert!(shown.contains("2.5 KiB") && !shown.contains("1MB"), "{shown}");
     assert_eq!(fake.run(&["image", "get", "team/app:s", "-o", "json"]).json()[0]["size"], "1MB");
     assert_eq!(fake.run(&["image", "get", "team/app:2"]).code, 3);
     assert_eq!(fake.run(&["image", "delete", "team/app@sha256:ab"]).text(), "exit code 0\n--- stdout\n--- stderr\n");

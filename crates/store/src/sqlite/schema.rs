@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0013_person.sql"),
     include_str!("migrations/0014_manifest_parents.sql"),
     include_str!("migrations/0015_packs.sql"),
+    include_str!("migrations/0016_audit_index.sql"),
 ];
 
 /// The schema that this program works with.
