@@ -77,9 +77,15 @@ pub(crate) fn login(local: &Local<'_>, args: &Login) -> Result<(), CliError> {
     };
 
     let whose = Whose::Endpoint(endpoint.clone());
+    // Before the new one takes its place in the same keyring: nobody else may be able to revoke it.
+    let former_secret = known.logins.get(&endpoint).and_then(|login| {
+        let found = crate::credentials::from_keyring(login, &whose, local.env);
+        found.ok().flatten()
+    });
     let kept = sign_in::keep(&signed_in, &whose, args.keyring.as_deref(), local.env).and_then(|kept| {
         let former = Credentials::update(local.env, |known| {
-            let former = (known.endpoints.remove(&endpoint), known.logins.remove(&endpoint));
+            let token = known.endpoints.remove(&endpoint).or(former_secret);
+            let former = (token, known.logins.remove(&endpoint));
             if let Some(token) = &kept.token {
                 known.endpoints.insert(endpoint.clone(), token.clone());
             }
@@ -163,24 +169,27 @@ fn former_end(
     let (token, Some(login)) = former else { return };
     let whose = Whose::Endpoint(endpoint.to_owned());
     let moved = login.keyring.is_some() && login.keyring != now.login.keyring;
-    // In the same keyring the new secret has replaced it, and nobody can revoke by it any more.
-    let token = if moved { crate::credentials::from_keyring(&login, &whose, local.env).ok().flatten() } else { token };
     if moved && let Err(why) = sign_in::forget(&login, &whose, local.env) {
         local.printer.warn(&format!("the former secret is still in its keyring: {}", why.message));
     }
     let Some(id) = login.token_id.filter(|id| now.login.token_id.as_ref() != Some(id)) else { return };
-    let by = token
-        .or_else(|| now.token.clone())
-        .or_else(|| crate::credentials::from_keyring(&now.login, &whose, local.env).ok().flatten());
-    let Some(by) = by else { return };
-    let revoked = sign_in::run(async {
-        sign_in::revoke(local.asking, endpoint, &by, &id).await.map_err(|why| CliError::client(why, true))
-    });
+    let new = || {
+        let new = now.token.clone();
+        new.or_else(|| crate::credentials::from_keyring(&now.login, &whose, local.env).ok().flatten())
+    };
+    // To somebody else it is not there, whether it is or not.
+    let is_same = login.user == now.login.user;
+    let revoked = match token.or_else(|| is_same.then(new).flatten()) {
+        Some(by) => sign_in::run(async {
+            sign_in::revoke(local.asking, endpoint, &by, &id).await.map_err(|why| CliError::client(why, true))
+        })
+        .map_err(|why| why.message),
+        None => Err(format!("its secret can't be had from the keyring, and it is {}'s", login.user)),
+    };
     if let Err(why) = revoked {
-        local.printer.warn(&format!(
-            "the token of the former login was not revoked: {}; `l0 token revoke {id}` does it",
-            why.message
-        ));
+        local
+            .printer
+            .warn(&format!("the token of the former login was not revoked: {why}; `l0 token revoke {id}` does it"));
     }
 }
 

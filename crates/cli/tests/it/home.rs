@@ -65,6 +65,15 @@ impl Home {
         self.program("docker-credential-test", KEYRING);
     }
 
+    /// Takes all secrets out of the keyring.
+    pub(crate) fn keyring_clear(&self) {
+        for entry in std::fs::read_dir(self.dir.path()).expect("read").filter_map(Result::ok) {
+            if entry.file_name().to_string_lossy().starts_with("keyring-") {
+                std::fs::remove_file(entry.path()).expect("removed");
+            }
+        }
+    }
+
     /// How many secrets the keyring has.
     pub(crate) fn keyring_entries(&self) -> usize {
         let entries = std::fs::read_dir(self.dir.path()).expect("read").filter_map(Result::ok);

@@ -220,6 +220,41 @@ fn a_keyring_keeps_the_secret_and_the_file_says_in_which() {
     assert_eq!((home.keyring_entries(), home.credentials()), (0, json!({ "endpoints": {} })));
 }
 
+/// To the new one the token of the former one is not there: only its own secret can revoke it, and the same keyring holds both.
+#[test]
+fn a_login_as_somebody_else_revokes_the_former_token() {
+    let (home, fake) = (Home::new(), server());
+    home.keyring();
+    let login = |user: &str| {
+        let server = url(&fake);
+        let args = [server.as_str(), "--user", user, "--password-stdin", "--keyring", "test"];
+        signs_in(&home, &args, Stdin::Piped(b"horse\n"))
+    };
+    assert_eq!(login("alice").code, 0);
+    let bob = |id: &str| {
+        fake.json("GET /whoami", who("bob", None));
+        let made = json!({ "token": "Ym9iOmwwX25ldw==", "token_id": id, "user": "bob", "secret": "l0_new", "name": "l0-login", "expires": "" });
+        fake.on("POST /token", [Reply::Json(201, made)]);
+    };
+    bob("l0-login-2");
+    let ran = login("bob");
+    assert_eq!((ran.code, ran.stderr.contains("warning")), (0, false), "{}", ran.text());
+    let last = fake.requests().pop().expect("one");
+    assert_eq!(
+        (last.line.as_str(), last.authorization.as_str()),
+        ("DELETE /token/l0-login-1", "Basic YWxpY2U6bDBfbWFkZQ==")
+    );
+    // Where the former secret is not to be had, it is said.
+    let file = home.path(".config/layer0/credentials.json");
+    let text = std::fs::read_to_string(&file).expect("there").replace(r#""bob""#, r#""alice""#);
+    std::fs::write(&file, text).expect("written");
+    home.keyring_clear();
+    bob("l0-login-3");
+    let ran = login("bob");
+    let said = "warning: the token of the former login was not revoked: its secret can't be had from the keyring, and it is alice's; `l0 token revoke l0-login-2` does it";
+    assert_eq!((ran.code, ran.stderr.contains(said)), (0, true), "{}", ran.text());
+}
+
 #[test]
 fn the_keyring_that_docker_uses_is_used_and_one_that_does_not_work_is_not() {
     let (home, fake) = (Home::new(), server());

@@ -252,6 +252,12 @@ pub trait UploadBytes: Send {
         false
     }
 
+    /// Whether another process may have completed the same, and have made a blob of it: then nobody takes it away but who knows that no
+    /// blob lies there. What is inferred is shared.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Makes what was completed the bytes of a blob, and answers their place. At the place that the digest says they take that of what
     /// is there. The upload is over.
     ///
@@ -259,7 +265,8 @@ pub trait UploadBytes: Send {
     /// As all of them.
     fn keep(&mut self, digest: &Digest) -> io::Result<BlobPlace>;
 
-    /// Ends the upload and takes its bytes away, but for those that were kept. One that is gone is no error.
+    /// Ends the upload and takes its bytes away, but for those that were kept or are [shared](UploadBytes::is_shared). One that is gone is
+    /// no error.
     ///
     /// # Errors
     /// As all of them.

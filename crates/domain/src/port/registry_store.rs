@@ -232,7 +232,7 @@ pub trait RegistryStore: Send + Sync {
     /// known before and that nobody names any more, if there is one.
     ///
     /// # Errors
-    /// `RepositoryMissing`, `QuotaExceeded`; `ContentMissing` when the blob lies at no such place.
+    /// `RepositoryMissing`, `QuotaExceeded`; `ContentMissing` when the blob lies at no such place, or another one does.
     async fn blob_link(
         &self,
         repository: &RepositoryName,

@@ -18,6 +18,7 @@ use layer0_domain::model::digest::Digest;
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobCondition, BlobPlace, BlobSums};
 use layer0_domain::port::blob_bytes::{BlobContent, Look, Naming, Seen, Source};
+use layer0_domain::port::registry_store::RegistryStoreError;
 
 use super::reader::{BlobReader, ReadError};
 use super::{Blobs, Inner};
@@ -34,8 +35,8 @@ type Read = Option<(Digest, BlobSums)>;
 /// What reading a whole blob showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is what its digest says.
-    Whole,
+    /// It is what its digest says, and these are its checksums. They are known from now on, unless there is no room to keep them.
+    Whole(BlobSums),
     /// It is not.
     Damaged,
     /// It has no bytes, or lies elsewhere by now.
@@ -70,8 +71,12 @@ impl Inner {
         }
         match sums {
             Some(sums) => {
-                self.store.blob_prove(digest, &sums).await?;
-                Ok(Verdict::Whole)
+                match self.store.blob_prove(digest, &sums).await {
+                    // What was read is what it is, and the next one who wants to know reads it again.
+                    Err(RegistryStoreError::Full) => {}
+                    proven => proven?,
+                }
+                Ok(Verdict::Whole(sums))
             }
             None => {
                 self.condemn(digest).await?;
@@ -139,7 +144,7 @@ impl Inner {
     async fn double_check(&self, digest: &Digest) {
         let _turn = self.turns.lock(digest).await;
         match self.judge(digest).await {
-            Ok(Verdict::Whole) => tracing::warn!(
+            Ok(Verdict::Whole(_)) => tracing::warn!(
                 blob.digest = %digest, "blob {digest} is whole: its checksums were damaged, and are made anew"
             ),
             Ok(Verdict::Damaged | Verdict::Gone) => {}
@@ -214,15 +219,22 @@ impl Blobs {
         Ok(self.inner.look(&place, Look::Closely).await? == Seen::Gone)
     }
 
-    /// Reads a blob that has no checksums from start to end, so that it has them or is condemned. Of many who ask at
-    /// once, one reads.
-    pub(super) async fn prove(&self, repository: RepositoryName, digest: Digest) -> Result<(), RegistryError> {
+    /// Reads a blob that has no checksums from start to end, so that it has them or is condemned; answers them, too. Of many who ask at
+    /// once, one reads, where there is room to keep what it finds.
+    pub(super) async fn prove(
+        &self,
+        repository: RepositoryName,
+        digest: Digest,
+    ) -> Result<Option<BlobSums>, RegistryError> {
         let inner = Arc::clone(&self.inner);
         to_the_end(async move {
             let _turn = inner.turns.lock(&digest).await;
             match inner.store.blob_get(&repository, &digest).await? {
-                Some(record) if record.condition == BlobCondition::Unproven => inner.judge(&digest).await.map(drop),
-                _ => Ok(()),
+                Some(record) if record.condition == BlobCondition::Unproven => match inner.judge(&digest).await? {
+                    Verdict::Whole(sums) => Ok(Some(sums)),
+                    Verdict::Damaged | Verdict::Gone => Ok(None),
+                },
+                _ => Ok(None),
             }
         })
         .await

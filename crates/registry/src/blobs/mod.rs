@@ -237,16 +237,17 @@ impl Blobs {
         digest: &Digest,
     ) -> Result<Opened, RegistryError> {
         let mut record = self.inner.store.blob_get(repository, digest).await?;
+        let mut proven = None;
         if record.as_ref().is_some_and(|record| record.condition == BlobCondition::Unproven) {
-            self.prove(repository.clone(), digest.clone()).await?;
+            proven = self.prove(repository.clone(), digest.clone()).await?;
             record = self.inner.store.blob_get(repository, digest).await?;
         }
         let Some(record) = record else { return Ok(Opened::Missing) };
         let sums = match record.condition {
             BlobCondition::Damaged => return Ok(Opened::Damaged),
             BlobCondition::Proven(sums) => Some(sums),
-            // There were no bytes to read.
-            BlobCondition::Unproven => None,
+            // There was no room to keep them, or there were no bytes to read.
+            BlobCondition::Unproven => proven,
         };
         let opened = self.inner.open(digest).await?;
         if opened.is_none() {
@@ -300,15 +301,15 @@ impl Blobs {
         let kept = blocking(move || {
             let kept = claim.complete(&mut held).and_then(|claim| {
                 // What is kept is no upload any more, and has no length.
-                let (size, inferred) = (held.offset(), held.is_inferred());
+                let (size, is_shared) = (held.offset(), held.is_shared());
                 let place = held.keep(&name).map_err(RegistryError::from_io)?;
-                Ok((size, inferred, place, claim.sums()))
+                Ok((size, is_shared, place, claim.sums()))
             });
             Ok((held, kept))
         });
         let (mut held, kept) = kept.await.map_err(RegistryError::from_io)?;
-        let (size, inferred, place, sums) = match kept {
-            Ok((size, inferred, place, sums)) => (size, inferred, inner.to_note(&digest, place), sums),
+        let (size, is_shared, place, sums) = match kept {
+            Ok((size, is_shared, place, sums)) => (size, is_shared, inner.to_note(&digest, place), sums),
             Err(error) => return Ok((held, Err(error))),
         };
         let link = BlobLink { digest: digest.clone(), size, sums, place: place.clone() };
@@ -329,8 +330,8 @@ impl Blobs {
             Err(RegistryStoreError::Failed { .. }) => {
                 tracing::warn!(blob.digest = %digest, "the bytes of blob {digest} stay: the store failed over its link");
             }
-            // Whoever has completed it may have linked it.
-            Err(_) if inferred => {}
+            // Whoever has completed it too may have linked it: if not, it goes as a stray.
+            Err(_) if is_shared => {}
             // Refused, because the repository went away meanwhile or the disk is full: nobody can reach the bytes.
             Err(_) => {
                 drop(share);
@@ -342,7 +343,12 @@ impl Blobs {
                 }
             }
         }
-        Ok((held, linked.map(|_| size).map_err(RegistryError::from)))
+        let linked = linked.map(|_| size).map_err(|why| match why {
+            // It is another blob's bytes already, by another algorithm's digest: the upload was ended elsewhere.
+            RegistryStoreError::ContentMissing { .. } => RegistryError::UploadUnknown,
+            why => why.into(),
+        });
+        Ok((held, linked))
     }
 
     /// Makes a blob of one repository a blob of another too. `false` when the first does not hold it (whole).

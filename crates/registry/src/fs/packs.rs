@@ -279,8 +279,8 @@ impl Packs {
     /// Writes records into the pack that is being written, or a new one. After an error that pack takes no more: what is in
     /// it from there on is not known.
     fn write(&self, current: &mut Option<Current>, records: &mut [Record]) -> io::Result<Vec<PackPlace>> {
-        let mut pack = match current.take().filter(|pack| self.takes_more(pack)) {
-            Some(pack) => pack,
+        let (mut pack, before) = match current.take().filter(|pack| self.takes_more(pack)) {
+            Some(pack) => (pack, None),
             None => self.begin()?,
         };
         let begin = pack.next;
@@ -290,6 +290,10 @@ impl Packs {
         match written {
             Ok(()) => {
                 *current = Some(pack);
+                // It was kept for its number, which is given no more now that a record lies behind it.
+                if let Some(before) = before {
+                    self.end(before).ok();
+                }
                 Ok(places)
             }
             Err(error) => {
@@ -315,8 +319,9 @@ impl Packs {
         pack.next < FULL && self.disk.file_metadata(&self.path(pack.number)).is_ok_and(is_whole)
     }
 
-    /// Begins a pack, with the next number: one that was given is never given again, since the place of a record is not either.
-    fn begin(&self) -> io::Result<Current> {
+    /// Begins a pack, with the next number; answers what was the last one before. A number with which the place of a record was told is
+    /// never given again, since that place is not either.
+    fn begin(&self) -> io::Result<(Current, Option<u32>)> {
         let last = self.numbers()?.last().copied();
         let number = last.map_or(0, |last| last + 1);
         let path = self.path(number);
@@ -333,13 +338,10 @@ impl Packs {
             self.disk.directory_sync(&self.root)?;
             Ok(Current { number, mark, file, next: BLOCK, end: BLOCK })
         });
-        match (&begun, last) {
-            (Err(_), _) => drop(self.disk.file_remove(&path)),
-            // It was kept for its number.
-            (Ok(_), Some(last)) => drop(self.end(last)),
-            (Ok(_), None) => {}
+        if begun.is_err() {
+            self.disk.file_remove(&path).ok();
         }
-        begun
+        Ok((begun?, last))
     }
 
     /// Takes a pack away in which nothing is left. The caller holds what is written, and knows that it is another one.
@@ -426,7 +428,14 @@ impl Packs {
     pub(super) fn remove(&self, place: PackPlace) -> io::Result<()> {
         let gone = {
             let uses = &mut *lock(&self.uses);
-            let mut gone = std::mem::take(&mut uses.over);
+            let mut gone = Vec::new();
+            for over in std::mem::take(&mut uses.over) {
+                match uses.read.get_mut(&over) {
+                    // Somebody reads it again, who was told its place before.
+                    Some(read) => read.goes = true,
+                    None => gone.push(over),
+                }
+            }
             match uses.read.get_mut(&place) {
                 _ if uses.brought.contains(&place) => {}
                 Some(read) => read.goes = true,
@@ -570,7 +579,11 @@ pub(super) struct Reading {
 impl Reading {
     /// Whether the record is still there, in the pack that was opened.
     pub(super) fn is_current(&self, file: &dyn DiskRead) -> io::Result<bool> {
-        Ok(self.place.written(file)?.is_some())
+        match self.place.written(file) {
+            // What was removed is a hole, which can always be read.
+            Err(error) if is_loss(&error) => Ok(true),
+            written => Ok(written?.is_some()),
+        }
     }
 }
 

@@ -231,9 +231,10 @@ impl Mirrors {
             let document = Document::parse(&kept.bytes, Some(&kept.media_type))?;
             let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
             let Sighted { found, missing } = seen;
-            let before = (kept.blobs.len(), kept.children.len());
-            let manifest = found.record(kept.bytes, kept.digest, kept.pushed);
-            if (manifest.blobs.len(), manifest.children.len()) != before {
+            let Manifest { bytes, digest: whose, pushed, blobs, children, .. } = kept;
+            let manifest = found.record(bytes, whose, pushed);
+            // As many are not the same ones: what was named may have gone meanwhile.
+            if (&manifest.blobs, &manifest.children) != (&blobs, &children) {
                 parts.store.manifest_put(name, &manifest, &[], &Along::NOTHING).await?;
             }
             self.manifests.note(name, digest, missing, parts.clock.now());

@@ -39,6 +39,8 @@ pub(super) struct Bucket {
     pub(super) root: String,
     /// Where calls wait.
     pub(super) runtime: Handle,
+    /// Whether no other server uses it.
+    pub(super) is_alone: bool,
 }
 
 /// A part that S3 has.
@@ -114,6 +116,12 @@ const LATER: [&str; 6] =
 /// Codes by which it says that something is not there.
 const MISSING: [&str; 3] = ["NoSuchKey", "NoSuchUpload", "NotFound"];
 
+/// Codes by which it says, with a status that others have too, that this caller gets nothing now, whatever is there.
+const DENIED: [&str; 5] =
+    ["ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed", "NoSuchBucket"];
+/// What the codes begin with by which the key management service refuses what an object is encrypted with.
+const KEYS: &str = "KMS.";
+
 /// An error by what a caller can do.
 fn fault<E>(op: &'static str, error: SdkError<E, HttpResponse>) -> io::Error
 where
@@ -126,7 +134,7 @@ where
                 io::ErrorKind::NotFound
             } else if LATER.contains(&code) || status >= 500 || status == 429 {
                 io::ErrorKind::TimedOut
-            } else if status == 403 {
+            } else if status == 403 || DENIED.contains(&code) || code.starts_with(KEYS) {
                 io::ErrorKind::PermissionDenied
             } else if status == 416 {
                 io::ErrorKind::UnexpectedEof

@@ -104,8 +104,16 @@ impl S3Bytes {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
-        let bucket = Bucket { client, name: bucket.into(), root: format!("{prefix}blobs/"), runtime };
+        let root = format!("{prefix}blobs/");
+        let bucket = Bucket { client, name: bucket.into(), root, runtime, is_alone: false };
         Self { bucket, owner: format!("{prefix}owner"), waiting: Arc::default() }
+    }
+
+    /// The same where no other server uses the bucket: what an upload has become is nobody else's, and goes at once when it is refused.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.bucket.is_alone = true;
+        self
     }
 
     /// Takes the bucket, from this prefix on, for the store of this name: what no link of it leads to is a stray, so two stores must

@@ -35,16 +35,27 @@ pub(super) struct Waiting(AtomicUsize);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     Open,
-    /// It is an object, at this place and of this length. `inferred` says that an answer was lost, and the object may be another
-    /// server's, which had an answer.
+    /// It is an object, at this place and of this length.
     Completed {
         place: String,
         length: u64,
-        inferred: bool,
+        by: Completion,
     },
     /// That belongs to a blob now.
     Kept,
     Gone,
+}
+
+/// What made an object of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Completion {
+    /// This server wrote it, at a place that nobody else knows.
+    Written,
+    /// Parts were put together. Another server may have done so before, and have made a blob of it: S3 says yes to a completion that
+    /// repeats another one.
+    Answered,
+    /// The same, but the answer was lost, and the object may be of another server's parts.
+    Inferred,
 }
 
 /// Where the bytes after the last whole part are, as S3 has them.
@@ -249,7 +260,7 @@ impl S3Upload {
                 // What is left of it goes by itself.
                 self.bucket.abort(&multipart.place, &multipart.id).ok();
             }
-            return Ok(Stage::Completed { place, length, inferred: false });
+            return Ok(Stage::Completed { place, length, by: Completion::Written });
         }
         if !self.buffer.is_empty() && !matches!(self.rest, Rest::Part(_)) {
             self.rest = Rest::Part(self.send()?);
@@ -261,7 +272,7 @@ impl S3Upload {
         }
         let length = parts.iter().map(|part| part.size).sum();
         let mut tries = 1;
-        let mut inferred = false;
+        let mut by = Completion::Answered;
         while let Err(error) = self.bucket.complete(&multipart.place, &multipart.id, &parts) {
             // Without an answer it may have been done, and the repetition finds nothing to complete. Where there was none to lose, somebody
             // else has ended the upload.
@@ -269,7 +280,7 @@ impl S3Upload {
             if is_lost || tries > 1 {
                 match self.bucket.head(&multipart.place) {
                     Ok(Seen::There { length: Some(there), .. }) if there == length => {
-                        inferred = true;
+                        by = Completion::Inferred;
                         break;
                     }
                     _ => {}
@@ -281,7 +292,7 @@ impl S3Upload {
             self.bucket.pause(tries);
             tries += 1;
         }
-        Ok(Stage::Completed { place: multipart.place, length, inferred })
+        Ok(Stage::Completed { place: multipart.place, length, by })
     }
 
     /// Counts what is in memory as waiting, and no more than that; answers whether there is room for it. It stays counted until something
@@ -445,7 +456,15 @@ impl UploadBytes for S3Upload {
     }
 
     fn is_inferred(&self) -> bool {
-        matches!(self.stage, Stage::Completed { inferred: true, .. })
+        matches!(self.stage, Stage::Completed { by: Completion::Inferred, .. })
+    }
+
+    fn is_shared(&self) -> bool {
+        match &self.stage {
+            Stage::Completed { by: Completion::Answered, .. } => !self.bucket.is_alone,
+            Stage::Completed { by: Completion::Inferred, .. } => true,
+            _ => false,
+        }
     }
 
     fn keep(&mut self, _digest: &Digest) -> io::Result<BlobPlace> {
@@ -457,6 +476,7 @@ impl UploadBytes for S3Upload {
     }
 
     fn discard(&mut self) -> io::Result<()> {
+        let is_shared = self.is_shared();
         let stage = std::mem::replace(&mut self.stage, Stage::Gone);
         if stage == Stage::Kept {
             return Ok(());
@@ -466,7 +486,7 @@ impl UploadBytes for S3Upload {
         self.sweep();
         match (stage, self.multipart.take()) {
             // It may be a blob's already, of whoever has completed it. If it is not, it is a stray.
-            (Stage::Completed { inferred: true, .. }, _) => Ok(()),
+            (Stage::Completed { .. }, _) if is_shared => Ok(()),
             (Stage::Completed { place, .. }, _) => self.bucket.delete(&place),
             (Stage::Open, Some(multipart)) => self.bucket.abort(&multipart.place, &multipart.id),
             _ => Ok(()),

@@ -186,14 +186,14 @@ impl Writer {
         self.bytes.complete()
     }
 
-    /// Whether what was completed may be another process's.
-    pub(crate) fn is_inferred(&self) -> bool {
-        self.bytes.is_inferred()
+    /// Whether what was completed may be a blob's of another process.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.bytes.is_shared()
     }
 
     /// The digest of what was completed, read from where it lies, when that may be something else than what was appended.
     pub(super) fn inferred(&mut self, algorithm: Algorithm) -> io::Result<Option<Digest>> {
-        if !self.is_inferred() {
+        if !self.bytes.is_inferred() {
             return Ok(None);
         }
         let (digest, _) = Survey::new(self.bytes.reread()?, algorithm).run()?;

@@ -223,7 +223,7 @@ impl<F: FnMut(VerifyEvent) + Send> Run<'_, F> {
         };
         match self.parts.blobs.settle(digest, Lying { content, place }, read).await? {
             // Its content is right, and the length that the store has is not: requests take it for cut off.
-            Verdict::Whole => Ok((length != held.size).then_some(Fault::Damaged)),
+            Verdict::Whole(_) => Ok((length != held.size).then_some(Fault::Damaged)),
             Verdict::Damaged => Ok(Some(Fault::Damaged)),
             // Deleted, or pushed again and verified by that.
             Verdict::Gone => Ok(None),

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::Method;
 use layer0_domain::model::digest::Digest;
@@ -19,6 +20,7 @@ use layer0_testkit::clock::{FixedClock, RunningClock};
 
 use crate::client::{Client, noise};
 use crate::common::{Doors, Ground, TestRegistry, name};
+use crate::staged::{Stage, Step, registry_on};
 
 /// The largest blob that lies in a pack.
 const PACKED_MAX: usize = 256 << 10;
@@ -207,6 +209,72 @@ fn whoever_reads_a_record_reads_it_to_its_end_though_it_is_removed() {
     // It goes with the next one that does.
     bytes.remove(&other).unwrap();
     assert_eq!(listed(&bytes), []);
+}
+
+#[test]
+fn a_record_that_somebody_reads_again_stays_until_that_has_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = open(directory.path());
+    let content = noise(100_000);
+    let [place, other, third] = [&*content, b"other", b"third"].map(|content| push(&bytes, content));
+    let before = bytes.open(&place, Source::Any).unwrap().unwrap();
+    bytes.remove(&place).unwrap();
+    drop(before);
+    // Whoever was told the place before.
+    let again = bytes.open(&place, Source::Any).unwrap().unwrap();
+    bytes.remove(&other).unwrap();
+    assert!(read_all(&*again) == content);
+    drop(again);
+    bytes.remove(&third).unwrap();
+    assert_eq!(listed(&bytes), []);
+}
+
+/// A disk that is full for records, and has room for the begin of a pack.
+#[derive(Default)]
+struct NoRoom(Mutex<Option<u32>>);
+
+#[async_trait]
+impl Stage for NoRoom {
+    fn disk(&self, step: Step<'_>) -> io::Result<()> {
+        let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&mut *writes, step) {
+            (Some(count), Step::Disk("write", path)) if path.parent().is_some_and(|it| it.ends_with("packs")) => {
+                *count += 1;
+                if *count > 1 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn store(&self, _step: Step<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The last pack is all holes and is kept for its number, and what was to be written into the next one does not come to the disk.
+#[tokio::test]
+async fn no_number_of_a_pack_comes_again() {
+    let ground = Ground::new(Arc::new(RunningClock::default())).with_repositories(&["team/app"]).await;
+    let stage = Arc::new(NoRoom::default());
+    let registry = registry_on(ground, Arc::clone(&stage) as _).await;
+    let client = Client::of(&registry);
+    let digest = client.push("team/app", "content").await;
+    let (pack, _) = registry.blob_lies(&digest);
+    client.delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+    let registry = registry_on(registry.ground(), Arc::clone(&stage) as _).await;
+    let client = Client::of(&registry);
+    *stage.0.lock().unwrap() = Some(0);
+    for _ in 0..2 {
+        let path = format!("/v2/team/app/blobs/uploads/?digest={}", Digest::sha256_of(b"other"));
+        let refused = client.ask(Method::POST, &path, &[], "other").await;
+        assert_eq!(refused.status, 507, "{refused:?}");
+        *stage.0.lock().unwrap() = Some(0);
+    }
+    *stage.0.lock().unwrap() = None;
+    client.push("team/app", "content").await;
+    let (again, _) = registry.blob_lies(&digest);
+    assert!(again > pack, "{again:?} after {pack:?}");
+    assert!(!pack.exists(), "its number is given no more");
 }
 
 /// A search for strays may have looked before a record was linked, and removes it afterwards.

@@ -31,8 +31,12 @@ const PIECE: usize = 64 << 10;
 enum Trouble {
     /// Reads of this file that reach this byte or a later one, so many times.
     File(PathBuf, u64, usize),
+    /// Reads of this file that begin in the block which begins here. Others get what is before it.
+    Block(PathBuf, u64),
     /// This call of the store, always.
     Store(&'static str),
+    /// The same, for lack of room.
+    Full(&'static str),
 }
 
 /// A disk and a store with at most one thing that fails.
@@ -56,6 +60,11 @@ impl Stage for Ailing {
                 *times -= 1;
                 Err(io::Error::from_raw_os_error(EIO))
             }
+            (Some(Trouble::Block(file, from)), Step::Read(path, range))
+                if path == file && (*from..*from + 4096).contains(&range.start) =>
+            {
+                Err(io::Error::from_raw_os_error(EIO))
+            }
             _ => Ok(()),
         }
     }
@@ -65,6 +74,9 @@ impl Stage for Ailing {
         match (&*trouble, step) {
             (Some(Trouble::Store(call)), Step::Store(now, When::Before)) if *call == now => {
                 Err(io::Error::from_raw_os_error(EIO))
+            }
+            (Some(Trouble::Full(call)), Step::Store(now, When::Before)) if *call == now => {
+                Err(io::ErrorKind::StorageFull.into())
             }
             _ => Ok(()),
         }
@@ -151,6 +163,48 @@ async fn what_the_disk_has_lost_is_named_by_a_verification_and_healed_by_a_push(
     ailing.set(None);
     client.push("team/other", layer.clone()).await;
     assert_eq!(client.get(&path).await.expect(200).body, layer);
+    assert_eq!(verify(&registry).await, []);
+}
+
+/// Its checksums can't be kept on a full disk, and are not needed for more than this one answer.
+#[tokio::test]
+async fn a_blob_from_before_checksums_is_served_from_a_full_disk() {
+    let (registry, client, ailing) = start().await;
+    let content = noise(1 << 20);
+    let digest = client.push("team/app", content.clone()).await;
+    as_before(&registry, &digest, content.len()).await;
+    let path = format!("/v2/team/app/blobs/{digest}");
+    ailing.set(Some(Trouble::Full("blob_prove")));
+    assert!(client.get(&path).await.expect(200).body == content, "the bytes differ");
+    assert_eq!(condition(&registry, &digest).await, Some(BlobCondition::Unproven));
+    assert_eq!(verify(&registry).await, []);
+    ailing.set(None);
+    assert!(client.get(&path).await.expect(200).body == content, "the bytes differ");
+    assert!(matches!(condition(&registry, &digest).await, Some(BlobCondition::Proven(_))));
+}
+
+/// What says in a pack where a small blob begins lies in one block with the blob's first bytes.
+#[tokio::test]
+async fn a_small_blob_that_the_disk_has_lost_from_its_header_on_is_named_and_healed_too() {
+    let (registry, client, ailing) = start().await;
+    let (_, manifest) = client.push_image("team/app", "1", "small layer").await;
+    let other = client.push("team/app", "other").await;
+    let digest = Digest::sha256_of(b"small layer");
+    let (pack, begin) = registry.blob_lies(&digest);
+    let (_, next) = registry.blob_lies(&other);
+    assert!(begin > 64 && begin < next, "it lies in a pack, before the other one");
+    ailing.set(Some(Trouble::Block(pack, begin - 64)));
+    let findings = verify(&registry).await;
+    let [VerifyFinding { content: Content::Blob, digest: found, fault: Fault::Damaged, users }] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!((found, &users[0].manifests[..]), (&digest, &[manifest][..]));
+    let path = format!("/v2/team/app/blobs/{digest}");
+    assert_eq!(client.get(&path).await.error(), (404, "BLOB_UNKNOWN".to_owned()));
+    client.head(&path).await.expect(404);
+    assert_eq!(client.get(&format!("/v2/team/app/blobs/{other}")).await.expect(200).body, "other");
+    client.push("team/other", "small layer").await;
+    assert_eq!(client.get(&path).await.expect(200).body, "small layer");
     assert_eq!(verify(&registry).await, []);
 }
 

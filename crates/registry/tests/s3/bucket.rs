@@ -17,7 +17,7 @@ async fn bytes_in_a_bucket() {
     let servers = Mutex::new(Vec::new());
     run_all(async || {
         let s3 = FakeS3::start().await;
-        let bytes = bytes(&s3, Tries::Once);
+        let bytes = bytes(&s3, Tries::Once).alone();
         servers.lock().unwrap().push(s3);
         Arc::new(bytes) as Arc<dyn BlobBytes>
     })

@@ -7,7 +7,8 @@ use std::time::Duration;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use http::Method;
 use layer0_domain::model::digest::Digest;
-use layer0_domain::port::blob_bytes::{BlobBytes as _, Reach};
+use layer0_domain::model::registry::BlobPlace;
+use layer0_domain::port::blob_bytes::{BlobBytes as _, Reach, Source};
 use layer0_registry::s3::{Claim, S3Bytes, S3Client};
 use layer0_testkit::blob_bytes_suite::content;
 use layer0_testkit::s3::{FakeS3, Fault};
@@ -200,6 +201,26 @@ async fn a_bucket_that_is_away_is_told_and_an_upload_goes_on_afterwards() {
     client.ask(Method::PATCH, &upload, &[("content-range", &headers)], rest).await.expect(202);
     client.ask(Method::PUT, &format!("{upload}?digest={digest}"), &[], "").await.expect(201);
     assert!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body == content);
+}
+
+/// That a server may not ask any more says nothing about what is there: whoever copies must not take it for lost.
+#[tokio::test]
+async fn credentials_that_have_ended_are_no_loss() {
+    let s3 = FakeS3::start().await;
+    let bytes = bytes(&s3, Tries::Once);
+    let read = async || {
+        let bytes = bytes.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let content = bytes.open(&BlobPlace::new("somewhere"), Source::Any)?;
+            content.map_or(Ok(0), |content| content.read(&mut Vec::new(), 10, 0, u64::MAX))
+        });
+        read.await.unwrap().unwrap_err()
+    };
+    assert_eq!(read().await.kind(), std::io::ErrorKind::NotFound);
+    s3.fail_from(1, Fault::Expired);
+    let refused = read().await;
+    assert!(layer0_registry::is_passing(&refused), "{refused:?}");
+    assert!(refused.to_string().contains("400 ExpiredToken"), "{refused}");
 }
 
 #[tokio::test]

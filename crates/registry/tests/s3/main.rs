@@ -69,7 +69,7 @@ fn client(endpoint: &str, tries: Tries) -> S3Client {
     S3Client::from_conf(config)
 }
 
-/// Bytes in a fake bucket.
+/// Bytes in a fake bucket, which other servers may use too.
 fn bytes(s3: &FakeS3, tries: Tries) -> S3Bytes {
     S3Bytes::new(client(&s3.endpoint(), tries), FakeS3::BUCKET, "l0", Handle::current())
 }
@@ -77,5 +77,5 @@ fn bytes(s3: &FakeS3, tries: Tries) -> S3Bytes {
 /// In a bucket.
 async fn elsewhere() -> Option<Elsewhere> {
     let s3 = Arc::new(FakeS3::start().await);
-    Some(Elsewhere { bytes: Arc::new(bytes(&s3, Tries::Once)), s3 })
+    Some(Elsewhere { bytes: Arc::new(bytes(&s3, Tries::Once).alone()), s3 })
 }

@@ -1,7 +1,7 @@
 //! Several servers on one bucket and one store.
 
 use http::Method;
-use layer0_domain::model::digest::Digest;
+use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::port::access_store::{AccessStore as _, OwnerChange};
 use layer0_testkit::blob_bytes_suite::content;
@@ -168,6 +168,34 @@ async fn an_upload_that_is_over_is_over_at_every_server() {
         for digest in [&other, &digest] {
             clients[1].ask(Method::PUT, &path(digest), &[], "").await.expect(404);
         }
+        for client in &clients {
+            assert!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body == content);
+        }
+        clients[0].delete(&format!("/v2/team/app/blobs/{digest}")).await.expect(202);
+    }
+}
+
+/// AWS says yes to a completion that repeats another one, other servers find no upload: what came of it is a blob's of the server that was first, whatever the second one
+/// was told that it is.
+#[tokio::test]
+async fn what_another_server_has_made_a_blob_stays() {
+    let (one, two) = two().await;
+    let clients = [Client::of(&one), Client::of(&two)];
+    let content = content(1000);
+    let digest = Digest::sha256_of(&content);
+    let [right, wrong] = [&*content, b"other"].map(|bytes| Algorithm::Sha512.digest_of(bytes));
+    for (is_aws, claimed, status) in
+        [(true, &wrong, 400), (true, &right, 404), (false, &wrong, 404), (false, &right, 404)]
+    {
+        if !is_aws {
+            one.elsewhere.as_ref().unwrap().s3.forget_completions();
+        }
+        let upload = clients[1].begin("team/app").await;
+        clients[1].ask(Method::PATCH, &upload, &[], content.clone()).await.expect(202);
+        let end = |digest: &Digest| format!("{upload}?digest={digest}");
+        clients[0].ask(Method::PUT, &end(&digest), &[], "").await.expect(201);
+        clients[1].ask(Method::PUT, &end(claimed), &[], "").await.expect(status);
+        clients[0].get(&format!("/v2/team/app/blobs/{claimed}")).await.expect(404);
         for client in &clients {
             assert!(client.get(&format!("/v2/team/app/blobs/{digest}")).await.expect(200).body == content);
         }

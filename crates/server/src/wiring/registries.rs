@@ -146,6 +146,8 @@ impl Aws {
         let connection = self.connection()?;
         let client = layer0_registry::s3::client(&connection.sdk, connection.has_s3_stand_in());
         let bytes = S3Bytes::new(client, &s3.bucket, &s3.prefix, tokio::runtime::Handle::current());
+        // Several servers share a table; a data directory is one server's.
+        let bytes = if config.aws.table.is_some() { bytes } else { bytes.alone() };
         let name = id_text("images", u64::from_le_bytes(first8(&SystemClock.random())));
         let name = links.setting_get_or_put(IMAGE_INDEX, name.as_bytes()).await;
         let name = String::from_utf8(name.map_err(cant("the store can't be read"))?);

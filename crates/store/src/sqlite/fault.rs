@@ -62,13 +62,13 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Whether a failure means that there is no room. `IOERR_SHMSIZE` is the growing of the WAL's index file, which fails for
-/// nothing else.
 /// Whether SQLite says so for lack of room.
 pub(super) fn is_out_of_room(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(code, _) if is_full(code))
 }
 
+/// Whether a failure means that there is no room. `IOERR_SHMSIZE` is the growing of the WAL's index file, which fails for
+/// nothing else.
 fn is_full(error: &ffi::Error) -> bool {
     error.code == ErrorCode::DiskFull || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE
 }

@@ -157,14 +157,16 @@ impl SqliteStore {
     /// [`OpenError`]; the file of a newer Layer0 or of another program is left as it is.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         make_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+        let is_full =
+            |error: &SchemaError| error.is_full() || (error.is_unopened() && reserve::has_no_room_for_a_name(path));
         let mut opened = Self::open_file(path);
         // Without room for the WAL and its index nothing could be deleted. They take little of what is kept for that; the writer
         // keeps the rest again.
-        if opened.as_ref().is_err_and(SchemaError::is_full) && Reserve::beside(path).give_at_start() {
+        if opened.as_ref().is_err_and(is_full) && Reserve::beside(path).give_at_start() {
             opened = Self::open_file(path);
         }
         opened.map_err(|error| match error {
-            full if full.is_full() => OpenError::Full { path: path.to_owned() },
+            full if is_full(&full) => OpenError::Full { path: path.to_owned() },
             SchemaError::Newer { found } => OpenError::Newer { path: path.to_owned(), found, known: schema::known() },
             SchemaError::NotOurs => OpenError::NotOurs { path: path.to_owned() },
             other @ (SchemaError::Step { .. } | SchemaError::Read(_)) => {
@@ -390,6 +392,9 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What savepoints put aside, and what a statement gathers, needs no room on a disk that may be full, and no directory that may not be
+    // written to.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 
@@ -401,8 +406,6 @@ fn prepare_writer(connection: &Connection) -> Result<(), rusqlite::Error> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What savepoints put aside needs no room on a disk that may be full.
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
     writer::count_wal_pages(connection);
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
 }

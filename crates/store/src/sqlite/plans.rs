@@ -23,6 +23,15 @@ fn expect(sql: &str, lines: &str) {
     assert_eq!(plan(sql), lines, "{sql}");
 }
 
+/// On a disk that may be full, or has no directory for it that may be written to.
+#[test]
+fn what_a_statement_gathers_needs_no_file() {
+    let connection = Connection::open_in_memory().expect("memory");
+    prepare(&connection).expect("the settings are known");
+    let place: i64 = connection.pragma_query_value(None, "temp_store", |row| row.get(0)).expect("it is a number");
+    assert_eq!(place, 2, "memory");
+}
+
 #[test]
 fn lists_read_a_covering_index_in_its_order() {
     expect(entity::SUMMARIES, "SEARCH entity USING COVERING INDEX entity_summary (kind=?)");

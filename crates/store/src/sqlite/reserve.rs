@@ -79,12 +79,37 @@ impl Reserve {
         self.held
     }
 
-    /// Gives the room back to the disk; answers whether there was any.
+    /// Whether there is room that should be held and is not.
+    pub(super) fn is_short(&self) -> bool {
+        self.path.is_some() && self.held < BYTES
+    }
+
+    /// Gives all of the room back to the disk; answers whether there was any.
     pub(super) fn release(&mut self) -> bool {
-        let had = std::mem::take(&mut self.held) > 0;
+        self.give(u64::MAX)
+    }
+
+    /// Gives so much of the room back to the disk, or what is left of it; answers whether there was any.
+    pub(super) fn give(&mut self, bytes: u64) -> bool {
+        let [.., least] = STEPS;
+        let left = self.held.saturating_sub(bytes) / least * least;
+        let had = std::mem::replace(&mut self.held, left) > left;
         // The file stays: whoever reads it (a copy of the directory) would keep its room otherwise.
-        let shorten = |path: &PathBuf| OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(0));
+        let shorten = |path: &PathBuf| OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(left));
         had && self.path.as_ref().is_some_and(|path| shorten(path).is_ok())
+    }
+}
+
+/// Whether a file can't be made beside a database, for lack of room.
+pub(super) fn has_no_room_for_a_name(database: &Path) -> bool {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-room");
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&name) {
+        Ok(_) => {
+            fs::remove_file(&name).ok();
+            false
+        }
+        Err(error) => is_full(&error),
     }
 }
 
@@ -156,6 +181,20 @@ mod tests {
             assert!(reserve.release());
             assert_eq!(fs::metadata(&file).expect("it stays").blocks(), 0);
         }
+    }
+
+    #[test]
+    fn it_is_given_in_parts() {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let mut reserve = Reserve::beside(&directory.path().join("layer0.db"));
+        assert!(reserve.hold() && !reserve.is_short());
+        let length = || fs::metadata(directory.path().join("layer0.db-reserve")).expect("it is there").len();
+        for (given, left) in [(1, BYTES - 64 * 1024), (1024 * 1024, BYTES - 1088 * 1024), (BYTES, 0)] {
+            assert!(reserve.give(given));
+            assert_eq!((reserve.held(), length(), reserve.is_short()), (left, left, true));
+        }
+        assert!(!reserve.give(1), "nothing is left");
+        assert!(reserve.hold() && length() == BYTES);
     }
 
     #[test]

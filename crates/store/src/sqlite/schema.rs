@@ -52,9 +52,19 @@ pub(super) enum SchemaError {
 impl SchemaError {
     /// Whether it is for lack of room.
     pub(super) fn is_full(&self) -> bool {
+        self.source_of().is_some_and(fault::is_out_of_room)
+    }
+
+    /// Whether a file could not be opened or made. SQLite says no more of it: it may be for lack of room for its name.
+    pub(super) fn is_unopened(&self) -> bool {
+        let code = self.source_of().and_then(rusqlite::Error::sqlite_error_code);
+        code == Some(rusqlite::ErrorCode::CannotOpen)
+    }
+
+    fn source_of(&self) -> Option<&rusqlite::Error> {
         match self {
-            Self::Step { source, .. } | Self::Read(source) => fault::is_out_of_room(source),
-            Self::Newer { .. } | Self::NotOurs => false,
+            Self::Step { source, .. } | Self::Read(source) => Some(source),
+            Self::Newer { .. } | Self::NotOurs => None,
         }
     }
 }

@@ -23,6 +23,10 @@ const BATCH_MAX: usize = 256;
 /// From so many pages on in the WAL they are written back into the database: 4 MiB, as SQLite does by itself.
 const WAL_PAGES_MAX: u32 = 1000;
 
+/// How much of what is kept for deletes is given at first to one that finds no room, in bytes; then twice as much, and so on: the others on the
+/// disk may have it too, until it is taken back.
+const GIVEN_FIRST: u64 = 256 * 1024;
+
 thread_local! {
     /// How many pages the WAL had after the last commit of this thread.
     static WAL_PAGES: Cell<u32> = const { Cell::new(0) };
@@ -229,7 +233,7 @@ pub(super) fn run(
             if !has_room(connection, reserve) {
                 jobs = without_those_that_take_room(jobs);
             }
-            transaction(connection, &mut jobs, commits, reserve);
+            transaction(connection, &mut jobs, commits, views, reserve);
             views.end_idle();
         }
         if WAL_PAGES.get() >= WAL_PAGES_MAX {
@@ -245,15 +249,31 @@ fn write_back(connection: &Connection, views: &Near, reserve: &mut Reserve) {
     let write = || connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
     let mut written = write().map_err(Fault::from);
     // What is kept for deletes is not given to pushes. When deletes have needed some, the rest is good for this, where it is enough.
-    let is_enough = || lacks(connection).is_some_and(|lacking| lacking <= reserve.held());
-    if matches!(written, Err(Fault::Full)) && reserve.held() < reserve::BYTES && is_enough() && reserve.release() {
-        written = write().map_err(Fault::from);
-        reserve.hold();
+    let lacking = lacks(connection).filter(|lacking| reserve.is_short() && *lacking <= reserve.held());
+    if let Some(lacking) = lacking {
+        with_what_is_kept(reserve, lacking.max(GIVEN_FIRST), &mut written, || write().map_err(Fault::from));
     }
     if let Err(error) = written {
         tracing::warn!(error = %error, "the WAL could not be written back into the database; the next commit tries again");
     }
     views.end_all();
+}
+
+/// Does something again that found no room, with more and more of what is kept, which is taken back before anybody else has it.
+fn with_what_is_kept<T>(
+    reserve: &mut Reserve,
+    first: u64,
+    outcome: &mut Result<T, Fault>,
+    mut again: impl FnMut() -> Result<T, Fault>,
+) {
+    let mut step = first;
+    while matches!(outcome, Err(Fault::Full)) && reserve.give(step) {
+        *outcome = again();
+        step *= 2;
+    }
+    if step > first {
+        reserve.hold();
+    }
 }
 
 /// How many bytes the database's file gets longer by when all is written back.
@@ -289,6 +309,7 @@ fn transaction(
     connection: &Connection,
     jobs: &mut std::vec::IntoIter<Box<dyn Job>>,
     commits: &Commits,
+    views: &Near,
     reserve: &mut Reserve,
 ) {
     if jobs.len() == 0 {
@@ -333,7 +354,7 @@ fn transaction(
     commits.count(scope);
     for job in taken {
         if matches!(outcome, Err(Fault::Full)) && job.disk_room() == DiskRoom::Gives {
-            alone(connection, job, commits, reserve);
+            alone(connection, job, commits, views, reserve);
         } else {
             job.answer(outcome.clone());
         }
@@ -341,7 +362,7 @@ fn transaction(
 }
 
 /// Runs a job that must not fail because the disk is full in a transaction of its own, with what is kept for such jobs if it must be.
-fn alone(connection: &Connection, mut job: Box<dyn Job>, commits: &Commits, reserve: &mut Reserve) {
+fn alone(connection: &Connection, mut job: Box<dyn Job>, commits: &Commits, views: &Near, reserve: &mut Reserve) {
     let mut run = || {
         statement(connection, "BEGIN IMMEDIATE")?;
         let outcome = inside_savepoint(connection, &mut *job).and_then(|()| commit(connection));
@@ -351,10 +372,11 @@ fn alone(connection: &Connection, mut job: Box<dyn Job>, commits: &Commits, rese
         outcome
     };
     let mut outcome = run();
-    if matches!(outcome, Err(Fault::Full)) && reserve.release() {
+    with_what_is_kept(reserve, GIVEN_FIRST, &mut outcome, &mut run);
+    // Others have had what was kept. As long as it takes no room to write the WAL back, there is some in that.
+    if matches!(outcome, Err(Fault::Full)) && lacks(connection) == Some(0) {
+        write_back(connection, views, reserve);
         outcome = run();
-        // Before somebody else has it.
-        reserve.hold();
     }
     commits.count(job.scope());
     job.answer(outcome);

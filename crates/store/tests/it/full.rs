@@ -102,10 +102,15 @@ struct SmallDisk(TempDir);
 
 impl SmallDisk {
     /// `None` where this process may not mount: then there is no disk to fill.
-    #[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
     fn mount(mebibytes: u32) -> Option<Self> {
+        Self::mount_with(mebibytes, "mode=700")
+    }
+
+    /// The same with a further option of tmpfs.
+    #[expect(clippy::print_stderr, reason = "whoever runs the test is told what it did not test")]
+    fn mount_with(mebibytes: u32, option: &str) -> Option<Self> {
         let at = tempfile::tempdir().expect("a directory can be made");
-        let size = format!("size={mebibytes}m");
+        let size = format!("size={mebibytes}m,{option}");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "layer0-store-test"])
             .arg(at.path())
@@ -272,6 +277,47 @@ async fn on_a_disk_that_others_have_filled_a_store_opens_with_what_is_kept() {
     store.manifest_put(&name, &big("more"), &[], &Along::NOTHING).await.expect("there is room");
     let kept = std::fs::metadata(disk.path().join("layer0.db-reserve")).expect("it stays").len();
     assert_eq!(kept, 8 * 1024 * 1024, "it is kept again");
+    store.close().await;
+}
+
+/// Others have had what is kept, too. What the database has no need to grow for finds room in the WAL's file.
+#[tokio::test]
+async fn with_nothing_kept_deletes_find_room_in_the_wal() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let (path, name) = (disk.path().join(SqliteStore::FILE_NAME), registry::name("team/app"));
+    with_manifests(&path, 20).await.close().await;
+    let store = SqliteStore::open(&path).expect("it was closed");
+    let delete = async |number: u32| store.manifest_delete(&name, &big(&format!("m{number}")).digest).await;
+    for number in 0..4 {
+        assert!(matches!(delete(number).await, Ok(true)));
+    }
+    let reserve = std::fs::File::options().write(true).open(disk.path().join("layer0.db-reserve")).expect("it stays");
+    reserve.set_len(0).expect("a file can be cut");
+    disk.fill();
+    for number in 4..19 {
+        let deleted = delete(number).await;
+        assert!(matches!(deleted, Ok(true)), "{number}: {deleted:?}");
+    }
+    let pushed = store.manifest_put(&name, &big("more"), &[], &Along::NOTHING).await;
+    assert!(matches!(pushed, Err(RegistryStoreError::Full)), "{pushed:?}");
+    store.close().await;
+}
+
+/// More names than a file system has are as good as no room.
+#[tokio::test]
+async fn a_disk_without_room_for_a_name_is_said_to_be_full() {
+    let Some(disk) = SmallDisk::mount_with(24, "nr_inodes=20") else { return };
+    let path = disk.path().join(SqliteStore::FILE_NAME);
+    with_manifests(&path, 10).await.close().await;
+    let names: Vec<_> = (0..20).map(|number| disk.path().join(format!("name{number}"))).collect();
+    let made = names.iter().filter(|name| std::fs::File::create_new(name).is_ok()).count();
+    assert!(made < names.len(), "no more can be made");
+    let refused = SqliteStore::open(&path).map(drop).expect_err("there is no room for the WAL's name");
+    assert!(matches!(&refused, OpenError::Full { .. }), "{refused:?}");
+    std::fs::remove_file(&names[0]).expect("it is there");
+    std::fs::remove_file(&names[1]).expect("it is there");
+    let store = SqliteStore::open(&path).expect("there is room");
+    check(&store, "m", 10).await;
     store.close().await;
 }
 

@@ -80,6 +80,7 @@ pub const ALL: &[Behaviour] = behaviours![
     users_are_found_up_to_their_tags,
     a_blob_lies_where_it_was_pushed_to_last,
     a_blob_is_mounted_only_from_where_it_lies,
+    a_place_is_one_blobs,
     the_place_of_a_blob_goes_with_its_last_link,
     a_mount_and_the_last_unlink_never_both_win,
     blobs_that_no_manifest_names_are_listed_when_they_are_old,

@@ -72,6 +72,23 @@ pub async fn a_blob_is_mounted_only_from_where_it_lies(store: &dyn RegistryStore
     );
 }
 
+/// `blob_link`: what is one blob's place is no other's; it is refused with `ContentMissing`, and nothing is written.
+pub async fn a_place_is_one_blobs(store: &dyn RegistryStore) {
+    let app = repository(store, "team/app").await;
+    push_to(store, &app, "blob", "u1/a").await;
+    push_to(store, &app, "second", "u2/a").await;
+    for (word, before) in [("other", None), ("second", Some(at("u2/a")))] {
+        let taken = BlobLink { place: Some(at("u1/a")), sums: Some(sample::sums(word)), ..sample::blob(word) };
+        match store.blob_link(&app, &taken, AT, &Along::NOTHING).await {
+            Err(RegistryStoreError::ContentMissing { missing }) => assert_eq!(missing, [digest(word)]),
+            answer => panic!("another blob lies there, but the answer was {answer:?}"),
+        }
+        assert_eq!((place(store, word).await, place(store, "blob").await), (before, Some(at("u1/a"))));
+    }
+    assert_eq!(store.blob_size(&app, &digest("other")).await.expect("a read succeeds"), None);
+    assert_eq!(push_to(store, &app, "blob", "u1/a").await, None, "again is no error");
+}
+
 /// `blob_unlink`, `repository_delete`, `repository_vacate`: where a blob lies is told to whoever takes its last link away, and
 /// is forgotten.
 pub async fn the_place_of_a_blob_goes_with_its_last_link(store: &dyn RegistryStore) {

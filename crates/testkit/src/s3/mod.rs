@@ -42,10 +42,12 @@ pub enum Fault {
     Truncated,
     /// 200 with an error as its body, which S3 does for `CompleteMultipartUpload`; nothing was done. 500 for all other calls.
     ErrorIn200,
+    /// 400 `ExpiredToken`; nothing was done.
+    Expired,
 }
 
 impl Fault {
-    /// All of them.
+    /// All that may pass when a call is repeated.
     pub const ALL: [Self; 6] =
         [Self::Internal, Self::SlowDown, Self::Closed, Self::AnswerLost, Self::Truncated, Self::ErrorIn200];
 }
@@ -122,6 +124,11 @@ impl FakeS3 {
     /// Lets each call of this operation begin its answer at once, with white space, and end it so much later: as S3 completes uploads.
     pub fn answer_slowly(&self, op: &'static str, after: Duration) {
         lock(&self.world).slow = Some((op, after));
+    }
+
+    /// From now on a completion that repeats another one finds no upload, as elsewhere than at AWS, where it succeeds like the first one.
+    pub fn forget_completions(&self) {
+        lock(&self.world).objects.forget_completions();
     }
 
     /// Lets no call go wrong.
@@ -250,6 +257,7 @@ async fn respond(world: &Arc<Mutex<World>>, request: Request<Incoming>) -> Resul
         }
         Some(Fault::ErrorIn200) if op == "CompleteMultipartUpload" => refused(200, "InternalError"),
         Some(Fault::ErrorIn200) => refused(500, "InternalError"),
+        Some(Fault::Expired) => refused(400, "ExpiredToken"),
     };
     Ok(answer.whole(&head.method))
 }

@@ -29,11 +29,29 @@ struct Upload {
     parts: BTreeMap<u32, Object>,
 }
 
+/// An upload that became an object.
+struct Completed {
+    id: String,
+    /// The body by which that was asked for.
+    wish: String,
+    key: String,
+    tag: String,
+}
+
 #[derive(Default)]
 pub(super) struct Objects {
     objects: BTreeMap<String, Object>,
     uploads: BTreeMap<String, Upload>,
+    completed: Vec<Completed>,
+    /// Whether a completion that repeats another one finds no upload.
+    forgets: bool,
     count: u64,
+}
+
+/// The answer to a completion.
+fn completed(key: &str, tag: &str) -> Answer {
+    let tag = tag.replace('"', "&quot;");
+    Answer::xml("CompleteMultipartUploadResult", &format!("<Key>{key}</Key><ETag>{tag}</ETag>"))
 }
 
 /// The parameters of a query.
@@ -264,8 +282,19 @@ impl Objects {
         }
     }
 
+    pub(super) fn forget_completions(&mut self) {
+        self.forgets = true;
+    }
+
     fn complete(&mut self, id: &str, wish: &str) -> Answer {
-        let Some(upload) = self.uploads.get(id) else { return refused(404, "NoSuchUpload") };
+        let Some(upload) = self.uploads.get(id) else {
+            let repeats =
+                |it: &&Completed| !self.forgets && it.id == id && it.wish == wish && self.objects.contains_key(&it.key);
+            return match self.completed.iter().find(repeats) {
+                Some(it) => completed(&it.key, &it.tag),
+                None => refused(404, "NoSuchUpload"),
+            };
+        };
         let text = |within: &str, name: &str| {
             let inner = within.split_once(&format!("<{name}>"))?.1.split_once(&format!("</{name}>"))?.0;
             Some(inner.replace("&quot;", "\""))
@@ -295,10 +324,9 @@ impl Objects {
         }
         let upload = self.uploads.remove(id).expect("it was there");
         let tag = format!("{}-{}\"", tag(&bytes).trim_end_matches('"'), wished.len());
-        let answer = Answer::xml(
-            "CompleteMultipartUploadResult",
-            &format!("<Key>{}</Key><ETag>{}</ETag>", upload.key, tag.replace('"', "&quot;")),
-        );
+        let answer = completed(&upload.key, &tag);
+        let (id, wish) = (id.to_owned(), wish.to_owned());
+        self.completed.push(Completed { id, wish, key: upload.key.clone(), tag: tag.clone() });
         self.objects.insert(upload.key, Object { bytes, tag, at: upload.begun });
         answer
     }

@@ -139,6 +139,29 @@ async fn what_a_dead_server_did_not_note_is_noted_with_the_next_pull() {
     assert_eq!(store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len(), 2);
 }
 
+/// One blob goes and another one comes: as many are named as before, and not the same.
+#[tokio::test]
+async fn what_has_come_is_named_though_something_else_has_gone() {
+    let upstream = FakeUpstream::start().await;
+    let [manifest, config, layer] = upstream.image("team/base", "1", b"layer");
+    let stage = Stage::of(&upstream).await;
+    stage.client.get(&format!("/v2/hub/team/base/manifests/{manifest}")).await.expect(200);
+    let (name, store) = (crate::common::name("hub/team/base"), stage.registry.ground().store);
+    let reference = layer0_domain::model::registry::ManifestRef::Digest(manifest);
+    use layer0_domain::port::registry_store::RegistryStore as _;
+    let is_named = async |blob: &Digest| {
+        let kept = store.manifest_get(&name, &reference).await.unwrap().unwrap();
+        kept.blobs.iter().map(|(digest, _)| digest).eq([blob])
+    };
+    let pull = async |blob: &Digest| {
+        stage.client.get(&format!("/v2/hub/team/base/blobs/{blob}")).await.expect(200);
+        until_true("it is named, and it alone", || is_named(blob)).await;
+    };
+    pull(&config).await;
+    stage.client.delete(&format!("/v2/hub/team/base/blobs/{config}")).await.expect(202);
+    pull(&layer).await;
+}
+
 #[tokio::test]
 async fn what_is_deleted_comes_again() {
     let upstream = FakeUpstream::start().await;

@@ -12,7 +12,10 @@ pub(super) struct Staged(pub(super) Arc<dyn Stage>);
 impl Staged {
     async fn ask(&self, call: &'static str, when: When) -> Result<()> {
         let asked = self.0.store(Step::Store(call, when)).await;
-        asked.map_err(|error| RegistryStoreError::Failed { source: error.into() })
+        asked.map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => RegistryStoreError::Full,
+            _ => RegistryStoreError::Failed { source: error.into() },
+        })
     }
 }
 

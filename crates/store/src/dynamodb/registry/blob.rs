@@ -78,11 +78,19 @@ impl Table {
             (link_key(&seen, &blob.digest), content::key(&blob.digest), sums_key(&blob.digest));
         let mut keys = vec![link_at.clone(), record_at.clone()];
         keys.extend(sums.map(|_| sums_at.clone()));
+        let place_at = blob.place.as_ref().filter(|_| sums.is_some()).map(place_key);
+        keys.extend(place_at.clone());
         let found = self.get_many(&keys).await?;
         let before = Record::of(found.get(&record_at))?;
         let known = before.as_ref().and_then(|record| record.place.as_ref());
         if let (Some(place), None) = (&blob.place, sums)
             && known != Some(place)
+        {
+            return Err(RegistryStoreError::ContentMissing { missing: vec![blob.digest.clone()] });
+        }
+        let others = place_at.as_ref().and_then(|place| found.get(place));
+        if let Some(other) = others
+            && other.text("digest")? != blob.digest.to_string()
         {
             return Err(RegistryStoreError::ContentMissing { missing: vec![blob.digest.clone()] });
         }
@@ -110,11 +118,9 @@ impl Table {
             actions.extend(sums_write(&blob.digest, sums, old.as_ref()));
             done.retired = old;
             if known != blob.place.as_ref() {
-                let noted = blob
-                    .place
-                    .as_ref()
-                    .map(|place| Action::put(Item::at(&place_key(place)).with_text("digest", blob.digest.to_string())));
-                actions.extend(noted);
+                let noted = place_at.as_ref().filter(|_| others.is_none());
+                let noted = noted.map(|place| Item::at(place).with_text("digest", blob.digest.to_string()));
+                actions.extend(noted.map(|item| Action::put(item).only_if(ABSENT)));
                 actions.extend(known.map(|known| Action::delete(place_key(known))));
                 done.left = known.cloned();
                 record.place.clone_from(&blob.place);

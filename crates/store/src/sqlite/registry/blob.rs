@@ -40,7 +40,7 @@ pub(super) fn link_tx(
     let (name, repository) = (repository, repository::demand(db, repository)?);
     let (text, size) = (blob.digest.to_string(), to_integer("blob size", blob.size)?);
     let left = match (&blob.place, &blob.sums) {
-        (place, Some(_)) => place::replace(db, &text, place.as_ref())?,
+        (place, Some(_)) => place::replace(db, &blob.digest, place.as_ref())?,
         (Some(place), None) => {
             place::demand(db, &blob.digest, place)?;
             None

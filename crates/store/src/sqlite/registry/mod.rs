@@ -159,7 +159,7 @@ impl RegistryStore for SqliteStore {
 
     async fn blob_prove(&self, digest: &Digest, sums: &BlobSums) -> Result<(), RegistryStoreError> {
         let (digest, sums) = (digest.clone(), sums.clone());
-        self.write_giving(Scope::Content, move |db| content::prove_tx(db, &digest, &sums)).await
+        self.write_content(move |db| content::prove_tx(db, &digest, &sums)).await
     }
 
     async fn blob_condemn(&self, digest: &Digest, at: Timestamp) -> Result<bool, RegistryStoreError> {

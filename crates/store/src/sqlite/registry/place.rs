@@ -3,9 +3,9 @@
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::port::registry_store::RegistryStoreError;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ffi, params};
 
-use crate::sqlite::fault::RegistryWork;
+use crate::sqlite::fault::{RegistryWork, Stop};
 
 const PLACE: &str = "SELECT place FROM blob_place WHERE digest = ?1";
 
@@ -29,9 +29,11 @@ pub(super) fn unheld_tx(db: &Connection, places: Vec<BlobPlace>) -> RegistryWork
     Ok(unheld)
 }
 
-/// Notes where a blob lies from now on, `None` for where its digest says; answers where it lay before, if that is another place.
-pub(super) fn replace(db: &Connection, digest: &str, place: Option<&BlobPlace>) -> RegistryWork<Option<BlobPlace>> {
-    let before = of(db, digest)?;
+/// Notes where a blob lies from now on, `None` for where its digest says; answers where it lay before, if that is another place. Refuses
+/// a place at which another blob lies.
+pub(super) fn replace(db: &Connection, digest: &Digest, place: Option<&BlobPlace>) -> RegistryWork<Option<BlobPlace>> {
+    let text = digest.to_string();
+    let before = of(db, &text)?;
     if before.as_ref() == place {
         return Ok(None);
     }
@@ -39,19 +41,28 @@ pub(super) fn replace(db: &Connection, digest: &str, place: Option<&BlobPlace>) 
         Some(place) => {
             let sql = "INSERT INTO blob_place (digest, place) VALUES (?1, ?2) \
                        ON CONFLICT (digest) DO UPDATE SET place = excluded.place";
-            db.prepare_cached(sql)?.execute(params![digest, place.as_str()])?;
+            match db.prepare_cached(sql)?.execute(params![text, place.as_str()]) {
+                Err(error) if is_anothers(&error) => return Err(missing(digest)),
+                done => done?,
+            };
         }
-        None => drop(take(db, digest)?),
+        None => drop(take(db, &text)?),
     }
     Ok(before)
 }
 
+/// Whether a place was not noted because another blob lies there.
+fn is_anothers(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqliteFailure(code, _) if code.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
+}
+
+fn missing(digest: &Digest) -> Stop<RegistryStoreError> {
+    RegistryStoreError::ContentMissing { missing: vec![digest.clone()] }.into()
+}
+
 /// Refuses a link to a blob that does not lie there.
 pub(super) fn demand(db: &Connection, digest: &Digest, place: &BlobPlace) -> RegistryWork<()> {
-    if of(db, &digest.to_string())?.as_ref() == Some(place) {
-        return Ok(());
-    }
-    Err(RegistryStoreError::ContentMissing { missing: vec![digest.clone()] }.into())
+    if of(db, &digest.to_string())?.as_ref() == Some(place) { Ok(()) } else { Err(missing(digest)) }
 }
 
 /// Takes out where a blob lies that no repository holds any more.
