@@ -41,8 +41,10 @@ struct Known {
     rows: BTreeMap<RepositoryName, Arc<Home>>,
     /// The number of changes that they were read at.
     count: u64,
-    /// When that was last found to be so; `None` before the first look.
+    /// When that was last looked at; `None` before the first look.
     looked: Option<Instant>,
+    /// When that was last found to be so: a look that fails leaves what is remembered as it is.
+    found: Option<Instant>,
     /// Counts what was remembered one by one.
     kept: u64,
 }
@@ -101,6 +103,17 @@ impl Homes {
         Ok(self.known().rows.get(repository).cloned())
     }
 
+    /// A repository's row for whoever writes: as [`Homes::of`], but for a store that does not answer. Then what is remembered may be older,
+    /// and a write that goes by it may go where nobody looks any more.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn for_writes(&self, repository: &RepositoryName) -> Result<Option<Arc<Home>>, HomeStoreError> {
+        let row = self.of(repository).await?;
+        let is_late = self.known().found.is_none_or(|found| found.elapsed() > BEHIND_MAX);
+        if self.writers == Writers::Several && is_late { self.now(repository).await } else { Ok(row) }
+    }
+
     /// A repository's row as it is.
     ///
     /// # Errors
@@ -151,7 +164,7 @@ impl Homes {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(Some((count, rows))) if known.kept == kept => {
-                *known = Known { rows, count, looked: Some(asked), kept };
+                *known = Known { rows, count, looked: Some(asked), found: Some(asked), kept };
                 Ok(())
             }
             // What was written meanwhile may be newer than what was read. The next look is at once, and reads it again.
@@ -165,7 +178,7 @@ impl Homes {
                 Ok(())
             }
             Ok(None) => {
-                known.looked = Some(asked);
+                (known.looked, known.found) = (Some(asked), Some(asked));
                 Ok(())
             }
             // What was true a second ago is the best that there is: pulls go on while a store is away for a moment.

@@ -222,6 +222,12 @@ impl Registry {
             format!(
                 "{name} was moved to {to}, and {from} still has its images: `l0 repository migration delete-source {name}` first"
             )
+        } else if let Some(kept) = home.migration.kept.first()
+            && *stage != Stage::Failed
+        {
+            format!(
+                "{kept} still has images of {name} from a move before the last one: `l0 repository migration delete-source {name}` first"
+            )
         } else {
             return Ok(Some(home));
         };
@@ -245,7 +251,10 @@ impl Registry {
     /// `Failed`.
     pub async fn old_images(&self, name: &RepositoryName) -> Result<Option<BackingName>, RegistryStoreError> {
         let home = self.home_now(name).await?;
-        let is_old = |home: &Arc<Home>| home.old().is_some_and(BackingName::is_local) && !home.backing.is_local();
+        let is_old = |home: &Arc<Home>| {
+            let Migration { stage, from, .. } = &home.migration;
+            stage.has_old() && from.is_local() && !home.backing.is_local()
+        };
         Ok(home.filter(is_old).map(|home| home.backing.clone()))
     }
 

@@ -19,14 +19,18 @@ const END_MAX: Duration = Duration::from_secs(2);
 /// The lanes. Clones are the same; with the last one the threads end.
 #[derive(Clone)]
 pub(crate) struct Lanes {
-    lanes: Arc<[Lane]>,
+    lanes: Arc<All>,
     turn: Arc<AtomicUsize>,
 }
 
+struct All(Vec<Lane>);
+
 struct Lane {
     handle: Handle,
+    /// `None` once it was told to end.
+    end: Option<oneshot::Sender<()>>,
     /// `None` only while it is dropped.
-    end: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Lanes {
@@ -37,13 +41,14 @@ impl Lanes {
     pub(crate) fn start() -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let lanes = (0..count).map(|_| Lane::start()).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { lanes: lanes.into(), turn: Arc::default() })
+        Ok(Self { lanes: Arc::new(All(lanes)), turn: Arc::default() })
     }
 
     /// The event loop whose turn it is.
     pub(crate) fn next(&self) -> &Handle {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
-        &self.lanes[turn].handle
+        let All(lanes) = &*self.lanes;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % lanes.len();
+        &lanes[turn].handle
     }
 }
 
@@ -58,19 +63,34 @@ impl Lane {
             runtime.shutdown_timeout(END_MAX);
         };
         let thread = thread::Builder::new().name("serving".to_owned()).spawn(serve)?;
-        Ok(Self { handle, end: Some((end, thread)) })
+        Ok(Self { handle, end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Lane {
+    fn end(&mut self) {
+        if let Some(end) = self.end.take() {
+            // It has ended already when nobody listens.
+            let _ = end.send(());
+        }
+    }
+}
+
+/// All are told before one is waited for: each may take as long as it may to end.
+impl Drop for All {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(Lane::end);
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.end.take() {
-            // It has ended already when nobody listens.
-            let _ = end.send(());
+        self.end();
+        if let Some(thread) = self.thread.take()
             // Whoever ends on a lane of its own can't wait for itself.
-            if thread.thread().id() != thread::current().id() {
-                drop(thread.join());
-            }
+            && thread.thread().id() != thread::current().id()
+        {
+            drop(thread.join());
         }
     }
 }

@@ -37,6 +37,10 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// without a pause that would be a loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many requests one connection over HTTP/2 may have under way. Each may hold a file and a batch of its bytes, as one connection over HTTP/1
+/// does, and only connections are counted. Who has more of them opens another one.
+const STREAMS_MAX: u32 = 8;
+
 /// How much of a client is put up with.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -67,7 +71,7 @@ async fn bounded_requests(listener: TcpListener, answers: impl Answers, stop: St
     let room = Arc::new(Semaphore::new(limits.connections_max));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max).max_buf_size(HEAD_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(head_max).max_concurrent_streams(STREAMS_MAX);
     let running = GracefulShutdown::new();
     let lanes = Lanes::start()?;
     loop {

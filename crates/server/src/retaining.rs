@@ -116,7 +116,7 @@ impl Run<'_> {
         let mut began = Instant::now();
         let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
         let pinned = pinned.map_err(|why| RegistryStoreError::Failed { source: why.into() })?;
-        let pinned = pinned.get(name).cloned().unwrap_or_default();
+        let mut pinned = pinned.get(name).cloned().unwrap_or_default();
         let Some(images) = app.registry.images(name).await? else {
             if let Some(to) = app.registry.old_images(name).await? {
                 let because = format!(
@@ -127,7 +127,13 @@ impl Run<'_> {
             return Ok(());
         };
         let Owner { retention, tag_rules, .. } = owner;
-        let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned: &pinned };
+        for tag in &images.tags {
+            if let Some(by) = pinned.tags.remove(&tag.name) {
+                pinned.digests.entry(tag.digest.clone()).or_default().extend(by);
+            }
+        }
+        let pinned = &pinned.digests;
+        let wanted = Wanted { repository: name.name(), rules: retention, immutable: tag_rules, pinned };
         let decided = plan(wanted, &images, self.now);
         self.retained.held.extend(decided.held.iter().map(|(tag, why)| held(name, tag, why)));
         for round in decided.rounds() {

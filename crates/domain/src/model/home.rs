@@ -250,7 +250,8 @@ impl Home {
     /// The backing that a write of the last moment may have gone to, when it was not the one that answers now.
     #[must_use]
     pub fn old(&self) -> Option<&BackingName> {
-        self.migration.stage.has_old().then_some(&self.migration.from)
+        // While they are being deleted too: that begins only after a while.
+        matches!(self.migration.stage, Stage::Moved | Stage::Clearing).then_some(&self.migration.from)
     }
 }
 

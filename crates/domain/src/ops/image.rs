@@ -291,15 +291,24 @@ pub async fn image_holders_in(
     .await
 }
 
-/// What services and tasks run of our registry, or would go back to, by repository and digest, with their names in words.
+/// What runs of a repository, with the names of services and tasks in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pinned {
+    /// By its digest.
+    pub digests: BTreeMap<Digest, Vec<String>>,
+    /// By its tag alone, since it was not there yet when it was deployed without a pull check.
+    pub tags: BTreeMap<String, Vec<String>>,
+}
+
+/// What services and tasks run of our registry, or would go back to, by repository.
 ///
 /// # Errors
 /// The store's.
 pub async fn images_pinned(
     store: &dyn Store,
     registry: &RegistryAddresses,
-) -> Result<BTreeMap<RepositoryName, BTreeMap<Digest, Vec<String>>>, StoreError> {
-    let mut pinned: BTreeMap<RepositoryName, BTreeMap<Digest, Vec<String>>> = BTreeMap::new();
+) -> Result<BTreeMap<RepositoryName, Pinned>, StoreError> {
+    let mut pinned: BTreeMap<RepositoryName, Pinned> = BTreeMap::new();
     for kind in [EntityKind::Service, EntityKind::Task] {
         for entity in store.entity_list(kind).await? {
             let (word, images) = match &entity {
@@ -311,10 +320,13 @@ pub async fn images_pinned(
                 Entity::Task(_) | Entity::Environment(_) | Entity::LoadBalancer(_) => ("", Vec::new()),
             };
             for PinnedImage { pinned: image, .. } in images {
-                let (Some(repository), Some(digest)) = (registry.repository_of(image), image.digest()) else {
-                    continue;
+                let Some(repository) = registry.repository_of(image) else { continue };
+                let of_it = pinned.entry(repository).or_default();
+                let by = match (image.digest(), image.tag_or_default()) {
+                    (Some(digest), _) => of_it.digests.entry(digest.clone()).or_default(),
+                    (None, Some(tag)) => of_it.tags.entry(tag.to_owned()).or_default(),
+                    (None, None) => continue,
                 };
-                let by = pinned.entry(repository).or_default().entry(digest.clone()).or_default();
                 let name = format!("{word} {}", entity.name());
                 if !by.contains(&name) {
                     by.push(name);

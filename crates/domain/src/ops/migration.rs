@@ -72,7 +72,10 @@ pub async fn migration_ask(homes: &dyn HomeStore, wanted: &WantedMove, now: Time
 /// `MigrationMissing`; `MigrationConflict` when there is nothing left to call off; `Home`.
 pub async fn migration_cancel(homes: &dyn HomeStore, repository: &RepositoryName) -> Result<Home, OpsError> {
     change(homes, repository, |known| match known.migration.stage {
-        Stage::Copying | Stage::Closing(_) | Stage::Failed => Ok(Some(Stage::Cancelling)),
+        Stage::Copying | Stage::Closing(_) | Stage::Failed => {
+            let last = known.migration.clone();
+            Ok(Some(Migration { stage: Stage::Cancelling, trouble: None, why: None, ..last }))
+        }
         Stage::Cancelling | Stage::Cancelled => Ok(None),
         Stage::Moved | Stage::Clearing | Stage::Cleared | Stage::Refused => {
             let Migration { from, .. } = &known.migration;
@@ -87,19 +90,34 @@ pub async fn migration_cancel(homes: &dyn HomeStore, repository: &RepositoryName
     .await
 }
 
-/// Gives up the images in the old backing: now, or as soon as the new one answers.
+/// Gives up the images in the old backing; where the last move has left none, those of a move before it.
 ///
 /// # Errors
 /// `MigrationMissing`; `MigrationConflict` when there are none; `Home`.
 pub async fn migration_delete_source(homes: &dyn HomeStore, repository: &RepositoryName) -> Result<Home, OpsError> {
-    change(homes, repository, |known| match known.migration.stage {
-        Stage::Moved => Ok(Some(Stage::Clearing)),
-        Stage::Clearing | Stage::Cleared => Ok(None),
-        Stage::Copying | Stage::Closing(_) | Stage::Failed | Stage::Refused | Stage::Cancelling | Stage::Cancelled => {
-            Err(OpsError::MigrationConflict {
-                message: format!("repository `{repository}` has not moved: {}", known.migration.progress()),
+    let clearing = |last: &Migration| Migration { stage: Stage::Clearing, trouble: None, why: None, ..last.clone() };
+    change(homes, repository, |known| {
+        let last = &known.migration;
+        match (last.stage, last.kept.last()) {
+            (Stage::Moved, _) => Ok(Some(clearing(last))),
+            (Stage::Cleared | Stage::Refused | Stage::Cancelled, Some(kept)) => {
+                let mut next = Migration { from: kept.clone(), to: known.backing.clone(), ..clearing(last) };
+                next.kept.pop();
+                Ok(Some(next))
+            }
+            (Stage::Clearing | Stage::Cleared, _) => Ok(None),
+            (
+                Stage::Copying
+                | Stage::Closing(_)
+                | Stage::Failed
+                | Stage::Refused
+                | Stage::Cancelling
+                | Stage::Cancelled,
+                _,
+            ) => Err(OpsError::MigrationConflict {
+                message: format!("repository `{repository}` has not moved: {}", last.progress()),
                 hint: format!("`l0 repository migration get {repository}` shows how far it is"),
-            })
+            }),
         }
     })
     .await
@@ -117,15 +135,14 @@ fn still_kept(last: &Migration) -> Vec<BackingName> {
 async fn change(
     homes: &dyn HomeStore,
     repository: &RepositoryName,
-    next: impl Fn(&Home) -> Result<Option<Stage>, OpsError>,
+    next: impl Fn(&Home) -> Result<Option<Migration>, OpsError>,
 ) -> Result<Home, OpsError> {
     for _ in 0..CONFLICT_RETRIES {
         let Some(known) = homes.home_get(repository).await? else {
             return Err(OpsError::MigrationMissing { repository: repository.clone() });
         };
-        let Some(stage) = next(&known)? else { return Ok(known) };
+        let Some(migration) = next(&known)? else { return Ok(known) };
         let read = known.generation;
-        let migration = Migration { stage, trouble: None, why: None, ..known.migration.clone() };
         if let Some(written) = put(homes, Home { migration, ..known }, Some(read)).await? {
             return Ok(written);
         }

@@ -93,6 +93,9 @@ impl Balancers {
         }
         let address = self.address(&wanted)?;
         let result = self.tell(&wanted, &reachable_from).await;
+        if result.is_err() {
+            self.probe_without_ports(&wanted, &reachable_from).await;
+        }
         let problem = result.as_ref().err().map(|failure| (**failure).clone());
         lock(&self.known).insert(id.clone(), Known { wanted, reachable_from, address, problem });
         self.targets_push(&id);
@@ -118,6 +121,18 @@ impl Balancers {
     async fn tell(&self, wanted: &LoadBalancer, reachable_from: &[EnvironmentId]) -> Result<(), Box<Failure>> {
         let config = self.config(wanted, reachable_from)?;
         self.proxy.ensure(config).await.map_err(|error| Box::new(self.refusal(&error)))
+    }
+
+    /// Has the copies of a load balancer probed that has none of its ports: without a word about them they would count as never healthy,
+    /// and be taken away one and all for a port that somebody else has.
+    async fn probe_without_ports(&self, wanted: &LoadBalancer, reachable_from: &[EnvironmentId]) {
+        if self.proxy.status(wanted.id.as_str()).is_some() {
+            return;
+        }
+        let Ok(config) = self.config(wanted, reachable_from) else { return };
+        if let Err(error) = self.proxy.ensure(LoadBalancerConfig { listeners: Vec::new(), ..config }).await {
+            tracing::debug!("the copies behind {} are not probed: {}", wanted.id, chain(&error));
+        }
     }
 
     /// Users know load balancers by their names.

@@ -18,6 +18,10 @@ pub(super) const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// How long making and starting a container may take: it waits in line inside Docker behind others.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long making or removing a container may take: Docker copies into a new volume what the image has there, and removes the files of what was
+/// written, as many as they are.
+pub(super) const LAYER_LIMIT: Duration = Duration::from_secs(600);
+
 /// How long bollard itself waits for the head of an answer; only a backstop, [`Client::call`] has the real limits.
 const HEAD_LIMIT_S: u64 = 660;
 

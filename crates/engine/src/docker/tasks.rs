@@ -171,6 +171,8 @@ fn copy_seen(entity: &str, number: u32, containers: &[Arc<Container>], given_up:
         Stage::Running { health: Health::Unhealthy, .. } => CopyState::Unhealthy,
         Stage::Running { health: Health::Starting, .. } => CopyState::Starting,
         Stage::Running { .. } => CopyState::Healthy,
+        // What is left of it is being stopped: until then it has addresses and memory, and a server that starts must go on with that.
+        Stage::Ended { .. } if any_runs => CopyState::Draining,
         Stage::Ended { .. } => CopyState::Stopped,
     };
     Some(CopySeen {

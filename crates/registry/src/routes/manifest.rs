@@ -131,12 +131,11 @@ async fn put(
     caller: &Caller,
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
-    let parts = registry.parts();
     let create = registry.to_make(&name).await?;
     let tags = may_push(ask, caller, &name, &reference)?;
-    let pushed = pushed(ask, body, &reference, parts.config.body_idle).await?;
+    let (pushed, open) = ready(registry, ask, body, &name, &reference).await?;
     let here = BackingName::local();
-    match moving::open_for_writes(registry, &name).await? {
+    match open {
         there if there != here => moving::manifest_write(registry, &name, &there, &pushed, &tags).await?,
         _ => {
             let along = registry.along(ask, create);
@@ -216,13 +215,23 @@ pub(super) struct Pushed {
     pub(super) digest: Digest,
 }
 
-/// Reads the body of a push. Nothing may come of it for as long as `idle`.
-pub(super) async fn pushed(
+/// Returns when all of a push is here and its repository may be written to, and says where that is; or when the right to push has ended.
+pub(super) async fn ready(
+    registry: &Registry,
     ask: &Ask,
     body: Body,
+    name: &RepositoryName,
     reference: &ManifestRef,
-    idle: Duration,
-) -> Result<Pushed, RegistryError> {
+) -> Result<(Pushed, BackingName), RegistryError> {
+    let work = async {
+        let pushed = pushed(ask, body, reference, registry.parts().config.body_idle).await?;
+        Ok((pushed, moving::open_for_writes(registry, name).await?))
+    };
+    registry.while_allowed(ask, name, Action::Push, work).await?
+}
+
+/// Reads the body of a push. Nothing may come of it for as long as `idle`.
+async fn pushed(ask: &Ask, body: Body, reference: &ManifestRef, idle: Duration) -> Result<Pushed, RegistryError> {
     if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
         return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
     }

@@ -13,9 +13,12 @@ mod referrers;
 mod tags;
 mod upload;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::task::Poll;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Query, Request};
@@ -174,8 +177,13 @@ async fn anew(registry: &Registry, request: Request) -> Response {
         }
         Err(error) => error.into_response(),
     };
-    // What is answered to a HEAD has the head that a GET would have, its length included (RFC 9110, section 9.3.2).
-    let length = response.body().size_hint().exact().filter(|_| is_head);
+    // What is answered to a HEAD has the head that a GET would have, its length included (RFC 9110, section 9.3.2), and no content: over
+    // HTTP/2 nobody else sees to that. What never has content has no length either (section 8.6).
+    let has_content = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = response.body().size_hint().exact().filter(|_| is_head && has_content);
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
     let headers = response.headers_mut();
     if let Some(length) = length {
         headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
@@ -324,6 +332,11 @@ impl Registry {
         action: Action,
         work: impl Future<Output = T>,
     ) -> Result<T, RegistryError> {
+        let mut work = pin!(work);
+        // What is there already need not be waited for, and the right to it was just looked at.
+        if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+            return Ok(done);
+        }
         tokio::select! {
             done = work => Ok(done),
             () = self.parts().gate.ended(ask.headers.clone(), ask.peer, name.clone(), action) => {

@@ -12,12 +12,12 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::LOCATION;
 use http::{HeaderValue, Method};
-use layer0_domain::model::home::Home;
+use layer0_domain::model::home::{Home, Stage};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::placement::BackingName;
-use layer0_domain::ops::copy::{Counters, blobs_follow};
+use layer0_domain::ops::copy::{CopyError, Counters, Side, blobs_follow};
 use layer0_domain::port::BoxError;
-use layer0_domain::port::home_store::HomeStoreError;
+use layer0_domain::port::home_store::{HomeStore as _, HomeStoreError};
 use layer0_domain::port::image_end::EndError;
 use tokio::time::Instant;
 
@@ -132,14 +132,15 @@ async fn mark(
 /// Waits until a repository may be written to, and answers where.
 pub(crate) async fn open_for_writes(registry: &Registry, name: &RepositoryName) -> Result<BackingName, RegistryError> {
     if let Some(homes) = registry.homes()
-        && let Some(home) = homes.of(name).await?
+        && let Some(home) = homes.for_writes(name).await?
     {
         opened(registry, name, Some(home.as_ref().clone())).await?;
     }
     Ok(registry.backing_of(name).await?)
 }
 
-/// Waits while a row says that writes wait; answers the row that says so no more.
+/// Waits while a row says that writes wait; answers the row that says so no more. One whose time has run out is opened by this: whoever closed it
+/// may not have noticed (its machine slept, its clock stood still, its last write is on the way), and would switch past what is written now.
 async fn opened(
     registry: &Registry,
     name: &RepositoryName,
@@ -147,11 +148,19 @@ async fn opened(
 ) -> Result<Option<Home>, RegistryError> {
     let Some(homes) = registry.homes() else { return Ok(home) };
     let until = Instant::now() + WAIT_MAX;
-    while home.as_ref().is_some_and(|home| home.migration.stage.is_closed(registry.parts().clock.now())) {
-        if Instant::now() >= until {
-            return Err(RegistryError::Moving(name.clone()));
+    while let Some(closed) = home.take_if(|home| matches!(home.migration.stage, Stage::Closing(_))) {
+        if closed.migration.stage.is_closed(registry.parts().clock.now()) {
+            if Instant::now() >= until {
+                return Err(RegistryError::Moving(name.clone()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        } else {
+            let mut open = closed.clone();
+            open.migration.stage = Stage::Copying;
+            if let Some(generation) = homes.home_put(&open, Some(closed.generation)).await? {
+                return Ok(Some(Home { generation, ..open }));
+            }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
         home = homes.now(name).await?.map(|home| home.as_ref().clone());
     }
     Ok(home)
@@ -164,7 +173,7 @@ pub(crate) async fn written_elsewhere(
     here: &BackingName,
 ) -> Result<Option<BackingName>, RegistryError> {
     let Some(homes) = registry.homes() else { return Ok(None) };
-    let Some(known) = homes.of(name).await? else { return Ok(None) };
+    let Some(known) = homes.for_writes(name).await? else { return Ok(None) };
     if known.backing == *here && !known.migration.stage.may_switch() {
         return Ok(None);
     }
@@ -224,8 +233,11 @@ pub(super) async fn manifest_write(
         && let Some(home) = homes.of(name).await?
         && let Some(old) = home.old().filter(|old| *old != there).and_then(|old| registry.end(old, name))
     {
-        let followed = blobs_follow(old.as_ref(), end.as_ref(), &manifest.blobs, &Counters::default()).await;
-        followed.map_err(|error| RegistryError::Failed { source: error.into() })?;
+        match blobs_follow(old.as_ref(), end.as_ref(), &manifest.blobs, &Counters::default()).await {
+            // It has just been cleared: the new one says what it lacks.
+            Err(CopyError::End(Side::From, EndError::NoRepository)) => {}
+            followed => drop(followed.map_err(|error| RegistryError::Failed { source: error.into() })?),
+        }
     }
     if tags.is_empty() {
         end.manifest_write(&manifest, None, None).await.map_err(of_end)?;

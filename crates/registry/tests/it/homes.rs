@@ -170,6 +170,23 @@ async fn pulls_go_on_while_the_store_is_away() {
     }
 }
 
+/// Whoever writes by what is out of date may write where nobody looks any more.
+#[tokio::test(start_paused = true)]
+async fn writes_do_not_go_by_what_is_out_of_date() {
+    for silent in [false, true] {
+        let (store, homes) = homes(Writers::Several);
+        let row = moving("team/app");
+        homes.home_put(&row, None).await.unwrap();
+        assert!(homes.of(&row.repository).await.unwrap().is_some());
+        if silent { &store.is_silent } else { &store.is_away }.store(true, Ordering::SeqCst);
+        assert!(homes.for_writes(&row.repository).await.unwrap().is_some(), "it was true a moment ago");
+        tokio::time::advance(2 * BEHIND_MAX).await;
+        assert!(homes.of(&row.repository).await.unwrap().is_some());
+        let refused = tokio::time::timeout(Duration::from_secs(60), homes.for_writes(&row.repository)).await;
+        assert!(!matches!(refused, Ok(Ok(_))), "{silent}");
+    }
+}
+
 /// An answer that takes long may be older than what became known meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_not_remembered() {

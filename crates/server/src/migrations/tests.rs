@@ -152,6 +152,26 @@ async fn a_repository_moves_there_and_back() {
     assert_eq!(stage.ecr().held(), None);
 }
 
+/// They are in the way of a deletion, so there must be a way to be rid of them.
+#[tokio::test(start_paused = true)]
+async fn images_that_a_move_before_the_last_one_has_left_can_go_too() {
+    let stage = Yard::new().await;
+    stage.ask("local", "ecr", Source::Keep).await.expect("it is taken");
+    assert_eq!(stage.go_on().await, Went::Ended);
+    stage.ask("ecr", "local", Source::Keep).await.expect("it is taken");
+    migration_cancel(&stage.homes, &app()).await.expect("it may be");
+    assert_eq!(stage.go_on().await, Went::Ended);
+    let row = stage.row().await;
+    assert_eq!((row.migration.stage, &row.migration.kept[..]), (Stage::Cancelled, &[backing("local")][..]));
+    assert!(stage.local().held().is_some());
+    migration_delete_source(&stage.homes, &app()).await.expect("they may go");
+    assert_eq!(stage.go_on().await, Went::Ended);
+    let row = stage.row().await;
+    assert_eq!((row.backing.as_str(), row.migration.stage, &row.migration.kept[..]), ("ecr", Stage::Cleared, &[][..]));
+    assert_eq!(stage.local().held(), None);
+    assert!(stage.ecr().held().is_some());
+}
+
 /// A service that was deployed while images were copied runs one from there.
 #[tokio::test(start_paused = true)]
 async fn old_images_that_came_to_be_used_meanwhile_stay() {

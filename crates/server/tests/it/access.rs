@@ -243,6 +243,44 @@ async fn a_running_upload_ends_with_the_right_to_it() {
     }
 }
 
+/// So does the push of a manifest whose last byte is still to come.
+#[tokio::test]
+async fn a_manifest_that_is_on_its_way_ends_with_the_right_to_push_it() {
+    let mut teams = Teams::empty().await;
+    teams.raw.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    teams.user("pusher").await;
+    teams.raw.put("/owner/team/member/pusher", &json!({"role": "writer"})).await.expect(200);
+    let (auth, id) = token(&teams.as_("pusher"), &json!({"name": "short-lived"})).await;
+    let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []});
+    let mut begin = manifest.to_string().into_bytes();
+    let end = begin.split_off(begin.len() - 1);
+    let (more, chunks) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(4);
+    more.send(Ok(begin.into())).await.expect("it is read");
+    let body = futures_util::stream::unfold(chunks, |mut chunks| async move { Some((chunks.recv().await?, chunks)) });
+    let put = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let put = put
+        .put(format!("{}/v2/team/app/manifests/1", teams.app.endpoint()))
+        .header("authorization", &auth)
+        .header("content-type", "application/vnd.oci.image.index.v1+json")
+        .body(reqwest::Body::wrap_stream(body));
+    let answer = tokio::spawn(put.send());
+    // It has come as far as the server: who signs in with the token is noted.
+    let is_used = async || {
+        let all = teams.raw.get("/token").await.json();
+        let ours = all.as_array().expect("a list").iter().find(|it| it["token_id"] == id.as_str());
+        ours.is_some_and(|it| it["last_used"] != "")
+    };
+    until_true("the push has begun", is_used).await;
+    assert!(!answer.is_finished());
+    teams.raw.delete(&format!("/token/{id}")).await.expect(200);
+    let answer = tokio::time::timeout(Duration::from_secs(5), answer).await.expect("it ends at once");
+    if let Ok(answer) = answer.expect("no panic") {
+        assert_eq!(answer.status(), 401);
+    }
+    drop(more.send(Ok(end.into())).await);
+    teams.raw.get("/v2/team/app/manifests/1").await.expect(404);
+}
+
 /// Far more than the buffers between a server and a client that does not read hold.
 const LARGE: usize = 48 << 20;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use layer0_api::types::{GcQuery, RetentionRule, RetiredImage};
+use layer0_api::types::{CreateServiceRequest, GcQuery, RetentionRule, RetiredImage};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::clock::Clock;
 use layer0_domain::port::registry_store::RegistryStore;
@@ -12,7 +12,7 @@ use layer0_store::SqliteStore;
 use layer0_testkit::clock::FixedClock;
 use serde_json::json;
 
-use crate::support::{Raw, deploy_of, environment, service};
+use crate::support::{Raw, deploy_of, environment, new_service, service};
 
 const HOUR: i64 = 60 * 60 * 1000;
 
@@ -365,6 +365,29 @@ async fn what_a_service_runs_and_what_is_immutable_stays() {
     assert_eq!(held, [("1", "service web runs it"), ("2", "it is immutable by the rule team/*:2")]);
     client.admin_gc(&GcQuery::default()).await.expect("a report");
     assert_eq!(listed(&raw).await, ["1", "2", "4"]);
+    app.leftovers_allowed();
+}
+
+/// Deployed before it was pushed, a service has its image by the tag alone.
+#[tokio::test]
+async fn what_a_service_runs_by_its_tag_stays() {
+    let (mut app, clock, raw) = started().await;
+    let client = app.client();
+    let env = environment(&client, "dev").await;
+    let deploy = deploy_of(&client, "web", "registry.layer0.test/team/app:1", &[]).await;
+    let early = CreateServiceRequest { skip_pull_check: true, ..new_service("web", &env, &deploy, 1) };
+    client.service_create(&early).await.expect("it is taken");
+    for tag in ["1", "2", "3"] {
+        raw.push("team/app", tag, "amd64", tag).await;
+        clock.advance_ms(HOUR);
+    }
+    raw.post("/owner/team/retention", &json!({"keep_last": 1, "untagged_hours": 1})).await.expect(201);
+    let plan = client.admin_gc_plan(&GcQuery::default()).await.expect("a report");
+    assert_eq!(tags(&plan.retention), ["2"]);
+    let held: Vec<_> = plan.held.iter().map(|it| (it.tag.as_str(), it.because.as_str())).collect();
+    assert_eq!(held, [("1", "service web runs it")]);
+    client.admin_gc(&GcQuery::default()).await.expect("a report");
+    assert_eq!(listed(&raw).await, ["1", "3"]);
     app.leftovers_allowed();
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Method;
+use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use layer0_server::testing::TestApp;
 use layer0_testkit::until::ends;
@@ -106,6 +108,59 @@ async fn http2_heads_without_measure_are_refused() {
         let _ = ends("the end of the connection", connection).await;
     }
     serves(&Raw::of(&app)).await;
+}
+
+/// Over HTTP/2 nobody but the server itself takes the content off an answer to HEAD, and a connection counts for a few requests only.
+#[tokio::test]
+async fn http2_answers_to_head_have_no_content() {
+    let app = TestApp::start().await;
+    let admin = Raw::of(&app);
+    admin.post("/repository/team", &json!({"name": "app"})).await.expect(201);
+    let begun = admin.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
+    let upload = begun.header("location").to_owned();
+    let stream = TcpStream::connect(app.address()).await.expect("the server takes connections");
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut client, connection) = handshake.await.expect("the server speaks HTTP/2");
+    let connection = tokio::spawn(connection);
+    for (path, status, length) in [
+        ("/v2/", 200, Some("2")),
+        ("/v2/team/app/manifests/none", 404, None),
+        ("/v2/team/none/tags/list", 404, None),
+        (upload.as_str(), 204, Some("none")),
+    ] {
+        let request = hyper::Request::head(format!("http://{}{path}", app.address()));
+        let request =
+            request.header("authorization", format!("Basic {}", app.auth())).body(String::new()).expect("a request");
+        let answer = ends("an answer", client.send_request(request)).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        let said = answer.headers().get("content-length").map_or("none", |it| it.to_str().expect("text")).to_owned();
+        if let Some(length) = length {
+            assert_eq!(said, length, "{path}");
+        } else {
+            assert!(said.parse::<u64>().is_ok_and(|length| length > 0), "{path}: {said}");
+        }
+        let content = ends("its end", answer.into_body().collect()).await.expect("no content is no error");
+        assert!(content.to_bytes().is_empty(), "{path}");
+    }
+    drop(client);
+    let _ = ends("the end of the connection", connection).await;
+}
+
+/// What it says of itself at the begin (RFC 9113, section 6.5.2).
+#[tokio::test]
+async fn http2_connections_have_few_requests_under_way() {
+    let app = TestApp::start().await;
+    let mut stream = TcpStream::connect(app.address()).await.expect("the server takes connections");
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat();
+    stream.write_all(&begin).await.expect("it is taken");
+    let mut head = [0; 9];
+    ends("its settings", stream.read_exact(&mut head)).await.expect("a frame");
+    assert_eq!(head[3], 4, "SETTINGS");
+    let mut said = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    ends("its settings", stream.read_exact(&mut said)).await.expect("a frame");
+    let streams = said.chunks(6).find(|setting| setting[..2] == [0, 3]).expect("SETTINGS_MAX_CONCURRENT_STREAMS");
+    assert_eq!(streams[2..], [0, 0, 0, 8]);
 }
 
 /// Requests that are none, or that two servers could read in two ways: refused, never read on.

@@ -158,15 +158,22 @@ impl Table {
             (None, None) => LOG.to_owned(),
         };
         let mut query = Query::of(partition).within(Range::Between(ordered(from), ordered(to))).most(filter.most);
-        if filter.start.is_some() || filter.end.is_some() {
+        let in_time = filter.start.is_some() || filter.end.is_some();
+        let whose = filter.who.as_ref().filter(|_| filter.environment.is_some());
+        query = match (in_time, whose.is_some()) {
+            (true, true) => query.filter("#at BETWEEN :start AND :end AND #who = :who"),
+            (true, false) => query.filter("#at BETWEEN :start AND :end"),
+            (false, true) => query.filter("#who = :who"),
+            (false, false) => query,
+        };
+        if in_time {
             let number = |at: i64| AttributeValue::N(at.to_string());
             query = query
-                .filter("#at BETWEEN :start AND :end")
                 .with(":start", number(filter.start.map_or(i64::MIN, |at| at.0)))
                 .with(":end", number(filter.end.map_or(i64::MAX, |at| at.0)));
         }
-        if let (Some(_), Some(who)) = (&filter.environment, &filter.who) {
-            query = query.filter("#who = :who").with(":who", AttributeValue::S(who.clone()));
+        if let Some(who) = whose {
+            query = query.with(":who", AttributeValue::S(who.clone()));
         }
         if filter.after.is_none() {
             query = query.descending();

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::gone::{self, Leaving};
 use super::item::{Item, from_json, parsed, to_json};
 use super::owned::{OWNERS, owner_key, partition};
-use super::table::{Query, Range, Step, Table};
+use super::table::{Query, Range, Step, Table, first_count};
 use super::{registry, shut_out};
 
 /// What an error calls an owner.
@@ -85,8 +85,8 @@ impl Table {
                 .with_number_if("quota", owner.quota_bytes)
                 .with_text(TagRule::ATTRIBUTE, to_json(TagRule::LIST, &owner.tag_rules)?)
                 .with_text(RetentionRule::ATTRIBUTE, to_json(RetentionRule::LIST, &owner.retention)?)
-                .with_number("epoch", 0)
-                .with_number("changes", 0);
+                .with_number("epoch", first_count()?)
+                .with_number("changes", first_count()?);
             Ok(Step::Write(vec![Action::put(item).only_if(ABSENT)], ()))
         })
         .await

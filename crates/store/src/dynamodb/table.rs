@@ -181,12 +181,10 @@ impl Table {
                 return Ok(items);
             }
             let (page, next) = self.query_page(&query, left, from).await?;
-            items.extend(page);
+            // A filter lets whole pages be read, with more in them than is left.
+            items.extend(page.into_iter().take(left.unwrap_or(usize::MAX)));
             from = next;
             if from.is_none() {
-                if let Some(most) = query.most {
-                    items.truncate(most as usize);
-                }
                 return Ok(items);
             }
         }
@@ -313,6 +311,13 @@ impl Table {
         tokio::time::sleep(most.mul_f32((f32::from(part) + 1.0) / 256.0)).await;
         Ok(())
     }
+}
+
+/// Where a count of changes begins that conditions compare. Not with the same number each time: a write that was decided on before an item went,
+/// and that comes when it was made anew, must not take it for what it had read.
+pub(super) fn first_count() -> Result<u64, Fault> {
+    let [a, b, c, d, e, f] = random()?;
+    Ok(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
 }
 
 /// Bytes nobody can guess and nobody else has.

@@ -34,7 +34,7 @@ fn missing(id: &TokenId) -> AccessStoreError {
     AccessStoreError::Missing { what: WHAT, name: id.to_string() }
 }
 
-fn id_key(id: &TokenId) -> Key {
+pub(super) fn id_key(id: &TokenId) -> Key {
     Key::new(ALL, id.as_str())
 }
 
@@ -107,7 +107,7 @@ pub(super) fn read(item: &Item) -> Result<Token, Fault> {
 }
 
 /// Lets an action be only while the token has the secret that was read.
-fn unchanged(action: Action, token: &Token) -> Action {
+pub(super) fn unchanged(action: Action, token: &Token) -> Action {
     let hash = aws_sdk_dynamodb::primitives::Blob::new(token.hash);
     action.only_if(UNCHANGED).with(":hash", aws_sdk_dynamodb::types::AttributeValue::B(hash))
 }
@@ -213,6 +213,8 @@ impl Table {
         let item = item_of(&new)?;
         let [_, new_hash, subject] = keys(&new);
         let mut actions = vec![
+            // Whoever takes all away that a subject had must not have passed by here already.
+            Action::check(whose(&old.subject), owned::STAYS),
             unchanged(Action::put(item.clone()), &old),
             Action::put(item.clone().moved(&subject)),
             shut_out::note(),

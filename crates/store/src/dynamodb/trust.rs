@@ -3,7 +3,7 @@
 //! taken away with the tokens that have expired.
 
 use layer0_domain::model::access::{Subject, Token};
-use layer0_domain::model::id::TrustId;
+use layer0_domain::model::id::{TokenId, TrustId};
 use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::time::Timestamp;
@@ -134,6 +134,24 @@ impl Table {
         Ok(())
     }
 
+    /// Takes a token away unless it is gone, or was given a new end meanwhile; answers whether it did.
+    async fn token_prune_step(
+        &self,
+        id: &TokenId,
+        before: Timestamp,
+        stands: &std::collections::HashSet<TokenId>,
+    ) -> Result<Step<bool>, Fault> {
+        let Some(item) = self.get(&token::id_key(id)).await? else { return Ok(Step::Answer(false)) };
+        let token = token::read(&item)?;
+        if stands.contains(id) && token.expires.is_none_or(|end| end >= before) {
+            return Ok(Step::Answer(false));
+        }
+        let [by_id, others @ ..] = token::keys(&token).map(Action::delete);
+        let mut actions = vec![token::unchanged(by_id, &token)];
+        actions.extend(others);
+        Ok(Step::Write(actions, true))
+    }
+
     /// Takes away the tokens that trusts gave, and those of people whom a provider signs in, when they ended before a moment; and
     /// those whose trust is gone.
     pub(super) async fn tokens_prune(&self, before: Timestamp) -> Result<u64, Fault> {
@@ -152,10 +170,7 @@ impl Table {
         let mut gone = 0;
         for token in given {
             if token.expires.is_some_and(|end| end < before) || !stands.contains(&token.id) {
-                // Whoever deleted it meanwhile did the same.
-                self.unit(|| async { Ok::<_, Fault>(Step::Write(token::keys(&token).map(Action::delete).into(), ())) })
-                    .await?;
-                gone += 1;
+                gone += u64::from(self.unit(|| self.token_prune_step(&token.id, before, &stands)).await?);
             }
         }
         Ok(gone)

@@ -10,7 +10,7 @@ use super::action::{ABSENT, Action};
 use super::fault::Fault;
 use super::gone::{self, Leaving};
 use super::item::{Item, Key, parsed};
-use super::table::{Query, Range, Step, Table};
+use super::table::{Query, Range, Step, Table, first_count};
 use super::{member, person, shut_out, token};
 
 /// What an error calls a user.
@@ -139,7 +139,7 @@ impl Table {
             if self.get(&key(&user.name)).await?.is_some() {
                 return Err(AccessStoreError::Exists { what: WHAT, name: user.name.to_string() });
             }
-            let mut actions = vec![Action::put(item_of(user, 0)).only_if(ABSENT)];
+            let mut actions = vec![Action::put(item_of(user, first_count()?)).only_if(ABSENT)];
             if let Some(person) = &user.person {
                 actions.push(self.person_link(&person.id, &user.name).await?);
             }
@@ -188,8 +188,11 @@ impl Table {
         let mut actions = vec![put, shut_out::note()];
         let demoted = before.admin && !user.admin;
         let without_password = before.admin && before.password.is_some() && user.password.is_none();
-        if demoted || without_password {
-            let taken = |way: &Way| way.user == name.as_str() && (demoted || way.token.is_none());
+        // What a group gives is no way in.
+        let by_group = |user: &User| user.person.as_ref().is_some_and(|person| person.admin_by_group);
+        let now_by_group = before.admin && by_group(&user) && !by_group(&before);
+        if demoted || without_password || now_by_group {
+            let taken = |way: &Way| way.user == name.as_str() && (demoted || now_by_group || way.token.is_none());
             actions.push(self.ways(now).await?.take(taken, WHAT, name.as_str())?);
         }
         Ok(Step::Write(actions, user))

@@ -5,7 +5,7 @@ use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::{BlobPlace, BlobSums, Manifest, ManifestRef};
 use layer0_domain::model::retention::Retiring;
 use layer0_domain::port::access_store::AccessStore;
-use layer0_domain::port::registry_store::{Along, BlobLink, Page, RegistryStore};
+use layer0_domain::port::registry_store::{Along, BlobLink, Page, RegistryStore, RegistryStoreError};
 use layer0_store::DynamoStore;
 use layer0_testkit::access_store_suite::sample::owner_name;
 use layer0_testkit::registry_store_suite::sample::{
@@ -102,6 +102,13 @@ async fn a_repository_is_deleted_whole_wherever_the_server_dies() {
         let holders = store.blob_holders(&digest(&words[0])).await.expect("a read succeeds");
         let holders: Vec<String> = holders.iter().map(|(name, _)| name.to_string()).collect();
         assert_eq!(holders, if there { vec!["team/app", "team/other"] } else { vec!["team/other"] });
+        if !there && writes % 2 == 1 {
+            // Whoever tries again after an error finishes it too.
+            let gone = store.repository_delete(&app, false).await;
+            assert!(matches!(gone, Err(RegistryStoreError::RepositoryMissing { .. })), "{gone:?}");
+            let used = store.owner_get(&owner_name("team")).await.expect("a read").expect("it stays");
+            assert_eq!((used.used_bytes, used.repositories), (words[0].len() as u64, 1), "{writes}");
+        }
         if !there {
             let again = repository(&store, "team/app").await;
             assert_eq!(store.manifest_list(&again, None, 100).await.expect("a read"), []);
@@ -123,6 +130,24 @@ async fn a_repository_is_deleted_whole_wherever_the_server_dies() {
             return;
         }
     }
+}
+
+/// A write that was decided on before a blob went must not take the one that came after it for the same.
+#[tokio::test]
+async fn a_blob_that_comes_again_is_told_from_the_one_before() {
+    let table = TestTable::new().await;
+    let store = table.store();
+    let app = repository(&store, "team/app").await;
+    let mut epochs = Vec::new();
+    for number in 0..3 {
+        push_to(&store, &app, "layer", &format!("blobs/{number}/1")).await;
+        epochs.push(table.number("blob", &digest("layer").to_string(), "epoch").await);
+        store.blob_unlink(&app, &digest("layer")).await.expect("a write succeeds");
+    }
+    epochs.sort_unstable();
+    epochs.dedup();
+    assert_eq!(epochs.len(), 3, "{epochs:?}");
+    table.delete().await;
 }
 
 /// A repository with so many images without a tag, and all of them to go.

@@ -89,6 +89,14 @@ impl TestTable {
         items.iter().map(|item| (text(item, "p"), text(item, "s"))).collect()
     }
 
+    /// A number in an item.
+    pub(crate) async fn number(&self, partition: &str, sort: &str, name: &str) -> u64 {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let get = self.client.get_item().table_name(&self.name).key("p", text(partition)).key("s", text(sort));
+        let item = get.consistent_read(true).send().await.expect("the table can be read").item.expect("it is there");
+        item[name].as_n().expect("a number").parse().expect("a number")
+    }
+
     /// Takes the table away.
     pub(crate) async fn delete(self) {
         self.client.delete_table().table_name(&self.name).send().await.expect("the table is there");

@@ -54,6 +54,9 @@ pub async fn the_audit_log_is_read_in_both_directions(store: &dyn AccessPorts) {
     assert_eq!(shown(store, AuditFilter { after: Some(found[2].sequence), ..within.clone() }).await, [6]);
     assert_eq!(shown(store, AuditFilter { who: Some("alice".to_owned()), ..within.clone() }).await, [3]);
     assert_eq!(shown(store, AuditFilter { end: Some(Timestamp(5)), ..within.clone() }).await, [3]);
+    let alices = AuditFilter { who: Some("alice".to_owned()), ..within.clone() };
+    assert_eq!(shown(store, AuditFilter { start: Some(Timestamp(3)), ..alices.clone() }).await, [3]);
+    assert!(shown(store, AuditFilter { start: Some(Timestamp(4)), ..alices }).await.is_empty(), "all of it holds");
     let other = AuditFilter { environment: EnvironmentId::parse("f").ok(), ..within };
     assert!(shown(store, other).await.is_empty());
 }

@@ -97,6 +97,7 @@ pub async fn an_admin_by_a_group_is_no_way_in(store: &dyn AccessPorts) {
     store.user_update(&name("alice"), &by_hand, Timestamp(1)).await.expect("it is there");
     store.user_delete(&name("root"), Timestamp(1)).await.expect("alice is there");
     assert_last(store.user_update(&name("alice"), &by_group(false), Timestamp(1)).await);
+    assert_last(store.user_update(&name("alice"), &by_group(true), Timestamp(1)).await);
 }
 
 /// `token_prune`: what sign-ins at a provider gave is forgotten after its end, and nobody else's tokens.

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use layer0_domain::model::failure::LogLine;
 
 use crate::docker::Shared;
-use crate::docker::client::{DockerError, START_LIMIT};
+use crate::docker::client::{DockerError, LAYER_LIMIT};
 use crate::docker::containers::copy::killed;
 use crate::docker::labels::{self, OwnerKind};
 use crate::docker::logs;
@@ -84,7 +84,7 @@ async fn remove(shared: &Shared, container: &Container) -> Result<(), DockerErro
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     let asked = shared
         .client
-        .call_within(START_LIMIT, |docker| async move { docker.remove_container(&id, Some(options)).await })
+        .call_patient(LAYER_LIMIT, |docker| async move { docker.remove_container(&id, Some(options)).await })
         .await;
     match asked {
         Ok(()) | Err(DockerError::NotFound(_)) => {
@@ -92,11 +92,11 @@ async fn remove(shared: &Shared, container: &Container) -> Result<(), DockerErro
             shared.world.container_set(&container.id, ticket, None);
             Ok(())
         }
-        // Somebody else is at it (409, "removal … is already in progress"): it will be gone soon.
-        Err(DockerError::Conflict(_)) => {
-            look(&shared.client, &shared.world, &container.id).await?;
-            Ok(())
-        }
+        // Somebody else is at it (409, "removal … is already in progress"): it will be gone, sooner or later.
+        Err(DockerError::Conflict(message)) => match look(&shared.client, &shared.world, &container.id).await? {
+            None => Ok(()),
+            Some(_) => Err(DockerError::Conflict(message)),
+        },
         Err(error) => Err(error),
     }
 }

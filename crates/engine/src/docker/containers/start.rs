@@ -19,7 +19,7 @@ use layer0_domain::model::task_definition::{
 use super::body::{self, NetworkOf};
 use super::{CopySpec, StartError, whole};
 use crate::docker::Shared;
-use crate::docker::client::{DockerError, START_LIMIT};
+use crate::docker::client::{DockerError, LAYER_LIMIT, START_LIMIT};
 use crate::docker::images::refusal;
 use crate::docker::labels;
 use crate::docker::watch::look;
@@ -174,7 +174,7 @@ async fn make(
     let work = async move {
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let asked = client
-            .call_within(START_LIMIT, |docker| async move { docker.create_container(Some(options), body).await })
+            .call_patient(LAYER_LIMIT, |docker| async move { docker.create_container(Some(options), body).await })
             .await;
         match asked {
             Ok(created) => {

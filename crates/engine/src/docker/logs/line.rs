@@ -29,38 +29,46 @@ impl Stamped {
     }
 }
 
+/// Where a frame was written to. A terminal has one output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    Standard,
+    Error,
+}
+
 /// Turns frames into lines.
 pub(super) struct Lines {
-    frames: BoxStream<'static, Result<Bytes, DockerError>>,
-    /// The beginning of a line whose end has not come.
-    open: Option<(String, Vec<u8>)>,
+    frames: BoxStream<'static, Result<(Output, Bytes), DockerError>>,
+    /// The beginnings of lines whose ends have not come, one for each output: Docker sends a long line in pieces, and between two of them
+    /// what was written to the other output.
+    open: [Option<(String, Vec<u8>)>; 2],
     ready: VecDeque<Stamped>,
     ended: bool,
 }
 
 impl Lines {
-    pub(super) fn new(frames: BoxStream<'static, Result<Bytes, DockerError>>) -> Self {
-        Self { frames, open: None, ready: VecDeque::new(), ended: false }
+    pub(super) fn new(frames: BoxStream<'static, Result<(Output, Bytes), DockerError>>) -> Self {
+        Self { frames, open: [None, None], ready: VecDeque::new(), ended: false }
     }
 
-    fn take(&mut self, frame: &[u8]) {
+    fn take(&mut self, output: Output, frame: &[u8]) {
         for piece in frame.split_inclusive(|byte| *byte == b'\n') {
             let (stamp, text) = split_stamp(piece);
             let (text, ends) = match text.strip_suffix(b"\n") {
                 Some(text) => (text.strip_suffix(b"\r").unwrap_or(text), true),
                 None => (text, false),
             };
-            let (_, line) = self.open.get_or_insert_with(|| (stamp.to_owned(), Vec::new()));
+            let (_, line) = self.open[output as usize].get_or_insert_with(|| (stamp.to_owned(), Vec::new()));
             line.extend_from_slice(text);
             let too_long = line.len() >= LINE_MAX;
             if ends || too_long {
-                self.close();
+                self.close(output);
             }
         }
     }
 
-    fn close(&mut self) {
-        if let Some((stamp, line)) = self.open.take() {
+    fn close(&mut self, output: Output) {
+        if let Some((stamp, line)) = self.open[output as usize].take() {
             self.ready.push_back(Stamped { stamp, text: String::from_utf8_lossy(&line).into_owned() });
         }
     }
@@ -95,14 +103,18 @@ impl Stream for Lines {
             }
             match self.frames.as_mut().poll_next(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(frame))) => self.take(&frame),
+                Poll::Ready(Some(Ok((output, frame)))) => self.take(output, &frame),
                 Poll::Ready(Some(Err(error))) => {
                     self.ended = true;
                     return Poll::Ready(Some(Err(error)));
                 }
                 Poll::Ready(None) => {
                     self.ended = true;
-                    self.close();
+                    // In the order in which they began.
+                    let [out, error] = &self.open;
+                    let is_error_first = matches!((out, error), (Some((out, _)), Some((error, _))) if error < out);
+                    self.close(if is_error_first { Output::Error } else { Output::Standard });
+                    self.close(if is_error_first { Output::Standard } else { Output::Error });
                 }
             }
         }
@@ -116,8 +128,12 @@ mod tests {
     use super::*;
 
     fn lines(frames: &[&str]) -> Vec<Stamped> {
-        let frames: Vec<Result<Bytes, DockerError>> =
-            frames.iter().map(|frame| Ok(Bytes::from((*frame).to_owned()))).collect();
+        of_outputs(&frames.iter().map(|frame| (Output::Standard, *frame)).collect::<Vec<_>>())
+    }
+
+    fn of_outputs(frames: &[(Output, &str)]) -> Vec<Stamped> {
+        let frames: Vec<Result<(Output, Bytes), DockerError>> =
+            frames.iter().map(|(output, frame)| Ok((*output, Bytes::from((*frame).to_owned())))).collect();
         let all = Lines::new(stream::iter(frames).boxed()).map(|line| line.expect("no frame is an error"));
         all.collect().now_or_never().expect("all frames are there")
     }
@@ -138,6 +154,18 @@ mod tests {
         ]);
         let expected = [stamped(one, "hello world"), stamped(one, "beginning"), stamped(two, ""), stamped(two, "last")];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_goes_to_the_other_output_between_two_pieces_is_a_line_of_its_own() {
+        let [one, two, three] = ["10", "11", "12"].map(|second| format!("2024-02-29T12:30:{second}.000000001Z"));
+        let (out, error) = (Output::Standard, Output::Error);
+        let [begin, beside, end] = [format!("{one} begin"), format!("{two} beside\n"), format!("{three} ning\n")];
+        let found = of_outputs(&[(out, &begin), (error, &beside), (out, &end)]);
+        assert_eq!(found, [stamped(&two, "beside"), stamped(&one, "beginning")]);
+        // Of lines that never end.
+        let beside = beside.trim_end();
+        assert_eq!(of_outputs(&[(error, &begin), (out, beside)]), [stamped(&one, "begin"), stamped(&two, "beside")]);
     }
 
     #[test]

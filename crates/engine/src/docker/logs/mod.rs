@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
@@ -15,7 +16,7 @@ use layer0_domain::model::failure::LogLine;
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::port::engine::{EngineError, LogQuery, LogStream};
 
-use self::line::{Lines, Stamped};
+use self::line::{Lines, Output, Stamped};
 use super::Shared;
 use super::client::{CALL_LIMIT, Client, DockerError};
 use super::labels::OwnerKind;
@@ -149,7 +150,11 @@ fn open(docker: &bollard::Docker, id: &str, query: &LogQuery, follow: bool) -> S
         options = options.until(seconds(end).saturating_add(1));
     }
     let chunks = docker.logs(id, Some(options.build()));
-    let chunks = chunks.map(|chunk| chunk.map(bollard::container::LogOutput::into_bytes).map_err(Client::stream_error));
+    let framed = |chunk| match chunk {
+        error @ LogOutput::StdErr { .. } => (Output::Error, error.into_bytes()),
+        other => (Output::Standard, LogOutput::into_bytes(other)),
+    };
+    let chunks = chunks.map(move |chunk| chunk.map(framed).map_err(Client::stream_error));
     let lines = Lines::new(chunks.boxed());
     let (start, end) = (query.start, query.end);
     let within = lines.filter(move |line| {

@@ -63,7 +63,7 @@ async fn get(
             // Some proxies drop it from the answer to a `HEAD`, and docker takes the size of a layer from there.
             if is_head && !response.headers().contains_key(CONTENT_LENGTH) {
                 let size = measured(ecr, name, digest).await?;
-                response.headers_mut().extend(size.map(|size| (CONTENT_LENGTH, HeaderValue::from(size))));
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));
             }
             if !is_head {
                 *response.body_mut() = registry.while_pulled(ask, name, streamed(answer));
@@ -85,11 +85,12 @@ async fn get(
 }
 
 /// How large a blob is, where its head does not say: what a read of it says, or brings.
-async fn measured(ecr: &Ecr, name: &RepositoryName, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+async fn measured(ecr: &Ecr, name: &RepositoryName, digest: &Digest) -> Result<u64, RegistryError> {
     let question = Question::new(Method::GET, ecr.path(name, &format!("blobs/{digest}")));
     let answer = ecr.followed(ecr.upstream().ask(question).await?, &HeaderMap::new()).await?;
     if answer.status() != StatusCode::OK {
-        return Ok(None);
+        let source = format!("the size of {digest} was asked for, and the answer was {}", answer.status()).into();
+        return Err(RegistryError::Away { source });
     }
     let mut body = answer.into_body();
     let Some(size) = body.size_hint().exact() else {
@@ -98,9 +99,9 @@ async fn measured(ecr: &Ecr, name: &RepositoryName, digest: &Digest) -> Result<O
             let frame = frame.map_err(|source| RegistryError::Away { source: source.into() })?;
             size += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        return Ok(Some(size));
+        return Ok(size);
     };
-    Ok(Some(size))
+    Ok(size)
 }
 
 /// The size of the whole, out of `Content-Range: bytes */SIZE`.

@@ -19,7 +19,7 @@ use crate::ecr::{Ecr, Reserved, Taking};
 use crate::error::RegistryError;
 use crate::manifest::document::MANIFEST_MAX;
 use crate::registry::Registry;
-use crate::routes::manifest::{Pushed, may_delete, may_push, parse, pushed, shown};
+use crate::routes::manifest::{Pushed, may_delete, may_push, parse, ready, shown};
 use crate::routes::{Ask, CONTENT_DIGEST, empty, etag, moving, not_modified};
 
 /// Tries to read a manifest.
@@ -138,9 +138,8 @@ async fn put(
     reference: ManifestRef,
 ) -> Result<Response, RegistryError> {
     let tags = may_push(ask, caller, &name, &reference)?;
-    let pushed = pushed(ask, body, &reference, registry.parts().config.body_idle).await?;
+    let (pushed, open) = ready(registry, ask, body, &name, &reference).await?;
     let mut subject = pushed.document.subject.as_ref().map(ToString::to_string);
-    let open = moving::open_for_writes(registry, &name).await?;
     match registry.backings().and_then(|all| all.get(&open)) {
         Some(there) if there.is(ecr) => {
             let put = keep(registry, ecr, &name, &pushed, &tags).await;

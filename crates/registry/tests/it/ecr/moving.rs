@@ -120,10 +120,14 @@ impl Yard {
 
     /// Copies what is there, and lets ECR answer.
     async fn switch(&self) {
+        self.switch_to(Move::Moved).await;
+    }
+
+    async fn switch_to(&self, stage: Move) {
         let (from, to, counters) = (self.end(&BackingName::local()), self.end(&ecr()), Counters::default());
         let mut copier = Copier::new(from.as_ref(), to.as_ref(), &counters);
         while !copier.pass().await.unwrap().found_nothing {}
-        self.write(Move::Moved, &ecr()).await;
+        self.write(stage, &ecr()).await;
     }
 
     async fn closed_until(&self, seconds: i64) {
@@ -335,6 +339,12 @@ async fn a_pull_finds_what_was_pushed_after_the_switch_on_a_server_that_is_behin
 /// A push waits while the repository is closed, and ends where it lies then, with the blobs that came before.
 #[tokio::test]
 async fn a_push_waits_and_follows() {
+    for stage in [Move::Moved, Move::Clearing] {
+        push_while_it_moves(stage).await;
+    }
+}
+
+async fn push_while_it_moves(stage: Move) {
     let yard = Yard::moving().await;
     let one = image("one");
     yard.server.push_blobs(&one).await;
@@ -344,7 +354,7 @@ async fn a_push_waits_and_follows() {
     let switching = async {
         // Nothing of it is anywhere while it waits.
         assert!(suite::entries(yard.end(&BackingName::local()).as_ref()).await.is_empty());
-        yard.switch().await;
+        yard.switch_to(stage).await;
     };
     let (pushed, ()) = tokio::join!(pushing, switching);
     assert_eq!(pushed.status, StatusCode::CREATED, "{pushed:?}");
@@ -390,6 +400,25 @@ async fn a_deletion_waits_and_is_made_where_the_repository_lies_then() {
     assert_eq!(left, ["v2"]);
 }
 
+/// As long as images of a move before the last one lie somewhere, the name would lead to them once its row is gone.
+#[tokio::test]
+async fn a_repository_with_images_of_an_earlier_move_stays() {
+    let yard = Yard::moving().await;
+    yard.switch_to(Move::Cleared).await;
+    let cleared = yard.store.home_get(&name("team/app")).await.unwrap().unwrap();
+    let mut kept = cleared.clone();
+    kept.migration.kept = vec![BackingName::parse("east").unwrap()];
+    yard.store.home_put(&kept, Some(cleared.generation)).await.unwrap().unwrap();
+    let registry = &yard.server.registry;
+    for refused in [
+        registry.repository_delete(&name("team/app"), false).await.unwrap_err(),
+        registry.repository_update(&name("team/app"), Visibility::Public).await.unwrap_err(),
+    ] {
+        let said = refused.to_string();
+        assert!(said.starts_with("east still has images of team/app") && said.contains("delete-source"), "{said}");
+    }
+}
+
 /// A server that was killed while it was closed keeps nobody waiting for ever.
 #[tokio::test]
 async fn nobody_waits_for_a_server_that_is_gone() {
@@ -397,7 +426,13 @@ async fn nobody_waits_for_a_server_that_is_gone() {
     let one = image("one");
     yard.server.push_blobs(&one).await;
     yard.closed_until(-1).await;
+    let closed = yard.store.home_get(&name("team/app")).await.unwrap().unwrap();
     assert_eq!(yard.server.push_manifest(&one, "v1").await.status, StatusCode::CREATED);
+    // Whoever closed it may only be late, and must not switch past what was pushed.
+    let late = Home { backing: ecr(), ..closed.clone() };
+    assert_eq!(yard.store.home_put(&late, Some(closed.generation)).await.unwrap(), None);
+    let open = yard.store.home_get(&name("team/app")).await.unwrap().unwrap();
+    assert_eq!((open.migration.stage, open.backing.is_local()), (Move::Copying, true));
     assert_eq!(suite::entries(yard.end(&BackingName::local()).as_ref()).await.len(), 2);
 }
 

@@ -126,7 +126,7 @@ impl Table {
                 record.place.clone_from(&blob.place);
             }
         }
-        actions.push(record.write(&blob.digest, before.as_ref()));
+        actions.push(record.write(&blob.digest, before.as_ref())?);
         Ok(Step::Write(actions, done))
     }
 

@@ -12,7 +12,7 @@ use super::repository;
 use crate::dynamodb::action::{ABSENT, Action};
 use crate::dynamodb::fault::Fault;
 use crate::dynamodb::item::{Item, Key, parsed, word};
-use crate::dynamodb::table::{Query, Range, Step, Table};
+use crate::dynamodb::table::{Query, Range, Step, Table, first_count};
 
 const BLOBS: &str = "blob";
 
@@ -75,16 +75,17 @@ impl Record {
     }
 
     /// The action that writes it over the one that was read.
-    pub(super) fn write(&self, digest: &Digest, before: Option<&Self>) -> Action {
+    pub(super) fn write(&self, digest: &Digest, before: Option<&Self>) -> Result<Action, Fault> {
+        let epoch = before.map_or_else(first_count, |it| Ok(it.epoch + 1))?;
         let item = Item::at(&key(digest))
-            .with_number("epoch", before.map_or(0, |it| it.epoch + 1))
+            .with_number("epoch", epoch)
             .with_number("size", self.size)
             .with_text_if("place", self.place.as_ref().map(BlobPlace::as_str))
             .with_number_if("damaged", self.damaged.map(|at| at.0));
-        match before {
+        Ok(match before {
             Some(before) => before.unchanged(Action::put(item)),
             None => Action::put(item).only_if(ABSENT),
-        }
+        })
     }
 
     /// The action that counts its epoch on.
@@ -239,7 +240,7 @@ impl Table {
             return Ok(Step::Answer(Proven { kept: false, before: None }));
         };
         let before = seen.get(&sums_at).map(Bulk::apart_of).transpose()?.flatten();
-        let mut actions = vec![record.clone().whole().write(digest, Some(&record))];
+        let mut actions = vec![record.clone().whole().write(digest, Some(&record))?];
         actions.extend(sums_write(digest, sums, before.as_ref()));
         Ok(Step::Write(actions, Proven { kept: true, before }))
     }
@@ -253,7 +254,7 @@ impl Table {
             return Ok(Step::Answer(false));
         };
         let damaged = Record { damaged: Some(at), ..record.clone() };
-        Ok(Step::Write(vec![damaged.write(digest, Some(&record))], true))
+        Ok(Step::Write(vec![damaged.write(digest, Some(&record))?], true))
     }
 }
 

@@ -38,7 +38,14 @@ impl DynamoStore {
         only_empty: bool,
         rules: bool,
     ) -> Result<Vec<FreedBlob>, RegistryStoreError> {
-        let seen = self.table.unit(|| self.table.leave_step(name, only_empty, rules)).await?;
+        let seen = match self.table.unit(|| self.table.leave_step(name, only_empty, rules)).await {
+            Err(missing @ RegistryStoreError::RepositoryMissing { .. }) => {
+                // It may be on its way out since a delete that failed in the middle, and count for its owner still.
+                self.table.leave_finish_all().await?;
+                return Err(missing);
+            }
+            left => left?,
+        };
         Ok(self.table.leave_finish(&seen).await?)
     }
 }

@@ -11,7 +11,7 @@ use crate::dynamodb::gone::Leaving;
 use crate::dynamodb::item::{Item, Key, hex, parsed, word};
 use crate::dynamodb::owned::{STAYS, owner_key};
 use crate::dynamodb::shut_out;
-use crate::dynamodb::table::{Query, Range, Step, Table, random};
+use crate::dynamodb::table::{Query, Range, Step, Table, first_count, random};
 
 const REPOSITORIES: &str = "repository";
 
@@ -134,8 +134,8 @@ impl Table {
                 Item::at(&owner)
                     .with_number("created", repository.created.0)
                     .with_text("rules", "[]")
-                    .with_number("epoch", 0)
-                    .with_number("changes", 0)
+                    .with_number("epoch", first_count()?)
+                    .with_number("changes", first_count()?)
                     .with_number("repositories", 1),
             )
             .only_if(ABSENT),
