@@ -22,6 +22,10 @@ pub const HOURS_MAX: u32 = 7 * 24;
 /// Names that no user may have: they stand for somebody else in the audit log and at sign-in.
 pub const RESERVED: [&str; 2] = ["l0-pull", "anonymous"];
 
+/// The user whom a start makes an admin. A sign-in makes none of that name: who has it would be made an admin by the next start that
+/// is to bring a lost way in back.
+pub const ADMIN: &str = "admin";
+
 /// Somebody whom the provider has signed in.
 #[derive(Debug, Clone)]
 pub struct ShownPerson {
@@ -91,7 +95,7 @@ async fn user_of(ctx: &Ctx<'_>, shown: &ShownPerson) -> Result<UserAccess, OpsEr
         None => {
             let another = |why: String| OpsError::denied(format!("{why}; {}", by_hand(id)));
             let name = shown.name.clone().map_err(|why| another(why.to_string()))?;
-            if RESERVED.contains(&name.as_str()) {
+            if RESERVED.contains(&name.as_str()) || name.as_str() == ADMIN {
                 return Err(another(format!("the provider's name `{name}` is kept for Layer0 itself")));
             }
             let person = Some(Person::new(id.clone()));

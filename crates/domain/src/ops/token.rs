@@ -152,12 +152,18 @@ fn check(ctx: &Ctx<'_>, new: &NewToken) -> Result<(), OpsError> {
 /// Gives a token a new secret and as long a life again as it had; the old secret opens nothing from then on.
 ///
 /// # Errors
-/// `Denied` for one that a trust gave: its end is the trust's to say; `Access`.
+/// `Denied` for one that a trust gave: its end is the trust's to say; and for a robot's that may more than the caller, who would have its
+/// secret then; `Access`.
 pub async fn token_rotate(ctx: &Ctx<'_>, token: &Token) -> Result<(Token, Secret), OpsError> {
     if token.trust.is_some() {
         return Err(OpsError::denied(
             "a token that a trust gave gets no other secret: whoever it is for asks for another token",
         ));
+    }
+    if let Subject::Owner(_) = &token.subject
+        && let Some(more) = token.scopes.iter().flatten().find(|scope| !ctx.caller.rights.cover(scope))
+    {
+        return Err(OpsError::denied(format!("you may not have this token's secret: `{more}` is more than you may")));
     }
     if token.expires.is_some() && is_own_of_person(ctx, token).await? {
         return Err(OpsError::denied("a token of a sign-in gets no other secret: `l0 login --sso` signs in again"));

@@ -13,7 +13,7 @@ use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId};
 use layer0_domain::port::engine::EngineError;
 use layer0_domain::port::thing::Thing;
 
-use super::aws::{AwsError, Stack, TaskFilter};
+use super::aws::{AwsError, Families, Stack, TaskFilter};
 use super::environments::is_kind;
 use super::names::{ENTITY, ENVIRONMENT, LOAD_BALANCER};
 use super::stacks;
@@ -90,7 +90,7 @@ impl Shared {
     /// The families of task definitions that are this instance's, with whom they are for.
     pub(super) async fn families_ours(&self) -> Result<BTreeMap<String, EntityRef>, AwsError> {
         let mut ours = BTreeMap::new();
-        for family in self.aws.definition_families(self.names.prefix()).await? {
+        for family in self.aws.definition_families(self.names.prefix(), Families::Active).await? {
             let entity = match self.names.deployment_of(&family) {
                 Some((id, _)) => EntityRef::Service(id),
                 None => match self.names.task_of(&family) {

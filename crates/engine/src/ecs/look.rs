@@ -14,7 +14,7 @@ use layer0_domain::model::id::{EnvironmentId, LoadBalancerId, ServiceId, TaskId}
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::aws::{AwsError, EcsTask, Span, TaskFilter};
+use super::aws::{AwsError, EcsTask, Kind, Span, TaskFilter};
 use super::names::Names;
 use super::services::ServiceState;
 use super::state::{BalancerState, Shared};
@@ -101,6 +101,21 @@ impl Shared {
         }
     }
 
+    /// Has services say what right is missing to see how they are: no look after this one will see more.
+    fn unseen(&self, services: &[&ServiceId], error: &AwsError) {
+        if error.kind != Kind::Denied {
+            return;
+        }
+        let mut state = self.state();
+        for id in services {
+            if let Some(service) = state.services.get_mut(*id) {
+                service.waiting_for = Some(format!("the right to see its copies: {}", error.reason()));
+            }
+        }
+        drop(state);
+        self.changed();
+    }
+
     fn environments_busy(&self) -> Vec<EnvironmentId> {
         let state = self.state();
         let comes = |it: &EnvironmentId| state.can_come(it);
@@ -168,7 +183,10 @@ impl Shared {
         }
         let (due, known): (Vec<&ServiceId>, Vec<&ServiceId>) =
             restless.iter().partition(|id| self.state().services.get(**id).is_none_or(ServiceState::tasks_due));
-        self.tasks_take_in(cluster, &due).await?;
+        if let Err(error) = self.tasks_take_in(cluster, &due).await {
+            self.unseen(&due, &error);
+            return Err(error);
+        }
         for id in known {
             // Nothing of them changed but how long they run.
             if let Some(service) = self.state().services.get_mut(id) {
@@ -179,7 +197,13 @@ impl Shared {
         self.rollouts_take_in(&restless).await?;
         let mut busy = false;
         for id in restless {
-            self.targets_take_in(cluster, id).await?;
+            // What hinders one holds up no other.
+            if let Err(error) = self.targets_take_in(cluster, id).await {
+                self.unseen(&[id], &error);
+                self.tried(Err(error), "the targets of a service");
+                busy = true;
+                continue;
+            }
             let _turn = self.turn(&EntityRef::Service(id.clone())).await;
             let result = self.service_advance(id).await;
             {

@@ -260,7 +260,10 @@ pub(super) async fn remove(aws: &Aws, is_ours: impl Fn(&Stack) -> bool, name: &s
     }
     // After a failure (what is in use by others can't go) it is simply begun again, and what hinders is told.
     let why = hindrance(aws, &stack).await?;
-    aws.stack_delete(name).await?;
+    match aws.stack_delete(name).await {
+        Err(error) if error.kind == Kind::Busy => return Ok(Going::On("AWS to finish a change")),
+        begun => begun?,
+    }
     Ok(match why {
         Some(why) => Going::Again(PARTS_TO_GO, why),
         None => Going::On(PARTS_TO_GO),

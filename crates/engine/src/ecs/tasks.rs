@@ -142,6 +142,10 @@ impl Shared {
         ids.retain(|id| !ended.contains(id));
         let seen = self.aws.tasks_describe(cluster, &ids).await?;
         if let Some(task) = self.state().tasks.get_mut(id) {
+            if !task.is_young() {
+                // It ended, and nobody looked for so long that ECS has forgotten it.
+                task.copies.retain(|id, _| !ids.contains(id) || seen.iter().any(|copy| copy.id == *id));
+            }
             for copy in seen {
                 task.copies.insert(copy.id.clone(), copy);
             }
@@ -304,7 +308,10 @@ impl Shared {
         let broken = task.copies.values().find(|copy| copy.is_stopped() && (!has_run(copy) || was_taken(copy)));
         let failure = match broken {
             Some(copy) => Some(cause::end(copy, Some(&spec.definition))),
-            None if task.started.unwrap_or(0) > 0 && task.copies.is_empty() && !task.shows_late() => {
+            None if task.copies.len() < task.started.unwrap_or(0) as usize
+                && task.copies.values().all(EcsTask::is_stopped)
+                && !task.shows_late() =>
+            {
                 Some(Failure::new(
                     FailureClass::Other,
                     "it was started and has ended since, while nobody watched; ECS keeps no trace of that for longer than an hour",

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::poll_fn;
 use futures_util::{Stream, stream};
 use tokio::sync::Notify;
@@ -92,6 +93,8 @@ impl Replay {
                 return None;
             }
             state.attempt += 1;
+            // Of an attempt before.
+            let _ = self.ended.notified().now_or_never();
             state.attempt
         };
         let reading = Reading { replay: self.clone(), attempt, at: 0 };
@@ -164,6 +167,15 @@ struct Reading {
     at: usize,
 }
 
+/// It has ended when nobody reads it any more, too: whoever knows its length does not ask for an end behind the last byte.
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if self.replay.state().attempt == self.attempt {
+            self.replay.ended.notify_one();
+        }
+    }
+}
+
 impl Reading {
     async fn go_on(mut self) -> io::Result<Option<(Bytes, Self)>> {
         let next = poll_fn(|context| self.replay.poll(context, self.attempt, self.at));
@@ -172,10 +184,7 @@ impl Reading {
                 self.at += 1;
                 Ok(Some((piece, self)))
             }
-            Ok(Ok(None)) => {
-                self.replay.ended.notify_one();
-                Ok(None)
-            }
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(error),
             Err(_) => {
                 self.replay.state().broken = Some(Broken::Idle);
@@ -199,6 +208,21 @@ mod tests {
 
     async fn read(body: Body) -> usize {
         body.collect().await.expect("it is whole").to_bytes().len()
+    }
+
+    /// Whoever sends it with its length reads no further than that.
+    #[tokio::test]
+    async fn it_has_ended_when_nobody_reads_on() {
+        let replay = Replay::new(pieces(2, 100), Duration::from_secs(60));
+        let before = replay.attempt().expect("the first");
+        let mut now = replay.attempt().expect("the second").into_data_stream();
+        drop(before);
+        for _ in 0..2 {
+            now.next().await.expect("a piece").expect("it is whole");
+        }
+        assert!(replay.ended().now_or_never().is_none(), "the first one's end says nothing");
+        drop(now);
+        replay.ended().now_or_never().expect("it has ended");
     }
 
     #[tokio::test]

@@ -37,13 +37,17 @@ impl Ecr {
         visibility: Visibility,
     ) -> Result<Repository, RegistryStoreError> {
         self.may_be(visibility)?;
-        // What was public under this name before is so no more, from the first moment.
-        self.show(&name, Visibility::Private).await?;
+        // What was public under this name before is so no more, from the first moment. What is there stays what it is: it may be somebody
+        // else's, and then this is refused.
+        if self.seen(&name).await?.is_none() {
+            self.show(&name, Visibility::Private).await?;
+        }
         let (made, origin) = self.repository_make(name).await?;
         self.repository_furnish(&made.name, origin).await?;
         if visibility == Visibility::Public {
             self.show(&made.name, visibility).await?;
         }
+        let visibility = self.visibility(&made.name).await?;
         Ok(Repository { visibility, ..made })
     }
 

@@ -32,7 +32,7 @@ async fn bytes_in_a_bucket() {
     let count = AtomicU32::new(0);
     run_all(async || {
         let prefix = format!("behaviour-{}", count.fetch_add(1, Ordering::Relaxed));
-        Arc::new(S3Bytes::new(client.clone(), &bucket, &prefix, Handle::current())) as Arc<dyn BlobBytes>
+        Arc::new(S3Bytes::new(client.clone(), &bucket, &prefix, Handle::current()).alone()) as Arc<dyn BlobBytes>
     })
     .await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use layer0_domain::model::grant::{GrantScope, GrantState, KeptGrant};
+use layer0_domain::model::grant::{GrantScope, GrantState, GrantWish, KeptGrant};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::plan::grants::{RegistryNames, Signature};
 use layer0_domain::port::access_store::{AccessStore, AccessStoreError};
@@ -41,6 +41,8 @@ pub(crate) struct Keeper {
 pub(crate) enum Look {
     /// Those that are meant by what was asked for and is not carried out.
     Asked,
+    /// Those that are meant by what was to be taken back and has not gone everywhere.
+    Left,
     /// All that any grant means.
     All(Mending),
     /// All documents, for a change of strategy.
@@ -100,8 +102,10 @@ impl Keeper {
     pub(crate) async fn look(&self, look: Look) -> Result<Looked, LookError> {
         let all = self.access.grant_list().await?;
         let is_asked = |kept: &KeptGrant| kept.state == GrantState::Spreading;
+        let is_left = |kept: &KeptGrant| kept.wish == GrantWish::TakeBack && kept.state == GrantState::Incomplete;
         let concerned = |kept: &&KeptGrant| match look {
             Look::Asked => is_asked(kept),
+            Look::Left => is_left(kept),
             Look::All(Mending::Mend) => true,
             // What was asked for is carried out, whatever is done about the rest.
             Look::All(Mending::ReportOnly) => !is_asked(kept),

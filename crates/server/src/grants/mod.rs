@@ -203,6 +203,10 @@ async fn round(app: &App, keeper: &Keeper, due: &mut Due) -> Result<Option<Durat
         }
     }
     if now >= due.all {
+        // Where the rest is only reported, what was asked for is carried out all the same.
+        if app.grants.mending == Mending::ReportOnly {
+            keeper.look(Look::Left).await?;
+        }
         let looked = keeper.look(Look::All(app.grants.mending)).await;
         due.all = Instant::now() + app.grants.every;
         return looked.map(|_| None);

@@ -232,7 +232,11 @@ impl<'a> Pass<'a> {
         let mut documents = [registry, repository].into_iter().flatten();
         let is_in = |(which, end): (Which<'_>, &End)| match end {
             End::Right { .. } => Some(which.duty(&self.strategy) == Duty::Hold && kept.is_wanted()),
-            End::Wrong { present, .. } => Some(self.keeper.document_holds(which, &kept.grant, present.as_deref())),
+            End::Wrong { present, .. } => match kept.wish {
+                GrantWish::Hold => Some(self.keeper.document_holds(which, &kept.grant, present.as_deref())),
+                // One that says less than it should may let them in all the same.
+                GrantWish::TakeBack => self.keeper.document_mentions(&kept.grant, present.as_deref()),
+            },
             End::Unread { .. } => None,
             End::Gone => Some(false),
         };

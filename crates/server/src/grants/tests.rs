@@ -221,6 +221,24 @@ async fn what_comes_undone_is_mended_or_reported() {
     assert!(["team/app", "team/web", "other/new"].iter().all(|text| stage.is_let_in(A, text)));
 }
 
+/// Where the rest is only reported, a revoke is carried out all the same, also one that could not be at first.
+#[tokio::test]
+async fn what_was_to_be_taken_back_goes_though_the_rest_is_only_reported() {
+    let stage = Stage::with(&["team/app", "team/web"]).await;
+    stage.ask(A, GrantScope::Instance).await;
+    stage.look(Look::Asked).await;
+    stage.take_back(A).await;
+    stage.fake.fail_next(PolicyOp::Delete, PolicyFault::Denied);
+    stage.look(Look::Asked).await;
+    assert_eq!(stage.kept().await.remove(0).state, GrantState::Incomplete);
+    let let_in = || ["team/app", "team/web"].iter().filter(|it| stage.is_let_in(A, it)).count();
+    stage.look(Look::All(Mending::ReportOnly)).await;
+    assert_eq!(let_in(), 1);
+    assert_eq!(stage.look(Look::Left).await, Looked::Through);
+    assert_eq!((stage.kept().await, let_in()), (vec![], 0));
+    assert_eq!(stage.look(Look::Left).await, Looked::Nothing);
+}
+
 /// AWS says that somebody is unknown, and not who: the others get what they were granted, the one is named.
 #[tokio::test]
 async fn who_is_unknown_is_found_among_others() {

@@ -87,16 +87,23 @@ async fn admin_token(app: &App, called: &str) -> Result<(Token, Secret), WiringE
 /// The admin, made or made an admin again, and what a token of theirs is to be.
 async fn admin(app: &App, called: &str) -> Result<(Caller, NewToken), WiringError> {
     let name = |text: &str| Name::parse(text).expect("a legal name");
-    let user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now(), person: None };
-    match app.access.user_create(&user).await {
-        // Whoever may write the data directory is an admin, whatever became of the user of that name.
-        Ok(()) => {}
-        Err(AccessStoreError::Exists { .. }) => {
+    let mut user = User { name: name(ADMIN), admin: true, password: None, created: app.clock.now(), person: None };
+    // Somebody whom a provider signs in keeps what they are and may: `admin-2` is made in that case, and so on.
+    for number in 2_u32.. {
+        match app.access.user_create(&user).await {
+            Ok(()) => break,
+            Err(AccessStoreError::Exists { .. }) => {}
+            Err(why) => return Err(cant("the admin can't be made")(why)),
+        }
+        let found = app.access.user_get(&user.name).await.map_err(cant("the store can't be read"))?;
+        if found.is_some_and(|found| found.user.person.is_none()) {
+            // Whoever may write the data directory is an admin, whatever became of the user of that name.
             let change = UserChange { admin: Some(true), ..UserChange::default() };
             let changed = app.access.user_update(&user.name, &change, app.clock.now()).await;
             changed.map_err(cant("the admin can't be made one"))?;
+            break;
         }
-        Err(why) => return Err(cant("the admin can't be made")(why)),
+        user.name = name(&format!("{ADMIN}-{number}"));
     }
     let caller = Caller { who: Who::User(user.name.clone()), token: None, rights: Rights::everything() };
     let new = NewToken { subject: Subject::User(user.name), name: name(called), scopes: None, expiry: Expiry::Never };

@@ -1,4 +1,8 @@
 use layer0_domain::model::access::Secret;
+use layer0_domain::model::name::Name;
+use layer0_domain::model::person::{Person, PersonId, Subject};
+use layer0_domain::model::trust::Issuer;
+use layer0_domain::model::user::User;
 use layer0_domain::ops::token::given_secret;
 use layer0_domain::port::access_store::AccessStoreError;
 
@@ -55,6 +59,26 @@ async fn another_admin_token_is_the_way_back_in() {
     assert!(opens(&app, &first).await && opens(&app, &another).await);
     app.access.token_delete(&only.id, app.clock.now()).await.expect("there is another way in");
     assert!(!opens(&app, &first).await && opens(&app, &another).await);
+}
+
+/// Whom a provider signs in under that name is made no admin by it, and gets no token.
+#[tokio::test]
+async fn the_way_back_in_is_not_somebody_elses_user() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (app, _data_dir) = app(directory.path()).await;
+    let issuer = Issuer::parse("https://id.example.com").expect("legal");
+    let theirs = PersonId { issuer, subject: Subject::parse("u1").expect("legal") };
+    let person = Some(Person::new(theirs));
+    let name = Name::parse("admin").expect("legal");
+    let user = User { name: name.clone(), admin: false, password: None, created: app.clock.now(), person };
+    app.access.user_create(&user).await.expect("the name is free");
+    for _ in 0..2 {
+        let another = another_token(&app).await.expect("made");
+        assert!(opens(&app, &another).await);
+    }
+    assert_eq!(app.access.user_get(&name).await.expect("read").expect("there").user, user);
+    let made: Vec<String> = app.access.token_list().await.expect("read").iter().map(|it| it.sign_in_name()).collect();
+    assert_eq!(made, ["admin-2", "admin-2"]);
 }
 
 #[tokio::test]

@@ -460,6 +460,52 @@ async fn the_last_admin_can_always_come_back() {
     second.delete("/user/second").await.error(409);
 }
 
+/// Whoever has a token's secret may what it may: nobody gets that of a robot who may less.
+#[tokio::test]
+async fn a_robots_token_is_rotated_only_by_who_may_as_much() {
+    let mut teams = Teams::empty().await;
+    let robot = json!({"name": "ci", "owner": "team", "scopes": ["push:team/*", "pull:team/*"]});
+    let made = teams.raw.post("/token", &robot).await.expect(201).json();
+    let id = made["token_id"].as_str().expect("an id").to_owned();
+    let path = format!("/token/{id}/rotate");
+    // A maintainer of some tags only, and a token that administers and does nothing else.
+    teams.user("bounded").await;
+    teams.raw.put("/owner/team/member/bounded", &json!({"role": "maintainer", "tags": "dev-*"})).await.expect(200);
+    let (narrow, _) = token(&teams.raw, &json!({"name": "narrow", "scopes": ["admin:team/*"]})).await;
+    for caller in [teams.as_("bounded"), teams.raw.as_(Some(&narrow))] {
+        let refused = caller.post(&path, &json!({})).await.error(403);
+        assert!(refused.message.contains("is more than you may"), "{}", refused.message);
+    }
+    teams.as_("maintainer").post(&path, &json!({})).await.expect(200);
+    teams.raw.post(&path, &json!({})).await.expect(200);
+}
+
+/// A token for one repository says nothing of other teams.
+#[tokio::test]
+async fn a_scoped_token_sees_no_owner_beyond_its_scopes() {
+    let teams = Teams::empty().await;
+    let (auth, _) = token(&teams.raw, &json!({"name": "narrow", "scopes": ["pull:team/app"]})).await;
+    let narrow = teams.raw.as_(Some(&auth));
+    let seen = narrow.get("/owner").await.expect(200).json();
+    let seen: Vec<_> = seen.as_array().expect("a list").iter().map(|it| it["owner_name"].clone()).collect();
+    assert_eq!(seen, ["team"]);
+    narrow.get("/owner/other").await.error(404);
+    narrow.get("/owner/other/member").await.error(404);
+    narrow.get("/owner/team").await.expect(200);
+}
+
+/// Some put their token where the name belongs. It may be a living one.
+#[tokio::test]
+async fn a_token_as_the_name_is_in_no_log() {
+    let teams = Teams::empty().await;
+    let (_, id) = token(&teams.raw, &json!({"name": "mine"})).await;
+    let secret = teams.raw.post(&format!("/token/{id}/rotate"), &json!({})).await.expect(200).json();
+    let secret = secret["secret"].as_str().expect("a secret").to_owned();
+    teams.raw.as_(Some(&basic(&secret, ""))).get("/service").await.error(401);
+    let log = teams.raw.get("/admin/audit").await.expect(200).text();
+    assert!(log.contains("(a token in the place of a name)") && !log.contains(&secret), "{log}");
+}
+
 #[tokio::test]
 async fn a_quota_stops_a_push_with_words_and_a_delete_makes_room() {
     let teams = Teams::empty().await;

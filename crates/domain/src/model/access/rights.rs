@@ -103,13 +103,15 @@ impl Rights {
         granted && self.bounds_cover(scope)
     }
 
-    /// Whether a grant is about something of an owner.
+    /// Whether a grant is about something of an owner, and so is each bound.
     #[must_use]
     pub fn has_part_in(&self, owner: &OwnerName) -> bool {
-        match &self.grants {
+        let is_granted = match &self.grants {
             Grants::Everything => true,
             Grants::Scopes(scopes) => scopes.iter().any(|scope| scope.owner() == Some(owner)),
-        }
+        };
+        let is_about = |scope: &Scope| scope.owner().is_none_or(|it| it == owner);
+        is_granted && self.bounds.iter().all(|bound| bound.iter().any(is_about))
     }
 
     /// Whether nothing bounds what user or robot may.

@@ -90,6 +90,11 @@ impl<'a> Present<'a> {
         self.ours.iter().any(|ours| covers(&normal(ours, None), &wanted))
     }
 
+    /// Whether a text stands anywhere in our statements.
+    pub(super) fn ours_hold_text(&self, text: &str) -> bool {
+        self.ours.iter().any(|ours| ours.to_string().contains(text))
+    }
+
     fn version(&self) -> Option<&str> {
         self.version.as_deref()
     }

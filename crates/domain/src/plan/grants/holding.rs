@@ -2,7 +2,7 @@
 
 use super::document::Present;
 use super::{Sheet, Signature, statements};
-use crate::model::grant::{Grant, GrantScope};
+use crate::model::grant::{Grant, GrantScope, Grantee};
 
 /// Whether our part of a document lets in whom a grant names, wherever the grant does. What others say in the document counts
 /// for nothing here: it is not ours to promise.
@@ -22,6 +22,19 @@ pub fn holds(signature: &Signature, sheet: Sheet<'_>, grant: &Grant, present: Op
     })
 }
 
+/// Whether our part of a document names whom a grant is for, whatever else it says: then they may be let in still. `None` for one that
+/// can't be read, which says nothing.
+#[must_use]
+pub fn names(signature: &Signature, grant: &Grant, present: Option<&str>) -> Option<bool> {
+    let Some(text) = present else { return Some(false) };
+    let present = Present::parse(text.trim(), &signature.prefix).ok()?;
+    Some(present.ours_hold_text(match &grant.grantee {
+        Grantee::Account(id) => id.as_str(),
+        Grantee::Organization(organization) => organization,
+        Grantee::Unit { unit, .. } => unit,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -33,6 +46,24 @@ mod tests {
 
     fn grant(who: &str, scope: GrantScope) -> Grant {
         Grant { grantee: Grantee::parse(who).expect(who), scope }
+    }
+
+    /// Somebody may have made our part say less than it should: those whom it names are let in all the same.
+    #[test]
+    fn whom_our_part_names_may_be_let_in() {
+        let signature = Signature::new("prod", "us-east-1");
+        let (one, other) = (grant("123456789012", GrantScope::Instance), grant("210987654321", GrantScope::Instance));
+        let app = RepositoryName::parse("team/app").expect("a repository");
+        let Ok(Change::Write(text)) = repository_policy(&signature, &app, &BTreeSet::from([one.clone()]), None) else {
+            panic!("there is something to write")
+        };
+        let narrowed = text.replacen("ecr:BatchCheckLayerAvailability", "ecr:DescribeImages", 1);
+        assert_ne!(narrowed, text);
+        assert!(!holds(&signature, Sheet::Repository(&app), &one, Some(&narrowed)));
+        assert_eq!(names(&signature, &one, Some(&narrowed)), Some(true));
+        assert_eq!(names(&signature, &other, Some(&narrowed)), Some(false));
+        assert_eq!(names(&signature, &one, None), Some(false));
+        assert_eq!(names(&signature, &one, Some("{")), None);
     }
 
     #[test]

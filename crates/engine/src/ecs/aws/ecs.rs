@@ -13,6 +13,7 @@ use aws_sdk_ecs::types::{
 };
 use layer0_domain::model::time::Timestamp;
 
+pub(in crate::ecs) use self::definitions::Families;
 pub(in crate::ecs) use self::rollouts::{EcsRollout, RolloutStatus};
 pub(in crate::ecs) use self::tasks::{EcsContainer, EcsTask, TaskFilter, TaskWanted};
 pub(super) use self::together::Together;

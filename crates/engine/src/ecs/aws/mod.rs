@@ -31,8 +31,8 @@ use serde_json::Value;
 pub(super) use self::balancers::{Finding, TargetHealth};
 pub(super) use self::cloudtrail::TrailEvent;
 pub(super) use self::ecs::{
-    EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Network, RolloutStatus, ServiceTarget, ServiceUpdate,
-    ServiceWanted, TargetOf, TaskFilter, TaskWanted,
+    EcsContainer, EcsDeployment, EcsRollout, EcsService, EcsTask, Families, Network, RolloutStatus, ServiceTarget,
+    ServiceUpdate, ServiceWanted, TargetOf, TaskFilter, TaskWanted,
 };
 pub(super) use self::identity::{Caller, RoleSeen};
 pub(super) use self::logs::{LogEvent, Span, Stream};

@@ -83,8 +83,14 @@ impl Aws {
     /// Begins to take a stack away with all that it made.
     pub(in crate::ecs) async fn stack_delete(&self, name: &str) -> Result<(), AwsError> {
         let call = self.stacks.delete_stack().stack_name(name);
-        self.send("cloudformation:DeleteStack", Family::Stacks, call.send()).await?;
-        Ok(())
+        match self.send("cloudformation:DeleteStack", Family::Stacks, call.send()).await {
+            Ok(_) => Ok(()),
+            // One that is being changed can't be deleted before that has ended.
+            Err(error) if error.code == VALIDATION && error.message.contains("_IN_PROGRESS") => {
+                Err(error.with_kind(Kind::Busy))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// One stack by name or ARN. By name, one that was deleted isn't there.

@@ -45,6 +45,8 @@ const GOES_BACK_MAX: Duration = Duration::from_secs(120);
 pub(super) struct ServiceState {
     /// As it is wanted; `None` for one that we were never told of.
     pub(super) spec: Option<ServiceSpec>,
+    /// Since when this process has been told of it.
+    told: Option<Instant>,
     /// Whether it is being taken away.
     pub(super) removing: bool,
     /// As ECS had it last; `None` when there was none.
@@ -157,6 +159,7 @@ impl Shared {
             }
             service.is_busy = true;
             service.acts += 1;
+            service.told.get_or_insert_with(Instant::now);
             service.spec.replace(spec.clone()).is_none()
         };
         let cluster = self.names.environment(&spec.environment);
@@ -230,7 +233,10 @@ impl Shared {
         service.went_back_note(&self.names, balancer);
         service.unregistered = service.unregistered(&place, balancer);
         let healthy = service.tasks.iter().filter(|task| service.is_healthy(task, self.config.settle)).count();
-        let healthy = u32::try_from(healthy).unwrap_or(u32::MAX);
+        // A copy has to run for a while before it counts, and this process may have just begun to look.
+        let is_known =
+            service.tasks_current && service.told.is_some_and(|told| told.elapsed() >= 2 * self.config.settle);
+        let healthy = is_known.then(|| u32::try_from(healthy).unwrap_or(u32::MAX));
         let ended = service.ended.as_ref().map(|(rollout, at, ended)| {
             // ECS answered that it goes back, and does not.
             let late = at.elapsed() >= GOES_BACK_MAX;

@@ -55,8 +55,8 @@ pub(super) enum Step {
 pub(super) struct Known<'a> {
     /// The deployment that ECS was seen to work towards.
     pub(super) was_primary: Option<&'a DeploymentId>,
-    /// How many copies are healthy.
-    pub(super) healthy: u32,
+    /// How many copies are healthy; `None` before they were looked at for as long as that takes.
+    pub(super) healthy: Option<u32>,
     /// The service deployment of the wanted deployment, where ECS lets us read it.
     pub(super) rollout: Option<&'a EcsRollout>,
     /// The service deployment that was ended, or could not be, and which of the two.
@@ -97,8 +97,11 @@ pub(super) fn step(
     if spec.mode == ServiceMode::Halted {
         // What runs goes on, as far as it is wanted, and nothing more is started: ECS starts nothing when no more copies are
         // wanted than are healthy.
-        let most = known.healthy.min(spec.desired_count);
-        let fewer = (seen.desired > most).then_some(most);
+        let most = match (spec.desired_count, known.healthy) {
+            (0, _) => Some(0),
+            (wanted, healthy) => healthy.map(|healthy| healthy.min(wanted)),
+        };
+        let fewer = most.filter(|most| seen.desired > *most);
         return match fewer {
             Some(_) => Step::Update(Change { desired: fewer, ..Change::default() }),
             None => Step::Nothing,

@@ -7,7 +7,7 @@ use layer0_domain::model::id::ServiceId;
 use layer0_domain::port::engine::{EngineError, Removed};
 use tokio::time::Instant;
 
-use super::super::aws::{AwsError, TaskFilter};
+use super::super::aws::{AwsError, Families, TaskFilter};
 use super::super::names::Names;
 use super::super::state::Shared;
 
@@ -56,7 +56,7 @@ impl Shared {
                 return Ok(Removed::Going { waiting_for: "its logs to be taken away".to_owned() });
             }
         }
-        for family in self.aws.definition_families(&self.names.service_families(id)).await? {
+        for family in self.aws.definition_families(&self.names.service_families(id), Families::All).await? {
             self.aws.definition_family_delete(&family).await?;
         }
         Ok(Removed::Gone)

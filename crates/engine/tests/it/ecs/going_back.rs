@@ -112,3 +112,33 @@ async fn what_is_halted_and_not_wanted_goes() {
     })
     .await;
 }
+
+/// A server that begins has not looked at any copy yet, and must not take those that run for none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_of_a_halted_service_outlives_the_server() {
+    let aws = FakeAws::start(FakeAwsConfig::default()).await;
+    let mut spec = stage::service(1, "app:1", 1, false);
+    let before = {
+        let engine = stage::engine(&aws).await;
+        for want in [stage::environment(), Want::Service(spec.clone())] {
+            stage::ensure(engine.as_ref(), &want).await.expect("it can be made");
+            stage::settled(engine.as_ref(), &want).await.expect("it can be made");
+        }
+        let before = live(&seen(engine.as_ref(), &spec).await);
+        before
+    };
+    spec.mode = ServiceMode::Halted;
+    spec.generation = spec.generation.next();
+    let engine = stage::engine(&aws).await;
+    for want in [stage::environment(), Want::Service(spec.clone())] {
+        stage::ensure(engine.as_ref(), &want).await.expect("it is taken");
+    }
+    until("its copies to be seen as they were", || async {
+        let seen = seen(engine.as_ref(), &spec).await;
+        let healthy = seen.copies.iter().filter(|copy| copy.state == CopyState::Healthy).count();
+        if healthy == before.len() { Ok(()) } else { Err(format!("{seen:#?}")) }
+    })
+    .await;
+    assert_eq!(live(&seen(engine.as_ref(), &spec).await), before);
+    assert_eq!(called(&aws, "UpdateService"), 0);
+}

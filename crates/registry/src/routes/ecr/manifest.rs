@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use http::{HeaderName, Method, StatusCode};
 use layer0_domain::model::access::{Action, Caller};
-use layer0_domain::model::digest::Digest;
+use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
 use layer0_domain::model::registry::ManifestRef;
 use layer0_domain::port::registry_store::RegistryStoreError;
@@ -168,6 +168,9 @@ pub(in crate::routes) async fn allowed(
     tags: &[String],
 ) -> Result<Option<Reserved>, RegistryError> {
     let Pushed { document, bytes, digest } = pushed;
+    if digest.algorithm() != Algorithm::Sha256 {
+        return Err(RegistryError::DigestInvalid("ECR knows manifests by their sha256 only".to_owned()));
+    }
     for tag in tags {
         ecr.may_point(name, tag, digest).await?;
     }

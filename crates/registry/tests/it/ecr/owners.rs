@@ -106,3 +106,14 @@ async fn what_is_made_private_is_private_though_its_name_was_public() {
     stage.registry.repository_create(new.clone(), Visibility::Private).await.unwrap();
     assert_eq!(stage.registry.repository_visibility(&new).await.unwrap(), Visibility::Private);
 }
+
+/// Whoever asks for a repository that is there already changes nothing about who may pull from it.
+#[tokio::test]
+async fn what_is_there_and_public_stays_so_when_it_is_asked_for_again() {
+    let stage = OnAws::start().await;
+    let app = name("team/public");
+    stage.registry.repository_create(app.clone(), Visibility::Public).await.unwrap();
+    let again = stage.registry.repository_create(app.clone(), Visibility::Private).await.unwrap();
+    assert_eq!(again.visibility, Visibility::Public);
+    assert_eq!(stage.registry.repository_visibility(&app).await.unwrap(), Visibility::Public);
+}

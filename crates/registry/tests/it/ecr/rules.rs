@@ -256,6 +256,12 @@ async fn what_ecr_has_not_is_refused_with_its_reason() {
     let whole = format!("/v2/team/app/blobs/uploads/?digest={sha512}");
     let whole = stage.client.ask(Method::POST, &whole, &[], "content").await;
     assert_eq!(whole.error(), (400, "DIGEST_INVALID".to_owned()));
+    let (manifest, _) = stage.client.push_image("team/app", "sha", "layer").await;
+    let by_sha512 = layer0_domain::model::digest::Algorithm::Sha512.digest_of(manifest.to_string().as_bytes());
+    for place in [by_sha512.to_string(), format!("tag?digest={by_sha512}")] {
+        let refused = stage.client.put_manifest("team/app", &place, &manifest).await;
+        assert_eq!(refused.error(), (400, "DIGEST_INVALID".to_owned()), "{place}");
+    }
     let digest = stage.client.push("team/app", "a blob").await;
     let deleted = stage.client.delete(&format!("/v2/team/app/blobs/{digest}")).await;
     assert_eq!(deleted.error(), (405, "UNSUPPORTED".to_owned()));

@@ -10,6 +10,15 @@ use super::super::{Aws, AwsError, last_part};
 /// The code with which ECS says that there is no such task definition.
 const NO_DEFINITION: &str = "ClientException";
 
+/// Which families of task definitions are listed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ecs) enum Families {
+    /// Those with active revisions.
+    Active,
+    /// All of which there is anything.
+    All,
+}
+
 impl Aws {
     /// Registers a task definition, the request's body given whole.
     ///
@@ -58,24 +67,16 @@ impl Aws {
         Ok(())
     }
 
-    /// Takes all active revisions of a family away. Tasks that run go on.
+    /// Takes all revisions of a family away, those too that an earlier try has deregistered and not deleted. Tasks that run go on.
     pub(in crate::ecs) async fn definition_family_delete(&self, family: &str) -> Result<(), AwsError> {
-        let mut arns = Vec::new();
-        let mut token = None;
-        loop {
-            let call = self.ecs.list_task_definitions().family_prefix(family).set_next_token(token);
-            let answer = self.send("ecs:ListTaskDefinitions", Family::DefinitionsRead, call.send()).await?;
-            arns.extend(answer.task_definition_arns.unwrap_or_default());
-            token = answer.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
-                break;
-            }
-        }
+        let mut arns = self.revisions(family, TaskDefinitionStatus::Active).await?;
+        let inactive = self.revisions(family, TaskDefinitionStatus::Inactive).await?;
         for arn in &arns {
             let call = self.ecs.deregister_task_definition().task_definition(arn);
             self.send("ecs:DeregisterTaskDefinition", Family::DefinitionsWrite, call.send()).await?;
         }
         // What is only deregistered is kept for good; ECS takes ten a call.
+        arns.extend(inactive);
         for some in arns.chunks(10) {
             let call = self.ecs.delete_task_definitions().set_task_definitions(Some(some.to_vec()));
             self.send("ecs:DeleteTaskDefinitions", Family::DefinitionsDelete, call.send()).await?;
@@ -83,8 +84,28 @@ impl Aws {
         Ok(())
     }
 
-    /// The families with active revisions whose name begins with `prefix`.
-    pub(in crate::ecs) async fn definition_families(&self, prefix: &str) -> Result<Vec<String>, AwsError> {
+    /// The revisions of a family that are in this state.
+    async fn revisions(&self, family: &str, status: TaskDefinitionStatus) -> Result<Vec<String>, AwsError> {
+        let mut arns = Vec::new();
+        let mut token = None;
+        loop {
+            let call = self.ecs.list_task_definitions().family_prefix(family).status(status.clone());
+            let call = call.set_next_token(token);
+            let answer = self.send("ecs:ListTaskDefinitions", Family::DefinitionsRead, call.send()).await?;
+            arns.extend(answer.task_definition_arns.unwrap_or_default());
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(arns);
+            }
+        }
+    }
+
+    /// The families whose name begins with `prefix`: those with active revisions, or all of which there is anything.
+    pub(in crate::ecs) async fn definition_families(
+        &self,
+        prefix: &str,
+        which: Families,
+    ) -> Result<Vec<String>, AwsError> {
         let mut families = Vec::new();
         let mut token = None;
         loop {
@@ -92,7 +113,10 @@ impl Aws {
                 .ecs
                 .list_task_definition_families()
                 .family_prefix(prefix)
-                .status(TaskDefinitionFamilyStatus::Active)
+                .status(match which {
+                    Families::Active => TaskDefinitionFamilyStatus::Active,
+                    Families::All => TaskDefinitionFamilyStatus::All,
+                })
                 .set_next_token(token);
             let answer = self.send("ecs:ListTaskDefinitionFamilies", Family::DefinitionsRead, call.send()).await?;
             families.extend(answer.families.unwrap_or_default());
