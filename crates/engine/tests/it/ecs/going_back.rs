@@ -124,8 +124,7 @@ async fn what_runs_of_a_halted_service_outlives_the_server() {
             stage::ensure(engine.as_ref(), &want).await.expect("it can be made");
             stage::settled(engine.as_ref(), &want).await.expect("it can be made");
         }
-        let before = live(&seen(engine.as_ref(), &spec).await);
-        before
+        live(&seen(engine.as_ref(), &spec).await)
     };
     spec.mode = ServiceMode::Halted;
     spec.generation = spec.generation.next();
