@@ -99,7 +99,7 @@ fn why_nobody_is_signed_in_is_said_in_words() {
     desk.issuer.device_refuses("expired_token");
     desk.login().exits(4).says("the code has expired").says("`l0 login --sso`");
     desk.agrees("u1", "admin");
-    desk.login().exits(4).says("the name `admin` belongs to another user here").says("--subject 'u1'");
+    desk.login().exits(4).says("the provider's name `admin` is kept for Layer0 itself").says("--subject 'u1'");
     desk.l0(&["whoami"]).exits(2);
     // Nobody agrees while the code is good.
     let short = json!({"device_code": "d", "user_code": "A", "verification_uri": format!("{}/x", desk.issuer.url()),
