@@ -30,7 +30,7 @@ mod tests;
 
 use document::Present;
 pub use due::{Due, registry_due, repository_due};
-pub use holding::{holds, names};
+pub use holding::{holds, mentions};
 pub use registry::RegistryNames;
 use statements::{short_hash, statements};
 

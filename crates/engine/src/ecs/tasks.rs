@@ -7,7 +7,7 @@
 //! What was just started may not be listed yet. The copies that this server started are known from the answer of `RunTask`; of
 //! those that only the note tells of, none counts as forgotten before ECS had time to show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use layer0_domain::model::entity::EntityRef;
@@ -131,6 +131,7 @@ impl Shared {
     async fn task_look(&self, id: &TaskId, cluster: &str) -> Result<(), AwsError> {
         let mut ids = self.aws.tasks_list(cluster, TaskFilter::StartedBy(id.as_str()), true).await?;
         ids.extend(self.aws.tasks_list(cluster, TaskFilter::StartedBy(id.as_str()), false).await?);
+        let listed: BTreeSet<String> = ids.iter().cloned().collect();
         let known = self.state().tasks.get(id).map(|task| task.copies.keys().cloned().collect::<Vec<_>>());
         ids.extend(known.into_iter().flatten());
         ids.sort();
@@ -143,8 +144,9 @@ impl Shared {
         let seen = self.aws.tasks_describe(cluster, &ids).await?;
         if let Some(task) = self.state().tasks.get_mut(id) {
             if !task.is_young() {
-                // It ended, and nobody looked for so long that ECS has forgotten it.
-                task.copies.retain(|id, _| !ids.contains(id) || seen.iter().any(|copy| copy.id == *id));
+                // What is neither listed nor described ended, and nobody looked for so long that ECS has forgotten it.
+                let is_known = |id: &String| listed.contains(id) || seen.iter().any(|copy| copy.id == *id);
+                task.copies.retain(|id, copy| copy.is_stopped() || is_known(id));
             }
             for copy in seen {
                 task.copies.insert(copy.id.clone(), copy);

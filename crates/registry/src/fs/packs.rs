@@ -11,6 +11,8 @@
 //! back. Where a record lies, the store knows; what is in its header is for whoever goes through a pack to find those that
 //! nobody names. The mark is chance and stands in each header, so that no blob can hold what looks like one.
 
+mod record;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
@@ -19,114 +21,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::model::time::Timestamp;
 
+use self::record::{BLOCK, HEADER, MARK, header, read};
+pub(super) use self::record::{PackPlace, Record};
 use super::content::PackContent;
 use crate::aligned::Aligned;
-use crate::content::{is_loss, sum};
+use crate::content::is_loss;
 use crate::disk::{Disk, DiskFile, DiskRead, found};
 
-/// What a disk gives and takes back at once, on every file system that is met.
-const BLOCK: u64 = 4096;
-/// Bytes before those of a blob: mark, offset, length, time, and their sum.
-const HEADER: usize = 64;
-const MARK: usize = 16;
-const SUMMED: usize = MARK + 24;
 /// A pack that has so much takes no more: one that lost all its blobs gives back its name too.
 const FULL: u64 = 256 << 20;
-/// No record is as long: a number that says so is none.
-const TOO_LONG: u64 = 1 << 40;
-
-/// Where a record lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct PackPlace {
-    pack: u32,
-    offset: u64,
-    /// Of the blob, without the header.
-    length: u64,
-}
-
-impl PackPlace {
-    /// Reads what [`PackPlace::words`] has written.
-    pub(super) fn of(place: &BlobPlace) -> Option<Self> {
-        let mut parts = place.as_str().strip_prefix("pack:")?.split(':');
-        let mut part = || parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
-        let (pack, offset, length) = (u32::try_from(part()?).ok()?, part()?, part()?);
-        let is_one = parts.next().is_none() && offset % BLOCK == 0 && offset < TOO_LONG && length < TOO_LONG;
-        is_one.then_some(Self { pack, offset, length })
-    }
-
-    /// The place in the words of the port. In the order of time, so that an index of them grows at its end.
-    pub(super) fn words(self) -> BlobPlace {
-        BlobPlace::new(format!("pack:{:08x}:{:08x}:{:x}", self.pack, self.offset, self.length))
-    }
-
-    /// Whether this header is the record's.
-    fn is_said(self, said: &[u8]) -> bool {
-        header(said, self.offset).is_some_and(|(length, _)| length == self.length)
-    }
-
-    /// When the record was written; `None` when it isn't there.
-    fn written(self, file: &dyn DiskRead) -> io::Result<Option<Timestamp>> {
-        let said = read(file, self.offset, HEADER)?;
-        Ok(self.is_said(&said).then(|| header(&said, self.offset)).flatten().map(|(_, written)| written))
-    }
-
-    /// Where the blob's bytes begin.
-    fn begin(self) -> u64 {
-        self.offset + HEADER as u64
-    }
-
-    /// How much of the pack is the record's.
-    fn taken(self) -> u64 {
-        (HEADER as u64 + self.length).next_multiple_of(BLOCK)
-    }
-}
-
-/// A blob's bytes with room for its header.
-pub(super) struct Record(Aligned);
-
-impl Record {
-    /// With room for so many bytes.
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        let mut record = Aligned::with_capacity(HEADER + bytes);
-        record.extend_from_slice(&[0; HEADER]);
-        Self(record)
-    }
-
-    pub(super) fn extend_from_slice(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0[HEADER..]
-    }
-
-    /// Writes the header.
-    fn head(&mut self, mark: [u8; MARK], place: PackPlace, at: Timestamp) {
-        self.0[..MARK].copy_from_slice(&mark);
-        for (number, value) in [place.offset, place.length, at.0.cast_unsigned()].into_iter().enumerate() {
-            let from = MARK + number * 8;
-            self.0[from..from + 8].copy_from_slice(&value.to_le_bytes());
-        }
-        let sum = sum(&self.0[..SUMMED]);
-        self.0[SUMMED..SUMMED + 4].copy_from_slice(&sum.to_le_bytes());
-    }
-}
-
-/// What a header says of the record that begins at `offset`, if it is one: how long it is, and when it was written.
-fn header(bytes: &[u8], offset: u64) -> Option<(u64, Timestamp)> {
-    let said = bytes.get(..SUMMED)?;
-    let kept = u32::from_le_bytes(bytes.get(SUMMED..SUMMED + 4)?.try_into().ok()?);
-    let value = |number: usize| {
-        let from = MARK + number * 8;
-        said[from..from + 8].try_into().map(u64::from_le_bytes).ok()
-    };
-    let is_one = value(0)? == offset && sum(said) == kept;
-    let (length, written) = (value(1)?, value(2)?);
-    (is_one && length < TOO_LONG).then_some((length, Timestamp(written.cast_signed())))
-}
 
 /// Those who come while others are being written: the first of them writes for all.
 #[derive(Default)]
@@ -508,19 +413,6 @@ impl Current {
         }
         self.file.sync()
     }
-}
-
-/// Reads up to so many bytes; fewer at the end only.
-fn read(file: &dyn DiskRead, from: u64, most: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(most);
-    while bytes.len() < most {
-        let behind = u64::try_from(bytes.len()).expect("a length fits in 64 bits");
-        if file.read_at(&mut bytes, from + behind)? == 0 {
-            break;
-        }
-    }
-    bytes.truncate(most);
-    Ok(bytes)
 }
 
 /// The mark of a pack; `None` of one whose begin never came to the disk.

@@ -2,7 +2,7 @@
 
 use layer0_domain::model::grant::{Duty, Grant, GrantPlace, Grants, KeptStrategy, Wording};
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::plan::grants::{Due, GrantPolicyError, Sheet, holds, names, registry_due, repository_due};
+use layer0_domain::plan::grants::{Due, GrantPolicyError, Sheet, holds, mentions, registry_due, repository_due};
 use layer0_domain::port::registry_policy::RegistryPolicy as _;
 use layer0_domain::port::repository_policies::{PolicyError, RepositoryPolicies as _};
 
@@ -96,9 +96,9 @@ impl Keeper {
         }
     }
 
-    /// Whether our part of it names whom a grant is for, whatever it says of them; `None` where it can't be read.
+    /// Whether our part of it mentions whom a grant is for, whatever it says of them; `None` where it can't be read.
     pub(super) fn document_mentions(&self, grant: &Grant, present: Option<&str>) -> Option<bool> {
-        names(&self.signature, grant, present)
+        mentions(&self.signature, grant, present)
     }
 
     /// Whether it does so by naming them, so that AWS knows them.

@@ -204,10 +204,13 @@ async fn round(app: &App, keeper: &Keeper, due: &mut Due) -> Result<Option<Durat
     }
     if now >= due.all {
         // Where the rest is only reported, what was asked for is carried out all the same.
-        if app.grants.mending == Mending::ReportOnly {
-            keeper.look(Look::Left).await?;
+        let mut looked = match app.grants.mending {
+            Mending::Mend => Ok(Looked::Nothing),
+            Mending::ReportOnly => keeper.look(Look::Left).await,
+        };
+        if looked.is_ok() {
+            looked = keeper.look(Look::All(app.grants.mending)).await;
         }
-        let looked = keeper.look(Look::All(app.grants.mending)).await;
         due.all = Instant::now() + app.grants.every;
         return looked.map(|_| None);
     }

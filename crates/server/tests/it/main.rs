@@ -35,6 +35,7 @@ mod support;
 mod sweep;
 mod takeover;
 mod teams;
+mod tokens;
 mod trouble;
 mod upkeep;
 mod wire;

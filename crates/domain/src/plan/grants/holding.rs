@@ -22,10 +22,10 @@ pub fn holds(signature: &Signature, sheet: Sheet<'_>, grant: &Grant, present: Op
     })
 }
 
-/// Whether our part of a document names whom a grant is for, whatever else it says: then they may be let in still. `None` for one that
+/// Whether our part of a document mentions whom a grant is for, whatever else it says: then they may be let in still. `None` for one that
 /// can't be read, which says nothing.
 #[must_use]
-pub fn names(signature: &Signature, grant: &Grant, present: Option<&str>) -> Option<bool> {
+pub fn mentions(signature: &Signature, grant: &Grant, present: Option<&str>) -> Option<bool> {
     let Some(text) = present else { return Some(false) };
     let present = Present::parse(text.trim(), &signature.prefix).ok()?;
     Some(present.ours_hold_text(match &grant.grantee {
@@ -60,10 +60,10 @@ mod tests {
         let narrowed = text.replacen("ecr:BatchCheckLayerAvailability", "ecr:DescribeImages", 1);
         assert_ne!(narrowed, text);
         assert!(!holds(&signature, Sheet::Repository(&app), &one, Some(&narrowed)));
-        assert_eq!(names(&signature, &one, Some(&narrowed)), Some(true));
-        assert_eq!(names(&signature, &other, Some(&narrowed)), Some(false));
-        assert_eq!(names(&signature, &one, None), Some(false));
-        assert_eq!(names(&signature, &one, Some("{")), None);
+        assert_eq!(mentions(&signature, &one, Some(&narrowed)), Some(true));
+        assert_eq!(mentions(&signature, &other, Some(&narrowed)), Some(false));
+        assert_eq!(mentions(&signature, &one, None), Some(false));
+        assert_eq!(mentions(&signature, &one, Some("{")), None);
     }
 
     #[test]
