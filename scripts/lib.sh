@@ -4,6 +4,9 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SCRIPT=$(realpath "$0")
 
+# What is built is looked for here, wherever whoever calls has theirs.
+export CARGO_TARGET_DIR=$ROOT/target
+
 # Talk goes to stderr, so that a command's data can be captured.
 say() { printf '%s\n' "== $*" >&2; }
 die() {
