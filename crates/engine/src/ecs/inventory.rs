@@ -81,9 +81,18 @@ impl Shared {
 
     /// The families of task definitions.
     async fn definition_things(&self, things: &mut Vec<Thing>) -> Result<(), AwsError> {
-        for (family, entity) in self.families_ours().await? {
-            things.push(Thing::of("task definition", family, "ACTIVE", entity));
+        let active = self.families_ours().await?;
+        // Those too that a removal has deregistered and not deleted: they stay for good, and can be read.
+        for family in self.aws.definition_families(self.names.prefix(), Families::Inactive).await? {
+            if let Some(entity) = self.family_entity(&family)
+                && let Some(tags) = self.aws.definition_left(&family).await?
+                && self.are_ours(&tags)
+            {
+                things.push(Thing::of("task definition", family, "INACTIVE", entity));
+            }
         }
+        things
+            .extend(active.into_iter().map(|(family, entity)| Thing::of("task definition", family, "ACTIVE", entity)));
         Ok(())
     }
 
@@ -91,18 +100,22 @@ impl Shared {
     pub(super) async fn families_ours(&self) -> Result<BTreeMap<String, EntityRef>, AwsError> {
         let mut ours = BTreeMap::new();
         for family in self.aws.definition_families(self.names.prefix(), Families::Active).await? {
-            let entity = match self.names.deployment_of(&family) {
-                Some((id, _)) => EntityRef::Service(id),
-                None => match self.names.task_of(&family) {
-                    Some(id) => EntityRef::Task(id),
-                    None => continue,
-                },
-            };
+            let Some(entity) = self.family_entity(&family) else { continue };
             if self.is_told(&entity) || self.family_is_ours(&family).await? {
                 ours.insert(family, entity);
             }
         }
         Ok(ours)
+    }
+
+    /// Whom a family of task definitions is for, by its name.
+    fn family_entity(&self, family: &str) -> Option<EntityRef> {
+        let service = self.names.deployment_of(family).map(|(id, _)| EntityRef::Service(id));
+        service.or_else(|| self.names.task_of(family).map(EntityRef::Task))
+    }
+
+    fn are_ours(&self, tags: &[(String, String)]) -> bool {
+        self.names.is_ours(|key| tags.iter().find(|(has, _)| has == key).map(|(_, value)| value.clone()))
     }
 
     /// Whether we were told of an entity that has task definitions.
@@ -123,7 +136,7 @@ impl Shared {
         }
         // Not visible yet, or gone since the list was read: nothing to decide on, and asked again the next time.
         let Some((_, tags)) = self.aws.definition_find(family).await? else { return Ok(false) };
-        let ours = self.names.is_ours(|key| tags.iter().find(|(has, _)| has == key).map(|(_, value)| value.clone()));
+        let ours = self.are_ours(&tags);
         self.family_note(family, ours);
         Ok(ours)
     }

@@ -36,3 +36,23 @@ async fn thousands_of_log_streams_go_page_by_page() {
         left.log_streams.unwrap_or_default().into_iter().filter_map(|it| it.log_stream_name).collect();
     assert_eq!(left, ["l0/web-10/web/1"]);
 }
+
+/// AWS deletes no stack that is being changed: whoever asks for it then only has to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_that_is_being_changed_goes_afterwards() {
+    let aws = FakeAws::start(FakeAwsConfig { stack_resource_ms: 300, ..FakeAwsConfig::default() }).await;
+    let engine = stage::engine(&aws).await;
+    let want = stage::load_balancer();
+    for want in [&stage::environment(), &want] {
+        stage::ensure(engine.as_ref(), want).await.expect("it can be made");
+        stage::settled(engine.as_ref(), want).await.expect("it can be made");
+    }
+    let Want::LoadBalancer { mut load_balancer, reachable_from } = want else { panic!("it is one") };
+    load_balancer.idle_timeout_s += 1;
+    load_balancer.generation = load_balancer.generation.next();
+    let changed = Want::LoadBalancer { load_balancer, reachable_from };
+    stage::ensure(engine.as_ref(), &changed).await.expect("it is taken");
+    aws.calls_clear();
+    stage::remove(engine.as_ref(), &changed.entity()).await.expect("it can be taken away");
+    assert!(called(&aws, "DeleteStack") > 1, "the first is refused");
+}

@@ -248,7 +248,8 @@ pub(crate) fn left(aws: &FakeAws) -> Vec<String> {
     let alive = |value: &serde_json::Value, key: &str, ended: &[&str]| !ended.contains(&text(value, key).as_str());
     left.extend(world.services().iter().filter(|it| alive(it, "status", &["INACTIVE"])).map(ToString::to_string));
     left.extend(world.tasks().iter().filter(|it| alive(it, "lastStatus", &["STOPPED"])).map(ToString::to_string));
-    let gone = ["INACTIVE", "DELETE_IN_PROGRESS"];
+    // One that is only deregistered stays for good, and can be read.
+    let gone = ["DELETE_IN_PROGRESS"];
     left.extend(world.task_definitions().iter().filter(|it| alive(it, "status", &gone)).map(ToString::to_string));
     left.extend(world.clusters().iter().filter(|it| alive(it, "status", &["INACTIVE"])).map(ToString::to_string));
     left.extend(world.log_groups().iter().map(ToString::to_string));

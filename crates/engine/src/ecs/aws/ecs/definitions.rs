@@ -15,6 +15,8 @@ const NO_DEFINITION: &str = "ClientException";
 pub(in crate::ecs) enum Families {
     /// Those with active revisions.
     Active,
+    /// Those without any.
+    Inactive,
     /// All of which there is anything.
     All,
 }
@@ -47,13 +49,31 @@ impl Aws {
         &self,
         family: &str,
     ) -> Result<Option<(String, Vec<(String, String)>)>, AwsError> {
-        let call = self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags);
+        let found = self.definition_describe(family).await?;
+        Ok(found.and_then(|(arn, status, tags)| (status == TaskDefinitionStatus::Active).then_some((arn, tags))))
+    }
+
+    /// The labels of a revision that is deregistered and not deleted; `None` when there is none.
+    pub(in crate::ecs) async fn definition_left(
+        &self,
+        family: &str,
+    ) -> Result<Option<Vec<(String, String)>>, AwsError> {
+        let Some(arn) = self.revisions(family, TaskDefinitionStatus::Inactive).await?.pop() else { return Ok(None) };
+        Ok(self.definition_describe(&arn).await?.map(|(_, _, tags)| tags))
+    }
+
+    /// A revision, by its ARN or the newest active one of a family, with its state and its labels.
+    async fn definition_describe(
+        &self,
+        name: &str,
+    ) -> Result<Option<(String, TaskDefinitionStatus, Vec<(String, String)>)>, AwsError> {
+        let call = self.ecs.describe_task_definition().task_definition(name).include(TaskDefinitionField::Tags);
         match self.send("ecs:DescribeTaskDefinition", Family::DefinitionsRead, call.send()).await {
             Ok(answer) => {
                 let tags = answer.tags.unwrap_or_default().into_iter();
                 let tags = tags.filter_map(|tag| Some((tag.key?, tag.value?))).collect();
-                let active = answer.task_definition.filter(|it| it.status == Some(TaskDefinitionStatus::Active));
-                Ok(active.and_then(|it| it.task_definition_arn).map(|arn| (arn, tags)))
+                let found = answer.task_definition.and_then(|it| Some((it.task_definition_arn?, it.status?)));
+                Ok(found.map(|(arn, status)| (arn, status, tags)))
             }
             Err(error) if error.code == NO_DEFINITION || error.is_missing() => Ok(None),
             Err(error) => Err(error),
@@ -115,6 +135,7 @@ impl Aws {
                 .family_prefix(prefix)
                 .status(match which {
                     Families::Active => TaskDefinitionFamilyStatus::Active,
+                    Families::Inactive => TaskDefinitionFamilyStatus::Inactive,
                     Families::All => TaskDefinitionFamilyStatus::All,
                 })
                 .set_next_token(token);
