@@ -148,6 +148,8 @@ struct Source {
     again: String,
     /// Whether `docker login` left it.
     is_of_docker: bool,
+    /// Of which job of a pipeline it is.
+    shown: Option<String>,
 }
 
 fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, CliError> {
@@ -161,7 +163,7 @@ fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, 
         };
         let (endpoint, user) = (endpoint.clone(), login.user.clone());
         let again = format!("docker login {host}");
-        return Ok(Some(Source { endpoint, token, user, again, is_of_docker: true }));
+        return Ok(Some(Source { endpoint, token, user, again, is_of_docker: true, shown: None }));
     }
     let endpoint = known.endpoint_of_host(host).cloned();
     // In a pipeline there is no login but what the environment says.
@@ -171,11 +173,12 @@ fn source(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Source>, 
         let again = format!("set {ENV_TOKEN} anew");
         let user = ENV_TOKEN.to_owned();
         let (endpoint, token) = (sign_in::endpoint_of(endpoint)?, Some(Secret::new(token)));
-        return Ok(Some(Source { endpoint, token, user, again, is_of_docker: false }));
+        return Ok(Some(Source { endpoint, token, user, again, is_of_docker: false, shown: None }));
     }
     let Some(endpoint) = endpoint else { return Ok(None) };
     let (token, user) = (known.token_of(&endpoint, env)?, known.user_of(&endpoint));
-    Ok(Some(Source { again: format!("l0 login {endpoint}"), endpoint, token, user, is_of_docker: false }))
+    let (again, shown) = (format!("l0 login {endpoint}"), known.login_of(&endpoint).and_then(|it| it.shown.clone()));
+    Ok(Some(Source { again, endpoint, token, user, is_of_docker: false, shown }))
 }
 
 fn asking(env: &BTreeMap<String, String>) -> Asking {
@@ -185,9 +188,15 @@ fn asking(env: &BTreeMap<String, String>) -> Asking {
 
 fn get(input: &str, host: &str, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
     let refusal = |why: CliError| Refusal::of(&why);
-    let found = source(host, env).map_err(refusal)?;
+    let mut found = source(host, env).map_err(refusal)?;
     let known = Credentials::read(env).map_err(refusal)?;
     let pipeline = identity::of_pipeline(host, &known, env).map_err(refusal)?;
+    let showing = Showing::of_environment(env);
+    let mark = pipeline.as_ref().map(|(_, evidence)| identity::mark(evidence, &showing, env));
+    // What another job got, or this one by another trust, is not this one's.
+    if let Some(found) = found.as_mut().filter(|it| it.shown.is_some() && it.shown != mark) {
+        found.token = None;
+    }
     // What `docker login` left for the host counts before what a pipeline can show.
     let pipeline = pipeline.filter(|_| !found.as_ref().is_some_and(|it| it.token.is_some() && it.is_of_docker));
     let made = sign_in::run(async {
@@ -201,9 +210,8 @@ fn get(input: &str, host: &str, env: &BTreeMap<String, String>) -> Result<String
             (_, Some(pipeline)) => pipeline,
             _ => return Ok(None),
         };
-        let showing = Showing::of_environment(env);
         let signed_in = identity::exchange(asking(env), &endpoint, &evidence, &showing, env).await?;
-        identity::keep(&endpoint, &signed_in, env);
+        identity::keep(&endpoint, &signed_in, mark.as_deref().unwrap_or_default(), env);
         let token = token(&signed_in.user, &signed_in.secret);
         of_registry(&endpoint, &token, env).await.map(Some).map_err(|why| explained(why, found.as_ref()))
     });

@@ -47,6 +47,9 @@ pub(crate) struct Login {
     /// The keyring that holds the secret; absent when the file does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keyring: Option<String>,
+    /// The mark of what a job of a pipeline showed for it: it is good for that job alone. Absent for what somebody signed in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shown: Option<String>,
 }
 
 /// A registry by its host.
@@ -147,6 +150,11 @@ impl Credentials {
         from_keyring(login, &Whose::Endpoint(known.clone()), env)
     }
 
+    /// The login of an endpoint, where more is known of it than its token.
+    pub(crate) fn login_of(&self, endpoint: &str) -> Option<&Login> {
+        self.logins.iter().find(|(known, _)| same_endpoint(known, endpoint)).map(|(_, login)| login)
+    }
+
     /// Every endpoint, whether the file or a keyring has its token.
     pub(crate) fn all_endpoints(&self) -> impl Iterator<Item = &String> {
         self.endpoints.keys().chain(self.logins.keys().filter(|known| !self.endpoints.contains_key(*known)))
@@ -165,8 +173,7 @@ impl Credentials {
 
     /// Who signs in to an endpoint, as far as the file says; empty when it does not.
     pub(crate) fn user_of(&self, endpoint: &str) -> String {
-        let login = self.logins.iter().find(|(known, _)| same_endpoint(known, endpoint));
-        if let Some((_, login)) = login {
+        if let Some(login) = self.login_of(endpoint) {
             return login.user.clone();
         }
         let token = self.endpoints.iter().find(|(known, _)| same_endpoint(known, endpoint));
@@ -197,7 +204,7 @@ pub(crate) fn parts_of(token: &Secret) -> Option<(String, Secret)> {
     (!user.is_empty() && !secret.is_empty()).then(|| (user.to_owned(), Secret::new(secret)))
 }
 
-fn same_endpoint(one: &str, other: &str) -> bool {
+pub(crate) fn same_endpoint(one: &str, other: &str) -> bool {
     one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'))
 }
 

@@ -61,36 +61,45 @@ fn say(printer: &Printer, begun: &DeviceSignIn) {
 async fn waited(client: &Client, begun: &DeviceSignIn, printer: &Printer, name: String) -> Result<SignedIn, CliError> {
     let seconds = |number: i64| Duration::from_secs(u64::try_from(number).unwrap_or(0).clamp(1, 3600));
     let end = Instant::now() + seconds(begun.expires_in);
-    let mut pause = seconds(begun.interval);
+    let mut interval = seconds(begun.interval);
+    let mut pause = interval;
     let request = DeviceTokenRequest { device_code: begun.device_code.clone(), name: Some(name) };
-    let mut is_away = false;
+    let mut is_told = false;
+    // Why the last question had no answer.
+    let mut away = None;
     loop {
         sleep(pause).await;
         if Instant::now() >= end {
-            return Err(CliError::new(Exit::Refused, "the code has expired: nobody agreed in time")
-                .hint("`l0 login --sso` begins again"));
+            let why: CliError =
+                away.unwrap_or_else(|| CliError::new(Exit::Refused, "the code has expired: nobody agreed in time"));
+            return Err(why.hint("`l0 login --sso` begins again"));
         }
         match client.device_token(&request).await {
-            Ok(standing) => match (standing.state.as_str(), standing.token) {
-                (_, Some(made)) => {
-                    return Ok(SignedIn {
-                        user: made.user,
-                        secret: Secret::new(made.secret),
-                        token_id: Some(made.token_id),
-                        expires: made.expires,
-                    });
+            Ok(standing) => {
+                match (standing.state.as_str(), standing.token) {
+                    (_, Some(made)) => {
+                        return Ok(SignedIn {
+                            user: made.user,
+                            secret: Secret::new(made.secret),
+                            token_id: Some(made.token_id),
+                            expires: made.expires,
+                        });
+                    }
+                    ("slow_down", None) => interval += SLOWER,
+                    (_, None) => {}
                 }
-                ("slow_down", None) => pause += SLOWER,
-                (_, None) => {}
-            },
+                (pause, away) = (interval, None);
+            }
             // The sign-in goes on at the provider, whatever becomes of one question.
             Err(why) if is_passing(&why) => {
-                if !is_away {
-                    printer
-                        .warn(&format!("{}; asking again until the code expires", CliError::client(why, true).message));
+                let why = CliError::client(why, true);
+                if !is_told {
+                    printer.warn(&format!("{}; asking again until the code expires", why.message));
                 }
-                is_away = true;
-                pause = (pause * 2).min(PAUSE_MAX);
+                is_told = true;
+                away = Some(why);
+                // Never sooner than the provider wants to be asked.
+                pause = (pause * 2).min(PAUSE_MAX).max(interval);
             }
             Err(ClientError::Refused { status: 401 | 403, body }) => {
                 let refused = CliError::new(Exit::Refused, body.message.clone());

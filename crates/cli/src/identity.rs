@@ -9,7 +9,8 @@ use layer0_api::client::{Client, ClientError, ClientOptions, actions_id_token};
 use layer0_api::types::ExchangeTokenRequest;
 
 use crate::aws_identity;
-use crate::credentials::{Credentials, Whose, is_at};
+use crate::backup::sha256_hex;
+use crate::credentials::{Credentials, Login, Whose, is_at, same_endpoint};
 use crate::error::{CliError, Exit};
 use crate::settings::{
     ENV_AUDIENCE, ENV_ENDPOINT, ENV_ID_TOKEN, ENV_IDENTITY, ENV_TOKEN, ENV_TRUST, Secret, authority_of, set,
@@ -22,6 +23,16 @@ const ACTIONS_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 
 /// A build of AWS CodeBuild has it.
 const CODEBUILD: &str = "CODEBUILD_BUILD_ID";
+
+/// What says of which build it is, and with which identity of AWS.
+const AWS_IDENTITY: [&str; 6] = [
+    CODEBUILD,
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
 
 /// What can be shown.
 #[derive(Debug, Clone)]
@@ -55,6 +66,19 @@ impl Evidence {
         let is_build_of_aws = aws_identity::IS_BUILT && set(env, CODEBUILD).is_some();
         Ok(is_build_of_aws.then_some(Evidence::Aws))
     }
+}
+
+/// What says of which job something is: what it can show, and by which trust. Nothing of it can be read from the mark.
+pub(crate) fn mark(evidence: &Evidence, showing: &Showing, env: &BTreeMap<String, String>) -> String {
+    let mut said = vec![showing.trust.as_deref(), showing.audience.as_deref()];
+    match evidence {
+        Evidence::Token(token) => said.push(Some(token.reveal())),
+        // The address has the run and the job in it.
+        Evidence::Actions { address, .. } => said.push(Some(address)),
+        Evidence::Aws => said.extend(AWS_IDENTITY.map(|name| set(env, name))),
+    }
+    let said: Vec<u8> = said.iter().flat_map(|it| [it.unwrap_or_default().as_bytes(), b"\0"].concat()).collect();
+    sha256_hex(&said)
 }
 
 /// How it is shown.
@@ -135,8 +159,16 @@ pub(crate) fn of_pipeline(
     Ok(Evidence::of_environment(env)?.map(|evidence| (endpoint, evidence)))
 }
 
-/// Keeps what a pipeline got, so that it need not ask before each layer. Where nothing can be kept it asks again.
-pub(crate) fn keep(endpoint: &str, signed_in: &SignedIn, env: &BTreeMap<String, String>) {
+/// Keeps what a pipeline got, so that it need not ask before each layer. Where nothing can be kept it asks again, and where somebody has
+/// signed in otherwise.
+pub(crate) fn keep(endpoint: &str, signed_in: &SignedIn, mark: &str, env: &BTreeMap<String, String>) {
+    let is_somebodys = |known: &Credentials| match known.login_of(endpoint) {
+        Some(login) => login.shown.is_none(),
+        None => known.endpoints.keys().any(|it| same_endpoint(it, endpoint)),
+    };
+    if Credentials::read(env).is_ok_and(|known| is_somebodys(&known)) {
+        return;
+    }
     let kept = sign_in::keep(signed_in, &Whose::Endpoint(endpoint.to_owned()), None, env);
     let _ = kept.and_then(|kept| {
         Credentials::update(env, |known| {
@@ -144,7 +176,7 @@ pub(crate) fn keep(endpoint: &str, signed_in: &SignedIn, env: &BTreeMap<String, 
             if let Some(token) = kept.token {
                 known.endpoints.insert(endpoint.to_owned(), token);
             }
-            known.logins.insert(endpoint.to_owned(), kept.login);
+            known.logins.insert(endpoint.to_owned(), Login { shown: Some(mark.to_owned()), ..kept.login });
             Ok(())
         })
     });

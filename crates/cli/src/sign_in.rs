@@ -107,7 +107,8 @@ pub(crate) fn keep(
     env: &BTreeMap<String, String>,
 ) -> Result<Kept, CliError> {
     let SignedIn { user, secret, token_id, .. } = signed_in;
-    let login = |keyring: Option<String>| Login { user: user.clone(), token_id: token_id.clone(), keyring };
+    let login =
+        |keyring: Option<String>| Login { user: user.clone(), token_id: token_id.clone(), keyring, shown: None };
     let mut warning = None;
     if let Some((keyring, chosen)) = Keyring::choose(named, env)? {
         match (keyring.store(&whose.keyring_url(), user, secret), chosen) {

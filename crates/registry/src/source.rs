@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use layer0_domain::model::backing::BackingPlace;
 use layer0_domain::model::image::{ImageRef, RepositoryName};
 use layer0_domain::model::registry::{Manifest, ManifestRef, Visibility};
@@ -64,6 +65,10 @@ impl ImageSource for Registry {
             read = match mirrors.manifest(self, mirror, &name, &reference).await {
                 Ok(served) => Stored::Whole(served.manifest.as_ref().clone()),
                 Err(error) if error.is_missing() => Stored::Missing,
+                // A registry that asks for a login says so of what it does not have, too.
+                Err(RegistryError::Upstream { status: StatusCode::FORBIDDEN, message: said, .. }) => {
+                    return Ok(SourceAnswer::Withheld { said });
+                }
                 Err(RegistryError::Upstream { message: said, .. }) => return Err(ImageSourceError::Upstream { said }),
                 Err(error) => return Err(failed(error)),
             };

@@ -11,6 +11,8 @@ use layer0_api::error::ErrorCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::app::App;
+use crate::auth::Admitted;
 use crate::error::ApiError;
 
 /// The largest request body. A task definition may have 1 MiB, base64 makes 1.4 of it.
@@ -28,11 +30,15 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(5 * 60);
 /// null`).
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), BODY_TIME_MAX).await?;
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body, BODY_TIME_MAX).await?;
+        if let Some(admitted) = parts.extensions.get::<Admitted>() {
+            admitted.still(app, &parts.headers).await?;
+        }
         let bytes: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         match json(bytes) {
             Ok(value) => Ok(Self(value)),

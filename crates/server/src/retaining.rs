@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use layer0_api::types as wire;
 use layer0_domain::model::audit::{AuditRecord, PART_MAX};
 use layer0_domain::model::image::RepositoryName;
-use layer0_domain::model::owner::Owner;
+use layer0_domain::model::owner::{Owner, OwnerName};
 use layer0_domain::model::retention::{ImageTag, Retiring};
 use layer0_domain::model::time::Timestamp;
 use layer0_domain::ops::image::images_pinned;
@@ -91,7 +91,7 @@ pub(crate) async fn retain(app: &App, collection: Collection, haste: Haste, cloc
             if !owner.retention.iter().any(|rule| rule.repositories.matches(name.name())) {
                 continue;
             }
-            if let Err(why) = run.repository(&owner, &name).await {
+            if let Err(why) = run.repository(&owner.name, &name).await {
                 run.retained.passed_over(name.as_str(), &why);
             }
         }
@@ -111,9 +111,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Decides about a repository, and lets go what goes.
-    async fn repository(&mut self, owner: &Owner, name: &RepositoryName) -> Result<(), RegistryStoreError> {
+    async fn repository(&mut self, owner: &OwnerName, name: &RepositoryName) -> Result<(), RegistryStoreError> {
         let app = self.app;
         let mut began = Instant::now();
+        // A run takes hours where much is kept, and whoever takes a rule away wants it to end.
+        let Some(owner) = owner_of(app, owner).await? else { return Ok(()) };
         let pinned = images_pinned(app.store.as_ref(), &app.identity.registry).await;
         let pinned = pinned.map_err(|why| RegistryStoreError::Failed { source: why.into() })?;
         let mut pinned = pinned.get(name).cloned().unwrap_or_default();
@@ -126,7 +128,7 @@ impl Run<'_> {
             }
             return Ok(());
         };
-        let Owner { retention, tag_rules, .. } = owner;
+        let Owner { retention, tag_rules, .. } = &owner;
         for tag in &images.tags {
             if let Some(by) = pinned.tags.remove(&tag.name) {
                 pinned.digests.entry(tag.digest.clone()).or_default().extend(by);
@@ -142,6 +144,9 @@ impl Run<'_> {
                 Collection::DryRun => self.retained.going.extend(going),
                 Collection::Take => {
                     for (some, lines) in batches(&asked(round), &going) {
+                        if owner_of(app, &owner.name).await?.is_none_or(|now| now.retention != *retention) {
+                            return Ok(());
+                        }
                         let went = take(app, name, &some, lines).await?;
                         self.retained.going.extend(some.of_what_went(&went, lines).into_iter().cloned());
                         self.pace.rest(began.elapsed()).await;
@@ -153,6 +158,12 @@ impl Run<'_> {
         self.pace.rest(began.elapsed()).await;
         Ok(())
     }
+}
+
+/// An owner with its rules as they are now.
+async fn owner_of(app: &App, name: &OwnerName) -> Result<Option<Owner>, RegistryStoreError> {
+    let found = app.access.owner_get(name).await;
+    Ok(found.map_err(|why| RegistryStoreError::Failed { source: why.into() })?.map(|it| it.owner))
 }
 
 /// Lets a batch go, of which each has a line, and writes down what went.

@@ -37,6 +37,7 @@ use std::path::Path;
 
 pub(crate) use check::check;
 pub(crate) use keep::{Dropped, keep};
+pub(crate) use name::sha256_hex;
 pub(crate) use pace::Pace;
 pub(crate) use place::Place;
 pub(crate) use plan::ahead;

@@ -38,8 +38,8 @@ fn retired(report: &GcReport, now: bool) -> String {
     let manifests = report.retention.len() - tags;
     let what = format!("{}, {} without a tag", of(tags as u64, "tag"), of(manifests as u64, "image"));
     // Else the operator of a full disk waits for bytes that no rule lets go of.
-    let stay =
-        if manifests == 0 { " Images that lose their tags stay: a rule with --untagged is for them." } else { "" };
+    let goes_later = manifests > 0 || report.retention.iter().any(|it| it.rule.contains(" untagged "));
+    let stay = if goes_later { "" } else { " Images that lose their tags stay: a rule with --untagged is for them." };
     match now {
         true => format!("By the retention rules: {what}, taken away.{stay}"),
         false => format!("By the retention rules: {what}. Their bytes are counted when they are gone.{stay}"),

@@ -118,6 +118,7 @@ async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
             let rule = app.client.retention_rule_add(&name.owner, &request).await.map_err(|why| app.error(why))?;
             print_retention(app, &name.owner, std::slice::from_ref(&rule))?;
             let is_in_place = |it: &RetentionRule| (&it.repositories, &it.tags) == (&rule.repositories, &rule.tags);
+            let goes_by_another = before.iter().any(|it| !is_in_place(it) && it.untagged_hours.is_some());
             if let Some(replaced) = before.into_iter().find(|it| is_in_place(it) && *it != rule) {
                 let was = access_rows::retention_rule_table(&name.owner, &[replaced]);
                 app.printer.note(&format!("It takes the place of this rule:\n{}", was.trim_end()));
@@ -128,7 +129,7 @@ async fn retention(app: &App, verb: Retention) -> Result<(), CliError> {
             {
                 app.printer.warn(&format!("there is no repository {}/{exact}", name.owner));
             }
-            if rule.untagged_hours.is_none() {
+            if rule.untagged_hours.is_none() && !goes_by_another {
                 app.printer.note(
                     "It takes tags away. The images behind them stay, and so do their bytes: `--untagged 7d`, here or in a rule of its own, lets those go.",
                 );

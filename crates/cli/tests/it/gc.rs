@@ -81,10 +81,15 @@ fn what_goes_by_rules_and_what_is_held_is_shown() {
     // Who takes tags away alone waits for bytes that do not come.
     let stay = "Images that lose their tags stay: a rule with --untagged is for them.";
     assert!(!plan.contains(stay), "{plan}");
-    some["retention"] = json!([image(Some("dev-1"))]);
-    fake.on(GC, [Reply::Json(200, some)]);
-    let went = fake.run(&["admin", "gc", "--now"]).text();
-    assert!(went.contains("taken away") && went.contains(stay), "{went}");
+    // Where the rule lets images go too, they go later.
+    for (rule, is_said) in [("team/*:dev-* last 10 untagged 7d", false), ("team/*:dev-* last 10", true)] {
+        let mut tag = image(Some("dev-1"));
+        tag["rule"] = json!(rule);
+        some["retention"] = json!([tag]);
+        fake.on(GC, [Reply::Json(200, some.clone())]);
+        let went = fake.run(&["admin", "gc", "--now"]).text();
+        assert!(went.contains("taken away") && went.contains(stay) == is_said, "{went}");
+    }
 }
 
 #[test]

@@ -99,9 +99,11 @@ async fn check(ctx: &Ctx<'_>, mapped: Mapped, mut question: PullQuestion) -> Res
     question.registry = match source {
         SourceAnswer::NotOurs => AnsweredBy::Registry,
         SourceAnswer::Found(_) if ctx.registry.engine_asks(&mapped.backing) => AnsweredBy::Registry,
-        SourceAnswer::Found(_) | SourceAnswer::NoRepository | SourceAnswer::NoImage { .. } | SourceAnswer::Denied => {
-            AnsweredBy::Us
-        }
+        SourceAnswer::Found(_)
+        | SourceAnswer::NoRepository
+        | SourceAnswer::NoImage { .. }
+        | SourceAnswer::Denied
+        | SourceAnswer::Withheld { .. } => AnsweredBy::Us,
     };
     let evidence = match ctx.engine.pull_evidence(&question).await {
         Ok(evidence) => Some(evidence),
@@ -143,7 +145,10 @@ async fn unchecked(ctx: &Ctx<'_>, mapped: Mapped, question: PullQuestion) -> Res
     let pinned = match &source {
         SourceAnswer::Denied => return Ok(pull_check::judge(&mapped, &source, &question, None).verdict()),
         SourceAnswer::Found(found) => mapped.backing.with_digest(found.digest.clone()),
-        SourceAnswer::NoRepository | SourceAnswer::NoImage { .. } | SourceAnswer::NotOurs => mapped.backing.clone(),
+        SourceAnswer::NoRepository
+        | SourceAnswer::NoImage { .. }
+        | SourceAnswer::NotOurs
+        | SourceAnswer::Withheld { .. } => mapped.backing.clone(),
     };
     let warning = format!("`{}` was not checked: the pull check was skipped", mapped.written);
     Ok(Ok(Passed { pinned, warning: Some(warning) }))
@@ -155,6 +160,8 @@ fn may_see(ctx: &Ctx<'_>, image: &ImageRef, source: &SourceAnswer) -> bool {
         SourceAnswer::Found(found) => found.visibility,
         SourceAnswer::NoImage { visibility, .. } => *visibility,
         SourceAnswer::NoRepository | SourceAnswer::Denied => Visibility::Private,
+        // Whoever may not pull was refused before the other registry was asked.
+        SourceAnswer::Withheld { .. } => return true,
     };
     match ctx.registry.repository_of(image) {
         Some(repository) => ctx.caller.rights.may_pull(&repository, visibility),

@@ -20,7 +20,7 @@ pub const DEFAULT_HOURS: u32 = 12;
 pub const HOURS_MAX: u32 = 7 * 24;
 
 /// Names that no user may have: they stand for somebody else in the audit log and at sign-in.
-pub const RESERVED: [&str; 2] = ["l0-pull", "anonymous"];
+pub const RESERVED: [&str; 3] = ["l0-pull", "anonymous", "retention"];
 
 /// The user whom a start makes an admin. A sign-in makes none of that name: who has it would be made an admin by the next start that
 /// is to bring a lost way in back.

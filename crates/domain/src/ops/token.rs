@@ -93,9 +93,10 @@ async fn is_own_of_person(ctx: &Ctx<'_>, token: &Token) -> Result<bool, OpsError
 
 /// When the token ends that the caller has signed in with.
 async fn end_of_caller(ctx: &Ctx<'_>) -> Result<Option<Timestamp>, OpsError> {
-    match &ctx.caller.token {
-        Some(id) => Ok(ctx.access.token_get(id).await?.and_then(|found| found.token.expires)),
-        None => Ok(None),
+    let Some(id) = &ctx.caller.token else { return Ok(None) };
+    match ctx.access.token_get(id).await? {
+        Some(found) => Ok(found.token.expires),
+        None => Err(OpsError::denied("the token that this is made with was revoked")),
     }
 }
 

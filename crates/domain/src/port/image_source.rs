@@ -42,6 +42,11 @@ pub enum SourceAnswer {
     },
     /// Whoever asks may not pull from that repository. No source answers this by itself: it knows nobody.
     Denied,
+    /// The registry that is mirrored does not show it to this server, or does not have it: in its words.
+    Withheld {
+        /// Which registry, and what it says.
+        said: String,
+    },
     /// The reference does not point to a registry of ours.
     NotOurs,
 }

@@ -137,6 +137,31 @@ fn a_job_that_may_not_ask_or_asks_another_server_gets_nothing() {
 }
 
 #[test]
+fn what_one_job_got_is_no_other_jobs() {
+    let pipeline = Pipeline::new();
+    let token = |exp: u64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        pipeline.token(&json!({ "exp": now + exp }))
+    };
+    let (one, other) = (token(200), token(250));
+    for (token, exchanges) in [(&one, 1), (&one, 1), (&other, 2), (&other, 2)] {
+        pipeline.get(&[("LAYER0_ID_TOKEN", token.as_str())]).ok();
+        assert_eq!(pipeline.exchanges(), exchanges);
+    }
+    // Nor one by another trust.
+    let claim = format!("sub={SUBJECT}");
+    let create = ["trust", "create", "team", "pull", "--issuer", pipeline.issuer.url(), "--claim", &claim];
+    pipeline.instance.l0(&[&create[..], &["--scope", "pull:team/*"]].concat()).ok();
+    for trust in ["pull", "ci"] {
+        let said = format!("team/{trust}");
+        let got = pipeline.get(&[("LAYER0_ID_TOKEN", other.as_str()), ("LAYER0_TRUST", said.as_str())]).ok().json();
+        assert_eq!(got["Username"], format!("team+{trust}"));
+    }
+    // Nor anything of somebody who shows nothing.
+    pipeline.get(&[]).exits(1).says("credentials not found");
+}
+
+#[test]
 fn a_job_of_any_other_platform_shows_its_token() {
     let pipeline = Pipeline::new();
     let token = pipeline.token(&json!({}));

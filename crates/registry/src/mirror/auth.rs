@@ -56,12 +56,14 @@ pub(super) struct Auth {
     clock: Arc<dyn Clock>,
     held: Mutex<HashMap<String, Held>>,
     /// One asks for a repository's token at a time; the others find what it got, or why it got none.
-    turns: [tokio::sync::Mutex<Option<Failure>>; TURNS],
+    turns: Mutex<HashMap<String, Turn>>,
 }
+
+/// Whoever holds it asks; with why the last one got none.
+type Turn = Arc<tokio::sync::Mutex<Option<Failure>>>;
 
 /// Why there was no token.
 struct Failure {
-    repository: String,
     /// When that was known.
     at: Instant,
     refusal: Refusal,
@@ -86,14 +88,18 @@ impl Auth {
             #[cfg(feature = "ecr")]
             MirrorLogin::Ecr(source) => Login::Ecr(Tokens::new(source, Arc::clone(&clock))),
         };
-        Self { login, clock, held: Mutex::default(), turns: std::array::from_fn(|_| tokio::sync::Mutex::default()) }
+        Self { login, clock, held: Mutex::default(), turns: Mutex::default() }
     }
 
-    /// The turn of a repository; some share one.
-    fn turn(&self, repository: &str) -> &tokio::sync::Mutex<Option<Failure>> {
-        let sum: usize =
-            repository.bytes().map(usize::from).fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
-        &self.turns[sum % TURNS]
+    /// The turn of a repository.
+    fn turn(&self, repository: &str) -> Turn {
+        // Whole at every moment.
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= TURNS {
+            // What nobody waits for says nothing to anybody.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        Arc::clone(turns.entry(repository.to_owned()).or_default())
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -140,13 +146,14 @@ impl Auth {
             Login::Basic(header) => Some(header),
         };
         let came = Instant::now();
-        let mut turn = self.turn(repository).lock().await;
+        let turn = self.turn(repository);
+        let mut turn = turn.lock().await;
         // Somebody else has just got one.
         if let Some(header) = self.known(wire, repository).await?.filter(|header| Some(header) != shown) {
             return Ok(Some(header));
         }
         // Or has waited in vain, and with him all who came meanwhile.
-        if let Some(failure) = turn.as_ref().filter(|it| it.repository == repository && it.at >= came) {
+        if let Some(failure) = turn.as_ref().filter(|it| it.at >= came) {
             return Err(failure.refusal.clone());
         }
         self.held().remove(repository);
@@ -159,8 +166,7 @@ impl Auth {
             match self.token(wire, repository, bearer, basic).await {
                 Ok(held) => held,
                 Err(refusal) => {
-                    let repository = repository.to_owned();
-                    *turn = Some(Failure { repository, at: Instant::now(), refusal: refusal.clone() });
+                    *turn = Some(Failure { at: Instant::now(), refusal: refusal.clone() });
                     return Err(refusal);
                 }
             }
@@ -210,7 +216,7 @@ impl Auth {
         }
         let now = self.clock.now();
         let followed = wire.follow(&Method::GET, address, &headers).await?;
-        let answer = wire.good(followed.answer).await.map_err(Refusal::of_tokens)?;
+        let answer = wire.good(followed.answer, wire.host()).await.map_err(Refusal::of_tokens)?;
         let body = wire.collect(answer.into_body(), ANSWER_MAX).await?;
         let nonsense = || Refusal::nonsense(host, "has a token server that gives no token");
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| nonsense())?;

@@ -41,7 +41,7 @@ const AT_ONCE: usize = 64;
 /// But each upstream may send so many, however many there are.
 const AT_ONCE_EACH: usize = 8;
 /// So many times as long as an upstream may be silent, a blob waits until it may come.
-const TURN_WAITS: u32 = 4;
+pub(super) const TURN_WAITS: u32 = 4;
 
 /// How far a fill is.
 #[derive(Debug, Clone)]

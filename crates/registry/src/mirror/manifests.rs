@@ -191,19 +191,17 @@ impl Mirrors {
         }
     }
 
-    /// Puts those manifests again that were kept without this content, which is here now.
+    /// Puts those manifests again that were kept without this content, which is here now. Those that another server may have kept are
+    /// looked for by themselves: that takes hundreds of reads, and nobody's pull waits for it.
     pub(crate) async fn arrived(&self, registry: &Registry, name: &RepositoryName, content: &Digest) {
-        // Whoever looks what is here, and notes what is not, has it from the one to the other.
-        let _turn = self.manifests.turn.lock().await;
-        let mut waiting: Vec<Digest> = {
-            let lacking = self.manifests.lacking();
-            let of_it = lacking.iter().filter(|((of, _), lack)| of == name && lack.content.contains(content));
-            of_it.map(|((_, digest), _)| digest.clone()).collect()
-        };
-        // Another server may have kept what names it.
-        if waiting.is_empty() && registry.parts().uploads.are_shared() {
-            waiting = match naming(registry, name, content).await {
-                Ok(naming) => naming,
+        if self.mend_naming(registry, name, content).await || !registry.parts().uploads.are_shared() {
+            return;
+        }
+        let (registry, name, content) = (registry.clone(), name.clone(), content.clone());
+        tokio::spawn(async move {
+            let Some(mirrors) = registry.mirrors() else { return };
+            let found = match naming(&registry, &name, &content).await {
+                Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(
                         repository.name = %name, error = %error,
@@ -212,10 +210,26 @@ impl Mirrors {
                     return;
                 }
             };
+            for digest in found {
+                let _turn = mirrors.manifests.turn.lock().await;
+                mirrors.mend(&registry, &name, &digest).await;
+            }
+        });
+    }
+
+    /// Puts again what this process knows to lack this content; says whether there was any.
+    async fn mend_naming(&self, registry: &Registry, name: &RepositoryName, content: &Digest) -> bool {
+        // Whoever looks what is here, and notes what is not, has it from the one to the other.
+        let _turn = self.manifests.turn.lock().await;
+        let waiting: Vec<Digest> = {
+            let lacking = self.manifests.lacking();
+            let of_it = lacking.iter().filter(|((of, _), lack)| of == name && lack.content.contains(content));
+            of_it.map(|((_, digest), _)| digest.clone()).collect()
+        };
+        for digest in &waiting {
+            self.mend(registry, name, digest).await;
         }
-        for digest in waiting {
-            self.mend(registry, name, &digest).await;
-        }
+        !waiting.is_empty()
     }
 
     /// Puts a manifest that is here again, with all that is here of what it names. The caller has the turn. A failure costs no more
@@ -267,6 +281,7 @@ async fn asked(
         ManifestRef::Tag(tag) => (format!("manifests/{tag}"), vec![tag.clone()]),
         ManifestRef::Digest(digest) => (format!("manifests/{digest}"), vec![]),
     };
+    let turn = mirror.look().await?;
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
     if let (Some(stored), ManifestRef::Tag(tag)) = (&stored, reference) {
@@ -278,12 +293,15 @@ async fn asked(
         };
         if seen.as_ref() == Some(&stored.digest) {
             mirrors.manifests.believe(name, tag, belief());
+            // A process that has just begun knows nothing of what it lacks.
+            mirrors.complete(registry, name, stored).await;
             return Ok(Arc::clone(stored));
         }
     }
     let answer = upstream.ask(Method::GET, &theirs, &path, headers).await?;
     let (head, body) = answer.into_parts();
     let bytes = upstream.collect(body, MANIFEST_MAX).await?;
+    drop(turn);
     let wanted = match reference {
         ManifestRef::Digest(digest) => Some(digest.clone()),
         ManifestRef::Tag(_) => said_digest(&head.headers),
@@ -321,7 +339,11 @@ async fn keep(
 ) -> Result<(Arc<Manifest>, bool), Refusal> {
     let parts = registry.parts();
     let _turn = mirrors.manifests.turn.lock().await;
-    registry.mirrored(name).await.map_err(RegistryError::from)?;
+    match registry.mirrored(name).await {
+        // What follows meets the same.
+        Ok(()) | Err(RegistryStoreError::Full) => {}
+        Err(error) => return Err(RegistryError::from(error).into()),
+    }
     let seen = look(parts.store.as_ref(), &parts.blobs, name, document, usize::MAX).await?;
     let Sighted { found, missing } = seen;
     let manifest = Arc::new(found.record(bytes.into(), digest, parts.clock.now()));

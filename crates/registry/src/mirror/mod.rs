@@ -39,9 +39,9 @@ use layer0_domain::model::placement::RepositoryPrefix;
 use layer0_domain::model::registry::{Repository, Visibility};
 use layer0_domain::port::BoxError;
 use layer0_domain::port::registry_store::RegistryStoreError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::fill::Fills;
+use self::fill::{Fills, TURN_WAITS};
 use self::flights::Flights;
 use self::manifests::Manifests;
 use self::refusal::Refusal;
@@ -72,15 +72,27 @@ pub enum MirrorError {
     Wire(#[source] BoxError),
 }
 
+/// So many manifests and sizes may be asked of one upstream at once.
+const LOOKS_MAX: usize = 64;
+
 /// One mirror.
 pub(crate) struct Mirror {
     pub(crate) settings: MirrorSettings,
     pub(crate) upstream: Upstream,
     /// Whose blobs come.
     turns: Semaphore,
+    /// Who asks for anything else.
+    looks: Semaphore,
 }
 
 impl Mirror {
+    /// A turn to ask for a manifest or a size. Such questions go on when their client has gone, and each has a connection.
+    async fn look(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let waits = self.upstream.patience().answer * TURN_WAITS;
+        let turn = tokio::time::timeout(waits, self.looks.acquire()).await;
+        turn.map_err(|_| Refusal::crowded(self.upstream.host(), waits))?.map_err(|_| Refusal::stopping())
+    }
+
     /// What the upstream calls a repository.
     fn theirs(&self, name: &RepositoryName) -> Result<String, Refusal> {
         let none = || Refusal::nonsense(self.upstream.host(), format!("has no name for {name}"));
@@ -127,7 +139,12 @@ impl Mirrors {
             let (url, login) = (one.upstream.clone(), one.login.clone());
             let clock = Arc::clone(&parts.clock);
             let upstream = Upstream::new(http.clone(), url, login, one.patience, via.clone(), clock);
-            all.push(Arc::new(Mirror { settings: one, upstream, turns: fill::turns(upstreams) }));
+            all.push(Arc::new(Mirror {
+                settings: one,
+                upstream,
+                turns: fill::turns(upstreams),
+                looks: Semaphore::new(LOOKS_MAX),
+            }));
         }
         let spool = parts.config.data_dir.join("registry").join("spool");
         empty_directory(&spool).map_err(MirrorError::Spool)?;
@@ -147,7 +164,11 @@ impl Mirrors {
 
     /// Whether a request with these headers came from this server itself, over whatever detours.
     pub(crate) fn is_own(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(http::header::VIA).iter().any(|via| *via == self.via)
+        // A proxy on the way may write its own into the same line (RFC 9110, section 7.6.3).
+        let parts = |line: &HeaderValue| {
+            line.as_bytes().split(|byte| *byte == b',').any(|via| self.via.as_bytes() == via.trim_ascii())
+        };
+        headers.get_all(http::header::VIA).iter().any(parts)
     }
 
     /// How large the upstream says that a blob is.
@@ -168,17 +189,23 @@ impl Mirrors {
 
 /// Asks an upstream how large a blob is.
 async fn upstream_size(mirror: &Mirror, name: &RepositoryName, digest: &Digest) -> Result<u64, Refusal> {
-    let (theirs, path) = (mirror.theirs(name)?, format!("blobs/{digest}"));
-    let size = match mirror.upstream.ask(Method::HEAD, &theirs, &path, HeaderMap::new()).await {
+    let (theirs, path, _turn) = (mirror.theirs(name)?, format!("blobs/{digest}"), mirror.look().await?);
+    let said = match mirror.upstream.ask(Method::HEAD, &theirs, &path, HeaderMap::new()).await {
         Ok(answer) => length(&answer),
-        // The first byte says as much.
-        Err(refusal) if refusal.is_of_head() => {
-            let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
-            let answer = mirror.upstream.ask(Method::GET, &theirs, &path, headers).await?;
-            if answer.status() == StatusCode::PARTIAL_CONTENT { whole(&answer) } else { length(&answer) }
-        }
+        Err(refusal) if refusal.is_of_head() => None,
         Err(refusal) => return Err(refusal),
     };
+    match said {
+        Some(size) => Ok(size),
+        None => size_of_part(mirror, &theirs, &path).await,
+    }
+}
+
+/// How large a blob is, as the answer to a question for its first byte says it.
+async fn size_of_part(mirror: &Mirror, theirs: &str, path: &str) -> Result<u64, Refusal> {
+    let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-0"))]);
+    let answer = mirror.upstream.ask(Method::GET, theirs, path, headers).await?;
+    let size = if answer.status() == StatusCode::PARTIAL_CONTENT { whole(&answer) } else { length(&answer) };
     size.ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))
 }
 

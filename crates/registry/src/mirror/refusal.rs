@@ -31,8 +31,19 @@ pub(crate) enum Kind {
     Lies,
     /// It is this server, over some detours.
     Ourselves,
-    /// It is not the upstream's fault: the disk or the store here.
-    Here { is_full: bool },
+    /// It is not the upstream's fault: the disk, the bucket or the store here.
+    Here(Fault),
+}
+
+/// What is wrong here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The disk is full.
+    Full,
+    /// What keeps the bytes does not answer.
+    Away,
+    /// The log says it.
+    Other,
 }
 
 /// Why an upstream gave nothing. Cloned to everybody who waited for it.
@@ -98,7 +109,7 @@ impl Refusal {
     /// Other blobs have been on their way from it for so long.
     pub(super) fn crowded(upstream: &str, waited: Duration) -> Self {
         let words = format!(
-            "upstream {upstream} is slow: other blobs were on their way from there for {} s, and this one waited for them",
+            "upstream {upstream} is slow: others were waited for there for {} s, and this one waited for them",
             waited.as_secs_f32()
         );
         Self { kind: Kind::Late, words: words.into() }
@@ -112,14 +123,20 @@ impl Refusal {
 
     /// Something failed here.
     pub(super) fn here(error: &RegistryError) -> Self {
-        let is_full = matches!(error, RegistryError::Full);
-        let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-        Self { kind: Kind::Here { is_full }, words: format!("{error}{why}").into() }
+        let why = || std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let (fault, words) = match error {
+            RegistryError::Full => {
+                (Fault::Full, "the registry's disk is full, so nothing can be fetched for it".to_owned())
+            }
+            RegistryError::Away { .. } => (Fault::Away, format!("{error}{}", why())),
+            _ => (Fault::Other, format!("{error}{}", why())),
+        };
+        Self { kind: Kind::Here(fault), words: words.into() }
     }
 
     /// The server goes.
     pub(super) fn stopping() -> Self {
-        Self { kind: Kind::Here { is_full: false }, words: "the server is stopping".into() }
+        Self { kind: Kind::Here(Fault::Away), words: "the server is stopping".into() }
     }
 
     /// Whether what was there before may be served in its place. What the upstream said for certain (it does not have it, it
@@ -127,7 +144,7 @@ impl Refusal {
     pub(crate) fn is_passing(&self) -> bool {
         match self.kind {
             Kind::Busy { .. } | Kind::Failed | Kind::Away | Kind::Late | Kind::Lies => true,
-            Kind::Unknown | Kind::Denied | Kind::Ourselves | Kind::Here { .. } => false,
+            Kind::Unknown | Kind::Denied | Kind::Ourselves | Kind::Here(_) => false,
         }
     }
 
@@ -146,8 +163,9 @@ impl Refusal {
             Kind::Failed | Kind::Away | Kind::Lies => (StatusCode::BAD_GATEWAY, "UNAVAILABLE", None),
             Kind::Late => (StatusCode::GATEWAY_TIMEOUT, "UNAVAILABLE", None),
             Kind::Ourselves => (StatusCode::LOOP_DETECTED, "UNSUPPORTED", None),
-            Kind::Here { is_full: true } => return RegistryError::Full,
-            Kind::Here { is_full: false } => return RegistryError::Failed { source: self.words.as_ref().into() },
+            Kind::Here(Fault::Full) => (StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN", None),
+            Kind::Here(Fault::Away) => return RegistryError::Away { source: self.words.as_ref().into() },
+            Kind::Here(Fault::Other) => return RegistryError::Failed { source: self.words.as_ref().into() },
         };
         RegistryError::Upstream { status, code, message: self.words.to_string(), retry_after }
     }

@@ -58,7 +58,11 @@ impl MirrorSettings {
             None if rest.is_empty() && !below.is_empty() => rest,
             None => return None,
         };
-        let official = self.upstream.is_hub && below.is_empty() && !rest.contains('/');
+        let official = match self.upstream.official {
+            Official::Nowhere => false,
+            Official::AtTheTop => below.is_empty() && !rest.contains('/'),
+            Official::BelowAll => !rest.is_empty() && !rest.contains('/'),
+        };
         let parts = [below, if official { HUB_OFFICIAL } else { "" }, rest];
         Some(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"))
     }
@@ -115,8 +119,18 @@ pub struct UpstreamUrl {
     pub(crate) authority: Authority,
     /// What stands before all names there; may be empty.
     below: String,
-    /// Whether images whose names have one part lie below `library/`.
-    is_hub: bool,
+    official: Official,
+}
+
+/// Whether images whose names have one part lie below `library/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Official {
+    /// No registry but Docker Hub does that.
+    Nowhere,
+    /// In Docker Hub itself, where what stands before all names is an owner's.
+    AtTheTop,
+    /// In what mirrors it, behind what stands before all names.
+    BelowAll,
 }
 
 /// Why a text is no address of an upstream. It does not repeat the text, which may hold a password.
@@ -150,13 +164,17 @@ impl UpstreamUrl {
         }
         let is_hub = authority.host() == HUB || HUB_NAMES.contains(&authority.host());
         let authority = if is_hub { Authority::from_static(HUB) } else { authority };
-        Ok(Self { scheme, authority, below, is_hub })
+        let official = if is_hub { Official::AtTheTop } else { Official::Nowhere };
+        Ok(Self { scheme, authority, below, official })
     }
 
     /// The same, which keeps images whose names have one part below `library/`, as Docker Hub does: a mirror of it.
     #[must_use]
     pub fn like_hub(self) -> Self {
-        Self { is_hub: true, ..self }
+        match self.official {
+            Official::Nowhere => Self { official: Official::BelowAll, ..self },
+            Official::AtTheTop | Official::BelowAll => self,
+        }
     }
 
     /// Its host, with a port where one was given.
@@ -216,6 +234,15 @@ mod tests {
         assert_eq!(theirs("my/app", "https://quay.io/org/app", "my/app").as_deref(), Some("org/app"));
         assert_eq!(theirs("my/app", "https://quay.io", "my/app"), None);
         assert_eq!(theirs("team", "https://docker.io/team", "team/app").as_deref(), Some("team/app"));
+        let like_hub = |upstream: &str, name: &str| {
+            let url = UpstreamUrl::parse(upstream).unwrap().like_hub();
+            let settings = MirrorSettings::new(RepositoryPrefix::parse("hub").unwrap(), url);
+            settings.theirs(&RepositoryName::parse(name).unwrap())
+        };
+        let proxy = "https://harbor.example.com/proxy";
+        assert_eq!(like_hub(proxy, "hub/alpine").as_deref(), Some("proxy/library/alpine"));
+        assert_eq!(like_hub(proxy, "hub/grafana/loki").as_deref(), Some("proxy/grafana/loki"));
+        assert_eq!(like_hub("https://docker.io/team", "hub/app").as_deref(), Some("team/app"));
     }
 
     #[test]

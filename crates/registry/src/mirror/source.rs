@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::fill::BATCH;
 use super::refusal::Refusal;
-use super::{Mirror, length};
+use super::{Mirror, length, size_of_part};
 
 /// What an upstream must send in the time that it may be silent for, unless it ends first: one that sends a byte now and then would
 /// hold its turn for ever.
@@ -37,8 +37,11 @@ impl<'a> Source<'a> {
     pub(super) async fn open(mirror: &'a Mirror, name: &RepositoryName, digest: &Digest) -> Result<Self, Refusal> {
         let (theirs, path) = (mirror.theirs(name)?, format!("blobs/{digest}"));
         let answer = mirror.upstream.ask(Method::GET, &theirs, &path, HeaderMap::new()).await?;
-        let size = length(&answer);
-        let size = size.ok_or_else(|| Refusal::nonsense(mirror.upstream.host(), "does not say how large a blob is"))?;
+        let size = match length(&answer) {
+            Some(size) => size,
+            // One that sends in chunks says it of a part.
+            None => size_of_part(mirror, &theirs, &path).await?,
+        };
         Ok(Self {
             mirror,
             theirs,

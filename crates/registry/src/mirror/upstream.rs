@@ -34,6 +34,8 @@ pub(super) struct Followed {
     pub(super) answer: Response<Incoming>,
     /// It comes from where the request went at first, and from nowhere else on the way.
     is_upstreams: bool,
+    /// Who gave it.
+    by: Uri,
 }
 
 /// One upstream.
@@ -82,7 +84,7 @@ impl Upstream {
                 Some(shown) => drop(headers.insert(AUTHORIZATION, shown.clone())),
                 None => drop(headers.remove(AUTHORIZATION)),
             }
-            let Followed { answer, is_upstreams } = self.wire.follow(&method, address.clone(), &headers).await?;
+            let Followed { answer, is_upstreams, by } = self.wire.follow(&method, address.clone(), &headers).await?;
             // ECR says of a token that has ended that it is denied.
             let is_refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
             // Where a redirect has led to, nobody may ask for what is the upstream's.
@@ -94,7 +96,8 @@ impl Upstream {
                     continue;
                 }
             }
-            return self.wire.good(answer).await;
+            let by = if is_upstreams { self.host() } else { by.authority().map_or(self.host(), |it| it.as_str()) };
+            return self.wire.good(answer, by).await;
         }
     }
 
@@ -119,7 +122,7 @@ impl Wire {
         for _ in 0..=REDIRECTS_MAX {
             let answer = self.once(method, &address, headers.clone()).await?;
             if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(Followed { answer, is_upstreams });
+                return Ok(Followed { answer, is_upstreams, by: address });
             }
             let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let to = to.and_then(|to| resolved(&address, to));
@@ -170,14 +173,16 @@ impl Wire {
     }
 
     /// An answer that is one; any other is a refusal.
-    pub(super) async fn good(&self, answer: Response<Incoming>) -> Result<Response<Incoming>, Refusal> {
+    /// An answer that is no refusal; `by` is who gave it, which may be another than was asked.
+    pub(super) async fn good(&self, answer: Response<Incoming>, by: &str) -> Result<Response<Incoming>, Refusal> {
         if answer.status().is_success() {
             return Ok(answer);
         }
         let (head, body) = answer.into_parts();
         // Without its words it is still the refusal that it is.
         let body = self.collect(body, REFUSAL_MAX).await.unwrap_or_default();
-        Err(Refusal::answered(self.host(), head.status, &head.headers, &body))
+        let from = if by == self.host() { by.to_owned() } else { format!("{} (by {by})", self.host()) };
+        Err(Refusal::answered(&from, head.status, &head.headers, &body))
     }
 
     pub(super) async fn collect(&self, body: Incoming, most: usize) -> Result<Bytes, Refusal> {

@@ -36,7 +36,7 @@ pub(crate) use sign_in::{SignIn, hear_others};
 #[cfg(test)]
 pub(crate) use sign_in::{Signed, Verdict};
 pub(crate) use signed::{Claims, Keys, REGISTRY_CREDENTIAL_MINUTES, REGISTRY_CREDENTIAL_MINUTES_MAX};
-pub(crate) use signed_in::{OwnedPlace, SignedIn, Trail};
+pub(crate) use signed_in::{Admitted, OwnedPlace, SignedIn, Trail};
 pub(crate) use throttle::Throttle;
 pub(crate) use token_endpoint::{PATH as TOKEN_ENDPOINT, router as token_endpoint};
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
@@ -14,11 +15,17 @@ use layer0_domain::model::name::Name;
 use layer0_domain::model::owner::OwnerName;
 use layer0_domain::model::registry::Repository;
 use layer0_domain::port::store::{Entity, StoreExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::sign_in::{self, Known, LookBy, Signed, Verdict};
 use super::signed::Session;
 use crate::app::App;
 use crate::error::{ApiError, missing};
+
+/// How long a body may take before it is asked again who sends it, though nobody told of a change: a token may have come to its end, and
+/// another server may have shut somebody out.
+const UNTOLD_MAX: Duration = Duration::from_secs(1);
 
 /// Somebody who has signed in. A handler that names it can't be reached without.
 pub(crate) struct SignedIn {
@@ -88,24 +95,53 @@ impl FromRequestParts<App> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        let known = match app.sign_in.who(&parts.headers, peer, Signed::Refused).await? {
-            Verdict::Known(known) => known,
-            Verdict::Throttled { after_s } => return Err(ApiError::throttled(after_s)),
-            Verdict::Nothing => {
-                let hint = "`l0 login URL` signs in; on the server's machine `eval \"$(l0 endpoint --data-dir DIR)\"` connects a shell";
-                return Err(ApiError::new(ErrorCode::Unauthorized, "no token was given").hint(hint));
-            }
-            // Which of the three it is, is told to nobody: it would say what was once good.
-            Verdict::Wrong => {
-                let message = "the token is wrong, has expired or was revoked";
-                return Err(ApiError::new(ErrorCode::Unauthorized, message)
-                    .hint("`l0 login URL` signs in again; scripts need another LAYER0_AUTH_TOKEN"));
-            }
-        };
+        // From before the look on, so that nothing is missed.
+        let changes = app.sign_in.changes.listen();
+        let known = known(app, &parts.headers, peer).await?;
+        parts.extensions.insert(Admitted { caller: known.caller.clone(), peer, changes, at: Instant::now() });
         let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();
         trail.with(|note| note.caller = Some(known.caller.clone()));
         let Known { caller, session, .. } = Arc::unwrap_or_clone(known);
         Ok(Self { caller, session, trail, headers: parts.headers.clone(), peer })
+    }
+}
+
+/// Who a request comes from.
+async fn known(app: &App, headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<Arc<Known>, ApiError> {
+    match app.sign_in.who(headers, peer, Signed::Refused).await? {
+        Verdict::Known(known) => Ok(known),
+        Verdict::Throttled { after_s } => Err(ApiError::throttled(after_s)),
+        Verdict::Nothing => {
+            let hint = "`l0 login URL` signs in; on the server's machine `eval \"$(l0 endpoint --data-dir DIR)\"` connects a shell";
+            Err(ApiError::new(ErrorCode::Unauthorized, "no token was given").hint(hint))
+        }
+        // Which of the three it is, is told to nobody: it would say what was once good.
+        Verdict::Wrong => Err(ApiError::new(ErrorCode::Unauthorized, "the token is wrong, has expired or was revoked")
+            .hint("`l0 login URL` signs in again; scripts need another LAYER0_AUTH_TOKEN")),
+    }
+}
+
+/// Who was let in by a request's head. Its body may be kept back for minutes, and what is taken away meanwhile must not be done by it.
+#[derive(Clone)]
+pub(crate) struct Admitted {
+    caller: Caller,
+    peer: Option<SocketAddr>,
+    changes: watch::Receiver<()>,
+    at: Instant,
+}
+
+impl Admitted {
+    /// Demands that it is the same caller still, with the same rights, where somebody may have lost something since.
+    pub(crate) async fn still(&self, app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+        let is_told = self.changes.has_changed().unwrap_or(true);
+        if !is_told && self.at.elapsed() < UNTOLD_MAX {
+            return Ok(());
+        }
+        if known(app, headers, self.peer).await?.caller == self.caller {
+            return Ok(());
+        }
+        let message = "what you may has changed while the request came in";
+        Err(ApiError::new(ErrorCode::Forbidden, message).hint("send it again"))
     }
 }
 

@@ -136,7 +136,8 @@ impl Issuers {
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the keys of {issuer} can't be fetched");
-                kept.failed = Some(now);
+                // Asking may have taken longer than the rest before the next time.
+                kept.failed = Some(self.clock.now());
                 why
             }
         }

@@ -22,6 +22,10 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 /// The grant of the device flow (RFC 8628, section 3.4).
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// What a provider refuses for good: another question gets the same answer (RFC 6749, section 5.2).
+const FINAL: [&str; 5] =
+    ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope"];
+
 /// How often the provider is asked when it says nothing of that, in seconds (RFC 8628, section 3.2).
 const INTERVAL_S: u64 = 5;
 
@@ -116,6 +120,12 @@ impl Exchange {
                 Some("access_denied") => Ok(Standing::Denied),
                 // A code that nobody knows any more, or has used.
                 Some("expired_token" | "invalid_grant") => Ok(Standing::Expired),
+                Some(why) if FINAL.contains(&why) => {
+                    let issuer = &provider.issuer;
+                    Err(Unproven::Refused(format!(
+                        "the provider {issuer} gives this server no token ({why}); an admin can see to it"
+                    )))
+                }
                 Some(why) => Err(away(provider, &format!("gives no token ({why})"), "it refused")),
                 None => Err(away(provider, "gives no token", format!("status {status}"))),
             };

@@ -66,18 +66,25 @@ async fn put(
     }
     let member = Member { owner, user, role, tags, since: app.clock.now(), by_group: false };
     may_give(&who, &member)?;
-    if who.user() == Some(&member.user) {
-        let all = app.access.member_list(&member.owner).await?;
-        // It would outlast the group.
-        if all.iter().any(|it| it.user == member.user && it.by_group) {
-            let message = "whoever has a place by a group at the provider can't make it last; another maintainer can";
-            return Err(ApiError::new(ErrorCode::Forbidden, message));
-        }
+    if who.user() == Some(&member.user) && is_right_by_group(&app, &member).await? {
+        let message =
+            "what somebody may by a group at the provider can't be made to last by oneself; another maintainer can";
+        return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
     app.access.member_put(&member).await?;
     let all = app.access.member_list(&member.owner).await?;
     let now = all.into_iter().find(|it| it.user == member.user).unwrap_or(member);
     Ok(Json(write::member(&now)))
+}
+
+/// Whether a user may give places in the owner only by groups at the provider: what such a one gave oneself would outlast them, be
+/// there a place of a group now or not.
+async fn is_right_by_group(app: &App, member: &Member) -> Result<bool, ApiError> {
+    let Some(found) = app.access.user_get(&member.user).await? else { return Ok(false) };
+    let Some(person) = &found.user.person else { return Ok(false) };
+    let is_by_hand = |it: &Member| it.owner == member.owner && it.role == Role::Maintainer && !it.by_group;
+    let is_admin_by_hand = found.user.admin && !person.admin_by_group;
+    Ok(!is_admin_by_hand && !found.members.iter().any(is_by_hand))
 }
 
 /// Nobody gives more than they have.

@@ -7,7 +7,7 @@ use layer0_api::error::ErrorCode;
 use layer0_api::types as wire;
 use layer0_domain::model::access::{Action, Place};
 use layer0_domain::model::glob::Glob;
-use layer0_domain::model::owner::{Owner, OwnerName, TagRule, rule_take};
+use layer0_domain::model::owner::{Owner, OwnerName, OwnerRule, TagRule, rule_take};
 use layer0_domain::model::retention::RetentionRule;
 use layer0_domain::port::access_store::{OwnerChange, OwnerUse};
 use serde::Deserialize;
@@ -170,9 +170,9 @@ fn which(repositories: Option<&str>, tags: Option<&str>) -> Result<(Glob, Glob),
     Ok((read::glob(repositories.unwrap_or("*"), "repositories")?, read::glob(tags.unwrap_or("*"), "tags")?))
 }
 
-/// Demands that there is room for one more rule of a kind.
-fn may_grow<R>(rules: &[R], kind: &str) -> Result<(), ApiError> {
-    if rules.len() >= RULES_MAX {
+/// Demands that there is room for a rule of a kind; there is for one that takes the place of another.
+fn may_grow<R: OwnerRule>(rules: &[R], rule: &R, kind: &str) -> Result<(), ApiError> {
+    if rules.len() >= RULES_MAX && rules.iter().all(|other| other.about() != rule.about()) {
         return Err(ApiError::value(format!("an owner may have {RULES_MAX} {kind}")));
     }
     Ok(())
@@ -192,7 +192,6 @@ async fn rule_add(
     ApiJson(request): ApiJson<wire::AddTagRuleRequest>,
 ) -> Result<Response, ApiError> {
     let owner = maintained(&app, &who, &text).await?;
-    may_grow(&owner.tag_rules, "rules")?;
     if request.except.len() > EXCEPTIONS_MAX {
         return Err(ApiError::value(format!("a rule may have {EXCEPTIONS_MAX} exceptions")));
     }
@@ -202,6 +201,7 @@ async fn rule_add(
         tags,
         except: request.except.iter().map(|text| read::glob(text, "except")).collect::<Result<_, _>>()?,
     };
+    may_grow(&owner.tag_rules, &rule, "rules")?;
     who.about(format!("{}/{rule}", owner.name));
     app.access.tag_rule_put(&owner.name, &rule).await?;
     Ok(created(write::tag_rule(&rule)))
@@ -240,7 +240,6 @@ async fn retention_add(
     ApiJson(request): ApiJson<wire::RetentionRule>,
 ) -> Result<Response, ApiError> {
     let owner = maintained(&app, &who, &text).await?;
-    may_grow(&owner.retention, "retention rules")?;
     let (repositories, tags) = which(request.repositories.as_deref(), request.tags.as_deref())?;
     let rule = RetentionRule {
         repositories,
@@ -250,6 +249,7 @@ async fn retention_add(
         untagged_hours: request.untagged_hours,
     };
     rule.check().map_err(|why| ApiError::value(why.to_string()))?;
+    may_grow(&owner.retention, &rule, "retention rules")?;
     who.about(format!("{}/{rule}", owner.name));
     app.access.retention_rule_put(&owner.name, &rule).await?;
     Ok(created(write::retention_rule(&rule)))

@@ -203,7 +203,12 @@ async fn nobody_makes_last_what_a_group_gives() {
     change(json!({"password": "correct horse"})).await.error(403);
     change(json!({"admin": true})).await.error(403);
     alice.put("/owner/team/member/alice", &json!({"role": "maintainer"})).await.error(403);
-    // A place that no group has given is one by hand.
+    // Nor where no group has given a place, or gives none any more.
+    alice.put("/owner/other/member/alice", &json!({"role": "reader"})).await.error(403);
+    alice.delete("/owner/team/member/alice").await.expect(200);
+    alice.put("/owner/team/member/alice", &json!({"role": "maintainer"})).await.error(403);
+    // Whoever is a maintainer by hand may become less.
+    place.raw.put("/owner/other/member/alice", &json!({"role": "maintainer"})).await.expect(200);
     alice.put("/owner/other/member/alice", &json!({"role": "reader"})).await.expect(200);
     place.signed_in(json!({"groups": []})).await;
     assert_eq!(place.places("alice").await, ["other reader"]);
@@ -227,6 +232,7 @@ async fn a_name_is_never_taken_over() {
         ("l0-pull", "kept for Layer0"),
         ("admin", "kept for Layer0"),
         ("anonymous", "kept for Layer0"),
+        ("retention", "kept for Layer0"),
         ("team+ci", "`+` is not allowed"),
         ("carol smith", "can't be a name"),
         ("../carol", "can't be a name"),

@@ -1,10 +1,13 @@
 //! Tokens of users and robots: what they open, and what may be done with them.
 
+use layer0_server::testing::TestApp;
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::access::{put, token};
-use crate::support::{MANIFEST, basic};
+use crate::support::{MANIFEST, Raw, basic};
 use crate::teams::Teams;
 
 #[tokio::test]
@@ -137,4 +140,54 @@ async fn a_token_as_the_name_is_in_no_log() {
     teams.raw.as_(Some(&basic(&secret, ""))).get("/service").await.error(401);
     let log = teams.raw.get("/admin/audit").await.expect(200).text();
     assert!(log.contains("(a token in the place of a name)") && !log.contains(&secret), "{log}");
+}
+
+/// Sends a request's head, and waits until its body is asked for: who it is from is known then.
+async fn kept_back(app: &TestApp, line: &str, auth: &str, body: &str) -> TcpStream {
+    let head = format!(
+        "{line} HTTP/1.1\r\nhost: x\r\nauthorization: {auth}\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut connection = TcpStream::connect(app.address()).await.expect("it listens");
+    connection.write_all(head.as_bytes()).await.expect("sent");
+    let mut said = Vec::new();
+    while !said.ends_with(b"\r\n\r\n") {
+        said.push(connection.read_u8().await.expect("an answer"));
+    }
+    assert!(said.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&said));
+    connection
+}
+
+/// What comes when the body does.
+async fn answered(mut connection: TcpStream, body: &str) -> String {
+    connection.write_all(body.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.expect("text");
+    answer
+}
+
+#[tokio::test]
+async fn what_is_taken_away_before_a_body_comes_is_not_done_by_it() {
+    let app = TestApp::start().await;
+    let admin = Raw::of(&app);
+    admin.post("/user", &json!({"user_name": "bob"})).await.expect(201);
+    admin.post("/owner", &json!({"owner_name": "team"})).await.expect(201);
+    admin.put("/owner/team/member/bob", &json!({"role": "maintainer"})).await.expect(200);
+    let made = admin.post("/token", &json!({"user": "bob"})).await.expect(201).json();
+    let auth = basic("bob", made["secret"].as_str().expect("a secret"));
+    let auth = auth.as_str();
+
+    let member = (json!({"role": "reader"})).to_string();
+    let kept = kept_back(&app, "PUT /owner/team/member/admin", auth, &member).await;
+    admin.put("/owner/team/member/bob", &json!({"role": "reader"})).await.expect(200);
+    let answer = answered(kept, &member).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("has changed while"), "{answer}");
+
+    let token = json!({"name": "for-ever", "expires_days": 0}).to_string();
+    let kept = kept_back(&app, "POST /token", auth, &token).await;
+    admin.delete(&format!("/token/{}", made["token_id"].as_str().expect("an id"))).await.expect(200);
+    let answer = answered(kept, &token).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    let left = admin.get("/token").await.expect(200).text();
+    assert!(!left.contains("for-ever"), "{left}");
 }

@@ -54,9 +54,9 @@ fn is_here(host: &str) -> bool {
 
 /// Whether a host has a name that can be one in the whole of the Internet: no address, and no bare word.
 fn is_public_name(host: &str) -> bool {
-    // What ends in a number is read as an address by some resolvers (`127.1`).
+    // What ends in a number is read as an address by some resolvers and libraries (`127.1`, `10.0x1`; WHATWG URL, "ends in a number").
     let last = host.rsplit('.').next().unwrap_or_default();
-    host.contains('.') && last.bytes().any(|byte| byte.is_ascii_alphabetic())
+    host.contains('.') && last.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
 impl Issuer {
@@ -133,6 +133,8 @@ mod tests {
             ("https://oidc.eks.eu-west-1.amazonaws.com/id/ABC", true),
             ("https://gitlab", false),
             ("https://10.0.0.1", false),
+            ("https://10.0x1", false),
+            ("https://169.254.0xa9fe", false),
             ("https://127.1", false),
             ("https://localhost", false),
             ("http://127.0.0.1:8080", false),

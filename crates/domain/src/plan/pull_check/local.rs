@@ -22,6 +22,10 @@ pub(super) fn judge(image: &Mapped, source: &SourceAnswer, engine: Option<&PullE
             let hidden = || Outcome::unknown("you may not see it");
             report.with(What::Image, hidden()).with(What::Platform, hidden()).with(What::Access, denied(image))
         }
+        (SourceAnswer::Withheld { said }, _) => report
+            .with(What::Image, Outcome::unknown("the mirrored registry did not show it"))
+            .with(What::Platform, nothing_there())
+            .with(What::Access, withheld(image, said)),
         (SourceAnswer::NotOurs, Some(engine)) => judge_foreign(image, engine),
         (SourceAnswer::NotOurs, None) => {
             let away = || Outcome::unknown("the engine does not answer");
@@ -155,6 +159,14 @@ fn denied(image: &Mapped) -> Outcome {
         FailureClass::PullDenied,
         format!("`{}`: you may not pull from `{repository}`", image.written),
         "have a maintainer of its owner let you in (`l0 member add`), or use a token whose scopes cover it",
+    )
+}
+
+fn withheld(image: &Mapped, said: &str) -> Outcome {
+    Outcome::failed(
+        FailureClass::PullDenied,
+        format!("`{}`: {said}", image.written),
+        "check the name; where the image is private there, have an admin give the mirror a login",
     )
 }
 

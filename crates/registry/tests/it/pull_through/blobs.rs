@@ -116,6 +116,19 @@ async fn the_size_of_a_cold_blob_is_the_upstreams() {
 }
 
 #[tokio::test]
+async fn a_blob_that_comes_without_a_length_comes_all_the_same() {
+    let upstream = FakeUpstream::start().await;
+    upstream.chunked();
+    let stage = Stage::of(&upstream).await;
+    let content = noise(200_000);
+    let digest = upstream.blob("team/base", content.clone());
+    let path = format!("/v2/hub/team/base/blobs/{digest}");
+    assert_eq!(stage.client.head(&path).await.expect(200).header("content-length"), "200000");
+    assert_eq!(stage.client.get(&path).await.expect(200).body, content);
+    stage.registry.until_kept("hub/team/base", &digest).await;
+}
+
+#[tokio::test]
 async fn a_blob_of_another_repository_of_the_mirror_is_not_fetched_again() {
     let upstream = FakeUpstream::start().await;
     let stage = Stage::of(&upstream).await;

@@ -130,13 +130,18 @@ async fn what_a_dead_server_did_not_note_is_noted_with_the_next_pull() {
     use layer0_domain::port::registry_store::RegistryStore as _;
     until_true("noted", || async { store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len() == 2 })
         .await;
-    // As it was before the blobs came.
-    let mut kept = store.manifest_get(&name, &reference).await.unwrap().unwrap();
-    kept.blobs.clear();
-    store.manifest_put(&name, &kept, &[], &Along::NOTHING).await.unwrap();
-    let registry = stage.registry.restart().await;
-    Client::of(&registry).get(&path).await.expect(200);
-    assert_eq!(store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len(), 2);
+    let by_tag = "/v2/hub/team/base/manifests/1".to_owned();
+    stage.client.get(&by_tag).await.expect(200);
+    let mut registry = stage.registry;
+    for path in [path, by_tag] {
+        // As it was before the blobs came.
+        let mut kept = store.manifest_get(&name, &reference).await.unwrap().unwrap();
+        kept.blobs.clear();
+        store.manifest_put(&name, &kept, &[], &Along::NOTHING).await.unwrap();
+        registry = registry.restart().await;
+        Client::of(&registry).get(&path).await.expect(200);
+        assert_eq!(store.manifest_get(&name, &reference).await.unwrap().unwrap().blobs.len(), 2, "{path}");
+    }
 }
 
 /// One blob goes and another one comes: as many are named as before, and not the same.
@@ -289,6 +294,10 @@ async fn a_deploy_sees_what_only_the_upstream_has() {
     assert_eq!((found.platforms.len(), found.missing.len()), (2, 0));
     let missing = describe("2").await.unwrap();
     assert!(matches!(&missing, SourceAnswer::NoImage { tags, .. } if tags == &["1", "index"]), "{missing:?}");
+    // So Docker Hub speaks of what it does not have.
+    upstream.refuse(Some((401, json!({ "errors": [{ "code": "UNAUTHORIZED", "message": "who are you" }] }))));
+    let withheld = describe("3").await.unwrap();
+    assert!(matches!(&withheld, SourceAnswer::Withheld { said } if said.contains("who are you")), "{withheld:?}");
     upstream.refuse(Some((429, json!({}))));
     let refused = describe("3").await.unwrap_err();
     assert!(refused.to_string().contains("too many requests"), "{refused}");

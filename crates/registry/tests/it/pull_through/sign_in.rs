@@ -104,6 +104,8 @@ async fn another_host_can_not_ask_for_the_upstreams_password() {
         cdn.door(door);
         let answer = stage.client.get(&format!("/v2/hub/team/base/blobs/{layer}")).await;
         assert_eq!(answer.error(), (403, "DENIED".to_owned()));
+        let by = format!("(by {})", cdn.address);
+        assert!(answer.message().contains(&by), "{}", answer.message());
         let came = cdn.came();
         assert!(came.iter().all(|came| came.authorization.is_none()), "{came:?}");
         assert!(came.iter().all(|came| !came.line.contains("/token")), "{came:?}");

@@ -78,6 +78,8 @@ struct Inside {
     are_tokens_silent: bool,
     /// Whether there is nothing where tokens are to be had.
     are_tokens_gone: bool,
+    /// Whether nothing says how long it is.
+    is_chunked: bool,
     /// What every HEAD is answered with.
     head: Option<StatusCode>,
     door: Door,
@@ -203,6 +205,11 @@ impl FakeUpstream {
         self.inside().head = Some(StatusCode::from_u16(status).unwrap());
     }
 
+    /// Sends blobs without saying how large they are.
+    pub(super) fn chunked(&self) {
+        self.inside().is_chunked = true;
+    }
+
     pub(super) fn door(&self, door: Door) {
         self.inside().door = door;
     }
@@ -317,6 +324,9 @@ async fn serve(State(shared): State<Shared>, request: Request) -> Response {
     let found = locked(&shared.inside).blobs.get(&(repository, reference)).cloned();
     match found {
         None => unknown(),
+        Some(_) if request.method == Method::HEAD && locked(&shared.inside).is_chunked => {
+            Body::from_stream(stream::empty::<std::io::Result<Bytes>>()).into_response()
+        }
         Some(bytes) if request.method == Method::HEAD => [(CONTENT_LENGTH, bytes.len().to_string())].into_response(),
         Some(bytes) => blob(&shared, &bytes, range.as_deref()),
     }
@@ -386,6 +396,7 @@ fn blob(shared: &Shared, bytes: &Bytes, range: Option<&str>) -> Response {
             None => inside.bodies,
         }
     };
+    let is_chunked = locked(&shared.inside).is_chunked;
     let mut content = bytes.to_vec();
     let size = content.len();
     let end = match bodies {
@@ -421,6 +432,7 @@ fn blob(shared: &Shared, bytes: &Bytes, range: Option<&str>) -> Response {
     let length = [(CONTENT_LENGTH, (size - first).to_string())];
     let body = Body::from_stream(pieces);
     match range {
+        None if is_chunked => body.into_response(),
         None => (length, body).into_response(),
         Some(_) => {
             let range = [(CONTENT_RANGE, format!("bytes {first}-{}/{size}", size - 1))];

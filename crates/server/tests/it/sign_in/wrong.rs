@@ -85,7 +85,8 @@ async fn a_refusal_at_the_provider_is_said_in_words() {
         ("access_denied", 403, "refused at the provider"),
         ("expired_token", 401, "the code has expired"),
         ("invalid_grant", 401, "the code has expired"),
-        ("invalid_client", 503, "gives no token (invalid_client)"),
+        ("invalid_client", 401, "gives this server no token (invalid_client)"),
+        ("server_error", 503, "gives no token (server_error)"),
         ("\u{1b}[31m", 503, "gives no token"),
     ] {
         place.issuer.device_refuses(refusal);
