@@ -38,7 +38,7 @@ pub(crate) enum RegistryError {
     #[error("too many wrong credentials: wait {after_s} s before the next one")]
     Throttled { after_s: u64 },
     #[error("your right to this has ended while the content was on its way")]
-    Ended,
+    Ended { challenge: Option<HeaderValue> },
     #[error("the server can't look up who you are at the moment; try again")]
     Unavailable,
     #[error("{0}")]
@@ -189,7 +189,7 @@ impl RegistryError {
             Self::TooSlow | Self::BodyBroken => None,
             _ if !status.is_client_error() => None,
             Self::Denied(_)
-            | Self::Ended
+            | Self::Ended { .. }
             | Self::NameUnknown(_)
             | Self::NotCreated(_)
             | Self::BlobUnknown(_)
@@ -208,7 +208,7 @@ impl RegistryError {
         match self {
             Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
-            Self::Ended => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Ended { .. } => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             // Not in the specification's list; the code that the distribution project uses for it.
             Self::Unavailable | Self::Unsteady(_) | Self::Moving(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
@@ -265,7 +265,12 @@ impl RegistryError {
                 headers.insert(RETRY_AFTER, after.clone());
             }
             // What still comes is not wanted, and may come for hours.
-            Self::Ended => text(CONNECTION, "close"),
+            Self::Ended { challenge } => {
+                text(CONNECTION, "close");
+                if let Some(challenge) = challenge {
+                    headers.insert(WWW_AUTHENTICATE, challenge.clone());
+                }
+            }
             _ => {}
         }
         headers

@@ -37,8 +37,8 @@
 //!   allows such a name, and for `NAME_INVALID` docker tries five times, for 50 seconds, before it prints them.
 //! - A digest mismatch ends the upload; a full disk ends it too, and frees what it had: halves must not keep the disk
 //!   full.
-//! - Every answer has a largest size: lists of tags and repositories come in pages of 10,000 names, referrers in pages that
-//!   clients read as a manifest, each with a link to the next, also for who asked for no page; messages are cut.
+//! - Every answer has a largest size: a list of repositories comes in pages of 10,000 names, one of tags in pages of 100,000, referrers
+//!   in pages that clients read as a manifest, each with a link to the next, also for who asked for no page; messages are cut.
 //! - A manifest that one client could read as an image and another as an index is refused, and so is one that is nested
 //!   deeper than any reader goes.
 //! - Blob files are moved into place even when the blob is known: a damaged file is healed by the next push.

@@ -74,8 +74,8 @@ impl Target {
 
     /// Reads the path of a request; `None` when it means nothing here.
     ///
-    /// Segments are split before they are decoded, so that `%2F` never becomes a separator: a name or digest that holds
-    /// a slash after decoding breaks its grammar and is refused later.
+    /// Segments are split before they are decoded. A repository's name is put together of them afterwards, so `%2F` in it is a `/`; a
+    /// digest or tag that holds one after decoding breaks its grammar and is refused later.
     pub(crate) fn parse(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v2")?;
         let rest = match rest {

@@ -175,6 +175,11 @@ impl Backups {
         found
     }
 
+    /// How many go on.
+    pub(crate) fn count(&self) -> u64 {
+        self.running.all().len() as u64
+    }
+
     /// Ends a backup, if it goes on.
     pub(crate) fn end(&self, id: &str) {
         if let Some(running) = self.running.all().remove(id) {

@@ -68,6 +68,7 @@ pub(crate) async fn collect(
         open_uploads: open.uploads,
         open_upload_bytes: open.bytes,
         upload_seconds: app.registry.upload_expiry().as_secs(),
+        backups: app.backups.count(),
     })
 }
 

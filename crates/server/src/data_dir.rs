@@ -39,6 +39,12 @@ pub(crate) enum DataDirError {
         /// One of the things in it.
         found: String,
     },
+    /// A restore into it goes on.
+    #[error("a restore into {path} is going on; start the server when it has ended")]
+    Restoring {
+        /// Which directory.
+        path: String,
+    },
     /// A restore into it did not come to its end.
     #[error(
         "a restore into {path} was cut off; run the same `l0 admin restore` again, which begins it anew, and start the server then"
@@ -88,7 +94,14 @@ fn is_for_us(path: &Path) -> Result<(), DataDirError> {
         return Ok(());
     }
     if path.join(RESTORING).exists() {
-        return Err(DataDirError::HalfRestored { path: path.display().to_string() });
+        let path_text = path.display().to_string();
+        // A restore that goes on holds it as a server does.
+        let lock = OpenOptions::new().read(true).open(path.join("lock"));
+        let is_held = lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+        return Err(match is_held {
+            true => DataDirError::Restoring { path: path_text },
+            false => DataDirError::HalfRestored { path: path_text },
+        });
     }
     let entries = std::fs::read_dir(path).map_err(|why| unusable("can't read", path, why))?;
     for entry in entries {

@@ -213,7 +213,7 @@ impl From<BackupError> for ApiError {
         match error {
             BackupError::Elsewhere => {
                 ApiError::value("this instance keeps its state in a DynamoDB table: AWS makes its backups").hint(
-                    "point-in-time recovery of the table, and versioning or replication of the bucket; docs/backup.md says how",
+                    "point-in-time recovery of the table, and versioning or replication of the bucket; images on a server's own disk are in neither: copy its data directory while it is stopped; docs/backup.md says how",
                 )
             }
             BackupError::Busy => ApiError::new(ErrorCode::Throttled, error.to_string())

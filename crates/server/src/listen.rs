@@ -139,7 +139,9 @@ async fn answer(
     let mut request = without_trailing_slash(request);
     request.extensions_mut().insert(ConnectInfo(peer));
     let mut response = answers.answer(request).await;
-    unread.settle(&mut response).await;
+    if unread.settle(&mut response).await {
+        bodies.cut();
+    }
     // Over HTTP/1 a body that is not asked is one whose bytes can't be written.
     if version == Version::HTTP_2 && !response.body().is_end_stream() {
         response = response.map(|body| bodies.counted(body));
@@ -334,6 +336,22 @@ mod tests {
             let answer = String::from_utf8(all_of(client).await).expect("text");
             assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{more}: {answer}");
         }
+        server.ends().await;
+    }
+
+    #[tokio::test]
+    async fn who_goes_on_sending_is_not_cut_off_before_the_answer_is_read() {
+        let server = listening(Duration::from_secs(60), 10).await;
+        let mut client = server.sends(b"POST /refuse HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n").await;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.expect("an answer"));
+        }
+        // As a client does that reads only when it has sent what it was at.
+        for _ in 0..128 {
+            client.write_all(&[b'x'; 64 << 10]).await.expect("it is taken");
+        }
+        assert!(all_of(client).await.is_empty(), "and no more is said");
         server.ends().await;
     }
 

@@ -176,7 +176,14 @@ async fn serve(config: &Config, kept: &mut Option<Kept>) -> Result<(), Failed> {
     let address = listener.local_addr()?;
     let store = wiring::store(&data_dir)?;
     let Kept { store, data_dir } = kept.insert(Kept { store, data_dir });
-    let app = wiring::app(config, data_dir, address, Arc::new(SystemClock), store.clone()).await?;
+    // What it waits for then may not come for minutes, and what it has begun it does again at the next start.
+    let app = tokio::select! {
+        app = wiring::app(config, data_dir, address, Arc::new(SystemClock), store.clone()) => app?,
+        () = signals.wait() => {
+            info!("stopped before it was ready");
+            return Ok(());
+        }
+    };
     greet(config, data_dir, &app, address).await?;
 
     let stop = app.stop.clone();
@@ -196,6 +203,8 @@ async fn serve(config: &Config, kept: &mut Option<Kept>) -> Result<(), Failed> {
         }
         info!("stopping: no new work, running requests end, operations are parked");
         stop.ask();
+        signals.wait().await;
+        stop.hurry();
     });
     until_stopped(app.clone(), listener).await?;
     stopper.abort();
@@ -209,7 +218,6 @@ async fn serve(config: &Config, kept: &mut Option<Kept>) -> Result<(), Failed> {
 /// Answers requests and carries operations out until the app's stop is asked for and what runs has ended, through load
 /// balancers of the engine too; what has not ended after the stop's grace is cut off.
 pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::Result<()> {
-    let grace = app.stop.times.grace;
     let reconciler = tokio::spawn(reconcile::run(app.clone()));
     let carries = if app.serves == Serves::Everything && app.engine.capabilities().shared_host_ports {
         Carries::TrafficToo
@@ -220,15 +228,18 @@ pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::R
     let requests = async {
         tokio::select! {
             result = requests => result,
-            () = async { app.stop.wait().await; tokio::time::sleep(grace).await } => {
-                info!("requests still run after {} seconds and are cut off", grace.as_secs());
+            () = app.stop.grace_over() => {
+                info!("requests still run, and are cut off");
                 Ok(())
             }
         }
     };
     let traffic = async {
         app.stop.wait().await;
-        app.engine.stop(grace).await;
+        tokio::select! {
+            () = app.engine.stop(app.stop.times.grace) => {}
+            () = app.stop.hurried() => {}
+        }
         Ok(())
     };
     // Side by side: both have the whole grace. A server that can't answer any more does not wait for its stop.

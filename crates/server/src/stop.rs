@@ -3,7 +3,7 @@
 //! ```text
 //! running ── leave() ──> leaving ── ask() ──> stopping
 //!                        /health says 503,     no new connection, streams end, operations are
-//!                        all else goes on      parked, requests may end within the grace
+//!                        all else goes on      parked, requests may end within the grace, which hurry() ends
 //! ```
 
 use std::time::Duration;
@@ -33,6 +33,7 @@ enum Phase {
     Running,
     Leaving,
     Stopping,
+    Hurrying,
 }
 
 /// Told once, heard by all clones, also by those who ask later.
@@ -59,6 +60,11 @@ impl Stop {
         self.reach(Phase::Stopping);
     }
 
+    /// Lets nobody wait any longer for what runs.
+    pub(crate) fn hurry(&self) {
+        self.reach(Phase::Hurrying);
+    }
+
     /// No phase comes back.
     fn reach(&self, phase: Phase) {
         self.sender.send_modify(|now| *now = phase.max(*now));
@@ -71,13 +77,31 @@ impl Stop {
 
     /// Whether someone has asked.
     pub(crate) fn asked(&self) -> bool {
-        *self.sender.borrow() == Phase::Stopping
+        *self.sender.borrow() >= Phase::Stopping
     }
 
     /// Returns when someone asks.
     pub(crate) async fn wait(&self) {
+        self.reached(Phase::Stopping).await;
+    }
+
+    /// Returns when the grace is over: so long after someone asks, or when someone is in a hurry.
+    pub(crate) async fn grace_over(&self) {
+        self.wait().await;
+        tokio::select! {
+            () = tokio::time::sleep(self.times.grace) => {}
+            () = self.hurried() => {}
+        }
+    }
+
+    /// Returns when someone is in a hurry.
+    pub(crate) async fn hurried(&self) {
+        self.reached(Phase::Hurrying).await;
+    }
+
+    async fn reached(&self, wanted: Phase) {
         let mut receiver = self.sender.subscribe();
         // The sender lives as long as `self`, so this ends only by the value.
-        let _ = receiver.wait_for(|phase| *phase == Phase::Stopping).await;
+        let _ = receiver.wait_for(|phase| *phase >= wanted).await;
     }
 }

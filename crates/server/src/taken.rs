@@ -10,6 +10,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use tokio::time::{Instant, Sleep};
 /// How long a client may take nothing of what waits for it. A client that writes what it gets to a busy disk pauses for seconds; what
 /// is silent for a minute has gone, or wants to be waited for. The same as for what clients send.
 pub(crate) const TAKE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a client that was answered before it had sent everything may go on with it until it reads the answer.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// What goes out over HTTP/2 in that time at least, where a body waits: answers to pings, which cost nothing to ask for, are less.
 const LEAST: usize = 4 << 10;
@@ -39,12 +43,14 @@ pub(crate) struct Taken<S> {
     /// The end of the time in which [`Self::wrote`] was counted; `None` while there are no bodies.
     turn: Option<Pin<Box<Sleep>>>,
     wrote: usize,
+    /// The end of the wait for a client that was cut short; `None` before.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Taken<S> {
     /// Lets nothing wait for longer than this, neither a write nor one of the bodies.
     pub(crate) fn new(stream: S, limit: Duration, bodies: Arc<Bodies>) -> Self {
-        Self { stream, limit, since: None, alarm: None, bodies, turn: None, wrote: 0 }
+        Self { stream, limit, since: None, alarm: None, bodies, turn: None, wrote: 0, linger: None }
     }
 
     /// What a write came to.
@@ -95,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Taken<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Taken<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(cx, written)
@@ -106,8 +112,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// A client that still sends reads its answer afterwards. Were the connection closed at once, what comes from it meanwhile would be
+    /// answered with a reset, and that throws the answer away (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !self.bodies.is_cut.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let this = &mut *self;
+        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_MAX)));
+        let mut scratch = [0; 16 << 10];
+        while linger.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
@@ -124,9 +148,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
     }
 }
 
-/// The bodies under way on a connection of HTTP/2.
+/// The bodies under way on a connection: of HTTP/2 all answers', of HTTP/1 whether one of a request was cut short.
 #[derive(Default)]
-pub(crate) struct Bodies(Mutex<Count>);
+pub(crate) struct Bodies {
+    count: Mutex<Count>,
+    /// Whether the connection ends though its client may send more of a request.
+    is_cut: AtomicBool,
+}
 
 #[derive(Default)]
 struct Count {
@@ -142,7 +170,12 @@ struct Count {
 impl Bodies {
     fn count(&self) -> MutexGuard<'_, Count> {
         // Whole at every moment that somebody could panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the connection ends though its client may send more.
+    pub(crate) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
     }
 
     fn has_any(&self) -> bool {

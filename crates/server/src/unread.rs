@@ -87,18 +87,21 @@ where
 }
 
 impl<B: HttpBody + Unpin> Unread<B> {
-    /// Sees to what the handler left of the body, before its answer goes out.
-    pub(crate) async fn settle(self, response: &mut Response) {
-        let Some(mut back) = self.0 else { return };
+    /// Sees to what the handler left of the body, before its answer goes out. Answers whether the client may send more of it, though
+    /// the connection ends.
+    pub(crate) async fn settle(self, response: &mut Response) -> bool {
+        let Some(mut back) = self.0 else { return false };
         // The handler wants no more of it: whoever sends lost the right to while sending.
         if response.headers().contains_key(CONNECTION) {
-            return;
+            return true;
         }
         // A handler that still has it is still reading.
-        let Ok((body, begun)) = back.body.try_recv() else { return };
-        if (back.expects && !begun) || !read_to_its_end(body).await {
+        let Ok((body, begun)) = back.body.try_recv() else { return false };
+        let is_cut = (back.expects && !begun) || !read_to_its_end(body).await;
+        if is_cut {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        is_cut
     }
 }
 

@@ -62,6 +62,9 @@ pub struct GcReport {
     /// For how many seconds an upload is kept that nobody goes on with.
     #[serde(default)]
     pub upload_seconds: u64,
+    /// Backups that go on. What they need of the bytes comes back when they have ended.
+    #[serde(default)]
+    pub backups: u64,
 }
 
 /// What goes by a retention rule: a tag, or a manifest that has none.

@@ -124,7 +124,7 @@ fn removed(place: &Place<'_>, path: &Path) -> String {
 
 /// Whether by this error a disk says that it has lost data: the read failed, or the file system's own checksum does not fit. All others
 /// say nothing about the data. (The registry's `is_loss` is the same.)
-fn is_loss(why: &io::Error) -> bool {
+pub(super) fn is_loss(why: &io::Error) -> bool {
     const EIO: i32 = 5;
     const EBADMSG: i32 = 74;
     const EUCLEAN: i32 = 117;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::check::digest;
+use super::check::is_loss;
 use super::disk::Disk;
 use super::manifest::{Blob, Lost, Manifest};
 use super::name::{BlobName, Hasher};
@@ -198,6 +199,16 @@ impl<'a> Target<'a> {
     }
 }
 
+/// What came of a copy.
+enum Copied {
+    /// It is what its digest says.
+    Whole,
+    /// It is something else, or not there.
+    Other,
+    /// The disk says that it has lost it.
+    Lost,
+}
+
 struct Run<'a> {
     place: &'a Place<'a>,
     target: &'a Target<'a>,
@@ -286,21 +297,34 @@ impl Run<'_> {
         Ok(damaged)
     }
 
-    /// Copies a file, and answers whether it is what its digest says; of one that is not, or is not there, nothing stays.
+    /// Copies a file, and answers whether it is what its digest says; of one that is not, or is not there, nothing stays. What the disk
+    /// says once that it has lost may have been the way to it.
     fn copy(&self, from: &Path, name: &BlobName, to: Option<&Path>) -> Result<bool, CliError> {
+        match self.copy_once(from, name, to)? {
+            Copied::Whole => Ok(true),
+            Copied::Other => Ok(false),
+            Copied::Lost => Ok(matches!(self.copy_once(from, name, to)?, Copied::Whole)),
+        }
+    }
+
+    fn copy_once(&self, from: &Path, name: &BlobName, to: Option<&Path>) -> Result<Copied, CliError> {
         let disk = self.target.disk;
         let mut source = match File::open(from) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Copied::Other),
             opened => opened.map_err(|why| cant("read", from, &why))?,
         };
         let write_failed = |why: io::Error| cant("write", to.unwrap_or(from), &why);
         let mut file = to.map(|to| disk.file_write(to)).transpose().map_err(write_failed)?;
-        let (mut hasher, mut buffer) = (name.hasher(), vec![0; STEP]);
+        let (mut hasher, mut buffer, mut is_lost) = (name.hasher(), vec![0; STEP], false);
         loop {
             let count = match source.read(&mut buffer) {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
-                // The disk has lost it.
-                Err(_) => break,
+                Err(why) if is_loss(&why) => {
+                    is_lost = true;
+                    break;
+                }
+                // It says nothing of the bytes.
+                Err(why) => return Err(cant("read", from, &why)),
                 Ok(count) => count,
             };
             if count == 0 {
@@ -311,12 +335,16 @@ impl Run<'_> {
                 file.write(&buffer[..count]).map_err(write_failed)?;
             }
         }
-        let is_whole = name.is_of(hasher);
+        let is_whole = !is_lost && name.is_of(hasher);
         match (file, to) {
             (Some(mut file), _) if is_whole => file.sync().map_err(write_failed)?,
             (Some(_), Some(to)) => disk.file_remove(to).map_err(write_failed)?,
             _ => {}
         }
-        Ok(is_whole)
+        Ok(match (is_whole, is_lost) {
+            (true, _) => Copied::Whole,
+            (false, true) => Copied::Lost,
+            (false, false) => Copied::Other,
+        })
     }
 }

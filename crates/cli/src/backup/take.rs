@@ -260,7 +260,7 @@ impl<S: Source, F: FnMut(Progress)> Run<'_, S, F> {
         loop {
             // What is wrong with the bytes is wrong when it is seen twice; what is wrong with the way to them is waited for.
             let why = match begun(self.source.blob(digest)).await? {
-                Fetched::Gone => return Ok(Had::Not(Why::Missing)),
+                Fetched::Gone => Ok(Why::Missing),
                 Fetched::Unreadable => Ok(Why::Unreadable),
                 Fetched::NotNow(why) => Err(why),
                 Fetched::Bytes(pieces) => match self.copy(&name, size, pieces).await? {

@@ -396,7 +396,7 @@ fn what_can_not_be_had_is_named_and_the_rest_is_copied() {
     let lost: BTreeMap<_, _> = manifest.lost.iter().map(|it| (it.digest.clone(), it.why)).collect();
     assert_eq!(lost, [(digest("another new one"), Why::Damaged), (digest("new in the second"), Why::Missing)].into());
     assert_eq!((manifest.blobs.len(), half(&root)), (1, vec![]));
-    assert_eq!(instance.asked.get(), 4, "what is not right is asked for once more");
+    assert_eq!(instance.asked.get(), 5, "what is not right is asked for once more");
     let restored = restore(&Place::read(&root, &OsDisk).expect("read"), None, &dir.path().join("data"), OnDamage::Stop);
     assert_eq!(restored.expect("restored").lost.len(), 2);
 

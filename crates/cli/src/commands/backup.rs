@@ -82,7 +82,7 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
             u32::try_from(rate)
                 .ok()
                 .and_then(NonZeroU32::new)
-                .ok_or_else(|| CliError::usage("--rate must be at least 1"))?,
+                .ok_or_else(|| CliError::usage(format!("--rate must be a number from 1 to {}", u32::MAX)))?,
         ),
     };
     if args.keep == Some(0) {
@@ -95,8 +95,12 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
     end(app).await;
     let (snapshot, manifest) = taken?;
     // Old ones go when the new one is there and whole, and only then.
-    let dropped = args.keep.map(|keep| backup::keep(&place, keep, &snapshot)).transpose()?.flatten();
-    if args.keep.is_some() && dropped.is_none() {
+    let dropped = args.keep.map(|keep| backup::keep(&place, keep, &snapshot)).transpose();
+    let (dropped, undropped) = match dropped {
+        Ok(dropped) => (dropped.flatten(), None),
+        Err(why) => (None, Some(why)),
+    };
+    if args.keep.is_some() && dropped.is_none() && undropped.is_none() {
         app.printer.warn("no old backup was dropped: this one is not whole, and an older one may have what it lacks");
     }
     if let Some(last) = backup::ahead(&place.snapshots()?, &snapshot).pop() {
@@ -118,7 +122,9 @@ pub(crate) async fn take(app: &App, args: &TakeBackup) -> Result<(), CliError> {
         dropped,
     };
     app.printer.result(&outcome, said)?;
-    judge(&outcome)
+    judge(&outcome)?;
+    // The new one is there and whole, whatever keeps the old ones from being dropped.
+    undropped.map_or(Ok(()), Err)
 }
 
 /// Ends the backup that the server keeps ready, if there is one: what it keeps for that goes now, and else after a while.
@@ -346,10 +352,15 @@ fn whole_again_said(it: &Restored) -> Option<String> {
 fn restored_said(it: &Restored, data_dir: &Path) -> String {
     // `layer0.toml` comes along, and may name the bucket: that one is not the restored instance's own.
     let backing = if it.in_bucket { " --registry-backing disk" } else { "" };
+    // Both would write the same policies, each as its own state has it.
+    let (grants, and_grants) = match it.not_copied.is_empty() {
+        true => ("", ""),
+        false => (" --account-grants off", ", and write each other's grants away"),
+    };
     format!(
         "Restored instance `{}` as it was at {} UTC: {} ({}).\nNo token is kept in the directory: those that were known then are good again, and \
-         `--new-admin-token` at its start makes another one.\nWhere the other one still runs, or to look at it first, start it with `--engine none`: two \
-         of one instance take each other's containers away.\nIt was written by version {}; start it, with the flags that it had: l0 server --data-dir {}{backing}\n",
+         `--new-admin-token` at its start makes another one.\nWhere the other one still runs, or to look at it first, start it with `--engine none{grants}`: two \
+         of one instance take each other's containers away{and_grants}.\nIt was written by version {}; start it, with the flags that it had: l0 server --data-dir {}{backing}\n",
         it.instance,
         moment(&it.begun),
         blobs(it.blobs),

@@ -27,7 +27,7 @@ pub(crate) async fn run(app: &App, now: bool, trust_clock: bool) -> Result<(), C
         app.printer.note(&retired(&report, now));
     }
     app.printer.note(&said(&report, now));
-    for line in [left(&report, now), waiting(&report)].into_iter().flatten() {
+    for line in [backed_up(&report), left(&report, now), waiting(&report)].into_iter().flatten() {
         app.printer.note(&line);
     }
     Ok(())
@@ -55,6 +55,19 @@ fn said(report: &GcReport, now: bool) -> String {
         (_, true) => format!("{blobs} taken away; {freed} came back."),
         (_, false) => format!("{blobs}, {freed}. Nothing was changed; `l0 admin gc --now` takes them away."),
     }
+}
+
+/// What keeps bytes for a while.
+fn backed_up(report: &GcReport) -> Option<String> {
+    let goes_on = match report.backups {
+        0 => return None,
+        1 => "A backup goes on",
+        _ => "Backups go on",
+    };
+    let any = report.blobs > 0 || !report.retention.is_empty();
+    any.then(|| {
+        format!("{goes_on}: bytes that it needs come back when it has ended, or five minutes after it was left.")
+    })
 }
 
 /// Uploads that nobody goes on with.

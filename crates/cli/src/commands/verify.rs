@@ -78,7 +78,7 @@ fn summary(report: &VerifyReport) -> String {
         format!("Read {} blobs ({}) and {} manifests.", report.blobs, rounded(report.bytes), report.manifests);
     if report.strays > 0 {
         text.push_str(&format!(
-            " {} files ({}) are in no repository; they are removed when they are a day old.",
+            " {} files ({}) are in no repository, or on their way into one; what nobody names goes by itself, a day old on a disk, a week in a bucket.",
             report.strays,
             rounded(report.stray_bytes)
         ));

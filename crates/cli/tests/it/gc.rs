@@ -14,7 +14,7 @@ fn report(repositories: &[(&str, u64, u64, u64)]) -> Value {
     });
     let (blobs, freed) = repositories.iter().fold((0, 0), |sum, it| (sum.0 + it.1, sum.1 + it.3));
     json!({
-        "repositories": each.collect::<Vec<_>>(), "blobs": blobs, "freed_bytes": freed, "grace_seconds": 86_400, "retention": [], "held": [],
+        "repositories": each.collect::<Vec<_>>(), "blobs": blobs, "freed_bytes": freed, "grace_seconds": 86_400, "backups": 0, "retention": [], "held": [],
         "waiting_blobs": 0, "waiting_bytes": 0, "uploads": 0, "upload_bytes": 0, "open_uploads": 0, "open_upload_bytes": 0,
         "upload_seconds": 86_400,
     })
@@ -89,6 +89,18 @@ fn what_goes_by_rules_and_what_is_held_is_shown() {
         fake.on(GC, [Reply::Json(200, some.clone())]);
         let went = fake.run(&["admin", "gc", "--now"]).text();
         assert!(went.contains("taken away") && went.contains(stay) == is_said, "{went}");
+    }
+}
+
+#[test]
+fn what_a_backup_keeps_is_said() {
+    let fake = Fake::start();
+    let mut some = report(&[("team/app", 12, 325_000_000, 315_000_000)]);
+    for (backups, is_said) in [(0, false), (1, true)] {
+        some["backups"] = json!(backups);
+        fake.on(GC, [Reply::Json(200, some.clone())]);
+        let went = fake.run(&["admin", "gc", "--now"]).text();
+        assert_eq!(went.contains("A backup goes on: bytes that it needs come back when it has ended"), is_said, "{went}");
     }
 }
 

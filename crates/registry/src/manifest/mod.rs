@@ -42,6 +42,13 @@ impl Found {
     }
 }
 
+/// Lets others go on now and then: each look is answered at once, and a manifest may name tens of thousands.
+async fn let_others(at: usize) {
+    if at % 64 == 63 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Looks which of a manifest's content the repository holds. What is there must have the size that the manifest says, else no
 /// client could pull the image. Foreign layers need not be there; one that is there is kept with the image. An index's entry of an
 /// unknown media type may be a blob. When `most` are missing the rest is not looked for: each look is a read of the store.
@@ -54,10 +61,11 @@ pub(crate) async fn look(
 ) -> Result<Sighted, RegistryError> {
     let mut held = Vec::with_capacity(document.blobs.len());
     let mut missing = Vec::new();
-    for blob in document.blobs {
+    for (at, blob) in document.blobs.into_iter().enumerate() {
         if missing.len() == most {
             break;
         }
+        let_others(at).await;
         match blobs.size(repository, &blob.digest).await? {
             Some(size) if size == blob.size => held.push((blob.digest, size)),
             None if blob.is_foreign() => {}
@@ -71,10 +79,11 @@ pub(crate) async fn look(
         }
     }
     let mut children = Vec::with_capacity(document.children.len());
-    for child in document.children {
+    for (at, child) in document.children.into_iter().enumerate() {
         if missing.len() == most {
             break;
         }
+        let_others(at).await;
         if Kind::of(&child.media_type).is_none()
             && let Some(size) = blobs.size(repository, &child.digest).await?
         {

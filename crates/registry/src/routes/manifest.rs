@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderName, Method, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 use layer0_domain::model::access::{Action, Caller};
 use layer0_domain::model::digest::{Algorithm, Digest};
 use layer0_domain::model::image::RepositoryName;
@@ -24,6 +25,7 @@ use crate::manifest::checked::{self, LARGE, Stored};
 use crate::manifest::document::{Document, MANIFEST_MAX};
 use crate::manifest::resolve;
 use crate::registry::Registry;
+use crate::uploads::Patience;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -230,21 +232,36 @@ pub(super) async fn ready(
     registry.while_allowed(ask, name, Action::Push, work).await?
 }
 
-/// Reads the body of a push. Nothing may come of it for as long as `idle`.
+/// All of a body. As for blobs, next to nothing of it may come for as long as `idle`.
+async fn collected(mut body: Body, idle: Duration) -> Result<Bytes, RegistryError> {
+    let (mut all, mut patience) = (BytesMut::new(), Patience::new(idle));
+    loop {
+        let data = match tokio::time::timeout_at(patience.until(), body.frame()).await {
+            Err(_) => return Err(RegistryError::TooSlow),
+            Ok(Some(Err(_))) => return Err(RegistryError::BodyBroken),
+            Ok(None) => return Ok(all.freeze()),
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        };
+        if all.len() + data.len() > MANIFEST_MAX {
+            return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
+        }
+        // Nearly all come in one piece.
+        if all.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        patience.came(data.len());
+        all.extend_from_slice(&data);
+    }
+}
+
+/// Reads the body of a push.
 async fn pushed(ask: &Ask, body: Body, reference: &ManifestRef, idle: Duration) -> Result<Pushed, RegistryError> {
     if ask.content_length().is_some_and(|length| length > MANIFEST_MAX as u64) {
         return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
     }
     let content_type =
         ask.header(&CONTENT_TYPE).map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    let bytes = match tokio::time::timeout(idle, Limited::new(body, MANIFEST_MAX).collect()).await {
-        Err(_) => return Err(RegistryError::TooSlow),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(RegistryError::ManifestTooLarge { most: MANIFEST_MAX });
-        }
-        Ok(Err(_)) => return Err(RegistryError::BodyBroken),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
+    let bytes = collected(body, idle).await?;
     let wanted = match reference {
         ManifestRef::Digest(digest) => Some(digest.clone()),
         ManifestRef::Tag(_) => {

@@ -61,6 +61,8 @@ pub(super) struct Ask {
     caller: OnceLock<Caller>,
     /// Whether the record in the audit log was written with what it tells of.
     recorded: AtomicBool,
+    /// Whether it made a repository and nothing else.
+    made: AtomicBool,
 }
 
 impl Ask {
@@ -75,8 +77,8 @@ impl Ask {
             return Err(RegistryError::BadRequest("the Host header is missing".to_owned()));
         }
         let (method, headers) = (parts.method, parts.headers);
-        let (caller, recorded) = (OnceLock::new(), AtomicBool::new(false));
-        Ok(Self { method, headers, peer, query, uri, backing, caller, recorded })
+        let (caller, recorded, made) = (OnceLock::new(), AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { method, headers, peer, query, uri, backing, caller, recorded, made })
     }
 
     /// The first value of a query parameter.
@@ -340,7 +342,11 @@ impl Registry {
         tokio::select! {
             done = work => Ok(done),
             () = self.parts().gate.ended(ask.headers.clone(), ask.peer, name.clone(), action) => {
-                Err(RegistryError::Ended)
+                let challenge = match self.challenge(ask, None) {
+                    RegistryError::Unauthorized { challenge, .. } => Some(challenge),
+                    _ => None,
+                };
+                Err(RegistryError::Ended { challenge })
             }
         }
     }

@@ -29,11 +29,19 @@ impl Registry {
     }
 
     /// Makes a repository for a push that writes nothing else yet, when it [is to be made](Registry::to_make).
-    pub(super) async fn make(&self, name: &RepositoryName, create: Option<Timestamp>) -> Result<(), RegistryError> {
+    pub(super) async fn make(
+        &self,
+        ask: &Ask,
+        name: &RepositoryName,
+        create: Option<Timestamp>,
+    ) -> Result<(), RegistryError> {
         let Some(created) = create else { return Ok(()) };
         let made = Repository { name: name.clone(), created, visibility: Visibility::Private };
         match self.parts().store.repository_create(&made).await {
-            Ok(()) => note_made(name),
+            Ok(()) => {
+                note_made(name);
+                ask.made.store(true, Ordering::Relaxed);
+            }
             Err(RegistryStoreError::RepositoryExists(_)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -79,7 +87,7 @@ pub(super) fn note_refusal(ask: &Ask, error: &RegistryError) {
 }
 
 /// What of a request goes into the audit log: what changed something, and what was refused to somebody who had signed in.
-/// A step on the way (an upload begun, a chunk) changes nothing that anybody sees.
+/// A step on the way (an upload begun, a chunk) changes nothing that anybody sees, but for the repository that it makes.
 fn audited(ask: &Ask, status: StatusCode) -> Option<Audited> {
     let caller = ask.caller.get()?.clone();
     let refused = status == StatusCode::FORBIDDEN;
@@ -97,6 +105,7 @@ fn audited(ask: &Ask, status: StatusCode) -> Option<Audited> {
                 None => ("blob_push", named(&name, ask.param("digest").unwrap_or_default())),
             }
         }
+        (Target::Uploads { name }, Method::POST) if ask.made.load(Ordering::Relaxed) => ("repository_create", name),
         _ => return None,
     };
     Some(Audited { caller, action, target })

@@ -39,7 +39,7 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
         {
             return Ok(response);
         }
-        return open(registry, (&name, create), share, Algorithm::Sha256).await;
+        return open(registry, ask, (&name, create), share, Algorithm::Sha256).await;
     }
     if let Some(wanted) = ask.param("digest") {
         let wanted = digest(wanted)?;
@@ -54,7 +54,7 @@ pub(super) async fn begin(registry: &Registry, ask: &Ask, body: Body, name: &str
             )));
         }
     };
-    open(registry, (&name, create), share, algorithm).await
+    open(registry, ask, (&name, create), share, algorithm).await
 }
 
 /// Refuses early what the owner's quota can't take; the write of the blob decides. Answers what the upload's bytes count with.
@@ -89,11 +89,12 @@ type To<'a> = (&'a RepositoryName, Option<Timestamp>);
 /// Answers with a new upload.
 async fn open(
     registry: &Registry,
+    ask: &Ask,
     (name, create): To<'_>,
     share: Share,
     algorithm: Algorithm,
 ) -> Result<Response, RegistryError> {
-    registry.make(name, create).await?;
+    registry.make(ask, name, create).await?;
     let parts = registry.parts();
     let id = UploadId::new(parts.clock.random(), name);
     parts.uploads.begin(id.clone(), algorithm, share, parts.clock.now()).await?;
@@ -157,8 +158,8 @@ async fn try_mount(
     for from in candidates {
         // What the caller may push to, it was admitted to pull from too.
         let by_right = from == *to || caller.rights.may(Action::Pull, (&from).into());
-        if !by_right && !parts.store.repository_get(&from).await?.is_some_and(|it| it.visibility == Visibility::Public)
-        {
+        // As its pulls would be judged, wherever it lies now.
+        if !by_right && registry.repository_visibility(&from).await? != Visibility::Public {
             // Somebody whose token was made for another scope may get one for this.
             if named
                 && let Admission::Challenge =

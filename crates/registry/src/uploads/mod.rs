@@ -39,7 +39,7 @@ use layer0_domain::port::registry_store::{Along, Room};
 pub(crate) use self::claim::Claim;
 pub(crate) use self::held::Held;
 pub(crate) use self::id::UploadId;
-pub(crate) use self::receive::{Then, receive};
+pub(crate) use self::receive::{Patience, Then, receive};
 use self::staged::Staged;
 pub(crate) use self::staged::{Relief, Share};
 use self::writer::Writer;

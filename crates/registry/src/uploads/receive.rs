@@ -26,7 +26,7 @@ use crate::error::RegistryError;
 const LEAST: usize = 4 << 10;
 
 /// The wait for a client's bytes.
-struct Patience {
+pub(crate) struct Patience {
     idle: Duration,
     /// When it ends.
     until: Instant,
@@ -35,12 +35,17 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(idle: Duration) -> Self {
+    pub(crate) fn new(idle: Duration) -> Self {
         Self { idle, until: Instant::now() + idle, came: 0 }
     }
 
+    /// When it ends.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Notes that bytes came; enough of them begin it anew.
-    fn came(&mut self, bytes: usize) {
+    pub(crate) fn came(&mut self, bytes: usize) {
         self.came += bytes;
         if self.came >= LEAST {
             *self = Self::new(self.idle);

@@ -37,6 +37,21 @@ struct Gathered {
     default: Option<BackingName>,
 }
 
+/// What only means something where `registry_backing` says that images lie elsewhere: key and variable.
+const OF_BACKINGS: [(&str, &str); 11] = [
+    ("s3_bucket", "LAYER0_S3_BUCKET"),
+    ("s3_prefix", "LAYER0_S3_PREFIX"),
+    ("s3_redirect", "LAYER0_S3_REDIRECT"),
+    ("ecr_prefix", "LAYER0_ECR_PREFIX"),
+    ("ecr_host", "LAYER0_ECR_HOST"),
+    ("ecr_immutable_tags", "LAYER0_ECR_IMMUTABLE_TAGS"),
+    ("ecr_scan_on_push", "LAYER0_ECR_SCAN_ON_PUSH"),
+    ("ecr_kms_key", "LAYER0_ECR_KMS_KEY"),
+    ("ecr_lifecycle_policy", "LAYER0_ECR_LIFECYCLE_POLICY"),
+    ("ecr_keep_untagged_days", "LAYER0_ECR_KEEP_UNTAGGED_DAYS"),
+    ("ecr_tags", "LAYER0_ECR_TAGS"),
+];
+
 impl RegistriesConfig {
     /// From the flags (`--registry-backing ecr`: one in ECR, which everything goes to; `s3`: the embedded one, in a bucket) and the file's tables.
     pub(super) fn load(
@@ -46,7 +61,15 @@ impl RegistriesConfig {
         file_name: &str,
     ) -> Result<Self, ConfigError> {
         let mut gathered = Gathered::default();
-        if let Some(given) = find("registry_backing", &["LAYER0_REGISTRY_BACKING"]) {
+        let backing = find("registry_backing", &["LAYER0_REGISTRY_BACKING"]);
+        if backing.is_none()
+            && let Some(alone) = OF_BACKINGS.iter().find_map(|(key, variable)| find(key, &[*variable]))
+        {
+            return Err(alone.wrong(
+                "means nothing alone: say `--registry-backing s3` or `ecr` too, or `disk` when it is left over",
+            ));
+        }
+        if let Some(given) = backing {
             match given.text.as_str() {
                 "disk" => {}
                 "s3" => gathered.s3 = Some(S3Config::load(find, &given)?),

@@ -71,7 +71,16 @@ async fn what_a_quota_refuses_is_in_the_log() {
     let begun = raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
     raw.send(Method::PATCH, begun.header("location"), &[], "few").await.expect(202);
     raw.send(Method::PATCH, begun.header("location"), &[], "far too many bytes").await.expect(403);
+    raw.send(Method::POST, "/v2/team/app/blobs/uploads/", &[], "").await.expect(202);
     let entries = raw.get("/admin/audit?limit=100").await.expect(200).json();
+    // The first upload has made the repository, which stays whatever becomes of it.
+    let made: Vec<&Value> =
+        entries.as_array().expect("a list").iter().filter(|it| it["action"] == "repository_create").collect();
+    assert_eq!(made.len(), 1, "{entries}");
+    assert_eq!(
+        (&made[0]["who"], &made[0]["target"], &made[0]["status"]),
+        (&json!("admin"), &json!("team/app"), &json!(202))
+    );
     let pushes: Vec<&Value> =
         entries.as_array().expect("a list").iter().filter(|it| it["action"] == "blob_push").collect();
     assert_eq!(pushes.len(), 1, "{entries}");

@@ -4,12 +4,13 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use layer0_domain::model::digest::Digest;
+use layer0_domain::model::home::{Home, Stage};
 use layer0_domain::model::registry::BlobPlace;
 use layer0_domain::port::registry_store::HeldBlob;
 use layer0_domain::port::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
-use super::convert::{from_integer, parsed};
+use super::convert::{from_integer, from_json, parsed, to_json};
 use super::fault::{Fault, Stop};
 use super::{BUSY_TIMEOUT, SqliteStore};
 
@@ -39,7 +40,8 @@ const BLOBS: &str = "SELECT digest, max(size), \
 
 impl SqliteStore {
     /// Copies the database, as it is at one moment, into the file `path`, and answers the blobs that the copy names. The settings
-    /// `without` are not in the copy: what makes this one the owner of something must not come along. The file is not there, or
+    /// `without` are not in the copy: what makes this one the owner of something must not come along; moves to another backing are at
+    /// their end there. The file is not there, or
     /// empty; its directory is the caller's own. The copy is an ordinary database without a WAL, read once more to see that
     /// it is whole, and is not synced. Others read and write meanwhile: it is one read transaction on a connection of its own, so the
     /// WAL grows by what is written in that time.
@@ -92,6 +94,7 @@ fn copy(
     for key in without {
         copy.execute("DELETE FROM setting WHERE key = ?1", [key])?;
     }
+    moves_end(&copy)?;
     let said: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if said != "ok" {
         return Err(Fault::Unreadable { what: "database" }.into());
@@ -101,6 +104,27 @@ fn copy(
         copy.execute("DELETE FROM blob_place", [])?;
     }
     Ok(blobs)
+}
+
+/// Ends what is under way between two backings: the original goes on with it, and whoever uses the copy would delete there what it no
+/// longer knows of.
+fn moves_end(copy: &Connection) -> Result<(), Stop<StoreError>> {
+    let mut select = copy.prepare("SELECT repository, body FROM repository_home")?;
+    let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    for (repository, body) in rows.collect::<Result<Vec<_>, _>>()? {
+        let mut home: Home = from_json("repository home", &body)?;
+        let migration = &mut home.migration;
+        migration.stage = match migration.stage {
+            Stage::Copying | Stage::Closing(_) | Stage::Cancelling => Stage::Failed,
+            Stage::Clearing => Stage::Moved,
+            Stage::Moved | Stage::Cleared | Stage::Failed | Stage::Refused | Stage::Cancelled => continue,
+        };
+        migration.why =
+            Some("it was under way when the backup was taken that this instance was restored from".to_owned());
+        let body = to_json("repository home", &home)?;
+        copy.execute("UPDATE repository_home SET body = ?2 WHERE repository = ?1", [repository, body])?;
+    }
+    Ok(())
 }
 
 fn blobs(copy: &Connection) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
@@ -117,13 +141,35 @@ fn blobs(copy: &Connection) -> Result<Vec<CopiedBlob>, Stop<StoreError>> {
 
 #[cfg(test)]
 mod tests {
+    use layer0_domain::model::home::{Migration, Source, Tally, Target};
     use layer0_domain::model::image::RepositoryName;
+    use layer0_domain::model::placement::BackingName;
     use layer0_domain::model::registry::{Repository, Visibility};
-    use layer0_domain::model::time::Timestamp;
+    use layer0_domain::model::time::{Generation, Timestamp};
+    use layer0_domain::port::home_store::HomeStore as _;
     use layer0_domain::port::registry_store::{Along, BlobLink, RegistryStore as _};
     use layer0_domain::port::store::Store as _;
 
     use super::*;
+
+    fn moving(repository: &RepositoryName, stage: Stage) -> Home {
+        let backing = |name: &str| BackingName::parse(name).expect("a name");
+        let migration = Migration {
+            from: backing("local"),
+            to: backing("ecr"),
+            stage,
+            source: Source::Delete,
+            target: Target::Made,
+            asked: Timestamp(1),
+            tally: Tally::default(),
+            trouble: None,
+            why: None,
+            problems: Vec::new(),
+            problems_more: 0,
+            kept: Vec::new(),
+        };
+        Home { repository: repository.clone(), backing: backing("ecr"), migration, generation: Generation::default() }
+    }
 
     #[tokio::test]
     async fn a_copy_is_the_state_of_one_moment_and_a_database_that_opens() {
@@ -151,6 +197,7 @@ mod tests {
             })
         };
         store.setting_get_or_put("owner.of", b"a bucket").await.expect("written");
+        store.home_put(&moving(&name, Stage::Clearing), None).await.expect("written");
         let path = dir.path().join("copy.db");
         let mut blobs =
             store.copy_to(path.clone(), &["owner.of", "never.set"], CopiedPlaces::LeftOut).await.expect("copied");
@@ -163,6 +210,13 @@ mod tests {
         let copy = SqliteStore::open(&path).expect("it has our mark and our schema");
         assert!(owner(&store).await && !owner(&copy).await, "what was to stay behind is in the original alone");
         assert_eq!(copy.repository_get(&name).await.expect("read"), Some(repository));
+        let stage =
+            async |of: &SqliteStore| of.home_get(&name).await.expect("read").expect("it is there").migration.stage;
+        assert_eq!(
+            (stage(&store).await, stage(&copy).await),
+            (Stage::Clearing, Stage::Moved),
+            "it deletes nothing there"
+        );
         let place = async |of: &SqliteStore| of.blob_place(&Digest::sha256_of(b"two!")).await.expect("read");
         assert_eq!((place(&store).await, place(&copy).await), (Some(BlobPlace::new("k/2")), None));
         let with = dir.path().join("with.db");

@@ -24,6 +24,9 @@ fn images_lie_in_ecr_only_where_the_engine_can_pull_from_there() {
     let disk = load(&["--registry-backing", "disk", "--ecr-prefix", "l0"], "").expect("disk").registries;
     assert_eq!(disk, RegistriesConfig::default());
     assert!(error(&["--registry-backing", "nfs"], "").starts_with("--registry-backing: `nfs` must be"));
+    // Without it images would lie on the disk, and nobody would be told.
+    let alone = error(&["--s3-bucket", "images"], "");
+    assert!(alone.starts_with("--s3-bucket") && alone.contains("means nothing alone"), "{alone}");
     let ecr = ["--registry-backing", "ecr", "--ecr-prefix", "l0", "--registry-stream", "--ecr-tags", "team=web"];
     let table = "[[registry]]\nname = \"main\"\n";
     if !cfg!(feature = "aws") {

@@ -65,14 +65,25 @@ impl Seen {
     }
 }
 
+/// More than the longest name that a sort key ends with.
+const AFTER_MAX: usize = 512;
+
 pub(super) fn partition(id: &str) -> String {
     format!("{REPOSITORIES}#{id}")
 }
 
-/// Sort keys that begin with `prefix`, only those behind `after` in it. All that stands in them is ASCII below `~`.
+/// Sort keys that begin with `prefix`, only those behind `after` in it. All that stands in them is ASCII below `~`; `after` is whatever
+/// a client says.
 pub(super) fn behind(prefix: &str, after: Option<&str>) -> Range {
+    let end = format!("{prefix}~");
     match after {
-        Some(after) => Range::Between(format!("{prefix}{after}\u{1}"), format!("{prefix}~")),
+        // DynamoDB refuses a range that ends before it begins (API reference, `Query`).
+        Some(after) if after >= "~" => Range::Between(end.clone(), end),
+        Some(after) => {
+            // And a key that is longer than keys may be. No name is as long, so what is cut off decides nothing.
+            let after = &after[..after.floor_char_boundary(AFTER_MAX)];
+            Range::Between(format!("{prefix}{after}\u{1}"), end)
+        }
         None => Range::Begin(prefix.to_owned()),
     }
 }
@@ -157,7 +168,7 @@ impl Table {
         let prefix = owner.map(|owner| format!("{owner}/")).unwrap_or_default();
         let range = match (&page.after, prefix.as_str()) {
             (None, "") => Range::All,
-            (Some(after), "") => Range::Between(format!("{after}\u{1}"), "~".to_owned()),
+            (Some(after), "") => behind("", Some(after)),
             (Some(after), prefix) if after.as_str() >= prefix => match after.strip_prefix(prefix) {
                 Some(after) => behind(prefix, Some(after)),
                 None => return Ok(Vec::new()),
@@ -183,5 +194,23 @@ impl Table {
         let mut actions = vec![action];
         actions.extend(ends.then(shut_out::note));
         Ok(Step::Write(actions, repository))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_never_ends_before_it_begins_nor_is_a_key_too_long() {
+        let long = "x".repeat(3_000);
+        for after in ["", "v1", "~", "~z", "\u{e9}", "\u{10ffff}", &long, &"\u{e9}".repeat(1_000)] {
+            let Range::Between(first, last) = behind("tag#", Some(after)) else { panic!("it begins behind something") };
+            assert!(first <= last && first.len() <= 1_024, "{after:.20}: {first:.20} to {last}");
+            // All that is behind it is in the range.
+            let behind =
+                ["tag#a", "tag#v1.0", "tag#z"].into_iter().filter(|key| *key > format!("tag#{after}").as_str());
+            assert!(behind.into_iter().all(|key| (first.as_str()..=last.as_str()).contains(&key)), "{after:.20}");
+        }
     }
 }
