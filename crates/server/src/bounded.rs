@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::failure::Failure;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
-use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
+use layer0_domain::port::pull::{AnsweredBy, Launch, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
 use layer0_domain::port::trail::{Trail, TrailQuery};
 
@@ -110,8 +111,12 @@ impl Engine for Bounded {
         self.inner.host_reach(definition)
     }
 
-    fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
-        self.inner.warnings(definition)
+    fn refusal(&self, definition: &TaskDefinition, launch: Launch) -> Option<Failure> {
+        self.inner.refusal(definition, launch)
+    }
+
+    fn warnings(&self, definition: &TaskDefinition, launch: Option<Launch>) -> Vec<String> {
+        self.inner.warnings(definition, launch)
     }
 
     async fn changed(&self) {

@@ -16,7 +16,7 @@ mod template;
 mod values;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use layer0_domain::model::access::Secret;
 use layer0_domain::model::image_map::MapRule;
@@ -212,7 +212,7 @@ impl Sources<'_> {
 }
 
 /// Whether there is something by that name, a link to what is not there among it: that is a mistake, and no reason to start without.
-fn is_given(path: &PathBuf) -> bool {
+fn is_given(path: &Path) -> bool {
     !path.symlink_metadata().is_err_and(|why| why.kind() == std::io::ErrorKind::NotFound)
 }
 
@@ -228,7 +228,7 @@ impl Config {
             Some(path) => (file::read(&PathBuf::from(&path))?, path),
             None => {
                 let data_dir = data_dir_given.map(PathBuf::from).or_else(|| default_data_dir(environment));
-                match data_dir.map(|dir| dir.join("layer0.toml")).filter(is_given) {
+                match data_dir.map(|dir| dir.join("layer0.toml")).filter(|path| is_given(path)) {
                     Some(path) => (file::read(&path)?, path.display().to_string()),
                     None => (file::FileConfig::default(), String::new()),
                 }

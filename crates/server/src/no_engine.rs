@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::failure::Failure;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
-use layer0_domain::port::pull::{PullEvidence, PullQuestion};
+use layer0_domain::port::pull::{Launch, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
 use layer0_domain::port::trail::{Trail, TrailQuery};
 
@@ -66,7 +67,11 @@ impl Engine for NoEngine {
         Vec::new()
     }
 
-    fn warnings(&self, _: &TaskDefinition) -> Vec<String> {
+    fn refusal(&self, _: &TaskDefinition, _: Launch) -> Option<Failure> {
+        None
+    }
+
+    fn warnings(&self, _: &TaskDefinition, _: Option<Launch>) -> Vec<String> {
         vec![]
     }
 

@@ -100,7 +100,11 @@ fn what_a_backup_keeps_is_said() {
         some["backups"] = json!(backups);
         fake.on(GC, [Reply::Json(200, some.clone())]);
         let went = fake.run(&["admin", "gc", "--now"]).text();
-        assert_eq!(went.contains("A backup goes on: bytes that it needs come back when it has ended"), is_said, "{went}");
+        assert_eq!(
+            went.contains("A backup goes on: bytes that it needs come back when it has ended"),
+            is_said,
+            "{went}"
+        );
     }
 }
 

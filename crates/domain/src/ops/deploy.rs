@@ -54,7 +54,7 @@ pub async fn deploy_create(
         .into_iter()
         .map(|key| format!("`{key}` is no field of a task definition: it is kept, and nothing reads it"))
         .collect();
-    warnings.extend(ctx.engine.warnings(document.definition()));
+    warnings.extend(ctx.engine.warnings(document.definition(), None));
     let new = NewDeploy { name, owner, document, images, created: ctx.clock.now() };
     Ok((ctx.store.deploy_create(new).await?, warnings))
 }

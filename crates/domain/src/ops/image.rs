@@ -170,6 +170,18 @@ fn may_see(ctx: &Ctx<'_>, image: &ImageRef, source: &SourceAnswer) -> bool {
     }
 }
 
+/// What the user should know of a definition that is run so.
+///
+/// # Errors
+/// `Invalid` when the definition shows that it can't be.
+pub(super) fn launched(ctx: &Ctx<'_>, definition: &TaskDefinition, launch: Launch) -> Result<Vec<String>, OpsError> {
+    match ctx.engine.refusal(definition, launch) {
+        None => Ok(ctx.engine.warnings(definition, Some(launch))),
+        Some(Failure { message, hint: Some(hint), .. }) => Err(OpsError::invalid_with(message, hint)),
+        Some(failure) => Err(OpsError::invalid(failure.message)),
+    }
+}
+
 /// Checks every image of a deploy and puts what passed into its definition.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Services: create, update, scale, abort, roll back.
 
-use super::image::{PullCheck, Run, deploy_pin, deployment_pin};
+use super::image::{PullCheck, Run, deploy_pin, deployment_pin, launched};
 use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::EntityRef;
 use crate::model::id::{DeployId, DeploymentId, EnvironmentId, LoadBalancerId, ServiceId};
@@ -53,7 +53,7 @@ pub async fn service_create(ctx: &Ctx<'_>, new: NewService) -> Result<Accepted, 
         ports_fit(ctx, &load_balancer, &deployment.definition, run.launch)?;
     }
     let images = deployment.images.clone();
-    let warnings = ctx.engine.warnings(&deployment.definition);
+    let warnings = launched(ctx, &deployment.definition, run.launch)?;
     let service = Service {
         id: ServiceId::parse(&ctx.new_id(new.name.as_str())).expect("made of letters, digits and `-`"),
         name: new.name,
@@ -96,7 +96,7 @@ pub async fn service_update(ctx: &Ctx<'_>, id: &ServiceId, change: ServiceChange
             let deployment = deployment(ctx, deploy, run_of(&service, change.pull_check)).await?;
             ports_fit_behind(ctx, &service, &deployment.definition).await?;
             images.clone_from(&deployment.images);
-            warnings = ctx.engine.warnings(&deployment.definition);
+            warnings = launched(ctx, &deployment.definition, Launch::of_stateful(service.stateful))?;
             Some(deployment)
         }
         None => {
@@ -190,7 +190,7 @@ pub async fn service_rollback(ctx: &Ctx<'_>, id: &ServiceId, check: PullCheck) -
     };
     let (images, definition) = deployment_pin(ctx, before, run_of(&service, check)).await?;
     ports_fit_behind(ctx, &service, &definition).await?;
-    let warnings = ctx.engine.warnings(&definition);
+    let warnings = launched(ctx, &definition, Launch::of_stateful(service.stateful))?;
     let now = ctx.clock.now();
     let rollout = Deployment {
         id: deployment_id(ctx, &before.deploy_name),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::image::{PullCheck, Run, deploy_pin};
+use super::image::{PullCheck, Run, deploy_pin, launched};
 use super::{Accepted, Ctx, OpsError};
 use crate::model::entity::EntityRef;
 use crate::model::id::{DeployId, EnvironmentId, TaskId};
@@ -62,7 +62,7 @@ pub async fn task_create(ctx: &Ctx<'_>, new: NewTask) -> Result<Accepted, OpsErr
             container.environment.insert(key.clone(), value.clone());
         }
     }
-    let mut warnings = ctx.engine.warnings(&definition);
+    let mut warnings = launched(ctx, &definition, run.launch)?;
     if new.spot && !ctx.engine.capabilities().spot {
         warnings.push("`--spot` has no meaning here: nobody takes the capacity of this machine back".to_owned());
     }

@@ -61,7 +61,7 @@ pub struct SizeRow {
 const GIB: u32 = 1024;
 
 /// The sizes that Fargate has (ECS developer guide, "Fargate task sizes"; Windows from 1 to 4 vCPU).
-pub const SIZES: [SizeRow; 7] = [
+pub const SIZES: [SizeRow; 8] = [
     SizeRow { cpu: 256, memory: Memory::OneOf(&[512, 1024, 2048]), windows: false, platform_version: None },
     row(512, 1, 4, 1, false, None),
     row(1024, 2, 8, 1, true, None),
@@ -69,6 +69,12 @@ pub const SIZES: [SizeRow; 7] = [
     row(4096, 8, 30, 1, true, None),
     row(8192, 16, 60, 4, false, Some("1.4.0")),
     row(16384, 32, 120, 8, false, Some("1.4.0")),
+    SizeRow {
+        cpu: 32768,
+        memory: Memory::OneOf(&[60 * GIB, 120 * GIB, 244 * GIB]),
+        windows: false,
+        platform_version: Some("1.4.0"),
+    },
 ];
 
 const fn row(
@@ -201,6 +207,8 @@ fn size(definition: &TaskDefinition) -> Result<Fit, Problem> {
             format!("the containers ask for {} MiB together, the task has {memory}", need.memory_mib),
         );
     }
+    // No container's limit may be above the task's memory, whatever it reserves.
+    let limit = definition.containers.iter().filter_map(|it| it.memory_mib).max().unwrap_or(0);
     let chosen = match (definition.cpu, definition.memory_mib) {
         (Some(cpu), Some(memory_mib)) => {
             let asked = Size { cpu, memory_mib };
@@ -211,14 +219,12 @@ fn size(definition: &TaskDefinition) -> Result<Fit, Problem> {
         }
         (Some(cpu), None) => {
             let row = rows.iter().find(|row| row.cpu == cpu);
-            match row.and_then(|row| row.memory.at_least(need.memory_mib).map(|memory| (row, memory))) {
+            let least = need.memory_mib.max(limit);
+            match row.and_then(|row| row.memory.at_least(least).map(|memory| (row, memory))) {
                 Some(found) => found,
                 None => {
-                    let asked = Size { cpu, memory_mib: need.memory_mib };
-                    return problem(
-                        "cpu",
-                        no_such(&format!("{cpu} CPU units for {} MiB is", need.memory_mib), asked, &rows),
-                    );
+                    let asked = Size { cpu, memory_mib: least };
+                    return problem("cpu", no_such(&format!("{cpu} CPU units for {least} MiB is"), asked, &rows));
                 }
             }
         }

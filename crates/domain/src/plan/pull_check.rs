@@ -179,9 +179,9 @@ pub fn judge(image: &Mapped, source: &SourceAnswer, question: &PullQuestion, eng
     match (source, engine) {
         (SourceAnswer::Found(_) | SourceAnswer::NotOurs, Some(evidence)) => match &evidence.aws {
             Some(aws) => aws::judge(image, source, question, evidence, aws),
-            None => local::judge(image, source, engine),
+            None => local::judge(image, source, question, engine),
         },
-        _ => local::judge(image, source, engine),
+        _ => local::judge(image, source, question, engine),
     }
 }
 

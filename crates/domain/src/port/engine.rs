@@ -505,8 +505,12 @@ pub trait Engine: Send + Sync {
     /// as such; an error means that the engine could not be asked at all.
     async fn pull_evidence(&self, question: &PullQuestion) -> Result<PullEvidence, EngineError>;
 
-    /// Which fields of a definition this engine can't honour, one sentence each. Pure.
-    fn warnings(&self, definition: &TaskDefinition) -> Vec<String>;
+    /// Which fields of a definition this engine can't honour, one sentence each; `launch` is on whose machines, `None` while that is
+    /// open. Pure.
+    fn warnings(&self, definition: &TaskDefinition, launch: Option<Launch>) -> Vec<String>;
+
+    /// Why a definition can't be run so at all, where the definition alone shows it. Pure.
+    fn refusal(&self, definition: &TaskDefinition, launch: Launch) -> Option<Failure>;
 
     /// The fields by which a definition reaches the machine that this server runs on, where the engine runs containers there: whoever
     /// may write them has all that the server keeps. Pure.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use layer0_domain::model::entity::EntityRef;
 use layer0_domain::model::environment::Environment;
+use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::{EnvironmentId, ServiceId, TaskId};
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
@@ -14,7 +15,7 @@ use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, EnvironmentSeen, LogQuery, LogStream, Observed, Removed, Scope, ServiceSpec,
     TaskSpec, Want,
 };
-use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion};
+use layer0_domain::port::pull::{AnsweredBy, Launch, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
 use layer0_domain::port::trail::{Trail, TrailQuery};
 use tracing::info;
@@ -168,7 +169,11 @@ impl Engine for DockerEngine {
         definition.host_reach()
     }
 
-    fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
+    fn refusal(&self, _: &TaskDefinition, _: Launch) -> Option<Failure> {
+        None
+    }
+
+    fn warnings(&self, definition: &TaskDefinition, _: Option<Launch>) -> Vec<String> {
         warnings(definition)
     }
 

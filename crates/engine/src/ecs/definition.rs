@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::config::EcsConfig;
 
 /// Keys that ECS answers with a task definition and refuses in a request, and the marks of other tools.
-const NOT_ASKED: [&str; 12] = [
+const NOT_ASKED: [&str; 11] = [
     "taskDefinitionArn",
     "revision",
     "status",
@@ -25,7 +25,6 @@ const NOT_ASKED: [&str; 12] = [
     "registeredBy",
     "deregisteredAt",
     "deleteRequestedAt",
-    "tags",
     "AWSEBDockerrunVersion",
     "authentication",
 ];
@@ -60,9 +59,17 @@ pub(super) fn body(definition: &TaskDefinition, registration: &Registration<'_>)
         return Err(Box::new(failure));
     };
     let mut body: Map<String, Value> = written.clone();
-    body.retain(|key, _| !NOT_ASKED.iter().any(|dropped| dropped.eq_ignore_ascii_case(key)));
+    let theirs = body.remove("tags");
+    body.retain(|key, value| {
+        let is_refused = NOT_ASKED.iter().any(|dropped| dropped.eq_ignore_ascii_case(key));
+        // An empty text says nothing, here as where the document is read: what is missing is added below.
+        !is_refused && value.as_str() != Some("")
+    });
     body.insert("family".to_owned(), json!(registration.family));
-    let tags: Vec<Value> = registration.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+    let tag = |key: &str, value: &str| json!({ "key": key, "value": value });
+    let mut tags: Vec<Value> = registration.tags.iter().map(|(key, value)| tag(key, value)).collect();
+    let is_ours = |it: &Value| registration.tags.iter().any(|(key, _)| it["key"].as_str() == Some(key));
+    tags.extend(theirs.as_ref().and_then(Value::as_array).into_iter().flatten().filter(|it| !is_ours(it)).cloned());
     body.insert("tags".to_owned(), json!(tags));
     if let Some(role) = &registration.config.execution_role {
         body.entry("executionRoleArn").or_insert_with(|| json!(role));
@@ -124,6 +131,11 @@ pub(super) fn warnings(definition: &TaskDefinition) -> Vec<String> {
     }
 }
 
+/// Why Fargate can't run a definition; `None` when it can.
+pub(super) fn refusal(definition: &TaskDefinition) -> Option<Failure> {
+    fargate::fit(definition).err().map(|problems| refused(&problems))
+}
+
 /// The first container that maps a port.
 pub(super) fn container_with_port(definition: &TaskDefinition, port: u16) -> Option<&str> {
     let listens = definition.containers.iter().find(|it| it.port_mappings.iter().any(|to| to.container_port == port));
@@ -176,9 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn what_fargate_refuses_is_said_before_anything_starts() {
+        let of =
+            |document: &str| Document::parse(document.as_bytes()).expect("a legal document").definition_with_document();
+        let privileged =
+            of(r#"{"containerDefinitions": [{"name": "web", "image": "app", "memory": 128, "privileged": true}]}"#);
+        let failure = refusal(&privileged).expect("it is refused");
+        assert!(failure.message.contains("privileged"), "{}", failure.message);
+        assert!(failure.hint.expect("a way").contains("--stateful"));
+        assert_eq!(refusal(&of(r#"{"containerDefinitions": [{"name": "web", "image": "app"}]}"#)), None);
+    }
+
+    #[test]
     fn what_the_user_chose_stays() {
         let body = registered(
-            r#"{"family": "mine", "executionRoleArn": "arn:aws:iam::1:role/own", "networkMode": "host", "tags": [],
+            r#"{"family": "mine", "executionRoleArn": "arn:aws:iam::1:role/own", "networkMode": "host", "taskRoleArn": "",
+               "tags": [{"key": "team", "value": "web"}, {"key": "layer0.instance", "value": "other"}],
                "containerDefinitions": [{"name": "web", "image": "app", "memory": 128,
                "logConfiguration": {"logDriver": "awsfirelens"}}]}"#,
             Launch::Ec2,
@@ -188,6 +213,8 @@ mod tests {
         assert_eq!(body["family"], json!("l0-prod-web-1_app-1"));
         assert_eq!(body["containerDefinitions"][0]["logConfiguration"], json!({ "logDriver": "awsfirelens" }));
         assert_eq!(body["requiresCompatibilities"], json!(["EC2"]));
-        assert_eq!(body["tags"], json!([{ "key": "layer0.instance", "value": "prod-1" }]));
+        let tags = json!([{ "key": "layer0.instance", "value": "prod-1" }, { "key": "team", "value": "web" }]);
+        assert_eq!(body["tags"], tags, "ours, and theirs but for what is ours");
+        assert!(body.get("taskRoleArn").is_none(), "what is empty is not there");
     }
 }

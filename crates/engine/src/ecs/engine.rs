@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use layer0_domain::model::entity::EntityRef;
+use layer0_domain::model::failure::Failure;
 use layer0_domain::model::id::ServiceId;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
-use layer0_domain::port::pull::{PullEvidence, PullQuestion};
+use layer0_domain::port::pull::{Launch, PullEvidence, PullQuestion};
 use layer0_domain::port::thing::Thing;
 use layer0_domain::port::trail::{Trail, TrailQuery};
 use tokio::sync::{Mutex, watch};
@@ -139,13 +140,22 @@ impl Engine for EcsEngine {
         Vec::new()
     }
 
-    fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
+    fn refusal(&self, definition: &TaskDefinition, launch: Launch) -> Option<Failure> {
+        match launch {
+            Launch::Fargate => super::definition::refusal(definition),
+            Launch::Ec2 => None,
+        }
+    }
+
+    fn warnings(&self, definition: &TaskDefinition, launch: Option<Launch>) -> Vec<String> {
         // What asks for machines alone is not for Fargate.
         let asked = &definition.requires_compatibilities;
-        if !asked.is_empty() && !asked.iter().any(|name| name == "FARGATE") {
-            return Vec::new();
+        let is_for_machines = || !asked.is_empty() && !asked.iter().any(|name| name == "FARGATE");
+        match launch {
+            Some(Launch::Ec2) => Vec::new(),
+            None if is_for_machines() => Vec::new(),
+            Some(Launch::Fargate) | None => super::definition::warnings(definition),
         }
-        super::definition::warnings(definition)
     }
 
     async fn changed(&self) {

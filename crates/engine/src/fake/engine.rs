@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use layer0_domain::model::digest::Digest;
 use layer0_domain::model::entity::EntityRef;
-use layer0_domain::model::failure::{FailureClass, LogLine};
+use layer0_domain::model::failure::{Failure, FailureClass, LogLine};
 use layer0_domain::model::image::ImageRef;
 use layer0_domain::model::registry::Platform;
 use layer0_domain::model::task_definition::TaskDefinition;
 use layer0_domain::port::engine::{
     Capabilities, Engine, EngineError, LogQuery, LogStream, Observed, Removed, Scope, Want,
 };
-use layer0_domain::port::pull::{AnsweredBy, PullEvidence, PullQuestion, RemoteImage};
+use layer0_domain::port::pull::{AnsweredBy, Launch, PullEvidence, PullQuestion, RemoteImage};
 use layer0_domain::port::thing::Thing;
 use layer0_domain::port::trail::{Trail, TrailAbout, TrailQuery};
 use tokio::time::{Instant, sleep, timeout};
@@ -188,7 +188,11 @@ impl Engine for FakeEngine {
         definition.host_reach()
     }
 
-    fn warnings(&self, definition: &TaskDefinition) -> Vec<String> {
+    fn refusal(&self, _: &TaskDefinition, _: Launch) -> Option<Failure> {
+        None
+    }
+
+    fn warnings(&self, definition: &TaskDefinition, _: Option<Launch>) -> Vec<String> {
         behaviour::warnings(definition)
     }
 

@@ -58,6 +58,7 @@ fn the_table_is_the_guides() {
         (4096, &[8192, 19456, 30720], &[7168, 31744]),
         (8192, &[16384, 20480, 61440], &[15360, 17408, 62464]),
         (16384, &[32768, 40960, 122_880], &[24576, 33792, 131_072]),
+        (32768, &[61_440, 122_880, 249_856], &[32768, 65_536, 262_144]),
     ] {
         for mib in legal {
             assert!(of(cpu).has(*mib), "{cpu} with {mib}");
@@ -66,7 +67,7 @@ fn the_table_is_the_guides() {
             assert!(!of(cpu).has(*mib), "{cpu} with {mib}");
         }
     }
-    assert_eq!(SIZES[6].platform_version, Some("1.4.0"));
+    assert!(SIZES[5..].iter().all(|row| row.platform_version == Some("1.4.0") && !row.windows));
 }
 
 #[test]
@@ -83,6 +84,7 @@ fn the_smallest_pair_that_fits_is_chosen() {
         (&[(1024, 9000)], (2048, 9216)),
         (&[(4096, 61_000)], (8192, 61_440)),
         (&[(9000, 33_000)], (16384, 40_960)),
+        (&[(20_000, 64)], (32768, 61_440)),
     ] {
         assert_eq!(chosen(None, None, containers), Ok(expected), "{containers:?}");
     }
@@ -129,12 +131,7 @@ fn what_the_document_says_is_kept_or_refused_with_the_nearest() {
             &[(0, 300), (0, 300)],
             "memory: the containers ask for 600 MiB together, the task has 512",
         ),
-        (
-            None,
-            None,
-            &[(20_000, 64)],
-            "the largest size of Fargate is 16384 CPU units with 32768 to 122880 MiB in steps of 8192",
-        ),
+        (None, None, &[(40_000, 64)], "the largest size of Fargate is 32768 CPU units with 61440, 122880, 249856 MiB"),
     ] {
         let error = chosen(cpu, memory, containers).expect_err("no such size");
         assert!(error.contains(words), "{cpu:?} {memory:?}: {error}");
@@ -276,10 +273,17 @@ fn a_plain_document_is_taken_as_it_is() {
 }
 
 #[test]
+fn the_memory_that_is_chosen_is_enough_for_the_largest_limit() {
+    let reserves = definition(json!({ "cpu": "256",
+        "containerDefinitions": [{ "name": "a", "image": "a", "memory": 2048, "memoryReservation": 128 }] }));
+    assert_eq!(fit(&reserves).expect("it fits").size, Size { cpu: 256, memory_mib: 2048 });
+}
+
+#[test]
 fn more_memory_than_there_is_is_told_the_largest_size() {
-    let Err(problems) = fit(&sized(Some(100), Some(125_000), &[(0, 4)])) else { panic!("there is no such size") };
+    let Err(problems) = fit(&sized(Some(100), Some(250_000), &[(0, 4)])) else { panic!("there is no such size") };
     let (_, near) = problems[0].message.split_once("the nearest are ").expect("there is always one");
-    assert_eq!(near.split(|c: char| !c.is_ascii_digit()).find(|it| !it.is_empty()), Some("16384"), "{near}");
+    assert_eq!(near.split(|c: char| !c.is_ascii_digit()).find(|it| !it.is_empty()), Some("32768"), "{near}");
 }
 
 proptest! {

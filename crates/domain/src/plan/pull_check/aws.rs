@@ -50,7 +50,7 @@ pub(super) fn judge(
         report = report.with(What::Image, seen.outcome).with(What::Platform, platform);
     }
     let mut report = report
-        .with(What::Access, access::check(question, evidence, aws))
+        .with(What::Access, access::check(question, source, evidence, aws))
         .with(What::Role, role::check(question, aws))
         .with(What::Network, network::check(question, aws));
     if let Some(passing) = &aws.passing {

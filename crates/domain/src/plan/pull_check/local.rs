@@ -2,25 +2,34 @@
 
 use super::{Outcome, Report, What, platform_check, pushable};
 use crate::model::failure::FailureClass;
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, RepositoryName};
 use crate::model::image_map::Mapped;
 use crate::port::image_source::{SourceAnswer, SourceImage};
-use crate::port::pull::{LocalImage, PullEvidence, RemoteImage};
+use crate::port::pull::{LocalImage, PullEvidence, PullQuestion, RemoteImage};
 
-pub(super) fn judge(image: &Mapped, source: &SourceAnswer, engine: Option<&PullEvidence>) -> Report {
+pub(super) fn judge(
+    image: &Mapped,
+    source: &SourceAnswer,
+    question: &PullQuestion,
+    engine: Option<&PullEvidence>,
+) -> Report {
+    let repository = question.repository.as_ref();
     let report = Report::new(image.backing.clone());
     let nothing_there = || Outcome::unknown("there is no image to look at");
     match (source, engine) {
         (SourceAnswer::Found(found), engine) => judge_ours(image, found, engine),
         (SourceAnswer::NoRepository, _) => {
-            report.with(What::Image, no_repository(image)).with(What::Platform, nothing_there())
+            report.with(What::Image, no_repository(image, repository)).with(What::Platform, nothing_there())
         }
         (SourceAnswer::NoImage { tags, .. }, _) => {
-            report.with(What::Image, no_image(image, tags)).with(What::Platform, nothing_there())
+            report.with(What::Image, no_image(image, repository, tags)).with(What::Platform, nothing_there())
         }
         (SourceAnswer::Denied, _) => {
             let hidden = || Outcome::unknown("you may not see it");
-            report.with(What::Image, hidden()).with(What::Platform, hidden()).with(What::Access, denied(image))
+            report
+                .with(What::Image, hidden())
+                .with(What::Platform, hidden())
+                .with(What::Access, denied(image, repository))
         }
         (SourceAnswer::Withheld { said }, _) => report
             .with(What::Image, Outcome::unknown("the mirrored registry did not show it"))
@@ -141,20 +150,25 @@ fn local_pin(image: &Mapped, local: &LocalImage) -> ImageRef {
     local.repo_digests.iter().find(|pulled| pulled.repository() == key).unwrap_or(&image.backing).clone()
 }
 
-fn no_repository(image: &Mapped) -> Outcome {
-    let repository = image.backing.path();
+/// The repository's name here, and how it is pushed to: where it lies in ECR, by its name here too, and not by its address there.
+fn friendly(image: &Mapped, repository: Option<&RepositoryName>) -> (String, String) {
+    match repository {
+        Some(repository) => (repository.to_string(), pushable(&image.written)),
+        None => (image.backing.path().to_owned(), pushable(&image.backing)),
+    }
+}
+
+fn no_repository(image: &Mapped, repository: Option<&RepositoryName>) -> Outcome {
+    let (repository, pushed) = friendly(image, repository);
     Outcome::failed(
         FailureClass::ImageNotFound,
         format!("`{}`: there is no repository `{repository}`", image.written),
-        format!(
-            "create it and push: `l0 repository create {repository}`, then `docker push {}`",
-            pushable(&image.backing)
-        ),
+        format!("create it and push: `l0 repository create {repository}`, then `docker push {pushed}`"),
     )
 }
 
-fn denied(image: &Mapped) -> Outcome {
-    let repository = image.backing.path();
+fn denied(image: &Mapped, repository: Option<&RepositoryName>) -> Outcome {
+    let (repository, _) = friendly(image, repository);
     Outcome::failed(
         FailureClass::PullDenied,
         format!("`{}`: you may not pull from `{repository}`", image.written),
@@ -170,7 +184,8 @@ fn withheld(image: &Mapped, said: &str) -> Outcome {
     )
 }
 
-fn no_image(image: &Mapped, tags: &[String]) -> Outcome {
+fn no_image(image: &Mapped, repository: Option<&RepositoryName>, tags: &[String]) -> Outcome {
+    let (repository, pushed) = friendly(image, repository);
     let asked = match image.backing.digest() {
         Some(digest) => digest.to_string(),
         None => image.backing.tag().unwrap_or("latest").to_owned(),
@@ -178,7 +193,7 @@ fn no_image(image: &Mapped, tags: &[String]) -> Outcome {
     let has = if tags.is_empty() { "it holds no image".to_owned() } else { format!("it has {}", tags.join(", ")) };
     Outcome::failed(
         FailureClass::ImageNotFound,
-        format!("`{}`: the repository `{}` has no `{asked}` ({has})", image.written, image.backing.path()),
-        format!("push it: `docker push {}`", pushable(&image.backing)),
+        format!("`{}`: the repository `{repository}` has no `{asked}` ({has})", image.written),
+        format!("push it: `docker push {pushed}`"),
     )
 }

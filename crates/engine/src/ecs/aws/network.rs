@@ -151,7 +151,19 @@ fn subnet(item: &Element) -> Option<SubnetSeen> {
 
 fn route_table(item: &Element) -> Option<RouteTable> {
     let associations: Vec<&Element> = item.items("associationSet").collect();
-    let default = item.items("routeSet").find(|route| route.text("destinationCidrBlock") == Some("0.0.0.0/0"));
+    let leads_all = |member: &str, cidr: &str| item.items("routeSet").find(|route| route.text(member) == Some(cidr));
+    let default = leads_all("destinationCidrBlock", "0.0.0.0/0").map(default_route);
+    // A default in two halves, or one of IPv6, is a way for some of what is asked: on from there it can't be seen.
+    let other = || {
+        let halves =
+            leads_all("destinationCidrBlock", "0.0.0.0/1").or_else(|| leads_all("destinationIpv6CidrBlock", "::/0"));
+        match halves.map(default_route)? {
+            DefaultRoute::InternetGateway(id) | DefaultRoute::Nat(id) | DefaultRoute::Elsewhere(id) => {
+                Some(DefaultRoute::Elsewhere(id))
+            }
+            DefaultRoute::Nowhere => None,
+        }
+    };
     let leads_to = |route: &Element| {
         let (list, endpoint) = (route.text("destinationPrefixListId")?, route.text("gatewayId")?);
         Some((list.to_owned(), endpoint.to_owned()))
@@ -160,7 +172,7 @@ fn route_table(item: &Element) -> Option<RouteTable> {
         id: item.text("routeTableId")?.to_owned(),
         is_main: associations.iter().any(|association| association.is("main")),
         subnets: associations.iter().filter_map(|it| it.text("subnetId")).map(str::to_owned).collect(),
-        default_route: default.map_or(DefaultRoute::Nowhere, default_route),
+        default_route: default.or_else(other).unwrap_or(DefaultRoute::Nowhere),
         prefix_lists: item.items("routeSet").filter_map(leads_to).collect(),
     })
 }
@@ -234,4 +246,31 @@ fn rules(permission: &Element) -> Vec<Rule> {
         .chain(peers("prefixListIds", "prefixListId", Peer::PrefixList))
         .map(|peer| Rule { protocol: protocol.clone(), ports, peer })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads_to(routes: &str) -> DefaultRoute {
+        let table = format!(
+            "<X><item><routeTableId>rtb-1</routeTableId><routeSet><item><destinationCidrBlock>10.0.0.0/16</destinationCidrBlock>\
+             <gatewayId>local</gatewayId></item>{routes}</routeSet></item></X>"
+        );
+        let root = Element::parse(&table, "X").expect("it can be read");
+        route_table(root.child("item").expect("it is there")).expect("it has an id").default_route
+    }
+
+    #[test]
+    fn a_default_that_does_not_lead_all_there_is_no_proof_of_none() {
+        let route = |to: &str| format!("<item>{to}</item>");
+        assert_eq!(leads_to(""), DefaultRoute::Nowhere);
+        let all = "<destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-1</natGatewayId>";
+        assert_eq!(leads_to(&route(all)), DefaultRoute::Nat("nat-1".to_owned()));
+        let six = "<destinationIpv6CidrBlock>::/0</destinationIpv6CidrBlock><egressOnlyInternetGatewayId>eigw-1</egressOnlyInternetGatewayId>";
+        assert_eq!(leads_to(&route(six)), DefaultRoute::Elsewhere("eigw-1".to_owned()));
+        let half = "<destinationCidrBlock>0.0.0.0/1</destinationCidrBlock><transitGatewayId>tgw-1</transitGatewayId>";
+        assert_eq!(leads_to(&route(half)), DefaultRoute::Elsewhere("tgw-1".to_owned()));
+        assert_eq!(leads_to(&[route(all), route(six)].concat()), DefaultRoute::Nat("nat-1".to_owned()));
+    }
 }

@@ -365,7 +365,7 @@ fn evidence_here() -> PullEvidence {
 #[tokio::test]
 async fn values_that_mean_nothing_are_named_in_warnings() {
     let fake = fake().await;
-    let warnings = fake.warnings(&scripted_definition(&[("FAKE_EXIT", "soon"), ("FAKE_PULL_MS", "-1")]));
+    let warnings = fake.warnings(&scripted_definition(&[("FAKE_EXIT", "soon"), ("FAKE_PULL_MS", "-1")]), None);
     assert_eq!(
         warnings,
         [
@@ -373,7 +373,7 @@ async fn values_that_mean_nothing_are_named_in_warnings() {
             "container `main`: FAKE_EXIT=`soon` is not a number or `never` and is ignored",
         ]
     );
-    assert!(fake.warnings(&scripted_definition(&[("FAKE_EXIT", "3")])).is_empty());
+    assert!(fake.warnings(&scripted_definition(&[("FAKE_EXIT", "3")]), None).is_empty());
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::super::wire::Input;
 
-/// The memory sizes, in MiB, that a size in CPU units may have: the least, the most and the step. The sizes of 256 units
-/// have no step and stand beside it.
+/// The memory sizes, in MiB, that a size in CPU units may have: the least, the most and the step. The sizes of 256
+/// and of 32768 units have no step and stand beside it.
 const SIZES: [(i64, i64, i64, i64); 6] = [
     (512, 1024, 4096, 1024),
     (1024, 2048, 8192, 1024),
@@ -18,8 +18,10 @@ const SIZES: [(i64, i64, i64, i64); 6] = [
 
 /// Whether Fargate has tasks of this size.
 fn is_size(cpu: i64, memory_mib: i64) -> bool {
-    if cpu == 256 {
-        return matches!(memory_mib, 512 | 1024 | 2048);
+    match cpu {
+        256 => return matches!(memory_mib, 512 | 1024 | 2048),
+        32_768 => return matches!(memory_mib, 61_440 | 122_880 | 249_856),
+        _ => {}
     }
     SIZES.iter().any(|(size, least, most, step)| {
         *size == cpu && (*least..=*most).contains(&memory_mib) && (memory_mib - least) % step == 0

@@ -4,19 +4,47 @@ use super::request::{account, context, requester, resource_policies};
 use super::rights::{LAYER_RIGHT, PULL_ACTIONS, layer_right_lacks};
 use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
+use crate::model::registry::Visibility;
 use crate::plan::policy::{Answer, Document, Request, Sides, authorise, evaluate};
 use crate::plan::pull_check::Outcome;
+use crate::port::image_source::{SourceAnswer, SourceImage};
 use crate::port::pull::aws::{AwsEvidence, EcrEvidence};
 use crate::port::pull::{Fact, PullEvidence, PullQuestion, RemoteImage};
 
 /// The requester's own side, taken as given here: it is the next check's business.
 const OWN_SIDE: &str = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
-pub(super) fn check(question: &PullQuestion, evidence: &PullEvidence, aws: &AwsEvidence) -> Outcome {
-    match &aws.ecr {
-        Some(ecr) => ecr_check(question, aws, ecr),
-        None => elsewhere(question, evidence),
+pub(super) fn check(
+    question: &PullQuestion,
+    source: &SourceAnswer,
+    evidence: &PullEvidence,
+    aws: &AwsEvidence,
+) -> Outcome {
+    match (&aws.ecr, source) {
+        (Some(ecr), _) => ecr_check(question, aws, ecr),
+        (None, SourceAnswer::Found(found)) if question.uses.repository_credentials.is_none() => ours(question, found),
+        (None, _) => elsewhere(question, evidence),
     }
+}
+
+/// An image that lies with this server itself.
+fn ours(question: &PullQuestion, found: &SourceImage) -> Outcome {
+    let host = question.image.canonical_host();
+    let name = host.split(':').next().unwrap_or_default();
+    let is_here = name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|it| it.is_loopback());
+    if found.visibility == Visibility::Public && !is_here {
+        return Outcome::unknown(format!("{host} was not asked"));
+    }
+    let why = if is_here {
+        format!("{host} is this server's own machine, where nothing that runs on AWS gets to")
+    } else {
+        format!("what runs on AWS has no credential for {host}, this instance's own registry")
+    };
+    Outcome::failed(
+        FailureClass::PullDenied,
+        why,
+        "keep images in ECR, where the same names lead then: `l0 server --registry-backing ecr`; what is pushed already moves there by `l0 repository migrate`",
+    )
 }
 
 fn elsewhere(question: &PullQuestion, evidence: &PullEvidence) -> Outcome {

@@ -151,11 +151,12 @@ fn targets(question: &PullQuestion, aws: &AwsEvidence) -> Vec<Target> {
     if let Some(region) = away.and_then(|group| group.region.as_ref()) {
         all.push(Target { service: None, name: format!("CloudWatch Logs in {region}"), asks: None });
     }
-    let secrets = || question.uses.secrets.iter().chain(&question.uses.repository_credentials);
-    if secrets().any(|from| from.contains(":secretsmanager:")) {
+    let secrets = &question.uses.secrets;
+    // The credential of a registry is always a secret's, by its ARN or by its name.
+    if question.uses.repository_credentials.is_some() || secrets.iter().any(|from| from.contains(":secretsmanager:")) {
         all.push(of("secretsmanager", None));
     }
-    if secrets().any(|from| !from.contains(":secretsmanager:")) {
+    if secrets.iter().any(|from| !from.contains(":secretsmanager:")) {
         all.push(of("ssm", None));
     }
     all

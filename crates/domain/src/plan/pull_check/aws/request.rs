@@ -1,5 +1,6 @@
 //! The request that a pull will be, as far as it is known beforehand.
 
+use super::rights::NeededRight;
 use crate::plan::policy::{Context, Document, PolicyError, Requester};
 use crate::port::pull::aws::{AwsEvidence, EcrEvidence, EndpointKind, RoleEvidence};
 
@@ -24,8 +25,39 @@ pub(super) fn account(aws: &AwsEvidence) -> Option<&str> {
     }
 }
 
+/// What is known of the request that needs a right.
+pub(super) fn context_of(right: &NeededRight, aws: &AwsEvidence) -> Context {
+    if right.action.starts_with("ecr:") {
+        return context(aws);
+    }
+    // Over which endpoint it goes is not looked at.
+    let arn: Vec<&str> = right.resource.split(':').collect();
+    let known = |at: usize| arn.get(at).filter(|part| !part.is_empty());
+    let mut context = by_role(aws);
+    if let Some(region) = known(3) {
+        context = context.with("aws:RequestedRegion", *region);
+    }
+    match known(4) {
+        Some(account) => context.with("aws:ResourceAccount", *account),
+        None => context,
+    }
+}
+
 /// What is known of the requests to ECR that the role makes.
 pub(super) fn context(aws: &AwsEvidence) -> Context {
+    let mut context = by_role(aws);
+    if let Some(ecr) = &aws.ecr {
+        context = context.with("aws:RequestedRegion", ecr.host.region.clone());
+        context = context.with("aws:ResourceAccount", ecr.host.account.clone());
+    }
+    if passes_no_endpoint(aws) {
+        context = context.without("aws:SourceVpce").without("aws:SourceVpc");
+    }
+    context
+}
+
+/// What is known of every request that the role makes.
+fn by_role(aws: &AwsEvidence) -> Context {
     let mut context = Context::new()
         .with("aws:SecureTransport", "true")
         .with("aws:PrincipalType", "AssumedRole")
@@ -40,7 +72,7 @@ pub(super) fn context(aws: &AwsEvidence) -> Context {
     if let Some(RoleEvidence::Found(role)) = aws.role.known() {
         context = context.with("aws:PrincipalArn", role.arn.clone());
     }
-    context = match aws.puller.organization.known() {
+    match aws.puller.organization.known() {
         Some(Some(organization)) => {
             let context = context.with("aws:PrincipalOrgID", organization.id.clone());
             match &organization.path {
@@ -50,15 +82,7 @@ pub(super) fn context(aws: &AwsEvidence) -> Context {
         }
         Some(None) => context.without("aws:PrincipalOrgID").without("aws:PrincipalOrgPaths"),
         None => context,
-    };
-    if let Some(ecr) = &aws.ecr {
-        context = context.with("aws:RequestedRegion", ecr.host.region.clone());
-        context = context.with("aws:ResourceAccount", ecr.host.account.clone());
     }
-    if passes_no_endpoint(aws) {
-        context = context.without("aws:SourceVpce").without("aws:SourceVpc");
-    }
-    context
 }
 
 /// Whether it is certain that ECR is reached through no endpoint of the VPC.

@@ -60,9 +60,22 @@ pub fn needed_rights(question: &PullQuestion, account: &str, region: &str) -> Ve
         need("logs:CreateLogStream", stream.clone());
         need("logs:PutLogEvents", stream);
     }
-    for from in question.uses.secrets.iter().chain(&question.uses.repository_credentials) {
+    for from in &question.uses.secrets {
         let (action, resource) = secret(from, account, region);
         need(action, resource);
+    }
+    match &question.uses.repository_credentials {
+        Some(arn) if arn.starts_with("arn:") => {
+            let (action, resource) = secret(arn, account, region);
+            need(action, resource);
+        }
+        // Other than elsewhere, a name is that of a secret (API reference, `RepositoryCredentials`).
+        Some(name) => {
+            let partition = partition_of(region);
+            let secret = format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{name}{SOME_SUFFIX}");
+            need("secretsmanager:GetSecretValue", secret);
+        }
+        None => {}
     }
     for file in &question.uses.environment_files {
         // `arn:aws:s3:::bucket/path`.
@@ -74,10 +87,13 @@ pub fn needed_rights(question: &PullQuestion, account: &str, region: &str) -> Ve
     all
 }
 
-/// Whether a right may be given by a policy that is not looked at, so that a role of whose policies none gives it may have it
-/// nevertheless: a bucket's policy gives what its own account's roles lack.
+/// Stands for what Secrets Manager puts behind a secret's name, where only that is known.
+const SOME_SUFFIX: &str = "-layer0";
+
+/// Whether a role of whose policies none gives a right may have it nevertheless: a bucket's policy gives what its own account's roles
+/// lack, and a policy that names one secret may name the one that is meant, of which only a part of the name is known.
 pub(super) fn may_be_given_elsewhere(right: &NeededRight) -> bool {
-    right.action.starts_with("s3:")
+    right.action.starts_with("s3:") || right.resource.ends_with(SOME_SUFFIX)
 }
 
 /// A reference to a secret is an ARN of Secrets Manager, behind which a key, a stage and a version may follow, an ARN of a

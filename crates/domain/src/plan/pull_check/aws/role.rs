@@ -1,6 +1,6 @@
 //! Check 4: whether the role that pulls may do what a start needs.
 
-use super::request::{account, context, resource_policies};
+use super::request::{account, context_of, resource_policies};
 use super::rights::{LAYER_RIGHT, NeededRight, layer_right_lacks, may_be_given_elsewhere, needed_rights};
 use crate::model::failure::FailureClass;
 use crate::model::image_map::partition_of;
@@ -62,10 +62,15 @@ pub(super) fn check(question: &PullQuestion, aws: &AwsEvidence) -> Outcome {
                 .collect();
             files.dedup();
             if !files.is_empty() {
-                return Outcome::unknown(format!(
-                    "{evidence}; its own policies do not allow {} on the definition's `environmentFiles`, which only the bucket's policy may make good",
-                    files.join(" and ")
-                ));
+                let lacking = files.join(" and ");
+                return Outcome::unknown(match files.iter().any(|action| action.starts_with("s3:")) {
+                    true => format!(
+                        "{evidence}; its own policies do not allow {lacking} on the definition's `environmentFiles`, which only the bucket's policy may make good"
+                    ),
+                    false => format!(
+                        "{evidence}; its policies do not allow {lacking} on every secret of the name in `repositoryCredentials`, and which of them is meant only its ARN says"
+                    ),
+                });
             }
             if !lacking.is_empty() {
                 return Outcome::unknown(layer_right_lacks(&format!("{evidence}, all that a start needs")));
@@ -236,7 +241,7 @@ fn by_documents(
         return Answer::Unknown { why: "the account is not known".to_owned() };
     };
     let requester = Requester::Iam { account: account.to_owned(), arn: Some(role.arn.clone()) };
-    let context = context(aws);
+    let context = context_of(right, aws);
     let request = Request { requester: &requester, action: right.action, resource: &right.resource, context: &context };
     let on_resource = match &aws.ecr {
         Some(ecr) if ecr.host.account == account && right.resource != "*" && right.action.starts_with("ecr:") => {

@@ -3,7 +3,8 @@
 use super::*;
 use crate::model::digest::Digest;
 use crate::model::image_map::EcrHost;
-use crate::port::image_source::SourceAnswer;
+use crate::model::registry::Visibility;
+use crate::port::image_source::{SourceAnswer, SourceImage};
 use crate::port::pull::aws::*;
 use crate::port::pull::{Fact, LogGroup, RemoteImage, StartUses};
 
@@ -87,13 +88,17 @@ impl Case {
     }
 
     fn judged(&self) -> Report {
+        self.judged_as(&SourceAnswer::NotOurs)
+    }
+
+    fn judged_as(&self, source: &SourceAnswer) -> Report {
         let evidence = PullEvidence {
             platform: platform(self.platform),
             local: None,
             remote: self.remote.clone(),
             aws: Some(Box::new(self.aws.clone())),
         };
-        judge(&mapped(&self.image), &SourceAnswer::NotOurs, &self.question, Some(&evidence))
+        judge(&mapped(&self.image), source, &self.question, Some(&evidence))
     }
 
     fn ecr(&mut self) -> &mut EcrEvidence {
@@ -157,6 +162,36 @@ fn what_would_work_passes_all_five_and_is_pinned() {
         let passed = report.verdict().expect("it passes");
         let pinned = format!("{owner}.dkr.ecr.eu-west-1.amazonaws.com/team/app@{}", Digest::sha256_of(b"image"));
         assert_eq!(passed, Passed { pinned: ImageRef::parse(&pinned).expect("legal"), warning: None });
+    }
+}
+
+#[test]
+fn what_lies_with_this_server_can_not_be_pulled_from_aws() {
+    for (image, visibility, access) in [
+        ("localhost:9090/team/app:1", Visibility::Public, "failed"),
+        ("127.0.0.1:9090/team/app:1", Visibility::Private, "failed"),
+        ("registry.example.com/team/app:1", Visibility::Private, "failed"),
+        ("registry.example.com/team/app:1", Visibility::Public, "unknown"),
+    ] {
+        let mut case = Case::good(OWN);
+        case.host(image);
+        let found = SourceAnswer::Found(SourceImage {
+            digest: Digest::sha256_of(b"image"),
+            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            platforms: vec![platform("linux/amd64")],
+            size: 1,
+            missing: vec![],
+            visibility,
+        });
+        let report = case.judged_as(&found);
+        assert_eq!((outcome(&report, What::Image), outcome(&report, What::Access)), ("passed", access), "{image}");
+        if access == "failed" {
+            let failure = report.verdict().expect_err("it fails");
+            assert!(failure.hint.expect("a remedy").contains("--registry-backing ecr"), "{image}");
+        }
+        // Who has a credential for it has said so.
+        case.question.uses.repository_credentials = Some("dockerhub".to_owned());
+        assert_eq!(outcome(&case.judged_as(&found), What::Access), "unknown", "{image}");
     }
 }
 

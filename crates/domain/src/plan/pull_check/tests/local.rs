@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::digest::Digest;
+use crate::model::image::RepositoryName;
 use crate::model::registry::Visibility;
 use crate::port::image_source::SourceImage;
 use crate::port::pull::{LocalImage, RemoteImage};
@@ -28,6 +29,25 @@ fn found(platforms: &[&str], missing: usize) -> SourceAnswer {
 
 fn evidence(local: Option<LocalImage>, remote: Option<RemoteImage>) -> PullEvidence {
     PullEvidence { platform: platform("linux/amd64"), local, remote, aws: None }
+}
+
+#[test]
+fn what_lies_elsewhere_is_told_by_its_name_here() {
+    let mut image = mapped("registry.layer0.test/team/app:9");
+    image.backing = ImageRef::parse("111122223333.dkr.ecr.eu-west-1.amazonaws.com/l0/team/app:9").expect("legal");
+    let mut question = PullQuestion::about(image.backing.clone(), AnsweredBy::Us);
+    question.repository = RepositoryName::parse("team/app").ok();
+    let said = |source: &SourceAnswer| {
+        let failure = super::super::judge(&image, source, &question, None).verdict().expect_err("it fails");
+        format!("{} {}", failure.message, failure.hint.unwrap_or_default())
+    };
+    let push = "docker push registry.layer0.test/team/app:9`";
+    let missing = said(&SourceAnswer::NoRepository);
+    assert!(missing.contains("`l0 repository create team/app`") && missing.contains(push), "{missing}");
+    let missing = said(&SourceAnswer::NoImage { tags: vec![], visibility: Visibility::Private });
+    assert!(missing.contains("the repository `team/app` has no `9`") && missing.contains(push), "{missing}");
+    let withheld = said(&SourceAnswer::Withheld { said: "upstream hub does not let this server in".to_owned() });
+    assert!(withheld.contains("upstream hub") && withheld.contains("check the name"), "{withheld}");
 }
 
 #[test]

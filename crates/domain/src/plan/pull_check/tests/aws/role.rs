@@ -186,6 +186,60 @@ fn the_role_check_reads_trust_policies_and_boundary() {
                 &["may not do logs:CreateLogGroup"],
             ),
             (
+                "a registry's credential by its name",
+                |case| {
+                    case.question.uses.repository_credentials = Some("dockerhub".into());
+                    case.policies(
+                        &[
+                            EXECUTION_ROLE,
+                            r#"{"Statement": {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
+                               "Resource": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:dockerhub-*"}}"#,
+                        ],
+                        None,
+                    );
+                },
+                What::Role,
+                "passed",
+                &["secretsmanager:GetSecretValue"],
+            ),
+            (
+                "a registry's credential by its name, where a policy names it whole",
+                |case| {
+                    case.question.uses.repository_credentials = Some("dockerhub".into());
+                    case.policies(
+                        &[
+                            EXECUTION_ROLE,
+                            r#"{"Statement": {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
+                               "Resource": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:dockerhub-a1b2c3"}}"#,
+                        ],
+                        None,
+                    );
+                },
+                What::Role,
+                "unknown",
+                &["which of them is meant only its ARN says"],
+            ),
+            (
+                "a secret of the account that a condition ties to it, for an image of another",
+                |case| {
+                    case.question
+                        .uses
+                        .secrets
+                        .push("arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf".into());
+                    case.policies(
+                        &[
+                            EXECUTION_ROLE,
+                            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*",
+                               "Condition": {"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}}}}"#,
+                        ],
+                        None,
+                    );
+                },
+                What::Role,
+                "passed",
+                &["secretsmanager:GetSecretValue"],
+            ),
+            (
                 "a file of environment variables that its own policies do not give",
                 |case| case.question.uses.environment_files.push(ENV_FILE.into()),
                 What::Role,
