@@ -22,7 +22,12 @@ pub(super) fn check(
 ) -> Outcome {
     match (&aws.ecr, source) {
         (Some(ecr), _) => ecr_check(question, aws, ecr),
-        (None, SourceAnswer::Found(found)) if question.uses.repository_credentials.is_none() => ours(question, found),
+        // What lies in ECR has a repository there, by whatever address ECR is reached.
+        (None, SourceAnswer::Found(found))
+            if question.repository.is_none() && question.uses.repository_credentials.is_none() =>
+        {
+            ours(question, found)
+        }
         (None, _) => elsewhere(question, evidence),
     }
 }
