@@ -143,7 +143,8 @@ impl Client {
     }
 
     fn failed(&self, why: reqwest::Error) -> ClientError {
-        if why.is_timeout() {
+        // One that was never there says so by running out of time, too.
+        if why.is_timeout() && !why.is_connect() {
             ClientError::Timeout { endpoint: self.endpoint.clone() }
         } else {
             ClientError::Connection { endpoint: self.endpoint.clone(), source: why.without_url() }

@@ -137,6 +137,13 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What is answered, for an answer that has begun.
+    pub(crate) fn into_body(self) -> ErrorBody {
+        *self.body
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         answer(self.code, self.body)

@@ -28,6 +28,10 @@ use crate::unread;
 /// sends a byte a minute must not hold a connection for ever.
 const HEAD_MAX: Duration = Duration::from_secs(60);
 
+/// The same behind a load balancer that nobody goes around: it keeps its connections for fifteen minutes of idling, and one that we close
+/// first costs whoever comes next on it ("Application Load Balancers", "Connection idle timeout": 502).
+const HEAD_MAX_BEHIND: Duration = Duration::from_secs(930);
+
 /// The most bytes of a request's head, and of what is read ahead of a body. The largest head of ours is a push's, with a
 /// token for sixteen repositories: some 8 KiB. What is larger is answered 431. The library's own limit is 400 KiB, which all
 /// connections together could make more than a gigabyte of before anybody has signed in.
@@ -61,8 +65,10 @@ pub(crate) async fn requests(
     answers: impl Answers,
     stop: Stop,
     carries: Carries,
+    is_behind: bool,
 ) -> io::Result<()> {
-    let limits = Limits { head_max: HEAD_MAX, take_max: TAKE_MAX, connections_max: descriptors::connections(carries) };
+    let head_max = if is_behind { HEAD_MAX_BEHIND } else { HEAD_MAX };
+    let limits = Limits { head_max, take_max: TAKE_MAX, connections_max: descriptors::connections(carries) };
     bounded_requests(listener, answers, stop, limits).await
 }
 

@@ -224,7 +224,8 @@ pub(crate) async fn until_stopped(app: App, listener: TcpListener) -> std::io::R
     } else {
         Carries::Requests
     };
-    let requests = listen::requests(listener, routes::Routes::new(app.clone()), app.stop.clone(), carries);
+    let is_behind = app.sign_in.trusted_proxy;
+    let requests = listen::requests(listener, routes::Routes::new(app.clone()), app.stop.clone(), carries, is_behind);
     let requests = async {
         tokio::select! {
             result = requests => result,

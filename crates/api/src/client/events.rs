@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, segment};
+use crate::error::{ErrorBody, ErrorCode};
 use crate::types::{
     AccountGrant, AccountQuery, AuditEntry, AuditQuery, LogLine, LogQuery, Migration, MigrationQuery, Operation,
     OperationEvent, SweepProgress, SweepReport, SweepStray, VerifyFinding, VerifyProgress, VerifyReport, VerifyRequest,
@@ -218,6 +219,7 @@ impl Client {
             .filter_map(|frame| async move {
                 match frame {
                     Ok(frame) if frame.event == "line" => frame.read().map(Ok),
+                    Ok(frame) if frame.event == "error" => frame.read().map(|body| Err(refused(body))),
                     Ok(_) => None,
                     Err(why) => Some(Err(why)),
                 }
@@ -260,6 +262,12 @@ impl Frame {
     fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_str(&self.data).ok()
     }
+}
+
+/// What a server says in the middle of an answer, as if it had begun with it.
+fn refused(body: ErrorBody) -> ClientError {
+    let status = ErrorCode::ALL.iter().find(|code| code.as_str() == body.error_code).map_or(500, |code| code.status());
+    ClientError::Refused { status, body: Box::new(body) }
 }
 
 fn frames(

@@ -56,11 +56,17 @@ pub(crate) async fn follow(app: &App, whose: Followed, id: &str, mut query: LogQ
     };
     let mut pause = Pause::new();
     let mut begun = false;
+    // Whether lines may have been written that nobody saw, and whether that was said.
+    let (mut missed, mut is_said) = (false, false);
     let mut printed: HashMap<String, String> = HashMap::new();
     loop {
         let mut replayed = printed.clone();
         let broken = match open(&query).await {
             Ok(mut stream) => {
+                if std::mem::take(&mut missed) && !is_said {
+                    app.printer.warn("the server was away; lines may be missing");
+                }
+                is_said = false;
                 begun = true;
                 loop {
                     match stream.next().await {
@@ -74,11 +80,16 @@ pub(crate) async fn follow(app: &App, whose: Followed, id: &str, mut query: LogQ
                         }
                         Some(Err(why)) if passing(&why) => break true,
                         Some(Err(why)) => return Err(app.error(why)),
+                        // A log that has an end comes to it.
+                        None if query.end.is_some() => return Ok(()),
                         None => break false,
                     }
                 }
             }
-            Err(why) if begun && passing(&why) => false,
+            Err(why) if begun && passing(&why) => {
+                missed = true;
+                false
+            }
             Err(ClientError::Refused { status: 404, .. }) if begun => return Ok(()),
             Err(why) => return Err(app.error(why)),
         };
@@ -87,6 +98,7 @@ pub(crate) async fn follow(app: &App, whose: Followed, id: &str, mut query: LogQ
         }
         if broken {
             app.printer.warn("connection lost, trying again; lines may be missing");
+            is_said = true;
         }
         if !printed.is_empty() {
             query.tail = Some("1".to_owned());

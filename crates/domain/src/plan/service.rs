@@ -70,7 +70,21 @@ fn ended(service: &Service, cause: Failure) -> Verdict {
 /// Whether a roll-out is under way that goes back when it fails, whatever it fails for.
 #[must_use]
 pub fn goes_back(service: &Service) -> bool {
-    service.wanted().state == DeploymentState::InProgress && service.fallback().is_some()
+    is_unproven(service) && service.fallback().is_some()
+}
+
+/// Whether no copy of the wanted deployment has shown yet that it comes up: its roll-out is under way, or came to its end while no copy
+/// was wanted.
+fn is_unproven(service: &Service) -> bool {
+    let wanted = service.wanted();
+    match wanted.state {
+        DeploymentState::InProgress => true,
+        DeploymentState::Healthy => !wanted.was_healthy,
+        DeploymentState::Failed
+        | DeploymentState::Aborted
+        | DeploymentState::RolledBack
+        | DeploymentState::Replaced => false,
+    }
 }
 
 fn waiting(
@@ -122,8 +136,8 @@ pub fn healthy(mut service: Service, now: Timestamp) -> Service {
 /// The service after its wanted deployment failed with nothing to go back to.
 #[must_use]
 pub fn failed(mut service: Service, cause: Failure, now: Timestamp) -> Service {
-    if let Some(wanted) = service.deployments.first_mut()
-        && wanted.state == DeploymentState::InProgress
+    if is_unproven(&service)
+        && let Some(wanted) = service.deployments.first_mut()
     {
         wanted.state = DeploymentState::Failed;
         wanted.cause = Some(cause);
@@ -147,7 +161,7 @@ pub fn rolled_back(mut service: Service, cause: Failure, now: Timestamp) -> Serv
 /// `None` when no roll-out is under way.
 #[must_use]
 pub fn aborted(mut service: Service, now: Timestamp) -> Option<Service> {
-    if service.wanted().state != DeploymentState::InProgress {
+    if !is_unproven(&service) {
         return None;
     }
     let cause = Failure::new(FailureClass::Stopped, "aborted by its user");

@@ -272,7 +272,10 @@ impl Shared {
             // One that was made and not started shows no networks; its start joins it.
             let online = !container.networks.is_empty() && container.run != super::world::Run::Ended;
             if of_them && container.owns_network() && online && !container.networks.contains_key(&network.id) {
-                let aliases = self.link_aliases(&container.service, &container.environment);
+                let aliases = match container.kind {
+                    OwnerKind::Service => self.link_aliases(&container.service, &container.environment),
+                    OwnerKind::Task => Vec::new(),
+                };
                 match self.networks.connect(network, &container.id, aliases).await {
                     // It has ended or gone in between.
                     Ok(()) | Err(DockerError::NotFound(_) | DockerError::Conflict(_)) => {}

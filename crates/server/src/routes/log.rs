@@ -126,7 +126,7 @@ fn followed(app: &App, lines: LogStream, ended: impl Future<Output = ()> + Send 
         Ok(line) => {
             Event::default().event("line").json_data(wire::LogLine { container_name: line.container, line: line.line })
         }
-        Err(why) => Event::default().event("error").json_data(why.to_string()),
+        Err(why) => Event::default().event("error").json_data(ApiError::from(why).into_body()),
     });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }

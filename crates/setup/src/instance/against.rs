@@ -160,9 +160,15 @@ fn given(
         }
     }
     zones.sort();
+    let twice = zones.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
     zones.dedup();
     if zones.len() == 1 {
         add("network.public_subnets", format!("all are in {}, and a load balancer needs two zones", zones[0]));
+    } else if let Some(zone) = twice {
+        add(
+            "network.public_subnets",
+            format!("two of them are in {zone}, and a load balancer can have one subnet of each zone"),
+        );
     }
     for id in private {
         match vpc.subnets.iter().find(|subnet| subnet.id == *id) {
@@ -308,6 +314,7 @@ mod tests {
             ("[network]\nzones = 3".to_owned(), "network.zones: 3 zones are wished, and this account has a, b"),
             ("[network]\nway_out = \"nat\"".to_owned(), "quota: Addresses: 5 of 5 are used and 1 more are needed"),
             (given("[\"subnet-000000a1\", \"subnet-000000a2\"]"), "all are in a"),
+            (given("[\"subnet-000000a1\", \"subnet-000000a2\", \"subnet-000000b1\"]"), "two of them are in a"),
             (given("[\"subnet-000000a1\", \"subnet-000000c2\"]"), "subnet-000000c2 is not public"),
             (given("[\"subnet-000000a1\", \"subnet-000000b1\", \"subnet-00000bad\"]"), "has no subnet-00000bad"),
             (private("subnet-000000c1"), "has no endpoint for ecr.api, ecr.dkr, logs, s3, secretsmanager"),

@@ -15,8 +15,9 @@ const ZONES: u8 = 2;
 /// An ALB needs subnets in two zones ("Application Load Balancers": "You must select at least two Availability Zone subnets").
 const ZONES_MIN: u8 = 2;
 const ZONES_MAX: u8 = 3;
-/// The longest block that has room for the subnets of three zones with 16 addresses or more each.
-const VPC_BITS_MAX: u8 = 24;
+/// The longest block of which a sixteenth is enough for a load balancer beside the endpoints ("Application Load Balancers": subnets
+/// of a /27 or more, with eight free addresses).
+const VPC_BITS_MAX: u8 = 23;
 
 /// For how many days CloudWatch keeps a log (`PutRetentionPolicy`, `retentionInDays`).
 const LOG_DAYS: [u16; 22] =
@@ -322,7 +323,7 @@ mod tests {
         for (file, key, words) in [
             ("[network]\ncidr = \"10.100.3.0/16\"", "network.cidr", "10.100.0.0/16"),
             ("[network]\ncidr = \"8.8.0.0/16\"", "network.cidr", "RFC 1918"),
-            ("[network]\ncidr = \"10.0.0.0/8\"", "network.cidr", "16 to 24 bits"),
+            ("[network]\ncidr = \"10.0.0.0/8\"", "network.cidr", "16 to 23 bits"),
             ("[network]\nzones = 1", "network.zones", "load balancer needs two"),
             ("[network]\nprivate_subnets = [\"subnet-12345678\"]", "network.private_subnets", "say which, with `vpc`"),
             (

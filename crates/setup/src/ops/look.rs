@@ -20,7 +20,8 @@ impl Setup<'_> {
     pub async fn look(&self, instance: &Instance) -> Result<AccountSeen, SetupError> {
         let identity = self.identity().await?;
         let stack = self.stack(&crate::template::stack_name(instance), &instance.name).await?;
-        let stands = !matches!(standing(stack.as_ref()), Standing::Absent | Standing::Undone);
+        // What is left of a creation that failed has the block of addresses too, and is cleared away.
+        let stands = standing(stack.as_ref()) != Standing::Absent;
         let vpc: Option<Vpc> = match &instance.network {
             Network::New { .. } => None,
             Network::Given { vpc, .. } => self.patiently(|| self.account.vpc(vpc)).await?,

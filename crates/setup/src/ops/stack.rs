@@ -49,7 +49,8 @@ impl Setup<'_> {
     pub async fn stack(&self, name: &str, instance: &str) -> Result<Option<Stack>, SetupError> {
         let stack = self.patiently(|| self.account.stack(name)).await?;
         match &stack {
-            // A review of a stack has the tags of its change set.
+            // A review is a shell without anything in it, and may have no tags before its change set is carried out.
+            Some(found) if found.status == "REVIEW_IN_PROGRESS" && found.tags.is_empty() => Ok(stack),
             Some(found) if found.tags.get(TAG).map(String::as_str) != Some(instance) => {
                 Err(SetupError::Foreign { stack: name.to_owned() })
             }
@@ -106,8 +107,11 @@ impl Setup<'_> {
         }
     }
 
-    /// Waits for the end of a change that somebody began.
-    pub(super) async fn settled(&self, name: &str, instance: &str) -> Result<Option<Stack>, SetupError> {
+    /// Waits for the end of a change that somebody began; what a stack says of itself until then is of before.
+    ///
+    /// # Errors
+    /// `Foreign`, `Account`, `Late`.
+    pub async fn settled(&self, name: &str, instance: &str) -> Result<Option<Stack>, SetupError> {
         let stack = self.stack(name, instance).await?;
         match (&stack, standing(stack.as_ref())) {
             (Some(working), Standing::Working) => {

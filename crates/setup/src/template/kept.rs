@@ -87,7 +87,8 @@ fn bucket(template: &mut Template<'_>) {
         }),
     );
     let objects = substituted("${Bucket.Arn}/*");
-    template.kept(
+    // It goes with the stack: a bucket has one, and the next stack, which takes the bucket in again, makes its own.
+    template.resource(
         "BucketPolicy",
         "AWS::S3::BucketPolicy",
         json!({

@@ -198,7 +198,12 @@ fn endpoints(template: &mut Template<'_>, cidr: Cidr, private: &[String]) -> Vec
     );
     let mut names = Vec::new();
     let tags = |template: &Template<'_>, of: &str| template.tags(&of.replace('.', "-"));
-    let service = |of: &str| substituted(format!("com.amazonaws.${{AWS::Region}}.{of}"));
+    // In China those of ECR bear a prefix of their own (as in the pull check).
+    let is_china = template.instance.region.starts_with("cn-");
+    let service = |of: &str| {
+        let prefix = if is_china && of.starts_with("ecr.") { "cn." } else { "" };
+        substituted(format!("{prefix}com.amazonaws.${{AWS::Region}}.{of}"))
+    };
     for of in ENDPOINTS {
         let name = format!("Endpoint{}", of.split('.').map(capital).collect::<String>());
         let subnets: Vec<Value> = private.iter().map(|name| reference(name)).collect();

@@ -91,7 +91,7 @@ impl Change {
             return Err(super::home::refused(&problems));
         }
         let stack_name = stack_name(&instance);
-        let stands = setup.stack(&stack_name, name).await.map_err(|why| failed(name, why))?;
+        let stands = setup.settled(&stack_name, name).await.map_err(|why| failed(name, why))?;
         let stands = stands.filter(|stack| standing(Some(stack)) != Standing::Absent);
         let now = stands.as_ref().and_then(running).filter(|_| which == Which::Standing);
         let (image, version, architecture, push) = match now {

@@ -234,7 +234,11 @@ async fn given(args: &Init, context: &Context<'_>, wishes: &mut Wishes) -> Resul
     };
     let network = &mut wishes.network;
     if network.public_subnets.is_empty() {
-        network.public_subnets = of(&[Way::Internet]);
+        // A load balancer can have one of each zone: the one with the most room.
+        let mut public: Vec<_> = vpc.subnets.iter().filter(|subnet| subnet.way == Way::Internet).collect();
+        public.sort_by(|a, b| (&a.zone, b.free, &a.id).cmp(&(&b.zone, a.free, &b.id)));
+        public.dedup_by(|later, earlier| later.zone == earlier.zone);
+        network.public_subnets = public.into_iter().map(|subnet| subnet.id.clone()).collect();
     }
     let leads_to_nat = of(&[Way::Nat, Way::Other]);
     if args.network.is_none() && network.private_subnets.is_empty() {

@@ -32,6 +32,12 @@ pub(super) async fn destroy(
     if going.is_empty() {
         if staying.is_empty() {
             context.home.forget(name)?;
+            // Roles are of the whole account: what stands in another region has some.
+            let whose = setup.identity().await.map_err(|why| failed(name, why))?.account;
+            context.printer.note(&format!(
+                "there is nothing of `{name}` in {} of account {whose}: where it stands in another region, name that with AWS_REGION",
+                context.region
+            ));
         }
         let others: Vec<Remain> = remains.iter().filter(|remain| remain.kind == Kind::Other).cloned().collect();
         return say_gone(context, name, &staying, &others);

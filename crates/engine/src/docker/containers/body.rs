@@ -15,7 +15,7 @@ use layer0_domain::model::task_definition::{
 };
 
 use super::CopySpec;
-use crate::docker::labels;
+use crate::docker::labels::{self, OwnerKind};
 
 /// Least CPU share that Linux knows; ECS gives it to containers that ask for less.
 const MIN_CPU_SHARES: i64 = 2;
@@ -48,9 +48,12 @@ pub(super) fn is_offline(definition: &TaskDefinition, container: &ContainerDefin
     container.disable_networking || definition.network_mode.as_deref() == Some("none")
 }
 
-/// The names under which a copy is found in its environment.
+/// The names under which a copy is found in its environment. A task has none: it serves nobody, and may be called as a service is.
 pub(super) fn aliases(spec: &CopySpec) -> Vec<String> {
-    vec![spec.name.to_string()]
+    match spec.kind {
+        OwnerKind::Service => vec![spec.name.to_string()],
+        OwnerKind::Task => Vec::new(),
+    }
 }
 
 /// The labels of one of a copy's containers; `None` for the pause container.

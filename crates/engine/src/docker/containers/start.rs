@@ -21,7 +21,7 @@ use super::{CopySpec, StartError, whole};
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, LAYER_LIMIT, START_LIMIT};
 use crate::docker::images::refusal;
-use crate::docker::labels;
+use crate::docker::labels::{self, OwnerKind};
 use crate::docker::watch::look;
 use crate::docker::world::{Container, Health, NetworkUse, Run};
 
@@ -196,7 +196,10 @@ async fn links_join(shared: &Shared, spec: &CopySpec, owner: &Container) -> Resu
     let mut joined = false;
     for network in shared.links_of(&spec.environment) {
         if !owner.networks.contains_key(&network.id) {
-            let aliases = shared.link_aliases(spec.name.as_str(), spec.environment.as_str());
+            let aliases = match spec.kind {
+                OwnerKind::Service => shared.link_aliases(spec.name.as_str(), spec.environment.as_str()),
+                OwnerKind::Task => Vec::new(),
+            };
             match shared.networks.connect(&network, &owner.id, aliases).await {
                 // The link was cut, or the copy is being taken away.
                 Ok(()) | Err(DockerError::NotFound(_) | DockerError::Conflict(_)) => {}

@@ -5,16 +5,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::HeaderValue;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::AsyncRead as _;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
 use super::balancer::Choice;
@@ -34,6 +37,9 @@ const BUFFER: usize = 64 * 1024;
 /// How much of HTTP/2 bodies a connection takes before its targets do. The library's own limit is 1 MiB for each.
 const WINDOW: u32 = 256 * 1024;
 
+/// How long a client that was answered before it had sent everything may go on with it until it reads the answer.
+const LINGER_MAX: Duration = Duration::from_secs(5);
+
 /// One connection and what its requests need to know.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -46,6 +52,8 @@ pub(super) struct Client {
     /// The connection's place as its requests share it: that of one of them.
     own: Arc<Semaphore>,
     room: Arc<Semaphore>,
+    /// Whether the last request had a body, of which more may come.
+    sends: AtomicBool,
 }
 
 impl AsRef<Activity> for Client {
@@ -73,6 +81,7 @@ impl Client {
             _place: place,
             own: Arc::new(Semaphore::new(1)),
             room: Arc::clone(room),
+            sends: AtomicBool::new(false),
         })
     }
 
@@ -85,6 +94,11 @@ impl Client {
             another = Arc::clone(&self.room).acquire_owned() => another,
         };
         place.expect("the semaphores are never closed")
+    }
+
+    /// Notes whether a request that has begun has a body.
+    pub(super) fn sends(&self, has_body: bool) {
+        self.sends.store(has_body, Ordering::Relaxed);
     }
 
     pub(super) fn worker(&self) -> &Arc<Worker> {
@@ -108,7 +122,7 @@ impl Client {
         builder.http1().writev(false).max_buf_size(BUFFER);
         let mut http2 = builder.http2();
         http2.max_send_buf_size(BUFFER).initial_connection_window_size(WINDOW).initial_stream_window_size(WINDOW);
-        let io = Watched { io: TokioIo::new(stream), client: Arc::clone(&self) };
+        let io = Watched { io: TokioIo::new(stream), client: Arc::clone(&self), linger: None };
         let requests_of = Arc::clone(&self);
         let service = service_fn(move |request| forward::forward(Arc::clone(&requests_of), request));
         let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
@@ -167,6 +181,8 @@ impl Client {
 struct Watched {
     io: TokioIo<TcpStream>,
     client: Arc<Client>,
+    /// The end of the wait for a client that still sends; `None` before.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
@@ -197,8 +213,26 @@ impl Write for Watched {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
+    /// A client that still sends is let go on for a moment: what comes to a closed connection is answered with a reset, which costs it
+    /// the answer (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            if !self.client.sends.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let this = &mut *self;
+        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_MAX)));
+        let mut scratch = [0; 16 << 10];
+        while linger.as_mut().poll(cx).is_pending() {
+            let mut buffer = tokio::io::ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(this.io.inner_mut()).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -101,7 +101,8 @@ pub struct HealthCheck {
 /// What a probe does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthCheckKind {
-    /// `GET path`, passed by status 200 only: the default matcher of an AWS target group, so that what is healthy here is so there.
+    /// `GET path`, passed by a status from 200 to 399: as target groups are made to match on AWS, so that what is healthy here is so
+    /// there.
     Http {
         /// Path and query, beginning with `/`.
         path: String,

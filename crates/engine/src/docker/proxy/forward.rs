@@ -30,8 +30,16 @@ pub(super) const MOST_TARGETS: usize = 4;
 /// Answers a request of `client`. Problems are answers too.
 pub(super) async fn forward(
     client: Arc<Client>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let is_head = request.method() == Method::HEAD;
+    client.sends(!request.body().is_end_stream());
+    let answered = answer(client, request).await;
+    // Over HTTP/2 nobody else takes the content of what we say ourselves away.
+    if is_head { answered.map(response::without_content) } else { answered }
+}
+
+async fn answer(client: Arc<Client>, mut request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     let place = if request.version() == Version::HTTP_2 { Some(client.place().await) } else { None };
     let now = Instant::now();
     let running = Running::new(&client, now, place);

@@ -19,9 +19,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
 use http::header;
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, StatusCode};
 use http_body_util::{Either, Empty};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::info;
@@ -152,8 +152,8 @@ async fn ask(settings: &Settings, target: &TargetState) -> Result<(), String> {
     let request = request(path, address).map_err(|error| format!("cannot ask for {path}: {error}"))?;
     let mut upstream = Upstream::connect(address).await.map_err(unreachable)?;
     match upstream.send(request, settings.health_check.timeout, Instant::now()).await {
-        Ok(answer) if answer.status() == StatusCode::OK => Ok(()),
-        Ok(answer) => Err(format!("GET {path} on {address} answers {}, not 200", answer.status().as_u16())),
+        Ok(answer) if (200..400).contains(&answer.status().as_u16()) => Ok(()),
+        Ok(answer) => Err(format!("GET {path} on {address} answers {}, not 200 to 399", answer.status().as_u16())),
         Err(failure) => Err(format!("GET {path} on {address}: {}", failure.error)),
     }
 }

@@ -79,6 +79,17 @@ pub(super) fn text(status: StatusCode, text: &str) -> Response<ResponseBody> {
     response
 }
 
+/// The same without its content, of which the length is said, where it is known.
+pub(super) fn without_content(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    if let ResponseBody::Whole(content) = response.body_mut() {
+        let content = std::mem::take(content);
+        if !content.is_empty() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(content.len()));
+        }
+    }
+    response
+}
+
 /// 503: nobody is there to ask.
 pub(super) fn nobody(id: &str, counts: Nobody) -> Response<ResponseBody> {
     let Nobody { healthy, unhealthy, starting, draining } = counts;

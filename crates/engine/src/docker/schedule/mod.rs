@@ -238,8 +238,9 @@ fn give_up(new: &[&Copy], copies: &[Copy], now: Timestamp, plan: &mut Plan) -> V
             continue;
         }
         let may = match copy.state {
-            State::Starting | State::Adopted => true,
-            State::Unhealthy => !replacing,
+            State::Starting => true,
+            // One that was found at a start may have served until then.
+            State::Adopted | State::Unhealthy => !replacing,
             State::Healthy | State::Leaving | State::Ended | State::HalfMade => false,
         };
         if may {

@@ -12,10 +12,10 @@ use super::{Fault, Job, JobKind, Known, Service, WAIT_MS, unhealthy_words};
 use crate::docker::Shared;
 use crate::docker::client::{DockerError, chain};
 use crate::docker::containers::copy::{culprit, end_failure, foreign_program, network_owner, never_executed};
-use crate::docker::containers::end::{copy_remove, copy_stop, last_words, memory_said};
+use crate::docker::containers::end::{copy_remove, copy_stop, last_words, memory_said, volumes_remove};
 use crate::docker::containers::start::copy_start;
 use crate::docker::containers::{CopySpec, Making, StartError, Starting};
-use crate::docker::labels::OwnerKind;
+use crate::docker::labels::{self, OwnerKind};
 use crate::docker::schedule::{Step, Vacancy};
 use crate::docker::services::judge::Memory;
 use crate::docker::world::Container;
@@ -141,6 +141,13 @@ async fn start(shared: &Arc<Shared>, id: &ServiceId, number: u32, spec: CopySpec
     };
     let began = std::time::Instant::now();
     let result = copy_start(shared, &spec, &progress).await;
+    // Where no container was made nobody comes back for what was made for it.
+    if result.is_err() && shared.world.copy(OwnerKind::Service, id.as_str(), number).is_empty() {
+        let of_it = [(labels::ENTITY, id.as_str()), (labels::COPY, &format!("{id}-{number}"))];
+        if let Err(why) = volumes_remove(shared, &of_it).await {
+            warn!(service.id = %id, error = %why, "volumes of copy {number} of {id}, which did not start, could not be removed: {why}");
+        }
+    }
     let Some(deployment) = spec.deployment else { return };
     match result {
         Ok(()) => {

@@ -133,6 +133,33 @@ async fn http2_with_prior_knowledge_is_spoken_to_clients() {
 }
 
 #[tokio::test]
+async fn http2_differs_where_http1_has_another_form() {
+    let backend = Backend::start(|head, _| {
+        let cookies = head.lines().filter(|line| line.to_ascii_lowercase().starts_with("cookie:"));
+        ok(&cookies.collect::<Vec<_>>().join("|").to_ascii_lowercase())
+    })
+    .await;
+    let proxy = serving(config(80), &[backend.target("a")]).await;
+    let stream = TcpStream::connect(address(&proxy, 0)).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = async |method: &str| {
+        let request = http::Request::builder().method(method).uri("http://h2.test/").header("cookie", "a=1");
+        let request = request.header("cookie", "b=2").body(Full::new(Bytes::new())).unwrap();
+        let answer = in_time(sender.send_request(request)).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let length = head.headers.get("content-length").map(|it| it.to_str().unwrap().to_owned());
+        (head.status.as_u16(), length, in_time(body.collect()).await.unwrap().to_bytes())
+    };
+    assert_eq!(ask("GET").await.2, "cookie: a=1; b=2");
+    proxy.targets_set(LB, &[]).unwrap();
+    let (status, length, body) = ask("HEAD").await;
+    assert_eq!((status, body.len()), (503, 0));
+    assert!(length.is_some_and(|it| it != "0"), "as long as for a GET");
+}
+
+#[tokio::test]
 async fn an_upgrade_becomes_a_tunnel() {
     let backend = Backend::start(|head, _| {
         if field(head, "upgrade") != Some("websocket") || field(head, "connection") != Some("upgrade") {

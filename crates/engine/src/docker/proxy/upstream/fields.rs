@@ -39,6 +39,16 @@ pub(crate) enum BadRequest {
     Host,
 }
 
+/// Makes one field of several with cookies, into which HTTP/2 may divide them (RFC 9113, 8.2.3).
+fn cookies_join(headers: &mut HeaderMap) {
+    let all: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if all.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// Makes a client's request head one for a target: end-to-end fields stay, hop-by-hop fields go, who asked is added.
 /// What is said of the body is said from `length` alone, whatever the client's fields say, so that both ends agree where it ends.
 pub(crate) fn request(
@@ -55,6 +65,7 @@ pub(crate) fn request(
     strip(headers);
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
+    cookies_join(headers);
     // What we write ourselves comes last, so that `Connection` cannot name it away.
     headers.insert(header::HOST, host);
     headers.insert(X_FORWARDED_FOR, forwarded_for);
