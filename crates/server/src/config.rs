@@ -40,6 +40,9 @@ use crate::stop::StopTimes;
 /// The variable with the first admin token. No flag, which every process of the machine could read, and no key of the file.
 const ADMIN_TOKEN: &str = "LAYER0_ADMIN_TOKEN";
 
+/// What that secret was made for.
+const ADMIN_TOKEN_FOR: &str = "LAYER0_ADMIN_TOKEN_FOR";
+
 /// Which engine runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EngineKind {
@@ -98,6 +101,8 @@ pub(crate) struct Config {
     pub(crate) new_admin_token: bool,
     /// The secret of the first admin token, where it was made elsewhere.
     pub(crate) admin_token: Option<Secret>,
+    /// What it was made for: with another one it is the first token anew.
+    pub(crate) admin_token_for: Option<String>,
     /// At which provider people sign in; `None` for at none.
     pub(crate) provider: Option<ProviderConfig>,
     /// What runs containers.
@@ -301,6 +306,7 @@ impl Config {
                 }
                 None => None,
             },
+            admin_token_for: variable(ADMIN_TOKEN_FOR),
             provider: ProviderConfig::load(&find, &variable)?,
             engine,
             aws,

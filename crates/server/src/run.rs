@@ -318,7 +318,7 @@ async fn greet(config: &Config, data_dir: &DataDir, app: &App, address: SocketAd
     }
     let first = match &config.admin_token {
         Some(secret) => {
-            wiring::first_token_given(app, secret).await?;
+            wiring::first_token_given(app, secret, config.admin_token_for.as_deref()).await?;
             None
         }
         None => wiring::first_token(app).await?,

@@ -211,6 +211,7 @@ impl TestApp {
             trusted_proxy: options.trusted_proxy,
             new_admin_token: false,
             admin_token: None,
+            admin_token_for: None,
             provider: options.provider.as_ref().map(TestProvider::config),
             challenge: ChallengeKind::Bearer,
             engine: EngineKind::Fake,

@@ -9,6 +9,10 @@ pub(crate) const ENVIRONMENT: &[(&str, &str)] = &[
         "LAYER0_ADMIN_TOKEN",
         "the first admin token of a new instance, in place of one that is made and shown: 43 random letters and digits or more, behind `l0_` or not. The environment alone: it is a secret. Not looked at once the instance has had its first token",
     ),
+    (
+        "LAYER0_ADMIN_TOKEN_FOR",
+        "what LAYER0_ADMIN_TOKEN was made for, such as the id of a stack. When it is another one than at the starts before, the secret in LAYER0_ADMIN_TOKEN becomes the first admin token once more, and the one before it is revoked",
+    ),
     ("LAYER0_PORT", "the port alone, on 127.0.0.1 (flag `--port`); LAYER0_LISTEN wins over it"),
     ("LAYER0_INSTANCE", "the instance's name (flag `--instance`, key `instance`)"),
     (

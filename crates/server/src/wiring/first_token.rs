@@ -1,6 +1,7 @@
 //! The first admin token of an instance, and the way back in.
 
 use layer0_domain::model::access::{Caller, Rights, Secret, Subject, Token, Who};
+use layer0_domain::model::digest::Digest;
 use layer0_domain::model::name::Name;
 use layer0_domain::model::user::{User, UserChange};
 use layer0_domain::ops::token::{Expiry, NewToken, hash, token_create, token_create_once};
@@ -13,6 +14,9 @@ use crate::routes;
 
 /// The setting that says that the first token was made.
 const ADMIN_MADE: &str = "admin_token_made";
+
+/// The setting that says what the first token was made for.
+const ADMIN_FOR: &str = "admin_token_for";
 
 /// The name of the first token.
 const FIRST: &str = "first";
@@ -39,15 +43,32 @@ pub(crate) async fn first_token(app: &App) -> Result<Option<Secret>, WiringError
 ///
 /// Once an instance has had its first token no start makes another one: that token may have been revoked on purpose, and another
 /// secret in its place is no order either. Of several servers that start at once on one store, one makes it.
-pub(crate) async fn first_token_given(app: &App, secret: &Secret) -> Result<(), WiringError> {
-    let made = app.store.setting_get(ADMIN_MADE).await.map_err(cant("the store can't be read"))?;
-    if made.is_none() {
+///
+/// `made_for` says what the secret was made for, where whoever made it says so: the store may outlive that, and the secret with it be
+/// gone. When it is another one than before, the secret becomes the first token once more, in the place of the one before.
+pub(crate) async fn first_token_given(app: &App, secret: &Secret, made_for: Option<&str>) -> Result<(), WiringError> {
+    let get = async |key: &str| app.store.setting_get(key).await.map_err(cant("the store can't be read"));
+    let made = get(ADMIN_MADE).await?;
+    let (before, made_for) = (get(ADMIN_FOR).await?, made_for.map(str::as_bytes));
+    let noted = match (&before, made_for) {
+        _ if made.is_none() => Some(ADMIN_MADE.to_owned()),
+        (Some(before), Some(now)) if before != now => Some(format!("{ADMIN_MADE}.{}", Digest::sha256_of(now).hex())),
+        _ => None,
+    };
+    if let Some(noted) = noted {
         let (caller, new) = admin(app, FIRST).await?;
-        let made = token_create_once(&app.ctx(&caller), new, secret, ADMIN_MADE).await;
+        let made = token_create_once(&app.ctx(&caller), new, secret, &noted).await;
         if let Some(first) = made.map_err(cant("the first admin token can't be made"))? {
             tracing::info!("the first admin token is the one that was given");
-            return unshown_revoke(app, &first).await;
+            unshown_revoke(app, &first).await?;
         }
+    }
+    if let Some(now) = made_for.filter(|now| before.as_deref() != Some(*now)) {
+        let written = match &before {
+            Some(before) => app.store.setting_replace(ADMIN_FOR, Some(before), now).await.map(drop),
+            None => app.store.setting_get_or_put(ADMIN_FOR, now).await.map(drop),
+        };
+        written.map_err(cant("the store can't be written"))?;
     }
     let found = app.access.token_find(&hash(secret)).await.map_err(cant("the store can't be read"))?;
     if found.is_none() {

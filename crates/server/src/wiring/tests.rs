@@ -89,7 +89,7 @@ async fn a_given_first_token_is_made_once_and_replaces_one_that_was_never_shown(
     // Here the start before crashed; this one has a secret from elsewhere.
     let given = given_secret("b7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6").expect("random");
     let auth = Secret::new(routes::basic("admin", &given));
-    first_token_given(&app, &given).await.expect("made");
+    first_token_given(&app, &given, None).await.expect("made");
     assert_eq!((opens(&app, &lost).await, opens(&app, &auth).await), (false, true));
     let made = app.access.token_list().await.expect("read");
     assert_eq!((made.len(), made[0].name.as_str(), made[0].expires), (1, "first", None));
@@ -100,8 +100,49 @@ async fn a_given_first_token_is_made_once_and_replaces_one_that_was_never_shown(
     app.access.token_delete(&made[0].id, app.clock.now()).await.expect("there is another way in");
     let other = given_secret("c7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6").expect("random");
     for secret in [&given, &other] {
-        first_token_given(&app, secret).await.expect("nothing is made");
+        first_token_given(&app, secret, None).await.expect("nothing is made");
         assert!(!opens(&app, &Secret::new(routes::basic("admin", secret))).await);
     }
+    assert!(opens(&app, &another).await);
+}
+
+/// A stack that takes in the state of one before it has a secret of its own.
+#[tokio::test]
+async fn a_first_token_for_something_else_takes_the_place_of_the_one_before() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (app, _data_dir) = app(directory.path()).await;
+    let secret =
+        |first: char| given_secret(&format!("{first}7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6")).expect("random");
+    let (one, other, third) = (secret('b'), secret('c'), secret('d'));
+    let good = async |secret: &Secret| opens(&app, &Secret::new(routes::basic("admin", secret))).await;
+    for _ in 0..2 {
+        first_token_given(&app, &one, Some("stack/1")).await.expect("made");
+        assert!(good(&one).await);
+    }
+    // Another secret for the same is no order.
+    first_token_given(&app, &other, Some("stack/1")).await.expect("nothing is made");
+    assert_eq!((good(&one).await, good(&other).await), (true, false));
+    for _ in 0..2 {
+        first_token_given(&app, &other, Some("stack/2")).await.expect("made");
+        assert_eq!((good(&one).await, good(&other).await), (false, true));
+    }
+    assert_eq!(app.access.token_list().await.expect("read").len(), 1);
+    // Who says nothing of it changes nothing.
+    first_token_given(&app, &third, None).await.expect("nothing is made");
+    assert_eq!((good(&other).await, good(&third).await), (true, false));
+}
+
+/// An instance of before servers were told: what its first token is for is noted, and nothing is made.
+#[tokio::test]
+async fn what_a_first_token_is_for_may_be_told_later() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (app, _data_dir) = app(directory.path()).await;
+    let given = given_secret("b7Qx0RkzL2mWv9TfYc4HsJ8dNpA1eGuK3iXoZq5VtB6").expect("random");
+    first_token_given(&app, &given, None).await.expect("made");
+    let another = another_token(&app).await.expect("made");
+    let first = app.access.token_list().await.expect("read").into_iter().find(|it| it.name.as_str() == "first");
+    app.access.token_delete(&first.expect("there").id, app.clock.now()).await.expect("there is another way in");
+    first_token_given(&app, &given, Some("stack/1")).await.expect("nothing is made");
+    assert!(!opens(&app, &Secret::new(routes::basic("admin", &given))).await, "it was revoked on purpose");
     assert!(opens(&app, &another).await);
 }

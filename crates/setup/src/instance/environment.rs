@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 pub(crate) const OWN: &[&str] = &[
     "LAYER0_ACCOUNT_GRANTS_TO",
     "LAYER0_ADMIN_TOKEN",
+    "LAYER0_ADMIN_TOKEN_FOR",
     "LAYER0_AWS_EXECUTION_ROLE",
     "LAYER0_AWS_MACHINE_PROFILE",
     "LAYER0_AWS_PRIVATE_SUBNETS",

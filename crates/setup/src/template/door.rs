@@ -19,9 +19,24 @@ use crate::instance::{Access, Certificate, Cidr};
 pub(super) struct Door {
     /// The listener that a service must wait for.
     pub(super) listener: &'static str,
+    /// Where the servers are to be reached.
+    pub(super) targets: &'static str,
     /// What the registry is called.
     pub(super) host: Value,
 }
+
+/// A load balancer with its targets. One that is reached from outside and one from inside have different ids and names: neither can become
+/// the other, and both stand for a while when the wish changes. CloudFormation replaces nothing in its place that has a name of its own, and
+/// no target group can be of two load balancers.
+#[derive(Clone, Copy)]
+struct Way {
+    balancer: &'static str,
+    targets: &'static str,
+    name: &'static str,
+}
+
+const FROM_INSIDE: Way = Way { balancer: "Balancer", targets: "Targets", name: "api" };
+const FROM_OUTSIDE: Way = Way { balancer: "PublicBalancer", targets: "PublicTargets", name: "web" };
 
 pub(super) fn door(template: &mut Template<'_>, network: &Seen) -> Door {
     let anywhere = [Cidr::EVERYWHERE];
@@ -58,9 +73,10 @@ pub(super) fn door(template: &mut Template<'_>, network: &Seen) -> Door {
             "Tags": tags,
         }),
     );
-    let (name, tags) = (template.name("api"), template.tags("api"));
+    let way = if is_public { FROM_OUTSIDE } else { FROM_INSIDE };
+    let (name, tags) = (template.name(way.name), template.tags("api"));
     template.resource(
-        "Balancer",
+        way.balancer,
         "AWS::ElasticLoadBalancingV2::LoadBalancer",
         json!({
             "Name": name,
@@ -75,11 +91,11 @@ pub(super) fn door(template: &mut Template<'_>, network: &Seen) -> Door {
     );
     let ways: Vec<&str> = network.ways.iter().map(String::as_str).collect();
     if !ways.is_empty() {
-        template.after("Balancer", &ways);
+        template.after(way.balancer, &ways);
     }
-    let (name, tags) = (template.name("api"), template.tags("api"));
+    let (name, tags) = (template.name(way.name), template.tags("api"));
     template.resource(
-        "Targets",
+        way.targets,
         "AWS::ElasticLoadBalancingV2::TargetGroup",
         json!({
             "Name": name,
@@ -94,27 +110,29 @@ pub(super) fn door(template: &mut Template<'_>, network: &Seen) -> Door {
             "Tags": tags,
         }),
     );
-    listeners(template)
+    listeners(template, way)
 }
 
-fn listeners(template: &mut Template<'_>) -> Door {
+/// A port has one listener whatever it does, so that none is made beside one that is still there.
+fn listeners(template: &mut Template<'_>, way: Way) -> Door {
+    let Way { balancer, targets, .. } = way;
     let tags = template.tags("api");
-    let forward = json!([{ "Type": "forward", "TargetGroupArn": reference("Targets") }]);
+    let forward = json!([{ "Type": "forward", "TargetGroupArn": reference(targets) }]);
     let Access::Domain { name, certificate, zone, .. } = &template.instance.access else {
         template.resource(
-            "Listener",
+            "PlainListener",
             "AWS::ElasticLoadBalancingV2::Listener",
             json!({
-                "LoadBalancerArn": reference("Balancer"),
+                "LoadBalancerArn": reference(balancer),
                 "Port": 80,
                 "Protocol": "HTTP",
                 "DefaultActions": forward,
                 "Tags": tags,
             }),
         );
-        let host = attribute("Balancer", "DNSName");
+        let host = attribute(balancer, "DNSName");
         template.output(ENDPOINT, json!({ "Fn::Join": ["", ["http://", host.clone(), "/"]] }));
-        return Door { listener: "Listener", host };
+        return Door { listener: "PlainListener", targets, host };
     };
     let (name, zone, certificate) = (name.clone(), zone.clone(), certificate.clone());
     let arn = match certificate {
@@ -137,7 +155,7 @@ fn listeners(template: &mut Template<'_>) -> Door {
         "Listener",
         "AWS::ElasticLoadBalancingV2::Listener",
         json!({
-            "LoadBalancerArn": reference("Balancer"),
+            "LoadBalancerArn": reference(balancer),
             "Port": 443,
             "Protocol": "HTTPS",
             "SslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
@@ -154,13 +172,15 @@ fn listeners(template: &mut Template<'_>) -> Door {
         "PlainListener",
         "AWS::ElasticLoadBalancingV2::Listener",
         json!({
-            "LoadBalancerArn": reference("Balancer"),
+            "LoadBalancerArn": reference(balancer),
             "Port": 80,
             "Protocol": "HTTP",
             "DefaultActions": redirect,
             "Tags": tags,
         }),
     );
+    // Nobody is sent to what is not there yet: a certificate takes minutes.
+    template.after("PlainListener", &["Listener"]);
     if let Some(zone) = zone {
         template.resource(
             "Name",
@@ -170,13 +190,13 @@ fn listeners(template: &mut Template<'_>) -> Door {
                 "Name": name,
                 "Type": "A",
                 "AliasTarget": {
-                    "DNSName": attribute("Balancer", "DNSName"),
-                    "HostedZoneId": attribute("Balancer", "CanonicalHostedZoneID"),
+                    "DNSName": attribute(balancer, "DNSName"),
+                    "HostedZoneId": attribute(balancer, "CanonicalHostedZoneID"),
                 },
             }),
         );
     }
     template.output(ENDPOINT, json!(format!("https://{name}/")));
-    template.output(BALANCER_ADDRESS, attribute("Balancer", "DNSName"));
-    Door { listener: "Listener", host: json!(name) }
+    template.output(BALANCER_ADDRESS, attribute(balancer, "DNSName"));
+    Door { listener: "Listener", targets, host: json!(name) }
 }

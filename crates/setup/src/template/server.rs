@@ -65,7 +65,7 @@ pub(super) fn server(template: &mut Template<'_>, network: &Seen, door: &Door) {
                 "DeploymentCircuitBreaker": { "Enable": true, "Rollback": true },
             },
             "LoadBalancers": [{
-                "ContainerName": "server", "ContainerPort": PORT, "TargetGroupArn": reference("Targets"),
+                "ContainerName": "server", "ContainerPort": PORT, "TargetGroupArn": reference(door.targets),
             }],
             "NetworkConfiguration": { "AwsvpcConfiguration": {
                 "AssignPublicIp": if network.server_public_ip { "ENABLED" } else { "DISABLED" },
@@ -85,6 +85,8 @@ fn definition(template: &mut Template<'_>, network: &Seen, door: &Door) {
     let registry = instance.registry_name.as_ref().map_or_else(|| door.host.clone(), |name| json!(name));
     let mut settings = vec![
         ("LAYER0_INSTANCE", json!(instance.name)),
+        // The table may outlive the stack, and the secret does not.
+        ("LAYER0_ADMIN_TOKEN_FOR", reference("AWS::StackId")),
         ("LAYER0_LISTEN", json!(format!("0.0.0.0:{PORT}"))),
         ("LAYER0_DATA_DIR", json!("/data")),
         ("LAYER0_ENGINE", json!("ecs")),
