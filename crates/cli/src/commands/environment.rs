@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join;
 use layer0_api::client::ClientError;
-use layer0_api::error::ErrorCode;
+use layer0_api::error::{ErrorBody, ErrorCode};
 use layer0_api::types::{CreateEntityResponse, CreateEnvironmentRequest, UpdateEnvironmentRequest};
 
 use super::deploy::read_base64;
@@ -32,11 +32,7 @@ pub(crate) async fn run(app: &App, verb: Environment) -> Result<(), CliError> {
         Environment::Delete { target, recursive } => {
             let found = target::one(app, Kind::Environment, &target).await?;
             let change = if recursive {
-                let again =
-                    format!("the environment is not deleted yet: `l0 environment delete -r {}` goes on", found.id);
-                app.rest.replace(Some(again));
-                empty(app, &found.id).await?;
-                let change = delete_unlinked(app, &found.id).await?;
+                let change = delete_with_all(app, &found.id).await?;
                 app.rest.replace(None);
                 change
             } else {
@@ -162,26 +158,49 @@ async fn empty(app: &App, environment: &str) -> Result<(), CliError> {
     wait_for(app, &changes).await
 }
 
-/// Deletes an environment; environments that are linked to it and hold it for that reason are unlinked first.
-async fn delete_unlinked(app: &App, environment: &str) -> Result<CreateEntityResponse, CliError> {
-    let body = match app.client.environment_delete(environment).await {
+/// Deletes an environment with all that is in it. It is asked for first: who may not delete it, or may not take its links away, loses
+/// nothing of what is in it.
+async fn delete_with_all(app: &App, environment: &str) -> Result<CreateEntityResponse, CliError> {
+    match delete_held(app, environment).await? {
         Ok(change) => return Ok(change),
-        Err(ClientError::Refused { status: 409, body }) => body,
-        Err(why) => return Err(app.error(why)),
-    };
-    let holders: Vec<_> = body.holders.iter().filter(|holder| holder.entity_type == Kind::Environment.wire()).collect();
-    if holders.is_empty() {
-        return Err(app.error(ClientError::Refused { status: 409, body }));
+        Err(held) => {
+            let again = format!("the environment is not deleted yet: `l0 environment delete -r {environment}` goes on");
+            app.rest.replace(Some(again));
+            unlink(app, environment, &held).await?;
+        }
     }
+    empty(app, environment).await?;
+    match delete_held(app, environment).await? {
+        Ok(change) => Ok(change),
+        // Somebody linked one meanwhile, or the first refusal did not name it.
+        Err(held) if unlink(app, environment, &held).await? => {
+            app.client.environment_delete(environment).await.map_err(|why| app.error(why))
+        }
+        Err(held) => Err(app.error(ClientError::Refused { status: 409, body: held })),
+    }
+}
+
+/// Deletes an environment, or answers who holds it.
+async fn delete_held(app: &App, environment: &str) -> Result<Result<CreateEntityResponse, Box<ErrorBody>>, CliError> {
+    match app.client.environment_delete(environment).await {
+        Ok(change) => Ok(Ok(change)),
+        Err(ClientError::Refused { status: 409, body }) => Ok(Err(body)),
+        Err(why) => Err(app.error(why)),
+    }
+}
+
+/// Takes away the links that hold an environment; says whether there were any.
+async fn unlink(app: &App, environment: &str, held: &ErrorBody) -> Result<bool, CliError> {
+    let holders: Vec<_> = held.holders.iter().filter(|holder| holder.entity_type == Kind::Environment.wire()).collect();
     let remove = UpdateEnvironmentRequest { remove_links: vec![environment.to_owned()], ..Default::default() };
-    for holder in holders {
+    for holder in &holders {
         app.printer.note(&format!("unlinking environment `{}`", holder.name));
         let answer = app.client.environment_update(&holder.entity_id, &remove).await;
         if let Some(change) = unless_gone(app, answer)? {
             app.settle_waiting(&change).await?;
         }
     }
-    app.client.environment_delete(environment).await.map_err(|why| app.error(why))
+    Ok(!holders.is_empty())
 }
 
 async fn wait_for(app: &App, changes: &[CreateEntityResponse]) -> Result<(), CliError> {

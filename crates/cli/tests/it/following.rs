@@ -167,9 +167,21 @@ fn a_recursive_delete_that_ends_early_says_what_is_left_to_do() {
     fake.found("type=environment&fuzz=dev", &[("dev1", "dev", "", "")])
         .json("GET /service", json!([service]))
         .json("GET /task", json!([]))
+        .on("DELETE /environment/dev1", [error(409, "DependencyError", "environment `dev` is in use")])
         .on("DELETE /service/s1", [Reply::Json(202, json!({ "entity_id": "s1", "operation_id": "op1" }))])
         .on("GET /operation/op1/events?after=0", [Reply::Open(String::new())]);
     assert_snapshot!("delete_recursive_early", fake.run(&["-t=300ms", "environment", "delete", "-r", "dev"]).text());
+}
+
+#[test]
+fn a_recursive_delete_that_may_not_be_takes_nothing_away() {
+    let fake = Fake::start();
+    fake.found("type=environment&fuzz=dev", &[("dev1", "dev", "", "")])
+        .on("DELETE /environment/dev1", [error(403, "Forbidden", "you may not delete it")]);
+    let ran = fake.run(&["environment", "delete", "-r", "dev"]);
+    assert_eq!(ran.code, 4, "{}", ran.text());
+    let changes: Vec<String> = fake.lines().into_iter().filter(|line| !line.starts_with("GET")).collect();
+    assert_eq!(changes, ["DELETE /environment/dev1"]);
 }
 
 #[test]
@@ -212,13 +224,13 @@ fn a_recursive_delete_empties_the_environment_in_order() {
     assert_eq!(
         order,
         [
+            "DELETE /environment/dev1",
+            "PATCH /environment/shared1",
             "DELETE /service/s1",
             "DELETE /task/t1",
             "GET /operation/op1/events?after=0",
             "DELETE /loadbalancer/l1",
             "GET /operation/op2/events?after=0",
-            "DELETE /environment/dev1",
-            "PATCH /environment/shared1",
             "DELETE /environment/dev1",
             "GET /operation/op3/events?after=0",
         ]
