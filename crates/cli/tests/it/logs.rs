@@ -37,6 +37,28 @@ fn a_followed_log_goes_on_over_a_broken_connection_without_repeating_itself() {
 }
 
 #[test]
+fn what_the_server_refuses_in_the_middle_ends_a_followed_log() {
+    let fake = Fake::start();
+    let refused =
+        json!({ "error_code": "InvalidValue", "message": "access denied to logs:FilterLogEvents", "hint": "allow it" });
+    let events = line("app", "one") + &format!("event: error\ndata: {refused}\n\n");
+    fake.found("type=service&fuzz=web", &[("web1", "web", "dev1", "")])
+        .on("GET /service/web1/logs?follow=true", [Reply::Events(events)]);
+    let ran = fake.run(&["service", "logs", "-f", "web"]);
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.stdout.contains("one") && ran.stderr.contains("logs:FilterLogEvents"), "{ran:?}");
+}
+
+#[test]
+fn a_followed_log_with_an_end_comes_to_it() {
+    let fake = Fake::start();
+    fake.found("type=service&fuzz=web", &[("web1", "web", "dev1", "")])
+        .on("GET /service/web1/logs?end=2026-01-02+03%3A04&follow=true", [Reply::Events(line("app", "one"))]);
+    let ran = fake.run(&["service", "logs", "-f", "web", "--end", "2026-01-02 03:04"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
 fn each_line_is_one_json_value() {
     let fake = Fake::start();
     fake.found("type=service&fuzz=web", &[("web1", "web", "dev1", "")])

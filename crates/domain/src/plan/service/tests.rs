@@ -116,6 +116,28 @@ fn no_copies_prove_nothing() {
     assert!(none_again.wanted().was_healthy, "it ran once");
 }
 
+/// A roll-out that came to its end while no copy was wanted goes back when its first copies fail, and can be aborted until then.
+#[test]
+fn what_was_rolled_out_without_copies_is_not_proven() {
+    let mut new = deployment("new", DeploymentState::InProgress);
+    new.was_healthy = false;
+    let mut old = deployment("old", DeploymentState::Healthy);
+    old.was_healthy = true;
+    let none = healthy(service(0, vec![new, old]), NOW);
+    assert_eq!(none.wanted().state, DeploymentState::Healthy);
+    assert!(goes_back(&none));
+    let back = aborted(none.clone(), NOW).expect("it is under way");
+    assert_eq!((back.wanted().id.as_str(), back.wanted().state), ("old", DeploymentState::Healthy));
+    let proven = healthy(Service { desired_count: 1, ..none }, NOW);
+    assert!(!goes_back(&proven) && aborted(proven, NOW).is_none());
+    // With nothing to go back to it has failed, and no copy of it is started any more.
+    let mut first = deployment("first", DeploymentState::InProgress);
+    first.was_healthy = false;
+    let first = Service { desired_count: 1, ..healthy(service(0, vec![first]), NOW) };
+    let cause = Failure::new(FailureClass::Exited, "x");
+    assert_eq!(failed(first, cause, NOW).wanted().state, DeploymentState::Failed);
+}
+
 #[test]
 fn an_older_look_means_nothing() {
     let service = service(1, vec![deployment("new", DeploymentState::InProgress)]);

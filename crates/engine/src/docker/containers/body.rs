@@ -365,6 +365,13 @@ mod tests {
     }
 
     #[test]
+    fn a_task_is_found_under_no_name() {
+        let service = spec(json!({ "containerDefinitions": [{ "name": "a", "image": "app:1", "memory": 64 }] }));
+        assert_eq!(aliases(&service), ["web"]);
+        assert!(aliases(&CopySpec { kind: OwnerKind::Task, ..service }).is_empty(), "it may be called as a service is");
+    }
+
+    #[test]
     fn limits_are_those_of_ecs_on_ec2() {
         let spec = spec(json!({ "cpu": "512", "memory": "256", "containerDefinitions": [
             { "name": "a", "image": "app:1", "cpu": 128, "memoryReservation": 32 },

@@ -89,10 +89,13 @@ fn a_copy_that_was_given_up_is_replaced_when_its_vacancy_is_due() {
 
 #[test]
 fn copies_that_became_unhealthy_are_replaced_one_at_a_time() {
-    let sick = |number| Copy { number, is_wanted: true, state: State::Unhealthy, give_up_at: Some(NOW) };
-    let plan = planned(&want(3, ServiceMode::Run), &[sick(1), sick(2), sick(3)], &[]);
-    let given_up = plan.steps.iter().filter(|step| matches!(step, Step::GiveUp { .. })).count();
-    assert_eq!(given_up, 1);
+    // Also those that a start found so.
+    for state in [State::Unhealthy, State::Adopted] {
+        let sick = |number| Copy { number, is_wanted: true, state, give_up_at: Some(NOW) };
+        let plan = planned(&want(3, ServiceMode::Run), &[sick(1), sick(2), sick(3)], &[]);
+        let given_up = plan.steps.iter().filter(|step| matches!(step, Step::GiveUp { .. })).count();
+        assert_eq!(given_up, 1, "{state:?}");
+    }
 }
 
 #[test]
