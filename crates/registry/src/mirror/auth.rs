@@ -32,7 +32,7 @@ const EARLY_MS: i64 = 10_000;
 const ANSWER_MAX: usize = 256 << 10;
 /// At most so many tokens are remembered.
 const HELD_MAX: usize = 10_000;
-/// So many tokens of different repositories may be asked for at once.
+/// So many turns are kept before those that nobody has are dropped.
 const TURNS: usize = 64;
 
 /// What is shown for a repository.

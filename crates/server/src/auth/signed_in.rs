@@ -140,7 +140,7 @@ impl Admitted {
         if known(app, headers, self.peer).await?.caller == self.caller {
             return Ok(());
         }
-        let message = "what you may has changed while the request came in";
+        let message = "what you may do has changed while the request came in";
         Err(ApiError::new(ErrorCode::Forbidden, message).hint("send it again"))
     }
 }

@@ -68,7 +68,7 @@ async fn put(
     may_give(&who, &member)?;
     if who.user() == Some(&member.user) && is_right_by_group(&app, &member).await? {
         let message =
-            "what somebody may by a group at the provider can't be made to last by oneself; another maintainer can";
+            "what somebody may do by a group at the provider can't be made to last by oneself; another maintainer can";
         return Err(ApiError::new(ErrorCode::Forbidden, message));
     }
     app.access.member_put(&member).await?;
